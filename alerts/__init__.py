@@ -1,0 +1,1 @@
+"""What Brewline decides: coupon triggers, KPI alerts and security findings."""

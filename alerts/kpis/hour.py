@@ -1,0 +1,69 @@
+"""The hour record of a dimension in the merging job, and how records and timers are called there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct, field, msgpack
+
+from alerts.kpis.kpi import Partial, hour_record, judged, total
+from features.times import HOUR_MS, MINUTE_MS
+
+HOURS_AHEAD = 4  # judged at most in one batch, if the clock leaps over hours in which nothing came
+
+Parts = dict[int, tuple[int, list[int]]]  # source partition → version, counters
+_encode_parts = msgpack.Encoder().encode
+_decode_parts = msgpack.Decoder(Parts).decode
+
+
+class Hour(Struct, array_like=True):
+    """Minutes since the epoch → their parts, packed, because few are touched at a time."""
+
+    open: list[int] = []
+    minutes: dict[int, bytes] = field(default_factory=dict)
+
+    def parts(self, minute: int) -> Parts:
+        packed = self.minutes.get(minute)
+        return _decode_parts(packed) if packed else {}
+
+    def take(self, partial: Partial) -> bool:
+        """Whether this is news; an older or a repeated partial is not."""
+        minute = partial.minute_ms // MINUTE_MS
+        parts = self.parts(minute)
+        version, _ = parts.get(partial.source, (-1, []))
+        if partial.version <= version:
+            return False
+        if not parts:
+            self.open.append(minute)
+        parts[partial.source] = (partial.version, partial.counters)
+        self.minutes[minute] = _encode_parts(parts)
+        return True
+
+    def sums(self, minute: int) -> tuple[int, Sequence[int]]:
+        """Revision and counters over all sources; (0, []) if nothing came."""
+        parts = self.parts(minute).values()
+        return sum(version + 1 for version, _ in parts), total([counters for _, counters in parts]) if parts else []
+
+
+encode_hour = msgpack.Encoder().encode
+decode_hour = msgpack.Decoder(Hour).decode
+
+
+def watch_record(dim: str) -> str:
+    """Name of the record of a dimension's watch; also of the timer that judges it, after all hours due with it."""
+    return f"watch|{dim}"
+
+
+def watched_dim(timer: str) -> str:
+    """The dimension of a watch's timer; empty for the timer of an hour."""
+    return timer[6:] if timer.startswith("watch|") else ""
+
+
+def needed(due_ms: int, timer: str) -> list[str]:
+    """The records that a timer works on."""
+    dim = watched_dim(timer)
+    if dim:
+        start_ms = due_ms - MINUTE_MS
+        return [timer, *(hour_record(dim, start_ms + ahead * HOUR_MS) for ahead in range(HOURS_AHEAD))]
+    dim = timer.rpartition("|")[0]
+    return [timer, watch_record(dim)] if judged(dim) else [timer]

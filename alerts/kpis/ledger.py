@@ -1,0 +1,176 @@
+"""What one batch does to minutes and watches: merge, close, correct, judge, forget."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from alerts.kpis import detector
+from alerts.kpis.agenda import Agenda
+from alerts.kpis.detector import Judging, Watch
+from alerts.kpis.hour import Hour, decode_hour, encode_hour, watch_record, watched_dim
+from alerts.kpis.kpi import COUNTERS, Partial, hour_record, judged, ratios
+from features.job import Changes, Message, State
+from features.messages import cloudevent
+from features.seen import expires_ms
+from features.times import HOUR_MS, MINUTE_MS
+
+
+class Topics(Struct, frozen=True):
+    """Where closed minutes, alerts and dead letters go."""
+
+    minutes: str
+    alerts: str
+    dead_letters: str
+
+
+class Ledger:
+    """Hours and watches of a batch; all is decided in log order, so that it does not matter where batches end.
+
+    `known` names what the store was asked for: of any other record it is not known whether it exists.
+    """
+
+    def __init__(self, topics: Topics, retention_hours: int, judging: Judging, known: set[str], state: State) -> None:
+        self.topics = topics
+        self.retention_hours = retention_hours
+        self.judging = judging
+        self.known = known
+        self.records = state.records
+        self.agenda = Agenda(state.due)
+        self.hours: dict[str, Hour] = {}
+        self.watches: dict[str, Watch | None] = {}
+        self.changed: set[str] = set()
+        self.gone: set[str] = set()
+        self.messages: list[Message] = []
+        self.stamp_ms = 0
+        self.causes_ms: list[int] = []
+        self.counts: Counter[str] = Counter()
+
+    def merge(self, partial: Partial, now_ms: int) -> None:
+        """Takes one partial; a minute that was closed already is corrected at once."""
+        if self._expires(partial.minute_ms) <= now_ms:
+            self.counts["too_late"] += 1
+            return
+        name, minute = hour_record(partial.dim, partial.minute_ms), partial.minute_ms // MINUTE_MS
+        hour = self._hour(name)
+        if not hour.take(partial):
+            self.counts["repeats"] += 1
+            return
+        self.changed.add(name)
+        if minute in hour.open:
+            self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
+        else:
+            self._tell(partial.dim, hour, minute, "corrections")
+
+    def advance(self, now_ms: int, stamp_ms: int) -> None:
+        """Does what is due, because of a record with this Kafka timestamp."""
+        self.stamp_ms = stamp_ms
+        while timer := self.agenda.pop(now_ms):
+            due_ms, name = timer
+            dim = watched_dim(name)
+            if dim:
+                self._judge(dim, due_ms, now_ms)
+            else:
+                self._end(name, due_ms)
+
+    def _end(self, name: str, due_ms: int) -> None:
+        """Closes the minutes of an hour that have ended; at last, forgets the hour."""
+        hour, dim = self._hour(name), name.rpartition("|")[0]
+        for minute in sorted(hour.open):
+            if (minute + 1) * MINUTE_MS <= due_ms:
+                self._close(dim, name, hour, minute)
+        if hour.open:
+            self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
+            return
+        forget_ms = self._expires(int(name.rpartition("|")[2]) * HOUR_MS)
+        if forget_ms <= due_ms:
+            self.gone.add(name)
+        else:
+            self.agenda.set(name, forget_ms)
+
+    def _close(self, dim: str, name: str, hour: Hour, minute: int) -> None:
+        hour.open.remove(minute)
+        self.changed.add(name)
+        self._tell(dim, hour, minute, "kpi_minutes")
+
+    def _tell(self, dim: str, hour: Hour, minute: int, count: str) -> None:
+        """Sends a closed minute, for the first time or corrected."""
+        revision, counters = hour.sums(minute)
+        at_ms = minute * MINUTE_MS
+        data: dict[str, Any] = {"dim": dim, "minute_ms": at_ms, "revision": revision}
+        data |= dict(zip(COUNTERS, counters, strict=False)) | ratios(counters)
+        id = f"{dim}|{at_ms}|{revision}"
+        self.messages.append(cloudevent(self.topics.minutes, dim, id, "kpi.minute", "kpis", at_ms, dim, data))
+        self.counts[count] += 1
+        if judged(dim):
+            self._watch(dim, minute, counters)
+
+    def _watch(self, dim: str, minute: int, counters: Sequence[int]) -> None:
+        """Begins to watch a dimension when it is first seen; later, lets it know of late counts."""
+        watch = self._watched(dim)
+        if watch:
+            detector.correct(watch, minute, counters)
+        else:
+            self.watches[dim] = detector.begin(minute, self.judging)
+            self.agenda.set(watch_record(dim), (minute + 1) * MINUTE_MS)
+
+    def _judge(self, dim: str, due_ms: int, now_ms: int) -> None:
+        """Judges the next minute of a dimension, or leaves it for the next batch if its hour was not loaded."""
+        watch, timer = self._watched(dim), watch_record(dim)
+        if watch is None:
+            return
+        if self._expires(watch.next * MINUTE_MS) <= now_ms:
+            detector.skip(watch, (now_ms // HOUR_MS - self.retention_hours) * 60)
+        else:
+            minute, name = watch.next, hour_record(dim, watch.next * MINUTE_MS)
+            if name not in self.known:
+                self.agenda.leave(timer, due_ms)
+                return
+            hour = self._hour(name)
+            if minute in hour.open:
+                self._close(dim, name, hour, minute)
+            self._alert(dim, detector.judge(watch, dim, hour.sums(minute)[1], self.judging), minute)
+        if detector.retired(watch):
+            self._alert(dim, detector.farewell(watch, dim, self.judging), watch.next - 1)
+            self.watches[dim] = None
+        else:
+            self.agenda.set(timer, (watch.next + 1) * MINUTE_MS)
+
+    def _alert(self, dim: str, told: list[dict[str, Any]], minute: int) -> None:
+        for data in told:
+            id = f"{data['incident']}|{data['state']}"
+            at_ms = (minute + 1) * MINUTE_MS
+            self.messages.append(cloudevent(self.topics.alerts, dim, id, "alert.kpi", "kpis", at_ms, dim, data))
+            self.causes_ms.append(self.stamp_ms)
+            self.counts["kpi_alerts"] += data["state"] == "firing"
+
+    def _expires(self, at_ms: int) -> int:
+        return expires_ms(at_ms, self.retention_hours)
+
+    def _hour(self, name: str) -> Hour:
+        if name not in self.hours:
+            self.hours[name] = decode_hour(self.records[name]) if name in self.records else Hour()
+        return self.hours[name]
+
+    def _watched(self, dim: str) -> Watch | None:
+        if dim not in self.watches:
+            raw = self.records.get(watch_record(dim))
+            self.watches[dim] = detector.decode_watch(raw, self.judging) if raw else None
+        return self.watches[dim]
+
+    def write(self, changes: Changes) -> None:
+        """What the batch has changed."""
+        changes.puts = {name: encode_hour(self.hours[name]) for name in self.changed - self.gone}
+        for dim, watch in self.watches.items():
+            if watch:
+                changes.puts[watch_record(dim)] = detector.encode_watch(watch)
+            else:
+                changes.deletes.append(watch_record(dim))
+        changes.deletes += self.gone
+        changes.timers = self.agenda.timers
+        changes.messages += self.messages
+        changes.causes_ms = self.causes_ms
+        changes.counts = dict(self.counts)

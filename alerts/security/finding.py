@@ -1,0 +1,77 @@
+"""A finding: what was seen, by which rule, on which evidence; and its message.
+
+It names staff, never customers: `object` does not enter it.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+from msgspec import Struct
+
+from features.job import Message
+from features.messages import cloudevent
+
+EVIDENCE = 20  # event ids that a finding lists at most
+TYPE = "alert.security"
+
+
+class Rule(Struct, frozen=True):
+    """Who speaks: the head of a Sigma rule, or of the baseline. `tags` such as attack.t1048."""
+
+    name: str
+    id: str
+    title: str
+    level: str
+    tags: tuple[str, ...]
+    file: str = ""
+
+
+class Finding(Struct, frozen=True):
+    """The event `event_id` decided it; `started_ms` is the time of the first event that counted."""
+
+    rule: Rule
+    actor: str
+    store: str
+    group: dict[str, str]
+    observed: float
+    threshold: float
+    why: str
+    evidence: list[str]
+    started_ms: int
+    event_id: str
+    event_at_ms: int
+    trigger_stamp_ms: int  # Kafka timestamp of the deciding event
+
+    @property
+    def id(self) -> str:
+        """The same whenever the same event decides the same for the same group: an idempotency key."""
+        parts = (self.rule.id, *(part for pair in self.group.items() for part in pair), self.event_id)
+        return digest(parts, 16).hex()
+
+    def message(self, topic: str) -> Message:
+        """A CloudEvent keyed by actor."""
+        data: dict[str, Any] = {
+            "rule": self.rule.name,
+            "rule_id": self.rule.id,
+            "title": self.rule.title,
+            "level": self.rule.level,
+            "tags": self.rule.tags,
+            "actor": self.actor,
+            "store": self.store,
+            "group": self.group,
+            "observed": self.observed,
+            "threshold": self.threshold,
+            "why": self.why,
+            "evidence": self.evidence,
+            "started_ms": self.started_ms,
+            "event_at_ms": self.event_at_ms,
+            "trigger_stamp_ms": self.trigger_stamp_ms,
+        }
+        return cloudevent(topic, self.actor, self.id, TYPE, "security", self.event_at_ms, self.actor, data)
+
+
+def digest(parts: tuple[str, ...], size: int) -> bytes:
+    """A hash of several texts; where one ends and the next begins matters."""
+    return blake2b("".join(f"{len(part)}:{part}" for part in parts).encode(), digest_size=size).digest()

@@ -1,0 +1,1 @@
+"""Coupon triggers: rules, conditions, policy, decisions."""

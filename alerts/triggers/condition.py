@@ -1,0 +1,96 @@
+"""Rule conditions: SQL over feature names, checked at load, evaluated for a whole batch at once."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from polars.exceptions import PolarsError
+
+from alerts.triggers.rule import Rule, WrongRule, hint, line_of
+
+FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "hour": pl.Int64,  # store-local
+    "weekday": pl.Int64,  # Monday is 1
+    "event": pl.String,
+    "store": pl.String,
+    "region": pl.String,
+    "channel": pl.String,
+}
+FUNCTIONS = {"abs", "ceil", "coalesce", "floor", "greatest", "least", "nullif", "round"}  # each looks at its row alone
+GRAMMAR = {
+    "and",
+    "between",
+    "case",
+    "else",
+    "end",
+    "false",
+    "in",
+    "is",
+    "like",
+    "not",
+    "null",
+    "or",
+    "then",
+    "true",
+    "when",
+}
+_TEXT = re.compile(r"'(?:[^']|'')*'")
+_WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
+
+
+class Conditions:
+    """The compiled `when` of many rules over one schema: features, scores and facts of the event."""
+
+    def __init__(self, rules: list[tuple[Rule, str, str]], numbers: list[str]) -> None:
+        """`rules`: (rule, file, text); `numbers`: names of the float columns, in order. Raises WrongRule."""
+        self.numbers = numbers
+        self.schema = {**dict.fromkeys(numbers, pl.Float64), **FACTS}
+        self.rules = [rule for rule, _, _ in rules]
+        self.expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
+        self.names = [sorted(set(e.meta.root_names())) for e in self.expressions]
+        used = {name for names in self.names for name in names}
+        self.columns = [(i, name) for i, name in enumerate(numbers) if name in used]
+        self.facts = [name for name in FACTS if name in used]
+
+    def evaluate(
+        self, values: npt.NDArray[np.float64], facts: dict[str, list[int] | list[str]]
+    ) -> npt.NDArray[np.bool_]:
+        """bool[n, rules]: which condition holds on which row of float64[n, numbers]; unknown is false."""
+        if not len(values) or not self.rules:
+            return np.zeros((len(values), len(self.rules)), dtype=np.bool_)
+        columns: dict[str, pl.Series] = {name: pl.Series(values[:, i]).fill_nan(None) for i, name in self.columns}
+        columns |= {name: pl.Series(facts[name], dtype=FACTS[name]) for name in self.facts}
+        frame = pl.DataFrame(columns or {"row": np.arange(len(values))})
+        held = frame.select(e.fill_null(False).alias(r.id) for e, r in zip(self.expressions, self.rules, strict=True))
+        out = np.empty((len(values), len(self.rules)), dtype=np.bool_)
+        for i, rule in enumerate(self.rules):
+            out[:, i] = held[rule.id].to_numpy()  # a condition without columns is one value for all rows
+        return out
+
+
+def _compile(rule: Rule, file: str, text: str, schema: dict[str, pl.DataType | type[pl.DataType]]) -> pl.Expr:
+    place = f"{file}:{line_of(text, 'when')}: when"
+    for word in _WORD.findall(_TEXT.sub("", rule.when)):
+        if word not in schema and word.lower() not in FUNCTIONS | GRAMMAR:
+            known = hint(word, [*schema, *sorted(FUNCTIONS)])
+            raise WrongRule(f"{place}: there is no feature or function {word!r}{known}; found {rule.when!r}")
+    try:
+        expression = pl.sql_expr(rule.when)
+    except (PolarsError, pl.exceptions.SQLInterfaceError) as error:
+        raise WrongRule(f"{place}: not a condition: {_first_line(error)}; found {rule.when!r}") from error
+    try:
+        empty = pl.DataFrame(schema=schema).lazy().select(expression.alias("when"))
+        found = empty.collect_schema()["when"]
+        empty.collect()
+    except PolarsError as error:
+        raise WrongRule(f"{place}: {_first_line(error)}; found {rule.when!r}") from error
+    if found != pl.Boolean:
+        raise WrongRule(f"{place}: yields {found}, expected true or false; found {rule.when!r}")
+    return expression
+
+
+def _first_line(error: Exception) -> str:
+    return re.split(r"[\n]", str(error))[0]

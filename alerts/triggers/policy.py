@@ -1,0 +1,50 @@
+"""Who may get a coupon now: consent, holdout, cooldown, cap. Pure, and all of it in the customer's record."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from msgspec import Struct
+
+from alerts.triggers.rule import Rule
+from features.record import Record
+
+
+class Policy(Struct, frozen=True):
+    """`cap` coupons per customer within `cap_window_ms`; `holdout` of all customers get none (0 to 1)."""
+
+    cap: int
+    cap_window_ms: int
+    holdout: float
+    holdout_salt: str
+    consent: str
+
+    def consented(self, record: Record) -> bool:
+        return not self.consent or record.consent.get(self.consent, (0, False))[1]
+
+    def outcome(self, rule: Rule, customer: str, record: Record, at_ms: int, consented: bool) -> str:
+        """`issued`, or the first reason why not. `consented` is the consent as it stood at that event."""
+        if not consented:
+            return "no_consent"
+        if held_out(customer, self.holdout_salt, self.holdout):
+            return "holdout"
+        fired_ms = record.fired_ms.get(rule.id)
+        if fired_ms is not None and at_ms < fired_ms + rule.cooldown_ms:
+            return "cooldown"
+        if len(self.recent(record, at_ms)) >= self.cap:
+            return "capped"
+        return "issued"
+
+    def recent(self, record: Record, at_ms: int) -> list[int]:
+        """Times of the coupons that count against the cap."""
+        return [issued_ms for issued_ms in record.issued_ms if issued_ms > at_ms - self.cap_window_ms]
+
+    def issue(self, rule: Rule, record: Record, at_ms: int) -> None:
+        record.fired_ms[rule.id] = at_ms
+        record.issued_ms = [*self.recent(record, at_ms), at_ms]
+
+
+def held_out(customer: str, salt: str, share: float) -> bool:
+    """A customer's group never changes: it hangs on id and salt alone."""
+    digest = blake2b(f"{salt}|{customer}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < share * 2**64

@@ -1,0 +1,124 @@
+"""Runs the timelines that stand in a rule file through the same job that runs live."""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any
+
+import msgspec
+import orjson
+from msgspec import Struct
+from msgspec.structs import replace
+
+from alerts.triggers.condition import Conditions
+from alerts.triggers.decide import Decider
+from alerts.triggers.job import CustomersJob
+from alerts.triggers.policy import Policy
+from alerts.triggers.rule import Rule, Timeline, WrongRule, hint
+from features import events as e
+from features.catalog import Catalog
+from features.job import Batch
+from features.labels import Churn
+from features.loop import run
+from features.models import LinearModel
+from features.times import DAY_MS, local_day, parse_duration, parse_offset, spell_offsets
+
+START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in the test's time zone
+ZONE = "Asia/Shanghai"
+ALWAYS = Policy(cap=1_000_000, cap_window_ms=DAY_MS, holdout=0.0, holdout_salt="test", consent="")
+
+
+class Times(Struct):
+    """When a written event happens, and how often."""
+
+    at: str = "+0s"
+    repeat: int = 1
+    every: str = "1d"
+
+
+TIMES = Times.__struct_fields__
+
+
+def failures(rule: Rule, file: str, text: str, catalog: Catalog) -> list[str]:
+    """One line for every timeline that does not come out as its rule file says. Raises WrongRule."""
+    rule = replace(rule, enabled=True)
+    conditions = Conditions([(rule, file, text)], [*catalog.names, *catalog.models])
+    found = []
+    for timeline in rule.test:
+        try:
+            wanted = sorted(parse_offset(at) for at in timeline.fires_at)
+        except ValueError as error:
+            raise WrongRule(f"{file}: test {timeline.name!r}: fires_at: {error}") from error
+        fired = sorted(firings(rule, timeline, conditions, catalog, file))
+        if fired != wanted:
+            found.append(
+                f"{file}: test {timeline.name!r}: fired at {spell_offsets(fired)}, expected {spell_offsets(wanted)}"
+            )
+    return found
+
+
+def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Catalog, file: str) -> list[int]:
+    """When the rule gives its coupon, in ms from the start; consent, caps and holdout do not interfere."""
+    decider = Decider(catalog, conditions, ALWAYS, "coupons", "decisions")
+    for model in timeline.scores:
+        if model not in catalog.models:
+            raise WrongRule(f"{file}: test {timeline.name!r}: there is no model {model!r}{hint(model, catalog.models)}")
+    decider.models = {m: _constant(m, p, len(catalog.models[m])) for m, p in timeline.scores.items()}
+    job = CustomersJob(catalog, decider, Churn("", "", [], DAY_MS), "examples", "dead-letters")
+    values = _records(rule, timeline, file)
+    batch = Batch("events", 0, -1, list(range(len(values))), values, [0] * len(values))
+    coupons = [orjson.loads(m.value) for m in run(job, [batch])[0].sent if m.topic == "coupons"]
+    return [coupon["data"]["at_ms"] - START_MS for coupon in coupons]
+
+
+def _records(rule: Rule, timeline: Timeline, file: str) -> list[bytes]:
+    """Each event behind a tick of its time, and a last tick when all waits are over."""
+    events = sorted(_events(timeline, file), key=lambda event: event.at_ms)
+    wait_ms = rule.after.wait_ms if rule.after else 0
+    end_ms = max([event.at_ms for event in events], default=START_MS) + wait_ms + DAY_MS
+    records = []
+    for event in events:
+        records += [_tick(event.at_ms), e.encode(event)]
+    return [*records, _tick(end_ms)]
+
+
+def _tick(at_ms: int) -> bytes:
+    return e.encode(e.Tick(id=str(at_ms), at_ms=at_ms, source="test", of=1))
+
+
+def _events(timeline: Timeline, file: str) -> list[e.Event]:
+    events: list[e.Event] = []
+    for written in timeline.events:
+        try:
+            times = msgspec.convert({key: written[key] for key in TIMES if key in written}, Times)
+            at_ms, every_ms = parse_offset(times.at), parse_duration(times.every)
+            raw = {key: value for key, value in written.items() if key not in TIMES}
+            events += [_event(raw, at_ms + i * every_ms, len(events) + i) for i in range(times.repeat)]
+        except ValueError as error:
+            raise WrongRule(f"{file}: test {timeline.name!r}: event {written}: {error}") from error
+    return events
+
+
+def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
+    """Raises ValueError."""
+    raw = {"id": f"e{number}", **written}
+    if raw.get("type") == "order":
+        raw.setdefault("total_cents", 1800)
+        raw.setdefault("lines", [{"sku": "milk-tea", "price_cents": raw["total_cents"]}])
+    event: e.Event = msgspec.convert(raw, e.CustomerEvent)
+    known = [*event.__struct_fields__, "type"]
+    for key in written:
+        if key not in known:
+            raise ValueError(f"unknown key {key!r}{hint(key, known)}")
+    event.at_ms, event.customer, event.tz = START_MS + from_start_ms, "c-test", ZONE
+    event.day = local_day(event.at_ms, ZONE)
+    if isinstance(event, e.Refund):
+        event.ordered_ms, event.ordered_day = event.at_ms, event.day
+    return event
+
+
+def _constant(name: str, probability: float, inputs: int) -> LinearModel:
+    """A model that says the same of everybody."""
+    bias = log(probability / (1 - probability)) if 0 < probability < 1 else 30.0 * (1 if probability else -1)
+    zeros = [0.0] * inputs
+    return LinearModel(name, 1, "", 0, [""] * inputs, zeros, [1.0] * inputs, zeros, bias)

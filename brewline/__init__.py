@@ -1,0 +1,1 @@
+"""The `brewline` command: what people type."""

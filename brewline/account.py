@@ -1,0 +1,82 @@
+"""The closing account: every event in is applied, a duplicate or a dead letter, to the unit.
+
+Applied and duplicates come from the fences in Redis, which are exact across crashes: an event of a
+customer is accounted for by the customers flow, one without a customer by kpis, an audit event by
+security. Dead letters are counted on their topic, by id.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from msgspec import Struct
+from redis import Redis
+
+from brewline.watch import Watch
+from config.settings import Settings
+from operators.store import PartitionStore
+
+ACCOUNTING = ("customers", "kpis", "security")
+CLOCKED = ("customers", "kpis", "kpis-merge")
+
+
+class Account(Struct):
+    events_in: int
+    applied: int
+    duplicates: int
+    dead_lettered: int
+
+    @property
+    def settled(self) -> bool:
+        return self.events_in == self.applied + self.duplicates + self.dead_lettered
+
+
+def totals(redis: Redis, settings: Settings, flow: str, partitions: int) -> Counter[str]:
+    """Exact counts of a flow since the beginning, over its partitions."""
+    store = PartitionStore(redis, settings.redis.prefix, flow)
+    counts: Counter[str] = Counter()
+    for partition in range(partitions):
+        counts.update(store.position(partition).counts)
+    return counts
+
+
+def balance(
+    redis: Redis, settings: Settings, partitions: int, watch: Watch, before: Counter[str], sent: int
+) -> Account:
+    """What became of `sent` events, given what had been accounted for `before`."""
+    now = accounted(redis, settings, partitions)
+    return Account(
+        events_in=sent,
+        applied=now["applied"] - before["applied"],
+        duplicates=now["duplicates"] - before["duplicates"],
+        dead_lettered=watch.dead_letters.total(),
+    )
+
+
+def come_to(redis: Redis, settings: Settings, partitions: int, at_ms: int, watch: Watch) -> bool:
+    """Have all clocks come to this time, and has all that was decided until then been seen leaving?"""
+    for flow in CLOCKED:
+        store = PartitionStore(redis, settings.redis.prefix, flow)
+        if any(store.position(partition).clock.now_ms < at_ms for partition in range(partitions)):
+            return False
+    decided = Counter[str]()
+    for flow in ("customers", "kpis-merge", "security"):
+        decided.update(totals(redis, settings, flow, partitions))
+    seen = {"coupons": watch.coupons.total(), "kpi_alerts": watch.alerts["kpi"]}
+    seen["security_alerts"] = watch.alerts["security"]
+    return all(decided[name] == count for name, count in seen.items())
+
+
+def accounted(redis: Redis, settings: Settings, partitions: int) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for flow in ACCOUNTING:
+        counts.update(totals(redis, settings, flow, partitions))
+    return counts
+
+
+def percentile(values: list[int], share: float) -> float | None:
+    """Nearest-rank percentile; None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return float(ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))])

@@ -1,0 +1,168 @@
+"""The command line: demo, run, replay, customer, rules, doctor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from config.settings import load
+from features.times import parse_time
+from operators.kafka import Unreachable
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Brewline: the real-time engine of a tea or restaurant chain's customer work.",
+)
+rules_app = typer.Typer(no_args_is_help=True, help="Check and test the trigger rules.")
+app.add_typer(rules_app, name="rules")
+out = Console()
+
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
+
+
+class Flow(str, Enum):
+    ingest = "ingest"
+    customers = "customers"
+    kpis = "kpis"
+    security = "security"
+    learning = "learning"
+
+
+@app.command()
+def demo(
+    duration: Annotated[float, typer.Option(help="Seconds the simulated chain runs.", min=5)] = 60,
+    speed: Annotated[float, typer.Option(help="Stream seconds per second.", min=1)] = 7200,
+    seed: Annotated[int, typer.Option(help="The same seed is the same chain.")] = 1,
+    json: JsonFile = None,
+) -> None:
+    """A simulated chain through every flow, on servers the demo starts and stops itself.
+
+    Example: `brewline demo --duration 60`
+    """
+    from brewline.demo import run_demo
+
+    sys.exit(run_demo(duration, speed, seed, json, out))
+
+
+@app.command()
+def run(
+    flows: Annotated[list[Flow], typer.Argument(help="One flow, or several to share this process.")],
+    share: Annotated[str, typer.Option(help="0/2 and 1/2: two processes, each with every other partition.")] = "",
+) -> None:
+    """Runs flows until told to stop (Ctrl-C or SIGTERM): what is in flight is committed first.
+
+    Example: `brewline run ingest customers`; a flow in two processes: `brewline run customers --share 0/2` and
+    `brewline run customers --share 1/2`, wherever they run
+    """
+    names = tuple(flow.value for flow in flows)
+    module = f"flows.{names[0]}:flow" if len(names) == 1 else f"flows.together:flow{names!r}"
+    environ = {**os.environ, "BREWLINE_KAFKA__SHARE": share} if share else dict(os.environ)
+    load(environ=environ)
+    os.execve(sys.executable, [sys.executable, "-m", "bytewax.run", module], environ)
+
+
+@app.command()
+def customer(
+    id: Annotated[str, typer.Argument(help="A customer id, or an identifier: card:123, phone:+8613800138000, ...")],
+    at: Annotated[str | None, typer.Option(help="RFC 3339 time or epoch ms; default: now.")] = None,
+) -> None:
+    """Shows what is known of a customer, with all features as of a time.
+
+    Example: `brewline customer card:123 --at 2026-05-01T12:00:00+08:00`
+    """
+    from brewline.profile import show_customer
+
+    show_customer(load(), id, _moment(at), out)
+
+
+@app.command()
+def doctor() -> None:
+    """Checks settings, rules, Kafka and Redis, and says how to mend what is wrong.
+
+    Example: `BREWLINE_KAFKA__BROKERS=host:9092 brewline doctor`
+    """
+    from brewline.doctor import examine
+
+    sys.exit(examine(load(), out))
+
+
+@rules_app.command("check")
+def rules_check() -> None:
+    """Loads every rule and says what is wrong with it, with file and line.
+
+    Example: `brewline rules check`
+    """
+    from brewline.rules import check_rules
+
+    sys.exit(check_rules(load(), out))
+
+
+@rules_app.command("test")
+def rules_test(json: JsonFile = None) -> None:
+    """Runs the timelines of every rule.
+
+    Example: `brewline rules test --json out/rules.json`
+    """
+    from brewline.results import write_json
+    from brewline.rules import run_rule_tests
+
+    figures, failed = run_rule_tests(load(), out)
+    write_json(json, figures)
+    sys.exit(1 if failed else 0)
+
+
+@app.command()
+def replay(
+    history: Annotated[str, typer.Argument(help="completejourney, cdnow, or a .parquet or .ndjson file of events.")],
+    speed: Annotated[str, typer.Option(help="`1000x`, or `max`.")] = "max",
+    verify: Annotated[int, typer.Option(help="Compare this many customers with a brute-force count.", min=0)] = 0,
+    restart: Annotated[
+        bool, typer.Option(help="Send from the beginning, not from where a former run stopped.")
+    ] = False,
+    json: JsonFile = None,
+) -> None:
+    """Sends a real history through Kafka, as live events, and waits until the flows have applied it.
+
+    Example: `brewline replay completejourney --speed max --verify 200`
+    """
+    from brewline.catch_up import replay_history
+
+    sys.exit(replay_history(load(), history, _speed(speed), verify, restart, json, out))
+
+
+def _speed(text: str) -> float | None:
+    """Stream seconds per second; None is as fast as possible."""
+    if text == "max":
+        return None
+    try:
+        value = float(text.removesuffix("x"))
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        raise ValueError(f"--speed: found {text!r}, expected `max` or a factor such as `1000x`")
+    return value
+
+
+def _moment(text: str | None) -> int:
+    """Epoch ms of what was typed; now when nothing was."""
+    if text is None:
+        return round(datetime.now(timezone.utc).timestamp() * 1000)
+    return parse_time(int(text) if text.isdigit() else text)
+
+
+def main() -> Any:
+    """Runs the command; a foreseen error is one plain line, not a traceback."""
+    try:
+        app()
+    except (ValueError, Unreachable, RedisError) as error:
+        sys.exit(f"brewline: {error}")

@@ -1,0 +1,268 @@
+"""The demo: a simulated chain through every flow, on servers started and stopped here."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from brewline.account import Account, balance, come_to, percentile
+from brewline.results import ROOT, write_json
+from brewline.sender import Sent, send
+from brewline.watch import Watch
+from config.settings import Settings, load
+from features.times import rfc3339
+from flows.topics import TOPICS
+from operators.kafka import ensure_topics, producer
+from operators.servers import free_port, mock_kafka, redis_server
+from operators.store import PartitionStore
+from sim.chain import Chain, Record
+
+Process = subprocess.Popen[bytes]
+PROCESSES = (("ingest", "customers", "learning"), ("kpis", "security"))
+READY_S = 60.0
+SETTLE_S = 30.0
+COUPON_LINE_S = 1.0
+TICK_S = 0.1
+KPI_LINE_MS = 4 * 3_600_000
+
+
+class FlowsEnded(ValueError):
+    """The flows' process ended although nobody asked it to; the message holds the end of its log."""
+
+
+def run_demo(duration_s: float, speed: float, seed: int, json: Path | None, out: Console) -> int:
+    """Runs the demo and prints its closing table; 0 when the account balances and the flows ended well."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="brewline-demo-")))
+        kafka = stack.enter_context(mock_kafka())
+        (folder / "redis").mkdir()
+        server = stack.enter_context(redis_server(folder / "redis"))
+        chain = Chain(seed=seed, days=duration_s * speed / 86_400)
+        settings = _settings(folder, kafka.brokers, server.url, chain)
+        out.print(f"servers: {kafka.name}; {server.name}")
+        demo = Demo(settings, chain, speed, folder, out)
+        stack.callback(demo.watch.close)
+        with demo.flows() as flows:
+            demo.await_flows(flows)
+            account = demo.live(flows)
+        well = all(process.returncode == 0 for process in flows)
+        figures = demo.figures(account, kafka.name, server.name)
+    demo.closing_table(figures)
+    write_json(json, figures)
+    return 0 if account.settled and well else 1
+
+
+def _settings(folder: Path, brokers: str, redis_url: str, chain: Chain) -> Settings:
+    """The shipped settings on the demo's own servers; the flows' process reads them from the environment."""
+    (folder / "stores.csv").write_text(chain.stores_csv())
+    os.environ |= {
+        "BREWLINE_KAFKA__BROKERS": brokers,
+        "BREWLINE_REDIS__URL": redis_url,
+        "BREWLINE_STORES__FILE": str(folder / "stores.csv"),
+        "BREWLINE_TIME__CLOCK": "event",
+        "BREWLINE_KAFKA__FETCH_WAIT_MS": "5",  # the mock cluster lets a fetch wait to the end, whatever comes in
+        "BREWLINE_LEARNING__CHURN_HORIZON": "36h",  # a month would outlast the demo
+        "BREWLINE_LEARNING__PUBLISH_EVERY": "200",
+        "BREWLINE_METRICS__INGEST": str(free_port()),
+        "BREWLINE_METRICS__KPIS": str(free_port()),
+        "BREWLINE_LOG__LEVEL": "warning",
+        "BREWLINE_IDENTITY_KEY": secrets.token_hex(32),
+    }
+    return load()
+
+
+class Demo:
+    """One run: what is sent, what comes out, and the account of both."""
+
+    def __init__(self, settings: Settings, chain: Chain, speed: float, folder: Path, out: Console) -> None:
+        self.settings = settings
+        self.chain = chain
+        self.speed = speed
+        self.folder = folder
+        self.out = out
+        self.redis = Redis.from_url(settings.redis.url)
+        names = [settings.topic(topic) for topic in TOPICS]
+        self.partitions = ensure_topics(settings.kafka.librdkafka(), names, settings.kafka.partitions, 1, {})[names[0]]
+        self.watch = Watch(settings)
+        self.next_coupon_s = 0.0
+        self.stretch: tuple[int, int, int] = (0, 0, 0)  # four hours of KPI minutes: which, orders, cents
+
+    @contextmanager
+    def flows(self) -> Iterator[list[Process]]:
+        """The flows in two processes, told to stop at the end."""
+        with (self.folder / "flows.log").open("wb") as log:
+            processes = [
+                subprocess.Popen(
+                    [sys.executable, "-m", "bytewax.run", f"flows.together:flow{names!r}"],
+                    cwd=ROOT,
+                    stdout=log,
+                    stderr=log,
+                )
+                for names in PROCESSES
+            ]
+        try:
+            yield processes
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGTERM)
+            for process in processes:
+                try:
+                    process.wait(SETTLE_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def await_flows(self, flows: list[Process]) -> None:
+        """Returns when every partition has an owner."""
+        owners = [
+            PartitionStore(self.redis, self.settings.redis.prefix, flow).key(partition, "owner")
+            for flow in ("customers", "learning", "kpis", "kpis-merge", "security")
+            for partition in range(self.partitions)
+        ]
+        until = time.monotonic() + READY_S
+        while self.redis.exists(*owners) < len(owners):
+            self._require(flows)
+            if time.monotonic() > until:
+                raise FlowsEnded(f"the flows were not ready within {READY_S:.0f} s:\n{self._log()}")
+            time.sleep(0.1)
+        self.out.print(
+            f"a chain of {self.chain.stores} stores and {self.chain.customers:,} members lives"
+            f" {self.chain.days:.1f} days; metrics at 127.0.0.1:{self.settings.metrics.ingest}/metrics",
+            soft_wrap=True,
+        )
+
+    def _require(self, flows: list[Process]) -> None:
+        for process in flows:
+            if process.poll() is not None:
+                raise FlowsEnded(f"a process of flows ended with code {process.returncode}:\n{self._log()}")
+
+    def _log(self) -> str:
+        return (self.folder / "flows.log").read_text(errors="replace")[-3000:]
+
+    def live(self, flows: list[Process]) -> Account:
+        """Sends the chain's life and shows what comes of it, until all is accounted for."""
+        sent: list[Sent] = []
+        stop = threading.Event()
+        thread = threading.Thread(target=lambda: sent.append(self._send(stop)), name="sender", daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive():
+                self._show()
+                self._require(flows)
+            if not sent:
+                raise FlowsEnded("the simulated chain could not be sent; see the error above")
+            return self._settle(sent[0].events, flows)
+        finally:
+            stop.set()
+
+    def _send(self, stop: threading.Event) -> Sent:
+        sender = producer(self.settings.kafka.librdkafka())
+        return send(self._records(), sender, self.settings.kafka.topic_prefix, self.speed, stop=stop)
+
+    def _records(self) -> Iterator[Record]:
+        """The chain's records, with ticks thinned to what TICK_S of the audience's time is in stream time."""
+        ticked_ms: dict[str, int] = {}
+        for record in self.chain.records():
+            if not record.tick or record.at_ms == self.chain.end_ms:
+                yield record
+            elif record.at_ms >= ticked_ms.get(record.topic, 0) + TICK_S * 1000 * self.speed:
+                ticked_ms[record.topic] = record.at_ms
+                yield record
+
+    def _settle(self, events_in: int, flows: list[Process]) -> Account:
+        """Waits until nothing is on its way any more: all clocks are at the end, all that was decided has come out."""
+        until = time.monotonic() + SETTLE_S
+        while True:
+            self._show()
+            account = balance(self.redis, self.settings, self.partitions, self.watch, Counter(), events_in)
+            come = come_to(self.redis, self.settings, self.partitions, self.chain.end_ms, self.watch)
+            if (account.settled and come) or time.monotonic() > until:
+                return account
+            self._require(flows)
+
+    def _show(self) -> None:
+        """Prints what is new, not more often than a person can read."""
+        for topic, event in self.watch.poll(0.2):
+            data, now_s = event["data"], time.monotonic()
+            if topic == "alerts":
+                self.out.print(f"[bold red]alert [/] {escape(str(data['why']))}", highlight=False, soft_wrap=True)
+            elif topic == "coupons" and now_s >= self.next_coupon_s:
+                self.next_coupon_s = now_s + COUPON_LINE_S
+                line = f"{data['rule']:<18} {data['face_value_cents'] / 100:.2f} for {data['customer'][:9]}…"
+                self.out.print(f"[green]coupon[/] {_clock(data['at_ms'])} {line}", highlight=False)
+            elif topic == "kpi.minutes" and event["subject"] == "chain:*":
+                self._add_minute(data)
+
+    def _add_minute(self, data: dict[str, Any]) -> None:
+        """Adds a minute of the chain to its stretch of hours; prints the stretch when the next begins."""
+        stretch, orders, cents = self.stretch
+        now = data["minute_ms"] // KPI_LINE_MS
+        if now > stretch:
+            if orders:
+                line = f"{_clock(stretch * KPI_LINE_MS)} + 4 h: {orders} orders, revenue {cents / 100:,.2f}"
+                self.out.print(f"[blue]kpi   [/] {line}", highlight=False)
+            stretch, orders, cents = now, 0, 0
+        self.stretch = (stretch, orders + data["orders"], cents + data["revenue_cents"])
+
+    def figures(self, account: Account, kafka: str, redis: str) -> dict[str, Any]:
+        watch = self.watch
+        return {
+            "events_in": account.events_in,
+            "applied": account.applied,
+            "duplicates": account.duplicates,
+            "dead_lettered": account.dead_lettered,
+            "coupons": watch.coupons.total(),
+            "kpi_alerts": watch.alerts["kpi"],
+            "security_alerts": watch.alerts["security"],
+            "latency_p50_ms": percentile(watch.latencies_ms, 0.50),
+            "latency_p99_ms": percentile(watch.latencies_ms, 0.99),
+            "kafka": kafka,
+            "redis": redis,
+            "coupons_by_rule": dict(watch.coupons),
+            "dead_letters_by_reason": dict(watch.dead_letters),
+            "kpi_minutes": watch.kpi_minutes,
+            "truth": {"duplicates": self.chain.truth.duplicates, "malformed": sum(self.chain.truth.malformed.values())},
+        }
+
+    def closing_table(self, figures: dict[str, Any]) -> None:
+        table = Table(show_header=False, title="the account")
+        for name in ("events_in", "applied"):
+            table.add_row(name.replace("_", " "), f"{figures[name]:,}")
+        for name, truth in (("duplicates", "duplicates"), ("dead_lettered", "malformed")):
+            told = f"{figures[name]:,}  (the chain sent {figures['truth'][truth]:,})"
+            table.add_row(name.replace("_", " "), told)
+        balanced = figures["events_in"] == sum(figures[name] for name in ("applied", "duplicates", "dead_lettered"))
+        table.add_row("in = applied + duplicates + dead-lettered", "[green]yes[/]" if balanced else "[red]NO[/]")
+        table.add_section()
+        for rule, count in sorted(self.watch.coupons.items()):
+            table.add_row(f"coupons: {rule}", f"{count:,}")
+        table.add_section()
+        for kind in ("kpi", "security"):
+            table.add_row(f"{kind} alerts", f"{self.watch.alerts[kind]:,}")
+        for reason, count in sorted(self.watch.dead_letters.items()):
+            table.add_row(f"dead letters: {reason}", f"{count:,}")
+        table.add_section()
+        for name in ("latency_p50_ms", "latency_p99_ms"):
+            value = figures[name]
+            table.add_row(f"event to coupon, {name[8:11]}", "–" if value is None else f"{value:,.0f} ms")
+        self.out.print(table)
+
+
+def _clock(at_ms: int) -> str:
+    return rfc3339(at_ms)[5:16].replace("T", " ")

@@ -1,0 +1,35 @@
+"""A customer on one screen: features as of a time, consent, recent coupons."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from config.settings import Settings
+from features.customer import feature_row
+from features.times import rfc3339
+from flows.files import load_catalog, load_pseudonyms
+from operators.customers import find_customer, read_customer
+from operators.redis_link import connect_redis
+
+
+def show_customer(settings: Settings, id: str, at_ms: int, out: Console) -> None:
+    """Prints the profile. Raises UnknownCustomer, Unreachable."""
+    redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+    catalog = load_catalog(settings)
+    pseudonyms = load_pseudonyms(settings) if ":" in id else None
+    customer = find_customer(redis, settings.redis.prefix, pseudonyms, id)
+    record = read_customer(redis, settings.redis.prefix, catalog, customer)
+    row = dict(zip(catalog.names, feature_row(record, catalog, at_ms), strict=True))
+    table = Table("measure", *catalog.windows, title=f"{customer} as of {rfc3339(at_ms)}")
+    for measure in catalog.measures:
+        table.add_row(measure, *(f"{row[f'{measure}_{window}']:,.0f}" for window in catalog.windows))
+    out.print(table)
+    others = Table("feature", "value")
+    for name in catalog.names[len(catalog.measures) * len(catalog.windows) :]:
+        others.add_row(name, "–" if row[name] != row[name] else f"{row[name]:,.3f}")
+    out.print(others)
+    for purpose, (since_ms, granted) in sorted(record.consent.items()):
+        out.print(f"consent to {purpose}: {'yes' if granted else 'no'}, since {rfc3339(since_ms)}")
+    for rule, fired_ms in sorted(record.fired_ms.items()):
+        out.print(f"last coupon of {rule}: {rfc3339(fired_ms)}")

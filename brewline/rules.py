@@ -1,0 +1,89 @@
+"""Checks and tests the rules of both wings: coupon rules and security rules."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from msgspec import Struct
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from alerts.security import rule_tests
+from alerts.triggers.timeline import failures
+from config.settings import Settings
+from flows.files import load_catalog
+from flows.rules import load_conditions, load_rules, security_texts
+
+
+class Tested(Struct):
+    """A rule, or a file of security rules, and how its timelines came out."""
+
+    name: str
+    firing: int
+    quiet: int
+    failed: list[str]
+
+
+def check_rules(settings: Settings, out: Console) -> int:
+    """Prints every rule; the exit code, 1 when a security rule is refused. Raises WrongRule for a coupon rule."""
+    rules = load_rules(settings)
+    load_conditions(load_catalog(settings), rules)
+    table = Table("coupon rule", "when it looks", "when", "coupon", "cooldown")
+    for rule, _, _ in rules:
+        looks = ", ".join(rule.on) or (f"{rule.after.wait} after {rule.after.event}" if rule.after else "")
+        table.add_row(rule.id, looks, escape(rule.when), rule.then.coupon, rule.cooldown)
+    out.print(table)
+    loaded, refused = rule_tests.load_tested(security_texts(settings))
+    guards = Table("security rule", "level", "file")
+    for head in loaded.heads:
+        guards.add_row(escape(head.title), head.level, PurePath(head.file).name)
+    out.print(guards)
+    for file, title, reason in refused:
+        out.print(f"[red]refused: {escape(f'{file}: {title}: {reason}')}[/]", soft_wrap=True)
+    return 1 if refused else 0
+
+
+def run_rule_tests(settings: Settings, out: Console) -> tuple[dict[str, int], list[str]]:
+    """Figures, and one line per failed timeline."""
+    tested = [*_test_coupon_rules(settings), *_test_security_rules(settings)]
+    table = Table("rule", "firing tests", "quiet tests", "result", title="rule tests")
+    for rule in tested:
+        verdict = f"[red]{len(rule.failed)} failed[/]" if rule.failed else "[green]ok[/]"
+        table.add_row(rule.name, str(rule.firing), str(rule.quiet), verdict)
+    out.print(table)
+    failed = [line for rule in tested for line in rule.failed]
+    for line in failed:
+        out.print(f"[red]{escape(line)}[/]", soft_wrap=True)
+    figures = {
+        "rules": len(tested),
+        "firing_tests": sum(rule.firing for rule in tested),
+        "quiet_tests": sum(rule.quiet for rule in tested),
+        "failed": len(failed),
+    }
+    return figures, failed
+
+
+def _test_coupon_rules(settings: Settings) -> list[Tested]:
+    catalog, rules = load_catalog(settings), load_rules(settings)
+    load_conditions(catalog, rules)
+    tested = []
+    for rule, file, text in rules:
+        firing = sum(bool(test.fires_at) for test in rule.test)
+        tested.append(Tested(rule.id, firing, len(rule.test) - firing, failures(rule, file, text, catalog)))
+    return tested
+
+
+def _test_security_rules(settings: Settings) -> list[Tested]:
+    texts = security_texts(settings)
+    failed = rule_tests.failures(texts)
+    tested = []
+    for file, text in texts:
+        if file.endswith(rule_tests.TEST_SUFFIX):
+            timelines = rule_tests.read_tests(text, file)
+            firing = sum(bool(timeline.fires_at) for timeline in timelines)
+            mine = [line for line in failed if line.startswith(f"{file}:")]
+            name = PurePath(file).name.removesuffix(rule_tests.TEST_SUFFIX)
+            tested.append(Tested(name, firing, len(timelines) - firing, mine))
+    _, refused = rule_tests.load_tested(texts)
+    return [*tested, *(Tested(PurePath(f).name, 0, 0, [f"{f}: {title}: {why}"]) for f, title, why in refused)]

@@ -1,0 +1,70 @@
+"""Watches what leaves the flows: coupons, alerts, KPI minutes and dead letters, each counted once by its id."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from confluent_kafka import Message, TopicPartition
+
+from config.settings import Settings
+from operators.kafka import consumer, partition_count
+
+TOPICS = ("coupons", "alerts", "kpi.minutes", "dead-letters")
+
+
+class Watch:
+    """Reads the outgoing topics from where they end now."""
+
+    def __init__(self, settings: Settings, group: str = "brewline-watch") -> None:
+        self.settings = settings
+        self.consumer = consumer(settings.kafka.librdkafka(), group)
+        self.seen: set[str] = set()
+        self.coupons: Counter[str] = Counter()  # by rule
+        self.alerts: Counter[str] = Counter()  # by kind: kpi, security; firing ones only
+        self.dead_letters: Counter[str] = Counter()  # by reason
+        self.kpi_minutes = 0
+        self.latencies_ms: list[int] = []
+        self.consumer.assign([place for topic in TOPICS for place in self._ends(settings.topic(topic))])
+
+    def _ends(self, topic: str) -> list[TopicPartition]:
+        places = [TopicPartition(topic, p) for p in range(partition_count(self.consumer, topic))]
+        for place in places:
+            _, place.offset = self.consumer.get_watermark_offsets(place, timeout=10)
+        return places
+
+    def poll(self, timeout_s: float) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(topic, CloudEvent) of what is new; dead letters are only counted."""
+        for message in self.consumer.consume(1000, timeout=timeout_s):
+            if message.error() is None:
+                yield from self._take(message)
+
+    def _take(self, message: Message) -> Iterator[tuple[str, dict[str, Any]]]:
+        topic = (message.topic() or "").removeprefix(self.settings.kafka.topic_prefix)
+        if topic == "dead-letters":
+            headers = {name: str(value, "utf-8") for name, value in message.headers() or []}
+            if self._new(headers["ce_id"]):
+                self.dead_letters[headers["reason"]] += 1
+            return
+        event = orjson.loads(message.value() or b"")
+        if not self._new(event["id"]):
+            return
+        if topic == "coupons":
+            self.coupons[event["data"]["rule"]] += 1
+            self.latencies_ms.append(message.timestamp()[1] - event["data"]["trigger_stamp_ms"])
+        elif topic == "kpi.minutes":
+            self.kpi_minutes += 1
+        elif event["data"].get("state", "firing") == "firing":
+            self.alerts[event["type"].rpartition(".")[2]] += 1
+        yield topic, event
+
+    def _new(self, id: str) -> bool:
+        if id in self.seen:
+            return False
+        self.seen.add(id)
+        return True
+
+    def close(self) -> None:
+        self.consumer.close()

@@ -1,0 +1,1 @@
+"""The pure core: events, identity, windows, customer records, feature rows and models."""

@@ -1,0 +1,282 @@
+"""The contract of every topic as an AsyncAPI 3.0 document.
+
+One schema of an event serves both sides of ingest: `writeOnly` fields are the sender's and gone from the
+clean topic, `readOnly` fields are set by Brewline whatever a sender puts there. Source: asyncapi.com, v3.0.0.
+"""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from features import events as e
+from features import outgoing as out
+from features.glossary import EVENTS, FIELDS, HEADERS
+from features.job import Batch
+from features.labels import Example
+from features.messages import Refused, dead_letter
+
+Json = dict[str, Any]
+
+VERSION = "0.1.0"
+SENDER_ONLY = {"time", "who"}
+SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "ordered_ms", "ordered_day", "source", "of"}
+RECEIVED = {**e.CUSTOMER_EVENTS, **e.AUDIT_EVENTS}
+NOBODY = {"footfall", "tick", *e.AUDIT_EVENTS}  # events of no customer
+TIME = [{"type": "integer"}, {"type": "string"}]  # how msgspec describes features.events.Time
+CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
+    "coupon.issued": ("coupons", out.Receipt),
+    "decision": ("decisions", out.Receipt),
+    "kpi.minute": ("kpis", out.KpiMinute),
+    "alert.kpi": ("kpis", out.KpiAlert),
+    "alert.security": ("security", out.Finding),
+}
+
+
+class Topic(Struct, frozen=True):
+    """`received` by Brewline, `sent` by it, or both."""
+
+    name: str
+    about: str
+    key: str
+    writers: str
+    readers: str
+    messages: tuple[str, ...]
+    received: bool = False
+    sent: bool = False
+
+
+TOPICS = (
+    Topic(
+        "pos.events",
+        "What the shops' tills and counters report.",
+        "store",
+        "tills",
+        "ingest",
+        tuple(e.CUSTOMER_EVENTS),
+        received=True,
+    ),
+    Topic(
+        "app.events",
+        "What the app, the mini program, marketplaces, delivery and the coupon service report.",
+        "the sender's account id",
+        "apps and back ends",
+        "ingest",
+        tuple(e.CUSTOMER_EVENTS),
+        received=True,
+    ),
+    Topic(
+        "audit.events",
+        "Who touched customer data. Rules count per actor, so the key must be the actor.",
+        "actor",
+        "every system that shows customer data",
+        "security",
+        tuple(e.AUDIT_EVENTS),
+        received=True,
+    ),
+    Topic(
+        "events",
+        "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
+        "customer; store where nobody is known",
+        "ingest",
+        "customers, kpis",
+        tuple(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "identities",
+        "Whose a pseudonym is. Compacted: a link is kept for ever, for Redis takes what it has lost from here.",
+        "pseudonym",
+        "ingest",
+        "ingest",
+        ("identity",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "examples",
+        "Feature rows with the label they got since.",
+        "model",
+        "customers",
+        "learning",
+        ("example",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "kpi.partials",
+        "Counts of one partition on their way to the merge. Between two steps of one flow, and no contract.",
+        "dim",
+        "kpis",
+        "kpis",
+        ("partial",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "kpi.minutes",
+        "Closed minutes of every dimension, and their corrections.",
+        "dim",
+        "kpis",
+        "boards, warehouse",
+        ("kpi.minute",),
+        sent=True,
+    ),
+    Topic("coupons", "Coupons to hand out.", "customer", "customers", "coupon service", ("coupon.issued",), sent=True),
+    Topic(
+        "decisions",
+        "Every decision of a rule whose condition held, also those not to fire.",
+        "customer",
+        "customers",
+        "analysts, warehouse",
+        ("decision",),
+        sent=True,
+    ),
+    Topic(
+        "alerts",
+        "KPIs that are unusual, and findings about access to customer data.",
+        "dim of a KPI; actor of a finding",
+        "kpis, security",
+        "on-call staff, SIEM",
+        ("alert.kpi", "alert.security"),
+        sent=True,
+    ),
+    Topic(
+        "dead-letters",
+        "What could not be used, as it was. It holds the same personal data as the topics it came from, and needs"
+        " their access rights and their retention.",
+        "topic/partition/offset",
+        "every flow",
+        "whoever mends it and sends it again",
+        ("dead_letter",),
+        sent=True,
+    ),
+)
+
+
+def document() -> Json:
+    """The AsyncAPI document, from Brewline's side."""
+    operations = [(action, t) for t in TOPICS for action, does in (("receive", t.received), ("send", t.sent)) if does]
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Brewline",
+            "version": VERSION,
+            "description": "What Brewline reads from Kafka and what it writes there. To be read: docs/events.md.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {topic.name: _channel(topic) for topic in TOPICS},
+        "operations": {f"{action}-{t.name}": _operation(action, t.name) for action, t in operations},
+        "components": {"messages": messages(), "schemas": schemas()},
+    }
+
+
+def _channel(topic: Topic) -> Json:
+    return {
+        "address": topic.name,
+        "description": f"{topic.about} Key: {topic.key}.",
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in topic.messages},
+    }
+
+
+def _operation(action: str, topic: str) -> Json:
+    return {"action": action, "channel": {"$ref": f"#/channels/{topic}"}}
+
+
+def messages() -> dict[str, Json]:
+    """Every message by name."""
+    found = {kind: _received(kind, shape) for kind, shape in RECEIVED.items()}
+    found |= {f"clean.{kind}": _clean(kind, shape) for kind, shape in e.CUSTOMER_EVENTS.items()}
+    found["example"] = {"payload": _ref(Example)}
+    found["identity"] = {"contentType": "text/plain", "payload": {"type": "string", "description": "The customer id."}}
+    found["partial"] = {"payload": {}}
+    found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
+    found["dead_letter"] = {
+        "contentType": "application/octet-stream",
+        "headers": dead_letter_headers(),
+        "payload": {"description": "The original bytes, unchanged."},
+    }
+    return found
+
+
+def _received(kind: str, shape: type[e.Event]) -> Json:
+    """As a sender writes it: with its time and, unless the event may be anonymous, an identifier."""
+    more: Json = {"required": ["time"]}
+    if not shape.anonymous:
+        more = {"required": ["time", "who"], "properties": {"who": {"type": "object", "minProperties": 1}}}
+    return {"payload": {"allOf": [_ref(shape), more]}, "examples": [{"payload": sample(kind)}]}
+
+
+def _clean(kind: str, shape: type[e.Event]) -> Json:
+    """As it stands in the clean topic."""
+    filled = ["at_ms", "source", "of"] if shape is e.Tick else ["at_ms", "day", "tz"]
+    if issubclass(shape, e.Refund):
+        filled += ["ordered_ms", "ordered_day"]
+    gone = dict.fromkeys(sorted(SENDER_ONLY), False)
+    return {"payload": {"allOf": [_ref(shape), {"required": filled, "properties": gone}]}}
+
+
+def _cloudevent(name: str, flow: str, data: type[Struct]) -> Json:
+    fixed = {"type": {"const": f"brewline.{name}"}, "source": {"const": f"brewline/{flow}"}, "data": _ref(data)}
+    return {
+        "contentType": "application/cloudevents+json",
+        "payload": {"allOf": [_ref(out.CloudEvent), {"properties": fixed}]},
+    }
+
+
+def dead_letter_headers() -> Json:
+    """The headers that every dead letter has, all of them text."""
+    letter = dead_letter("", Batch("", 0, -1, [0], [b""], [0]), 0, Refused(""))
+    texts = {name: {"type": "string", "description": HEADERS[name]} for name in letter.headers}
+    return {"type": "object", "required": list(texts), "properties": texts}
+
+
+def sample(kind: str) -> Json:
+    """An event of this kind, as a sender might write it, with all fields that are its own."""
+    shape = RECEIVED[kind]
+    common = ["id", "time", *(["who"] if kind not in NOBODY else []), *(["store"] if kind != "tick" else [])]
+    names = [*common, *(name for name in own_fields(shape) if name not in SET_BY_BREWLINE)]
+    return {"type": kind, **{name: FIELDS[name].sample for name in names}}
+
+
+def own_fields(shape: type[Struct]) -> list[str]:
+    """Fields that are not those of all events."""
+    common = e.Event.__struct_fields__ if issubclass(shape, e.Event) else ()
+    return [name for name in shape.__struct_fields__ if name not in common]
+
+
+def _ref(shape: type[Struct]) -> Json:
+    return {"$ref": f"#/components/schemas/{shape.__name__}"}
+
+
+def schemas() -> dict[str, Json]:
+    """JSON Schema of every type, by class name, in words as well as in types."""
+    shapes = [e.Event, *RECEIVED.values(), Example, out.CloudEvent, *(data for _, data in CLOUDEVENTS.values())]
+    _, found = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    kinds = {shape.__name__: kind for kind, shape in RECEIVED.items()}
+    for name, schema in found.items():
+        schema["description"] = cleandoc(schema.get("description") or EVENTS[kinds[name]])
+        if name in kinds:
+            _without(schema, e.Event.__struct_fields__)
+            schema["allOf"] = [_ref(e.Event)]
+        for field, part in schema["properties"].items():
+            _describe(part, name, field)
+            if name in {"Event", *kinds} and field in SENDER_ONLY | SET_BY_BREWLINE:
+                part["writeOnly" if field in SENDER_ONLY else "readOnly"] = True
+    return found
+
+
+def _without(schema: Json, fields: tuple[str, ...]) -> None:
+    schema["properties"] = {name: part for name, part in schema["properties"].items() if name not in fields}
+    schema["required"] = [name for name in schema["required"] if name not in fields]
+
+
+def _describe(part: Json, shape: str, field: str) -> None:
+    part["description"] = (FIELDS.get(f"{shape}.{field}") or FIELDS[field]).meaning
+    if part.get("anyOf") == TIME:
+        part["anyOf"] = [{"type": "integer"}, {"type": "string", "format": "date-time"}]

@@ -1,0 +1,142 @@
+"""Ingest's pure part: raw records in; clean events, ticks and dead letters out.
+
+A clean event has one customer id, its time in ms, its store's region, time zone and local date; its
+raw identifiers are gone. Its key is the customer, or the store where no customer is known.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from features import events as e
+from features.check import Limits, check
+from features.identity import Pseudonyms, resolve
+from features.job import Batch, Message
+from features.messages import Refused, dead_letter
+from features.stores import Stores
+from features.times import DAY_MS, local_day, parse_time
+
+LONGEST_PROMISE_MS = 30 * DAY_MS  # a delivery promised for later than that is a slip of the keyboard
+
+
+class Checked(Struct):
+    """A batch's events after checking, by index; `refused` says why the others were not."""
+
+    batch: Batch
+    events: list[tuple[int, e.Event, list[str]]]  # index in the batch, event, pseudonyms
+    refused: list[tuple[int, Refused]]
+    unknown_fields: int = 0
+    ticks: int = 0
+
+    @property
+    def pseudonyms(self) -> set[str]:
+        return {p for _, _, pseudonyms in self.events for p in pseudonyms}
+
+
+class Cleaner(Struct, frozen=True):
+    """What cleaning needs to know. `tick_keys` reach every partition of the clean topic."""
+
+    limits: Limits
+    pseudonyms: Pseudonyms
+    stores: Stores
+    events_topic: str
+    dead_letters_topic: str
+    identities_topic: str
+    tick_keys: list[str]
+    sources: int  # source partitions in all, each of which ticks
+    live: bool = False  # ingest makes the ticks itself: nobody who sends events may move time
+
+    def check(self, batch: Batch) -> Checked:
+        """Decodes and checks; what cannot be read is refused with its reason."""
+        checked = Checked(batch, [], [])
+        for index, raw in enumerate(batch.values):
+            try:
+                event, unknown = check(raw, e.decode_event, e.CUSTOMER_EVENTS, self.limits, batch.stamps_ms[index])
+                if self.live and isinstance(event, e.Tick):
+                    raise Refused("unknown_type", "ticks are sent in replays only; live, the clock is Brewline's own")
+                self._place(event)
+                checked.events.append((index, event, self._identify(event)))
+                checked.unknown_fields += unknown
+            except Refused as refused:
+                checked.refused.append((index, refused))
+        ticks = [entry for entry in checked.events if isinstance(entry[1], e.Tick)]
+        superseded = {index for index, _, _ in ticks[:-1]}  # a batch moves the clock once
+        checked.events = [entry for entry in checked.events if entry[0] not in superseded]
+        checked.ticks = len(ticks)
+        return checked
+
+    def _identify(self, event: e.Event) -> list[str]:
+        pseudonyms = self.pseudonyms.of(event.who) if event.who else []
+        if not pseudonyms and not event.anonymous:
+            raise Refused("missing_id", f"{e.kind_of(event)} needs an identifier in `who`")
+        event.who = None
+        if isinstance(event, e.Referral):  # the friend is somebody's raw identifier too
+            event.friend = self.pseudonyms.one("app_id", event.friend)
+        return pseudonyms
+
+    def _place(self, event: e.Event) -> None:
+        try:
+            event.region, event.tz = self.stores.place(event.store, event.tz)
+        except (KeyError, ValueError, OSError) as error:
+            raise Refused("wrong_type", "tz: not an IANA time zone") from error
+        event.day = local_day(event.at_ms, event.tz)
+        event.time = 0
+        event.customer = ""
+        if isinstance(event, e.Refund):
+            event.ordered_ms = self._instant(event.ordered_time, "ordered_time", event.at_ms)
+            event.ordered_day = local_day(event.ordered_ms, event.tz)
+
+        elif isinstance(event, e.DeliveryPromised):
+            self._instant(event.promised_time, "promised_time", event.at_ms + LONGEST_PROMISE_MS)
+
+    def _instant(self, value: int | str, name: str, latest_ms: int) -> int:
+        try:
+            at_ms = parse_time(value)
+        except ValueError as error:
+            raise Refused("wrong_type", f"{name}: not a time") from error
+        if not self.limits.earliest_ms <= at_ms <= latest_ms:
+            raise Refused("absurd_time", f"{name} does not go with the time of the event")
+        return at_ms
+
+    def finish(self, checked: Checked, known: dict[str, str]) -> tuple[list[Message], list[int], dict[str, int]]:
+        """Messages in input order with their Kafka timestamps, and counts; fills `known` with new pseudonyms."""
+        batch, refused = checked.batch, list(checked.refused)
+        out: dict[int, list[Message]] = {}
+        for index, event, pseudonyms in checked.events:
+            try:
+                out[index] = self._clean(batch, event, pseudonyms, known)
+            except Refused as conflict:
+                refused.append((index, conflict))
+        for index, reason in refused:
+            out[index] = [dead_letter(self.dead_letters_topic, batch, index, reason)]
+        counts = self._counts(checked, refused)
+        ordered = [(batch.stamps_ms[index], message) for index in sorted(out) for message in out[index]]
+        return [message for _, message in ordered], [stamp_ms for stamp_ms, _ in ordered], counts
+
+    def _clean(self, batch: Batch, event: e.Event, pseudonyms: list[str], known: dict[str, str]) -> list[Message]:
+        if isinstance(event, e.Tick):
+            return self.ticks(batch, event.at_ms)
+        if not pseudonyms:
+            return [Message(self.events_topic, event.store or event.id, e.encode(event))]
+        told = [p for p in pseudonyms if len(pseudonyms) > 1 or p not in known]  # what Kafka must remember, too
+        event.customer = resolve(event, pseudonyms, known)
+        return [
+            Message(self.events_topic, event.customer, e.encode(event)),
+            *(Message(self.identities_topic, p, known[p].encode()) for p in told if known.get(p) == event.customer),
+        ]
+
+    def ticks(self, batch: Batch, at_ms: int) -> list[Message]:
+        """One tick to every partition of the clean topic: this source partition has come to `at_ms`."""
+        source = f"{batch.topic}/{batch.partition}"
+        tick = e.encode(e.Tick(id=f"{source}/{at_ms}", at_ms=at_ms, source=source, of=self.sources))
+        return [Message(self.events_topic, key, tick) for key in self.tick_keys]
+
+    def _counts(self, checked: Checked, refused: list[tuple[int, Refused]]) -> dict[str, int]:
+        counts = {"read": len(checked.batch.values), "dead_lettered": len(refused)}
+        counts["ticks"] = checked.ticks
+        counts["cleaned"] = counts["read"] - counts["dead_lettered"] - counts["ticks"]
+        counts["unknown_fields"] = checked.unknown_fields
+        for _, reason in refused:
+            name = f"dead_lettered:{reason.reason}"
+            counts[name] = counts.get(name, 0) + 1
+        return counts

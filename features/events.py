@@ -1,0 +1,249 @@
+"""Event contracts: every message the flows read, as msgspec types.
+
+One set of types serves both sides of ingest. A till or an app sends `time` and `who`; ingest
+checks them, drops them, and fills the fields named under "set by ingest" before the event goes to
+the clean topic. Money is integer cents, `at_ms` epoch milliseconds UTC, `day` the store's own
+calendar date as a proleptic ordinal (`datetime.date.toordinal`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, TypeAlias, get_args
+
+from msgspec import Meta, Struct, json
+
+Id = Annotated[str, Meta(min_length=1, max_length=128)]
+Name = Annotated[str, Meta(max_length=128)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+Cents = Annotated[int, Meta(ge=0, le=10**12)]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Stars = Annotated[float, Meta(ge=0, le=5)]
+Time = int | str
+
+
+class Who(Struct, omit_defaults=True, gc=False, forbid_unknown_fields=False):
+    """Raw identifiers as the till or the app knows them; ingest turns them into one customer id."""
+
+    phone: Name = ""
+    card: Name = ""
+    app_id: Name = ""
+    openid: Name = ""
+    marketplace_id: Name = ""
+
+
+class Line(Struct, omit_defaults=True, gc=False):
+    """One order line; `price_cents` is the price of one piece."""
+
+    sku: Id
+    qty: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    price_cents: Cents = 0
+    category: Name = ""
+    options: dict[str, str] = {}
+
+
+class Event(Struct, kw_only=True, omit_defaults=True):
+    """What all events share."""
+
+    id: Id
+    time: Time = 0
+    who: Who | None = None
+    store: Name = ""
+    channel: Name = ""
+    staff: Name = ""
+    # set by ingest
+    customer: str = ""
+    at_ms: int = 0
+    day: int = 0
+    tz: Name = ""  # may be sent; counts where the store table does not name the store
+    region: str = ""
+
+    anonymous: ClassVar[bool] = False  # True: may come without a customer
+
+
+def kind_of(event: Event) -> str:
+    """The event's type as it stands in its JSON."""
+    return str(event.__struct_config__.tag)
+
+
+class Order(Event, tag="order"):
+    anonymous: ClassVar[bool] = True
+    lines: Annotated[list[Line], Meta(min_length=1, max_length=2_000)]
+    total_cents: Cents
+    currency: Currency = "CNY"
+    discount_cents: Cents = 0
+    coupon: Name = ""
+    campaign: Name = ""
+
+
+class Refund(Event, tag="refund"):
+    """Takes back money of an order; `ordered_time` says which pane it leaves."""
+
+    anonymous: ClassVar[bool] = True
+    order: Id
+    ordered_time: Time
+    amount_cents: Cents
+    items: Count = 0
+    currency: Currency = "CNY"
+    ordered_ms: int = 0  # set by ingest
+    ordered_day: int = 0  # set by ingest
+
+
+class Void(Refund, tag="void"):
+    """Takes back a whole order: its count, its items and its money."""
+
+
+class AppOpen(Event, tag="app_open"):
+    anonymous: ClassVar[bool] = True
+
+
+class View(Event, tag="view"):
+    anonymous: ClassVar[bool] = True
+    sku: Name = ""
+    category: Name = ""
+
+
+class CartAdd(Event, tag="cart_add"):
+    sku: Id
+    qty: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    price_cents: Cents = 0
+
+
+class Login(Event, tag="login"):
+    """Links the identifiers in `who`."""
+
+
+class Bind(Event, tag="bind"):
+    """Links the identifiers in `who`, on the customer's own request."""
+
+
+class CouponIssued(Event, tag="coupon_issued"):
+    coupon: Id
+    campaign: Name = ""
+    face_value_cents: Cents = 0
+
+
+class CouponRedeemed(Event, tag="coupon_redeemed"):
+    coupon: Id
+    campaign: Name = ""
+    order: Name = ""
+
+
+class CouponExpired(Event, tag="coupon_expired"):
+    coupon: Id
+    campaign: Name = ""
+
+
+class Rating(Event, tag="rating"):
+    stars: Stars
+    order: Name = ""
+
+
+class Complaint(Event, tag="complaint"):
+    case: Id
+    topic: Name = ""
+
+
+class ComplaintAnswered(Event, tag="complaint_answered"):
+    case: Id
+    closed: bool = False
+
+
+class DeliveryPromised(Event, tag="delivery_promised"):
+    order: Id
+    promised_time: Time
+
+
+class DeliveryDelivered(Event, tag="delivery_delivered"):
+    order: Id
+
+
+class Share(Event, tag="share"):
+    what: Name = ""
+
+
+class Referral(Event, tag="referral"):
+    friend: Id
+
+
+class Consent(Event, tag="consent"):
+    """The customer's word on a purpose, e.g. marketing by push; the latest event time wins."""
+
+    purpose: Id
+    granted: bool
+
+
+class Footfall(Event, tag="footfall"):
+    anonymous: ClassVar[bool] = True
+    visitors: Count
+
+
+class Tick(Event, tag="tick"):
+    """Time passing on one source partition; the clock of a partition is the least of its ticks.
+
+    A producer that replays history sends it (`source` empty) to say how far its partition has
+    come; ingest fills `source` and `of`, the number of source partitions there are.
+    """
+
+    anonymous: ClassVar[bool] = True
+    source: str = ""
+    of: int = 0
+
+
+class Audit(Event, kw_only=True):
+    """Who touched what: the fields of every audit event."""
+
+    actor: Id
+    role: Name = ""
+    purpose: Name = ""
+    object: Name = ""
+    rows: Annotated[int, Meta(ge=0, le=10**12)] = 0
+    fields: list[str] = []
+    client_ip: Name = ""
+    device: Name = ""
+    result: Name = "ok"
+
+
+class AuditAccess(Audit, tag="audit_access"):
+    """Login, view, search, permission change and the like; `action` names it."""
+
+    anonymous: ClassVar[bool] = True
+    action: Id
+
+
+class AuditExport(Audit, tag="audit_export"):
+    """Customer data leaving the house."""
+
+    anonymous: ClassVar[bool] = True
+
+
+CustomerEvent: TypeAlias = (
+    Order
+    | Refund
+    | Void
+    | AppOpen
+    | View
+    | CartAdd
+    | Login
+    | Bind
+    | CouponIssued
+    | CouponRedeemed
+    | CouponExpired
+    | Rating
+    | Complaint
+    | ComplaintAnswered
+    | DeliveryPromised
+    | DeliveryDelivered
+    | Share
+    | Referral
+    | Consent
+    | Footfall
+    | Tick
+)
+AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick
+
+CUSTOMER_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(CustomerEvent)}
+AUDIT_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(AuditEvent)}
+
+decode_event = json.Decoder(CustomerEvent).decode
+decode_audit = json.Decoder(AuditEvent).decode
+encode = json.Encoder().encode

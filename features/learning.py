@@ -1,0 +1,65 @@
+"""The learning job: labelled examples in, versions of models out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import numpy as np
+
+from features.job import Batch, Changes, Plan, Position, State
+from features.labels import Example, decode_example, rows_of
+from features.messages import Refused, dead_letter
+from features.models import Learned, Learner, decode_learned, encode_learned, encode_model
+
+
+class LearningJob:
+    """One learner per model, kept as the record `learner|<model>`; published as `model|<model>`."""
+
+    def __init__(
+        self, inputs: dict[str, list[str]], layouts: dict[str, str], publish_every: int, dead_letters: str
+    ) -> None:
+        self.inputs = inputs
+        self.layouts = layouts
+        self.publish_every = publish_every
+        self.dead_letters = dead_letters
+
+    def plan(self, batch: Batch, position: Position) -> Plan:
+        examples: dict[str, list[Example]] = {}
+        letters = []
+        for index, raw in enumerate(batch.values):
+            try:
+                example = decode_example(raw)
+                if self.layouts.get(example.model) != example.layout:
+                    raise Refused("layout", "learned from other features than those declared now")
+                examples.setdefault(example.model, []).append(example)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                letters.append(dead_letter(self.dead_letters, batch, index, Refused("malformed", "examples")))
+            except Refused as refused:
+                letters.append(dead_letter(self.dead_letters, batch, index, refused))
+        return Plan(
+            position, position.clock, [f"learner|{model}" for model in examples], work=(batch.last, examples, letters)
+        )
+
+    def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
+        return []
+
+    def apply(self, plan: Plan, state: State) -> Changes:
+        last, examples, letters = plan.work
+        puts: dict[str, bytes] = {}
+        for model, learned_from in examples.items():
+            puts |= self._learn(model, learned_from, state.records.get(f"learner|{model}"))
+        counts = Counter(f"dead_lettered:{letter.headers['reason']}" for letter in letters)
+        counts.update(labels=sum(map(len, examples.values())), dead_lettered=len(letters))
+        position = plan.position.moved(last, plan.clock, counts)
+        return Changes(position, puts, messages=letters, counts=counts)
+
+    def _learn(self, model: str, examples: list[Example], stored: bytes | None) -> dict[str, bytes]:
+        learned = decode_learned(stored) if stored else Learned()
+        learner = Learner(model, self.inputs[model], self.layouts[model], learned)
+        before = learned.labels // self.publish_every
+        learner.learn(rows_of(examples), np.array([example.label for example in examples]))
+        puts = {}
+        if learner.learned.labels // self.publish_every > before:
+            puts[f"model|{model}"] = encode_model(learner.publish())
+        return {**puts, f"learner|{model}": encode_learned(learner.learned)}

@@ -1,0 +1,62 @@
+"""What leaves the house: CloudEvents 1.0, structured for decisions and alerts, binary for dead letters.
+
+A dead letter keeps the original bytes as its value, so it can be sent again as it was; all else
+about it stands in its headers (CloudEvents Kafka binding, binary mode).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from features.job import Batch, Message
+from features.times import rfc3339
+
+
+def cloudevent(
+    topic: str, key: str, id: str, type: str, source: str, at_ms: int, subject: str, data: dict[str, Any]
+) -> Message:
+    """A structured CloudEvent; receivers take `source` and `id` as idempotency key."""
+    value = orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": id,
+            "type": f"brewline.{type}",
+            "source": f"brewline/{source}",
+            "time": rfc3339(at_ms),
+            "subject": subject,
+            "datacontenttype": "application/json",
+            "data": data,
+        },
+        option=orjson.OPT_SERIALIZE_NUMPY,
+    )
+    return Message(topic, key, value, {"content-type": "application/cloudevents+json; charset=UTF-8"})
+
+
+class Refused(Exception):
+    """An event that cannot be used. `reason` is a short, countable name; `detail` never quotes personal data."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def dead_letter(topic: str, batch: Batch, index: int, refused: Refused) -> Message:
+    """The original bytes with reason, detail and source offset in the headers."""
+    offset, at_ms = batch.offsets[index], batch.stamps_ms[index]
+    place = f"{batch.topic}/{batch.partition}/{offset}"
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": place,
+        "ce_type": "brewline.dead_letter",
+        "ce_source": f"brewline/{batch.topic}",
+        "ce_time": rfc3339(at_ms),
+        "reason": refused.reason,
+        "detail": refused.detail[:500],
+        "source_topic": batch.topic,
+        "source_partition": str(batch.partition),
+        "source_offset": str(offset),
+    }
+    return Message(topic, place, batch.values[index], headers)

@@ -1,0 +1,116 @@
+"""Online models: River learns, a linear form of it scores whole batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from msgspec import Struct, json
+from river import linear_model, optim, preprocessing
+
+Matrix = npt.NDArray[np.float64]
+NOISE = 1e-12  # a smaller variance is a rounding error, which may even be negative
+
+
+class LinearModel(Struct, frozen=True):
+    """A published logistic regression: σ(bias + Σ weight · squash(x)); a missing value adds nothing."""
+
+    name: str
+    version: int
+    layout: str  # hash of the feature names it was learned on
+    labels: int
+    features: list[str]
+    mean: list[float]
+    scale: list[float]
+    weights: list[float]
+    bias: float
+
+
+encode_model = json.Encoder().encode
+decode_model = json.Decoder(LinearModel).decode
+
+
+def squash(values: Matrix) -> Matrix:
+    """Counts and cents have heavy tails: sign-preserving log1p."""
+    squashed: Matrix = np.sign(values) * np.log1p(np.abs(values))
+    return squashed
+
+
+def terms(model: LinearModel, values: Matrix) -> Matrix:
+    """float64[n, features]: what each feature adds to the logit; with the bias they sum to it."""
+    scaled = (squash(values) - np.array(model.mean)) / np.array(model.scale)
+    added: Matrix = np.nan_to_num(scaled * np.array(model.weights), nan=0.0)
+    return added
+
+
+def score(model: LinearModel, values: Matrix) -> Matrix:
+    """float64[n] probabilities of float64[n, features]."""
+    logit = model.bias + terms(model, values).sum(axis=1)
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -30, 30))), dtype=np.float64)
+
+
+class Learned(Struct):
+    """All that a learner knows, as plain numbers, so that it can be stored and taken up again."""
+
+    labels: int = 0
+    version: int = 0
+    counts: dict[str, int] = {}
+    means: dict[str, float] = {}
+    variances: dict[str, float] = {}
+    weights: dict[str, float] = {}
+    bias: float = 0.0
+
+
+encode_learned = json.Encoder().encode
+decode_learned = json.Decoder(Learned).decode
+
+
+class Learner:
+    """River's standard scaler and logistic regression, in mini-batches."""
+
+    def __init__(self, name: str, features: list[str], layout: str, learned: Learned) -> None:
+        self.name = name
+        self.features = features
+        self.layout = layout
+        self.learned = learned
+        self.scaler = preprocessing.StandardScaler()
+        self.scaler.counts.update(learned.counts)
+        self.scaler.means.update(learned.means)
+        self.scaler.vars.update(learned.variances)
+        self.regression = linear_model.LogisticRegression(optim.SGD(0.05), initializer=optim.initializers.Zeros())
+        self.regression._weights.update(learned.weights)
+        self.regression.intercept = learned.bias
+
+    def learn(self, values: Matrix, labels: npt.NDArray[np.bool_]) -> None:
+        """Learns from float64[n, features] and bool[n]; a missing value counts as the mean so far."""
+        squashed = squash(values)
+        usual = np.array([float(self.scaler.means.get(name, 0.0)) for name in self.features])
+        frame = pd.DataFrame(np.where(np.isnan(squashed), usual, squashed), columns=self.features)
+        self.scaler.learn_many(frame)
+        self.scaler.vars.update({k: v if v > NOISE else 0.0 for k, v in self.scaler.vars.items()})
+        self.regression.learn_many(self.scaler.transform_many(frame), pd.Series(labels))
+        self.learned = Learned(
+            labels=self.learned.labels + len(labels),
+            version=self.learned.version,
+            counts={k: int(v) for k, v in self.scaler.counts.items()},
+            means={k: float(v) for k, v in self.scaler.means.items()},
+            variances={k: float(v) for k, v in self.scaler.vars.items()},
+            weights={k: float(v) for k, v in self.regression.weights.items()},
+            bias=float(self.regression.intercept),
+        )
+
+    def publish(self) -> LinearModel:
+        """The next version."""
+        self.learned.version += 1
+        known = self.learned
+        return LinearModel(
+            self.name,
+            known.version,
+            self.layout,
+            known.labels,
+            self.features,
+            [known.means.get(f, 0.0) for f in self.features],
+            [known.variances.get(f, 0.0) ** 0.5 or 1.0 for f in self.features],
+            [known.weights.get(f, 0.0) for f in self.features],
+            known.bias,
+        )

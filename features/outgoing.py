@@ -1,0 +1,102 @@
+"""Outgoing messages as their receivers see them; the alerts package fills them, and tests hold the two together."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+
+class CloudEvent(Struct):
+    """The envelope of all that leaves, in the JSON format of CloudEvents 1.0."""
+
+    specversion: Literal["1.0"]
+    id: str
+    type: str
+    source: str
+    time: str
+    subject: str
+    datacontenttype: Literal["application/json"]
+    data: dict[str, Any]
+
+
+class Receipt(Struct):
+    """All that explains a decision; a coupon carries the receipt of the decision that issued it."""
+
+    decision: str
+    rule: str
+    rule_version: str
+    customer: str
+    outcome: str
+    coupon: str
+    face_value_cents: int
+    campaign: str
+    at_ms: int
+    expires_ms: int
+    cause: str
+    trigger_stamp_ms: int
+    values: dict[str, float | None]
+    terms: dict[str, dict[str, float]]
+    coupons_in_cap_window: int
+    cap: int
+
+
+class KpiMinute(Struct):
+    """One minute of one dimension, sent when it closes and again whenever late events change it."""
+
+    dim: str
+    minute_ms: int
+    revision: int
+    orders: int
+    revenue_cents: int
+    items: int
+    discount_cents: int
+    refunds: int
+    refund_cents: int
+    visits: int
+    redemptions: int
+    coupons_issued: int
+    new_members: int
+    ratings: int
+    stars_x10: int
+    complaints: int
+    aov_cents: float | None
+    conversion: float | None
+    redemption_rate: float | None
+    rating_mean: float | None
+
+
+class KpiAlert(Struct):
+    """A KPI that is unusual for the hour begins to fire, or has come to rest."""
+
+    state: Literal["firing", "resolved"]
+    dim: str
+    series: str
+    direction: Literal["low", "high"]
+    observed: int
+    expected: float
+    p: float
+    started_ms: int
+    fingerprint: str
+    incident: str
+    why: str
+
+
+class Finding(Struct):
+    """What somebody did with customer data that a security rule forbids. It names staff, never customers."""
+
+    rule: str
+    rule_id: str
+    title: str
+    level: str
+    tags: list[str]
+    actor: str
+    store: str
+    group: dict[str, str]
+    observed: float
+    threshold: float
+    why: str
+    evidence: list[str]
+    started_ms: int
+    event_at_ms: int
+    trigger_stamp_ms: int

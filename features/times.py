@@ -1,0 +1,90 @@
+"""Times and durations: RFC 3339 or epoch ms in, epoch ms UTC out; store-local dates."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timezone
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+UNITS_MS = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+_RFC3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$")
+_DURATION = re.compile(r"([0-9]+)([smhd])")
+
+
+def parse_time(value: int | str) -> int:
+    """Epoch ms of an RFC 3339 text with offset, or of epoch ms. Raises ValueError."""
+    if isinstance(value, int):
+        return value
+    if not _RFC3339.match(value):
+        raise ValueError(f"expected RFC 3339 with offset such as 2026-05-01T08:30:00+08:00, found {value!r}")
+    text = value.upper().replace("Z", "+00:00").replace(" ", "T")
+    whole, dot, rest = text.partition(".")
+    if dot:
+        digits = rest[:-6][:6].ljust(6, "0")
+        text = f"{whole}.{digits}{rest[-6:]}"
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def rfc3339(at_ms: int) -> str:
+    """`2026-05-01T00:30:00.000Z`."""
+    whole, ms = divmod(at_ms, 1000)
+    return datetime.fromtimestamp(whole, timezone.utc).strftime(f"%Y-%m-%dT%H:%M:%S.{ms:03d}Z")
+
+
+@lru_cache(maxsize=1024)
+def parse_duration(text: str) -> int:
+    """Milliseconds of `90s`, `30m`, `24h` or `14d`. Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError(f"expected a duration such as '90s', '30m', '24h' or '14d', found {text!r}")
+    return int(match[1]) * UNITS_MS[match[2]]
+
+
+def parse_offset(text: str) -> int:
+    """Milliseconds from a start, written `+14d` or `+1d 9h`. Raises ValueError."""
+    if not text.startswith("+"):
+        raise ValueError(f"expected a time from the start such as '+14d' or '+1d 9h', found {text!r}")
+    return sum(parse_duration(part) for part in text[1:].split())
+
+
+def spell_offsets(offsets_ms: list[int]) -> str:
+    """Such times as a person writes them: `+1d 9h, +2d`; `no time` for none."""
+    return ", ".join(map(_spell_offset, offsets_ms)) or "no time"
+
+
+def _spell_offset(offset_ms: int) -> str:
+    left, parts = offset_ms, []
+    for unit in "dhms":
+        number, left = divmod(left, UNITS_MS[unit])
+        parts += [f"{number}{unit}"] if number else []
+    return "+" + (" ".join(parts) or "0s")
+
+
+@lru_cache(maxsize=65_536)
+def _offset_ms(tz: str, quarter: int) -> int:
+    """UTC offset of a time zone during one quarter of an hour; clocks have changed on such a boundary since 2012."""
+    at = datetime.fromtimestamp(quarter * 900, ZoneInfo(tz))
+    offset = at.utcoffset()
+    assert offset is not None
+    return round(offset.total_seconds() * 1000)
+
+
+def local_ms(at_ms: int, tz: str) -> int:
+    """Wall-clock time of a zone, as if it were UTC, in ms."""
+    return at_ms + _offset_ms(tz, at_ms // 900_000)
+
+
+def local_day(at_ms: int, tz: str) -> int:
+    """Calendar date in a zone, as a proleptic ordinal."""
+    return local_ms(at_ms, tz) // DAY_MS + EPOCH_DAY
+
+
+def local_hour(at_ms: int, tz: str) -> int:
+    """Hour of the day in a zone, 0 to 23."""
+    return local_ms(at_ms, tz) % DAY_MS // HOUR_MS

@@ -1,0 +1,1 @@
+"""The dataflows: which source feeds which step. Start here."""

@@ -1,0 +1,59 @@
+"""customers: clean events → windows → feature row → scores → rules → coupons, decisions, examples."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from bytewax.dataflow import Dataflow
+
+from alerts.triggers.decide import Decider
+from alerts.triggers.job import CustomersJob
+from alerts.triggers.policy import Policy
+from features.catalog import Catalog
+from features.labels import Churn
+from features.times import parse_duration
+from flows.files import load_catalog
+from flows.house import House
+from flows.opening import open_house
+from flows.rules import load_conditions, load_rules
+from operators.models import PublishedModels
+
+
+def add(flow: Dataflow, house: House) -> None:
+    catalog = load_catalog(house.settings)
+    house.require_layout({"measures": catalog.layout})
+    decider = Decider(
+        catalog,
+        load_conditions(catalog, load_rules(house.settings)),
+        policy(house),
+        house.topic("coupons"),
+        house.topic("decisions"),
+    )
+    layouts = input_layouts(catalog)
+    churn = Churn(
+        "churn_risk",
+        layouts["churn_risk"],
+        catalog.models["churn_risk"],
+        parse_duration(house.settings.learning.churn_horizon),
+    )
+    job = CustomersJob(catalog, decider, churn, house.topic("examples"), house.topic("dead-letters"))
+    published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
+    decider.models = published.models
+    house.stage(flow, "customers", "events", job, published.refresh)
+
+
+def policy(house: House) -> Policy:
+    c = house.settings.coupons
+    return Policy(c.cap, parse_duration(c.cap_window), c.holdout_percent / 100, c.holdout_salt, c.require_consent)
+
+
+def input_layouts(catalog: Catalog) -> dict[str, str]:
+    """A hash of each model's input names: a model learned on other inputs is refused."""
+    return {
+        model: blake2b("|".join(catalog.names[i] for i in columns).encode(), digest_size=6).hexdigest()
+        for model, columns in catalog.models.items()
+    }
+
+
+def flow() -> Dataflow:
+    return open_house("customers", add)

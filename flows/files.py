@@ -1,0 +1,67 @@
+"""Reads the files that people edit; every error names file, key, what was found and what to write."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from config.settings import Settings, WrongSettings
+from features.catalog import Catalog, build_catalog
+from features.check import Limits
+from features.identity import Pseudonyms
+from features.stores import Stores, read_stores
+from features.times import parse_time
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def load_catalog(settings: Settings) -> Catalog:
+    path = settings.path(settings.features)
+    try:
+        return build_catalog(tomllib.loads(_text(path)), str(path))
+    except tomllib.TOMLDecodeError as error:
+        raise WrongSettings(f"{path}: not valid TOML: {error}") from error
+
+
+def texts(folder: Path, pattern: str) -> list[tuple[str, str]]:
+    """(file, text) of the files under a folder, by name."""
+    if not folder.is_dir():
+        raise WrongSettings(f"{folder}: is no folder; rules are looked for there")
+    return [(str(path), _text(path)) for path in sorted(folder.rglob(pattern))]
+
+
+def load_stores(settings: Settings) -> Stores:
+    if not settings.stores.file:
+        return Stores(settings.stores.timezone)
+    path = settings.path(settings.stores.file)
+    return read_stores(_text(path).splitlines(), settings.stores.timezone, str(path))
+
+
+def load_limits(settings: Settings) -> Limits:
+    time = settings.time
+    return Limits(settings.kafka.max_event_bytes, parse_time(time.earliest), round(time.max_future_s * 1000))
+
+
+def load_pseudonyms(settings: Settings) -> Pseudonyms:
+    """The pseudonym key, from BREWLINE_IDENTITY_KEY or [identity] key_file."""
+    key = os.environ.get("BREWLINE_IDENTITY_KEY", "")
+    if not key and settings.identity.key_file:
+        key = _text(settings.path(settings.identity.key_file)).strip()
+    if len(key) < 16:
+        raise WrongSettings(
+            "the key of the pseudonyms is missing or shorter than 16 characters: set BREWLINE_IDENTITY_KEY, or"
+            " [identity] key_file to a file that holds it (make one with `openssl rand -hex 32`), and keep it:"
+            " with another key every customer is a stranger"
+        )
+    return Pseudonyms(key.encode(), settings.identity.phone_region)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongSettings(f"{path}: cannot be read: {error}") from error

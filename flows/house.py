@@ -1,0 +1,72 @@
+"""What all flows share in one process: settings, clients, health and an orderly stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import Event
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from redis import Redis
+
+from config.settings import Settings
+from features.job import Job
+from flows.topics import COMPACTED, KEYED, TOPICS
+from operators.health import Pulse
+from operators.kafka import ensure_topics, require_kafka
+from operators.partition import PartitionStep
+from operators.redis_link import connect_redis
+from operators.relay import Relay
+from operators.source import Fence, KafkaBatches
+from operators.store import PartitionStore, check_layout
+
+BATCH_BYTES = 1_000  # what Kafka counts around the largest message that a producer takes
+
+
+class House:
+    """One process's share of Brewline. `stop` ends every source; what is in flight is committed first."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.client: dict[str, Any] = settings.kafka.librdkafka()
+        require_kafka(self.client, settings.kafka.start_timeout_s)
+        self.redis: Redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+        kafka = settings.kafka
+        self.partitions = {
+            name.removeprefix(kafka.topic_prefix): count
+            for name, count in ensure_topics(
+                self.client,
+                [settings.topic(topic) for topic in TOPICS],
+                kafka.partitions,
+                kafka.replication,
+                {"max.message.bytes": str(kafka.max_message_bytes + BATCH_BYTES)},
+                compacted=[settings.topic(topic) for topic in COMPACTED],
+            ).items()
+        }
+        self.require_layout({f"partitions of {topic}": self.partitions[topic] for topic in KEYED})
+        self.stop = Event()
+        self.pulse = Pulse(settings.metrics.stall_s)
+
+    def require_layout(self, layout: Mapping[str, str | int]) -> None:
+        """Refuses state that was laid out in another way. Raises WrongLayout."""
+        check_layout(self.redis, self.settings.redis.prefix, layout)
+
+    def topic(self, name: str) -> str:
+        return self.settings.topic(name)
+
+    def store(self, flow: str) -> PartitionStore:
+        return PartitionStore(self.redis, self.settings.redis.prefix, flow)
+
+    def batches(self, flow: str, topics: tuple[str, ...], fence: Fence) -> KafkaBatches:
+        counts = {self.topic(topic): self.partitions[topic] for topic in topics}
+        kafka = self.settings.kafka
+        pace = (kafka.batch_events, kafka.poll_ms, kafka.fetch_wait_ms, kafka.shared)
+        return KafkaBatches(flow, self.client, counts, fence, self.pulse, self.stop, *pace)
+
+    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Callable[[], None] | None = None) -> None:
+        """A topic through a job: read, apply and commit, relay."""
+        store = self.store(name)
+        step = PartitionStep(job, store, self.topic("dead-letters"), self.pulse, self.stop, refresh)
+        sent = op.map(f"{name}-apply", op.input(f"{name}-read", flow, self.batches(name, (topic,), step)), step)
+        op.output(f"{name}-relay", sent, Relay(self.client, store, self.stop))

@@ -1,0 +1,53 @@
+"""ingest: raw POS and app records → clean events keyed by customer, or dead letters. Kafka to Kafka, exactly once."""
+
+from __future__ import annotations
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from features.clean import Cleaner
+from features.identity import Pseudonyms
+from features.partitions import partition_keys
+from flows.files import load_limits, load_pseudonyms, load_stores
+from flows.house import House
+from flows.opening import open_house
+from flows.topics import SOURCES
+from operators.cleaning import CleanStep
+from operators.identities import IdentityTable
+from operators.transactions import TransactionFence, Transactions
+
+
+def add(flow: Dataflow, house: House) -> None:
+    settings = house.settings
+    pseudonyms = load_pseudonyms(settings)
+    house.require_layout({"identity key": pseudonyms.fingerprint})
+    fence = TransactionFence("ingest", house.client, settings.kafka.topic_prefix, house.pulse, house.stop)
+    step = CleanStep(
+        cleaner=cleaner(house, pseudonyms),
+        identities=IdentityTable(house.redis, settings.redis.prefix, house.client, house.topic("identities")),
+        tick_ms=round(settings.time.tick_s * 1000) if settings.time.clock == "wall" else None,
+        pulse=house.pulse,
+        stop=house.stop,
+    )
+    batches = op.input("ingest-records", flow, house.batches("ingest", SOURCES, fence))
+    cleaned = op.map("ingest-clean", batches, step)
+    op.output("ingest-transactions", cleaned, Transactions(fence))
+
+
+def cleaner(house: House, pseudonyms: Pseudonyms) -> Cleaner:
+    settings = house.settings
+    return Cleaner(
+        limits=load_limits(settings),
+        pseudonyms=pseudonyms,
+        stores=load_stores(settings),
+        events_topic=house.topic("events"),
+        dead_letters_topic=house.topic("dead-letters"),
+        identities_topic=house.topic("identities"),
+        tick_keys=partition_keys(house.partitions["events"]),
+        sources=sum(house.partitions[topic] for topic in SOURCES),
+        live=settings.time.clock == "wall",
+    )
+
+
+def flow() -> Dataflow:
+    return open_house("ingest", add)

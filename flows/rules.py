@@ -1,0 +1,45 @@
+"""Loads the rules of both wings; a wrong coupon rule stops the start, a wrong security rule is named and left out."""
+
+from __future__ import annotations
+
+import structlog
+
+from alerts.security.rule_tests import load_tested
+from alerts.security.sigma import Rules
+from alerts.triggers.condition import Conditions
+from alerts.triggers.rule import Rule, WrongRule, read_rule
+from config.settings import Settings
+from features.catalog import Catalog
+from flows.files import texts
+
+log = structlog.get_logger()
+
+
+def load_rules(settings: Settings) -> list[tuple[Rule, str, str]]:
+    """Every rule with its file and text; two rules may not share an id."""
+    rules = [
+        (read_rule(text, file), file, text) for file, text in texts(settings.path(settings.coupons.rules), "*.toml")
+    ]
+    seen: dict[str, str] = {}
+    for rule, file, _ in rules:
+        if rule.id in seen:
+            raise WrongRule(f"{file}: the id {rule.id!r} is taken by {seen[rule.id]}: choose another")
+        seen[rule.id] = file
+    return rules
+
+
+def load_conditions(catalog: Catalog, rules: list[tuple[Rule, str, str]]) -> Conditions:
+    return Conditions(rules, [*catalog.names, *catalog.models])
+
+
+def security_texts(settings: Settings) -> list[tuple[str, str]]:
+    """(file, text) of the Sigma rules and the tests beside them."""
+    folder = settings.path(settings.security.rules)
+    return [*texts(folder, "*.yml"), *texts(folder, "*.toml")]
+
+
+def load_security_rules(settings: Settings) -> Rules:
+    rules, refused = load_tested(security_texts(settings))
+    for file, title, reason in refused:
+        log.error("rule refused, the others run", file=file, rule=title, reason=reason)
+    return rules

@@ -1,0 +1,29 @@
+"""security: audit events → Sigma rules, correlations and baselines → findings."""
+
+from __future__ import annotations
+
+from bytewax.dataflow import Dataflow
+
+from alerts.security.job import SecurityJob
+from flows.files import load_limits, load_stores
+from flows.house import House
+from flows.opening import open_house
+from flows.rules import load_security_rules
+
+
+def add(flow: Dataflow, house: House) -> None:
+    settings, letters = house.settings, house.topic("dead-letters")
+    job = SecurityJob(
+        load_security_rules(settings),
+        load_stores(settings),
+        load_limits(settings),
+        settings.security.retention_hours,
+        house.topic("alerts"),
+        letters,
+        stamps_tick=settings.time.clock == "wall",
+    )
+    house.stage(flow, "security", "audit.events", job)
+
+
+def flow() -> Dataflow:
+    return open_house("security", add)

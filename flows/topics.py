@@ -1,0 +1,18 @@
+"""The topics, by the names the flows use; settings may put a prefix before them."""
+
+SOURCES = ("pos.events", "app.events")
+TOPICS = (
+    *SOURCES,
+    "audit.events",
+    "events",
+    "identities",
+    "examples",
+    "kpi.partials",
+    "kpi.minutes",
+    "coupons",
+    "decisions",
+    "alerts",
+    "dead-letters",
+)
+COMPACTED = ("identities",)  # only the latest record of a key matters
+KEYED = ("events", "audit.events", "kpi.partials", "examples")  # whose keys must stay in their partitions

@@ -1,0 +1,71 @@
+"""The ingest step: check a batch, look its identifiers up, make clean events and ticks of it."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import structlog
+
+from features.clean import Checked, Cleaner
+from features.job import Batch
+from operators.health import Pulse
+from operators.identities import IdentityTable
+from operators.redis_link import AWAY, reason
+from operators.transactions import Cleaned
+
+log = structlog.get_logger()
+
+
+class CleanStep:
+    """`tick_ms`: how often a source partition says how late it is; None when ticks come with the input."""
+
+    def __init__(
+        self, cleaner: Cleaner, identities: IdentityTable, tick_ms: int | None, pulse: Pulse, stop: Event
+    ) -> None:
+        self.cleaner = cleaner
+        self.identities = identities
+        self.tick_ms = tick_ms
+        self.pulse = pulse
+        self.stop = stop
+        self.ticked_ms: dict[tuple[str, int], int] = {}
+
+    def __call__(self, batch: Batch) -> Cleaned:
+        checked = self.cleaner.check(batch)
+        wait_s = 0.1
+        while True:
+            try:
+                cleaned = self._resolve(checked)
+                self.pulse.well("redis")
+                break
+            except AWAY as error:
+                self.pulse.trouble("redis", reason(error))
+                log.warning("redis is away", flow="ingest", error=reason(error), retry_s=wait_s)
+                if self.stop.wait(wait_s):
+                    raise
+                wait_s = min(wait_s * 2, 5.0)
+        self._tick(cleaned)
+        return cleaned
+
+    def _resolve(self, checked: Checked) -> Cleaned:
+        """Resolves identities; once more when another process named a customer meanwhile, or Redis was restarted."""
+        while True:
+            refills = self.identities.restore()
+            known = self.identities.known(checked.pseudonyms)
+            before = dict(known)
+            messages, stamps_ms, counts = self.cleaner.finish(checked, known)
+            new = {pseudonym: customer for pseudonym, customer in known.items() if pseudonym not in before}
+            if self.identities.add(new) and self.identities.restore() == refills:
+                return Cleaned(checked.batch, messages, stamps_ms, counts)
+
+    def _tick(self, cleaned: Cleaned) -> None:
+        """In wall-clock mode: up to the last record's Kafka timestamp, or, when quiet, to now."""
+        batch = cleaned.batch
+        if self.tick_ms is None:
+            return
+        at_ms = min(batch.stamps_ms[-1], batch.at_ms) if batch.stamps_ms else batch.at_ms
+        place = (batch.topic, batch.partition)
+        if at_ms >= self.ticked_ms.get(place, 0) + self.tick_ms:
+            self.ticked_ms[place] = at_ms
+            ticks = self.cleaner.ticks(batch, at_ms)
+            cleaned.messages += ticks
+            cleaned.stamps_ms += [batch.stamps_ms[-1] if batch.stamps_ms else batch.at_ms] * len(ticks)

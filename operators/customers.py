@@ -1,0 +1,43 @@
+"""Reads a customer's record from Redis, by customer id or by one of the identifiers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis import Redis
+
+from features.catalog import Catalog
+from features.identity import KINDS, Pseudonyms
+from features.partitions import partition_of
+from features.record import Record, decode_record
+from operators.identities import known_customers
+from operators.store import PartitionStore, stored_partitions
+
+
+class UnknownCustomer(ValueError):
+    """Nobody is known under this id."""
+
+
+def find_customer(redis: Redis, prefix: str, pseudonyms: Pseudonyms | None, id: str) -> str:
+    """The customer id behind `card:123`, `phone:+86...` or a customer id. Raises UnknownCustomer."""
+    kind, colon, raw = id.partition(":")
+    if not colon:
+        return id
+    if kind not in KINDS or pseudonyms is None:
+        raise UnknownCustomer(f"found {kind!r}, expected a customer id or one of {', '.join(f'{k}:…' for k in KINDS)}")
+    known = known_customers(redis, prefix, [pseudonyms.one(kind, raw)])
+    if not known:
+        raise UnknownCustomer(f"no customer is known by this {kind}")
+    return next(iter(known.values()))
+
+
+def read_customer(redis: Redis, prefix: str, catalog: Catalog, customer: str) -> Record:
+    """The stored record. Raises UnknownCustomer."""
+    partitions = stored_partitions(redis, prefix)
+    if not partitions:
+        raise UnknownCustomer("Redis holds no state yet: no flow has run under this redis.prefix")
+    store = PartitionStore(redis, prefix, "customers")
+    raw: Any = redis.get(store.key(partition_of(customer, partitions), f"r:{customer}"))
+    if raw is None:
+        raise UnknownCustomer(f"no customer {customer!r}: give a customer id, or an identifier such as card:123")
+    return decode_record(raw, catalog.layout, len(catalog.measures))

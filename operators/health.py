@@ -1,0 +1,120 @@
+"""What a running flow tells of itself: metrics, /healthz and log lines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import structlog
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, make_wsgi_app
+
+EVENTS = Counter("brewline_events_total", "Events by what became of them", ["flow", "outcome"])
+DEAD_LETTERS = Counter("brewline_dead_letters_total", "Dead letters by reason", ["flow", "reason"])
+DECISIONS = Counter("brewline_decisions_total", "Trigger decisions by rule and outcome", ["rule", "outcome"])
+BATCH = Histogram("brewline_batch_events", "Events in a batch", ["flow"], buckets=[1, 10, 50, 200, 1000, 4000])
+STAGE = Histogram(
+    "brewline_stage_seconds",
+    "Seconds a batch spends in a stage",
+    ["flow", "stage"],
+    buckets=[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+)
+LATENCY = Histogram(
+    "brewline_event_to_decision_seconds",
+    "From the Kafka timestamp of an event to the commit of the decision it caused",
+    ["flow"],
+    buckets=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60],
+)
+LAG = Gauge("brewline_consumer_lag", "Records a partition has not yet read", ["flow", "topic", "partition"])
+FENCE = Gauge("brewline_fence_timestamp_seconds", "Time of the last commit", ["flow", "partition"])
+OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirmed by Kafka", ["flow"])
+MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
+
+
+def count(flow: str, counts: dict[str, int]) -> None:
+    """Adds a batch's counts to the metrics; names are `outcome`, `dead_lettered:reason` or `decision:rule:outcome`."""
+    for name, number in counts.items():
+        kind, _, rest = name.partition(":")
+        if kind == "dead_lettered" and rest:
+            DEAD_LETTERS.labels(flow, rest).inc(number)
+        elif kind == "decision":
+            rule, _, outcome = rest.rpartition(":")
+            DECISIONS.labels(rule, outcome).inc(number)
+        elif not rest:
+            EVENTS.labels(flow, name).inc(number)
+
+
+class Pulse:
+    """Remembers when each partition loop last turned, and what is wrong now; /healthz reads it."""
+
+    def __init__(self, stall_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.stall_s = stall_s
+        self.clock = clock
+        self.beats: dict[str, float] = {}
+        self.troubles: dict[str, str] = {}
+
+    def beat(self, partition: str) -> None:
+        self.beats[partition] = self.clock()
+
+    def trouble(self, what: str, why: str) -> None:
+        """Something is down; healthz is red until `well(what)`."""
+        self.troubles[what] = why
+
+    def well(self, what: str) -> None:
+        self.troubles.pop(what, None)
+
+    def complaints(self) -> list[str]:
+        now = self.clock()
+        beats, troubles = self.beats.copy(), self.troubles.copy()  # the flow goes on writing them
+        stalled = [f"{p}: no turn for {now - at:.0f} s" for p, at in beats.items() if now - at > self.stall_s]
+        return [f"{what}: {why}" for what, why in troubles.items()] + stalled
+
+
+class HealthServer(ThreadingMixIn, WSGIServer):
+    """A thread for each request, so that a client that says nothing keeps nobody waiting."""
+
+    daemon_threads = True
+
+
+class QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Scrapes are not worth a log line."""
+
+
+def serve_health(host: str, port: int, pulse: Pulse) -> WSGIServer | None:
+    """Serves /metrics and /healthz in a thread of its own; port 0 serves nothing."""
+    if not port:
+        return None
+    metrics = make_wsgi_app(REGISTRY)
+
+    def app(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/healthz":
+            return metrics(environ, start)
+        complaints = pulse.complaints()
+        start("503 Service Unavailable" if complaints else "200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+        return ["\n".join(complaints or ["ok"]).encode() + b"\n"]
+
+    server = make_server(host, port, app, HealthServer, QuietHandler)
+    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    return server
+
+
+def configure_logs(level: str, format: str) -> None:
+    """structlog to stderr, JSON lines or text."""
+    renderer = structlog.processors.JSONRenderer() if format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,110 @@
+"""The identity table in Redis: pseudonym → customer, shared by all ingest processes.
+
+A pseudonym met for the first time, and whatever an event with several says of them, is also
+written to the compacted topic `identities`, in the transaction of the event that said so. A Redis
+that was restarted may have lost the last of it, or all: then the table is restored from the topic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaError, TopicPartition
+from redis import Redis
+
+from operators.kafka import Unreachable, consumer, partition_count
+
+log = structlog.get_logger()
+CHUNK = 5_000
+PATIENCE_S = 10.0
+
+
+def known_customers(redis: Redis, prefix: str, pseudonyms: Iterable[str]) -> dict[str, str]:
+    """The customers of those pseudonyms that have one."""
+    wanted = list(dict.fromkeys(pseudonyms))
+    if not wanted:
+        return {}
+    found: Any = redis.mget([_key(prefix, pseudonym) for pseudonym in wanted])
+    return {p: customer.decode() for p, customer in zip(wanted, found, strict=True) if customer is not None}
+
+
+def _key(prefix: str, pseudonym: str) -> str:
+    return f"{prefix}:id:{pseudonym}"
+
+
+class IdentityTable:
+    """Pseudonyms are written once (SET NX): whoever meets a customer first names it for all."""
+
+    def __init__(self, redis: Redis, prefix: str, client: Mapping[str, Any], topic: str) -> None:
+        self.redis = redis
+        self.prefix = prefix
+        self.whole = f"{prefix}:id-whole"  # the Redis run in which the table was known to be whole
+        self.run = ""  # the one in which this process saw it whole
+        self.refills = 0
+        self.client = client
+        self.topic = topic
+
+    def known(self, pseudonyms: Iterable[str]) -> dict[str, str]:
+        return known_customers(self.redis, self.prefix, pseudonyms)
+
+    def add(self, new: dict[str, str]) -> bool:
+        """Writes new pseudonyms; False when another process had named one of them otherwise."""
+        if not new:
+            return True
+        pipe = self.redis.pipeline(transaction=False)
+        for pseudonym, customer in new.items():
+            pipe.set(_key(self.prefix, pseudonym), customer, nx=True)
+        written = pipe.execute()
+        lost = [pseudonym for pseudonym, ok in zip(new, written, strict=True) if not ok]
+        return all(self.known(lost).get(pseudonym) == new[pseudonym] for pseudonym in lost)
+
+    def restore(self) -> int:
+        """Reads the topic into the table if Redis was restarted or emptied; how often this process has done so."""
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.info("server")
+        pipe.get(self.whole)
+        info, marked = pipe.execute()
+        run = str(info["run_id"])
+        # the mark may be another process's, set before this one's last links were on the topic
+        if marked is None or marked.decode() != run or self.run not in ("", run):
+            self._refill()
+            self.redis.set(self.whole, run)
+        self.run = run
+        return self.refills
+
+    def _refill(self) -> None:
+        count = 0
+        for chunk in self._chunks():
+            self.redis.mset({_key(self.prefix, pseudonym): customer for pseudonym, customer in chunk.items()})
+            count += len(chunk)
+        self.refills += 1
+        log.info("identity table restored", links=count)
+
+    def _chunks(self) -> Iterator[dict[str, str]]:
+        """The topic's links from its beginning to where it ends now; a later link of a pseudonym is the same."""
+        reader = consumer(self.client, "brewline-identities", enable_partition_eof=True)
+        try:
+            places = [TopicPartition(self.topic, p, 0) for p in range(partition_count(reader, self.topic))]
+            reader.assign(places)
+            ended: set[int] = set()
+            until = time.monotonic() + PATIENCE_S
+            while len(ended) < len(places):
+                messages = reader.consume(CHUNK, timeout=0.1)
+                if messages:
+                    until = time.monotonic() + PATIENCE_S
+                elif time.monotonic() > until:
+                    raise Unreachable(f"Kafka topic {self.topic} could not be read to its end")
+                chunk: dict[str, str] = {}
+                for message in messages:
+                    error = message.error()
+                    if error is None:
+                        chunk[str(message.key(), "utf-8")] = str(message.value(), "utf-8")
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        ended.add(message.partition() or 0)
+                if chunk:
+                    yield chunk
+        finally:
+            reader.close()

@@ -1,0 +1,134 @@
+"""Kafka clients: how Brewline configures librdkafka, and what it says when no broker answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from threading import Event
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from features.job import Message
+
+log = structlog.get_logger()
+
+
+class Unreachable(Exception):
+    """A server that did not answer in time; the message names address, setting and what to do."""
+
+
+def consumer(client: Mapping[str, Any], group: str, **overrides: Any) -> Consumer:
+    """A consumer for assigned partitions: never commits by itself, never jumps when an offset has expired."""
+    return Consumer(
+        {
+            **client,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 100,
+            "fetch.message.max.bytes": 10_000_000,
+            "queued.max.messages.kbytes": 16_384,
+            "error_cb": _log_error,
+            "log_level": 2,
+            **{name.replace("_", "."): value for name, value in overrides.items()},
+        }
+    )
+
+
+def producer(client: Mapping[str, Any], **overrides: Any) -> Producer:
+    """An idempotent producer, acknowledged by all replicas, with the partitioner of Kafka's Java client."""
+    return Producer(
+        {
+            **client,
+            "enable.idempotence": True,
+            "acks": "all",
+            "partitioner": "murmur2_random",
+            "linger.ms": 2,
+            "compression.type": "lz4",
+            "queue.buffering.max.messages": 200_000,
+            "message.timeout.ms": 0,  # keep trying: the outbox waits
+            "error_cb": _log_error,
+            "log_level": 2,
+            **{name.replace("_", "."): value for name, value in overrides.items()},
+        }
+    )
+
+
+def produce(producer: Producer, message: Message, stop: Event, **options: Any) -> None:
+    """Hands a message to the producer; waits while its queue is full, unless the process is to stop."""
+    while True:
+        headers: Any = list(message.headers.items())
+        try:
+            producer.produce(message.topic, message.value, message.key or None, headers=headers, **options)
+            return
+        except BufferError:
+            producer.poll(0.1)
+            if stop.is_set():
+                raise
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE or "reason" not in message.headers:
+                raise
+            message = _shortened(message)
+
+
+def _shortened(letter: Message) -> Message:
+    """A dead letter that is too large, with half of its value; the whole stands at its source offset."""
+    headers = {"whole_bytes": str(len(letter.value)), **letter.headers}
+    return Message(letter.topic, letter.key, letter.value[: len(letter.value) // 2], headers)
+
+
+def _log_error(error: KafkaError) -> None:
+    log.warning("kafka", error=error.str(), code=error.name())
+
+
+def require_kafka(client: Mapping[str, Any], timeout_s: float) -> None:
+    """Raises Unreachable when no broker answers in time."""
+    try:
+        AdminClient({**client, "log_level": 0, "error_cb": lambda _: None}).list_topics(timeout=timeout_s)
+    except KafkaException as error:
+        raise Unreachable(
+            f"Kafka at {client['bootstrap.servers']} does not answer ({error.args[0].str()}): start it, or name"
+            " another with [kafka] brokers or BREWLINE_KAFKA__BROKERS; `brewline demo` needs no Kafka"
+        ) from error
+
+
+def ensure_topics(
+    client: Mapping[str, Any],
+    names: list[str],
+    partitions: int,
+    replication: int,
+    config: dict[str, str],
+    compacted: Collection[str] = (),
+) -> dict[str, int]:
+    """Creates the topics that are missing; returns the number of partitions of each."""
+    admin = AdminClient({**client, "log_level": 0})
+    have = admin.list_topics(timeout=10)
+    mock = str(have.cluster_id).startswith("mockCluster")  # creates topics on first sight, with its own partition count
+    missing = [
+        NewTopic(
+            n, partitions, replication, config={**config, "cleanup.policy": "compact"} if n in compacted else config
+        )
+        for n in names
+        if n not in have.topics and not mock
+    ]
+    for name, created in (admin.create_topics(missing, operation_timeout=10) if missing else {}).items():
+        try:
+            created.result(15)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise Unreachable(f"Kafka refused to create topic {name}: {error.args[0].str()}") from error
+    return {name: partition_count(admin, name) for name in names}
+
+
+def partition_count(client: AdminClient | Producer, topic: str, timeout_s: float = 10.0) -> int:
+    """Partitions of a topic; a topic just created may need a moment to show."""
+    until = time.monotonic() + timeout_s
+    while not (found := client.list_topics(topic, timeout=timeout_s).topics[topic].partitions):
+        if time.monotonic() > until:
+            raise Unreachable(f"Kafka topic {topic} has no partitions")
+        time.sleep(0.05)
+    return len(found)

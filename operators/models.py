@@ -1,0 +1,45 @@
+"""Published models as the scorers read them: once a second, between batches."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+
+from features.models import LinearModel, decode_model
+from features.partitions import partition_of
+from operators.health import MODEL
+from operators.store import PartitionStore
+
+log = structlog.get_logger()
+EVERY_S = 1.0
+
+
+class PublishedModels:
+    """Keeps `models` current from the learning flow's records; one that does not fit is refused, the last one stays."""
+
+    def __init__(self, store: PartitionStore, partitions: int, layouts: dict[str, str]) -> None:
+        self.store = store
+        self.partitions = partitions
+        self.layouts = layouts  # model → hash of the inputs it must have been learned on
+        self.models: dict[str, LinearModel] = {}
+        self.next_s = 0.0
+
+    def refresh(self) -> None:
+        if time.monotonic() < self.next_s:
+            return
+        self.next_s = time.monotonic() + EVERY_S
+        for name, layout in self.layouts.items():
+            try:
+                raw = self.store.redis.get(self.store.key(partition_of(name, self.partitions), f"r:model|{name}"))
+                model = decode_model(raw) if raw else None  # type: ignore[arg-type]
+            except (RedisError, msgspec.DecodeError) as error:
+                log.warning("model not read, the last one stays", model=name, error=str(error))
+                continue
+            if model is not None and model.layout != layout:
+                log.warning("model refused: learned on other features", model=name, version=model.version)
+            elif model is not None:
+                self.models[name] = model
+                MODEL.labels(name).set(model.version)

@@ -1,0 +1,167 @@
+"""The partition step: load, apply, commit. One Redis transaction per partition and batch.
+
+What can go wrong, and what happens:
+
+- Redis is away or refuses: the step waits and tries again; /healthz is red meanwhile.
+- The fence is not where this process left it (an unsure commit went through, or Redis lost its
+  tail): the position is read again, the source rewinds or the batch is cut.
+- Another process owns the partition: Fenced is raised and this process ends.
+- An event makes the job raise: the batch is halved until the event stands alone, then it becomes
+  a dead letter.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from threading import Event
+
+import structlog
+from redis.exceptions import WatchError
+
+from features.job import Batch, Changes, Job, Plan, Position, State
+from features.messages import Refused, dead_letter
+from operators.health import BATCH, FENCE, LATENCY, STAGE, Pulse, count
+from operators.redis_link import AWAY, reason
+from operators.store import Fenced, Moved, PartitionStore, Sent
+
+log = structlog.get_logger()
+POISON_LIMIT = 100  # so many events in a row that raise are no bad events but a bad program
+
+
+class PartitionStep:
+    """Runs a job over batches against a store; also the source's fence."""
+
+    def __init__(
+        self,
+        job: Job,
+        store: PartitionStore,
+        dead_letters: str,
+        pulse: Pulse,
+        stop: Event,
+        refresh: Callable[[], None] | None = None,
+    ) -> None:
+        self.job = job
+        self.store = store
+        self.dead_letters = dead_letters
+        self.pulse = pulse
+        self.stop = stop
+        self.refresh = refresh
+        self.positions: dict[int, Position] = {}
+        self.rewinds: dict[int, int] = {}
+        self.unsent: dict[int, list[Sent]] = {}  # safe in the outbox, not yet handed to the relay
+        self.unsure: set[int] = set()  # partitions whose stored fence must be read again
+        self.poisoned = 0
+
+    def claim(self, topic: str, partition: int) -> int:
+        self.positions[partition] = self.store.claim(partition)
+        self.unsent[partition] = self.store.unsent(partition)
+        return self.positions[partition].offset
+
+    def rewind(self, topic: str, partition: int) -> int | None:
+        return self.rewinds.pop(partition, None)
+
+    def __call__(self, batch: Batch) -> list[Sent]:
+        """Messages to relay, oldest first, once they are safe in the outbox."""
+        if self.refresh is not None:
+            self.refresh()
+        wait_s = 0.1
+        while True:
+            try:
+                if batch.partition in self.unsure:
+                    self._reopen(batch.partition)
+                self._isolate(batch)
+                self.pulse.well("redis")
+                return self.unsent.pop(batch.partition, [])
+            except (Moved, WatchError):
+                self.unsure.add(batch.partition)
+            except AWAY as error:
+                self.unsure.add(batch.partition)
+                self.pulse.trouble("redis", reason(error))
+                log.warning("redis is away", flow=self.store.flow, error=reason(error), retry_s=wait_s)
+                if self.stop.wait(wait_s):
+                    raise
+                wait_s = min(wait_s * 2, 5.0)
+
+    def _reopen(self, partition: int) -> None:
+        self.positions[partition] = self.store.position(partition)
+        self.unsent[partition] = self.store.unsent(partition)
+        self.unsure.discard(partition)
+        log.warning(
+            "fence read again", flow=self.store.flow, partition=partition, offset=self.positions[partition].offset
+        )
+
+    def _isolate(self, batch: Batch) -> None:
+        try:
+            self._transact(batch, self.job)
+            self.poisoned = 0
+        except (Moved, Fenced, WatchError, *AWAY):
+            raise
+        except Exception as error:
+            if len(batch.offsets) > 1:
+                for half in batch.halves():
+                    self._isolate(half)
+                return
+            self.poisoned += 1
+            if not batch.offsets or self.poisoned > POISON_LIMIT:
+                raise
+            log.exception("event raised", flow=self.store.flow, topic=batch.topic, offset=batch.last)
+            self._transact(batch, Burial(self.dead_letters, error))
+
+    def _transact(self, batch: Batch, job: Job) -> None:
+        partition, position = batch.partition, self.positions[batch.partition]
+        batch = batch.since(position.offset)
+        if batch.after > position.offset:
+            self.rewinds[partition] = position.offset
+        elif batch.offsets:
+            self._commit(batch, job, position)
+        else:  # a heartbeat: a quiet partition, too, notices a Redis that is away or fell back
+            self.store.check(partition, position)
+
+    def _commit(self, batch: Batch, job: Job, position: Position) -> None:
+        partition = batch.partition
+        started = time.perf_counter()
+        plan = job.plan(batch, position)
+        planned = time.perf_counter()
+        transaction, state = self.store.load(partition, plan, job.timer_records)
+        try:
+            loaded = time.perf_counter()
+            changes = job.apply(plan, state)
+            applied = time.perf_counter()
+            sent = self.store.commit(transaction, partition, changes)
+        finally:
+            transaction.reset()
+        self.positions[partition] = changes.position
+        self.unsent.setdefault(partition, []).extend(sent)
+        self._measure(batch, changes, (started, planned, loaded, applied, time.perf_counter()))
+
+    def _measure(self, batch: Batch, changes: Changes, at: Sequence[float]) -> None:
+        flow, now_ms = self.store.flow, time.time() * 1000
+        BATCH.labels(flow).observe(len(batch.offsets))
+        for name, start, end in zip(("plan", "load", "apply", "commit"), at, at[1:], strict=False):
+            STAGE.labels(flow, name).observe(end - start)
+        FENCE.labels(flow, str(batch.partition)).set(now_ms / 1000)
+        count(flow, changes.counts)
+        for cause_ms in changes.causes_ms:
+            LATENCY.labels(flow).observe(max(0.0, now_ms - cause_ms) / 1000)
+
+
+class Burial:
+    """The job for an event that made the real job raise: it becomes a dead letter."""
+
+    def __init__(self, dead_letters: str, error: Exception) -> None:
+        self.dead_letters = dead_letters
+        self.error = error
+
+    def plan(self, batch: Batch, position: Position) -> Plan:
+        return Plan(position, position.clock, work=batch)
+
+    def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
+        return []
+
+    def apply(self, plan: Plan, state: State) -> Changes:
+        batch: Batch = plan.work
+        counts = {"dead_lettered": 1, "dead_lettered:internal_error": 1}
+        letter = dead_letter(self.dead_letters, batch, 0, Refused("internal_error", type(self.error).__name__))
+        position = plan.position.moved(batch.last, plan.clock, counts)
+        return Changes(position, messages=[letter], counts=counts)

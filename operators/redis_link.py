@@ -1,0 +1,37 @@
+"""The Redis client, and what it says when Redis does not answer."""
+
+from __future__ import annotations
+
+import time
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
+from redis.retry import Retry
+
+from operators.kafka import Unreachable
+
+# Redis cannot serve now, but may soon (it starts, is full, read-only or without its replicas): waited out, never fatal.
+AWAY = (ConnectionError, TimeoutError, ResponseError)
+
+
+def reason(error: RedisError) -> str:
+    """What Redis said, without the command that it quotes: there is customers' data in it."""
+    return f"{type(error).__name__}: {str(error).rpartition(' caused error: ')[2]}"
+
+
+def connect_redis(url: str, timeout_s: float) -> Redis:
+    """A client that fails fast: the partition step does the waiting. Raises Unreachable."""
+    redis = Redis.from_url(url, socket_timeout=10, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            redis.ping()
+            return redis
+        except RedisError as error:
+            if time.monotonic() > until:
+                raise Unreachable(
+                    f"Redis at {url.rpartition('@')[2]} does not answer ({error}): start it, or name another with"
+                    " [redis] url or BREWLINE_REDIS__URL; `brewline demo` needs no Redis"
+                ) from error
+            time.sleep(0.2)

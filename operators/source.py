@@ -1,0 +1,180 @@
+"""Kafka as a Bytewax source of micro-batches, started where Redis says and rewound when Redis says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta, timezone
+from threading import Event
+from typing import Any, Protocol
+
+import structlog
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from features.job import Batch
+from operators.health import LAG, Pulse
+from operators.kafka import consumer
+
+log = structlog.get_logger()
+HEARTBEAT_S = 1.0
+
+
+class Fence(Protocol):
+    """Who knows how far a partition has been processed."""
+
+    def claim(self, topic: str, partition: int) -> int:
+        """Takes the partition over; the last offset processed, or -1."""
+
+    def rewind(self, topic: str, partition: int) -> int | None:
+        """The offset to go back behind, once; None when all is well."""
+
+
+class KafkaBatches(FixedPartitionedSource[Batch, None]):
+    """Micro-batches of whole topics; one consumer per partition, a heartbeat batch per quiet second."""
+
+    def __init__(
+        self,
+        flow: str,
+        client: Mapping[str, Any],
+        topics: Mapping[str, int],
+        fence: Fence,
+        pulse: Pulse,
+        stop: Event,
+        batch_events: int,
+        poll_ms: int,
+        fetch_wait_ms: int = 100,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        """`fetch_wait_ms`: how long a broker without news keeps a fetch waiting.
+
+        `share` (i, n): this is process i of n, and reads every n-th partition from i on.
+        """
+        self.flow = flow
+        self.client = client
+        self.topics = topics
+        self.fence = fence
+        self.pulse = pulse
+        self.stop = stop
+        self.batch_events = batch_events
+        self.fetch_wait_ms = fetch_wait_ms
+        self.share = share
+        self.poll = timedelta(milliseconds=poll_ms)
+
+    def list_parts(self) -> list[str]:
+        mine, of = self.share
+        return [f"{topic}/{p}" for topic, count in self.topics.items() for p in range(count) if p % of == mine]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> Partition:
+        topic, _, number = for_part.rpartition("/")
+        return Partition(self, topic, int(number))
+
+
+class Partition(StatefulSourcePartition[Batch, None]):
+    """One partition's reader; its position lives with the fence, not with Bytewax."""
+
+    def __init__(self, source: KafkaBatches, topic: str, number: int) -> None:
+        self.source = source
+        self.topic = topic
+        self.number = number
+        self.name = f"{source.flow} {topic}/{number}"
+        self.lag = LAG.labels(source.flow, topic, str(number))
+        self.consumer: Consumer = consumer(
+            source.client,
+            f"brewline-{source.flow}",
+            enable_partition_eof=True,
+            fetch_wait_max_ms=source.fetch_wait_ms,
+        )
+        self.heartbeat_at = 0.0
+        self.end: int | None = None  # the partition's end, when it has been read up to there
+        self.awake: datetime | None = None
+        self.after = source.fence.claim(topic, number)
+        self.consumer.assign([self._start()])
+        log.info("partition opened", flow=source.flow, topic=topic, partition=number, after=self.after)
+
+    def _start(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.number, self.after + 1 if self.after >= 0 else OFFSET_BEGINNING)
+
+    def next_batch(self) -> Iterable[Batch]:
+        if self.source.stop.is_set():
+            raise StopIteration
+        self.source.pulse.beat(self.name)
+        back = self.source.fence.rewind(self.topic, self.number)
+        if back is not None:
+            log.warning("partition rewound", flow=self.source.flow, topic=self.topic, partition=self.number, after=back)
+            self.after, self.end = back, None
+            self.consumer.assign([self._start()])
+        messages = self._read()
+        self.awake = None if messages else datetime.now(timezone.utc) + self.source.poll
+        if not messages and time.monotonic() < self.heartbeat_at:
+            return []
+        self.heartbeat_at = time.monotonic() + HEARTBEAT_S
+        batch = self._batch(messages, round(time.time() * 1000))
+        self.after = batch.last
+        at_end = self._measure_lag(quiet=not messages)
+        if not (messages or at_end):  # who knows what waits unread: no time has passed here
+            batch.at_ms = 0
+        return [batch]
+
+    def _read(self) -> list[Message]:
+        messages = self.consumer.consume(self.source.batch_events, timeout=0)
+        good: list[Message] = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                good.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self.end = message.offset()
+            else:
+                self._judge(error)
+        if good and messages[-1] is good[-1]:
+            self.end = None
+        return good
+
+    def _judge(self, error: KafkaError) -> None:
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            raise OffsetExpired(
+                f"{self.name}: offset {self.after + 1} is no longer in Kafka: {error.str()}."
+                " Raise the topic's retention, or start afresh under another redis.prefix"
+            )
+        log.warning("kafka read", partition=self.name, error=error.str())
+
+    def _batch(self, messages: list[Message], at_ms: int) -> Batch:
+        return Batch(
+            self.topic,
+            self.number,
+            self.after,
+            [m.offset() for m in messages],
+            [m.value() or b"" for m in messages],
+            [min(m.timestamp()[1], at_ms) for m in messages],  # a producer whose clock is ahead moves nobody's time
+            at_ms,
+        )
+
+    def _measure_lag(self, quiet: bool) -> bool:
+        """Whether all has been read: by the last fetch or, when quiet, by the broker, so that a dead one is noticed."""
+        try:
+            _, high = self.consumer.get_watermark_offsets(
+                TopicPartition(self.topic, self.number), timeout=0.5, cached=not quiet
+            )
+        except KafkaException as error:
+            self.source.pulse.trouble("kafka", error.args[0].str())
+            return False
+        if quiet:
+            self.source.pulse.well("kafka")
+        at_end = high == self.end  # the last offset may be a transaction's marker, which is never read
+        if high >= 0:
+            self.lag.set(0 if at_end else max(0, high - 1 - self.after))
+        return at_end
+
+    def next_awake(self) -> datetime | None:
+        return self.awake
+
+    def snapshot(self) -> None:
+        return None
+
+    def close(self) -> None:
+        self.consumer.close()
+
+
+class OffsetExpired(Exception):
+    """Kafka has deleted records that were not yet processed."""

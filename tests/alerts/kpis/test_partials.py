@@ -1,0 +1,137 @@
+"""What one partition counts, and how it says so."""
+
+from __future__ import annotations
+
+from alerts.kpis.kpi import COLUMN, COUNTERS, ClockMark, Partial, decode_partial
+from alerts.kpis.partials import PartialMinutes
+from features import events as ev
+from features.job import Message
+from features.loop import Store, batches, run
+
+HOUR_MS, MINUTE_MS = 3_600_000, 60_000
+NOON_MS = 490_000 * HOUR_MS
+JOB = PartialMinutes("kpi.partials", "dead-letters", ["p0", "p1"], sources=3, retention_hours=2)
+
+
+def order(id: str = "o1", at_ms: int = NOON_MS, **fields: object) -> ev.Order:
+    place = {"store": "0012", "region": "north", "channel": "app", "customer": "c1"} | fields
+    return ev.Order(id=id, at_ms=at_ms, lines=[ev.Line("tea", 2), ev.Line("cake")], total_cents=900, **place)
+
+
+def tick(at_ms: int, source: str = "pos/0", of: int = 1) -> ev.Tick:
+    return ev.Tick(id="t", at_ms=at_ms, source=source, of=of)
+
+
+def counted(*log: ev.Event | bytes, cuts: tuple[int, ...] = ()) -> Store:
+    values = [event if isinstance(event, bytes) else ev.encode(event) for event in log]
+    return run(JOB, batches("events", 1, values, cuts))[1]
+
+
+def partials(sent: list[Message]) -> list[Partial]:
+    said = [decode_partial(message.value) for message in sent if message.topic == "kpi.partials"]
+    return [partial for partial in said if isinstance(partial, Partial)]
+
+
+def chain(store: Store) -> dict[int, dict[str, int]]:
+    """The last word on each minute of the whole chain, without zeros."""
+    return {
+        partial.minute_ms: {name: count for name, count in zip(COUNTERS, partial.counters, strict=True) if count}
+        for partial in partials(store.sent)
+        if partial.dim == "chain:*"
+    }
+
+
+def test_an_order_counts_under_each_dimension_it_names():
+    sent = counted(order(campaign="summer", discount_cents=100)).sent
+    dims = ["chain:*", "store:0012", "region:north", "channel:app", "campaign:summer"]
+    assert [message.key for message in sent] == dims
+    for dim, partial in zip(dims, partials(sent), strict=True):
+        assert (partial.source, partial.dim, partial.minute_ms, partial.version) == (1, dim, NOON_MS, 0)
+        assert [partial.counters[COLUMN[name]] for name in COUNTERS[:4]] == [1, 900, 3, 100]
+
+
+def test_an_empty_dimension_is_left_out():
+    assert [message.key for message in counted(order(store="", region="", channel="")).sent] == ["chain:*"]
+
+
+def test_a_void_takes_the_order_back_where_it_was():
+    void = ev.Void(
+        id="v",
+        at_ms=NOON_MS + 50 * MINUTE_MS,
+        order="o1",
+        ordered_time=0,
+        amount_cents=900,
+        items=3,
+        ordered_ms=NOON_MS,
+    )
+    assert chain(counted(order(), void)) == {NOON_MS: {}}
+
+
+def test_a_refund_leaves_the_sale_and_counts_when_it_happens():
+    later_ms = NOON_MS + 50 * MINUTE_MS
+    refund = ev.Refund(id="r", at_ms=later_ms, order="o1", ordered_time=0, amount_cents=400, ordered_ms=NOON_MS)
+    found = chain(counted(order(), refund))
+    assert found[NOON_MS] == {"orders": 1, "revenue_cents": 900, "items": 3}
+    assert found[later_ms] == {"refunds": 1, "refund_cents": 400}
+
+
+def test_an_order_sent_twice_counts_once_in_a_batch_and_across():
+    store = counted(order("a"), order("a"), order("b", customer=""), order("b", customer=""), order("a"), cuts=(2, 3))
+    assert chain(store)[NOON_MS]["orders"] == 2
+    assert store.position.counts == {"kpi_events": 1, "kpi_duplicates": 2, "applied": 1, "duplicates": 1}
+
+
+def test_a_batch_says_each_changed_minute_once_with_the_offset_that_changed_it():
+    store = counted(order("a"), order("b"), order("c", at_ms=NOON_MS + MINUTE_MS), ev.View(id="d", at_ms=NOON_MS))
+    chain_partials = [partial for partial in partials(store.sent) if partial.dim == "chain:*"]
+    assert [(p.minute_ms, p.counters[0], p.version) for p in chain_partials] == [
+        (NOON_MS, 2, 1),
+        (NOON_MS + MINUTE_MS, 1, 2),
+    ]
+
+
+def test_the_clock_follows_the_counts_to_every_target():
+    sent = counted(
+        order(), tick(NOON_MS, "pos/0", 2), tick(NOON_MS + 5, "app/0", 2), tick(NOON_MS + 9, "app/0", 2)
+    ).sent
+    assert [message.key for message in sent] == ["chain:*", "store:0012", "region:north", "channel:app", "p0", "p1"]
+    assert decode_partial(sent[-1].value) == ClockMark(source=1, of=3, at_ms=NOON_MS)
+
+
+def test_the_clock_is_silent_while_it_stands_still():
+    assert counted(tick(NOON_MS, "pos/0", 2), tick(NOON_MS + HOUR_MS, "pos/0", 2)).sent == []
+
+
+def test_an_event_is_too_late_once_its_hour_is_forgotten():
+    in_time, late = tick(NOON_MS + 3 * HOUR_MS - 1), tick(NOON_MS + 3 * HOUR_MS)
+    store = counted(in_time, order("a"), late, order("b"), order("c", customer=""), cuts=(1, 2, 3, 4))
+    assert chain(store)[NOON_MS]["orders"] == 1
+    assert store.position.counts == {"kpi_events": 1, "kpi_too_late": 1, "too_late": 1}
+
+
+def test_a_forgotten_hour_leaves_nothing_behind():
+    store = counted(order(), order("b", at_ms=NOON_MS + HOUR_MS), tick(NOON_MS + 4 * HOUR_MS), cuts=(2,))
+    assert (store.records, store.seen, store.timers) == ({}, {}, {})
+
+
+def test_what_cannot_be_read_becomes_a_dead_letter_and_holds_nothing_up():
+    store = counted(b'{"type":"order"', order(), b"\xff", b'{"type":"nonsense"}', b'{"type":"view","q":' + b"[" * 5000)
+    letters = [message for message in store.sent if message.topic == "dead-letters"]
+    assert [message.value[:5] for message in letters] == [b'{"typ', b"\xff", b'{"typ', b'{"typ']
+    assert {message.headers["reason"] for message in letters} == {"malformed"}
+    assert store.position.counts == {"dead_lettered": 4, "dead_lettered:malformed": 4, "kpi_events": 1}
+    assert store.position.offset == 4
+
+
+def test_stars_footfall_and_members_are_counted():
+    store = counted(
+        ev.Rating(id="a", at_ms=NOON_MS, stars=4.5),
+        ev.Footfall(id="b", at_ms=NOON_MS, visitors=7),
+        ev.AppOpen(id="c", at_ms=NOON_MS),
+        ev.Bind(id="d", at_ms=NOON_MS, customer="c1"),
+        ev.CouponIssued(id="e", at_ms=NOON_MS, coupon="x"),
+        ev.CouponRedeemed(id="f", at_ms=NOON_MS, coupon="x"),
+        ev.Complaint(id="g", at_ms=NOON_MS, case="x"),
+    )
+    found = {"visits": 8, "redemptions": 1, "coupons_issued": 1, "new_members": 1}
+    assert chain(store)[NOON_MS] == {**found, "ratings": 1, "stars_x10": 45, "complaints": 1}

@@ -1,0 +1,52 @@
+"""A customers job for tests, with the shipped features and whatever rules a test needs."""
+
+from __future__ import annotations
+
+import orjson
+
+from alerts.triggers.condition import Conditions
+from alerts.triggers.decide import Decider
+from alerts.triggers.job import CustomersJob
+from alerts.triggers.policy import Policy
+from alerts.triggers.rule import Rule
+from config import settings as conf
+from features import events as e
+from features.job import Message
+from features.labels import Churn
+from features.loop import Store
+from features.models import LinearModel
+from features.times import DAY_MS
+from flows.files import load_catalog
+
+HOUSE = conf.load(environ={})
+CATALOG = load_catalog(HOUSE)
+FREE = Policy(cap=1_000_000, cap_window_ms=DAY_MS, holdout=0.0, holdout_salt="test", consent="")
+INPUTS = CATALOG.models["churn_risk"]
+
+
+def customers_job(rules: list[Rule], policy: Policy = FREE, horizon_ms: int = 5 * DAY_MS) -> CustomersJob:
+    conditions = Conditions([(rule, f"{rule.id}.toml", "") for rule in rules], [*CATALOG.names, *CATALOG.models])
+    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions")
+    return CustomersJob(CATALOG, decider, Churn("churn_risk", "l", INPUTS, horizon_ms), "examples", "dead-letters")
+
+
+def churn_model() -> LinearModel:
+    """Any fixed model over the shipped inputs."""
+    features = [CATALOG.names[i] for i in INPUTS]
+    weights = [(-1) ** i * (1 + i / 10) / 3 for i in range(len(features))]
+    return LinearModel("churn_risk", 1, "l", 10, features, [1.0] * len(features), [2.0] * len(features), weights, 0.1)
+
+
+def encoded(log: list[e.Event]) -> list[bytes]:
+    return [e.encode(event) for event in log]
+
+
+def data_of(store: Store, topic: str) -> list[dict]:
+    """The payloads sent to a topic, in order."""
+    return [orjson.loads(message.value)["data"] for message in store.sent if message.topic == topic]
+
+
+def identity_of(message: Message) -> tuple[str, str]:
+    """What a receiver takes a message by: its topic and CloudEvents id; an example by its whole text."""
+    whole = orjson.loads(message.value)
+    return message.topic, whole.get("id") or message.value.decode()

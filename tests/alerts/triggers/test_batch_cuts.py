@@ -1,0 +1,88 @@
+"""Where the log is cut into batches, and where a process dies, changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from copy import deepcopy
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.triggers.policy import Policy, held_out
+from alerts.triggers.rule import After, Rule, Then
+from features import events as e
+from features.loop import Store, batches, run
+from features.times import DAY_MS, local_day, parse_time
+from tests.alerts.triggers.jobs import churn_model, customers_job, data_of, encoded, identity_of
+from tests.features.streams import cuts, logs, with_ticks
+
+RULES = [
+    Rule(id="busy", on=["order"], when="orders_24h >= 2", then=Then("b"), cooldown="3d"),
+    Rule(id="morning", on=["view", "order"], when="hour < 12 AND weekday <= 5", then=Then("m"), cooldown="0s"),
+    Rule(id="cart", after=After("cart_add", "30m"), when="orders_1h = 0", then=Then("c"), cooldown="1d"),
+    Rule(id="back", after=After("order", "5d"), when="orders_90d >= 1", then=Then("w"), cooldown="10d"),
+    Rule(id="risk", on=["app_open"], after=After("view", "0s"), when="churn_risk > 0.4", then=Then("r"), cooldown="1h"),
+]
+CUSTOMERS = ("ca", "cb", "cc")
+SALT = next(s for s in map(str, range(99)) if [held_out(c, s, 0.3) for c in CUSTOMERS] == [False, True, False])
+POLICY = Policy(cap=3, cap_window_ms=2 * DAY_MS, holdout=0.3, holdout_salt=SALT, consent="marketing")
+JOB = customers_job(RULES, POLICY)
+JOB.decider.models["churn_risk"] = churn_model()
+GRANTS: list[e.Event] = [
+    e.Consent(id=f"g{customer}", customer=customer, at_ms=1, purpose="marketing", granted=True, tz="Asia/Shanghai")
+    for customer in CUSTOMERS
+]
+streams = logs(CUSTOMERS, longest=40).flatmap(with_ticks).map(lambda log: GRANTS + log)
+
+
+def after(log: list[e.Event], cuts: list[int], store: Store | None = None) -> Store:
+    return run(JOB, batches("events", 0, encoded(log), cuts), {0: store or Store()})[0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(streams, cuts)
+def test_any_cuts_give_the_same_messages_timers_records_and_counts(log: list[e.Event], cuts: list[int]) -> None:
+    whole, single, cut = after(log, []), after(log, list(range(len(log)))), after(log, cuts)
+    for store in (single, cut):
+        assert Counter(map(repr, store.sent)) == Counter(map(repr, whole.sent))
+        assert [m for m in store.sent if m.topic == "coupons"] == [m for m in whole.sent if m.topic == "coupons"]
+        assert (store.timers, store.records, store.position) == (whole.timers, whole.records, whole.position)
+
+
+@settings(max_examples=50, deadline=None)
+@given(streams, cuts, cuts, st.integers(0, 60), st.integers(0, 60))
+def test_a_process_that_dies_repeats_what_it_did_since_its_last_commit_and_nothing_else(
+    log: list[e.Event], cuts: list[int], other_cuts: list[int], first: int, second: int
+) -> None:
+    kept, lost = sorted((first, second))
+    store = after(log[:kept], cuts)
+    snapshot = deepcopy(store)
+    after(log[:lost], cuts, store)  # this much was done, then the store lost its tail
+    replayed = after(log, other_cuts, snapshot)
+    unharmed = after(log, [])
+    assert (replayed.timers, replayed.records, replayed.position) == (
+        unharmed.timers,
+        unharmed.records,
+        unharmed.position,
+    )
+    ids = [identity_of(message) for message in unharmed.sent]
+    assert {identity_of(message) for message in store.sent + replayed.sent} == set(ids)
+    decided = [id for id in ids if id[0] != "examples"]  # two customers can be examples of the same
+    assert len(set(decided)) == len(decided), "no id twice"
+
+
+@settings(max_examples=15, deadline=None)
+@given(streams, cuts)
+def test_a_log_fed_twice_changes_nothing(log: list[e.Event], cuts: list[int]) -> None:
+    once = after(log, cuts)
+    assert after(log, [], deepcopy(once)) == once
+
+
+def test_two_zones_of_one_customer_in_one_batch_are_two_hours_of_the_day() -> None:
+    """Nine in the morning in Shanghai is nine in the evening in New York."""
+    at_ms = parse_time("2026-06-01T09:00:00+08:00")
+    views = [
+        e.View(id=tz, customer="ca", at_ms=at_ms, day=local_day(at_ms, tz), tz=tz)
+        for tz in ("Asia/Shanghai", "America/New_York")
+    ]
+    assert [coupon["cause"] for coupon in data_of(after(GRANTS + views, []), "coupons")] == ["Asia/Shanghai"]

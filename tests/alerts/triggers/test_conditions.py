@@ -1,0 +1,127 @@
+"""A condition looks at one row alone: the same answer in any company, and nothing else is let in."""
+
+from __future__ import annotations
+
+import math
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.triggers.condition import Conditions
+from alerts.triggers.rule import Rule, Then, WrongRule
+
+NUMBERS = ["orders_7d", "aov_cents_30d", "churn_risk"]
+OPERATORS = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "=": operator.eq,
+    "<>": operator.ne,
+}
+FACTS = {"hour": 15, "weekday": 1, "event": "order", "store": "s1", "region": "Len", "channel": "app"}
+
+
+def compiled(*whens: str) -> Conditions:
+    rules = [Rule(id=f"r{n}", when=when, then=Then("c"), cooldown="1d", on=["order"]) for n, when in enumerate(whens)]
+    return Conditions([(rule, "r.toml", f"when = '{rule.when}'") for rule in rules], NUMBERS)
+
+
+def held(when: str, *rows: list[float]) -> list[bool]:
+    facts = {name: [value] * len(rows) for name, value in FACTS.items()}
+    return compiled(when).evaluate(np.array(rows, dtype=np.float64).reshape(len(rows), 3), facts)[:, 0].tolist()
+
+
+simple = st.tuples(st.sampled_from(NUMBERS), st.sampled_from(sorted(OPERATORS)), st.integers(-2, 5))
+trees = st.recursive(
+    simple, lambda inner: st.tuples(st.sampled_from(("AND", "OR")), inner, inner) | st.tuples(st.just("NOT"), inner)
+)
+rows = st.lists(st.lists(st.integers(-2, 5).map(float) | st.just(math.nan), min_size=3, max_size=3), max_size=8)
+
+
+def spoken(tree: tuple) -> str:
+    if tree[0] == "NOT":
+        return f"NOT ({spoken(tree[1])})"
+    if tree[0] in ("AND", "OR"):
+        return f"({spoken(tree[1])}) {tree[0]} ({spoken(tree[2])})"
+    return " ".join(map(str, tree))
+
+
+def truth(tree: tuple, row: dict[str, float]) -> bool | None:
+    """SQL's three values: what hangs on a missing number is unknown, None."""
+    if tree[0] == "NOT":
+        inner = truth(tree[1], row)
+        return None if inner is None else not inner
+    if tree[0] in ("AND", "OR"):
+        both, deciding = {truth(tree[1], row), truth(tree[2], row)}, tree[0] == "OR"
+        return deciding if deciding in both else None if None in both else not deciding
+    name, sign, number = tree
+    return None if math.isnan(row[name]) else OPERATORS[sign](row[name], number)
+
+
+@settings(max_examples=60, deadline=None)
+@given(trees, rows)
+def test_conditions_hold_as_sql_says_and_unknown_is_false(tree: tuple, rows: list[list[float]]) -> None:
+    wanted = [truth(tree, dict(zip(NUMBERS, row, strict=True))) is True for row in rows]
+    assert held(spoken(tree), *rows) == wanted
+    assert [held(spoken(tree), row)[0] for row in rows] == wanted, "alone as in company"
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "orders_7d BETWEEN 1 AND 3 AND channel IN ('app', 'pos')",
+        "store LIKE 's%' AND region = 'Len'",
+        "region = 'over the count(*) of sum' OR weekday = 1",
+        "COALESCE(churn_risk, 0.5) > 0.4",
+        "GREATEST(orders_7d, 5) >= 5 AND ABS(orders_7d - 2) < 2",
+        "CASE WHEN hour >= 12 THEN orders_7d > 0 ELSE FALSE END",
+        "\"orders_7d\" IS NOT NULL AND NOT (event = 'view')",
+        "orders_7d / NULLIF(aov_cents_30d, 0) IS NULL",
+        "1e2 > hour",
+        "true",
+    ],
+)
+def test_what_a_rule_may_say(when: str) -> None:
+    assert held(when, [2.0, 0.0, math.nan]) == [True]
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ("order_7d > 2", "there is no feature or function 'order_7d'; did you mean 'orders_7d'?"),
+        ("SUM(orders_7d) > 2", "there is no feature or function 'SUM'"),
+        ("CORR(orders_7d, churn_risk) > 0", "there is no feature or function 'CORR'"),
+        ("QUANTILE_CONT(orders_7d, 0.5) > 1", "there is no feature or function 'QUANTILE_CONT'"),
+        ("RANK() OVER (ORDER BY orders_7d) > 1", "there is no feature or function 'RANK'"),
+        ("COUNT(*) > 1", "there is no feature or function 'COUNT'"),
+        ("orders_7d > (SELECT 1)", "there is no feature or function 'SELECT'"),
+        ("CURRENT_DATE > '2026-05-01'", "there is no feature or function 'CURRENT_DATE'"),
+        ("NOW() IS NOT NULL", "there is no feature or function 'NOW'"),
+        ("CAST(store AS INT) > 5", "there is no feature or function 'CAST'"),
+        ("store::int > 5", "there is no feature or function 'int'"),
+        ('channel = "app"', "there is no feature or function 'app'"),
+        ("orders_7d >=", "not a condition: "),
+        ("orders_7d > 1; orders_7d", "not a condition: "),
+        ("hour = '14'", "cannot compare string with numeric type"),
+        ("channel > 3", "cannot compare string with numeric type"),
+        ("orders_7d", "yields Float64, expected true or false"),
+    ],
+)
+def test_what_a_rule_may_not_say(when: str, message: str) -> None:
+    with pytest.raises(WrongRule) as wrong:
+        compiled(when)
+    assert str(wrong.value).startswith(f"r.toml:1: when: {message}")
+    assert str(wrong.value).endswith(f"found {when!r}")
+
+
+def test_many_rules_are_asked_at_once_and_no_row_is_no_answer() -> None:
+    conditions = compiled("orders_7d > 1", "hour = 3", "true")
+    facts = {name: [value, value] for name, value in FACTS.items()}
+    answers = conditions.evaluate(np.array([[1.0, 0, 0], [2.0, 0, 0]]), facts)
+    assert answers.tolist() == [[False, False, True], [True, False, True]]
+    assert conditions.evaluate(np.empty((0, 3)), {name: [] for name in FACTS}).shape == (0, 3)
+    assert conditions.names == [["orders_7d"], ["hour"], []]

@@ -1,0 +1,70 @@
+"""What rules see in the job equals the brute-force features, however many events of one customer share a batch."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from math import isclose, isnan
+
+from hypothesis import given, settings
+
+from alerts.triggers.rule import Rule, Then
+from features import events as e
+from features.customer import feature_row
+from features.loop import batches, run
+from features.record import decode_record
+from features.times import DAY_MS
+from tests.alerts.triggers.jobs import CATALOG, HOUSE, customers_job, data_of, encoded
+from tests.features.streams import cuts, logs
+from tests.oracle import Customer
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DECLARED = tomllib.loads(HOUSE.path(HOUSE.features).read_text("utf-8"))
+KINDS = [kind for kind in e.CUSTOMER_EVENTS if kind != "tick"]
+EVERYTHING = Rule(
+    id="everything",
+    on=KINDS,
+    when=" OR ".join(f"{name} IS NULL OR {name} IS NOT NULL" for name in CATALOG.names),
+    then=Then("x"),
+    cooldown="0s",
+)
+JOB = customers_job([EVERYTHING])
+WIDTH = len(CATALOG.measures)
+
+
+def untouched_by_lateness(name: str) -> bool:
+    """Windows of a late event's own time may have lost their oldest panes."""
+    return not any(name.endswith(f"_{window}") for window in CATALOG.windows if window != "lifetime")
+
+
+@settings(max_examples=20, deadline=None)
+@given(logs(), cuts)
+def test_receipts_and_records_hold_the_brute_force_features(log: list[e.Event], cuts: list[int]) -> None:
+    store = run(JOB, batches("events", 0, encoded(log), cuts)).get(0)
+    receipts = iter(data_of(store, "decisions") if store else [])
+    twins: dict[str, Customer] = defaultdict(lambda: Customer(DECLARED))
+    for event in log:
+        twin = twins[event.customer]
+        if twin.take(event):
+            values, late = next(receipts)["values"], event.at_ms < twin.newest_ms
+            wanted = {n: v for n, v in twin.features(event.at_ms).items() if not late or untouched_by_lateness(n)}
+            assert {n: (values[n], v) for n, v in wanted.items() if not same(values[n], v, 1e-6)} == {}
+    assert next(receipts, None) is None
+    taken = sum(len(twin.events) for twin in twins.values())
+    counts = store.position.counts if store else {}
+    assert (counts.get("applied", 0), counts.get("duplicates", 0)) == (taken, len(log) - taken)
+    for customer, twin in twins.items():
+        record, at_ms = decode_record(store.records[customer], CATALOG.layout, WIDTH), twin.newest_ms + DAY_MS
+        found, wanted = dict(zip(CATALOG.names, feature_row(record, CATALOG, at_ms), strict=True)), twin.features(at_ms)
+        assert {n: (found[n], v) for n, v in wanted.items() if not same(found[n], v, 1e-9)} == {}
+
+
+def same(found: float | None, wanted: float, tolerance: float) -> bool:
+    """Whole numbers exactly; receipts write null for NaN, and six digits."""
+    if found is None or isnan(found):
+        return isnan(wanted)
+    return found == wanted if isinstance(wanted, int) else isclose(found, wanted, rel_tol=1e-9, abs_tol=tolerance)

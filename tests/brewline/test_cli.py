@@ -1,0 +1,107 @@
+"""The command line: help that shows examples, plain errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from brewline.cli import _moment, _speed
+from operators.servers import free_port
+
+COMMANDS = ["demo", "run", "replay", "customer", "doctor", "rules check", "rules test"]
+
+
+def brewline(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "brewline", *words]
+    env = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environ}
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, check=False)
+
+
+def nowhere() -> dict[str, str]:
+    """Servers that are not there, and little patience."""
+    return {
+        "BREWLINE_KAFKA__BROKERS": f"127.0.0.1:{free_port()}",
+        "BREWLINE_REDIS__URL": f"redis://127.0.0.1:{free_port()}/0",
+        "BREWLINE_KAFKA__START_TIMEOUT_S": "1",
+        "BREWLINE_REDIS__START_TIMEOUT_S": "0.5",
+        "BREWLINE_IDENTITY_KEY": "a key of sixteen characters or more",
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example_in_its_help(command: str) -> None:
+    shown = brewline(*command.split(), "--help")
+    assert shown.returncode == 0, shown.stderr
+    assert "Example: " in shown.stdout
+    assert f"brewline {command}" in shown.stdout
+
+
+def test_rules_test_writes_its_figures(tmp_path: Path) -> None:
+    file = tmp_path / "rules.json"
+    shown = brewline("rules", "test", "--json", str(file))
+    figures = orjson.loads(file.read_bytes())
+    assert shown.returncode == 0, shown.stdout
+    assert figures["failed"] == 0
+    assert figures["rules"] >= 6
+    assert min(figures["firing_tests"], figures["quiet_tests"]) >= figures["rules"]
+    assert {"machine", "commit", "python", "packages"} <= figures.keys()
+
+
+def test_a_failing_timeline_fails_the_command_and_is_named(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    shipped = Path(__file__).parents[2] / "config/rules/coupons/third-in-a-week.toml"
+    (rules / "mine.toml").write_text(shipped.read_text().replace('fires_at = ["+2d"]', 'fires_at = ["+1d"]', 1))
+    shown = brewline("rules", "test", BREWLINE_COUPONS__RULES=str(rules))
+    assert shown.returncode == 1
+    assert "test 'the third order of the week': fired at +2d, expected +1d" in shown.stdout
+
+
+def test_doctor_names_every_ailment_and_its_cure() -> None:
+    shown = brewline("doctor", **nowhere())
+    assert shown.returncode == 1
+    assert "ok   coupon rules" in shown.stdout
+    assert "FAIL kafka" in shown.stdout
+    assert "[kafka] brokers or BREWLINE_KAFKA__BROKERS" in shown.stdout
+    assert "FAIL redis" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["replay", "completejourny"], "found history 'completejourny', expected completejourney"),
+        (["replay", "completejourney", "--speed", "fast"], "--speed: found 'fast', expected `max` or a factor"),
+        (["customer", "c12", "--at", "yesterday"], "expected RFC 3339 with offset"),
+        (["customer", "card:12"], "Redis at"),
+    ],
+)
+def test_a_wrong_word_gets_one_plain_line(words: list[str], message: str) -> None:
+    shown = brewline(*words, **nowhere())
+    assert shown.returncode == 1
+    assert shown.stderr.startswith("brewline: ")
+    assert message in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_run_refuses_a_share_that_is_none() -> None:
+    shown = brewline("run", "customers", "--share", "second", **nowhere())
+    assert shown.returncode == 1
+    assert "BREWLINE_KAFKA__SHARE: found 'second'" in shown.stderr
+
+
+def test_run_without_servers_ends_with_one_plain_line() -> None:
+    shown = brewline("run", "kpis", "security", "--share", "0/2", **nowhere())
+    assert shown.returncode == 1
+    assert "does not answer" in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_speeds_and_moments_are_read() -> None:
+    assert _speed("max") is None
+    assert _speed("1000x") == 1000
+    assert _moment("1777824000000") == _moment("2026-05-04T00:00:00+08:00")

@@ -1,0 +1,180 @@
+"""The shipped rules prove themselves; a wrong rule is refused with file, line, what was found and what to write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alerts.triggers.rule import WrongRule, read_rule
+from alerts.triggers.timeline import failures
+from config import settings as conf
+from flows.files import load_catalog, texts
+from flows.rules import load_conditions, load_rules
+
+HOUSE = conf.load(environ={})
+CATALOG = load_catalog(HOUSE)
+SHIPPED = texts(HOUSE.path(HOUSE.coupons.rules), "*.toml")
+GOOD = """\
+id = "winback"
+name = "when a cooldown is on, order: then test"
+on = ["order"]
+when = "orders_7d >= 3"
+then = { coupon = "X", face_value_cents = 100 }
+cooldown = "7d"
+
+[[test]]
+name = "the third order"
+events = [{ type = "order", repeat = 3 }]
+fires_at = ["+2d"]
+
+[[test]]
+name = "one order"
+events = [{ type = "order" }]
+"""
+TEST = "r.toml: test 'the third order': "
+
+
+def judged(text: str) -> list[str]:
+    return failures(read_rule(text, "r.toml"), "r.toml", text, CATALOG)
+
+
+@pytest.mark.parametrize(("file", "text"), SHIPPED, ids=[Path(file).stem for file, _ in SHIPPED])
+def test_a_shipped_rule_passes_its_own_timelines(file: str, text: str) -> None:
+    rule = read_rule(text, file)
+    assert failures(rule, file, text, CATALOG) == []
+    assert rule.id == Path(file).stem
+    assert rule.name
+
+
+def test_all_shipped_rules_load_together() -> None:
+    rules = load_rules(HOUSE)
+    assert len(load_conditions(CATALOG, rules).rules) == len(SHIPPED) >= 6
+
+
+def test_the_good_rule_is_good() -> None:
+    assert judged(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "broken", "message"),
+    [
+        ('on = ["order"]', 'on = ["order"', "r.toml: not valid TOML: Unclosed array (at line 4"),
+        ('id = "winback"\n', "", "r.toml:1: `id` is missing"),
+        ('when = "orders_7d >= 3"\n', "", "r.toml:1: `when` is missing"),
+        ('cooldown = "7d"\n', "", "r.toml:1: `cooldown` is missing"),
+        ('coupon = "X", ', "", "r.toml:5: then: `coupon` is missing"),
+        ("cooldown =", "cooldwn =", "r.toml:6: unknown key 'cooldwn'; did you mean 'cooldown'?"),
+        (
+            "face_value_cents",
+            "face_value",
+            "r.toml:5: then: unknown key 'face_value'; did you mean 'face_value_cents'?",
+        ),
+        ("fires_at =", "fire_at =", "r.toml:11: test: unknown key 'fire_at'; did you mean 'fires_at'?"),
+        ('"7d"', '"7d"\nversion = "3"', "r.toml:7: unknown key 'version'; known are after, cooldown"),
+        ('"winback"', '"Win back"', "r.toml:1: id: found 'Win back', expected `str` matching regex"),
+        ('["order"]', '"order"', "r.toml:3: on: found 'order', expected `array`, got `str`"),
+        ("= 100", "= -1", "r.toml:5: then.face_value_cents: found -1, expected `int` >= 0"),
+        ('"7d"', "7", "r.toml:6: cooldown: found 7, expected `str`, got `int`"),
+        ('"7d"', '"1w"', "r.toml:6: cooldown: expected a duration such as '90s', '30m', '24h' or '14d', found '1w'"),
+        ("face_value_cents = 100", 'valid = "soon"', "r.toml:5: valid: expected a duration such as"),
+        ('on = ["order"]\n', "", 'r.toml: says neither when to look: write on = ["order"] or after = '),
+        ('["order"]', '["oder"]', "r.toml:3: there is no event 'oder'; did you mean 'order'?"),
+        ('["order"]', '["tick"]', "r.toml:3: there is no event 'tick'; known are "),
+        (
+            'on = ["order"]',
+            'after = { event = "ordr", wait = "3d" }',
+            "r.toml:3: there is no event 'ordr'; did you mean",
+        ),
+        (
+            'on = ["order"]',
+            'after = { event = "order", wait = "3 days" }',
+            "r.toml:3: wait: expected a duration such as",
+        ),
+        ('on = ["order"]', 'after = { event = "order" }', "r.toml:3: after: `wait` is missing"),
+        (
+            "orders_7d >=",
+            "order_7d >=",
+            "r.toml:4: when: there is no feature or function 'order_7d'; did you mean 'orders_7d'?",
+        ),
+        (
+            "orders_7d >= 3",
+            "sum(orders_7d) > 3",
+            "r.toml:4: when: there is no feature or function 'sum'; known are abs",
+        ),
+        ("orders_7d >= 3", "orders_7d", "r.toml:4: when: yields Float64, expected true or false; found 'orders_7d'"),
+        ("orders_7d >= 3", "channel >= 3", "r.toml:4: when: cannot compare string with numeric type"),
+        ('fires_at = ["+2d"]\n', "", 'r.toml: has no firing test: add a [[test]] with events and fires_at = ["+0s"]'),
+        (
+            '[{ type = "order" }]',
+            '[{ type = "order" }]\nfires_at = ["+0s"]',
+            "r.toml: has no quiet test: add a [[test]]",
+        ),
+        ('"+2d"', '"2d"', TEST + "fires_at: expected a time from the start such as '+14d' or '+1d 9h'"),
+        (
+            'type = "order", repeat',
+            'type = "oder", repeat',
+            TEST + "event {'type': 'oder', 'repeat': 3}: Invalid value",
+        ),
+        (
+            "repeat = 3",
+            'repeat = 3, every = "x"',
+            TEST + "event {'type': 'order', 'repeat': 3, 'every': 'x'}: expected a duration",
+        ),
+        ("repeat = 3", 'repeat = "x"', TEST + "event {'type': 'order', 'repeat': 'x'}: Expected `int`, got `str`"),
+        (
+            "repeat = 3",
+            "repeat = 3, at = 5",
+            TEST + "event {'type': 'order', 'repeat': 3, 'at': 5}: Expected `str`, got `int` - at `$.at`",
+        ),
+        (
+            "repeat = 3",
+            "repeat = 3, totl_cents = 5",
+            TEST + "event {'type': 'order', 'repeat': 3, 'totl_cents': 5}: unknown key 'totl_cents'; did you",
+        ),
+        (
+            "repeat = 3",
+            'repeat = 3, total_cents = "5"',
+            TEST + "event {'type': 'order', 'repeat': 3, 'total_cents': '5'}: Expected `int`, got `str`",
+        ),
+        (
+            '["+2d"]',
+            '["+2d"]\nscores = { churn = 0.4 }',
+            TEST + "there is no model 'churn'; did you mean 'churn_risk'?",
+        ),
+        (
+            '["+2d"]',
+            '["+2d"]\nscores = { churn_risk = 4 }',
+            "r.toml:8: test.scores: found {'churn_risk': 4}, expected `float` <= 1",
+        ),
+    ],
+)
+def test_a_wrong_rule_is_refused_by_place(found: str, broken: str, message: str) -> None:
+    assert found in GOOD
+    with pytest.raises(WrongRule) as wrong:
+        judged(GOOD.replace(found, broken, 1))
+    assert str(wrong.value).startswith(message)
+
+
+def test_a_timeline_that_does_not_come_out_is_told_with_both_moments() -> None:
+    assert judged(GOOD.replace("+2d", "+1d 9h")) == ["r.toml: test 'the third order': fired at +2d, expected +1d 9h"]
+    assert judged(GOOD.replace("repeat = 3", "repeat = 2")) == [
+        "r.toml: test 'the third order': fired at no time, expected +2d"
+    ]
+
+
+def test_a_rule_that_is_off_is_still_tested() -> None:
+    assert judged(GOOD.replace('"7d"', '"7d"\nenabled = false')) == []
+
+
+def test_two_files_may_not_share_an_id(tmp_path: Path) -> None:
+    for name in ("a.toml", "b.toml"):
+        (tmp_path / name).write_text(GOOD, "utf-8")
+    house = conf.Settings(coupons=conf.Coupons(rules=str(tmp_path)))
+    with pytest.raises(WrongRule, match=r"b\.toml: the id 'winback' is taken by .*a\.toml: choose another"):
+        load_rules(house)
+
+
+def test_a_rule_has_another_version_as_soon_as_its_text_differs() -> None:
+    versions = {read_rule(text, "r.toml").version for text in (GOOD, GOOD, GOOD.replace("100", "200"))}
+    assert len(versions) == 2

@@ -1,0 +1,108 @@
+"""Settings: what is wrong is refused with file, key, what was found and what to write instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config import settings as conf
+from config.settings import WrongSettings, load
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "brewline.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def refusal(path: Path | None, environ: dict[str, str]) -> str:
+    with pytest.raises(WrongSettings) as caught:
+        load(path, environ)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[kafka]\nbroker = 'x:9092'", "[kafka]: unknown key 'broker'; did you mean 'brokers'?"),
+        ("[kafak]\n", "unknown key 'kafak'; did you mean 'kafka'?"),
+        ("[log]\nzzz = 1", "[log]: unknown key 'zzz'; expected one of level, format"),
+        ("[kafka]\npartitions = 'four'", "[kafka] partitions: found 'four'; expected `int`, got `str`"),
+        ("[kafka]\npartitions = 0", "[kafka] partitions: found 0; expected `int` >= 1"),
+        ("[metrics]\ningest = 70000", "[metrics] ingest: found 70000; expected `int` <= 65535"),
+        ("[log]\nformat = 'xml'", "[log] format: found 'xml'; expected one of json, text"),
+        ("[coupons]\ncap_window = '7 days'", "[coupons] cap_window: found '7 days'; expected `str` matching regex"),
+        ("[stores]\ntimezone = 'Mars/Base'", "[stores] timezone: found 'Mars/Base', expected an IANA name"),
+        ("kafka = 5", "kafka: found 5; expected `object`, got `int`"),
+        ("[kafka", "not valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_file_key_and_expectation(tmp_path: Path, text: str, told: str) -> None:
+    path = written(tmp_path, text)
+    message = refusal(path, {})
+    assert message.startswith(f"{path}: ")
+    assert told in message
+
+
+def test_a_refusal_quotes_no_password_that_stands_beside_the_mistake(tmp_path: Path) -> None:
+    path = written(tmp_path, '[kafka.client]\n"sasl.password" = "hunter2"\n"retry.backoff.ms" = 1.5')
+    message = refusal(path, {})
+    assert "[kafka] client: found a table of sasl.password, retry.backoff.ms; expected" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("BREWLINE_KAFKA__BROKER", "x", "unknown key 'broker'; did you mean 'brokers'?"),
+        ("BREWLINE_KAFAK__BROKERS", "x", "unknown section 'kafak'; did you mean 'kafka'?"),
+        ("BREWLINE_FEATURES__FILE", "x", "unknown section 'features'; expected one of kafka, redis"),
+        ("BREWLINE_KAFKA__PARTITIONS", "four", "found 'four'; expected `int`, got `str`"),
+        ("BREWLINE_METRICS__INGEST", "-1", "found '-1'; expected `int` >= 0"),
+        ("BREWLINE_LOG__LEVEL", "loud", "found 'loud'; expected one of debug, info, warning, error"),
+    ],
+)
+def test_a_wrong_environment_variable_is_refused_by_name(name: str, value: str, told: str) -> None:
+    assert refusal(None, {name: value}).startswith(f"environment variable {name}: {told}")
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.write_bytes(b"\xff")])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, make) -> None:
+    path = tmp_path / "brewline.toml"
+    make(path)
+    assert refusal(path, {}).startswith(f"{path}: ")
+
+
+def test_the_environment_overrides_the_file_and_leaves_the_rest(tmp_path: Path) -> None:
+    path = written(tmp_path, "[kafka]\nbrokers = 'file:1'\npartitions = 7")
+    environ = {
+        "BREWLINE_KAFKA__BROKERS": "environment:2",
+        "BREWLINE_COUPONS__HOLDOUT_PERCENT": "12.5",
+        "BREWLINE_METRICS__INGEST": "9999",
+        "BREWLINE_IDENTITY_KEY": "not a setting",
+        "PATH": "/bin",
+    }
+    settings = load(path, environ)
+    assert (settings.kafka.brokers, settings.kafka.partitions) == ("environment:2", 7)
+    assert (settings.coupons.holdout_percent, settings.metrics.ingest) == (12.5, 9999)
+
+
+def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, "[redis]\nprefix = 'mine'")
+    assert load(environ={"BREWLINE_SETTINGS": str(path)}).redis.prefix == "mine"
+
+
+def test_paths_start_at_the_folder_of_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "[stores]\nfile = 'stores.csv'")
+    monkeypatch.chdir(tmp_path)
+    settings = load("brewline.toml", {})
+    assert settings.path(settings.stores.file) == tmp_path / "stores.csv"
+    assert settings.path("/etc/stores.csv") == Path("/etc/stores.csv")
+
+
+def test_the_shipped_file_loads_and_says_what_the_defaults_say() -> None:
+    settings = load(environ={})
+    assert settings == conf.Settings(folder=str(conf.HERE))
+    for name in (settings.features, settings.coupons.rules, settings.security.rules):
+        assert settings.path(name).exists()

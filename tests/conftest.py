@@ -1,0 +1,104 @@
+"""One Kafka and one Redis for the whole run, real ones; a test owns its topics and keys by their prefix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from config import settings as conf
+from operators.servers import (
+    KafkaServer,
+    MockKafka,
+    NoKafka,
+    RedisServer,
+    ServerFailed,
+    kafka_server,
+    mock_kafka,
+    redis_server,
+    why_no_kafka,
+)
+
+SERVERS = {"kafka", "real_kafka", "redis", "settings"}
+STARTED = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[STARTED] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("servers")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fetches Kafka's jars before the first test, whose time limit a slow network would break."""
+    if not session.config.option.collectonly and any(item.get_closest_marker("servers") for item in session.items):
+        why_no_kafka()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[STARTED]:
+        terminalreporter.write_line(f"servers: {', '.join(config.stash[STARTED])}")
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer | MockKafka]:
+    """Real Kafka; the mock cluster where it cannot start, unless BREWLINE_REQUIRE_REAL=1."""
+    with ExitStack() as stack:
+        server: KafkaServer | MockKafka
+        reason = None
+        try:
+            server = stack.enter_context(kafka_server(tmp_path_factory.mktemp("kafka")))
+        except (NoKafka, ServerFailed) as error:
+            reason = f"real Kafka cannot start: {error}"
+        if reason and os.environ.get("BREWLINE_REQUIRE_REAL") == "1":
+            pytest.fail(f"BREWLINE_REQUIRE_REAL=1, and {reason}", pytrace=False)
+        if reason:
+            server = stack.enter_context(mock_kafka())
+        pytestconfig.stash[STARTED].append(f"{server.name} ({reason})" if reason else server.name)
+        yield server
+
+
+@pytest.fixture
+def real_kafka(kafka: KafkaServer | MockKafka) -> KafkaServer:
+    """For what the mock cluster cannot do, such as aborted transactions; skips where only that one runs."""
+    if not isinstance(kafka, KafkaServer):
+        pytest.skip("needs real Kafka, and only the mock cluster runs")
+    return kafka
+
+
+@pytest.fixture(scope="session")
+def redis(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        pytestconfig.stash[STARTED].append(server.name)
+        yield server
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    """An empty folder of this test."""
+    return tmp_path
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """What this test's topics start with."""
+    return f"t{uuid4().hex[:8]}-"
+
+
+@pytest.fixture
+def settings(kafka: KafkaServer | MockKafka, redis: RedisServer, topic_prefix: str) -> conf.Settings:
+    """The shipped defaults, with these servers, this test's own topics and keys, and any free port for metrics."""
+    return conf.Settings(
+        kafka=conf.Kafka(brokers=kafka.brokers, topic_prefix=topic_prefix),
+        redis=conf.Redis(url=redis.url, prefix=topic_prefix.rstrip("-")),
+        metrics=conf.Metrics(ingest=0, customers=0, kpis=0, security=0, learning=0),
+        folder=str(conf.HERE),
+    )

@@ -1,0 +1,35 @@
+"""The store table is read whole or refused with its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from features.stores import WrongStores, read_stores
+
+HEAD = "store,region,timezone"
+
+
+def test_a_store_has_a_region_and_a_time_zone() -> None:
+    stores = read_stores([HEAD, "s1,south,Asia/Shanghai", "s2,,America/New_York"], "UTC", "stores.csv")
+    assert stores.place("s1") == ("south", "Asia/Shanghai")
+    assert stores.place("s2") == ("", "America/New_York")
+    assert stores.place("s3") == ("", "UTC")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["store,tz", "s1,UTC"], "stores.csv: line 1: found columns ['store', 'tz'], expected ['store',"),
+        ([], "stores.csv: line 1: found columns None"),
+        (
+            [HEAD, "s1,south,UTC", "s2,south,China"],
+            "stores.csv: line 3: timezone: found 'China', expected an IANA name",
+        ),
+        ([HEAD, "s1,south,"], "stores.csv: line 2: timezone: found ''"),
+        ([HEAD, "s1,south"], "stores.csv: line 2: timezone: found None"),
+    ],
+)
+def test_a_table_that_cannot_be_used_names_line_and_what_was_found(lines: list[str], message: str) -> None:
+    with pytest.raises(WrongStores) as wrong:
+        read_stores(lines, "UTC", "stores.csv")
+    assert str(wrong.value).startswith(message)

@@ -1,0 +1,189 @@
+"""The ingest step: identities that all processes agree on, a Redis it waits for, and ticks that never run ahead."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+import pytest
+import redis as redis_py
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from features import events as e
+from features.check import Limits
+from features.clean import Cleaner
+from features.identity import Pseudonyms
+from features.job import Batch
+from features.partitions import partition_keys
+from features.stores import Stores
+from features.times import DAY_MS
+from operators.cleaning import CleanStep
+from operators.health import Pulse
+from operators.identities import IdentityTable
+from operators.kafka import ensure_topics, producer
+from operators.servers import KafkaServer, MockKafka, RedisServer, redis_server
+from operators.transactions import Cleaned
+
+pytestmark = pytest.mark.servers
+WAIT_S = 20.0
+NOW_MS = 1_800_000_000_000
+CLEANER = Cleaner(
+    Limits(1_000_000, 0, DAY_MS),
+    Pseudonyms(b"a key of sixteen", "CN"),
+    Stores("Asia/Shanghai"),
+    "events",
+    "dead-letters",
+    "identities",
+    partition_keys(3),
+    sources=4,
+)
+
+
+@pytest.fixture
+def own_redis(workdir: Path) -> Iterator[RedisServer]:
+    """A Redis that forgets everything at a restart."""
+    with redis_server(workdir, appendonly=None) as server:
+        yield server
+
+
+@pytest.fixture
+def start(kafka: KafkaServer | MockKafka, topic_prefix: str) -> Callable[..., CleanStep]:
+    """Makes the step of a new process over a Redis."""
+    topic = topic_prefix + "identities"
+    ensure_topics({"bootstrap.servers": kafka.brokers}, [topic], 1, 1, {})
+
+    def start(redis: RedisServer, tick_ms: int | None = None) -> CleanStep:
+        client = redis_py.Redis.from_url(redis.url, retry=Retry(NoBackoff(), 0))
+        table = IdentityTable(client, topic, {"bootstrap.servers": kafka.brokers}, topic)
+        return CleanStep(CLEANER, table, tick_ms, Pulse(stall_s=60), Event())
+
+    return start
+
+
+def view(id: str, **who: str) -> bytes:
+    return json.dumps({"type": "app_open", "id": id, "time": NOW_MS, "who": who}).encode()
+
+
+def batch(*values: bytes, stamp_ms: int = NOW_MS, at_ms: int = NOW_MS) -> Batch:
+    size = len(values)
+    return Batch("app.events", 2, -1, [*range(size)], list(values), [stamp_ms] * size, at_ms)
+
+
+def customers(cleaned: Cleaned) -> list[str]:
+    return [message.key for message in cleaned.messages if message.topic == "events"]
+
+
+def ticks(cleaned: Cleaned) -> list[e.Tick]:
+    events = [e.decode_event(message.value) for message in cleaned.messages if message.topic == "events"]
+    return [event for event in events if isinstance(event, e.Tick)]
+
+
+def publish(step: CleanStep, cleaned: Cleaned) -> None:
+    """What ingest's transaction does with new links."""
+    plain = producer(step.identities.client)
+    for message in cleaned.messages:
+        if message.topic == "identities":
+            plain.produce(step.identities.topic, message.value, message.key)
+    assert plain.flush(WAIT_S) == 0
+
+
+def test_one_customer_stays_one_under_all_identifiers(redis: RedisServer, start: Callable[..., CleanStep]) -> None:
+    step, other = start(redis), start(redis)
+    linked = step(batch(view("1", phone="13800138000", card="K1")))
+    assert customers(step(batch(view("2", card="K1")))) == customers(linked)
+    assert customers(other(batch(view("3", card="k1 "), view("4", phone="+86 138 0013 8000")))) == customers(linked) * 2
+
+
+def test_a_customer_whom_another_process_names_meanwhile_gets_that_name(
+    redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step, rival = start(redis), start(redis)
+    plain_add, before = step.identities.add, []
+
+    def add_late(new: dict[str, str]) -> bool:
+        if not before:
+            before.extend(customers(rival(batch(view("1", phone="13800138000", card="K1")))))
+        return plain_add(new)
+
+    step.identities.add = add_late  # type: ignore[method-assign]
+    assert customers(step(batch(view("2", card="K1"), view("3", card="K1")))) == before * 2
+
+
+@pytest.mark.parametrize("noticed", ["by an error", "by its run id"])
+def test_a_redis_that_comes_back_empty_makes_no_second_customer(
+    own_redis: RedisServer, start: Callable[..., CleanStep], noticed: str
+) -> None:
+    step = start(own_redis)
+    linked = step(batch(view("1", phone="13800138000", card="K1")))
+    publish(step, linked)
+    if noticed == "by its run id":
+        own_redis.restart()
+        after = step(batch(view("2", card="K1")))
+    else:
+        own_redis.kill()
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(step, batch(view("2", card="K1")))
+            while not step.pulse.complaints():
+                assert not waiting.done()
+            own_redis.start()
+            after = waiting.result(WAIT_S)
+    assert customers(after) == customers(linked)
+    assert step.pulse.complaints() == []
+
+
+def test_a_redis_restarted_between_two_looks_makes_no_second_customer(
+    own_redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step = start(own_redis)
+    linked = step(batch(view("1", phone="13800138000", card="K1")))
+    publish(step, linked)
+    plain_known, restarts = step.identities.known, [own_redis.restart]
+
+    def known_after_restart(pseudonyms: set[str]) -> dict[str, str]:
+        while restarts:
+            restarts.pop()()
+        return plain_known(pseudonyms)
+
+    step.identities.known = known_after_restart  # type: ignore[method-assign, assignment]
+    assert customers(step(batch(view("2", card="K1")))) == customers(linked)
+
+
+# Ticks by the wall clock
+
+
+@pytest.fixture
+def ticking(redis: RedisServer, start: Callable[..., CleanStep]) -> CleanStep:
+    return start(redis, tick_ms=1_000)
+
+
+def test_a_batch_ticks_up_to_its_last_record_in_every_partition(ticking: CleanStep) -> None:
+    cleaned = ticking(batch(view("1", card="K1"), stamp_ms=NOW_MS - 5_000))
+    assert [(tick.at_ms, tick.source, tick.of) for tick in ticks(cleaned)] == [(NOW_MS - 5_000, "app.events/2", 4)] * 3
+    assert [message.key for message in cleaned.messages[-3:]] == partition_keys(3)
+    assert len(cleaned.stamps_ms) == len(cleaned.messages)
+
+
+def test_a_record_from_the_future_moves_time_no_further_than_now(ticking: CleanStep) -> None:
+    cleaned = ticking(batch(view("1", card="K1"), stamp_ms=NOW_MS + 5_000))
+    assert {tick.at_ms for tick in ticks(cleaned)} == {NOW_MS}
+
+
+def test_a_quiet_partition_ticks_up_to_now_and_one_with_unread_records_not_at_all(ticking: CleanStep) -> None:
+    assert {tick.at_ms for tick in ticks(ticking(batch()))} == {NOW_MS}
+    assert ticks(ticking(batch(at_ms=0))) == []
+
+
+def test_ticks_come_no_closer_than_the_setting_says(ticking: CleanStep) -> None:
+    at_ms = [NOW_MS, NOW_MS + 999, NOW_MS + 1_000, NOW_MS + 1_500, NOW_MS + 2_000]
+    assert [bool(ticks(ticking(batch(at_ms=at)))) for at in at_ms] == [True, False, True, False, True]
+
+
+def test_when_ticks_come_with_the_input_none_are_made(redis: RedisServer, start: Callable[..., CleanStep]) -> None:
+    step = start(redis)
+    assert ticks(step(batch(view("1", card="K1")))) == []
+    sent = json.dumps({"type": "tick", "id": "t", "time": NOW_MS - 1}).encode()
+    assert {tick.at_ms for tick in ticks(step(batch(sent)))} == {NOW_MS - 1}

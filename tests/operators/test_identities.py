@@ -1,0 +1,130 @@
+"""The identity table: whoever meets a customer first names it, for all processes and for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+import redis as redis_py
+
+from operators.identities import IdentityTable
+from operators.kafka import ensure_topics, producer
+from operators.servers import KafkaServer, MockKafka, RedisServer, redis_server
+
+pytestmark = pytest.mark.servers
+WAIT_S = 20.0
+Tables = Callable[[], IdentityTable]
+
+
+@pytest.fixture
+def topic(kafka: KafkaServer | MockKafka, topic_prefix: str) -> str:
+    ensure_topics({"bootstrap.servers": kafka.brokers}, [topic_prefix + "identities"], 4, 1, {})
+    return topic_prefix + "identities"
+
+
+@pytest.fixture
+def tables(kafka: KafkaServer | MockKafka, redis: RedisServer, topic: str) -> Tables:
+    """Makes tables over the same keys and topic, each as a process of its own has it."""
+    return lambda: table_on(redis, kafka, topic)
+
+
+def table_on(redis: RedisServer, kafka: KafkaServer | MockKafka, topic: str) -> IdentityTable:
+    client = {"bootstrap.servers": kafka.brokers}
+    return IdentityTable(redis_py.Redis.from_url(redis.url), topic, client, topic)
+
+
+def publish(table: IdentityTable, links: dict[str, str]) -> None:
+    """What ingest's transaction does."""
+    plain = producer(table.client)
+    for pseudonym, customer in links.items():
+        plain.produce(table.topic, customer.encode(), pseudonym)
+    assert plain.flush(WAIT_S) == 0
+
+
+def test_only_named_pseudonyms_are_known(tables: Tables) -> None:
+    table = tables()
+    assert table.known([]) == {}
+    assert table.add({"card:1": "c1", "phone:2": "c1"})
+    assert table.known(["card:1", "card:9", "phone:2", "card:1"]) == {"card:1": "c1", "phone:2": "c1"}
+
+
+def test_the_first_name_stays(tables: Tables) -> None:
+    table = tables()
+    assert table.add({"card:1": "c1"})
+    assert not table.add({"card:1": "c2", "card:2": "c2"})
+    assert table.known(["card:1"]) == {"card:1": "c1"}
+
+
+def test_naming_a_customer_again_alike_is_no_conflict(tables: Tables) -> None:
+    table = tables()
+    assert table.add({"card:1": "c1"})
+    assert table.add({"card:1": "c1", "phone:1": "c1"})
+    assert table.add({})
+
+
+def test_of_processes_that_name_a_customer_at_once_one_wins_and_the_others_learn_it(tables: Tables) -> None:
+    start = Barrier(6)
+
+    def name(process: int) -> tuple[bool, dict[str, str]]:
+        own = tables()
+        start.wait()
+        return own.add({"card:1": f"c{process}"}), own.known(["card:1"])
+
+    with ThreadPoolExecutor(6) as pool:
+        outcomes = list(pool.map(name, range(6)))
+    (winner,) = [process for process, (won, _) in enumerate(outcomes) if won]
+    assert all(known == {"card:1": f"c{winner}"} for _, known in outcomes)
+
+
+# A Redis that has lost links
+
+
+def test_links_on_the_topic_are_known_to_a_process_that_finds_redis_empty(tables: Tables) -> None:
+    table = tables()
+    many = {f"card:{i}": f"c{i}" for i in range(300)}
+    publish(table, many)
+    assert table.restore() == 1
+    assert table.known(many) == many
+
+
+def test_links_that_redis_holds_whole_are_not_read_again(tables: Tables) -> None:
+    tables().restore()
+    table = tables()
+    publish(table, {"card:1": "c1"})
+    assert table.restore() == 0
+    assert table.known(["card:1"]) == {}
+
+
+def test_what_the_topic_says_wins_over_a_name_given_while_the_link_was_lost(tables: Tables) -> None:
+    table = tables()
+    table.add({"card:1": "c-of-the-card"})
+    publish(table, {"card:1": "c-of-the-phone"})
+    table.restore()
+    assert table.known(["card:1"]) == {"card:1": "c-of-the-phone"}
+
+
+def test_an_emptied_redis_is_noticed_without_any_error(tables: Tables) -> None:
+    table = tables()
+    publish(table, {"card:1": "c1"})
+    before = table.restore()
+    table.redis.delete(*table.redis.keys(f"{table.prefix}*"))  # type: ignore[misc]
+    assert table.restore() == before + 1
+    assert table.known(["card:1"]) == {"card:1": "c1"}
+
+
+def test_a_restarted_redis_is_noticed_by_every_process_without_any_error(
+    kafka: KafkaServer | MockKafka, topic: str, workdir: Path
+) -> None:
+    with redis_server(workdir, appendonly=None) as forgetful:
+        first, second = table_on(forgetful, kafka, topic), table_on(forgetful, kafka, topic)
+        first.restore()
+        second.restore()
+        forgetful.restart()
+        assert first.restore() == 2
+        publish(second, {"card:1": "c1"})  # its transaction was under way while the first one read the topic
+        assert second.restore() == 1
+        assert first.known(["card:1"]) == {"card:1": "c1"}
+        assert first.restore() == 2

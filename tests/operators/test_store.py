@@ -1,0 +1,228 @@
+"""The store: a commit is whole or nothing, only the owner writes, and only what is confirmed is forgotten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis as redis_py
+from redis.crc import key_slot
+from redis.exceptions import WatchError
+
+from features.job import Changes, Clock, Message, Plan, Position
+from operators.servers import RedisServer
+from operators.store import Fenced, Moved, PartitionStore, WrongLayout, check_layout, stored_partitions
+from tests.tally import stored
+
+pytestmark = pytest.mark.servers
+PARTITION = 3
+FIRST = Changes(
+    position=Position(9, Clock(1_000, {"s": 1_000}), {"applied": 2}),
+    puts={"ann": b"1", "bob": b"2"},
+    timers={"ann": 5_000, "bob": 6_000},
+    seen={"day": [b"x", b"y"], "old": [b"z"]},
+    messages=[Message("out", "ann", b"hello", {"reason": "none"}), Message("out", "bob", b"\x00\xff")],
+)
+SECOND = Changes(
+    position=Position(12, Clock(2_000, {"s": 2_000}), {"applied": 3}),
+    puts={"ann": b"3"},
+    deletes=["bob"],
+    timers={"ann": None, "bob": 7_000},
+    seen={"day": [b"w"]},
+    drops=["old"],
+    messages=[Message("out", "ann", b"again")],
+)
+
+
+@pytest.fixture
+def client(redis: RedisServer) -> redis_py.Redis:
+    return redis_py.Redis.from_url(redis.url)
+
+
+@pytest.fixture
+def store(client: redis_py.Redis, topic_prefix: str) -> PartitionStore:
+    return owner(client, topic_prefix)
+
+
+def owner(client: redis_py.Redis, prefix: str) -> PartitionStore:
+    """A process that has just claimed the partition."""
+    store = PartitionStore(client, prefix, "customers")
+    store.claim(PARTITION)
+    return store
+
+
+def opened(store: PartitionStore, position: Position) -> Any:
+    """The transaction of a batch that starts at `position`."""
+    return store.load(PARTITION, Plan(position, position.clock), lambda due: [])[0]
+
+
+def commit(store: PartitionStore, before: Position, changes: Changes) -> None:
+    store.commit(opened(store, before), PARTITION, changes)
+
+
+def everything(store: PartitionStore) -> dict[bytes, bytes | None]:
+    """Every key of this test with its value as Redis dumps it."""
+    return {key: store.redis.dump(key) for key in store.redis.keys(f"{store.prefix}*")}  # type: ignore
+
+
+def test_a_commit_writes_records_fence_timers_id_sets_and_outbox(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    found = stored(store, PARTITION)
+    assert found.position == FIRST.position
+    assert found.records == {"ann": b"1", "bob": b"2"}
+    assert found.timers == {"ann": 5_000, "bob": 6_000}
+    assert found.seen == {"day": {b"x", b"y"}, "old": {b"z"}}
+    assert found.sent == FIRST.messages
+
+
+def test_a_commit_takes_back_records_timers_and_id_sets(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    commit(store, FIRST.position, SECOND)
+    found = stored(store, PARTITION)
+    assert found.position == SECOND.position
+    assert found.records == {"ann": b"3"}
+    assert found.timers == {"bob": 7_000}
+    assert found.seen == {"day": {b"w", b"x", b"y"}}
+    assert found.sent == [*FIRST.messages, *SECOND.messages]
+
+
+def test_what_a_commit_deletes_and_puts_at_once_is_there_afterwards(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    both = Changes(Position(12), puts={"bob": b"new"}, deletes=["bob"], seen={"old": [b"new"]}, drops=["old"])
+    commit(store, FIRST.position, both)
+    assert stored(store, PARTITION).records == {"ann": b"1", "bob": b"new"}
+    assert stored(store, PARTITION).seen["old"] == {b"new"}
+
+
+def test_a_load_finds_what_was_asked_for_what_is_due_and_the_records_the_timers_need(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    plan = Plan(FIRST.position, Clock(5_500), ["bob", "stranger"], {"day": [b"y", b"unseen"], "never": [b"x"]})
+    transaction, state = store.load(PARTITION, plan, lambda due: [timer for _, timer in due])
+    transaction.reset()
+    assert state.records == {"ann": b"1", "bob": b"2"}
+    assert state.due == [(5_000, "ann")]
+    assert state.seen == {("day", b"y")}
+
+
+def test_all_timers_that_are_due_are_loaded_at_once_earliest_first(store: PartitionStore) -> None:
+    due_ms = {f"t{i}": 100_000 - i for i in range(12_000)}
+    commit(store, Position(), Changes(Position(1), timers=due_ms))
+    transaction, state = store.load(PARTITION, Plan(Position(1), Clock(100_000)), lambda due: [])
+    transaction.reset()
+    assert state.due == sorted((at_ms, timer) for timer, at_ms in due_ms.items())
+
+
+@pytest.mark.parametrize("taken", ["before the load", "between load and commit"])
+def test_who_claims_a_partition_fences_its_owner_which_then_writes_nothing(store: PartitionStore, taken: str) -> None:
+    commit(store, Position(), FIRST)
+    transaction = opened(store, FIRST.position) if taken == "between load and commit" else None
+    successor = owner(store.redis, store.prefix)
+    before = everything(store)
+    if transaction is not None:
+        with pytest.raises(WatchError):
+            store.commit(transaction, PARTITION, SECOND)
+    with pytest.raises(Fenced, match="partition 3 is owned by another process"):
+        commit(store, FIRST.position, SECOND)
+    assert everything(store) == before
+    commit(successor, FIRST.position, SECOND)
+    assert stored(successor, PARTITION).position == SECOND.position
+
+
+def test_a_claim_tells_where_the_last_owner_ended_and_what_it_left_to_send(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    commit(store, FIRST.position, SECOND)
+    successor = PartitionStore(store.redis, store.prefix, "customers")
+    assert successor.claim(PARTITION) == SECOND.position
+    assert [sent.messages for sent in successor.unsent(PARTITION)] == [FIRST.messages, SECOND.messages]
+
+
+@pytest.mark.parametrize("stored_offset", [4, 20], ids=["rolled back", "moved on"])
+def test_a_fence_moved_behind_ones_back_is_noticed_and_nothing_is_written(
+    store: PartitionStore, stored_offset: int
+) -> None:
+    commit(store, Position(), FIRST)
+    commit(owner_of_same_token(store), FIRST.position, Changes(Position(stored_offset)))
+    before = everything(store)
+    with pytest.raises(Moved):
+        commit(store, FIRST.position, SECOND)
+    assert everything(store) == before
+
+
+def test_a_fence_moved_between_load_and_commit_is_noticed_and_nothing_is_written(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    transaction = opened(store, FIRST.position)
+    commit(owner_of_same_token(store), FIRST.position, Changes(Position(11)))
+    before = everything(store)
+    with pytest.raises(WatchError):
+        store.commit(transaction, PARTITION, SECOND)
+    assert everything(store) == before
+
+
+def owner_of_same_token(store: PartitionStore) -> PartitionStore:
+    """The same process on another connection: its own unsure commit, arriving late."""
+    other = PartitionStore(store.redis, store.prefix, "customers")
+    other.tokens = store.tokens
+    return other
+
+
+def test_an_emptied_redis_is_noticed_and_its_partition_owned_again(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    store.redis.delete(*everything(store))
+    with pytest.raises(Moved):
+        commit(store, FIRST.position, SECOND)
+    assert store.position(PARTITION) == Position()
+    commit(store, Position(), FIRST)
+    assert stored(store, PARTITION).position == FIRST.position
+
+
+def test_a_trim_forgets_what_is_confirmed_and_nothing_behind_it_however_often(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    commit(store, FIRST.position, SECOND)
+    first, second = store.unsent(PARTITION)
+    for _ in range(2):
+        store.trim(PARTITION, first.id)
+        assert store.unsent(PARTITION) == [second]
+    store.trim(PARTITION, second.id)
+    store.trim(PARTITION, first.id)
+    assert store.unsent(PARTITION) == []
+
+
+def test_a_commit_hands_back_its_messages_as_the_outbox_holds_them(store: PartitionStore) -> None:
+    sent = store.commit(opened(store, Position()), PARTITION, FIRST)
+    assert sent == store.unsent(PARTITION)
+    assert store.commit(opened(store, FIRST.position), PARTITION, Changes(Position(10))) == []
+
+
+def test_a_trim_of_what_was_sent_before_a_rollback_spares_what_was_committed_after_it(store: PartitionStore) -> None:
+    (before,) = store.commit(opened(store, Position()), PARTITION, FIRST)
+    store.redis.delete(*everything(store))
+    while store.redis.time() <= (int(before.id[:-5]), (int(before.id.split("-")[0]) % 1000 + 1) * 1000):
+        pass  # a rollback takes longer than the millisecond that Redis names its entries by
+    store.claim(PARTITION)
+    commit(store, Position(), Changes(Position(4), messages=FIRST.messages[:1]))
+    store.trim(PARTITION, before.id)
+    assert [sent.messages for sent in store.unsent(PARTITION)] == [FIRST.messages[:1]]
+
+
+def test_all_keys_of_a_partition_share_a_hash_slot_and_partitions_do_not(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    keys = [key for key in everything(store) if b":outbox" not in key]
+    slots = {key_slot(key) for key in [*keys, store.key(PARTITION, "outbox").encode()]}
+    assert slots == {key_slot(f"customers.{PARTITION}".encode())}
+    assert len({key_slot(store.key(p, "fence").encode()) for p in range(8)}) == 8
+
+
+def test_flows_and_prefixes_keep_their_state_apart(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    for prefix, flow in [(store.prefix, "kpis"), (f"{store.prefix}x", "customers")]:
+        assert PartitionStore(store.redis, prefix, flow).claim(PARTITION) == Position()
+    assert stored(store, PARTITION).position == FIRST.position
+
+
+def test_state_laid_out_for_another_number_of_partitions_is_refused(client: redis_py.Redis, topic_prefix: str) -> None:
+    assert stored_partitions(client, topic_prefix) == 0
+    check_layout(client, topic_prefix, {"partitions of events": 4})
+    check_layout(client, topic_prefix, {"partitions of events": 4, "measures": "abc"})
+    with pytest.raises(WrongLayout, match=r"laid out for partitions of events = 4, and now it is 6: .*redis.prefix"):
+        check_layout(client, topic_prefix, {"partitions of events": 6})
+    assert stored_partitions(client, topic_prefix) == 4
