@@ -101,6 +101,8 @@ class Flow:
             self.send(number)
         try:
             return self.process.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} did not end in {WAIT_S:g} s:\n{self.said[-4_000:]}") from None
         finally:
             self.kill()
 
