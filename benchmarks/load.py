@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from features import events as e
-from features.times import DAY_MS, local_day
+from features.times import local_day
 
 ZONE = "Asia/Shanghai"
 START_MS = 1_777_824_000_000
@@ -23,13 +23,12 @@ MENU = [
 def clean_events(count: int, customers: int, seed: int = 7) -> Iterator[tuple[str, bytes, bool]]:
     """(key, value, is it a tick) of `count` events and a tick after every 2,000; a tick goes to every partition."""
     rng = Random(seed)
-    day_of = {START_MS // DAY_MS + d: local_day(START_MS + d * DAY_MS, ZONE) for d in range(-1, 400)}
     for number in range(count):
         at_ms = START_MS + number * STEP_MS
         customer = f"c{rng.randrange(customers):032x}"
         event = _event(rng, number)
         event.customer, event.at_ms, event.tz = customer, at_ms, ZONE
-        event.day = day_of[(at_ms + 8 * 3_600_000) // DAY_MS]
+        event.day = local_day(at_ms, ZONE)
         event.store, event.region, event.channel = f"s{rng.randrange(2000):04}", "east", "pos"
         yield customer, e.encode(event), False
         if number % TICK_EVERY == TICK_EVERY - 1:

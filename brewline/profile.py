@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from rich.console import Console
 from rich.table import Table
 
 from config.settings import Settings
-from features.customer import feature_row
+from features.customer import Core
+from features.record import decode_record
 from features.times import rfc3339
 from flows.files import load_catalog, load_pseudonyms
-from operators.customers import find_customer, read_customer
+from operators.customers import find_customer, read_record
 from operators.redis_link import connect_redis
 
 
@@ -19,8 +22,9 @@ def show_customer(settings: Settings, id: str, at_ms: int, out: Console) -> None
     catalog = load_catalog(settings)
     pseudonyms = load_pseudonyms(settings) if ":" in id else None
     customer = find_customer(redis, settings.redis.prefix, pseudonyms, id)
-    record = read_customer(redis, settings.redis.prefix, catalog, customer)
-    row = dict(zip(catalog.names, feature_row(record, catalog, at_ms), strict=True))
+    raw = read_record(redis, settings.redis.prefix, customer)
+    core = Core(catalog)
+    row = dict(zip(catalog.names, core.row(raw, at_ms), strict=True))
     table = Table("measure", *catalog.windows, title=f"{customer} as of {rfc3339(at_ms)}")
     for measure in catalog.measures:
         table.add_row(measure, *(f"{row[f'{measure}_{window}']:,.0f}" for window in catalog.windows))
@@ -29,7 +33,10 @@ def show_customer(settings: Settings, id: str, at_ms: int, out: Console) -> None
     for name in catalog.names[len(catalog.measures) * len(catalog.windows) :]:
         others.add_row(name, "–" if row[name] != row[name] else f"{row[name]:,.3f}")
     out.print(others)
-    for purpose, (since_ms, granted) in sorted(record.consent.items()):
-        out.print(f"consent to {purpose}: {'yes' if granted else 'no'}, since {rfc3339(since_ms)}")
-    for rule, fired_ms in sorted(record.fired_ms.items()):
+    record = decode_record(raw, int(catalog.layout, 16), len(catalog.measures))
+    purposes = {crc32(name.encode()): name for name in (settings.coupons.require_consent, "marketing", "profiling")}
+    for purpose, (since_ms, granted) in record.consent.items():
+        name = purposes.get(purpose, f"purpose {purpose:08x}")
+        out.print(f"consent to {name}: {'yes' if granted else 'no'}, since {rfc3339(since_ms)}")
+    for rule, fired_ms in sorted(record.ledger.fired_ms.items()):
         out.print(f"last coupon of {rule}: {rfc3339(fired_ms)}")

@@ -12,9 +12,9 @@ from rich.progress import track
 from brewline.histories import History, WrongHistory
 from brewline.histories.recount import expected, households
 from config.settings import Settings
-from features.customer import feature_row
+from features.customer import Core
 from flows.files import load_catalog, load_pseudonyms
-from operators.customers import find_customer, read_customer
+from operators.customers import find_customer, read_record
 
 TOLERANCE = 1e-9
 
@@ -30,13 +30,13 @@ def compare(settings: Settings, redis: Redis, history: History, count: int, out:
     """Every feature that differs, of `count` households drawn with a fixed seed, as of a day after its end."""
     if history.name != "completejourney":
         raise WrongHistory(f"--verify knows how to recount completejourney only, not {history.name}")
-    catalog, pseudonyms = load_catalog(settings), load_pseudonyms(settings)
+    core, pseudonyms = Core(load_catalog(settings)), load_pseudonyms(settings)
     known, at_ms = households()
     differences: list[Difference] = []
     for household in track(Random(1).sample(known, min(count, len(known))), "comparing", console=out):
         customer = find_customer(redis, settings.redis.prefix, pseudonyms, f"card:cj-{household}")
-        record = read_customer(redis, settings.redis.prefix, catalog, customer)
-        row = dict(zip(catalog.names, feature_row(record, catalog, at_ms), strict=True))
+        record = read_record(redis, settings.redis.prefix, customer)
+        row = dict(zip(core.catalog.names, core.row(record, at_ms), strict=True))
         differences += [
             Difference(f"household {household}", name, row[name], value)
             for name, value in expected(household, at_ms).items()

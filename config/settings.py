@@ -63,6 +63,7 @@ class Redis(Struct, forbid_unknown_fields=True):
     url: str = "redis://127.0.0.1:6379/0"
     prefix: str = "bl"
     start_timeout_s: Seconds = 8.0
+    cache_mb: Annotated[int, Meta(ge=0)] = 1024  # memory of each flow for records that were used lately
 
 
 class Time(Struct, forbid_unknown_fields=True):

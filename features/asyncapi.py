@@ -16,7 +16,7 @@ from features import events as e
 from features import outgoing as out
 from features.glossary import EVENTS, FIELDS, HEADERS
 from features.job import Batch
-from features.labels import Example
+from features.labels import Examples
 from features.messages import Refused, dead_letter
 
 Json = dict[str, Any]
@@ -99,7 +99,7 @@ TOPICS = (
     ),
     Topic(
         "examples",
-        "Feature rows with the label they got since.",
+        "Feature rows with the labels they got since, those of a batch together.",
         "model",
         "customers",
         "learning",
@@ -192,7 +192,7 @@ def messages() -> dict[str, Json]:
     """Every message by name."""
     found = {kind: _received(kind, shape) for kind, shape in RECEIVED.items()}
     found |= {f"clean.{kind}": _clean(kind, shape) for kind, shape in e.CUSTOMER_EVENTS.items()}
-    found["example"] = {"payload": _ref(Example)}
+    found["example"] = {"payload": _ref(Examples)}
     found["identity"] = {"contentType": "text/plain", "payload": {"type": "string", "description": "The customer id."}}
     found["partial"] = {"payload": {}}
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
@@ -256,7 +256,7 @@ def _ref(shape: type[Struct]) -> Json:
 
 def schemas() -> dict[str, Json]:
     """JSON Schema of every type, by class name, in words as well as in types."""
-    shapes = [e.Event, *RECEIVED.values(), Example, out.CloudEvent, *(data for _, data in CLOUDEVENTS.values())]
+    shapes = [e.Event, *RECEIVED.values(), Examples, out.CloudEvent, *(data for _, data in CLOUDEVENTS.values())]
     _, found = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     kinds = {shape.__name__: kind for kind, shape in RECEIVED.items()}
     for name, schema in found.items():

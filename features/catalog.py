@@ -98,7 +98,7 @@ def build_catalog(raw: dict[str, Any], file: str = "features.toml") -> Catalog:
             m: [_position(f, names, file, f"[models.{m}]") for f in i.features] for m, i in declared.models.items()
         },
         kept_days=max((_days(window) for window in declared.windows), default=0) + 1,
-        layout=blake2b(repr((measures, declared.measures)).encode(), digest_size=6).hexdigest(),
+        layout=blake2b(repr((measures, declared.measures)).encode(), digest_size=4).hexdigest(),
     )
 
 

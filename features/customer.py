@@ -1,74 +1,206 @@
-"""What an event does to a customer's record, and the feature row as of a time."""
+"""The customer core: a batch of clean events and the customers' records in; new records and feature rows out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
+from zlib import crc32
 
-from features import events as e
-from features.catalog import Catalog, Effect
-from features.record import Record, remember
-from features.seen import id_hash
-from features.times import DAY_MS
-from features.windows import add, forget_old_panes, window_sums
+import numpy as np
+from msgspec import Struct
 
-NAN = float("nan")
+from features import kernel
+from features.catalog import Catalog, build_catalog
+from features.columns import ANSWERED, COMPLAINT, CONSENT, KINDS, Columns, Decoder
+from features.job import Batch, Clock
+from features.kernel import Floats, Ints, Outcome
+from features.record import FIVE_MS, LATE_DAYS, CorruptRecord, WrongLayout
+from features.times import DAY_MS, HOUR_MS, parse_duration
+from features.zones import ZoneTable
+
+NOBODY = 0xFFFF_FFFF_FFFF  # no purpose has this code
+
+
+class Wait(Struct, frozen=True):
+    """A rule that looks again `wait_ms` after an event of a kind."""
+
+    kind: str
+    rule: int
+    wait_ms: int
+
+
+class Label(Struct, frozen=True):
+    """What a model learns from: the row of an order, and whether none followed within the horizon."""
+
+    columns: list[int] = []
+    horizon_ms: int = 0
+
+
+class Applied(Struct):
+    """What came of a batch."""
+
+    customers: list[str]
+    records: list[bytes]
+    ledgers: Ints  # by customer: where in the record the ledger starts
+    wakes: Ints  # [customers, 2]: when to look at the customer again, before and after
+    repeated: Any  # by event: applied before
+    rows: Floats  # [asked, features]
+    asked: Ints  # [asked, kernel.ASKED]: whose, which event or timer, as of when
+    inputs: Floats  # [labelled, inputs]: the rows that got their label
+    labelled: Ints  # [labelled, kernel.LABELLED]
+
+
+class Damaged(CorruptRecord):
+    """`customer`'s record is none."""
+
+    def __init__(self, customer: str) -> None:
+        super().__init__(f"the record of customer {customer} cannot be read")
+        self.customer = customer
+
+
+class Core:
+    """Applies batches for a catalog, the kinds somebody asks about, the rules that wait and the label."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        wanted: set[str] | None = None,
+        waits: list[Wait] | None = None,
+        label: Label | None = None,
+        purpose: str = "",
+    ) -> None:
+        """`wanted`: kinds whose events get a feature row, by default all; `purpose`: whose consent is told."""
+        self.catalog = catalog
+        self.zones = ZoneTable()
+        self.decoder = Decoder(catalog, self.zones)
+        self.features = len(catalog.names)
+        self.program = _program(
+            catalog, set(KINDS) if wanted is None else wanted, waits or [], label or Label(), purpose
+        )
+
+    def columns(self, batch: Batch, clock: Clock) -> Columns:
+        return self.decoder.columns(batch, clock)
+
+    def apply(self, columns: Columns, idle: list[str], records: dict[str, bytes], before_ms: int) -> Applied:
+        """Applies the events, and fires the timers also of the `idle`. Raises Damaged, WrongLayout."""
+        customers = columns.customers + idle
+        events = self.decoder.events(columns, before_ms)
+        ends = np.cumsum(np.bincount(columns.who, minlength=len(customers)), dtype=np.int64)
+        raw = [records.get(customer, b"") for customer in customers]
+        blob = np.frombuffer(b"".join(raw) or b"\0", dtype=np.uint8)
+        blob_ends = np.cumsum([len(record) for record in raw], dtype=np.int64)
+        order, clock_ms, room = np.argsort(columns.who, kind="stable"), columns.clock.now_ms, len(events) + 64
+        while True:
+            view = (events, order, ends, clock_ms, blob, blob_ends, self.features, room)
+            done = kernel.advance(self.program, self.zones.packed, *view)
+            if done.status == kernel.DONE:
+                return _applied(customers, done)
+            if done.status == kernel.NEEDS_ROOM:
+                room *= 2
+            elif not (done.status == kernel.NEEDS_ZONE and self.zones.add_known(done.detail)):
+                self._refuse(done.status, customers[done.detail] if done.status != kernel.NEEDS_ZONE else "")
+
+    def row(self, record: bytes, at_ms: int) -> list[float]:
+        """One value per name of the catalog as of `at_ms`; NaN where there is none. Raises Damaged, WrongLayout."""
+        blob = np.frombuffer(record, dtype=np.uint8)
+        while True:
+            status, detail, row = kernel.row_as_of(self.program, self.zones.packed, blob, at_ms, self.features)
+            if status == kernel.DONE:
+                return row.tolist()  # type: ignore[no-any-return]
+            if not (status == kernel.NEEDS_ZONE and self.zones.add_known(detail)):
+                self._refuse(status, "")
+
+    def _refuse(self, status: int, customer: str) -> None:
+        if status == kernel.WRONG_LAYOUT:
+            raise WrongLayout(
+                f"the record of customer {customer} was written under other measures or by another version:"
+                " rebuild the state by replay under a new redis.prefix"
+            )
+        raise Damaged(customer)
+
+
+def compile_kernel() -> None:
+    """Compiles what is not in Numba's cache yet; else the first batch of a fresh installation would wait for it."""
+    core = Core(build_catalog({"windows": ["1h"], "measures": {"orders": {"order": 1}}}))
+    order = b'{"type":"order","id":"1","customer":"c","at_ms":1}'
+    applied = core.apply(core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock()), [], {}, 0)
+    core.row(applied.records[0], 1)
+
+
+def _applied(customers: list[str], done: Outcome) -> Applied:
+    blob, ends = done.blob.tobytes(), done.ends.tolist()
+    starts = [0, *ends][: len(ends)]
+    return Applied(
+        customers=customers,
+        records=[blob[start:end] for start, end in zip(starts, ends, strict=True)],
+        ledgers=done.ledgers - np.array(starts, dtype=np.int64),
+        wakes=done.wakes,
+        repeated=done.repeated,
+        rows=done.rows,
+        asked=done.asked,
+        inputs=done.inputs.view(np.float64),
+        labelled=done.labelled,
+    )
+
+
+def _program(catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label, purpose: str) -> Ints:
+    """The kernel's program: its numbers, then its lists."""
+    lists: list[int] = []
+
+    def place(numbers: Iterable[int]) -> int:
+        start = kernel.PROGRAM + len(lists)
+        lists.extend(numbers)
+        return start
+
+    by_kind: list[int] = []
+    for kind in KINDS:
+        effects = {x.measure: x.undo for x in catalog.effects.get(kind, ())}
+        after = [(wait.rule, wait.wait_ms) for wait in waits if wait.kind == kind]
+        asked = kind in wanted or (kind == "order" and label.horizon_ms > 0)
+        by_kind += [
+            kind in DEALS,
+            asked,
+            place(chain(*effects.items())),
+            len(effects),
+            place(chain(*after)),
+            len(after),
+        ]
+    numbers = {
+        kernel.LAYOUT: int(catalog.layout, 16),
+        kernel.WIDTH: len(catalog.measures),
+        kernel.KINDS: len(KINDS),
+        kernel.INPUTS: len(label.columns),
+        kernel.WINDOWS: len(catalog.windows),
+        kernel.RATIOS: len(catalog.ratios),
+        kernel.RECENCIES: len(catalog.recencies),
+        kernel.KEPT_DAYS: catalog.kept_days + LATE_DAYS,
+        kernel.HORIZON_MS: label.horizon_ms,
+        kernel.PURPOSE: crc32(purpose.encode()) if purpose else NOBODY,
+        kernel.ORDERS: catalog.measures.index("orders"),
+        kernel.ORDER: KINDS["order"],
+        kernel.COMPLAINT: COMPLAINT,
+        kernel.ANSWERED: ANSWERED,
+        kernel.CONSENT: CONSENT,
+        kernel.AT_WINDOW: place(chain(*map(_window, catalog.windows))),
+        kernel.AT_RATIO: place(chain(*catalog.ratios)),
+        kernel.AT_RECENCY: place(chain(*((KINDS[kind], unit_ms) for kind, unit_ms in catalog.recencies))),
+        kernel.AT_INPUT: place(label.columns),
+        kernel.AT_KIND: place(by_kind),
+    }
+    return np.array([*(numbers[i] for i in range(kernel.PROGRAM)), *lists], dtype=np.int64)
+
+
 DEALS = {"order", "refund", "void", "coupon_issued", "coupon_redeemed", "coupon_expired"}
 
 
-def apply_event(record: Record, event: e.Event, catalog: Catalog) -> bool:
-    """Updates the record; False (and nothing changed) when this event was applied before."""
-    kind = e.kind_of(event)
-    if not remember(record, id_hash(event.id), deal=kind in DEALS):
-        return False
-    record.tz = event.tz or record.tz
-    for effect in catalog.effects.get(kind, ()):
-        at_ms, day = (event.ordered_ms, event.ordered_day) if effect.undo else (event.at_ms, event.day)  # type: ignore[attr-defined]
-        add(record, effect.measure, effect.sign * _amount(event, effect), at_ms, day)
-    newest_ms = max(event.at_ms, *record.last_ms.values()) if record.last_ms else event.at_ms
-    record.last_ms[kind] = max(event.at_ms, record.last_ms.get(kind, 0))
-    if kind == "order":
-        record.first_order_ms = min(record.first_order_ms or event.at_ms, event.at_ms)
-    elif isinstance(event, e.Complaint):
-        record.complaints.append(event.case)
-    elif isinstance(event, e.ComplaintAnswered) and event.closed and event.case in record.complaints:
-        record.complaints.remove(event.case)
-    elif isinstance(event, e.Consent):
-        _consent(record, event)
-    forget_old_panes(record, newest_ms, catalog.kept_days)
-    return True
-
-
-def _consent(record: Record, event: e.Consent) -> None:
-    """The latest word wins; of two at the same instant, the refusal."""
-    known = record.consent.get(event.purpose)
-    if known is None or (event.at_ms, not event.granted) >= (known[0], not known[1]):
-        record.consent[event.purpose] = (event.at_ms, event.granted)
-
-
-def _amount(event: Any, effect: Effect) -> int:
-    if not effect.field:
-        return 1
-    if effect.field == "items" and isinstance(event, e.Order):
-        return sum(line.qty for line in event.lines)
-    if effect.field == "star_tenths":
-        return round(float(event.stars) * 10)
-    value: int = getattr(event, effect.field)
-    return value
-
-
-def feature_row(record: Record, catalog: Catalog, at_ms: int) -> list[float]:
-    """One value per name of the catalog as of `at_ms`; NaN where there is none."""
-    row: list[float] = list(window_sums(record, catalog.windows, at_ms))
-    row += [row[top] / row[bottom] if row[bottom] else NAN for top, bottom in catalog.ratios]
-    row += [_since(record.last_ms.get(event), at_ms, unit_ms) for event, unit_ms in catalog.recencies]
-    orders = record.lifetime[catalog.measures.index("orders")]
-    last_ms, first_ms = record.last_ms.get("order"), record.first_order_ms
-    rhythm = (last_ms - first_ms) / DAY_MS / (orders - 1) if last_ms and orders > 1 else NAN
-    since = _since(last_ms, at_ms, DAY_MS)
-    row += [rhythm, since / rhythm if rhythm > 0 else NAN, _since(first_ms or None, at_ms, DAY_MS)]
-    row.append(len(record.complaints))
-    return row
-
-
-def _since(then_ms: int | None, at_ms: int, unit_ms: int) -> float:
-    return NAN if then_ms is None else max(0, at_ms - then_ms) / unit_ms
+def _window(window: str) -> tuple[int, int]:
+    """What it is made of, and how many of that."""
+    if window == "lifetime":
+        return kernel.LIFETIME, 0
+    length_ms = parse_duration(window)
+    if length_ms <= HOUR_MS:
+        return kernel.FIVES, length_ms // FIVE_MS
+    if length_ms <= DAY_MS:
+        return kernel.HOURS, length_ms // HOUR_MS
+    return kernel.DAYS, length_ms // DAY_MS

@@ -95,12 +95,12 @@ FIELDS = {
     "result": Word("`ok`, or why not, such as `denied`", "ok"),
     "action": Word("such as `login`, `view`, `search`, `permission_change`", "view"),
     # examples
-    "model": Word("model that learns from it"),
-    "layout": Word("hash of the names of the model's inputs: the order of `row`"),
-    "Example.at_ms": Word("when the row was scored, epoch ms"),
-    "known_ms": Word("when the label could be known, epoch ms"),
-    "label": Word("true: it came true, for churn_risk no order within the horizon"),
-    "row": Word("inputs as they were at `at_ms`; null where one had no value"),
+    "model": Word("model that learns from them"),
+    "layout": Word("hash of the names of the model's inputs: the order of the values in a row"),
+    "Examples.at_ms": Word("by row: when it was scored, epoch ms"),
+    "known_ms": Word("by row: when its label could be known, epoch ms"),
+    "labels": Word("by row: true when it came true, for churn_risk no order within the horizon"),
+    "Examples.rows": Word("inputs as they were then; null where one had no value"),
     # CloudEvents
     "specversion": Word("CloudEvents version"),
     "CloudEvent.id": Word("the same after every replay and unique within its topic: your idempotency key"),

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct, json
+import orjson
+from msgspec import Struct
 
-from features.record import Pending, Record
+from features.customer import Applied
+from features.kernel import KNOWN, LABEL, SCORED
+
+ROWS = 500  # in one message
 
 
-class Example(Struct):
-    """A feature row as it was when scored, with the label it got since; `known_ms` is when it could be known."""
+class Examples(Struct):
+    """Feature rows as they were when scored, with the labels they got since; `known_ms` is when each could be known."""
 
     model: str
     layout: str
-    at_ms: int
-    known_ms: int
-    label: bool
-    row: list[float | None]
+    at_ms: list[int]
+    known_ms: list[int]
+    labels: list[bool]
+    rows: list[list[float | None]]
+
+    def __post_init__(self) -> None:
+        if not len(self.at_ms) == len(self.known_ms) == len(self.labels) == len(self.rows):
+            raise ValueError("at_ms, known_ms, labels and rows differ in length")
+
+    def matrix(self) -> npt.NDArray[np.float64]:
+        """float64[n, features]; NaN where a value was missing."""
+        return np.array(self.rows, dtype=np.float64)
 
 
-encode_example = json.Encoder().encode
-decode_example = json.Decoder(Example).decode
+decode_examples = msgspec.json.Decoder(Examples).decode
 
 
 class Churn(Struct, frozen=True):
@@ -32,25 +44,20 @@ class Churn(Struct, frozen=True):
     columns: list[int]
     horizon_ms: int
 
-    def ordered(self, record: Record, at_ms: int, row: list[float]) -> Example | None:
-        """The latest order so far: labels the waiting row, if any, and lets this one wait."""
-        waiting = record.pending
-        record.pending = Pending(at_ms, at_ms + self.horizon_ms, np.array([row[c] for c in self.columns]).tobytes())
-        return self._example(waiting, at_ms, at_ms >= waiting.due_ms) if waiting else None
-
-    def due(self, record: Record, now_ms: int) -> Example | None:
-        """The horizon has passed without an order."""
-        waiting = record.pending
-        if waiting is None or waiting.due_ms > now_ms:
-            return None
-        record.pending = None
-        return self._example(waiting, waiting.due_ms, True)
-
-    def _example(self, waiting: Pending, known_ms: int, label: bool) -> Example:
-        row = [None if value != value else value for value in np.frombuffer(waiting.row).tolist()]
-        return Example(self.model, self.layout, waiting.at_ms, known_ms, label, row)
-
-
-def rows_of(examples: list[Example]) -> npt.NDArray[np.float64]:
-    """float64[n, features]; NaN where a value was missing."""
-    return np.array([e.row for e in examples], dtype=np.float64)
+    def messages(self, applied: Applied) -> list[bytes]:
+        """The rows of a batch that got their label."""
+        return [
+            orjson.dumps(
+                {
+                    "model": self.model,
+                    "layout": self.layout,
+                    "at_ms": labelled[:, SCORED].tolist(),
+                    "known_ms": labelled[:, KNOWN].tolist(),
+                    "labels": (labelled[:, LABEL] > 0).tolist(),
+                    "rows": np.ascontiguousarray(applied.inputs[start : start + ROWS]),
+                },
+                option=orjson.OPT_SERIALIZE_NUMPY,  # NaN becomes null
+            )
+            for start in range(0, len(applied.labelled), ROWS)
+            for labelled in (applied.labelled[start : start + ROWS],)
+        ]

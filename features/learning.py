@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from features.job import Batch, Changes, Plan, Position, State
-from features.labels import Example, decode_example, rows_of
+from features.labels import Examples, decode_examples
 from features.messages import Refused, dead_letter
 from features.models import Learned, Learner, decode_learned, encode_learned, encode_model
 
@@ -25,14 +25,14 @@ class LearningJob:
         self.dead_letters = dead_letters
 
     def plan(self, batch: Batch, position: Position) -> Plan:
-        examples: dict[str, list[Example]] = {}
+        examples: dict[str, list[Examples]] = {}
         letters = []
         for index, raw in enumerate(batch.values):
             try:
-                example = decode_example(raw)
-                if self.layouts.get(example.model) != example.layout:
+                told = decode_examples(raw)
+                if self.layouts.get(told.model) != told.layout:
                     raise Refused("layout", "learned from other features than those declared now")
-                examples.setdefault(example.model, []).append(example)
+                examples.setdefault(told.model, []).append(told)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 letters.append(dead_letter(self.dead_letters, batch, index, Refused("malformed", "examples")))
             except Refused as refused:
@@ -50,15 +50,18 @@ class LearningJob:
         for model, learned_from in examples.items():
             puts |= self._learn(model, learned_from, state.records.get(f"learner|{model}"))
         counts = Counter(f"dead_lettered:{letter.headers['reason']}" for letter in letters)
-        counts.update(labels=sum(map(len, examples.values())), dead_lettered=len(letters))
+        labels = sum(len(told.labels) for of_model in examples.values() for told in of_model)
+        counts.update(labels=labels, dead_lettered=len(letters))
         position = plan.position.moved(last, plan.clock, counts)
         return Changes(position, puts, messages=letters, counts=counts)
 
-    def _learn(self, model: str, examples: list[Example], stored: bytes | None) -> dict[str, bytes]:
+    def _learn(self, model: str, examples: list[Examples], stored: bytes | None) -> dict[str, bytes]:
         learned = decode_learned(stored) if stored else Learned()
         learner = Learner(model, self.inputs[model], self.layouts[model], learned)
         before = learned.labels // self.publish_every
-        learner.learn(rows_of(examples), np.array([example.label for example in examples]))
+        learner.learn(
+            np.concatenate([told.matrix() for told in examples]), np.concatenate([told.labels for told in examples])
+        )
         puts = {}
         if learner.learned.labels // self.publish_every > before:
             puts[f"model|{model}"] = encode_model(learner.publish())

@@ -1,76 +1,165 @@
-"""A customer's record: everything the engine knows of one customer, packed into one Redis value."""
+"""A customer's record: everything the engine knows of one customer, packed into one Redis value.
+
+    u8      version, 2                       u32    layout: hash of the measures
+    u32     zone: CRC-32 of its IANA name    varint wake_ms: look at the customer by then; 0: no need
+    varint  first_order_ms, 0 for none       hashes ids of the latest orders, refunds and coupons
+    hashes  ids of the latest other events   [varint kind, varint at_ms]  latest event per type
+    hashes  cases of open complaints         [u32 purpose, varint at_ms, varint granted]  consent
+    [u32 rule, varint due_ms, varint grace_ms]  timers: a rule fires due_ms + grace_ms at the earliest
+    varint  at_ms of the row that waits for its label, 0 for none; then varint due_ms, varint grace_ms,
+            [float64]: the row
+    cells   lifetime                         [varint level, varint number, varint day, cells]  panes
+    msgpack [fired_ms, issued_ms]            the ledger: what policy decided
+
+Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
+entries, `hashes` such a list of u64, `cells` a varint mask of the measures that are not 0 and a zigzag
+varint for each. A kind is an index into the event types, a purpose or rule the CRC-32 of its name. A
+pane counts events of 5 minutes (level 0, `number` = epoch ms // 300,000), of an hour (1, // 3,600,000)
+or of a day (2, 0), all of them of one store-local `day` (proleptic ordinal).
+
+`features/kernel.py` reads and writes these bytes; this module is its plain twin for reading.
+"""
 
 from __future__ import annotations
 
 from msgspec import Struct, msgpack
 
-from features.seen import ID_BYTES
+from features.times import DAY_MS, HOUR_MS, MINUTE_MS
 
-VERSION = 1
-RING = 64  # event ids a ring remembers
+VERSION = 2
+FIVE_MS = 5 * MINUTE_MS
+LATE_MS = DAY_MS  # an event that is later than others by no more than this still finds the short panes of its own time
+KEPT_FIVES = (HOUR_MS + LATE_MS) // FIVE_MS + 1
+KEPT_HOURS = (DAY_MS + LATE_MS) // HOUR_MS + 1
+LATE_DAYS = LATE_MS // DAY_MS + 1
+# what a record holds at the most
+RING, CASES, PURPOSES, TIMERS, PANES, MEASURES = 64, 64, 32, 64, 512, 62
 
 
-class Pending(Struct, array_like=True):
+class Ledger(Struct, array_like=True):
+    """What policy has decided for a customer."""
+
+    fired_ms: dict[str, int] = {}  # rule → latest coupon, for cooldowns
+    issued_ms: list[int] = []  # coupons within the cap window
+
+
+class Waiting(Struct):
     """A feature row waiting for its label."""
 
     at_ms: int
     due_ms: int
-    row: bytes  # float64 little-endian, one per input of the model
+    grace_ms: int
+    row: bytes
 
 
-class Record(Struct, array_like=True):
-    """Panes hold one integer per measure; days are store-local ordinals, hours and fives count from the epoch."""
+class Pane(Struct):
+    level: int
+    number: int
+    day: int
+    cells: list[int]
 
-    version: int = VERSION
-    layout: str = ""
-    tz: str = ""
-    seen: bytes = b""  # ring of event ids
-    deals: bytes = b""  # ring of its own for orders and coupons, which app chatter must not push out
-    lifetime: list[int] = []
-    days: dict[int, list[int]] = {}
-    hours: dict[int, list[int]] = {}
-    fives: dict[int, list[int]] = {}
-    first_order_ms: int = 0
-    last_ms: dict[str, int] = {}  # event type → latest event time
-    complaints: list[str] = []  # open cases
-    consent: dict[str, tuple[int, bool]] = {}  # purpose → (event time, granted)
-    fired_ms: dict[str, int] = {}  # rule → latest coupon, for cooldowns
-    issued_ms: list[int] = []  # coupons within the cap window
-    pending: Pending | None = None
+
+class Record(Struct):
+    """A record, unpacked."""
+
+    layout: int
+    zone: int
+    wake_ms: int
+    first_order_ms: int
+    deals: list[int]
+    seen: list[int]
+    last_ms: dict[int, int]  # kind → latest event time
+    complaints: list[int]
+    consent: dict[int, tuple[int, bool]]  # purpose → (event time, granted)
+    timers: list[tuple[int, int, int]]  # rule, due, grace
+    waiting: Waiting | None
+    lifetime: list[int]
+    panes: list[Pane]
+    ledger: Ledger
 
 
 class WrongLayout(ValueError):
     """A record written under other measures than the ones declared now."""
 
 
-encode_record = msgpack.Encoder().encode
-_decode = msgpack.Decoder(Record).decode
+class CorruptRecord(ValueError):
+    """Bytes that are no record."""
 
 
-def decode_record(raw: bytes | None, layout: str, measures: int) -> Record:
-    """The stored record, or a new one. Raises WrongLayout."""
-    if raw is None:
-        return Record(layout=layout, lifetime=[0] * measures)
-    record = _decode(raw)
-    if record.layout != layout or record.version != VERSION:
+encode_ledger = msgpack.Encoder().encode
+_decode_ledger = msgpack.Decoder(Ledger).decode
+
+
+def decode_ledger(raw: bytes) -> Ledger:
+    """The ledger at the end of a record; nothing for a customer of whom policy has decided nothing yet."""
+    return _decode_ledger(raw) if raw else Ledger()
+
+
+class _Reader:
+    """Reads a record from its start to its end."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.at = 0
+
+    def word(self, size: int) -> int:
+        self.at += size
+        if self.at > len(self.raw):
+            raise CorruptRecord("the record ends too early")
+        return int.from_bytes(self.raw[self.at - size : self.at], "little")
+
+    def varint(self) -> int:
+        value = shift = 0
+        while (byte := self.word(1)) & 128:
+            value |= (byte & 127) << shift
+            shift += 7
+        return value | byte << shift
+
+    def signed(self) -> int:
+        value = self.varint()
+        return value >> 1 ^ -(value & 1)
+
+    def hashes(self) -> list[int]:
+        return [self.word(8) for _ in range(self.varint())]
+
+    def cells(self, measures: int) -> list[int]:
+        mask = self.varint()
+        return [self.signed() if mask >> m & 1 else 0 for m in range(measures)]
+
+    def waiting(self) -> Waiting | None:
+        at_ms = self.varint()
+        if not at_ms:
+            return None
+        due_ms, grace_ms, length = self.varint(), self.varint(), 8 * self.varint()
+        self.word(length)
+        return Waiting(at_ms, due_ms, grace_ms, self.raw[self.at - length : self.at])
+
+    def rest(self) -> bytes:
+        return self.raw[self.at :]
+
+
+def decode_record(raw: bytes, layout: int, measures: int) -> Record:
+    """Unpacks a record. Raises WrongLayout, CorruptRecord."""
+    read = _Reader(raw)
+    version, found = read.word(1), read.word(4)
+    if (version, found) != (VERSION, layout):
         raise WrongLayout(
-            f"record version {record.version}, measures {record.layout};"
-            f" expected version {VERSION}, measures {layout}: rebuild the state by replay under a new redis.prefix"
+            f"record version {version}, measures {found:08x}; expected version {VERSION}, measures {layout:08x}:"
+            " rebuild the state by replay under a new redis.prefix"
         )
-    return record
-
-
-def remember(record: Record, event_hash: bytes, deal: bool = False) -> bool:
-    """Puts an event id into its ring; False when it was there already (a duplicate)."""
-    ring = record.deals if deal else record.seen
-    at = ring.find(event_hash)
-    while at >= 0:
-        if at % ID_BYTES == 0:
-            return False
-        at = ring.find(event_hash, at + 1)
-    ring = (ring + event_hash)[-RING * ID_BYTES :]
-    if deal:
-        record.deals = ring
-    else:
-        record.seen = ring
-    return True
+    return Record(
+        layout=layout,
+        zone=read.word(4),
+        wake_ms=read.varint(),
+        first_order_ms=read.varint(),
+        deals=read.hashes(),
+        seen=read.hashes(),
+        last_ms={read.varint(): read.varint() for _ in range(read.varint())},
+        complaints=read.hashes(),
+        consent={read.word(4): (read.varint(), bool(read.varint())) for _ in range(read.varint())},
+        timers=[(read.word(4), read.varint(), read.varint()) for _ in range(read.varint())],
+        waiting=read.waiting(),
+        lifetime=read.cells(measures),
+        panes=[Pane(read.varint(), read.varint(), read.varint(), read.cells(measures)) for _ in range(read.varint())],
+        ledger=decode_ledger(read.rest()),
+    )

@@ -26,7 +26,7 @@ from features.asyncapi import (
     sample,
 )
 from features.glossary import REASONS
-from features.labels import Example
+from features.labels import Examples
 from features.record import RING
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -69,7 +69,7 @@ def page(contract: Json) -> str:
     parts += ["## Audit events\n", "To `audit.events`, with the actor as key. `tick` may be sent there as well.\n"]
     for kind in [kind for kind in e.AUDIT_EVENTS if kind not in e.CUSTOMER_EVENTS]:
         parts += [f"### {kind}\n", _event(kind, shapes[RECEIVED[kind].__name__])]
-    parts += ["## Examples\n", _body(shapes[Example.__name__]), "## What leaves\n", _body(shapes["CloudEvent"])]
+    parts += ["## Examples\n", _body(shapes[Examples.__name__]), "## What leaves\n", _body(shapes["CloudEvent"])]
     for data in dict.fromkeys(data for _, data in CLOUDEVENTS.values()):
         parts += [f"### {_types(data)}\n", _body(shapes[data.__name__])]
     return "\n".join([*parts, "## Dead letters\n", _dead_letters()])

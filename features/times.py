@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timezone
+from datetime import date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -33,8 +33,13 @@ def parse_time(value: int | str) -> int:
 
 def rfc3339(at_ms: int) -> str:
     """`2026-05-01T00:30:00.000Z`."""
-    whole, ms = divmod(at_ms, 1000)
-    return datetime.fromtimestamp(whole, timezone.utc).strftime(f"%Y-%m-%dT%H:%M:%S.{ms:03d}Z")
+    day, ms = divmod(at_ms, DAY_MS)
+    return f"{_date(day)}T{ms // HOUR_MS:02}:{ms // MINUTE_MS % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}Z"
+
+
+@lru_cache(maxsize=1024)
+def _date(day: int) -> str:
+    return date.fromordinal(EPOCH_DAY + day).isoformat()
 
 
 @lru_cache(maxsize=1024)
@@ -66,13 +71,17 @@ def _spell_offset(offset_ms: int) -> str:
     return "+" + (" ".join(parts) or "0s")
 
 
-@lru_cache(maxsize=65_536)
-def _offset_ms(tz: str, quarter: int) -> int:
-    """UTC offset of a time zone during one quarter of an hour; clocks have changed on such a boundary since 2012."""
-    at = datetime.fromtimestamp(quarter * 900, ZoneInfo(tz))
-    offset = at.utcoffset()
+def offset_ms(tz: str, at_ms: int) -> int:
+    """UTC offset of a time zone."""
+    offset = datetime.fromtimestamp(at_ms // 1000, ZoneInfo(tz)).utcoffset()
     assert offset is not None
     return round(offset.total_seconds() * 1000)
+
+
+@lru_cache(maxsize=65_536)
+def _offset_ms(tz: str, quarter: int) -> int:
+    """During one quarter of an hour; clocks have changed on such a boundary since 2012."""
+    return offset_ms(tz, quarter * 900_000)
 
 
 def local_ms(at_ms: int, tz: str) -> int:

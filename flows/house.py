@@ -56,7 +56,8 @@ class House:
         return self.settings.topic(name)
 
     def store(self, flow: str) -> PartitionStore:
-        return PartitionStore(self.redis, self.settings.redis.prefix, flow)
+        redis = self.settings.redis
+        return PartitionStore(self.redis, redis.prefix, flow, redis.cache_mb * 2**20)
 
     def batches(self, flow: str, topics: tuple[str, ...], fence: Fence) -> KafkaBatches:
         counts = {self.topic(topic): self.partitions[topic] for topic in topics}

@@ -6,10 +6,8 @@ from typing import Any
 
 from redis import Redis
 
-from features.catalog import Catalog
 from features.identity import KINDS, Pseudonyms
 from features.partitions import partition_of
-from features.record import Record, decode_record
 from operators.identities import known_customers
 from operators.store import PartitionStore, stored_partitions
 
@@ -31,8 +29,8 @@ def find_customer(redis: Redis, prefix: str, pseudonyms: Pseudonyms | None, id: 
     return next(iter(known.values()))
 
 
-def read_customer(redis: Redis, prefix: str, catalog: Catalog, customer: str) -> Record:
-    """The stored record. Raises UnknownCustomer."""
+def read_record(redis: Redis, prefix: str, customer: str) -> bytes:
+    """The stored record, packed. Raises UnknownCustomer."""
     partitions = stored_partitions(redis, prefix)
     if not partitions:
         raise UnknownCustomer("Redis holds no state yet: no flow has run under this redis.prefix")
@@ -40,4 +38,4 @@ def read_customer(redis: Redis, prefix: str, catalog: Catalog, customer: str) ->
     raw: Any = redis.get(store.key(partition_of(customer, partitions), f"r:{customer}"))
     if raw is None:
         raise UnknownCustomer(f"no customer {customer!r}: give a customer id, or an identifier such as card:123")
-    return decode_record(raw, catalog.layout, len(catalog.measures))
+    return bytes(raw)

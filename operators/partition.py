@@ -84,7 +84,7 @@ class PartitionStep:
                 wait_s = min(wait_s * 2, 5.0)
 
     def _reopen(self, partition: int) -> None:
-        self.positions[partition] = self.store.position(partition)
+        self.positions[partition] = self.store.reopen(partition)
         self.unsent[partition] = self.store.unsent(partition)
         self.unsure.discard(partition)
         log.warning(

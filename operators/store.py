@@ -12,6 +12,7 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -30,6 +31,7 @@ from features.job import (
     encode_messages,
     encode_position,
 )
+from operators.cache import Cache
 
 
 class Fenced(Exception):
@@ -75,11 +77,14 @@ class Sent(Struct):
 class PartitionStore:
     """State of one flow's partitions in Redis, written only while this process owns them."""
 
-    def __init__(self, redis: Redis, prefix: str, flow: str) -> None:
+    def __init__(self, redis: Redis, prefix: str, flow: str, cache_bytes: float = 0) -> None:
+        """`cache_bytes`: how much memory the records that were used lately may take, over all partitions."""
         self.redis = redis
         self.prefix = prefix
         self.flow = flow
+        self.cache_bytes = cache_bytes
         self.tokens: dict[int, str] = {}
+        self.caches: defaultdict[int, Cache] = defaultdict(lambda: Cache(0))
 
     def key(self, partition: int, name: str) -> str:
         return f"{self.prefix}:{{{self.flow}.{partition}}}:{name}"
@@ -89,6 +94,13 @@ class PartitionStore:
         token = uuid4().hex
         self.redis.set(self.key(partition, "owner"), token)
         self.tokens[partition] = token
+        return self.reopen(partition)
+
+    def reopen(self, partition: int) -> Position:
+        """Where the partition stands in Redis; what this process remembers of its records is forgotten."""
+        self.caches[partition] = Cache(0)
+        for cache in self.caches.values():
+            cache.budget_bytes = self.cache_bytes / len(self.caches)
         return self.position(partition)
 
     def position(self, partition: int) -> Position:
@@ -112,15 +124,17 @@ class PartitionStore:
     def _read(self, transaction: Any, partition: int, plan: Plan, timer_records: Any) -> State:
         owner, fence = self.key(partition, "owner"), self.key(partition, "fence")
         transaction.watch(owner, fence)
-        names = plan.records
-        found: Any = transaction.mget(owner, fence, *(self.key(partition, f"r:{name}") for name in names))
+        cache, start = self.caches[partition], self.key(partition, "r:")
+        records, missing = cache.get(plan.records)
+        found: Any = transaction.mget(owner, fence, *[start + name for name in missing])
         self._check(partition, plan.position, found[0], found[1])
-        records = {name: raw for name, raw in zip(names, found[2:], strict=True) if raw is not None}
+        records.update({name: raw for name, raw in zip(missing, found[2:], strict=True) if raw is not None})
         state = State(records, self._seen(transaction, partition, plan.seen), self._due(transaction, partition, plan))
-        more = [name for name in dict.fromkeys(timer_records(state.due)) if name not in records]
-        if more:
-            rows: Any = transaction.mget(*(self.key(partition, f"r:{name}") for name in more))
-            records.update({name: raw for name, raw in zip(more, rows, strict=True) if raw is not None})
+        more, missing = cache.get(name for name in dict.fromkeys(timer_records(state.due)) if name not in records)
+        records.update(more)
+        if missing:
+            rows: Any = transaction.mget([start + name for name in missing])
+            records.update({name: raw for name, raw in zip(missing, rows, strict=True) if raw is not None})
         return state
 
     def check(self, partition: int, position: Position) -> None:
@@ -158,6 +172,8 @@ class PartitionStore:
         if changes.messages:  # Redis names the entry by its clock, so none from before a rollback has a later name
             transaction.xadd(self.key(partition, "outbox"), {"m": encode_messages(changes.messages)})
         done = transaction.execute()
+        self.caches[partition].drop(changes.deletes)
+        self.caches[partition].put(changes.puts)
         return [Sent(partition, done[-1].decode(), changes.messages)] if changes.messages else []
 
     def _write(self, transaction: Any, partition: int, changes: Changes) -> None:
@@ -165,9 +181,11 @@ class PartitionStore:
         gone += [self.key(partition, f"s:{name}") for name in changes.drops]
         if gone:
             transaction.unlink(*gone)
-        puts = {self.key(partition, f"r:{name}"): raw for name, raw in changes.puts.items()}
-        puts[self.key(partition, "fence")] = encode_position(changes.position)
-        transaction.mset(puts)
+        start = self.key(partition, "r:")
+        puts: list[str | bytes] = [self.key(partition, "fence"), encode_position(changes.position)]
+        for name, raw in changes.puts.items():
+            puts += (start + name, raw)
+        transaction.execute_command("MSET", *puts)
         for name, ids in changes.seen.items():
             transaction.sadd(self.key(partition, f"s:{name}"), *ids)
         timers = self.key(partition, "timers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,26 +47,26 @@ class Conditions:
 
     def __init__(self, rules: list[tuple[Rule, str, str]], numbers: list[str]) -> None:
         """`rules`: (rule, file, text); `numbers`: names of the float columns, in order. Raises WrongRule."""
-        self.numbers = numbers
         self.schema = {**dict.fromkeys(numbers, pl.Float64), **FACTS}
         self.rules = [rule for rule, _, _ in rules]
         self.expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
-        self.names = [sorted(set(e.meta.root_names())) for e in self.expressions]
-        used = {name for names in self.names for name in names}
-        self.columns = [(i, name) for i, name in enumerate(numbers) if name in used]
+        read = [set(e.meta.root_names()) for e in self.expressions]
+        self.names = [[name for name in numbers if name in names] for names in read]  # the numbers that each rule reads
+        used: set[str] = set().union(*read)
+        self.numbers = [name for name in numbers if name in used]
         self.facts = [name for name in FACTS if name in used]
 
     def evaluate(
-        self, values: npt.NDArray[np.float64], facts: dict[str, list[int] | list[str]]
+        self, length: int, numbers: dict[str, npt.NDArray[np.float64]], facts: dict[str, Any]
     ) -> npt.NDArray[np.bool_]:
-        """bool[n, rules]: which condition holds on which row of float64[n, numbers]; unknown is false."""
-        if not len(values) or not self.rules:
-            return np.zeros((len(values), len(self.rules)), dtype=np.bool_)
-        columns: dict[str, pl.Series] = {name: pl.Series(values[:, i]).fill_nan(None) for i, name in self.columns}
-        columns |= {name: pl.Series(facts[name], dtype=FACTS[name]) for name in self.facts}
-        frame = pl.DataFrame(columns or {"row": np.arange(len(values))})
+        """bool[length, rules]: which condition holds where; unknown is false. The columns are those that rules read."""
+        out = np.zeros((length, len(self.rules)), dtype=np.bool_)
+        if not length or not self.rules:
+            return out
+        columns = {name: pl.Series(values).fill_nan(None) for name, values in numbers.items()}
+        columns |= {name: pl.Series(values, dtype=FACTS[name]) for name, values in facts.items()}
+        frame = pl.DataFrame(columns or {"row": np.arange(length)})
         held = frame.select(e.fill_null(False).alias(r.id) for e, r in zip(self.expressions, self.rules, strict=True))
-        out = np.empty((len(values), len(self.rules)), dtype=np.bool_)
         for i, rule in enumerate(self.rules):
             out[:, i] = held[rule.id].to_numpy()  # a condition without columns is one value for all rows
         return out

@@ -13,87 +13,140 @@ from alerts.triggers.condition import Conditions
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
 from features.catalog import Catalog
+from features.customer import Applied
 from features.job import Message
+from features.kernel import Floats, Ints
 from features.messages import cloudevent
-from features.models import LinearModel, score, terms
-from features.record import Record
-from features.times import local_hour, local_ms
+from features.models import LinearModel, Matrix, score, terms
+from features.record import Ledger, decode_ledger, encode_ledger
+from features.times import DAY_MS, HOUR_MS
 
-DAY_MS = 86_400_000
 TOP_TERMS = 5
 
 
+class Moments(Struct):
+    """When rules are asked, as columns: a row of features as of a time, with what conditions and policy need of then.
+
+    `rows` are indexes of feature rows; `asks` is bool[n, rules]; `place` is where in the batch the cause stands: an
+    event, or the tick that reached a timer (then `events` holds None); `stamps_ms` are these records' Kafka timestamps.
+    """
+
+    rows: Ints
+    asks: npt.NDArray[np.bool_]
+    who: Ints
+    events: list[Any]
+    place: Ints
+    stamps_ms: list[int]
+    at_ms: Ints
+    local_ms: Ints
+    consented: Ints
+
+
 class Candidate(Struct):
-    """A moment at which rules are asked: a customer's row as of a time, with what policy must know of then."""
+    """A moment at which a rule's condition held."""
 
     customer: str
-    record: Record
+    ledger: Ledger
     at_ms: int
-    row: list[float]
-    asked: list[int]  # indexes of rules
     cause: str  # event id, or timer and due time
-    stamp_ms: int  # Kafka timestamp of the record that caused it
+    stamp_ms: int
     consented: bool
-    tz: str
-    event: str = ""
-    store: str = ""
-    region: str = ""
-    channel: str = ""
 
 
 class Decided(Struct):
-    """What came of a batch's candidates."""
+    """What came of a batch's moments; `records` are the customers' with what policy has noted."""
 
+    records: dict[str, bytes] = {}
     messages: list[Message] = []
     counts: dict[str, int] = {}
     causes_ms: list[int] = []
 
 
 class Decider:
-    """Evaluates all candidates of a batch at once, then walks over those whose condition held."""
+    """Evaluates all rules at all moments of a batch at once, then walks over those that held."""
 
     def __init__(
         self, catalog: Catalog, conditions: Conditions, policy: Policy, coupons_topic: str, decisions_topic: str
     ) -> None:
         self.catalog = catalog
         self.conditions = conditions
+        self.columns = {name: i for i, name in enumerate(catalog.names)}
         self.policy = policy
         self.coupons_topic = coupons_topic
         self.decisions_topic = decisions_topic
         self.models: dict[str, LinearModel] = {}
 
-    def decide(self, candidates: list[Candidate]) -> Decided:
-        decided = Decided()
-        if not candidates:
-            return decided
-        values = self._values(candidates)
-        held = self.conditions.evaluate(values, _facts(candidates))
-        asked = np.zeros_like(held)
-        for i, candidate in enumerate(candidates):
-            asked[i, candidate.asked] = True
-        for i, j in np.argwhere(held & asked):
-            self._settle(decided, candidates[i], self.conditions.rules[j], values[i], self.conditions.names[j])
+    def decide(self, moments: Moments, applied: Applied) -> Decided:
+        """Decides in log order; of timers that one tick has reached, the earliest due first."""
+        decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
+        numbers = self._numbers(applied.rows, moments.rows)
+        held = self.conditions.evaluate(len(moments.rows), numbers, self._facts(moments)) & moments.asks
+        ledgers: dict[int, Ledger] = {}
+        for i, j in self._in_order(np.argwhere(held), moments, applied):
+            who, rule = int(moments.who[i]), self.conditions.rules[j]
+            if who not in ledgers:
+                ledgers[who] = decode_ledger(applied.records[who][applied.ledgers[who] :])
+            candidate = self._candidate(moments, i, rule, applied.customers[who], ledgers[who])
+            values = {name: _plain(float(numbers[name][i])) for name in self.conditions.names[j]}
+            self._settle(decided, candidate, rule, values, applied.rows[moments.rows[i]])
+        for who, ledger in ledgers.items():
+            record = applied.records[who][: applied.ledgers[who]]
+            decided.records[applied.customers[who]] = record + encode_ledger(ledger)
         return decided
 
-    def _values(self, candidates: list[Candidate]) -> npt.NDArray[np.float64]:
-        """float64[n, features + scores], in the order of the conditions' numbers."""
-        rows = np.array([candidate.row for candidate in candidates], dtype=np.float64)
-        scores = [self._score(name, rows) for name in self.catalog.models]
-        return np.column_stack([rows, *scores]) if scores else rows
+    def _in_order(self, held: Ints, moments: Moments, applied: Applied) -> list[tuple[int, int]]:
+        """(moment, rule): by place; timers that one tick has reached by due time, then by name."""
 
-    def _score(self, name: str, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        def key(pair: tuple[int, int]) -> tuple[int, int, str, int]:
+            i, j = pair
+            place = int(moments.place[i])
+            if moments.events[i] is not None:
+                return place, 0, "", j
+            timer = f"{self.conditions.rules[j].id}|{applied.customers[moments.who[i]]}"
+            return place, int(moments.at_ms[i]), timer, j
+
+        return sorted(((int(i), int(j)) for i, j in held), key=key)
+
+    def _candidate(self, moments: Moments, i: int, rule: Rule, customer: str, ledger: Ledger) -> Candidate:
+        event, at_ms = moments.events[i], int(moments.at_ms[i])
+        cause = event.id if event is not None else f"{rule.timer}|{customer}|{at_ms}"
+        return Candidate(customer, ledger, at_ms, cause, moments.stamps_ms[i], bool(moments.consented[i]))
+
+    def _facts(self, moments: Moments) -> dict[str, Any]:
+        """The facts that some rule looks at."""
+        facts: dict[str, Any] = {}
+        for name in self.conditions.facts:
+            if name == "hour":
+                facts[name] = moments.local_ms % DAY_MS // HOUR_MS
+            elif name == "weekday":  # the epoch's first day was a Thursday
+                facts[name] = (moments.local_ms // DAY_MS + 3) % 7 + 1
+            else:
+                field = "type" if name == "event" else name
+                facts[name] = [getattr(event, field) if event is not None else "" for event in moments.events]
+        return facts
+
+    def _numbers(self, features: Matrix, rows: Ints) -> dict[str, Floats]:
+        """The features and scores that rules read, by name: float64[rows] each."""
+        return {
+            name: self._score(name, features, rows)
+            if name in self.catalog.models
+            else features[rows, self.columns[name]]
+            for name in self.conditions.numbers
+        }
+
+    def _score(self, name: str, features: Matrix, rows: Ints) -> Floats:
         model = self.models.get(name)
         if model is None:
             return np.full(len(rows), np.nan)
-        return score(model, rows[:, self.catalog.models[name]])
+        return score(model, features[rows][:, self.catalog.models[name]])
 
     def _settle(
-        self, decided: Decided, candidate: Candidate, rule: Rule, values: npt.NDArray[np.float64], names: list[str]
+        self, decided: Decided, candidate: Candidate, rule: Rule, values: dict[str, float | None], row: Floats
     ) -> None:
-        outcome = self.policy.outcome(rule, candidate.customer, candidate.record, candidate.at_ms, candidate.consented)
-        receipt = self._receipt(candidate, rule, values, names, outcome)
+        outcome = self.policy.outcome(rule, candidate.customer, candidate.ledger, candidate.at_ms, candidate.consented)
+        receipt = self._receipt(candidate, rule, values, row, outcome)
         if outcome == "issued":
-            self.policy.issue(rule, candidate.record, candidate.at_ms)
+            self.policy.issue(rule, candidate.ledger, candidate.at_ms)
             decided.messages.append(self._message(self.coupons_topic, "coupon.issued", "coupons", candidate, receipt))
             decided.causes_ms.append(candidate.stamp_ms)
             decided.counts["coupons"] = decided.counts.get("coupons", 0) + 1
@@ -106,10 +159,9 @@ class Decider:
         return cloudevent(topic, customer, id, type, source, candidate.at_ms, customer, receipt)
 
     def _receipt(
-        self, candidate: Candidate, rule: Rule, values: npt.NDArray[np.float64], names: list[str], outcome: str
+        self, candidate: Candidate, rule: Rule, values: dict[str, float | None], row: Floats, outcome: str
     ) -> dict[str, Any]:
         """All that explains the decision: the rule's version, the values it saw, the caps as they stood."""
-        numbers = {name: _plain(values[i]) for i, name in enumerate(self.conditions.numbers) if name in names}
         return {
             "decision": decision_id(rule.id, candidate.customer, candidate.cause),
             "rule": rule.id,
@@ -123,18 +175,18 @@ class Decider:
             "expires_ms": candidate.at_ms + rule.then.valid_ms,
             "cause": candidate.cause,
             "trigger_stamp_ms": candidate.stamp_ms,
-            "values": numbers,
-            "terms": {name: self._terms(name, values) for name in self.catalog.models if name in names},
-            "coupons_in_cap_window": len(self.policy.recent(candidate.record, candidate.at_ms)),
+            "values": values,
+            "terms": {name: self._terms(name, row) for name in self.catalog.models if name in values},
+            "coupons_in_cap_window": len(self.policy.recent(candidate.ledger, candidate.at_ms)),
             "cap": self.policy.cap,
         }
 
-    def _terms(self, name: str, values: npt.NDArray[np.float64]) -> dict[str, float]:
+    def _terms(self, name: str, row: Floats) -> dict[str, float]:
         """The features that moved a score most, by what each added to the logit."""
         model = self.models.get(name)
         if model is None:
             return {}
-        added = terms(model, values[None, self.catalog.models[name]])[0]
+        added = terms(model, row[None, self.catalog.models[name]])[0]
         return {model.features[i]: round(float(added[i]), 4) for i in np.argsort(-np.abs(added))[:TOP_TERMS]}
 
 
@@ -143,17 +195,5 @@ def decision_id(rule: str, customer: str, cause: str) -> str:
     return blake2b(f"{rule}|{customer}|{cause}".encode(), digest_size=12).hexdigest()
 
 
-def _facts(candidates: list[Candidate]) -> dict[str, list[int] | list[str]]:
-    return {
-        "hour": [local_hour(c.at_ms, c.tz) for c in candidates],
-        # the epoch's first day was a Thursday
-        "weekday": [(local_ms(c.at_ms, c.tz) // DAY_MS + 3) % 7 + 1 for c in candidates],
-        "event": [c.event for c in candidates],
-        "store": [c.store for c in candidates],
-        "region": [c.region for c in candidates],
-        "channel": [c.channel for c in candidates],
-    }
-
-
 def _plain(value: float) -> float | None:
-    return None if value != value else round(float(value), 6)
+    return None if value != value else round(value, 6)

@@ -1,4 +1,4 @@
-"""Who may get a coupon now: consent, holdout, cooldown, cap. Pure, and all of it in the customer's record."""
+"""Who may get a coupon now: consent, holdout, cooldown, cap. Pure, and all of it in the customer's ledger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hashlib import blake2b
 from msgspec import Struct
 
 from alerts.triggers.rule import Rule
-from features.record import Record
+from features.record import Ledger
 
 
 class Policy(Struct, frozen=True):
@@ -19,29 +19,26 @@ class Policy(Struct, frozen=True):
     holdout_salt: str
     consent: str
 
-    def consented(self, record: Record) -> bool:
-        return not self.consent or record.consent.get(self.consent, (0, False))[1]
-
-    def outcome(self, rule: Rule, customer: str, record: Record, at_ms: int, consented: bool) -> str:
+    def outcome(self, rule: Rule, customer: str, ledger: Ledger, at_ms: int, consented: bool) -> str:
         """`issued`, or the first reason why not. `consented` is the consent as it stood at that event."""
-        if not consented:
+        if self.consent and not consented:
             return "no_consent"
         if held_out(customer, self.holdout_salt, self.holdout):
             return "holdout"
-        fired_ms = record.fired_ms.get(rule.id)
+        fired_ms = ledger.fired_ms.get(rule.id)
         if fired_ms is not None and at_ms < fired_ms + rule.cooldown_ms:
             return "cooldown"
-        if len(self.recent(record, at_ms)) >= self.cap:
+        if len(self.recent(ledger, at_ms)) >= self.cap:
             return "capped"
         return "issued"
 
-    def recent(self, record: Record, at_ms: int) -> list[int]:
+    def recent(self, ledger: Ledger, at_ms: int) -> list[int]:
         """Times of the coupons that count against the cap."""
-        return [issued_ms for issued_ms in record.issued_ms if issued_ms > at_ms - self.cap_window_ms]
+        return [issued_ms for issued_ms in ledger.issued_ms if issued_ms > at_ms - self.cap_window_ms]
 
-    def issue(self, rule: Rule, record: Record, at_ms: int) -> None:
-        record.fired_ms[rule.id] = at_ms
-        record.issued_ms = [*self.recent(record, at_ms), at_ms]
+    def issue(self, rule: Rule, ledger: Ledger, at_ms: int) -> None:
+        ledger.fired_ms[rule.id] = at_ms
+        ledger.issued_ms = [*self.recent(ledger, at_ms), at_ms]
 
 
 def held_out(customer: str, salt: str, share: float) -> bool:

@@ -7,6 +7,7 @@ import sys
 from difflib import get_close_matches
 from hashlib import blake2b
 from typing import Annotated, Any
+from zlib import crc32
 
 import msgspec
 from msgspec import Meta, Struct
@@ -76,6 +77,11 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     @property
     def timer(self) -> str:
         return f"rule|{self.id}"
+
+    @property
+    def code(self) -> int:
+        """What a customer's record calls this rule."""
+        return crc32(self.id.encode())
 
 
 PARTS: dict[str, type[Struct]] = {"then": Then, "after": After, "test": Timeline}

@@ -64,7 +64,7 @@ def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Cat
         if model not in catalog.models:
             raise WrongRule(f"{file}: test {timeline.name!r}: there is no model {model!r}{hint(model, catalog.models)}")
     decider.models = {m: _constant(m, p, len(catalog.models[m])) for m, p in timeline.scores.items()}
-    job = CustomersJob(catalog, decider, Churn("", "", [], DAY_MS), "examples", "dead-letters")
+    job = CustomersJob(catalog, decider, Churn("", "", [], 0), "examples", "dead-letters")
     values = _records(rule, timeline, file)
     batch = Batch("events", 0, -1, list(range(len(values))), values, [0] * len(values))
     coupons = [orjson.loads(m.value) for m in run(job, [batch])[0].sent if m.topic == "coupons"]

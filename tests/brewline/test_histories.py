@@ -21,11 +21,10 @@ from brewline.histories.complete_journey import read_complete_journey
 from brewline.histories.history import TOPICS, package_folder, with_ticks
 from brewline.histories.recount import expected
 from config import settings as conf
-from features.customer import apply_event, feature_row
 from features.events import CouponIssued, CouponRedeemed, Event, Line, Order, Who, decode_event
-from features.record import decode_record
 from features.times import DAY_MS, local_day, local_ms, parse_time
 from flows.files import load_catalog
+from tests.features.known import Known
 
 NEW_YORK = "America/New_York"
 HOUSEHOLDS = [1, 718, 900, 1228, 2399, 2489]
@@ -100,12 +99,12 @@ def test_cdnow_s_orders_add_up_to_its_file() -> None:
 def test_a_household_s_features_are_those_counted_from_the_raw_files(household: int) -> None:
     settings = conf.load(environ={})
     catalog = load_catalog(settings)
-    record = decode_record(None, catalog.layout, len(catalog.measures))
+    known = Known(catalog)
     left = list(of_household(household))
     for at_ms in range(parse_time("2017-02-01T03:30:00Z"), left[-1].at_ms + 60 * DAY_MS, 19 * DAY_MS + 7_001):
         while left and left[0].at_ms <= at_ms:
-            apply_event(record, left.pop(0), catalog)
-        found = dict(zip(catalog.names, feature_row(record, catalog, at_ms), strict=True))
+            known.take(left.pop(0))
+        found = known.row(at_ms)
         wanted = expected(household, at_ms)
         same = {name: pytest.approx(value, rel=1e-9, nan_ok=True) for name, value in wanted.items()}
         assert {name: found[name] for name in wanted} == same

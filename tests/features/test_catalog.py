@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from features.catalog import WrongFeatures, build_catalog
-from features.customer import apply_event, feature_row
 from features.events import View
-from features.record import decode_record
+from tests.features.known import Known
 
 SMALL: dict[str, Any] = {
     "windows": ["1h", "7d"],
@@ -19,9 +18,9 @@ SMALL: dict[str, Any] = {
 
 def test_adding_a_feature_is_adding_a_line() -> None:
     catalog = build_catalog(SMALL | {"ratios": {"views_per_order": ("views_7d", "orders_7d")}})
-    record = decode_record(None, catalog.layout, 2)
-    apply_event(record, View(id="v", at_ms=5, day=719163, tz="UTC"), catalog)
-    row = dict(zip(catalog.names, feature_row(record, catalog, 5), strict=True))
+    known = Known(catalog)
+    known.take(View(id="v", at_ms=5, day=719163, tz="UTC"))
+    row = known.row(5)
     assert (row["views_7d"], row["orders_7d"]) == (1, 0)
     assert row["views_per_order"] != row["views_per_order"], "empty while nothing was ordered"
 

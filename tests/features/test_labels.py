@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec import Struct
 
 from features.events import Event, Line, Order, Tick, encode
-from features.labels import Example, decode_example, rows_of
+from features.labels import Examples, decode_examples
 from features.loop import Store, batches, run
 from features.times import local_day, parse_time
 from tests.alerts.triggers.jobs import customers_job
@@ -19,6 +19,16 @@ from tests.alerts.triggers.jobs import customers_job
 HORIZON_MS = 30
 START_MS = parse_time("2026-05-04T12:00:00Z")
 JOB = customers_job([], horizon_ms=HORIZON_MS)
+
+
+class Example(Struct):
+    """One row of a message of examples."""
+
+    at_ms: int
+    known_ms: int
+    label: bool
+    row: list[float | None]
+
 
 moves = st.lists(st.tuples(st.sampled_from(("order", "order", "clock")), st.integers(1, 150)), max_size=20)
 
@@ -31,7 +41,8 @@ def walk(moves: list[tuple[str, int]]) -> list[tuple[Example, list[int], int]]:
         latest_ms = max(latest_ms, at_ms)
         before = len(store.sent)
         run(JOB, batches("events", 0, [encode(event_of(number, kind, START_MS + at_ms))], first=number), {0: store})
-        given += [(from_start(decode_example(m.value)), list(orders), latest_ms) for m in store.sent[before:]]
+        for message in store.sent[before:]:
+            given += [(example, list(orders), latest_ms) for example in singly(decode_examples(message.value))]
     return given
 
 
@@ -44,8 +55,10 @@ def event_of(number: int, kind: str, at_ms: int) -> Event:
     )
 
 
-def from_start(example: Example) -> Example:
-    return replace(example, at_ms=example.at_ms - START_MS, known_ms=example.known_ms - START_MS)
+def singly(told: Examples) -> list[Example]:
+    """One by one, with times from the start."""
+    times = zip(told.at_ms, told.known_ms, told.labels, told.rows, strict=True)
+    return [Example(at_ms - START_MS, known_ms - START_MS, label, row) for at_ms, known_ms, label, row in times]
 
 
 @settings(max_examples=40, deadline=None)
@@ -87,12 +100,13 @@ def test_in_order_every_order_gets_the_true_label(times: set[int]) -> None:
 
 def test_the_row_is_the_one_of_the_order_that_waited() -> None:
     (example,) = (x for x, _, _ in walk([("order", 5), ("order", 9)]))
-    row = dict(zip(JOB.catalog.models["churn_risk"], example.row, strict=True))
+    row = dict(zip(JOB.core.catalog.models["churn_risk"], example.row, strict=True))
     assert (example.at_ms, example.known_ms, example.label) == (5, 9, False)
-    assert row[JOB.catalog.index("orders_lifetime")] == 1
-    assert row[JOB.catalog.index("items_per_order_90d")] == 1
-    assert row[JOB.catalog.index("rhythm_days")] is None, "one order has no rhythm"
-    assert isnan(rows_of([example])[0, list(row).index(JOB.catalog.index("rhythm_days"))])
+    assert row[JOB.core.catalog.index("orders_lifetime")] == 1
+    assert row[JOB.core.catalog.index("items_per_order_90d")] == 1
+    assert row[JOB.core.catalog.index("rhythm_days")] is None, "one order has no rhythm"
+    matrix = Examples("m", "l", [5], [9], [False], [example.row]).matrix()
+    assert isnan(matrix[0, list(row).index(JOB.core.catalog.index("rhythm_days"))])
 
 
 @pytest.mark.parametrize(("now_ms", "labelled"), [(34, False), (35, True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from features.job import Batch
-from features.labels import Example, encode_example
+from features.labels import Examples
 from features.learning import LearningJob
 from features.loop import Store, batches, run
 from features.models import (
@@ -116,8 +117,9 @@ def test_wild_values_stay_probabilities() -> None:
 
 def example(number: int, **changed: object) -> bytes:
     row = [float(number), None if number % 4 == 0 else float(number % 5), 3.0]
-    known = {"model": "m", "layout": "l", "at_ms": number, "known_ms": number + 1, "label": number % 5 > 2, "row": row}
-    return encode_example(Example(**(known | changed)))
+    times = {"at_ms": [number], "known_ms": [number + 1]}
+    known = {"model": "m", "layout": "l", **times, "labels": [number % 5 > 2], "rows": [row]}
+    return msgspec.json.encode(Examples(**(known | changed)))
 
 
 JOB = LearningJob({"m": FEATURES}, {"m": "l"}, 10, "dead-letters")
@@ -139,7 +141,7 @@ def test_the_job_publishes_a_version_for_every_so_many_labels() -> None:
     [
         (b"{", "malformed"),
         (b"\xff", "malformed"),
-        (example(1, label="yes"), "malformed"),
+        (example(1, labels=["yes"]), "malformed"),
         (example(1, layout="older"), "layout"),
         (example(1, model="unheard-of"), "layout"),
     ],

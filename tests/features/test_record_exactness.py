@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 from config import settings as conf
 from features import events as e
-from features.customer import apply_event, feature_row
-from features.record import Record, decode_record, encode_record, remember
+from features.record import LATE_MS, RING
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, local_day, parse_time
 from flows.files import load_catalog
+from tests.features.known import Known
 from tests.features.streams import STARTS_MS, logs
 from tests.oracle import Customer
 
@@ -29,13 +30,8 @@ DECLARED = tomllib.loads(HOUSE.path(HOUSE.features).read_text("utf-8"))
 NOON_MS = parse_time("2026-05-04T12:00:00+08:00")
 
 
-def new_record() -> Record:
-    return decode_record(None, CATALOG.layout, len(CATALOG.measures))
-
-
-def differences(row: list[float], wanted: dict[str, float]) -> dict[str, tuple[float, float]]:
+def differences(found: dict[str, float], wanted: dict[str, float]) -> dict[str, tuple[float, float]]:
     """Features that are not what they should be: whole numbers exactly, the rest to 1e-9."""
-    found = dict(zip(CATALOG.names, row, strict=True))
     assert found.keys() == wanted.keys()
     return {name: (found[name], wanted[name]) for name in found if not same(found[name], wanted[name])}
 
@@ -51,20 +47,30 @@ def order(number: int, at_ms: int, tz: str = "Asia/Shanghai") -> e.Order:
     return e.Order(id=f"o{number}", at_ms=at_ms, day=day, tz=tz, lines=[e.Line("tea")], total_cents=1800)
 
 
-def named(record: Record, at_ms: int) -> dict[str, float]:
-    return dict(zip(CATALOG.names, feature_row(record, CATALOG, at_ms), strict=True))
-
-
-@settings(max_examples=35, deadline=None)
-@given(logs(("ca",)), st.sampled_from((0, 1, 299_999, HOUR_MS, DAY_MS, 8 * DAY_MS, 91 * DAY_MS)))
+@settings(max_examples=60, deadline=None)
+@given(logs(("c",)), st.sampled_from((0, 1, 299_999, HOUR_MS, DAY_MS, 8 * DAY_MS, 91 * DAY_MS)))
 def test_a_row_as_of_now_equals_the_brute_force_one(log: list[e.Event], later_ms: int) -> None:
-    record, twin = new_record(), Customer(DECLARED)
+    known, twin = Known(CATALOG), Customer(DECLARED)
     for event in log:
-        assert apply_event(record, event, CATALOG) == twin.take(event)
-        record = decode_record(encode_record(record), CATALOG.layout, len(CATALOG.measures))
+        assert known.take(event) == [twin.take(event)]
     if twin.events:
         at_ms = twin.newest_ms + later_ms
-        assert differences(feature_row(record, CATALOG, at_ms), twin.features(at_ms)) == {}
+        assert differences(known.row(at_ms), twin.features(at_ms)) == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(logs(("c",), longest=60))
+def test_every_event_of_a_batch_sees_the_row_as_it_was_then(log: list[e.Event]) -> None:
+    """Late events too, as long as they are late by no more than a day; windows of older ones have lost panes."""
+    known, twin = Known(CATALOG), Customer(DECLARED)
+    known.take(*log)
+    rows = iter(known.rows)
+    for event in log:
+        if twin.take(event):
+            row = dict(zip(CATALOG.names, next(rows), strict=True))
+            if event.at_ms >= twin.newest_ms - LATE_MS:
+                assert differences(row, twin.features(event.at_ms)) == {}
+    assert next(rows, None) is None
 
 
 words = st.lists(st.tuples(st.integers(1, 3), st.booleans()), max_size=5)
@@ -72,37 +78,26 @@ words = st.lists(st.tuples(st.integers(1, 3), st.booleans()), max_size=5)
 
 @given(words)
 def test_the_latest_word_on_consent_counts_and_of_two_at_one_instant_the_refusal(words: list[tuple[int, bool]]) -> None:
-    record, twin = new_record(), Customer(DECLARED)
+    known, twin = Known(CATALOG), Customer(DECLARED)
     for number, (at_ms, granted) in enumerate(words):
         event = e.Consent(id=str(number), at_ms=at_ms, tz="UTC", purpose="marketing", granted=granted)
-        apply_event(record, event, CATALOG)
+        known.take(event)
         twin.take(event)
-    assert record.consent.get("marketing", (0, False))[1] == twin.granted("marketing")
-
-
-@settings(max_examples=30, deadline=None)
-@given(logs(("ca",)))
-def test_every_event_sees_the_row_as_it_was_then(log: list[e.Event]) -> None:
-    """In event-time order; what a late event sees is tested below."""
-    record, twin = new_record(), Customer(DECLARED)
-    for event in sorted(log, key=lambda event: event.at_ms):
-        if apply_event(record, event, CATALOG) and twin.take(event):
-            row = feature_row(record, CATALOG, event.at_ms)
-            assert differences(row, twin.features(event.at_ms)) == {}
+    found = known.record.consent if words else {}
+    assert found.get(crc32(b"marketing"), (0, False))[1] == twin.granted("marketing")
 
 
 @settings(max_examples=35, deadline=None)
-@given(logs(("ca",)), st.randoms(use_true_random=False))
+@given(logs(("c",)), st.randoms(use_true_random=False))
 def test_the_order_in_which_orders_refunds_and_visits_arrive_does_not_matter(log: list[e.Event], random) -> None:
     log = [event for event in log if not isinstance(event, e.Complaint | e.ComplaintAnswered)]
     log = [event for event in log if event.tz == log[0].tz]
-    shuffled = random.sample(log, len(log))
-    one, other = new_record(), new_record()
-    for record, events in ((one, log), (other, shuffled)):
-        for event in events:
-            apply_event(record, event, CATALOG)
+    one, other = Known(CATALOG), Known(CATALOG)
+    one.take(*log)
+    other.take(*random.sample(log, len(log)))
     at_ms = max((event.at_ms for event in log), default=STARTS_MS[0])
-    assert repr(feature_row(one, CATALOG, at_ms)) == repr(feature_row(other, CATALOG, at_ms))
+    if log:
+        assert repr(one.row(at_ms)) == repr(other.row(at_ms))
 
 
 LATE = [m * MINUTE_MS for m in (1, 60, 64, 65)] + [h * HOUR_MS for h in (24, 25)] + [d * DAY_MS for d in (7, 8, 90, 91)]
@@ -110,62 +105,54 @@ LATE = [m * MINUTE_MS for m in (1, 60, 64, 65)] + [h * HOUR_MS for h in (24, 25)
 
 @pytest.mark.parametrize("late_ms", LATE)
 def test_a_late_event_counts_in_every_window_that_reaches_back_to_it(late_ms: int) -> None:
-    record, twin = new_record(), Customer(DECLARED)
+    known, twin = Known(CATALOG), Customer(DECLARED)
     for event in (order(1, NOON_MS), order(2, NOON_MS - late_ms), order(3, NOON_MS)):
-        apply_event(record, event, CATALOG)
+        known.take(event)
         twin.take(event)
-    assert differences(feature_row(record, CATALOG, NOON_MS), twin.features(NOON_MS)) == {}
+    assert differences(known.row(NOON_MS), twin.features(NOON_MS)) == {}
 
 
-def test_a_late_event_does_not_find_the_short_panes_of_its_own_time() -> None:
-    """Panes are kept as far back as the newest event needs them; the row as of an older time lacks the rest."""
-    record = new_record()
-    for event in (order(1, NOON_MS), order(2, NOON_MS - 3 * HOUR_MS)):
-        apply_event(record, event, CATALOG)
-    late = named(record, NOON_MS - 3 * HOUR_MS)
-    assert (late["orders_1h"], late["orders_24h"], late["orders_7d"]) == (0, 1, 2)
+def test_an_event_later_than_a_day_does_not_find_the_short_panes_of_its_own_time() -> None:
+    """They are kept as far back as the newest event and a day of lateness need them."""
+    known = Known(CATALOG)
+    known.take(order(1, NOON_MS), order(2, NOON_MS - 3 * HOUR_MS), order(3, NOON_MS - 3 * DAY_MS))
+    late, later = (dict(zip(CATALOG.names, row, strict=True)) for row in known.rows[1:])
+    assert (late["orders_1h"], late["orders_24h"], late["orders_7d"]) == (1, 1, 2)
+    assert (later["orders_1h"], later["orders_24h"], later["orders_7d"]) == (0, 0, 1)
 
 
 def test_a_record_remembers_the_last_64_event_ids() -> None:
-    record = new_record()
-    for number in range(64):
-        assert apply_event(record, order(number, NOON_MS + number), CATALOG)
-    assert not any(apply_event(record, order(number, NOON_MS), CATALOG) for number in range(64))
-    assert apply_event(record, order(64, NOON_MS), CATALOG)
-    assert apply_event(record, order(0, NOON_MS), CATALOG), "the 65th pushed the first one out"
-    assert named(record, NOON_MS)["orders_lifetime"] == 66
+    known = Known(CATALOG)
+    for number in range(RING):
+        assert known.take(order(number, NOON_MS + number)) == [True]
+    assert not any(known.take(*(order(number, NOON_MS) for number in range(RING))))
+    assert known.take(order(RING, NOON_MS)) == [True]
+    assert known.take(order(0, NOON_MS)) == [True], "the 65th pushed the first one out"
+    assert known.row(NOON_MS)["orders_lifetime"] == 66
 
 
 def test_however_much_an_app_chatters_an_order_is_not_forgotten() -> None:
-    record = new_record()
-    apply_event(record, order(1, NOON_MS), CATALOG)
-    for number in range(200):
-        apply_event(record, e.View(id=f"v{number}", at_ms=NOON_MS, day=1, tz="Asia/Shanghai"), CATALOG)
-    assert not apply_event(record, order(1, NOON_MS), CATALOG)
-
-
-def test_bytes_across_two_remembered_ids_are_no_third_id() -> None:
-    record = Record(seen=bytes(range(16)))
-    assert remember(record, bytes(range(4, 12)))
-    assert not remember(record, bytes(range(8, 16)))
+    known = Known(CATALOG)
+    known.take(order(1, NOON_MS))
+    known.take(*(e.View(id=f"v{number}", at_ms=NOON_MS, day=1, tz="Asia/Shanghai") for number in range(200)))
+    assert known.take(order(1, NOON_MS)) == [False]
 
 
 def test_a_duplicate_changes_no_byte_of_the_record() -> None:
-    record = new_record()
-    apply_event(record, order(1, NOON_MS), CATALOG)
-    before = encode_record(record)
-    apply_event(record, order(1, NOON_MS + DAY_MS), CATALOG)
-    assert encode_record(record) == before
+    known = Known(CATALOG)
+    known.take(order(1, NOON_MS))
+    before = known.raw
+    assert known.take(order(1, NOON_MS + DAY_MS)) == [False]
+    assert known.raw == before
 
 
 def test_a_void_leaves_no_trace_in_orders_items_and_money() -> None:
-    record = new_record()
-    apply_event(record, order(1, NOON_MS), CATALOG)
+    known = Known(CATALOG)
     undone = {"ordered_ms": NOON_MS, "ordered_day": local_day(NOON_MS, "Asia/Shanghai")}
     void = e.Void(id="v", order="o1", ordered_time=0, amount_cents=1800, items=1, at_ms=NOON_MS + HOUR_MS, **undone)
     void.day, void.tz = local_day(void.at_ms, "Asia/Shanghai"), "Asia/Shanghai"
-    apply_event(record, void, CATALOG)
-    row = named(record, void.at_ms)
+    known.take(order(1, NOON_MS), void)
+    row = known.row(void.at_ms)
     assert [row[f"{m}_{w}"] for m in ("orders", "items", "spend_cents") for w in CATALOG.windows] == [0] * 18
     assert row["refunds_1h"] == 1
 
@@ -173,19 +160,26 @@ def test_a_void_leaves_no_trace_in_orders_items_and_money() -> None:
 def test_the_hour_that_new_york_repeats_counts_its_events_twice_as_two_hours() -> None:
     """1:30 before and 1:30 after the clocks fall back are one hour apart, on one business day."""
     before, after = parse_time("2026-11-01T01:30:00-04:00"), parse_time("2026-11-01T01:30:00-05:00")
-    record = new_record()
-    apply_event(record, order(1, before, "America/New_York"), CATALOG)
-    apply_event(record, order(2, after + 5 * MINUTE_MS, "America/New_York"), CATALOG)
-    row = named(record, after + 5 * MINUTE_MS)
+    known = Known(CATALOG)
+    known.take(order(1, before, "America/New_York"), order(2, after + 5 * MINUTE_MS, "America/New_York"))
+    row = known.row(after + 5 * MINUTE_MS)
     assert (row["orders_1h"], row["orders_24h"], row["orders_7d"]) == (1, 2, 2)
-    assert record.days.keys() == {local_day(before, "America/New_York")}
+    assert {pane.day for pane in known.record.panes} == {local_day(before, "America/New_York")}
 
 
 def test_a_record_stays_small_however_long_its_customer_stays() -> None:
-    record = new_record()
-    for number in range(2000):
-        apply_event(record, order(number, NOON_MS + number * 6 * HOUR_MS), CATALOG)
-    assert len(record.days) <= CATALOG.kept_days + 1
-    assert len(record.hours) <= 26
-    assert len(record.fives) <= 14
-    assert len(record.seen + record.deals) <= 2 * 64 * 8
+    known = Known(CATALOG)
+    known.take(*(order(number, NOON_MS + number * 6 * HOUR_MS) for number in range(2000)))
+    assert len(known.record.panes) <= 90 + 4 + 8
+    assert len(known.record.seen + known.record.deals) <= 2 * RING
+    assert len(known.raw) < 2_500
+
+
+def test_panes_that_age_are_merged_and_lose_nothing() -> None:
+    """Four orders of one day are four panes of five minutes, and one of a day when it is past."""
+    known = Known(CATALOG)
+    known.take(*(order(number, NOON_MS + number * HOUR_MS) for number in range(4)))
+    assert [pane.level for pane in known.record.panes] == [0, 0, 0, 0]
+    known.take(order(9, NOON_MS + 10 * DAY_MS))
+    assert sorted(pane.level for pane in known.record.panes) == [0, 2]
+    assert known.row(NOON_MS + 10 * DAY_MS)["orders_30d"] == 5

@@ -36,7 +36,7 @@ from features.clean import Cleaner
 from features.glossary import EVENTS, FIELDS, HEADERS, REASONS
 from features.identity import Pseudonyms
 from features.job import Batch
-from features.labels import Churn, Example, encode_example
+from features.labels import Churn, Examples
 from features.loop import batches, run
 from features.messages import Refused, dead_letter
 from features.partitions import partition_keys
@@ -265,9 +265,9 @@ def test_alerts_are_as_described() -> None:
 
 
 def test_examples_are_as_described() -> None:
-    value = encode_example(Example("churn_risk", "layout", 1, 2, True, [1.0, None]))
+    value = msgspec.json.encode(Examples("churn_risk", "layout", [1], [2], [True], [[1.0, None]]))
     assert complaints("example", value) == []
-    assert json.loads(value).keys() == fields_of("Example")
+    assert json.loads(value).keys() == fields_of("Examples")
 
 
 def test_dead_letters_are_as_described() -> None:

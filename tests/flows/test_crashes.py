@@ -224,10 +224,18 @@ def test_no_message_is_missing_none_is_new_and_one_id_means_one_content(town: To
         name = town.settings.topic(topic)
         wanted = {(message.key, message.value) for message in expected if message.topic == name}
         found = {((m.key() or b"").decode(), m.value() or b"") for m in read_all(town.settings, topic)}
+        if topic == "examples":  # those of a batch go together, and where the log was cut is the crash's doing
+            assert rows_of(found) == rows_of(wanted)
+            continue
         assert found == wanted
-        ids = [orjson.loads(value)["id"] for _, value in found if topic != "examples"]
+        ids = [orjson.loads(value)["id"] for _, value in found]
         assert len(ids) == len(set(ids))
     assert any(message.topic == town.settings.topic("coupons") for message in expected)
+
+
+def rows_of(messages: set[tuple[str, bytes]]) -> set[str]:
+    told = [orjson.loads(value) for _, value in messages]
+    return {repr(row) for m in told for row in zip(m["at_ms"], m["known_ms"], m["labels"], m["rows"], strict=True)}
 
 
 def test_nothing_is_left_to_send(town: Town) -> None:

@@ -46,7 +46,17 @@ def data_of(store: Store, topic: str) -> list[dict]:
     return [orjson.loads(message.value)["data"] for message in store.sent if message.topic == topic]
 
 
-def identity_of(message: Message) -> tuple[str, str]:
-    """What a receiver takes a message by: its topic and CloudEvents id; an example by its whole text."""
+def identities_of(message: Message) -> list[tuple[str, str]]:
+    """What a receiver takes a message by: its topic and CloudEvents id; examples by their rows, one by one."""
     whole = orjson.loads(message.value)
-    return message.topic, whole.get("id") or message.value.decode()
+    if message.topic != "examples":
+        return [(message.topic, whole["id"])]
+    return [("examples", repr(row)) for row in zip(*(whole[name] for name in EXAMPLE), strict=True)]
+
+
+EXAMPLE = ("at_ms", "known_ms", "labels", "rows")
+
+
+def without_examples(sent: list[Message]) -> list[Message]:
+    """Examples of one batch go together, so where the log is cut shows in them."""
+    return [message for message in sent if message.topic != "examples"]

@@ -14,7 +14,7 @@ from alerts.triggers.rule import After, Rule, Then
 from features import events as e
 from features.job import Batch
 from features.loop import Store, batches, run
-from features.record import Record
+from features.record import Ledger
 from features.times import DAY_MS, HOUR_MS, local_day, parse_time
 from tests.alerts.triggers.jobs import customers_job, data_of, encoded
 from tests.oracle import Customer
@@ -107,17 +107,17 @@ def test_a_customer_stays_in_its_group_when_the_share_grows_and_leaves_it_with_t
 
 
 def test_a_cooldown_ends_at_its_very_millisecond() -> None:
-    record, rule = Record(fired_ms={"r1": 1000}), RULES[1]
+    ledger, rule = Ledger(fired_ms={"r1": 1000}), RULES[1]
     free = Policy(CAP, WINDOW_MS, 0.0, "", "")
     end_ms = 1000 + rule.cooldown_ms
-    outcomes = [free.outcome(rule, "c", record, at_ms, True) for at_ms in (end_ms - 1, end_ms)]
+    outcomes = [free.outcome(rule, "c", ledger, at_ms, True) for at_ms in (end_ms - 1, end_ms)]
     assert outcomes == ["cooldown", "issued"]
 
 
 def test_a_coupon_leaves_the_cap_window_at_its_very_millisecond() -> None:
-    record = Record(issued_ms=[1000, 2000, 3000])
+    ledger = Ledger(issued_ms=[1000, 2000, 3000])
     free = Policy(CAP, WINDOW_MS, 0.0, "", "")
-    outcomes = [free.outcome(RULES[1], "c", record, 1000 + WINDOW_MS - before_ms, True) for before_ms in (1, 0)]
+    outcomes = [free.outcome(RULES[1], "c", ledger, 1000 + WINDOW_MS - before_ms, True) for before_ms in (1, 0)]
     assert outcomes == ["capped", "issued"]
 
 
@@ -169,7 +169,7 @@ def test_a_rule_that_is_off_fires_neither_on_events_nor_on_timers_that_wait_for_
         e.Tick(id="t", at_ms=START_MS + DAY_MS, source="s", of=1),
     ]
     store = run(customers_job([rule]), batches("events", 0, encoded([cart])))[0]
-    assert store.timers.keys() == {"rule|cart|c1"}
+    assert store.timers.keys() == {"c1"}
     log = batches("events", 0, encoded(later), first=1)
     off = run(customers_job([replace(rule, enabled=False)]), log, {0: deepcopy(store)})[0]
     assert (off.sent, off.timers) == ([], {})

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 
 from alerts.triggers.rule import Rule, Then
 from features import events as e
-from features.customer import feature_row
 from features.loop import batches, run
-from features.record import decode_record
+from features.record import LATE_MS
 from features.times import DAY_MS
 from tests.alerts.triggers.jobs import CATALOG, HOUSE, customers_job, data_of, encoded
 from tests.features.streams import cuts, logs
@@ -33,11 +32,10 @@ EVERYTHING = Rule(
     cooldown="0s",
 )
 JOB = customers_job([EVERYTHING])
-WIDTH = len(CATALOG.measures)
 
 
 def untouched_by_lateness(name: str) -> bool:
-    """Windows of a late event's own time may have lost their oldest panes."""
+    """Windows of the time of an event later than a day may have lost their oldest panes."""
     return not any(name.endswith(f"_{window}") for window in CATALOG.windows if window != "lifetime")
 
 
@@ -50,7 +48,7 @@ def test_receipts_and_records_hold_the_brute_force_features(log: list[e.Event], 
     for event in log:
         twin = twins[event.customer]
         if twin.take(event):
-            values, late = next(receipts)["values"], event.at_ms < twin.newest_ms
+            values, late = next(receipts)["values"], event.at_ms < twin.newest_ms - LATE_MS
             wanted = {n: v for n, v in twin.features(event.at_ms).items() if not late or untouched_by_lateness(n)}
             assert {n: (values[n], v) for n, v in wanted.items() if not same(values[n], v, 1e-6)} == {}
     assert next(receipts, None) is None
@@ -58,8 +56,9 @@ def test_receipts_and_records_hold_the_brute_force_features(log: list[e.Event], 
     counts = store.position.counts if store else {}
     assert (counts.get("applied", 0), counts.get("duplicates", 0)) == (taken, len(log) - taken)
     for customer, twin in twins.items():
-        record, at_ms = decode_record(store.records[customer], CATALOG.layout, WIDTH), twin.newest_ms + DAY_MS
-        found, wanted = dict(zip(CATALOG.names, feature_row(record, CATALOG, at_ms), strict=True)), twin.features(at_ms)
+        at_ms = twin.newest_ms + DAY_MS
+        row, wanted = JOB.core.row(store.records[customer], at_ms), twin.features(at_ms)
+        found = dict(zip(CATALOG.names, row, strict=True))
         assert {n: (found[n], v) for n, v in wanted.items() if not same(found[n], v, 1e-9)} == {}
 
 
