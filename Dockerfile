@@ -20,4 +20,5 @@ COPY features features
 COPY operators operators
 COPY flows flows
 COPY config config
+RUN python -c 'from features.customer import compile_kernel; compile_kernel()'
 USER brewline

@@ -164,7 +164,7 @@ def _write_word(out: Bytes, at: int, value: int, size: int) -> int:
 @njit(cache=True, nogil=True)
 def _read_hashes(blob: Bytes, at: int, end: int, s: Ints, into: int, limit: int) -> tuple[int, int]:
     count, at = _read_varint(blob, at, end)
-    if count > limit or count < 0 or at + 8 * count > end:
+    if not 0 <= count <= limit or at + 8 * count > end:
         return np.int64(0), end + 1
     for i in range(count):
         s[into + i], at = _read_word(blob, at, end, 8)
@@ -183,7 +183,7 @@ def _write_hashes(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
 def _read_triples(blob: Bytes, at: int, end: int, s: Ints, into: int, limit: int) -> tuple[int, int]:
     """u32, varint, varint."""
     count, at = _read_varint(blob, at, end)
-    if count > limit or count < 0:
+    if not 0 <= count <= limit:
         return np.int64(0), end + 1
     for i in range(into, into + 3 * count, 3):
         s[i], at = _read_word(blob, at, end, 4)
@@ -273,7 +273,7 @@ def _unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[
         s[WAIT_DUE], at = _read_varint(blob, at, end)
         s[WAIT_GRACE], at = _read_varint(blob, at, end)
         count, at = _read_varint(blob, at, end)
-        if count < 0 or at + 8 * count > end:
+        if not 0 <= count <= (end - at) // 8:
             return CORRUPT, 0, end
         if count == inputs:
             for i in range(count):

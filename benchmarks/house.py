@@ -1,0 +1,186 @@
+"""What measurements of the customers flow share: real servers, a configuration of usual size, the flow as a process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from benchmarks.load import clean_events
+from config.settings import HERE, Settings, load
+from features.models import LinearModel, encode_model
+from features.partitions import partition_of
+from flows.customers import input_layouts
+from flows.files import load_catalog
+from flows.topics import TOPICS
+from operators.kafka import ensure_topics, producer
+from operators.servers import NoKafka, ServerFailed, free_port, kafka_server, mock_kafka, redis_server
+from operators.store import PartitionStore
+
+out = Console()
+SHIPPED = 6  # rules
+WHENS = (  # of further rules: what they look at is usual, and few customers fulfil it
+    ("orders_30d >= 12 AND churn_risk > 0.5", "order"),
+    ("orders_7d >= 6 AND aov_cents_30d < 900", "order"),
+    ("spend_cents_90d > 60000 AND discount_share_90d < 0.02", "order"),
+    ("propensity > 0.97 AND cart_adds_24h >= 3", "view"),
+    ("views_1h >= 5 AND orders_24h = 0", "view"),
+    ("app_opens_7d >= 9 AND orders_30d = 0", "app_open"),
+    ("hour BETWEEN 21 AND 23 AND orders_lifetime >= 8", "app_open"),
+    ("weekday = 3 AND orders_90d >= 9 AND store LIKE 's19%'", "order"),
+    ("cart_adds_1h >= 4 AND minutes_since_order > 600", "cart_add"),
+    ("rating_tenths_90d < 15 AND ratings_90d >= 3", "rating"),
+    ("gap_over_rhythm > 3 AND orders_lifetime >= 5", "app_open"),
+    ("orders_trend_7d_30d > 0.9 AND orders_30d >= 9", "order"),
+    ("items_per_order_90d > 3.8 AND orders_90d >= 5", "order"),
+    ("complaints_open >= 1 AND churn_risk > 0.9", "app_open"),
+)
+PROPENSITY = """
+[models.propensity]
+features = ["redeem_rate_90d", "redeems_90d", "orders_30d", "orders_90d", "discount_share_90d", "views_24h",
+  "cart_adds_24h", "app_opens_24h", "days_since_order", "aov_cents_30d"]
+"""
+RULE = """
+id = "usual-{number}"
+on = ["{on}"]
+when = "{when}"
+then = {{ coupon = "U{number}", face_value_cents = 100 }}
+cooldown = "7d"
+[[test]]
+name = "not run here"
+events = [{{ type = "{on}" }}]
+fires_at = ["+0s"]
+[[test]]
+name = "nor this one"
+events = [{{ type = "login" }}]
+"""
+
+
+def progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=out)
+
+
+class House:
+    """Servers and settings of one measurement; every child process finds them in the environment."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self.folder = folder
+        for name in ("kafka", "redis"):
+            (folder / name).mkdir()
+        redis = stack.enter_context(redis_server(folder / "redis"))
+        kafka: Any
+        try:
+            kafka = stack.enter_context(kafka_server(folder / "kafka"))
+        except (NoKafka, ServerFailed) as reason:
+            out.print(
+                f"[yellow]no Apache Kafka ({reason}): librdkafka's mock cluster serves, and holds few messages[/]"
+            )
+            kafka = stack.enter_context(mock_kafka())
+        self.port = free_port()
+        os.environ |= {
+            "BREWLINE_SETTINGS": str(_configuration(folder / "config")),
+            "BREWLINE_KAFKA__BROKERS": kafka.brokers,
+            "BREWLINE_REDIS__URL": redis.url,
+            "BREWLINE_METRICS__CUSTOMERS": str(self.port),
+            "BREWLINE_LOG__LEVEL": "warning",
+        }
+        self.settings: Settings = load()
+        self.names = {"kafka": kafka.name, "redis": redis.name}
+        self.redis = Redis.from_url(redis.url)
+        self.store = PartitionStore(self.redis, self.settings.redis.prefix, "customers")
+        self.catalog = load_catalog(self.settings)
+        self.topic = self.settings.topic("events")
+        topics = [self.settings.topic(name) for name in TOPICS]
+        size = {"max.message.bytes": str(self.settings.kafka.max_message_bytes + 1_000)}
+        self.partitions = ensure_topics(
+            self.settings.kafka.librdkafka(), topics, self.settings.kafka.partitions, 1, size
+        )[self.topic]
+        self._publish_models()
+
+    @property
+    def size(self) -> dict[str, int]:
+        """What the flow has to do for an event."""
+        rules = SHIPPED + len(WHENS)
+        return {"features": len(self.catalog.names), "rules": rules, "models": len(self.catalog.models)}
+
+    def _publish_models(self) -> None:
+        learning = PartitionStore(self.redis, self.settings.redis.prefix, "learning")
+        for name, layout in input_layouts(self.catalog).items():
+            inputs = [self.catalog.names[i] for i in self.catalog.models[name]]
+            weights = [(-1) ** i * 0.2 for i in range(len(inputs))]
+            model = LinearModel(name, 1, layout, 1, inputs, [1.0] * len(inputs), [2.0] * len(inputs), weights, -2.0)
+            self.redis.set(learning.key(partition_of(name, self.partitions), f"r:model|{name}"), encode_model(model))
+
+    def fill(self, events: int, customers: int, bar: Progress) -> None:
+        """Writes the load into the clean topic; a tick goes to every partition."""
+        sender = producer(self.settings.kafka.librdkafka(), linger_ms=50)
+        for key, value, tick in bar.track(clean_events(events, customers), events, description="filling Kafka"):
+            for partition in range(self.partitions) if tick else (-1,):
+                while True:
+                    try:
+                        sender.produce(self.topic, value, key or None, partition=partition)
+                        break
+                    except BufferError:
+                        sender.poll(0.1)
+        sender.flush()
+
+    @contextmanager
+    def flow(self, *command: str) -> Iterator[psutil.Process]:
+        """The customers flow as an operator starts it; told to end at the end. `command` may stand before it."""
+        full = [*command, sys.executable, "-m", "bytewax.run", "flows.customers:flow"]
+        with (self.folder / "flow.log").open("ab") as log, subprocess.Popen(full, stderr=log) as flow:
+            try:
+                yield psutil.Process(flow.pid)
+            finally:
+                flow.terminate()
+
+    def applied(self) -> int:
+        counts = [self.store.position(p).counts for p in range(self.partitions)]
+        return sum(c.get("applied", 0) + c.get("duplicates", 0) for c in counts)
+
+    def until(self, what: Callable[[], bool], process: psutil.Process) -> None:
+        """Waits until it is so; ends the measurement when the flow ends."""
+        while not what():
+            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                sys.exit(f"the customers flow ended early:\n{(self.folder / 'flow.log').read_text()[-3000:]}")
+            time.sleep(0.05)
+
+    def stage_seconds(self) -> dict[str, float]:
+        """Seconds that each stage has taken so far, by the flow's own metrics."""
+        text = urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5).read().decode()
+        return {
+            sample.labels["stage"]: sample.value
+            for family in text_string_to_metric_families(text)
+            if family.name == "brewline_stage_seconds"
+            for sample in family.samples
+            if sample.name.endswith("_sum")
+        }
+
+
+def _configuration(folder: Path) -> Path:
+    """The shipped one, with more rules and a second model."""
+    shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    for number, (when, on) in enumerate(WHENS):
+        (folder / f"rules/coupons/usual-{number}.toml").write_text(RULE.format(number=number, when=when, on=on))
+    with (folder / "features.toml").open("a") as features:
+        features.write(PROPENSITY)
+    return folder / "brewline.toml"
+
+
+def cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)

@@ -1,0 +1,61 @@
+// Reads a customer's record as it stands in Redis; the bytes are described in features/record.py.
+//
+//   redis-cli --raw GET 'bl:{customers.3}:r:c1f0…' | head -c -1 | node docs/decode-record.mjs 11
+//
+// The argument is the number of measures in config/features.toml. Prints JSON; hashes are decimal texts.
+
+import { readFileSync } from "node:fs";
+
+export function decodeRecord(bytes, measures) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = 0;
+  const u8 = () => view.getUint8(at++);
+  const u32 = () => view.getUint32((at += 4) - 4, true);
+  const u64 = () => view.getBigUint64((at += 8) - 8, true);
+  const f64 = () => view.getFloat64((at += 8) - 8, true);
+  const varint = () => {
+    let value = 0n;
+    for (let shift = 0n; ; shift += 7n) {
+      const byte = BigInt(u8());
+      value |= (byte & 127n) << shift;
+      if (byte < 128n) return value;
+    }
+  };
+  const number = () => Number(varint());
+  const signed = () => {
+    const raw = varint();
+    return Number((raw >> 1n) ^ -(raw & 1n));
+  };
+  const list = (read) => Array.from({ length: number() }, read);
+  const cells = () => {
+    const mask = varint();
+    return Array.from({ length: measures }, (_, m) => ((mask >> BigInt(m)) & 1n ? signed() : 0));
+  };
+  const waiting = () => {
+    const at_ms = number();
+    return at_ms ? { at_ms, due_ms: number(), grace_ms: number(), row: list(f64) } : null;
+  };
+
+  const version = u8();
+  if (version !== 2) throw new Error(`record version ${version}, this reads version 2`);
+  return {
+    layout: u32(),
+    zone: u32(),
+    wake_ms: number(),
+    first_order_ms: number(),
+    deals: list(() => String(u64())),
+    seen: list(() => String(u64())),
+    last_ms: Object.fromEntries(list(() => [number(), number()])),
+    complaints: list(() => String(u64())),
+    consent: Object.fromEntries(list(() => [u32(), [number(), number() > 0]])),
+    timers: list(() => [u32(), number(), number()]),
+    waiting: waiting(),
+    lifetime: cells(),
+    panes: list(() => ({ level: number(), number: number(), day: number(), cells: cells() })),
+    ledger: Buffer.from(bytes.subarray(at)).toString("hex"), // MessagePack
+  };
+}
+
+if (process.argv[2]) {
+  console.log(JSON.stringify(decodeRecord(new Uint8Array(readFileSync(0)), Number(process.argv[2]))));
+}
