@@ -36,7 +36,7 @@ def _key(prefix: str, pseudonym: str) -> str:
 
 
 class IdentityTable:
-    """Pseudonyms are written once (SET NX): whoever meets a customer first names it for all."""
+    """Pseudonyms are written once (MSETNX): whoever meets a customer first names it for all."""
 
     def __init__(self, redis: Redis, prefix: str, client: Mapping[str, Any], topic: str) -> None:
         self.redis = redis
@@ -51,15 +51,8 @@ class IdentityTable:
         return known_customers(self.redis, self.prefix, pseudonyms)
 
     def add(self, new: dict[str, str]) -> bool:
-        """Writes new pseudonyms; False when another process had named one of them otherwise."""
-        if not new:
-            return True
-        pipe = self.redis.pipeline(transaction=False)
-        for pseudonym, customer in new.items():
-            pipe.set(_key(self.prefix, pseudonym), customer, nx=True)
-        written = pipe.execute()
-        lost = [pseudonym for pseudonym, ok in zip(new, written, strict=True) if not ok]
-        return all(self.known(lost).get(pseudonym) == new[pseudonym] for pseudonym in lost)
+        """Writes new pseudonyms, all or none; False when another process has named one of them meanwhile."""
+        return not new or bool(self.redis.msetnx({_key(self.prefix, p): customer for p, customer in new.items()}))
 
     def restore(self) -> int:
         """Reads the topic into the table if Redis was restarted or emptied; how often this process has done so."""

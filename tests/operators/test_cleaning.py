@@ -65,7 +65,15 @@ def start(kafka: KafkaServer | MockKafka, topic_prefix: str) -> Callable[..., Cl
 
 
 def view(id: str, **who: str) -> bytes:
-    return json.dumps({"type": "app_open", "id": id, "time": NOW_MS, "who": who}).encode()
+    return written("app_open", id, who)
+
+
+def bind(id: str, **who: str) -> bytes:
+    return written("bind", id, who)
+
+
+def written(type: str, id: str, who: dict[str, str]) -> bytes:
+    return json.dumps({"type": type, "id": id, "time": NOW_MS, "who": who}).encode()
 
 
 def batch(*values: bytes, stamp_ms: int = NOW_MS, at_ms: int = NOW_MS) -> Batch:
@@ -98,19 +106,33 @@ def test_one_customer_stays_one_under_all_identifiers(redis: RedisServer, start:
     assert customers(other(batch(view("3", card="k1 "), view("4", phone="+86 138 0013 8000")))) == customers(linked) * 2
 
 
+def preceded(step: CleanStep, first: Callable[[], object]) -> None:
+    """Lets something happen between this step's look at the table and what it writes there."""
+    plain_add, waiting = step.identities.add, [first]
+
+    def add(new: dict[str, str]) -> bool:
+        while waiting:
+            waiting.pop()()
+        return plain_add(new)
+
+    step.identities.add = add  # type: ignore[method-assign]
+
+
 def test_a_customer_whom_another_process_names_meanwhile_gets_that_name(
     redis: RedisServer, start: Callable[..., CleanStep]
 ) -> None:
-    step, rival = start(redis), start(redis)
-    plain_add, before = step.identities.add, []
-
-    def add_late(new: dict[str, str]) -> bool:
-        if not before:
-            before.extend(customers(rival(batch(view("1", phone="13800138000", card="K1")))))
-        return plain_add(new)
-
-    step.identities.add = add_late  # type: ignore[method-assign]
+    step, rival, before = start(redis), start(redis), []
+    preceded(step, lambda: before.extend(customers(rival(batch(view("1", phone="13800138000", card="K1"))))))
     assert customers(step(batch(view("2", card="K1"), view("3", card="K1")))) == before * 2
+
+
+def test_a_link_that_another_process_crosses_still_makes_one_customer(
+    redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step, rival, before = start(redis), start(redis), []
+    preceded(step, lambda: before.extend(customers(rival(batch(view("1", card="K1"))))))
+    linked = batch(bind("2", phone="13800138000", card="K1"), view("3", phone="13800138000"), view("4", card="K1"))
+    assert customers(step(linked)) == before * 3
 
 
 @pytest.mark.parametrize("noticed", ["by an error", "by its run id"])
