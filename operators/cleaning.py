@@ -7,7 +7,7 @@ from threading import Event
 import structlog
 
 from features.clean import Checked, Cleaner
-from features.job import Batch
+from features.job import Batch, Message
 from operators.health import Pulse
 from operators.identities import IdentityTable
 from operators.redis_link import AWAY, reason
@@ -55,7 +55,11 @@ class CleanStep:
             messages, stamps_ms, counts = self.cleaner.finish(checked, known)
             new = {pseudonym: customer for pseudonym, customer in known.items() if pseudonym not in before}
             if self.identities.add(new) and self.identities.restore() == refills:
+                self.identities.hold(checked.batch, self._links(messages))
                 return Cleaned(checked.batch, messages, stamps_ms, counts)
+
+    def _links(self, messages: list[Message]) -> dict[str, str]:
+        return {m.key: m.value.decode() for m in messages if m.topic == self.cleaner.identities_topic}
 
     def _tick(self, cleaned: Cleaned) -> None:
         """In wall-clock mode: up to the last record's Kafka timestamp, or, when quiet, to now."""

@@ -2,19 +2,22 @@
 
 A pseudonym met for the first time, and whatever an event with several says of them, is also
 written to the compacted topic `identities`, in the transaction of the event that said so. A Redis
-that was restarted may have lost the last of it, or all: then the table is restored from the topic.
+that was restarted may have lost the last of it, or all: then the table is restored from the topic, and
+from what this process has resolved and not yet committed there.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, TopicPartition
 from redis import Redis
 
+from features.job import Batch
 from operators.kafka import Unreachable, consumer, partition_count
 
 log = structlog.get_logger()
@@ -44,6 +47,7 @@ class IdentityTable:
         self.whole = f"{prefix}:id-whole"  # the Redis run in which the table was known to be whole
         self.run = ""  # the one in which this process saw it whole
         self.refills = 0
+        self.uncommitted: dict[tuple[str, int, int], dict[str, str]] = {}  # by topic, partition, last offset
         self.client = client
         self.topic = topic
 
@@ -53,6 +57,15 @@ class IdentityTable:
     def add(self, new: dict[str, str]) -> bool:
         """Writes new pseudonyms, all or none; False when another process has named one of them meanwhile."""
         return not new or bool(self.redis.msetnx({_key(self.prefix, p): customer for p, customer in new.items()}))
+
+    def hold(self, batch: Batch, links: dict[str, str]) -> None:
+        """Remembers links that Redis may lose before they are on the topic."""
+        if links:
+            self.uncommitted[batch.topic, batch.partition, batch.last] = links
+
+    def committed(self, batch: Batch) -> None:
+        """The batch's links are on the topic now."""
+        self.uncommitted.pop((batch.topic, batch.partition, batch.last), None)
 
     def restore(self) -> int:
         """Reads the topic into the table if Redis was restarted or emptied; how often this process has done so."""
@@ -70,7 +83,7 @@ class IdentityTable:
 
     def _refill(self) -> None:
         count = 0
-        for chunk in self._chunks():
+        for chunk in chain(self._chunks(), self.uncommitted.copy().values()):
             self.redis.mset({_key(self.prefix, pseudonym): customer for pseudonym, customer in chunk.items()})
             count += len(chunk)
         self.refills += 1

@@ -90,18 +90,20 @@ class TransactionFence:
 
 
 class Transactions(DynamicSink[Cleaned]):
-    """Writes each batch's messages and its input offset in one transaction."""
+    """Writes each batch's messages and its input offset in one transaction; `committed` hears of each that is."""
 
-    def __init__(self, fence: TransactionFence) -> None:
+    def __init__(self, fence: TransactionFence, committed: Callable[[Batch], None]) -> None:
         self.fence = fence
+        self.committed = committed
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> TransactionWorker:
-        return TransactionWorker(self.fence)
+        return TransactionWorker(self.fence, self.committed)
 
 
 class TransactionWorker(StatelessSinkPartition[Cleaned]):
-    def __init__(self, fence: TransactionFence) -> None:
+    def __init__(self, fence: TransactionFence, committed: Callable[[Batch], None]) -> None:
         self.fence = fence
+        self.committed = committed
 
     def write_batch(self, items: list[Cleaned]) -> None:
         for item in items:
@@ -124,6 +126,7 @@ class TransactionWorker(StatelessSinkPartition[Cleaned]):
                 if fence.stop.wait(wait_s):
                     raise
                 wait_s = min(wait_s * 2, 5.0)
+        self.committed(batch)
         fence.pulse.well("kafka")
         BATCH.labels(fence.flow).observe(len(batch.offsets))
         STAGE.labels(fence.flow, "commit").observe(time.perf_counter() - started)

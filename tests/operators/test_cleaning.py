@@ -76,9 +76,9 @@ def written(type: str, id: str, who: dict[str, str]) -> bytes:
     return json.dumps({"type": type, "id": id, "time": NOW_MS, "who": who}).encode()
 
 
-def batch(*values: bytes, stamp_ms: int = NOW_MS, at_ms: int = NOW_MS) -> Batch:
+def batch(*values: bytes, first: int = 0, stamp_ms: int = NOW_MS, at_ms: int = NOW_MS) -> Batch:
     size = len(values)
-    return Batch("app.events", 2, -1, [*range(size)], list(values), [stamp_ms] * size, at_ms)
+    return Batch("app.events", 2, first - 1, [*range(first, first + size)], list(values), [stamp_ms] * size, at_ms)
 
 
 def customers(cleaned: Cleaned) -> list[str]:
@@ -172,6 +172,28 @@ def test_a_redis_restarted_between_two_looks_makes_no_second_customer(
 
     step.identities.known = known_after_restart  # type: ignore[method-assign, assignment]
     assert customers(step(batch(view("2", card="K1")))) == customers(linked)
+
+
+def test_links_of_a_batch_that_is_not_yet_committed_outlive_a_redis_that_forgets(
+    own_redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step = start(own_redis)
+    linked = step(batch(view("1", phone="13800138000", card="K1")))
+    own_redis.restart()
+    assert customers(step(batch(view("2", card="K1"), first=1))) == customers(linked)
+
+
+def test_links_are_held_no_longer_than_until_their_batch_is_committed(
+    redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step = start(redis)
+    batches = [batch(view(f"{n}", card=f"K{n}"), first=n) for n in range(3)]
+    for one in batches:
+        step(one)
+    assert len(step.identities.uncommitted) == 3
+    for one in batches:
+        step.identities.committed(one)
+    assert step.identities.uncommitted == {}
 
 
 # Ticks by the wall clock
