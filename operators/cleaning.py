@@ -10,6 +10,7 @@ from features.clean import Checked, Cleaner
 from features.job import Batch, Message
 from operators.health import Pulse
 from operators.identities import IdentityTable
+from operators.kafka import Unreachable
 from operators.redis_link import AWAY, reason
 from operators.transactions import Cleaned
 
@@ -36,10 +37,11 @@ class CleanStep:
             try:
                 cleaned = self._resolve(checked)
                 self.pulse.well("redis")
+                self.pulse.well("identities")
                 break
-            except AWAY as error:
-                self.pulse.trouble("redis", reason(error))
-                log.warning("redis is away", flow="ingest", error=reason(error), retry_s=wait_s)
+            except (*AWAY, Unreachable) as error:
+                self.pulse.trouble("identities" if isinstance(error, Unreachable) else "redis", reason(error))
+                log.warning("identities are away", flow="ingest", error=reason(error), retry_s=wait_s)
                 if self.stop.wait(wait_s):
                     raise
                 wait_s = min(wait_s * 2, 5.0)

@@ -8,13 +8,14 @@ from what this process has resolved and not yet committed there.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from redis import Redis
 
 from features.job import Batch
@@ -22,7 +23,7 @@ from operators.kafka import Unreachable, consumer, partition_count
 
 log = structlog.get_logger()
 CHUNK = 5_000
-PATIENCE_S = 10.0
+PATIENCE_S = 40.0  # longer than Kafka leaves a dead process's transaction open
 
 
 def known_customers(redis: Redis, prefix: str, pseudonyms: Iterable[str]) -> dict[str, str]:
@@ -93,24 +94,39 @@ class IdentityTable:
         """The topic's links from its beginning to where it ends now; a later link of a pseudonym is the same."""
         reader = consumer(self.client, "brewline-identities", enable_partition_eof=True)
         try:
-            places = [TopicPartition(self.topic, p, 0) for p in range(partition_count(reader, self.topic))]
-            reader.assign(places)
-            ended: set[int] = set()
+            left = self._ends()
+            reader.assign([TopicPartition(self.topic, partition, 0) for partition in left])
             until = time.monotonic() + PATIENCE_S
-            while len(ended) < len(places):
+            while left:
                 messages = reader.consume(CHUNK, timeout=0.1)
                 if messages:
                     until = time.monotonic() + PATIENCE_S
                 elif time.monotonic() > until:
                     raise Unreachable(f"Kafka topic {self.topic} could not be read to its end")
-                chunk: dict[str, str] = {}
-                for message in messages:
-                    error = message.error()
-                    if error is None:
-                        chunk[str(message.key(), "utf-8")] = str(message.value(), "utf-8")
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        ended.add(message.partition() or 0)
+                chunk = {str(m.key(), "utf-8"): str(m.value(), "utf-8") for m in messages if m.error() is None}
                 if chunk:
                     yield chunk
+                for message in messages:
+                    if _place(message) >= left.get(message.partition() or 0, sys.maxsize):
+                        del left[message.partition() or 0]
         finally:
             reader.close()
+
+    def _ends(self) -> dict[int, int]:
+        """Where each partition ends, open transactions included: they hide what is committed behind them."""
+        watcher = consumer(self.client, "brewline-identities", isolation_level="read_uncommitted")
+        try:
+            places = [TopicPartition(self.topic, p) for p in range(partition_count(watcher, self.topic))]
+            return {place.partition: watcher.get_watermark_offsets(place, timeout=PATIENCE_S)[1] for place in places}
+        except KafkaException as error:
+            raise Unreachable(f"Kafka topic {self.topic} does not tell its end: {error.args[0].str()}") from error
+        finally:
+            watcher.close()
+
+
+def _place(message: Message) -> int:
+    """Up to where a partition has been read with this message; -1 for an error that tells nothing of it."""
+    error, offset = message.error(), message.offset() or 0
+    if error is None:
+        return offset + 1
+    return offset if error.code() == KafkaError._PARTITION_EOF else -1
