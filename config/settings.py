@@ -173,6 +173,12 @@ def _checked(settings: Settings, path: Path) -> Settings:
             f"{path}: [stores] timezone: found {settings.stores.timezone!r},"
             " expected an IANA name such as 'Asia/Shanghai'"
         ) from error
+    mine, of = settings.kafka.shared
+    if mine >= of:
+        raise WrongSettings(
+            f"{path}: [kafka] share: found {settings.kafka.share!r}, expected one of '0/{of}' to '{of - 1}/{of}':"
+            " the processes are counted from 0"
+        )
     return settings
 
 
