@@ -36,6 +36,10 @@ def refusal(path: Path | None, environ: dict[str, str]) -> str:
         ("[stores]\ntimezone = 'Mars/Base'", "[stores] timezone: found 'Mars/Base', expected an IANA name"),
         ("[kafka]\nshare = '2/2'", "[kafka] share: found '2/2', expected one of '0/2' to '1/2'"),
         ("[kafka]\nshare = '1/0'", "[kafka] share: found '1/0'; expected `str` matching regex"),
+        (
+            "[kafka]\nmax_message_bytes = 1_000_000",
+            "[kafka] max_message_bytes: found 1000000, expected at least 1010000: max_event_bytes and",
+        ),
         ("kafka = 5", "kafka: found 5; expected `object`, got `int`"),
         ("[kafka", "not valid TOML"),
     ],
