@@ -271,9 +271,25 @@ def test_a_partition_whose_kafka_is_gone_complains_and_lets_no_time_pass(topic_p
         assert one.pulse.complaints() == []
     one.until(one.pulse.complaints)
     (complaint,) = one.pulse.complaints()
-    assert complaint.startswith("kafka: ")
+    assert complaint.startswith(f"kafka, reading test {topic_prefix}/0: ")
     assert one.heartbeat().at_ms == 0
     one.partition.close()
+
+
+def test_a_partition_that_can_be_read_does_not_hide_one_that_cannot(
+    reader: Callable[..., Reader], write: Callable[..., None], topic_prefix: str
+) -> None:
+    well = reader()
+    with mock_kafka() as mock:
+        Producer({"bootstrap.servers": mock.brokers}).list_topics(topic_prefix, timeout=WAIT_S)
+        ill = Reader(mock.brokers, topic_prefix)
+        ill.pulse = ill.source.pulse = well.pulse
+        ill.until(lambda: ill.batches and ill.batches[-1].at_ms)
+    ill.until(well.pulse.complaints)
+    well.until(lambda: well.batches and well.batches[-1].at_ms)
+    (complaint,) = well.pulse.complaints()
+    assert complaint.startswith(f"kafka, reading test {topic_prefix}/0: ")
+    ill.partition.close()
 
 
 def test_a_kafka_that_does_not_answer_is_named_with_the_setting_that_names_another() -> None:
