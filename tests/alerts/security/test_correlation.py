@@ -86,6 +86,13 @@ def test_a_late_event_among_many_that_are_added_up_is_judged_at_its_own_time() -
     assert Counted(100, 7, "late") in group.events
 
 
+def test_an_event_of_before_all_that_counts_is_not_judged() -> None:
+    group, rule = Group(), counting(1)
+    assert observe(group, rule, Counted(10_000, 1, "too late"), 130_000) is None
+    assert group == Group()
+    assert observe(group, rule, Counted(10_001, 1, "just in time"), 130_000) is not None
+
+
 def test_only_the_latest_events_keep_their_ids() -> None:
     group = Group()
     for n in range(100):
