@@ -1,8 +1,8 @@
-"""The closing account: every event in is applied, a duplicate or a dead letter, to the unit.
+"""The closing account: every event in is applied, a duplicate, too late or a dead letter, to the unit.
 
-Applied and duplicates come from the fences in Redis, which are exact across crashes: an event of a
-customer is accounted for by the customers flow, one without a customer by kpis, an audit event by
-security. Dead letters are counted on their topic, by id.
+All but the dead letters come from the fences in Redis, which are exact across crashes: an event of a
+customer is accounted for by the customers flow, one without a customer by kpis, which alone calls
+events too late, an audit event by security. Dead letters are counted on their topic, by id.
 """
 
 from __future__ import annotations
@@ -24,11 +24,17 @@ class Account(Struct):
     events_in: int
     applied: int
     duplicates: int
+    too_late: int
     dead_lettered: int
 
     @property
+    def done(self) -> int:
+        """Events of which it is known what became of them."""
+        return self.applied + self.duplicates + self.too_late + self.dead_lettered
+
+    @property
     def settled(self) -> bool:
-        return self.events_in == self.applied + self.duplicates + self.dead_lettered
+        return self.events_in == self.done
 
 
 def totals(redis: Redis, settings: Settings, flow: str, partitions: int) -> Counter[str]:
@@ -49,6 +55,7 @@ def balance(
         events_in=sent,
         applied=now["applied"] - before["applied"],
         duplicates=now["duplicates"] - before["duplicates"],
+        too_late=now["too_late"] - before["too_late"],
         dead_lettered=watch.dead_letters.total(),
     )
 

@@ -97,10 +97,9 @@ def _wait(
             for _ in watch.poll(0.5):
                 pass
             account = balance(redis, settings, partitions, watch, before, sent)
-            done = account.applied + account.duplicates + account.dead_lettered
-            progress.update(task, completed=done)
-            if done != last:
-                moved_s, last = time.monotonic(), done
+            progress.update(task, completed=account.done)
+            if account.done != last:
+                moved_s, last = time.monotonic(), account.done
             if account.settled or time.monotonic() > moved_s + STALLED_S:
                 return account
 
@@ -111,6 +110,7 @@ def _figures(account: Account, watch: Watch, history: History, sent: Replayed, o
         "events_in": account.events_in,
         "applied": account.applied,
         "duplicates": account.duplicates,
+        "too_late": account.too_late,
         "dead_lettered": account.dead_lettered,
         "orders_in_the_data": history.orders,
         "orders_applied": orders,

@@ -24,6 +24,8 @@ else:
     import tomli as tomllib
 
 HERE = Path(__file__).parent
+AROUND_BYTES = 1_000  # what Kafka counts around the largest message that a producer takes
+CLEAN_BYTES = 10_000  # more than ingest and Kafka add to an event
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(gt=0)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -39,7 +41,7 @@ class Kafka(Struct, forbid_unknown_fields=True):
     partitions: Positive = 4  # of every topic, when it is created
     replication: Positive = 1
     max_event_bytes: Positive = 1_000_000  # a larger event is a dead letter
-    max_message_bytes: Positive = 8_000_000  # what the topics accept at all
+    max_message_bytes: Positive = 8_000_000  # what the topics accept at all, with what Kafka counts around a message
     batch_events: Positive = 4_000
     poll_ms: Positive = 10
     fetch_wait_ms: Positive = 100  # how long a broker without news keeps a fetch waiting
@@ -56,7 +58,8 @@ class Kafka(Struct, forbid_unknown_fields=True):
 
     def librdkafka(self) -> dict[str, str | int | bool]:
         """What every client starts from."""
-        return {"bootstrap.servers": self.brokers, "message.max.bytes": self.max_message_bytes, **self.client}
+        largest = self.max_message_bytes - AROUND_BYTES
+        return {"bootstrap.servers": self.brokers, "message.max.bytes": largest, **self.client}
 
 
 class Redis(Struct, forbid_unknown_fields=True):
@@ -174,7 +177,23 @@ def _checked(settings: Settings, path: Path) -> Settings:
             f"{path}: [stores] timezone: found {settings.stores.timezone!r},"
             " expected an IANA name such as 'Asia/Shanghai'"
         ) from error
+    _check_kafka(settings.kafka, path)
     return settings
+
+
+def _check_kafka(kafka: Kafka, path: Path) -> None:
+    mine, of = kafka.shared
+    if mine >= of:
+        raise WrongSettings(
+            f"{path}: [kafka] share: found {kafka.share!r}, expected one of '0/{of}' to '{of - 1}/{of}':"
+            " the processes are counted from 0"
+        )
+    least = kafka.max_event_bytes + CLEAN_BYTES
+    if kafka.max_message_bytes < least:
+        raise WrongSettings(
+            f"{path}: [kafka] max_message_bytes: found {kafka.max_message_bytes}, expected at least {least}:"
+            f" max_event_bytes and {CLEAN_BYTES} for what is added to an event"
+        )
 
 
 def _refuse_unknown(raw: dict[str, Any], shape: type[Struct], where: str) -> None:

@@ -6,6 +6,8 @@ raw identifiers are gone. Its key is the customer, or the store where no custome
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from msgspec import Struct
 
 from features import events as e
@@ -59,10 +61,10 @@ class Cleaner(Struct, frozen=True):
                 checked.unknown_fields += unknown
             except Refused as refused:
                 checked.refused.append((index, refused))
-        ticks = [entry for entry in checked.events if isinstance(entry[1], e.Tick)]
-        superseded = {index for index, _, _ in ticks[:-1]}  # a batch moves the clock once
-        checked.events = [entry for entry in checked.events if entry[0] not in superseded]
-        checked.ticks = len(ticks)
+        events, checked.ticks = checked.events, sum(isinstance(event, e.Tick) for _, event, _ in checked.events)
+        checked.events = [
+            one for one, after in zip_longest(events, events[1:]) if after is None or not _passed(one[1], after[1])
+        ]
         return checked
 
     def _identify(self, event: e.Event) -> list[str]:
@@ -140,3 +142,8 @@ class Cleaner(Struct, frozen=True):
             name = f"dead_lettered:{reason.reason}"
             counts[name] = counts.get(name, 0) + 1
         return counts
+
+
+def _passed(event: e.Event, follower: e.Event) -> bool:
+    """Whether a tick may go because the next one follows at once: what lies between two ticks must stay there."""
+    return isinstance(event, e.Tick) and isinstance(follower, e.Tick) and event.at_ms <= follower.at_ms

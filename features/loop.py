@@ -21,10 +21,13 @@ class Store:
     sent: list[Message] = field(default_factory=list)
 
     def load(self, job: Job, plan: Plan) -> State:
-        due = sorted((due_ms, timer) for timer, due_ms in self.timers.items() if due_ms <= plan.clock.now_ms)
+        due = self._due(plan) if plan.clock.now_ms != plan.position.clock.now_ms else []
         names = {*plan.records, *job.timer_records(due)}
         seen = {(name, id) for name, ids in plan.seen.items() for id in ids if id in self.seen.get(name, ())}
         return State({name: self.records[name] for name in names & self.records.keys()}, seen, due)
+
+    def _due(self, plan: Plan) -> list[tuple[int, str]]:
+        return sorted((due_ms, timer) for timer, due_ms in self.timers.items() if due_ms <= plan.clock.now_ms)
 
     def commit(self, changes: Changes) -> None:
         """All of it or nothing; deletes and drops come before what is put."""

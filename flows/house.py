@@ -12,16 +12,14 @@ from redis import Redis
 
 from config.settings import Settings
 from features.job import Job
-from flows.topics import COMPACTED, KEYED, TOPICS
+from flows.topics import COMPACTED, KEYED, TOPICS, WRITTEN
 from operators.health import Pulse
-from operators.kafka import ensure_topics, require_kafka
+from operators.kafka import ensure_topics, require_kafka, require_room
 from operators.partition import PartitionStep
 from operators.redis_link import connect_redis
 from operators.relay import Relay
 from operators.source import Fence, KafkaBatches
 from operators.store import PartitionStore, check_layout
-
-BATCH_BYTES = 1_000  # what Kafka counts around the largest message that a producer takes
 
 
 class House:
@@ -40,10 +38,11 @@ class House:
                 [settings.topic(topic) for topic in TOPICS],
                 kafka.partitions,
                 kafka.replication,
-                {"max.message.bytes": str(kafka.max_message_bytes + BATCH_BYTES)},
+                {"max.message.bytes": str(kafka.max_message_bytes)},
                 compacted=[settings.topic(topic) for topic in COMPACTED],
             ).items()
         }
+        require_room(self.client, [settings.topic(topic) for topic in WRITTEN], kafka.max_message_bytes)
         self.require_layout({f"partitions of {topic}": self.partitions[topic] for topic in KEYED})
         self.stop = Event()
         self.pulse = Pulse(settings.metrics.stall_s)

@@ -31,7 +31,7 @@ def add(flow: Dataflow, house: House) -> None:
     )
     batches = op.input("ingest-records", flow, house.batches("ingest", SOURCES, fence))
     cleaned = op.map("ingest-clean", batches, step)
-    op.output("ingest-transactions", cleaned, Transactions(fence))
+    op.output("ingest-transactions", cleaned, Transactions(fence, step.identities.committed))
 
 
 def cleaner(house: House, pseudonyms: Pseudonyms) -> Cleaner:

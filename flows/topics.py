@@ -14,5 +14,6 @@ TOPICS = (
     "alerts",
     "dead-letters",
 )
+WRITTEN = TOPICS[3:]  # by Brewline itself
 COMPACTED = ("identities",)  # only the latest record of a key matters
 KEYED = ("events", "audit.events", "kpi.partials", "examples")  # whose keys must stay in their partitions

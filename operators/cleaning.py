@@ -7,9 +7,10 @@ from threading import Event
 import structlog
 
 from features.clean import Checked, Cleaner
-from features.job import Batch
+from features.job import Batch, Message
 from operators.health import Pulse
 from operators.identities import IdentityTable
+from operators.kafka import Unreachable
 from operators.redis_link import AWAY, reason
 from operators.transactions import Cleaned
 
@@ -36,10 +37,11 @@ class CleanStep:
             try:
                 cleaned = self._resolve(checked)
                 self.pulse.well("redis")
+                self.pulse.well("identities")
                 break
-            except AWAY as error:
-                self.pulse.trouble("redis", reason(error))
-                log.warning("redis is away", flow="ingest", error=reason(error), retry_s=wait_s)
+            except (*AWAY, Unreachable) as error:
+                self.pulse.trouble("identities" if isinstance(error, Unreachable) else "redis", reason(error))
+                log.warning("identities are away", flow="ingest", error=reason(error), retry_s=wait_s)
                 if self.stop.wait(wait_s):
                     raise
                 wait_s = min(wait_s * 2, 5.0)
@@ -55,7 +57,11 @@ class CleanStep:
             messages, stamps_ms, counts = self.cleaner.finish(checked, known)
             new = {pseudonym: customer for pseudonym, customer in known.items() if pseudonym not in before}
             if self.identities.add(new) and self.identities.restore() == refills:
+                self.identities.hold(checked.batch, self._links(messages))
                 return Cleaned(checked.batch, messages, stamps_ms, counts)
+
+    def _links(self, messages: list[Message]) -> dict[str, str]:
+        return {m.key: m.value.decode() for m in messages if m.topic == self.cleaner.identities_topic}
 
     def _tick(self, cleaned: Cleaned) -> None:
         """In wall-clock mode: up to the last record's Kafka timestamp, or, when quiet, to now."""

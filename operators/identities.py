@@ -2,24 +2,28 @@
 
 A pseudonym met for the first time, and whatever an event with several says of them, is also
 written to the compacted topic `identities`, in the transaction of the event that said so. A Redis
-that was restarted may have lost the last of it, or all: then the table is restored from the topic.
+that was restarted may have lost the last of it, or all: then the table is restored from the topic, and
+from what this process has resolved and not yet committed there.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from redis import Redis
 
+from features.job import Batch
 from operators.kafka import Unreachable, consumer, partition_count
 
 log = structlog.get_logger()
 CHUNK = 5_000
-PATIENCE_S = 10.0
+PATIENCE_S = 40.0  # longer than Kafka leaves a dead process's transaction open
 
 
 def known_customers(redis: Redis, prefix: str, pseudonyms: Iterable[str]) -> dict[str, str]:
@@ -36,7 +40,7 @@ def _key(prefix: str, pseudonym: str) -> str:
 
 
 class IdentityTable:
-    """Pseudonyms are written once (SET NX): whoever meets a customer first names it for all."""
+    """Pseudonyms are written once (MSETNX): whoever meets a customer first names it for all."""
 
     def __init__(self, redis: Redis, prefix: str, client: Mapping[str, Any], topic: str) -> None:
         self.redis = redis
@@ -44,6 +48,7 @@ class IdentityTable:
         self.whole = f"{prefix}:id-whole"  # the Redis run in which the table was known to be whole
         self.run = ""  # the one in which this process saw it whole
         self.refills = 0
+        self.uncommitted: dict[tuple[str, int, int], dict[str, str]] = {}  # by topic, partition, last offset
         self.client = client
         self.topic = topic
 
@@ -51,15 +56,17 @@ class IdentityTable:
         return known_customers(self.redis, self.prefix, pseudonyms)
 
     def add(self, new: dict[str, str]) -> bool:
-        """Writes new pseudonyms; False when another process had named one of them otherwise."""
-        if not new:
-            return True
-        pipe = self.redis.pipeline(transaction=False)
-        for pseudonym, customer in new.items():
-            pipe.set(_key(self.prefix, pseudonym), customer, nx=True)
-        written = pipe.execute()
-        lost = [pseudonym for pseudonym, ok in zip(new, written, strict=True) if not ok]
-        return all(self.known(lost).get(pseudonym) == new[pseudonym] for pseudonym in lost)
+        """Writes new pseudonyms, all or none; False when another process has named one of them meanwhile."""
+        return not new or bool(self.redis.msetnx({_key(self.prefix, p): customer for p, customer in new.items()}))
+
+    def hold(self, batch: Batch, links: dict[str, str]) -> None:
+        """Remembers links that Redis may lose before they are on the topic."""
+        if links:
+            self.uncommitted[batch.topic, batch.partition, batch.last] = links
+
+    def committed(self, batch: Batch) -> None:
+        """The batch's links are on the topic now."""
+        self.uncommitted.pop((batch.topic, batch.partition, batch.last), None)
 
     def restore(self) -> int:
         """Reads the topic into the table if Redis was restarted or emptied; how often this process has done so."""
@@ -77,7 +84,7 @@ class IdentityTable:
 
     def _refill(self) -> None:
         count = 0
-        for chunk in self._chunks():
+        for chunk in chain(self._chunks(), self.uncommitted.copy().values()):
             self.redis.mset({_key(self.prefix, pseudonym): customer for pseudonym, customer in chunk.items()})
             count += len(chunk)
         self.refills += 1
@@ -87,24 +94,39 @@ class IdentityTable:
         """The topic's links from its beginning to where it ends now; a later link of a pseudonym is the same."""
         reader = consumer(self.client, "brewline-identities", enable_partition_eof=True)
         try:
-            places = [TopicPartition(self.topic, p, 0) for p in range(partition_count(reader, self.topic))]
-            reader.assign(places)
-            ended: set[int] = set()
+            left = self._ends()
+            reader.assign([TopicPartition(self.topic, partition, 0) for partition in left])
             until = time.monotonic() + PATIENCE_S
-            while len(ended) < len(places):
+            while left:
                 messages = reader.consume(CHUNK, timeout=0.1)
                 if messages:
                     until = time.monotonic() + PATIENCE_S
                 elif time.monotonic() > until:
                     raise Unreachable(f"Kafka topic {self.topic} could not be read to its end")
-                chunk: dict[str, str] = {}
-                for message in messages:
-                    error = message.error()
-                    if error is None:
-                        chunk[str(message.key(), "utf-8")] = str(message.value(), "utf-8")
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        ended.add(message.partition() or 0)
+                chunk = {str(m.key(), "utf-8"): str(m.value(), "utf-8") for m in messages if m.error() is None}
                 if chunk:
                     yield chunk
+                for message in messages:
+                    if _place(message) >= left.get(message.partition() or 0, sys.maxsize):
+                        del left[message.partition() or 0]
         finally:
             reader.close()
+
+    def _ends(self) -> dict[int, int]:
+        """Where each partition ends, open transactions included: they hide what is committed behind them."""
+        watcher = consumer(self.client, "brewline-identities", isolation_level="read_uncommitted")
+        try:
+            places = [TopicPartition(self.topic, p) for p in range(partition_count(watcher, self.topic))]
+            return {place.partition: watcher.get_watermark_offsets(place, timeout=PATIENCE_S)[1] for place in places}
+        except KafkaException as error:
+            raise Unreachable(f"Kafka topic {self.topic} does not tell its end: {error.args[0].str()}") from error
+        finally:
+            watcher.close()
+
+
+def _place(message: Message) -> int:
+    """Up to where a partition has been read with this message; -1 for an error that tells nothing of it."""
+    error, offset = message.error(), message.offset() or 0
+    if error is None:
+        return offset + 1
+    return offset if error.code() == KafkaError._PARTITION_EOF else -1

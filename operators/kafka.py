@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from threading import Event
 from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic
 
 from features.job import Message
 
@@ -96,6 +96,33 @@ def require_kafka(client: Mapping[str, Any], timeout_s: float) -> None:
         ) from error
 
 
+class NarrowTopic(ValueError):
+    """A topic that takes smaller messages only than may have to be written to it."""
+
+
+def require_room(client: Mapping[str, Any], topics: Iterable[str], message_bytes: int) -> None:
+    """Raises NarrowTopic when a topic would refuse a message of this size: its flow would repeat it for ever."""
+    admin = AdminClient({**client, "log_level": 0})
+    if _is_mock(admin.list_topics(timeout=10)):  # it takes all, and does not tell
+        return
+    asked = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics])
+    for resource, answer in asked.items():
+        try:
+            found = int(answer.result(15)["max.message.bytes"].value)
+        except KafkaException as error:
+            log.warning("what a topic takes is unknown", topic=resource.name, error=error.args[0].str())
+            continue
+        if found < message_bytes:
+            raise NarrowTopic(
+                f"Kafka topic {resource.name}: max.message.bytes is {found}, expected at least {message_bytes}:"
+                " raise it, or lower [kafka] max_message_bytes"
+            )
+
+
+def _is_mock(cluster: ClusterMetadata) -> bool:
+    return str(cluster.cluster_id).startswith("mockCluster")
+
+
 def ensure_topics(
     client: Mapping[str, Any],
     names: list[str],
@@ -107,7 +134,7 @@ def ensure_topics(
     """Creates the topics that are missing; returns the number of partitions of each."""
     admin = AdminClient({**client, "log_level": 0})
     have = admin.list_topics(timeout=10)
-    mock = str(have.cluster_id).startswith("mockCluster")  # creates topics on first sight, with its own partition count
+    mock = _is_mock(have)  # creates topics on first sight, with its own partition count
     missing = [
         NewTopic(
             n, partitions, replication, config={**config, "cleanup.policy": "compact"} if n in compacted else config

@@ -6,17 +6,21 @@ What can go wrong, and what happens:
 - The fence is not where this process left it (an unsure commit went through, or Redis lost its
   tail): the position is read again, the source rewinds or the batch is cut.
 - Another process owns the partition: Fenced is raised and this process ends.
-- An event makes the job raise: the batch is halved until the event stands alone, then it becomes
-  a dead letter.
+- An event makes the job raise: the batch is halved until the event stands alone. It becomes a dead
+  letter once a later one has shown that the program is sound, or when nothing comes any more.
+- Too many events in a row make it raise: the program is bad, and this process ends.
+- A timer makes it raise: this process ends, for no event is to blame and time must not stand still unseen.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from threading import Event
 
 import structlog
+from msgspec import Struct
 from redis.exceptions import WatchError
 
 from features.job import Batch, Changes, Job, Plan, Position, State
@@ -26,7 +30,20 @@ from operators.redis_link import AWAY, reason
 from operators.store import Fenced, Moved, PartitionStore, Sent
 
 log = structlog.get_logger()
-POISON_LIMIT = 100  # so many events in a row that raise are no bad events but a bad program
+POISON_LIMIT = 100  # so many events of a partition in a row that raise are no bad events but a bad program
+NOT_THE_JOBS = (Moved, Fenced, WatchError, *AWAY)  # errors of the store
+NAMED = 5  # timers that a message names
+
+
+class BrokenTimer(Exception):
+    """A due timer makes the job raise. Nothing behind it is committed until the program is mended."""
+
+
+class Held(Struct):
+    """An event that made the job raise, not yet a dead letter."""
+
+    batch: Batch
+    error: Exception
 
 
 class PartitionStep:
@@ -51,7 +68,8 @@ class PartitionStep:
         self.rewinds: dict[int, int] = {}
         self.unsent: dict[int, list[Sent]] = {}  # safe in the outbox, not yet handed to the relay
         self.unsure: set[int] = set()  # partitions whose stored fence must be read again
-        self.poisoned = 0
+        self.held: dict[int, list[Held]] = {}
+        self.poisoned: Counter[int] = Counter()  # events in a row that raised, by partition
 
     def claim(self, topic: str, partition: int) -> int:
         self.positions[partition] = self.store.claim(partition)
@@ -86,6 +104,7 @@ class PartitionStep:
     def _reopen(self, partition: int) -> None:
         self.positions[partition] = self.store.reopen(partition)
         self.unsent[partition] = self.store.unsent(partition)
+        self.held.pop(partition, None)
         self.unsure.discard(partition)
         log.warning(
             "fence read again", flow=self.store.flow, partition=partition, offset=self.positions[partition].offset
@@ -93,33 +112,68 @@ class PartitionStep:
 
     def _isolate(self, batch: Batch) -> None:
         try:
-            self._transact(batch, self.job)
-            self.poisoned = 0
-        except (Moved, Fenced, WatchError, *AWAY):
+            self._transact(batch)
+        except NOT_THE_JOBS:
             raise
         except Exception as error:
             if len(batch.offsets) > 1:
                 for half in batch.halves():
                     self._isolate(half)
-                return
-            self.poisoned += 1
-            if not batch.offsets or self.poisoned > POISON_LIMIT:
+            elif batch.offsets:
+                self._hold(batch, error)
+            else:
                 raise
-            log.exception("event raised", flow=self.store.flow, topic=batch.topic, offset=batch.last)
-            self._transact(batch, Burial(self.dead_letters, error))
 
-    def _transact(self, batch: Batch, job: Job) -> None:
-        partition, position = batch.partition, self.positions[batch.partition]
-        batch = batch.since(position.offset)
-        if batch.after > position.offset:
-            self.rewinds[partition] = position.offset
+    def _transact(self, batch: Batch) -> None:
+        partition, position, held = batch.partition, self.positions[batch.partition], self.held.get(batch.partition)
+        reached = held[-1].batch.last if held else position.offset
+        batch = batch.since(reached)
+        if batch.after > reached:
+            self.rewinds[partition] = reached
         elif batch.offsets:
-            self._commit(batch, job, position)
+            if held:
+                self._try(batch)
+                self._bury(partition)
+            self._commit(batch, self.job)
+            self.poisoned[partition] = 0
         else:  # a heartbeat: a quiet partition, too, notices a Redis that is away or fell back
             self.store.check(partition, position)
+            self._bury(partition)
 
-    def _commit(self, batch: Batch, job: Job, position: Position) -> None:
-        partition = batch.partition
+    def _hold(self, batch: Batch, error: Exception) -> None:
+        """Keeps an event that raised until the next one; raises where no event is to blame."""
+        flow, partition = self.store.flow, batch.partition
+        try:
+            due = self._try(batch, timers=False)
+        except NOT_THE_JOBS:
+            raise
+        except Exception:
+            self.poisoned[partition] += 1
+        else:
+            names = ", ".join(name for _, name in due[:NAMED])
+            raise BrokenTimer(
+                f"{flow}: partition {partition}: one of {len(due)} due timers ({names}) makes the job raise"
+                f" {type(error).__name__}; nothing behind offset {batch.after} is committed until that is mended"
+            ) from error
+        if self.poisoned[partition] > POISON_LIMIT:
+            raise error
+        log.error("event raised", flow=flow, topic=batch.topic, offset=batch.last, exc_info=error)
+        self.held.setdefault(partition, []).append(Held(batch, error))
+
+    def _bury(self, partition: int) -> None:
+        for held in self.held.pop(partition, []):
+            self._commit(held.batch, Burial(self.dead_letters, held.error))
+
+    def _try(self, batch: Batch, timers: bool = True) -> list[tuple[int, str]]:
+        """Applies a batch, keeps nothing of it, and raises what the job raises; the timers that are due."""
+        plan = self.job.plan(batch, self.positions[batch.partition])
+        transaction, state = self.store.load(batch.partition, plan, self.job.timer_records)
+        transaction.reset()
+        self.job.apply(plan, state if timers else State(state.records, state.seen))
+        return state.due
+
+    def _commit(self, batch: Batch, job: Job) -> None:
+        partition, position = batch.partition, self.positions[batch.partition]
         started = time.perf_counter()
         plan = job.plan(batch, position)
         planned = time.perf_counter()

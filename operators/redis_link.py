@@ -15,8 +15,8 @@ from operators.kafka import Unreachable
 AWAY = (ConnectionError, TimeoutError, ResponseError)
 
 
-def reason(error: RedisError) -> str:
-    """What Redis said, without the command that it quotes: there is customers' data in it."""
+def reason(error: Exception) -> str:
+    """What a server said, without the command that Redis quotes: there is customers' data in it."""
     return f"{type(error).__name__}: {str(error).rpartition(' caused error: ')[2]}"
 
 

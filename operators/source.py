@@ -157,10 +157,10 @@ class Partition(StatefulSourcePartition[Batch, None]):
                 TopicPartition(self.topic, self.number), timeout=0.5, cached=not quiet
             )
         except KafkaException as error:
-            self.source.pulse.trouble("kafka", error.args[0].str())
+            self.source.pulse.trouble(f"kafka, reading {self.name}", error.args[0].str())
             return False
         if quiet:
-            self.source.pulse.well("kafka")
+            self.source.pulse.well(f"kafka, reading {self.name}")
         at_end = high == self.end  # the last offset may be a transaction's marker, which is never read
         if high >= 0:
             self.lag.set(0 if at_end else max(0, high - 1 - self.after))

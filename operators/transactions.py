@@ -90,18 +90,20 @@ class TransactionFence:
 
 
 class Transactions(DynamicSink[Cleaned]):
-    """Writes each batch's messages and its input offset in one transaction."""
+    """Writes each batch's messages and its input offset in one transaction; `committed` hears of each that is."""
 
-    def __init__(self, fence: TransactionFence) -> None:
+    def __init__(self, fence: TransactionFence, committed: Callable[[Batch], None]) -> None:
         self.fence = fence
+        self.committed = committed
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> TransactionWorker:
-        return TransactionWorker(self.fence)
+        return TransactionWorker(self.fence, self.committed)
 
 
 class TransactionWorker(StatelessSinkPartition[Cleaned]):
-    def __init__(self, fence: TransactionFence) -> None:
+    def __init__(self, fence: TransactionFence, committed: Callable[[Batch], None]) -> None:
         self.fence = fence
+        self.committed = committed
 
     def write_batch(self, items: list[Cleaned]) -> None:
         for item in items:
@@ -111,6 +113,7 @@ class TransactionWorker(StatelessSinkPartition[Cleaned]):
     def _commit(self, item: Cleaned) -> None:
         """Repeats the transaction until Kafka has taken it. Raises Fenced when another process took over."""
         fence, batch, started, wait_s = self.fence, item.batch, time.perf_counter(), 0.1
+        name = f"kafka, writing {fence.flow} {batch.topic}/{batch.partition}"
         while True:
             try:
                 self._attempt(item)
@@ -119,12 +122,13 @@ class TransactionWorker(StatelessSinkPartition[Cleaned]):
                 error = exception.args[0]
                 if error.fatal():
                     raise Fenced(f"{fence.flow}: {batch.topic}/{batch.partition}: {error.str()}") from exception
-                fence.pulse.trouble("kafka", error.str())
+                fence.pulse.trouble(name, error.str())
                 log.warning("transaction repeated", flow=fence.flow, error=error.str(), retry_s=wait_s)
                 if fence.stop.wait(wait_s):
                     raise
                 wait_s = min(wait_s * 2, 5.0)
-        fence.pulse.well("kafka")
+        self.committed(batch)
+        fence.pulse.well(name)
         BATCH.labels(fence.flow).observe(len(batch.offsets))
         STAGE.labels(fence.flow, "commit").observe(time.perf_counter() - started)
         FENCE.labels(fence.flow, f"{batch.topic}/{batch.partition}").set(time.time())

@@ -5,7 +5,9 @@ the windows that hold it, so a late event counts where it belongs and may comple
 it. A group fires at most once per timespan. Events stay for two timespans by the partition's
 clock: one that comes later than a timespan after its time may find its window incomplete.
 
-A group keeps MAX_EVENTS events; beyond that the oldest is forgotten, and that is counted.
+A group keeps MAX_EVENTS events; beyond that the oldest is forgotten, and that is counted. Of a sum
+nothing is forgotten: older events of one 1024th of the timespan are added up at the time of the
+latest, so a window may hold that much more than its timespan, and less only behind a late event.
 Source: Sigma specification v2.1, correlation rules.
 """
 
@@ -23,6 +25,7 @@ from alerts.security.finding import EVIDENCE, Rule, digest
 
 Kind: TypeAlias = Literal["event_count", "value_count", "value_sum"]
 MAX_EVENTS = 4096
+CELLS = 1024  # of a timespan
 
 
 class Correlation(Struct, frozen=True):
@@ -61,11 +64,12 @@ class Correlation(Struct, frozen=True):
 
 
 class Counted(Struct, array_like=True):
-    """One event of a group; the id is kept for the latest few only, as evidence."""
+    """One event of a group, or several that were added up; the id is kept for the latest few only, as evidence."""
 
     at_ms: int
     value: int
     id: str = ""
+    events: int = 1
 
 
 class Group(Struct, array_like=True):
@@ -73,7 +77,7 @@ class Group(Struct, array_like=True):
 
     events: list[Counted] = []
     fired_ms: list[int] = []
-    forgotten: int = 0  # events beyond MAX_EVENTS, since the record began
+    forgotten: int = 0  # events beyond MAX_EVENTS, since the record began; none of a sum's
 
     def due_ms(self, timespan_ms: int) -> int:
         """From this clock on the record means nothing."""
@@ -98,7 +102,7 @@ _at_ms = attrgetter("at_ms")
 def observe(group: Group, rule: Correlation, event: Counted, now_ms: int) -> Window | None:
     """Adds the event; the window that made the group fire, or None. `now_ms` is the partition's clock."""
     _forget(group, now_ms - 2 * rule.timespan_ms)
-    if event.at_ms <= now_ms - 2 * rule.timespan_ms or not _add(group, event):
+    if event.at_ms <= now_ms - 2 * rule.timespan_ms or not _add(group, rule, event):
         return None
     if any(abs(event.at_ms - fired_ms) < rule.timespan_ms for fired_ms in group.fired_ms):
         return None
@@ -114,16 +118,39 @@ def _forget(group: Group, until_ms: int) -> None:
     group.fired_ms = [fired_ms for fired_ms in group.fired_ms if fired_ms > until_ms]
 
 
-def _add(group: Group, event: Counted) -> bool:
+def _add(group: Group, rule: Correlation, event: Counted) -> bool:
     """False when the group is full of later events."""
     insort(group.events, event, key=_at_ms)
-    if len(group.events) > MAX_EVENTS:
+    if rule.kind == "value_sum":
+        _make_room(group, event, rule.timespan_ms)
+    elif len(group.events) > MAX_EVENTS:
         group.forgotten += 1
         if group.events.pop(0) is event:
             return False
     for old in group.events[-EVIDENCE - 1 : -EVIDENCE]:
         old.id = ""
     return True
+
+
+def _make_room(group: Group, event: Counted, timespan_ms: int) -> None:
+    """Adds a full group's events up until a quarter of it is free."""
+    if len(group.events) > MAX_EVENTS:
+        cell_ms = max(1, timespan_ms // CELLS)
+        while len(group.events) > MAX_EVENTS * 3 // 4:
+            group.events = _added_up(group.events, event, cell_ms)
+            cell_ms *= 2
+
+
+def _added_up(events: list[Counted], apart: Counted, cell_ms: int) -> list[Counted]:
+    """One entry for all events of a cell; the latest few, which are evidence, and one more stay `apart`."""
+    kept: list[Counted] = []
+    for event in events[:-EVIDENCE]:
+        last = kept[-1] if kept else apart
+        if last is apart or event is apart or last.at_ms // cell_ms != event.at_ms // cell_ms:
+            kept.append(event)
+        else:
+            kept[-1] = Counted(event.at_ms, last.value + event.value, "", last.events + event.events)
+    return kept + events[-EVIDENCE:]
 
 
 def _heaviest(events: list[Counted], event: Counted, rule: Correlation) -> Window:
@@ -148,4 +175,4 @@ def _heaviest(events: list[Counted], event: Counted, rule: Correlation) -> Windo
             best, bounds = measured, (start, end + 1)
     held = events[slice(*bounds)]
     others = [counted.id for counted in held if counted.id and counted is not event]
-    return Window(best, held[0].at_ms, len(held), [*others[-EVIDENCE + 1 :], event.id])
+    return Window(best, held[0].at_ms, sum(counted.events for counted in held), [*others[-EVIDENCE + 1 :], event.id])

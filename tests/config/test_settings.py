@@ -34,6 +34,12 @@ def refusal(path: Path | None, environ: dict[str, str]) -> str:
         ("[log]\nformat = 'xml'", "[log] format: found 'xml'; expected one of json, text"),
         ("[coupons]\ncap_window = '7 days'", "[coupons] cap_window: found '7 days'; expected `str` matching regex"),
         ("[stores]\ntimezone = 'Mars/Base'", "[stores] timezone: found 'Mars/Base', expected an IANA name"),
+        ("[kafka]\nshare = '2/2'", "[kafka] share: found '2/2', expected one of '0/2' to '1/2'"),
+        ("[kafka]\nshare = '1/0'", "[kafka] share: found '1/0'; expected `str` matching regex"),
+        (
+            "[kafka]\nmax_message_bytes = 1_000_000",
+            "[kafka] max_message_bytes: found 1000000, expected at least 1010000: max_event_bytes and",
+        ),
         ("kafka = 5", "kafka: found 5; expected `object`, got `int`"),
         ("[kafka", "not valid TOML"),
     ],
@@ -86,6 +92,15 @@ def test_the_environment_overrides_the_file_and_leaves_the_rest(tmp_path: Path) 
     settings = load(path, environ)
     assert (settings.kafka.brokers, settings.kafka.partitions) == ("environment:2", 7)
     assert (settings.coupons.holdout_percent, settings.metrics.ingest) == (12.5, 9999)
+
+
+def test_each_of_the_processes_that_there_are_has_its_share() -> None:
+    shares = [load(environ={"BREWLINE_KAFKA__SHARE": share}).kafka.shared for share in ("0/1", "0/2", "1/2")]
+    assert shares == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_a_share_of_processes_that_are_not_there_is_refused() -> None:
+    assert "[kafka] share: found '3/3'" in refusal(None, {"BREWLINE_KAFKA__SHARE": "3/3"})
 
 
 def test_the_environment_can_name_the_file(tmp_path: Path) -> None:

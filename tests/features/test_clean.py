@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -111,7 +112,10 @@ def test_every_record_comes_out_once_and_the_counts_add_up(parts: list[Any]) -> 
     assert [letter.value for letter in letters] == [values[int(m.headers["source_offset"]) // 2 - 50] for m in letters]
     assert len(letters) == counts["dead_lettered"] == sum(n for name, n in counts.items() if ":" in name)
     events = [message for message in messages if message.topic == "events"]
-    assert len(events) == counts["cleaned"] + PARTITIONS * bool(counts["ticks"])
+    ticks = [message for message in events if isinstance(e.decode_event(message.value), e.Tick)]
+    assert len(events) - len(ticks) == counts["cleaned"]
+    assert len(ticks) % PARTITIONS == 0
+    assert bool(counts["ticks"]) <= len(ticks) // PARTITIONS <= counts["ticks"]
     assert stamps_ms == sorted(stamps_ms)
     assert len(stamps_ms) == len(messages)
 
@@ -165,6 +169,35 @@ def test_a_tick_reaches_every_partition_with_its_source_and_the_number_of_source
     for tick in map(e.decode_event, (message.value for message in messages)):
         assert (tick.source, tick.of, tick.at_ms) == ("pos.events/7", 3, NOW_MS)
     assert (counts["ticks"], counts["cleaned"]) == (1, 0)
+
+
+def times(messages: list[Message]) -> list[tuple[str, int]]:
+    """Types and times of the clean events in the partition of the first tick key; in it is all that has no store."""
+    events = [e.decode_event(message.value) for message in messages if message.key in ("e1", CLEANER.tick_keys[0])]
+    return [(e.kind_of(event), event.at_ms - NOW_MS) for event in events]
+
+
+def test_of_ticks_only_those_go_that_another_follows_at_once() -> None:
+    values = [written(kind, time=NOW_MS + after) for after, kind in enumerate(("view", *["tick"] * 3, "view", "tick"))]
+    messages, _, counts = clean([*values, written("view", time=NOW_MS + 6), written("tick", time=NOW_MS + 7)])
+    kept = [("view", 0), ("tick", 3), ("view", 4), ("tick", 5), ("view", 6), ("tick", 7)]
+    assert (times(messages), counts["ticks"]) == (kept, 5)
+
+
+def test_a_tick_of_an_earlier_time_supersedes_none() -> None:
+    messages, _, _ = clean([written("tick", time=NOW_MS + 5), written("tick", time=NOW_MS + 4)])
+    assert times(messages) == [("tick", 5), ("tick", 4)]
+
+
+@given(st.lists(st.sampled_from(["view", "tick", "espresso"]), max_size=12), st.lists(st.integers(0, 12)))
+def test_every_event_stands_between_the_same_ticks_however_the_records_are_cut(
+    kinds: list[str], cuts: list[int]
+) -> None:
+    values = [written(kind, time=NOW_MS + after) for after, kind in enumerate(kinds)]
+    edges = sorted({0, len(values), *(cut for cut in cuts if cut < len(values))})
+    parts = [clean(values[start:stop])[0] for start, stop in pairwise(edges)]
+    whole, found = times(clean(values)[0]), times([message for part in parts for message in part])
+    assert [one for one, after in pairwise([*found, ("end", 0)]) if (one[0], after[0]) != ("tick", "tick")] == whole
 
 
 def test_live_nobody_who_sends_events_moves_the_clock() -> None:

@@ -65,12 +65,20 @@ def start(kafka: KafkaServer | MockKafka, topic_prefix: str) -> Callable[..., Cl
 
 
 def view(id: str, **who: str) -> bytes:
-    return json.dumps({"type": "app_open", "id": id, "time": NOW_MS, "who": who}).encode()
+    return written("app_open", id, who)
 
 
-def batch(*values: bytes, stamp_ms: int = NOW_MS, at_ms: int = NOW_MS) -> Batch:
+def bind(id: str, **who: str) -> bytes:
+    return written("bind", id, who)
+
+
+def written(type: str, id: str, who: dict[str, str]) -> bytes:
+    return json.dumps({"type": type, "id": id, "time": NOW_MS, "who": who}).encode()
+
+
+def batch(*values: bytes, first: int = 0, stamp_ms: int = NOW_MS, at_ms: int = NOW_MS) -> Batch:
     size = len(values)
-    return Batch("app.events", 2, -1, [*range(size)], list(values), [stamp_ms] * size, at_ms)
+    return Batch("app.events", 2, first - 1, [*range(first, first + size)], list(values), [stamp_ms] * size, at_ms)
 
 
 def customers(cleaned: Cleaned) -> list[str]:
@@ -98,19 +106,33 @@ def test_one_customer_stays_one_under_all_identifiers(redis: RedisServer, start:
     assert customers(other(batch(view("3", card="k1 "), view("4", phone="+86 138 0013 8000")))) == customers(linked) * 2
 
 
+def preceded(step: CleanStep, first: Callable[[], object]) -> None:
+    """Lets something happen between this step's look at the table and what it writes there."""
+    plain_add, waiting = step.identities.add, [first]
+
+    def add(new: dict[str, str]) -> bool:
+        while waiting:
+            waiting.pop()()
+        return plain_add(new)
+
+    step.identities.add = add  # type: ignore[method-assign]
+
+
 def test_a_customer_whom_another_process_names_meanwhile_gets_that_name(
     redis: RedisServer, start: Callable[..., CleanStep]
 ) -> None:
-    step, rival = start(redis), start(redis)
-    plain_add, before = step.identities.add, []
-
-    def add_late(new: dict[str, str]) -> bool:
-        if not before:
-            before.extend(customers(rival(batch(view("1", phone="13800138000", card="K1")))))
-        return plain_add(new)
-
-    step.identities.add = add_late  # type: ignore[method-assign]
+    step, rival, before = start(redis), start(redis), []
+    preceded(step, lambda: before.extend(customers(rival(batch(view("1", phone="13800138000", card="K1"))))))
     assert customers(step(batch(view("2", card="K1"), view("3", card="K1")))) == before * 2
+
+
+def test_a_link_that_another_process_crosses_still_makes_one_customer(
+    redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step, rival, before = start(redis), start(redis), []
+    preceded(step, lambda: before.extend(customers(rival(batch(view("1", card="K1"))))))
+    linked = batch(bind("2", phone="13800138000", card="K1"), view("3", phone="13800138000"), view("4", card="K1"))
+    assert customers(step(linked)) == before * 3
 
 
 @pytest.mark.parametrize("noticed", ["by an error", "by its run id"])
@@ -150,6 +172,28 @@ def test_a_redis_restarted_between_two_looks_makes_no_second_customer(
 
     step.identities.known = known_after_restart  # type: ignore[method-assign, assignment]
     assert customers(step(batch(view("2", card="K1")))) == customers(linked)
+
+
+def test_links_of_a_batch_that_is_not_yet_committed_outlive_a_redis_that_forgets(
+    own_redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step = start(own_redis)
+    linked = step(batch(view("1", phone="13800138000", card="K1")))
+    own_redis.restart()
+    assert customers(step(batch(view("2", card="K1"), first=1))) == customers(linked)
+
+
+def test_links_are_held_no_longer_than_until_their_batch_is_committed(
+    redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step = start(redis)
+    batches = [batch(view(f"{n}", card=f"K{n}"), first=n) for n in range(3)]
+    for one in batches:
+        step(one)
+    assert len(step.identities.uncommitted) == 3
+    for one in batches:
+        step.identities.committed(one)
+    assert step.identities.uncommitted == {}
 
 
 # Ticks by the wall clock

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 import redis as redis_py
+from confluent_kafka import Producer
 
 from operators.identities import IdentityTable
-from operators.kafka import ensure_topics, producer
+from operators.kafka import Unreachable, ensure_topics, producer
 from operators.servers import KafkaServer, MockKafka, RedisServer, redis_server
 
 pytestmark = pytest.mark.servers
@@ -51,18 +52,15 @@ def test_only_named_pseudonyms_are_known(tables: Tables) -> None:
     assert table.known(["card:1", "card:9", "phone:2", "card:1"]) == {"card:1": "c1", "phone:2": "c1"}
 
 
-def test_the_first_name_stays(tables: Tables) -> None:
+def test_the_first_name_stays_and_who_comes_second_leaves_nothing(tables: Tables) -> None:
     table = tables()
     assert table.add({"card:1": "c1"})
-    assert not table.add({"card:1": "c2", "card:2": "c2"})
-    assert table.known(["card:1"]) == {"card:1": "c1"}
+    assert not table.add({"phone:2": "c2", "card:1": "c2", "card:2": "c2"})
+    assert table.known(["phone:2", "card:1", "card:2"]) == {"card:1": "c1"}
 
 
-def test_naming_a_customer_again_alike_is_no_conflict(tables: Tables) -> None:
-    table = tables()
-    assert table.add({"card:1": "c1"})
-    assert table.add({"card:1": "c1", "phone:1": "c1"})
-    assert table.add({})
+def test_to_add_nothing_always_works(tables: Tables) -> None:
+    assert tables().add({})
 
 
 def test_of_processes_that_name_a_customer_at_once_one_wins_and_the_others_learn_it(tables: Tables) -> None:
@@ -128,3 +126,45 @@ def test_a_restarted_redis_is_noticed_by_every_process_without_any_error(
         assert second.restore() == 1
         assert first.known(["card:1"]) == {"card:1": "c1"}
         assert first.restore() == 2
+
+
+@pytest.fixture
+def opened(real_kafka: KafkaServer, topic: str) -> Iterator[Producer]:
+    """A producer in the middle of a transaction on the topic."""
+    other = producer({"bootstrap.servers": real_kafka.brokers}, transactional_id=topic)
+    other.init_transactions(WAIT_S)
+    other.begin_transaction()
+    other.produce(topic, b"c2", "card:2", partition=0)
+    assert other.flush(WAIT_S) == 0
+    yield other
+    other.abort_transaction(WAIT_S)
+
+
+def publish_behind(table: IdentityTable, links: dict[str, str]) -> None:
+    """Writes links into the partition of the open transaction."""
+    plain = producer(table.client)
+    for pseudonym, customer in links.items():
+        plain.produce(table.topic, customer.encode(), pseudonym, partition=0)
+    assert plain.flush(WAIT_S) == 0
+
+
+def test_links_behind_an_open_transaction_are_waited_for(opened: Producer, tables: Tables) -> None:
+    table = tables()
+    publish_behind(table, {"card:1": "c1"})
+    with ThreadPoolExecutor() as pool:
+        restored = pool.submit(table.restore)
+        with pytest.raises(TimeoutError):
+            restored.result(2)
+        opened.commit_transaction(WAIT_S)
+        opened.begin_transaction()
+        assert restored.result(WAIT_S) == 1
+    assert table.known(["card:1", "card:2"]) == {"card:1": "c1", "card:2": "c2"}
+
+
+def test_a_table_that_cannot_be_read_to_its_end_is_not_taken_for_whole(
+    opened: Producer, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operators.identities.PATIENCE_S", 1.0)
+    for table in (tables(), tables()):
+        with pytest.raises(Unreachable, match="could not be read to its end"):
+            table.restore()

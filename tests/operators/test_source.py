@@ -176,11 +176,26 @@ def test_no_time_passes_on_a_partition_with_unread_records(
     one.read(5)
     before = one.batches[: next(i for i, batch in enumerate(one.batches) if batch.offsets)]
     assert [batch.at_ms for batch in before] == [0] * len(before)
+
+
+def test_no_time_passes_on_a_partition_that_was_rewound_until_it_is_read_again(
+    reader: Callable[..., Reader], write: Callable[..., None]
+) -> None:
+    write(*numbers(0, 5))
+    one = reader()
+    one.read(5)
+    one.until(lambda: one.batches[-1].at_ms and not one.batches[-1].offsets)  # its end is known now
     one.book.back = 2
     one.batches.clear()
-    one.read(2)
+
+    def read_again() -> bool:
+        one.partition.heartbeat_at = 0.0  # so that each turn speaks
+        return bool(one.values)
+
+    one.until(read_again)
     before = one.batches[: next(i for i, batch in enumerate(one.batches) if batch.offsets)]
-    assert [batch.at_ms for batch in before] == [0] * len(before)
+    assert before, "it spoke before it was read again"
+    assert {batch.at_ms for batch in before} == {0}
 
 
 def test_a_partition_ends_when_told_to_stop(reader: Callable[..., Reader], write: Callable[..., None]) -> None:
@@ -271,9 +286,25 @@ def test_a_partition_whose_kafka_is_gone_complains_and_lets_no_time_pass(topic_p
         assert one.pulse.complaints() == []
     one.until(one.pulse.complaints)
     (complaint,) = one.pulse.complaints()
-    assert complaint.startswith("kafka: ")
+    assert complaint.startswith(f"kafka, reading test {topic_prefix}/0: ")
     assert one.heartbeat().at_ms == 0
     one.partition.close()
+
+
+def test_a_partition_that_can_be_read_does_not_hide_one_that_cannot(
+    reader: Callable[..., Reader], write: Callable[..., None], topic_prefix: str
+) -> None:
+    well = reader()
+    with mock_kafka() as mock:
+        Producer({"bootstrap.servers": mock.brokers}).list_topics(topic_prefix, timeout=WAIT_S)
+        ill = Reader(mock.brokers, topic_prefix)
+        ill.pulse = ill.source.pulse = well.pulse
+        ill.until(lambda: ill.batches and ill.batches[-1].at_ms)
+    ill.until(well.pulse.complaints)
+    well.until(lambda: well.batches and well.batches[-1].at_ms)
+    (complaint,) = well.pulse.complaints()
+    assert complaint.startswith(f"kafka, reading test {topic_prefix}/0: ")
+    ill.partition.close()
 
 
 def test_a_kafka_that_does_not_answer_is_named_with_the_setting_that_names_another() -> None:

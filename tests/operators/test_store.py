@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 import redis as redis_py
+from msgspec.structs import replace
 from redis.crc import key_slot
 from redis.exceptions import WatchError
 
 from features.job import Changes, Clock, Message, Plan, Position
+from features.loop import Store
 from operators.servers import RedisServer
 from operators.store import Fenced, Moved, PartitionStore, WrongLayout, check_layout, stored_partitions
-from tests.tally import stored
+from tests.tally import Tally, stored
 
 pytestmark = pytest.mark.servers
 PARTITION = 3
@@ -58,6 +60,27 @@ def opened(store: PartitionStore, position: Position) -> Any:
 
 def commit(store: PartitionStore, before: Position, changes: Changes) -> None:
     store.commit(opened(store, before), PARTITION, changes)
+
+
+def loaded_due(store: PartitionStore, now_ms: int) -> list[list[tuple[int, str]]]:
+    """The timers that are due when the clock moves to `now_ms`: as Redis finds them, and as the plain loop does."""
+    plan, job, plain = Plan(FIRST.position, Clock(now_ms, {"s": now_ms})), Tally(), Store()
+    changes = replace(FIRST, timers={**FIRST.timers, "late": 500})
+    commit(store, Position(), changes)
+    plain.commit(changes)
+    transaction, state = store.load(PARTITION, plan, job.timer_records)
+    transaction.reset()
+    return [state.due, plain.load(job, plan).due]
+
+
+@pytest.mark.parametrize("now_ms", [4_999, 5_000, 6_500])
+def test_redis_and_the_plain_loop_find_the_same_timers_due(store: PartitionStore, now_ms: int) -> None:
+    due = [(due_ms, timer) for due_ms, timer in [(500, "late"), (5_000, "ann"), (6_000, "bob")] if due_ms <= now_ms]
+    assert loaded_due(store, now_ms) == [due, due]
+
+
+def test_while_the_clock_stands_still_no_timer_is_due_not_even_one_set_late(store: PartitionStore) -> None:
+    assert loaded_due(store, FIRST.position.clock.now_ms) == [[], []]
 
 
 def everything(store: PartitionStore) -> dict[bytes, bytes | None]:

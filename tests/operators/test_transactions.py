@@ -33,7 +33,8 @@ class Ingest:
         self.pulse, self.stop = Pulse(stall_s=60), Event()
         self.fence = TransactionFence("ingest", {"bootstrap.servers": brokers}, prefix, self.pulse, self.stop)
         self.topic, self.out = prefix + IN, prefix + "out"
-        self.worker: TransactionWorker = Transactions(self.fence).build("out", 0, 1)
+        self.committed: list[Batch] = []
+        self.worker: TransactionWorker = Transactions(self.fence, self.committed.append).build("out", 0, 1)
         self.at = self.claim()
 
     def claim(self) -> int:
@@ -149,12 +150,15 @@ def test_a_transaction_that_fails_is_repeated_whole_and_seen_once(start: Start, 
     def insist(operation: Callable[..., Any], *args: Any) -> Any:
         if operation == first.fence.producers[first.topic, 0].commit_transaction and failures:
             assert first.pulse.complaints() == [] or len(failures) == 1
+            assert first.committed == []
             raise KafkaException(KafkaError(failures.pop()))
         return plain_insist(operation, *args)
 
     first.fence.insist = insist  # type: ignore[method-assign]
-    first.write(first.batch(0, 4, b"a", b"b"), first.batch(5, 9, b"c"))
+    batches = first.batch(0, 4, b"a", b"b"), first.batch(5, 9, b"c")
+    first.write(*batches)
     assert not failures
+    assert first.committed == [item.batch for item in batches]
     assert first.pulse.complaints() == []
     assert written() == [b"a", b"b", b"c"]
     assert start().at == 9
