@@ -86,9 +86,7 @@ class House:
         try:
             kafka = stack.enter_context(kafka_server(folder / "kafka"))
         except (NoKafka, ServerFailed) as reason:
-            out.print(
-                f"[yellow]no Apache Kafka ({reason}): librdkafka's mock cluster serves, and holds few messages[/]"
-            )
+            out.print(f"[yellow]no Apache Kafka ({reason}): the mock cluster serves, and holds few messages[/]")
             kafka = stack.enter_context(mock_kafka())
         self.port = free_port()
         os.environ |= {
@@ -105,10 +103,9 @@ class House:
         self.catalog = load_catalog(self.settings)
         self.topic = self.settings.topic("events")
         topics = [self.settings.topic(name) for name in TOPICS]
-        size = {"max.message.bytes": str(self.settings.kafka.max_message_bytes + 1_000)}
-        self.partitions = ensure_topics(
-            self.settings.kafka.librdkafka(), topics, self.settings.kafka.partitions, 1, size
-        )[self.topic]
+        kafka = self.settings.kafka
+        size = {"max.message.bytes": str(kafka.max_message_bytes)}
+        self.partitions = ensure_topics(kafka.librdkafka(), topics, kafka.partitions, 1, size)[self.topic]
         self._publish_models()
 
     @property

@@ -63,12 +63,8 @@ def _measure(house: House, events: int, bar: Progress) -> dict[str, Any]:
 
     with house.flow() as process:
         house.until(lambda: applied(1), process)
-        first, started, started_cpu, before = (
-            house.applied(),
-            time.perf_counter(),
-            cpu_s(process),
-            house.stage_seconds(),
-        )
+        first, before = house.applied(), house.stage_seconds()
+        started, started_cpu = time.perf_counter(), cpu_s(process)
         house.until(lambda: applied(events), process)
         seconds, cpu, after = time.perf_counter() - started, cpu_s(process) - started_cpu, house.stage_seconds()
         rss_mb = process.memory_info().rss / 2**20
