@@ -90,7 +90,8 @@ class Core:
         raw = [records.get(customer, b"") for customer in customers]
         blob = np.frombuffer(b"".join(raw) or b"\0", dtype=np.uint8)
         blob_ends = np.cumsum([len(record) for record in raw], dtype=np.int64)
-        order, clock_ms, room = np.argsort(columns.who, kind="stable"), columns.clock.now_ms, len(events) + 64
+        order, clock_ms = np.argsort(columns.who, kind="stable"), columns.clock.now_ms
+        room = len(events) + 2 * len(idle) + 64
         while True:
             view = (events, order, ends, clock_ms, blob, blob_ends, self.features, room)
             done = kernel.advance(self.program, self.zones.packed, *view)
@@ -126,6 +127,8 @@ def compile_kernel() -> None:
     order = b'{"type":"order","id":"1","customer":"c","at_ms":1}'
     applied = core.apply(core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock()), [], {}, 0)
     core.row(applied.records[0], 1)
+    none = np.zeros(1, dtype=np.float64)
+    kernel.logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), none, none + 1, none)
 
 
 def _applied(customers: list[str], done: Outcome) -> Applied:

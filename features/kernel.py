@@ -162,21 +162,22 @@ def _write_word(out: Bytes, at: int, value: int, size: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _read_hashes(blob: Bytes, at: int, end: int, s: Ints, into: int, limit: int) -> tuple[int, int]:
+def _read_eights(blob: Bytes, at: int, end: int, bytes_of_s: Bytes, into: int, limit: int) -> tuple[int, int]:
+    """A count, and so many times eight bytes."""
     count, at = _read_varint(blob, at, end)
     if not 0 <= count <= limit or at + 8 * count > end:
         return np.int64(0), end + 1
-    for i in range(count):
-        s[into + i], at = _read_word(blob, at, end, 8)
-    return count, at
+    for i in range(8 * count):
+        bytes_of_s[8 * into + i] = blob[at + i]
+    return count, at + 8 * count
 
 
 @njit(cache=True, nogil=True)
-def _write_hashes(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
+def _write_eights(out: Bytes, at: int, bytes_of_s: Bytes, start: int, count: int) -> int:
     at = _write_varint(out, at, count)
-    for i in range(count):
-        at = _write_word(out, at, s[start + i], 8)
-    return at
+    for i in range(8 * count):
+        out[at + i] = bytes_of_s[8 * start + i]
+    return at + 8 * count
 
 
 @njit(cache=True, nogil=True)
@@ -255,8 +256,9 @@ def _unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[
         return NEEDS_ZONE, crc, end
     s[WAKE], at = _read_varint(blob, at, end)
     s[FIRST], at = _read_varint(blob, at, end)
-    s[N_DEALS], at = _read_hashes(blob, at, end, s, DEALS, RING)
-    s[N_SEEN], at = _read_hashes(blob, at, end, s, SEEN, RING)
+    bytes_of_s = s.view(np.uint8)
+    s[N_DEALS], at = _read_eights(blob, at, end, bytes_of_s, DEALS, RING)
+    s[N_SEEN], at = _read_eights(blob, at, end, bytes_of_s, SEEN, RING)
     count, at = _read_varint(blob, at, end)
     for _ in range(count):
         kind, at = _read_varint(blob, at, end)
@@ -265,22 +267,21 @@ def _unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[
             return CORRUPT, 0, end
         s[LAST + kind] = moment
         s[NEWEST] = max(s[NEWEST], moment)
-    s[N_CASES], at = _read_hashes(blob, at, end, s, CASE, CASES)
+    s[N_CASES], at = _read_eights(blob, at, end, bytes_of_s, CASE, CASES)
     s[N_PURPOSES], at = _read_triples(blob, at, end, s, PURPOSE_OF, PURPOSES)
     s[N_TIMERS], at = _read_triples(blob, at, end, s, TIMER, TIMERS)
     s[WAIT_AT], at = _read_varint(blob, at, end)
     if s[WAIT_AT] > 0:
         s[WAIT_DUE], at = _read_varint(blob, at, end)
         s[WAIT_GRACE], at = _read_varint(blob, at, end)
-        count, at = _read_varint(blob, at, end)
-        if not 0 <= count <= (end - at) // 8:
+        count, after = _read_varint(blob, at, end)
+        if not 0 <= count <= (end - after) // 8:
             return CORRUPT, 0, end
         if count == inputs:
-            for i in range(count):
-                s[wait + i], at = _read_word(blob, at, end, 8)
+            count, at = _read_eights(blob, at, end, bytes_of_s, wait, inputs)
         else:  # the model sees other features now: what was scored then cannot be learned from
             s[WAIT_AT] = 0
-            at += 8 * count
+            at = after + 8 * count
     at = _read_cells(blob, at, end, s, life, width)
     count, at = _read_varint(blob, at, end)
     if not 0 <= count <= PANES:
@@ -314,8 +315,9 @@ def _pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
     at = _write_word(out, at, z[1 + 2 * max(0, s[HOME])], 4)
     at = _write_varint(out, at, s[WAKE])
     at = _write_varint(out, at, s[FIRST])
-    at = _write_hashes(out, at, s, DEALS, s[N_DEALS])
-    at = _write_hashes(out, at, s, SEEN, s[N_SEEN])
+    bytes_of_s = s.view(np.uint8)
+    at = _write_eights(out, at, bytes_of_s, DEALS, s[N_DEALS])
+    at = _write_eights(out, at, bytes_of_s, SEEN, s[N_SEEN])
     known = 0
     for kind in range(kinds):
         known += s[LAST + kind] > 0
@@ -324,14 +326,14 @@ def _pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
         if s[LAST + kind] > 0:
             at = _write_varint(out, at, kind)
             at = _write_varint(out, at, s[LAST + kind])
-    at = _write_hashes(out, at, s, CASE, s[N_CASES])
+    at = _write_eights(out, at, bytes_of_s, CASE, s[N_CASES])
     at = _write_triples(out, at, s, PURPOSE_OF, s[N_PURPOSES])
     at = _write_triples(out, at, s, TIMER, s[N_TIMERS])
     at = _write_varint(out, at, s[WAIT_AT])
     if s[WAIT_AT] > 0:
         at = _write_varint(out, at, s[WAIT_DUE])
         at = _write_varint(out, at, s[WAIT_GRACE])
-        at = _write_hashes(out, at, s, wait, inputs)
+        at = _write_eights(out, at, bytes_of_s, wait, inputs)
     at = _write_cells(out, at, s, life, width)
     at = _write_varint(out, at, s[N_PANES])
     for p in range(s[N_PANES]):
@@ -795,6 +797,18 @@ def row_as_of(g: Ints, z: Ints, blob: Bytes, at_ms: int, features: int) -> tuple
     if status == DONE:
         _fill(s, g, at_ms, _day(z, max(0, s[HOME]), at_ms), rows, 0)
     return status, detail, rows[0]
+
+
+@njit(cache=True, nogil=True)
+def logits(features: Floats, rows: Ints, columns: Ints, mean: Floats, scale: Floats, weights: Floats) -> Floats:
+    """float64[rows]: what the columns of these rows add to the logit of a linear model; see features.models.terms."""
+    out = np.zeros(len(rows), np.float64)
+    for i in range(len(rows)):
+        for k in range(len(columns)):
+            x = features[rows[i], columns[k]]
+            if x == x:
+                out[i] += (np.copysign(np.log1p(abs(x)), x) - mean[k]) / scale[k] * weights[k]
+    return out
 
 
 @njit(cache=True, nogil=True)

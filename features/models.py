@@ -8,6 +8,8 @@ import pandas as pd
 from msgspec import Struct, json
 from river import linear_model, optim, preprocessing
 
+from features.kernel import Ints, logits
+
 Matrix = npt.NDArray[np.float64]
 NOISE = 1e-12  # a smaller variance is a rounding error, which may even be negative
 
@@ -46,6 +48,13 @@ def terms(model: LinearModel, values: Matrix) -> Matrix:
 def score(model: LinearModel, values: Matrix) -> Matrix:
     """float64[n] probabilities of float64[n, features]."""
     logit = model.bias + terms(model, values).sum(axis=1)
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -30, 30))), dtype=np.float64)
+
+
+def score_rows(model: LinearModel, features: Matrix, rows: Ints, columns: list[int]) -> Matrix:
+    """`score` of some rows of a wider matrix, without a copy of them."""
+    numbers = (np.array(values, dtype=np.float64) for values in (model.mean, model.scale, model.weights))
+    logit = model.bias + logits(features, rows, np.array(columns, dtype=np.int64), *numbers)
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -30, 30))), dtype=np.float64)
 
 

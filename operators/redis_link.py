@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import hiredis
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
 from redis.retry import Retry
 
 from operators.kafka import Unreachable
 
 # Redis cannot serve now, but may soon (it starts, is full, read-only or without its replicas): waited out, never fatal.
+MANY = 100
 AWAY = (ConnectionError, TimeoutError, ResponseError)
 
 
@@ -20,9 +24,18 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).rpartition(' caused error: ')[2]}"
 
 
+class Packer(HiredisRespSerializer):  # type: ignore[misc]
+    """Packs a command of thousands of texts and bytes without a look at each."""
+
+    def pack(self, *args: Any) -> list[bytes]:
+        return [hiredis.pack_command(args)] if len(args) > MANY else super().pack(*args)  # type: ignore[no-any-return]
+
+
 def connect_redis(url: str, timeout_s: float) -> Redis:
     """A client that fails fast: the partition step does the waiting. Raises Unreachable."""
-    redis = Redis.from_url(url, socket_timeout=10, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+    redis = Redis.from_url(
+        url, socket_timeout=10, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0), command_packer=Packer()
+    )
     until = time.monotonic() + timeout_s
     while True:
         try:

@@ -63,9 +63,8 @@ class Conditions:
         out = np.zeros((length, len(self.rules)), dtype=np.bool_)
         if not length or not self.rules:
             return out
-        columns = {name: pl.Series(values).fill_nan(None) for name, values in numbers.items()}
-        columns |= {name: pl.Series(values, dtype=FACTS[name]) for name, values in facts.items()}
-        frame = pl.DataFrame(columns or {"row": np.arange(length)})
+        columns: dict[str, Any] = {name: pl.Series(values, dtype=FACTS[name]) for name, values in facts.items()}
+        frame = pl.DataFrame({**numbers, **columns} or {"row": np.arange(length)}, nan_to_null=True)
         held = frame.select(e.fill_null(False).alias(r.id) for e, r in zip(self.expressions, self.rules, strict=True))
         for i, rule in enumerate(self.rules):
             out[:, i] = held[rule.id].to_numpy()  # a condition without columns is one value for all rows

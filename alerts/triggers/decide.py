@@ -17,7 +17,7 @@ from features.customer import Applied
 from features.job import Message
 from features.kernel import Floats, Ints
 from features.messages import cloudevent
-from features.models import LinearModel, Matrix, score, terms
+from features.models import LinearModel, Matrix, score_rows, terms
 from features.record import Ledger, decode_ledger, encode_ledger
 from features.times import DAY_MS, HOUR_MS
 
@@ -88,10 +88,9 @@ class Decider:
                 ledgers[who] = decode_ledger(applied.records[who][applied.ledgers[who] :])
             candidate = self._candidate(moments, i, rule, applied.customers[who], ledgers[who])
             values = {name: _plain(float(numbers[name][i])) for name in self.conditions.names[j]}
-            self._settle(decided, candidate, rule, values, applied.rows[moments.rows[i]])
-        for who, ledger in ledgers.items():
-            record = applied.records[who][: applied.ledgers[who]]
-            decided.records[applied.customers[who]] = record + encode_ledger(ledger)
+            if self._settle(decided, candidate, rule, values, applied.rows[moments.rows[i]]):
+                record = applied.records[who][: applied.ledgers[who]]
+                decided.records[candidate.customer] = record + encode_ledger(candidate.ledger)
         return decided
 
     def _in_order(self, held: Ints, moments: Moments, applied: Applied) -> list[tuple[int, int]]:
@@ -138,11 +137,12 @@ class Decider:
         model = self.models.get(name)
         if model is None:
             return np.full(len(rows), np.nan)
-        return score(model, features[rows][:, self.catalog.models[name]])
+        return score_rows(model, features, rows, self.catalog.models[name])
 
     def _settle(
         self, decided: Decided, candidate: Candidate, rule: Rule, values: dict[str, float | None], row: Floats
-    ) -> None:
+    ) -> bool:
+        """Whether a coupon was issued."""
         outcome = self.policy.outcome(rule, candidate.customer, candidate.ledger, candidate.at_ms, candidate.consented)
         receipt = self._receipt(candidate, rule, values, row, outcome)
         if outcome == "issued":
@@ -153,6 +153,7 @@ class Decider:
         decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", candidate, receipt))
         name = f"decision:{rule.id}:{outcome}"
         decided.counts[name] = decided.counts.get(name, 0) + 1
+        return outcome == "issued"
 
     def _message(self, topic: str, type: str, source: str, candidate: Candidate, receipt: dict[str, Any]) -> Message:
         id, customer = str(receipt["decision"]), candidate.customer

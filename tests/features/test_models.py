@@ -24,6 +24,7 @@ from features.models import (
     encode_learned,
     encode_model,
     score,
+    score_rows,
     squash,
     terms,
 )
@@ -150,3 +151,12 @@ def test_an_example_it_cannot_learn_from_is_a_dead_letter(value: bytes, reason: 
     store = run(JOB, [Batch("examples", 0, -1, [0, 1], [value, example(2)], [0, 0])], {0: Store()})[0]
     assert [(m.topic, m.value, m.headers["reason"]) for m in store.sent] == [("dead-letters", value, reason)]
     assert store.position.counts == {"labels": 1, "dead_lettered": 1, f"dead_lettered:{reason}": 1}
+
+
+def test_rows_are_scored_in_place_as_if_they_had_been_cut_out() -> None:
+    random = np.random.default_rng(5)
+    features = random.normal(0, 1e4, (50, 9))
+    features[random.random((50, 9)) < 0.2] = np.nan
+    rows, columns = np.array([3, 3, 49, 0]), [8, 1, 4]
+    model = LinearModel("m", 1, "l", 0, FEATURES, [3.0, -1.0, 0.5], [2.0, 0.3, 1.0], [0.7, -0.2, 0.1], -0.4)
+    assert score_rows(model, features, rows, columns) == pytest.approx(score(model, features[np.ix_(rows, columns)]))
