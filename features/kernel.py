@@ -97,6 +97,9 @@ WHO, EVENT, RULE, AS_OF, FIRES, LOCAL, CONSENTED, ASKED = range(8)
 SCORED, KNOWN, LABEL, LABELLED = range(1, 5)
 
 
+Labels = Any  # (inputs, labelled), to be filled
+
+
 class Outcome(NamedTuple):
     status: int
     detail: int  # customer at which it ended, or the zone's crc
@@ -686,9 +689,6 @@ def _ordered(s: Ints, g: Ints, at_ms: int, clock_ms: int, bits: Ints, r: int) ->
     _wake_by(s, s[WAIT_DUE] + s[WAIT_GRACE])
 
 
-Labels = Any  # (inputs, labelled), to be filled
-
-
 @njit(cache=True, nogil=True)
 def _grown(out: Bytes, at: int, room: int) -> Bytes:
     if at + room <= len(out):
@@ -696,6 +696,42 @@ def _grown(out: Bytes, at: int, room: int) -> Bytes:
     bigger = np.empty(2 * len(out) + room, np.uint8)
     bigger[:at] = out[:at]
     return bigger
+
+
+@njit(cache=True, nogil=True)
+def _apply(
+    s: Ints, g: Ints, z: Ints, e: Ints, i: int, who: int, rows: Floats, asked: Ints, r: int, out: Labels, n: int
+) -> tuple[int, int, bool]:
+    """Applies an event; how many rows are asked (-1: no room) and labelled then, and whether it came before."""
+    kind, at_ms, clock_ms = e[i, KIND], e[i, AT], e[i, CLOCK]
+    of_kind = g[AT_KIND] + OF_KIND * kind
+    deal = g[of_kind] != 0
+    if not _remember(s, N_DEALS if deal else N_SEEN, DEALS if deal else SEEN, e[i, ID]):
+        return r, n, True
+    if e[i, ZONE] >= 0 or s[HOME] < 0:
+        s[HOME] = max(0, e[i, ZONE])
+    _count(s, g, z, e, i)
+    newest = at_ms > s[LAST + kind]
+    s[LAST + kind] = max(s[LAST + kind], at_ms)
+    if kind == g[ORDER]:
+        s[FIRST] = min(s[FIRST], at_ms) if s[FIRST] > 0 else at_ms
+    else:
+        _note(s, g, e, i)
+    if g[of_kind + 1]:
+        if r == len(asked):
+            return -1, n, False
+        asked[r, WHO], asked[r, EVENT], asked[r, RULE], asked[r, FIRES] = who, i, 0, 0
+        _ask(s, g, z, at_ms, rows, asked, r)
+        if kind == g[ORDER] and newest and g[HORIZON_MS] > 0:
+            if s[WAIT_AT] > 0:
+                _label(s, g, who, at_ms, at_ms >= s[WAIT_DUE], out, n)
+                n += 1
+            _ordered(s, g, at_ms, clock_ms, rows.view(np.int64), r)
+        r += 1
+    if newest:
+        for k in range(g[of_kind + 4], g[of_kind + 4] + 2 * g[of_kind + 5], 2):
+            _arm(s, g[k], at_ms + g[k + 1], clock_ms)
+    return r, n, False
 
 
 @njit(cache=True, nogil=True)
@@ -722,7 +758,6 @@ def advance(
     out_ends, ledgers = np.zeros(customers, np.int64), np.zeros(customers, np.int64)
     wakes, repeated = np.zeros((customers, 2), np.int64), np.zeros(events, np.uint8)
     rows, asked = np.empty((room, features), np.float64), np.empty((room, ASKED), np.int64)
-    bits = rows.view(np.int64)
     inputs = np.empty((events + customers, g[INPUTS]), np.int64)
     labelled = np.empty((events + customers, LABELLED), np.int64)
     r, n, at, status, detail = np.int64(0), np.int64(0), np.int64(0), DONE, np.int64(0)
@@ -735,40 +770,10 @@ def advance(
         wakes[c, 0] = s[WAKE]
         for k in range(first, ends[c]):
             i = order[k]
-            if 0 < s[WAKE] <= e[i, CLOCK]:
+            if r >= 0 and 0 < s[WAKE] <= e[i, CLOCK]:
                 r, n = _fire(s, g, z, e[i, CLOCK], c, rows, asked, r, (inputs, labelled), n)
-                if r < 0:
-                    break
-            kind, at_ms = e[i, KIND], e[i, AT]
-            of_kind = g[AT_KIND] + OF_KIND * kind
-            deal = g[of_kind] != 0
-            if not _remember(s, N_DEALS if deal else N_SEEN, DEALS if deal else SEEN, e[i, ID]):
-                repeated[i] = 1
-                continue
-            if e[i, ZONE] >= 0 or s[HOME] < 0:
-                s[HOME] = max(0, e[i, ZONE])
-            _count(s, g, z, e, i)
-            newest = at_ms > s[LAST + kind]
-            s[LAST + kind] = max(s[LAST + kind], at_ms)
-            if kind == g[ORDER]:
-                s[FIRST] = min(s[FIRST], at_ms) if s[FIRST] > 0 else at_ms
-            else:
-                _note(s, g, e, i)
-            if g[of_kind + 1]:
-                if r == room:
-                    r = np.int64(-1)
-                    break
-                asked[r, WHO], asked[r, EVENT], asked[r, RULE], asked[r, FIRES] = c, i, 0, 0
-                _ask(s, g, z, at_ms, rows, asked, r)
-                if kind == g[ORDER] and newest and g[HORIZON_MS] > 0:
-                    if s[WAIT_AT] > 0:
-                        _label(s, g, c, at_ms, at_ms >= s[WAIT_DUE], (inputs, labelled), n)
-                        n += 1
-                    _ordered(s, g, at_ms, e[i, CLOCK], bits, r)
-                r += 1
-            if newest:
-                for k in range(g[of_kind + 4], g[of_kind + 4] + 2 * g[of_kind + 5], 2):
-                    _arm(s, g[k], at_ms + g[k + 1], e[i, CLOCK])
+            if r >= 0:
+                r, n, repeated[i] = _apply(s, g, z, e, i, c, rows, asked, r, (inputs, labelled), n)
         if r >= 0 and 0 < s[WAKE] <= clock_ms:
             r, n = _fire(s, g, z, clock_ms, c, rows, asked, r, (inputs, labelled), n)
         if r < 0:
