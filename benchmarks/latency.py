@@ -1,0 +1,107 @@
+"""From an event on Kafka to its coupon on Kafka, at a steady rate: the coupon's Kafka timestamp less the event's.
+
+python -m benchmarks.latency [--rate 1500] [--seconds 30] [--quick] [--json FILE]
+
+The rate is that of all events; every fiftieth or so is answered with a coupon. The first five seconds do not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import orjson
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks.house import House, out, progress
+from benchmarks.load import clean_events
+from brewline.results import circumstances, write_json
+from operators.kafka import consumer, producer
+
+WARM_S = 5.0
+RULE = """
+id = "latency"
+on = ["order"]
+when = "store LIKE 's00%'"
+then = { coupon = "NOW", face_value_cents = 100 }
+cooldown = "0s"
+[[test]]
+name = "fires"
+events = [{ type = "order", store = "s0001" }]
+fires_at = ["+0s"]
+[[test]]
+name = "is quiet"
+events = [{ type = "order", store = "s1" }]
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=int, default=1_500, help="events a second")
+    parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--customers", type=int, default=100_000)
+    parser.add_argument("--quick", action="store_true", help="ten seconds")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    asked = parser.parse_args()
+    seconds = 10 if asked.quick else asked.seconds
+    os.environ |= {"BREWLINE_COUPONS__REQUIRE_CONSENT": "", "BREWLINE_COUPONS__HOLDOUT_PERCENT": "0"}
+    os.environ["BREWLINE_COUPONS__CAP"] = "1000000"
+    with ExitStack() as stack:
+        house = House(stack, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        (house.folder / "config/rules/coupons/latency.toml").write_text(RULE)
+        reader = consumer(house.settings.kafka.librdkafka(), "latency")
+        reader.assign([TopicPartition(house.settings.topic("coupons"), p, 0) for p in range(house.partitions)])
+        process = stack.enter_context(house.flow())
+        house.until(lambda: house.redis.exists(house.store.key(0, "owner")) == 1, process)
+        started = time.time()
+        send(house, asked.rate, seconds + WARM_S, asked.customers)
+        waits_ms = latencies(reader, house.settings.topic("coupons"), (started + WARM_S) * 1000)
+    p50_ms, p99_ms = (round(float(value), 1) for value in np.percentile(waits_ms, [50, 99]))
+    figures = {
+        **house.names,
+        **house.size,
+        "rate": asked.rate,
+        "coupons": len(waits_ms),
+        "p50_ms": p50_ms,
+        "p99_ms": p99_ms,
+    }
+    for name, value in {**figures, **circumstances()}.items():
+        out.print(f"{name:>12}  {value}", highlight=False)
+    write_json(asked.json, figures)
+
+
+def send(house: House, rate: int, seconds: float, customers: int) -> None:
+    """A hundredth of a second's events at a time, each hundredth on time or as soon as possible."""
+    sender = producer(house.settings.kafka.librdkafka())
+    count, started = round(rate * seconds), time.perf_counter()
+    with progress() as bar:
+        events = (entry for entry in clean_events(count, customers) if not entry[2])
+        for number, (key, value, _) in enumerate(bar.track(events, count, description="sending")):
+            if number % max(1, rate // 100) == 0:
+                sender.poll(0)
+                time.sleep(max(0.0, started + number / rate - time.perf_counter()))
+            sender.produce(house.topic, value, key)
+    sender.flush()
+
+
+def latencies(reader: Consumer, topic: str, since_ms: float) -> list[float]:
+    """Of the coupons for events since then; ends when no more come for two seconds."""
+    found: list[float] = []
+    while messages := reader.consume(10_000, timeout=2.0):
+        for message in messages:
+            caused_ms = orjson.loads(message.value())["data"]["trigger_stamp_ms"]
+            if caused_ms >= since_ms:
+                found.append(message.timestamp()[1] - caused_ms)
+    reader.close()
+    if not found:
+        raise SystemExit(f"no coupon came on {topic}")
+    return found
+
+
+if __name__ == "__main__":
+    main()
