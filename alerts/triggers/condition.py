@@ -49,26 +49,29 @@ class Conditions:
         """`rules`: (rule, file, text); `numbers`: names of the float columns, in order. Raises WrongRule."""
         self.schema = {**dict.fromkeys(numbers, pl.Float64), **FACTS}
         self.rules = [rule for rule, _, _ in rules]
-        self.expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
-        read = [set(e.meta.root_names()) for e in self.expressions]
+        expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
+        self.expressions = [e.fill_null(False).alias(r.id) for e, r in zip(expressions, self.rules, strict=True)]
+        read = [set(e.meta.root_names()) for e in expressions]
         self.names = [[name for name in numbers if name in names] for names in read]  # the numbers that each rule reads
         used: set[str] = set().union(*read)
         self.numbers = [name for name in numbers if name in used]
         self.facts = [name for name in FACTS if name in used]
 
     def evaluate(
-        self, length: int, numbers: dict[str, npt.NDArray[np.float64]], facts: dict[str, Any]
+        self, asks: npt.NDArray[np.bool_], numbers: dict[str, npt.NDArray[np.float64]], facts: dict[str, Any]
     ) -> npt.NDArray[np.bool_]:
-        """bool[length, rules]: which condition holds where; unknown is false. The columns are those that rules read."""
-        out = np.zeros((length, len(self.rules)), dtype=np.bool_)
-        if not length or not self.rules:
+        """bool[n, rules]: which condition holds where it is asked; unknown is false. The columns are those in use."""
+        out = np.zeros_like(asks)
+        asked = np.flatnonzero(asks.any(axis=0)).tolist()
+        if not asked:
             return out
-        columns: dict[str, Any] = {name: pl.Series(values, dtype=FACTS[name]) for name, values in facts.items()}
-        frame = pl.DataFrame({**numbers, **columns} or {"row": np.arange(length)}, nan_to_null=True)
-        held = frame.select(e.fill_null(False).alias(r.id) for e, r in zip(self.expressions, self.rules, strict=True))
-        for i, rule in enumerate(self.rules):
-            out[:, i] = held[rule.id].to_numpy()  # a condition without columns is one value for all rows
-        return out
+        columns = [pl.Series(name, values, nan_to_null=True) for name, values in numbers.items()]
+        columns += [pl.Series(name, values, dtype=FACTS[name]) for name, values in facts.items()]
+        frame = pl.DataFrame(columns or [pl.Series("row", np.arange(len(asks)))])
+        held = frame.select_seq(self.expressions[i] for i in asked)  # in parallel, few rows wait for each other
+        for i in asked:
+            out[:, i] = held[self.rules[i].id].to_numpy()  # a condition without columns is one value for all rows
+        return out & asks
 
 
 def _compile(rule: Rule, file: str, text: str, schema: dict[str, pl.DataType | type[pl.DataType]]) -> pl.Expr:

@@ -80,7 +80,7 @@ class Decider:
         """Decides in log order; of timers that one tick has reached, the earliest due first."""
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         numbers = self._numbers(applied.rows, moments.rows)
-        held = self.conditions.evaluate(len(moments.rows), numbers, self._facts(moments)) & moments.asks
+        held = self.conditions.evaluate(moments.asks, numbers, self._facts(moments))
         ledgers: dict[int, Ledger] = {}
         for i, j in self._in_order(np.argwhere(held), moments, applied):
             who, rule = int(moments.who[i]), self.conditions.rules[j]

@@ -33,7 +33,8 @@ def compiled(*whens: str) -> Conditions:
 def evaluated(conditions: Conditions, rows: np.ndarray, facts: dict[str, list]) -> np.ndarray:
     """bool[rows, rules], handing over no more than is read."""
     numbers = {name: rows[:, NUMBERS.index(name)] for name in conditions.numbers}
-    return conditions.evaluate(len(rows), numbers, {name: facts[name] for name in conditions.facts})
+    asks = np.ones((len(rows), len(conditions.rules)), dtype=np.bool_)
+    return conditions.evaluate(asks, numbers, {name: facts[name] for name in conditions.facts})
 
 
 def held(when: str, *rows: list[float]) -> list[bool]:
