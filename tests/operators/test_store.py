@@ -249,3 +249,24 @@ def test_state_laid_out_for_another_number_of_partitions_is_refused(client: redi
     with pytest.raises(WrongLayout, match=r"laid out for partitions of events = 4, and now it is 6: .*redis.prefix"):
         check_layout(client, topic_prefix, {"partitions of events": 6})
     assert stored_partitions(client, topic_prefix) == 4
+
+
+def test_a_record_written_before_is_not_asked_of_redis_again(store: PartitionStore, client: redis_py.Redis) -> None:
+    commit(store, Position(), FIRST)
+    client.delete(store.key(PARTITION, "r:ann"))
+    plan = Plan(FIRST.position, FIRST.position.clock, records=["ann", "nobody"])
+    transaction, state = store.load(PARTITION, plan, lambda due: [])
+    transaction.reset()
+    assert state.records == {"ann": b"1"}
+
+
+def test_what_is_remembered_is_forgotten_when_the_partition_is_opened_anew(
+    store: PartitionStore, client: redis_py.Redis
+) -> None:
+    commit(store, Position(), FIRST)
+    client.set(store.key(PARTITION, "r:ann"), b"after a rollback")
+    store.reopen(PARTITION)
+    plan = Plan(FIRST.position, FIRST.position.clock, records=["ann"])
+    transaction, state = store.load(PARTITION, plan, lambda due: [])
+    transaction.reset()
+    assert state.records == {"ann": b"after a rollback"}
