@@ -68,13 +68,15 @@ class Alignment:
 
     def limit_ms(self, lane: Lane) -> float:
         """Up to which time a lane may hand out now. It never waits for itself, so the slowest may always go on."""
-        now_s = self.clock()
-        others = (other.at_ms for other in list(self.lanes) if other is not lane and other.holds(now_s))
+        others = (other.at_ms for other in list(self.lanes) if other is not lane and other.holds)
         return min(others, default=inf) + self.within_ms
 
 
 class Lane:
-    """One partition's records that were read and not yet handed out, in order, and how far it has come."""
+    """One partition's records that were read and not yet handed out, in order, and how far it has come.
+
+    `since_s` is when it last had records, met its end or was opened; `looked_s`, when it was last looked at.
+    """
 
     def __init__(self, alignment: Alignment) -> None:
         self.alignment = alignment
@@ -86,7 +88,7 @@ class Lane:
         self.times_ms: list[float] = []
         self.at_ms = -inf  # of the next record where that is known, else of the last handed out
         self.at_end = False
-        self.since_s = self.alignment.clock()  # when it last had records, met its end or was opened
+        self.since_s = self.looked_s = self.alignment.clock()
 
     def close(self) -> None:
         self.reopen()
@@ -95,19 +97,23 @@ class Lane:
     def met_end(self) -> None:
         self.at_end, self.since_s = True, self.alignment.clock()
 
-    def holds(self, now_s: float) -> bool:
-        """Whether others wait for it: not when it is at its end, and not for ever when its broker is away."""
-        if self.at_end:
-            return self.at_ms > -inf and now_s < self.since_s + self.alignment.at_end_s
-        return now_s < self.since_s + SILENT_S
+    @property
+    def holds(self) -> bool:
+        """Whether others wait for it: not when it is at its end, and not for ever when its broker is away.
+
+        What counts is for how long it was looked at in vain: a busy process may not have come to it.
+        """
+        waited_s = self.looked_s - self.since_s
+        return waited_s < SILENT_S if not self.at_end else self.at_ms > -inf and waited_s < self.alignment.at_end_s
 
     def take(self, fresh: list[Any]) -> list[Any]:
         """The records that may be handed out now, `fresh` ones behind those that were kept."""
         alignment = self.alignment
+        self.looked_s = alignment.clock()
         limit_ms = alignment.limit_ms(self)
         last_ms = next((at_ms for one in reversed(fresh) if (at_ms := alignment.time_of(one)) is not None), None)
         if last_ms is not None or self.records:
-            self.at_end, self.since_s = False, alignment.clock()
+            self.at_end, self.since_s = False, self.looked_s
         if not self.records and (last_ms is None or last_ms <= limit_ms):  # the partitions are near each other
             self.at_ms = self.at_ms if last_ms is None else last_ms
             return fresh
