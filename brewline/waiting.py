@@ -59,7 +59,6 @@ class Waiting:
     def __init__(self, settings: Settings, redis: Redis, partitions: int, watch: Watch, sending: Sending) -> None:
         self.settings, self.redis, self.partitions, self.watch = settings, redis, partitions, watch
         self.sending = sending
-        self.flows: list[str] = []
         self.stand = Stand(Account(sending.events, 0, 0, 0, 0), {}, {}, ["nothing is known of the flows"])
 
     def wait(self, out: Console) -> Stand:
@@ -102,16 +101,16 @@ class Waiting:
             pass
 
     def _read(self) -> Stand:
-        self.flows = started(self.redis, self.settings)
+        flows = started(self.redis, self.settings)
         before, sent = self.sending.before, self.sending.events
         account = balance(self.redis, self.settings, self.partitions, self.watch, before.of(*ACCOUNTING), sent)
         again = account.done - sent
         if self.sending.resumed and 0 < again <= account.duplicates:
             account.events_in += again
-        counts = {flow: Counter(totals(self.redis, self.settings, flow, self.partitions)) for flow in self.flows}
+        counts = {flow: Counter(totals(self.redis, self.settings, flow, self.partitions)) for flow in flows}
         for flow, found in counts.items():
             found.subtract(before.of(flow))
-        stand = Stand(account, counts, {flow: self._clock_ms(flow) for flow in self.flows if flow in CLOCKED})
+        stand = Stand(account, counts, {flow: self._clock_ms(flow) for flow in flows if flow in CLOCKED})
         stand.missing = self._missing(stand)
         return stand
 
@@ -120,9 +119,11 @@ class Waiting:
         return min(store.position(partition).clock.now_ms for partition in range(self.partitions))
 
     def _missing(self, stand: Stand) -> list[str]:
-        missing = []
-        if left := stand.account.events_in - stand.account.done:
+        missing, left = [], stand.account.events_in - stand.account.done
+        if left > 0:
             missing.append(f"what became of {left:,} events")
+        elif left < 0:
+            missing.append(f"who else sent: {-left:,} events more than this replay's were applied")
         for flow, clock_ms in stand.clocks_ms.items():
             if clock_ms < self.sending.end_ms:
                 stands = f"stands at {rfc3339(clock_ms)}" if clock_ms else "has not begun"
