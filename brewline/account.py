@@ -20,6 +20,20 @@ ACCOUNTING = ("customers", "kpis", "security")
 CLOCKED = ("customers", "kpis", "kpis-merge")
 
 
+class Before(Struct, forbid_unknown_fields=True):
+    """Where flows and topics stood before a replay: what came of it is counted from here, whoever asks."""
+
+    redis: str = ""  # server and prefix that these counts are from
+    counts: dict[str, dict[str, int]] = {}  # by flow
+    ends: dict[str, int] = {}  # of what the flows write: topic/partition → offset
+
+    def of(self, *flows: str) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for flow in flows:
+            counts.update(self.counts.get(flow, {}))
+        return counts
+
+
 class Account(Struct):
     events_in: int
     applied: int

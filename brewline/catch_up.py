@@ -5,54 +5,143 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import structlog
+from confluent_kafka import KafkaException
 from redis import Redis
+from redis.exceptions import RedisError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from brewline.account import Account, accounted, balance, percentile, totals
+from brewline.account import Before, percentile, totals
 from brewline.histories import History, open_history
-from brewline.replay import Replayed, replay
+from brewline.replay import Place, Replayed, beginning, load_place, replay
 from brewline.results import write_json
 from brewline.verify import Difference, compare
+from brewline.waiting import FLOWS, LEAVING, Sending, Stand, Waiting, started
 from brewline.watch import Watch
 from config.settings import Settings
 from features.times import rfc3339
+from operators.health import configure_logs
 from operators.kafka import Unreachable, require_kafka
-from operators.redis_link import connect_redis
+from operators.redis_link import connect_redis, reason
 from operators.store import PartitionStore, stored_partitions
 
-STALLED_S = 60.0
 PROGRESS = Path("out")
+WATCHED = ("coupons", "alerts", "dead-letters")
+Line = MutableMapping[str, Any]  # of a log
+SAME_LINE_S = 30.0  # a warning that repeats is shown so often
 
 
 def replay_history(
     settings: Settings, name: str, speed: float | None, verify: int, restart: bool, json: Path | None, out: Console
 ) -> int:
     """0 when every event is accounted for and every customer compared is equal."""
+    configure_logs("warning", "text")
+    structlog.configure(processors=[seldom, *structlog.get_config()["processors"]])
     history = open_history(name, settings.stores.timezone)
     require_kafka(settings.kafka.librdkafka(), settings.kafka.start_timeout_s)
     redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
-    partitions = stored_partitions(redis, settings.redis.prefix)
-    if not partitions:
-        raise Unreachable("no flow has run yet: start `brewline run ingest customers learning kpis security` first")
-    _warn_of_clock(redis, settings, partitions, history, out)
-    watch, before = Watch(settings), accounted(redis, settings, partitions)
-    orders_before = totals(redis, settings, "customers", partitions)["applied:order"]
-    sent = _send(settings, history, speed, restart, out)
-    account = _wait(redis, settings, partitions, watch, before, sent.events_in, out)
-    orders = totals(redis, settings, "customers", partitions)["applied:order"] - orders_before
-    differences = compare(settings, redis, history, verify, out) if verify else []
-    figures = _figures(account, watch, history, sent, orders)
-    figures |= {"verified": verify, "differences": len(differences)} if verify else {}
-    _print(figures, differences, out)
-    write_json(json, figures)
-    watch.close()
-    return 0 if account.settled and not differences else 1
+    with plain_outages(settings):
+        partitions = stored_partitions(redis, settings.redis.prefix)
+        if not partitions:
+            raise Unreachable("no flow has run yet: start `brewline run ingest customers learning kpis security` first")
+        return Run(settings, history, redis, partitions, out).go(speed, verify, restart, json)
+
+
+class Run:
+    """One replay of a history, from the first look at the flows to the account."""
+
+    def __init__(self, settings: Settings, history: History, redis: Redis, partitions: int, out: Console) -> None:
+        self.settings, self.history, self.redis, self.partitions, self.out = settings, history, redis, partitions, out
+        self.file = PROGRESS / f"replay-{Path(history.name).name}.json"
+
+    def go(self, speed: float | None, verify: int, restart: bool, json: Path | None) -> int:
+        place = None if restart else load_place(self.file, beginning(self.settings, self.history, Before()))
+        if place is None:
+            _warn_of_clock(self.redis, self.settings, self.partitions, self.history, self.out)
+        self._warn_of_flows()
+        watch, before = self._watch(place)
+        sent = self._send(speed, restart, before)
+        ends_ms = sent.end_ms if sent.complete else 0
+        sending = Sending(sent.skipped + sent.events_in, ends_ms, before, resumed=place is not None)
+        stand = Waiting(self.settings, self.redis, self.partitions, watch, sending).wait(self.out)
+        differences = (
+            compare(self.settings, self.redis, self.history, verify, self.out) if self._may(verify, stand) else []
+        )
+        figures = _figures(stand, watch, self.history, sent)
+        figures |= {"verified": verify, "differences": len(differences)} if self._may(verify, stand) else {}
+        _print(figures, stand, differences, self.out)
+        write_json(json, figures)
+        watch.close()
+        return 1 if stand.missing or differences else 0
+
+    def _may(self, verify: int, stand: Stand) -> bool:
+        """Customers to whom events are still on their way cannot be compared."""
+        return verify > 0 and stand.account.settled
+
+    def _warn_of_flows(self) -> None:
+        running = started(self.redis, self.settings)
+        if missing := [flow for flow in FLOWS if flow not in running]:
+            self.out.print(
+                f"[yellow]not started: {', '.join(missing)}; what they would do is neither waited for nor counted[/]",
+                soft_wrap=True,
+            )
+
+    def _watch(self, place: Place | None) -> tuple[Watch, Before]:
+        """What comes out, and where flows and topics stood, since the first record was sent, by whichever run."""
+        where = f"{self.settings.redis.url.rpartition('@')[2]} {self.settings.redis.prefix}"
+        watch = Watch(self.settings, topics=WATCHED, starts=place.before.ends if place else None)
+        if place is None:
+            counts = {flow: dict(totals(self.redis, self.settings, flow, self.partitions)) for flow in FLOWS}
+        else:  # a Redis that is another than then began with nothing
+            counts = place.before.counts if place.before.redis == where else {}
+        return watch, Before(where, counts, watch.starts)
+
+    def _send(self, speed: float | None, restart: bool, before: Before) -> Replayed:
+        """Sends; Ctrl-C stops in order, and the next run goes on from there."""
+        stop = Event()
+        handlers = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            sent = replay(self.settings, self.history, speed, self.file, restart, stop, self.out, before)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        if not sent.complete:
+            self.out.print(f"stopped; the same command goes on from here ({self.file})")
+        elif not sent.events_in:
+            self.out.print(
+                f"{self.history.name} had been sent whole before ({self.file}): nothing is sent again; --restart would",
+                soft_wrap=True,
+            )
+        return sent
+
+
+@contextmanager
+def plain_outages(settings: Settings) -> Iterator[None]:
+    """A server that goes away is named, with what to do. Raises Unreachable."""
+    then = "when it is back, the same command goes on from there"
+    try:
+        yield
+    except RedisError as error:
+        where = settings.redis.url.rpartition("@")[2]
+        raise Unreachable(f"Redis at {where} went away ({reason(error)}): {then}") from error
+    except KafkaException as error:
+        raise Unreachable(f"Kafka at {settings.kafka.brokers} went away ({error.args[0].str()}): {then}") from error
+
+
+def seldom(logger: Any, method: str, line: Line, shown_s: dict[str, float] = {}) -> Line:  # noqa: B006
+    """Lets a line of a log pass that was not shown of late, whatever its details."""
+    now_s = time.monotonic()
+    if now_s < shown_s.get(line["event"], -SAME_LINE_S) + SAME_LINE_S:
+        raise structlog.DropEvent
+    shown_s[line["event"]] = now_s
+    return line
 
 
 def _warn_of_clock(redis: Redis, settings: Settings, partitions: int, history: History, out: Console) -> None:
@@ -68,43 +157,8 @@ def _warn_of_clock(redis: Redis, settings: Settings, partitions: int, history: H
         )
 
 
-def _send(settings: Settings, history: History, speed: float | None, restart: bool, out: Console) -> Replayed:
-    """Sends; Ctrl-C stops in order, and the next run goes on from there."""
-    stop = Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    PROGRESS.mkdir(exist_ok=True)
-    file = PROGRESS / f"replay-{Path(history.name).name}.json"
-    try:
-        sent = replay(settings, history, speed, file, restart, stop, out)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if sent.complete:
-        file.unlink(missing_ok=True)
-    else:
-        out.print(f"stopped; the same command goes on from here ({file})")
-    return sent
-
-
-def _wait(
-    redis: Redis, settings: Settings, partitions: int, watch: Watch, before: Counter[str], sent: int, out: Console
-) -> Account:
-    """Until every event is accounted for, or nothing has moved for a minute."""
-    moved_s, last = time.monotonic(), -1
-    with Progress(TextColumn("applied"), BarColumn(), MofNCompleteColumn(), console=out) as progress:
-        task = progress.add_task("applied", total=sent)
-        while True:
-            for _ in watch.poll(0.5):
-                pass
-            account = balance(redis, settings, partitions, watch, before, sent)
-            progress.update(task, completed=account.done)
-            if account.done != last:
-                moved_s, last = time.monotonic(), account.done
-            if account.settled or time.monotonic() > moved_s + STALLED_S:
-                return account
-
-
-def _figures(account: Account, watch: Watch, history: History, sent: Replayed, orders: int) -> dict[str, Any]:
+def _figures(stand: Stand, watch: Watch, history: History, sent: Replayed) -> dict[str, Any]:
+    account, counts = stand.account, stand.counts
     return {
         "history": history.name,
         "events_in": account.events_in,
@@ -113,23 +167,26 @@ def _figures(account: Account, watch: Watch, history: History, sent: Replayed, o
         "too_late": account.too_late,
         "dead_lettered": account.dead_lettered,
         "orders_in_the_data": history.orders,
-        "orders_applied": orders,
-        "coupons": watch.coupons.total(),
-        "kpi_alerts": watch.alerts["kpi"],
-        "security_alerts": watch.alerts["security"],
+        "orders_applied": counts.get("customers", Counter())["applied:order"],
+        **{name: counts[flow][name] if flow in counts else None for name, flow in LEAVING.items()},
         "latency_p50_ms": percentile(watch.latencies_ms, 0.50),
         "latency_p99_ms": percentile(watch.latencies_ms, 0.99),
         "seconds": round(sent.seconds, 1),
+        "missing": stand.missing,
         "kafka": watch.settings.kafka.brokers,
         "redis": watch.settings.redis.url.rpartition("@")[2],
     }
 
 
-def _print(figures: dict[str, Any], differences: list[Difference], out: Console) -> None:
+def _print(figures: dict[str, Any], stand: Stand, differences: list[Difference], out: Console) -> None:
     table = Table(show_header=False, title="the replay's account")
     for name, value in figures.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+        if name != "missing":
+            shown = f"{value:,}" if isinstance(value, int) else "–" if value is None else str(value)
+            table.add_row(name.replace("_", " "), shown)
     out.print(table)
+    for missing in stand.missing:
+        out.print(f"[red]missing: {missing}[/]", highlight=False, soft_wrap=True)
     for difference in differences[:20]:
         out.print(
             f"[red]{difference.customer} {difference.feature}: {difference.found}, recount {difference.expected}[/]"

@@ -12,10 +12,11 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from brewline.account import Before
 from brewline.histories import History, Record
 from brewline.sender import Sent, send
 from config.settings import Settings
@@ -34,6 +35,7 @@ class Place(Struct, forbid_unknown_fields=True):
     kafka: str  # brokers and topic prefix
     records: int = 0
     fingerprint: int = 0  # CRC-32 of their values
+    before: Before = field(default_factory=Before)
 
 
 class Replayed(Struct):
@@ -46,6 +48,7 @@ class Replayed(Struct):
     skipped: int
     first_ms: int
     last_ms: int
+    end_ms: int  # of the last record that is in Kafka, ticks included
     seconds: float
     complete: bool
 
@@ -58,16 +61,20 @@ def replay(
     restart: bool = False,
     stop: Event | None = None,
     console: Console | None = None,
+    before: Before | None = None,
 ) -> Replayed:
     """Sends a history until it ends or `stop` is set; `restart` sends all of it again.
 
+    A history of which all is sent is not sent again: its place stays in `progress_file`, with what was `before`.
     The place reached is saved to `progress_file` about once a second, and before a customer has more events
     since than a record remembers the ids of. So what is sent again after a crash, the flows drop by event id.
     Raises WrongProgress, NotDelivered.
     """
-    target = Place(history.name, f"{settings.kafka.brokers}/{settings.kafka.topic_prefix}")
+    target = beginning(settings, history, before or Before())
     reached = None if restart or progress_file is None else load_place(progress_file, target)
     walk = Walk(history, reached or target)
+    if progress_file:
+        save_place(progress_file, walk.place)
     with _bar(history, walk, console) as show:
 
         def confirmed(sent: Sent) -> None:
@@ -80,6 +87,11 @@ def replay(
     return _replayed(walk, sent)
 
 
+def beginning(settings: Settings, history: History, before: Before) -> Place:
+    """The place at which nothing is sent yet."""
+    return Place(history.name, f"{settings.kafka.brokers}/{settings.kafka.topic_prefix}", before=before)
+
+
 def _replayed(walk: Walk, sent: Sent) -> Replayed:
     kinds = walk.kinds
     return Replayed(
@@ -90,6 +102,7 @@ def _replayed(walk: Walk, sent: Sent) -> Replayed:
         skipped=walk.skipped,
         first_ms=sent.first_ms,
         last_ms=sent.last_ms,
+        end_ms=walk.at_ms,
         seconds=sent.seconds,
         complete=sent.complete,
     )
@@ -100,7 +113,7 @@ class Walk:
 
     def __init__(self, history: History, start: Place) -> None:
         self.history = history
-        self.place = Place(start.history, start.kafka)
+        self.place = Place(start.history, start.kafka, before=start.before)
         self.kinds: Counter[str] = Counter()  # of what was sent, by event type
         self.at_ms = 0
         self.records = history.records()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -16,9 +16,15 @@ TOPICS = ("coupons", "alerts", "kpi.minutes", "dead-letters")
 
 
 class Watch:
-    """Reads the outgoing topics from where they end now."""
+    """Reads outgoing topics from where they end now, or from `starts`: topic/partition → offset."""
 
-    def __init__(self, settings: Settings, group: str = "brewline-watch") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        group: str = "brewline-watch",
+        topics: tuple[str, ...] = TOPICS,
+        starts: Mapping[str, int] | None = None,
+    ) -> None:
         self.settings = settings
         self.consumer = consumer(settings.kafka.librdkafka(), group)
         self.seen: set[str] = set()
@@ -27,12 +33,15 @@ class Watch:
         self.dead_letters: Counter[str] = Counter()  # by reason
         self.kpi_minutes = 0
         self.latencies_ms: list[int] = []
-        self.consumer.assign([place for topic in TOPICS for place in self._ends(settings.topic(topic))])
+        places = [place for topic in topics for place in self._places(settings.topic(topic), starts or {})]
+        self.starts = {f"{place.topic}/{place.partition}": place.offset for place in places}
+        self.consumer.assign(places)
 
-    def _ends(self, topic: str) -> list[TopicPartition]:
+    def _places(self, topic: str, starts: Mapping[str, int]) -> list[TopicPartition]:
         places = [TopicPartition(topic, p) for p in range(partition_count(self.consumer, topic))]
         for place in places:
-            _, place.offset = self.consumer.get_watermark_offsets(place, timeout=10)
+            low, high = self.consumer.get_watermark_offsets(place, timeout=10)
+            place.offset = max(low, starts.get(f"{topic}/{place.partition}", high))
         return places
 
     def poll(self, timeout_s: float) -> Iterator[tuple[str, dict[str, Any]]]:

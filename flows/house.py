@@ -13,6 +13,7 @@ from redis import Redis
 from config.settings import Settings
 from features.job import Job
 from flows.topics import COMPACTED, KEYED, TOPICS, WRITTEN
+from operators.alignment import AT_END_S, Alignment, event_time, kafka_time
 from operators.health import Pulse
 from operators.kafka import ensure_topics, require_kafka, require_room
 from operators.partition import PartitionStep
@@ -58,11 +59,15 @@ class House:
         redis = self.settings.redis
         return PartitionStore(self.redis, redis.prefix, flow, redis.cache_mb * 2**20)
 
-    def batches(self, flow: str, topics: tuple[str, ...], fence: Fence) -> KafkaBatches:
+    def batches(self, flow: str, topics: tuple[str, ...], fence: Fence, raw: bool = False) -> KafkaBatches:
+        """`raw`: these are events as they were sent, whose own time counts where time comes with the input."""
         counts = {self.topic(topic): self.partitions[topic] for topic in topics}
         kafka = self.settings.kafka
         pace = (kafka.batch_events, kafka.poll_ms, kafka.fetch_wait_ms, kafka.shared)
-        return KafkaBatches(flow, self.client, counts, fence, self.pulse, self.stop, *pace)
+        replayed = raw and self.settings.time.clock == "event"
+        times = (event_time, AT_END_S) if replayed else (kafka_time, 0.0)
+        step = Alignment(kafka.align_s * 1000, *times)
+        return KafkaBatches(flow, self.client, counts, fence, self.pulse, self.stop, *pace, step)
 
     def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Callable[[], None] | None = None) -> None:
         """A topic through a job: read, apply and commit, relay."""

@@ -29,7 +29,7 @@ def add(flow: Dataflow, house: House) -> None:
         pulse=house.pulse,
         stop=house.stop,
     )
-    batches = op.input("ingest-records", flow, house.batches("ingest", SOURCES, fence))
+    batches = op.input("ingest-records", flow, house.batches("ingest", SOURCES, fence, raw=True))
     cleaned = op.map("ingest-clean", batches, step)
     op.output("ingest-transactions", cleaned, Transactions(fence, step.identities.committed))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
+from math import inf
 from threading import Event
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from features.job import Batch
+from operators.alignment import Alignment, kafka_time
 from operators.health import LAG, Pulse
 from operators.kafka import consumer
 
@@ -45,6 +47,7 @@ class KafkaBatches(FixedPartitionedSource[Batch, None]):
         poll_ms: int,
         fetch_wait_ms: int = 100,
         share: tuple[int, int] = (0, 1),
+        alignment: Alignment | None = None,
     ) -> None:
         """`fetch_wait_ms`: how long a broker without news keeps a fetch waiting.
 
@@ -60,6 +63,7 @@ class KafkaBatches(FixedPartitionedSource[Batch, None]):
         self.fetch_wait_ms = fetch_wait_ms
         self.share = share
         self.poll = timedelta(milliseconds=poll_ms)
+        self.alignment = alignment or Alignment(inf, kafka_time)
 
     def list_parts(self) -> list[str]:
         mine, of = self.share
@@ -88,6 +92,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
         self.heartbeat_at = 0.0
         self.end: int | None = None  # the partition's end, when it has been read up to there
         self.awake: datetime | None = None
+        self.lane = source.alignment.open()
         self.after = source.fence.claim(topic, number)
         self.consumer.assign([self._start()])
         log.info("partition opened", flow=source.flow, topic=topic, partition=number, after=self.after)
@@ -103,6 +108,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
         if back is not None:
             log.warning("partition rewound", flow=self.source.flow, topic=self.topic, partition=self.number, after=back)
             self.after, self.end = back, None
+            self.lane.reopen()
             self.consumer.assign([self._start()])
         messages = self._read()
         self.awake = None if messages else datetime.now(timezone.utc) + self.source.poll
@@ -112,12 +118,13 @@ class Partition(StatefulSourcePartition[Batch, None]):
         batch = self._batch(messages, round(time.time() * 1000))
         self.after = batch.last
         at_end = self._measure_lag(quiet=not messages)
-        if not (messages or at_end):  # who knows what waits unread: no time has passed here
+        if not messages and (self.lane.records or not at_end):  # who knows what waits unread: no time has passed here
             batch.at_ms = 0
         return [batch]
 
     def _read(self) -> list[Message]:
-        messages = self.consumer.consume(self.source.batch_events, timeout=0)
+        room = self.source.batch_events - len(self.lane.records)
+        messages = self.lane.take(self.consumer.consume(room, timeout=0) if room > 0 else [])
         good: list[Message] = []
         for message in messages:
             error = message.error()
@@ -125,6 +132,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
                 good.append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
                 self.end = message.offset()
+                self.lane.met_end()
             else:
                 self._judge(error)
         if good and messages[-1] is good[-1]:
@@ -173,6 +181,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
         return None
 
     def close(self) -> None:
+        self.lane.close()
         self.consumer.close()
 
 

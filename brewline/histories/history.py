@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from features.events import AUDIT_EVENTS, Event, Tick, encode, kind_of
+from features.events import AUDIT_EVENTS, Consent, Event, Tick, Who, encode, kind_of
 from features.times import DAY_MS, local_day
 
 TOPICS = ("pos.events", "app.events", "audit.events")
@@ -82,6 +82,17 @@ def record_of(event: Event, at_ms: int, key: str) -> Record:
     return Record(at_ms, topic_of(kind), key, encode(event), kind)
 
 
+def consent(id: str, card: str, first_ms: int, tz: str) -> Record:
+    """Whoever holds the card agreed to marketing with it, a day before the first that is known of them.
+
+    A day, for the consent comes by another topic than the orders, and may be up to `[kafka] align_s` behind them.
+    """
+    at_ms = first_ms - DAY_MS
+    return record_of(
+        Consent(id=id, time=at_ms, who=Who(card=card), tz=tz, purpose="marketing", granted=True), at_ms, card
+    )
+
+
 def topic_of(kind: str) -> str:
     if kind in AUDIT_EVENTS:
         return "audit.events"
@@ -93,6 +104,7 @@ def package_folder(package: str, history: str) -> Path:
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise WrongHistory(
-            f"history {history!r} needs the package {package}, which is missing: pip install 'brewline[data]'"
+            f"history {history!r} needs the package {package}, which is missing:"
+            " pip install -e '.[data]' in Brewline's folder"
         )
     return Path(next(iter(found.submodule_search_locations)))

