@@ -34,7 +34,7 @@ def consumer(client: Mapping[str, Any], group: str, **overrides: Any) -> Consume
             "queued.max.messages.kbytes": 16_384,
             "error_cb": _log_error,
             "log_level": 2,
-            **{name.replace("_", "."): value for name, value in overrides.items()},
+            **_dotted(overrides),
         }
     )
 
@@ -53,9 +53,14 @@ def producer(client: Mapping[str, Any], **overrides: Any) -> Producer:
             "message.timeout.ms": 0,  # keep trying: the outbox waits
             "error_cb": _log_error,
             "log_level": 2,
-            **{name.replace("_", "."): value for name, value in overrides.items()},
+            **_dotted(overrides),
         }
     )
+
+
+def _dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """librdkafka's names of its settings; only callbacks are written with underscores there, too."""
+    return {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in overrides.items()}
 
 
 def produce(producer: Producer, message: Message, stop: Event, **options: Any) -> None:
