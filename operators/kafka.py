@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic
 
 from features.job import Message
+from operators.health import warn_seldom
 
 log = structlog.get_logger()
 
@@ -87,7 +88,7 @@ def _shortened(letter: Message) -> Message:
 
 
 def _log_error(error: KafkaError) -> None:
-    log.warning("kafka", error=error.str(), code=error.name())
+    warn_seldom("kafka", error.name(), error=error.str(), code=error.name())
 
 
 def require_kafka(client: Mapping[str, Any], timeout_s: float) -> None:

@@ -14,7 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Top
 
 from features.job import Batch
 from operators import hearing
-from operators.health import LAG, Pulse
+from operators.health import LAG, Pulse, warn_seldom
 from operators.kafka import consumer
 
 log = structlog.get_logger()
@@ -142,7 +142,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
                 f"{self.name}: offset {self.after + 1} is no longer in Kafka: {error.str()}."
                 " Raise the topic's retention, or start afresh under another redis.prefix"
             )
-        log.warning("kafka read", partition=self.name, error=error.str())
+        warn_seldom("kafka read", self.name, partition=self.name, error=error.str())
 
     def _batch(self, messages: list[Message], at_ms: int) -> Batch:
         return Batch(
