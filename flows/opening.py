@@ -9,13 +9,19 @@ from collections.abc import Callable
 
 import structlog
 from bytewax.dataflow import Dataflow
+from confluent_kafka import KafkaException
 
 from config.settings import Settings, WrongSettings, load
 from flows.house import House
 from operators.health import Pulse, configure_logs, serve_health
 from operators.kafka import Unreachable
+from operators.redis_link import AWAY
+from operators.source import OffsetExpired
+from operators.store import Fenced
 
 log = structlog.get_logger()
+FORESEEN = (Fenced, OffsetExpired, Unreachable)
+WAITED_OUT = (KafkaException, *AWAY)  # as long as the flow was not told to stop
 
 
 def open_house(name: str, *parts: Callable[[Dataflow, House], None]) -> Dataflow:
@@ -35,12 +41,25 @@ def open_house(name: str, *parts: Callable[[Dataflow, House], None]) -> Dataflow
     gc.set_threshold(200_000, 50, 50)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: _stop(house, number))
+    sys.excepthook = lambda _, error, __: _say_last(house, error)
     return flow
 
 
 def _stop(house: House, number: int) -> None:
     log.info("stopping", signal=signal.Signals(number).name)
     house.stop.set()
+
+
+def _say_last(house: House, error: BaseException) -> None:
+    """One line for an end that was foreseen, without the tracebacks that Bytewax wraps around it."""
+    foreseen = (*FORESEEN, *WAITED_OUT) if house.stop.is_set() else FORESEEN
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, foreseen):
+            log.error("flow ends", reason=f"{cause}")
+            return
+        cause = cause.__cause__ or cause.__context__
+    sys.__excepthook__(type(error), error, error.__traceback__)
 
 
 def _serve_health(settings: Settings, name: str, pulse: Pulse) -> None:

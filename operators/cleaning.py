@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from threading import Event
 
-import structlog
-
 from features.clean import Checked, Cleaner
 from features.job import Batch, Message
-from operators.health import Pulse
+from operators.health import Pulse, warn_seldom
 from operators.identities import IdentityTable
 from operators.kafka import Unreachable
 from operators.redis_link import AWAY, reason
 from operators.transactions import Cleaned
-
-log = structlog.get_logger()
 
 
 class CleanStep:
@@ -41,7 +37,7 @@ class CleanStep:
                 break
             except (*AWAY, Unreachable) as error:
                 self.pulse.trouble("identities" if isinstance(error, Unreachable) else "redis", reason(error))
-                log.warning("identities are away", flow="ingest", error=reason(error), retry_s=wait_s)
+                warn_seldom("identities are away", flow="ingest", error=reason(error), retry_s=wait_s)
                 if self.stop.wait(wait_s):
                     raise
                 wait_s = min(wait_s * 2, 5.0)

@@ -6,7 +6,8 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -35,6 +36,22 @@ FENCE = Gauge("brewline_fence_timestamp_seconds", "Time of the last commit", ["f
 OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirmed by Kafka", ["flow"])
 MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
 
+ANSWER_S = 2.0
+SELDOM_S = 10.0
+log = structlog.get_logger()
+_told: dict[tuple[str, ...], tuple[float, int]] = {}  # when a warning was last told, how often it was kept back since
+
+
+def warn_seldom(event: str, *kind: str, **told: Any) -> None:
+    """A warning that an outage repeats thousands of times: one of a kind in SELDOM_S, with how many it stands for."""
+    now_s = time.monotonic()
+    at_s, kept_back = _told.get((event, *kind), (float("-inf"), 0))
+    if now_s < at_s + SELDOM_S:
+        _told[(event, *kind)] = (at_s, kept_back + 1)
+        return
+    _told[(event, *kind)] = (now_s, 0)
+    log.warning(event, **told, **({"kept_back": kept_back} if kept_back else {}))
+
 
 def count(flow: str, counts: dict[str, int]) -> None:
     """Adds a batch's counts to the metrics; names are `outcome`, `dead_lettered:reason` or `decision:rule:outcome`."""
@@ -50,13 +67,14 @@ def count(flow: str, counts: dict[str, int]) -> None:
 
 
 class Pulse:
-    """Remembers when each partition loop last turned, and what is wrong now; /healthz reads it."""
+    """Remembers when each partition loop last turned, what is wrong and what waits now; /healthz reads it."""
 
     def __init__(self, stall_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.stall_s = stall_s
         self.clock = clock
         self.beats: dict[str, float] = {}
         self.troubles: dict[str, str] = {}
+        self.waits: dict[str, float] = {}
 
     def beat(self, partition: str) -> None:
         self.beats[partition] = self.clock()
@@ -68,10 +86,20 @@ class Pulse:
     def well(self, what: str) -> None:
         self.troubles.pop(what, None)
 
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """While a call lasts that nothing can interrupt: healthz is red when that is longer than ANSWER_S."""
+        self.waits[what] = self.clock()
+        try:
+            yield
+        finally:
+            del self.waits[what]
+
     def complaints(self) -> list[str]:
         now = self.clock()
-        beats, troubles = self.beats.copy(), self.troubles.copy()  # the flow goes on writing them
+        beats, waits, troubles = self.beats.copy(), self.waits.copy(), self.troubles.copy()  # the flow writes on
         stalled = [f"{p}: no turn for {now - at:.0f} s" for p, at in beats.items() if now - at > self.stall_s]
+        troubles |= {what: f"no answer for {now - at:.0f} s" for what, at in waits.items() if now - at > ANSWER_S}
         return [f"{what}: {why}" for what, why in troubles.items()] + stalled
 
 

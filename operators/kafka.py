@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic
 
 from features.job import Message
+from operators.health import warn_seldom
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ def consumer(client: Mapping[str, Any], group: str, **overrides: Any) -> Consume
             "queued.max.messages.kbytes": 16_384,
             "error_cb": _log_error,
             "log_level": 2,
-            **{name.replace("_", "."): value for name, value in overrides.items()},
+            **_dotted(overrides),
         }
     )
 
@@ -53,9 +54,14 @@ def producer(client: Mapping[str, Any], **overrides: Any) -> Producer:
             "message.timeout.ms": 0,  # keep trying: the outbox waits
             "error_cb": _log_error,
             "log_level": 2,
-            **{name.replace("_", "."): value for name, value in overrides.items()},
+            **_dotted(overrides),
         }
     )
+
+
+def _dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """librdkafka's names of its settings; only callbacks are written with underscores there, too."""
+    return {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in overrides.items()}
 
 
 def produce(producer: Producer, message: Message, stop: Event, **options: Any) -> None:
@@ -82,7 +88,7 @@ def _shortened(letter: Message) -> Message:
 
 
 def _log_error(error: KafkaError) -> None:
-    log.warning("kafka", error=error.str(), code=error.name())
+    warn_seldom("kafka", error.name(), error=error.str(), code=error.name())
 
 
 def require_kafka(client: Mapping[str, Any], timeout_s: float) -> None:

@@ -25,7 +25,7 @@ from redis.exceptions import WatchError
 
 from features.job import Batch, Changes, Job, Plan, Position, State
 from features.messages import Refused, dead_letter
-from operators.health import BATCH, FENCE, LATENCY, STAGE, Pulse, count
+from operators.health import BATCH, FENCE, LATENCY, STAGE, Pulse, count, warn_seldom
 from operators.redis_link import AWAY, reason
 from operators.store import Fenced, Moved, PartitionStore, Sent
 
@@ -96,7 +96,8 @@ class PartitionStep:
             except AWAY as error:
                 self.unsure.add(batch.partition)
                 self.pulse.trouble("redis", reason(error))
-                log.warning("redis is away", flow=self.store.flow, error=reason(error), retry_s=wait_s)
+                flow = self.store.flow
+                warn_seldom("redis is away", flow, flow=flow, error=reason(error), retry_s=wait_s)
                 if self.stop.wait(wait_s):
                     raise
                 wait_s = min(wait_s * 2, 5.0)

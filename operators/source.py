@@ -11,15 +11,17 @@ from typing import Any, Protocol
 
 import structlog
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from features.job import Batch
+from operators import hearing
 from operators.alignment import Alignment, kafka_time
-from operators.health import LAG, Pulse
+from operators.health import LAG, Pulse, warn_seldom
 from operators.kafka import consumer
 
 log = structlog.get_logger()
 HEARTBEAT_S = 1.0
+SILENT_S = 2.0  # a broker answers each fetch, if only with nothing
 
 
 class Fence(Protocol):
@@ -83,11 +85,14 @@ class Partition(StatefulSourcePartition[Batch, None]):
         self.number = number
         self.name = f"{source.flow} {topic}/{number}"
         self.lag = LAG.labels(source.flow, topic, str(number))
+        self.hearing = hearing.Hearing(topic, number)
         self.consumer: Consumer = consumer(
             source.client,
             f"brewline-{source.flow}",
             enable_partition_eof=True,
             fetch_wait_max_ms=source.fetch_wait_ms,
+            statistics_interval_ms=hearing.EVERY_MS,
+            stats_cb=self.hearing,
         )
         self.heartbeat_at = 0.0
         self.end: int | None = None  # the partition's end, when it has been read up to there
@@ -118,8 +123,9 @@ class Partition(StatefulSourcePartition[Batch, None]):
         batch = self._batch(messages, round(time.time() * 1000))
         self.after = batch.last
         at_end = self._measure_lag(quiet=not messages)
-        if not messages and (self.lane.records or not at_end):  # who knows what waits unread: no time has passed here
-            batch.at_ms = 0
+        if not messages:  # who knows what waits unread: only as much time has passed here as its broker has told
+            all_read = at_end and not self.lane.records
+            batch.at_ms -= round(self.hearing.silent_s * 1000) if all_read else batch.at_ms
         return [batch]
 
     def _read(self) -> list[Message]:
@@ -145,7 +151,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
                 f"{self.name}: offset {self.after + 1} is no longer in Kafka: {error.str()}."
                 " Raise the topic's retention, or start afresh under another redis.prefix"
             )
-        log.warning("kafka read", partition=self.name, error=error.str())
+        warn_seldom("kafka read", self.name, partition=self.name, error=error.str())
 
     def _batch(self, messages: list[Message], at_ms: int) -> Batch:
         return Batch(
@@ -159,17 +165,16 @@ class Partition(StatefulSourcePartition[Batch, None]):
         )
 
     def _measure_lag(self, quiet: bool) -> bool:
-        """Whether all has been read: by the last fetch or, when quiet, by the broker, so that a dead one is noticed."""
-        try:
-            _, high = self.consumer.get_watermark_offsets(
-                TopicPartition(self.topic, self.number), timeout=0.5, cached=not quiet
-            )
-        except KafkaException as error:
-            self.source.pulse.trouble(f"kafka, reading {self.name}", error.args[0].str())
+        """Whether all has been read, as far as the broker has told; one that tells nothing is complained of."""
+        where = f"kafka, reading {self.name}"
+        silent_s = self.hearing.silent_s
+        if quiet and silent_s > SILENT_S + self.source.fetch_wait_ms / 1000:
+            self.source.pulse.trouble(where, f"the broker has said nothing for {silent_s:.0f} s")
             return False
-        if quiet:
-            self.source.pulse.well(f"kafka, reading {self.name}")
-        at_end = high == self.end  # the last offset may be a transaction's marker, which is never read
+        self.source.pulse.well(where)
+        _, high = self.consumer.get_watermark_offsets(TopicPartition(self.topic, self.number), cached=True)
+        # the last offset may be a transaction's marker, which is never read
+        at_end = self.end is not None and self.end in (high, self.hearing.end)
         if high >= 0:
             self.lag.set(0 if at_end else max(0, high - 1 - self.after))
         return at_end

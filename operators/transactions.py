@@ -2,6 +2,14 @@
 
 There is one transactional producer per input partition, named after it, so a zombie that still
 reads the partition is fenced by Kafka when its successor starts.
+
+What can go wrong, and what happens:
+
+- Kafka is away or refuses: the transaction is repeated; /healthz is red meanwhile.
+- A producer breaks for good (Kafka was killed and no longer knows its transaction): it gets a successor in
+  this process, which asks how far the partition is committed. The batch is repeated, or was committed after
+  all, or the source rewinds.
+- Another process owns the partition: Fenced is raised and this process ends.
 """
 
 from __future__ import annotations
@@ -17,19 +25,26 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from msgspec import Struct
 
 from features.job import Batch, Message
-from operators.health import BATCH, FENCE, STAGE, Pulse, count
+from operators.health import BATCH, FENCE, STAGE, Pulse, count, warn_seldom
 from operators.kafka import consumer, produce, producer
 from operators.store import Fenced
 
 log = structlog.get_logger()
 T = TypeVar("T")
-TIMEOUT_S = 30.0
+Place = tuple[str, int]  # topic and partition
+TIMEOUT_S = 5.0
+RENEW_S = 60.0
 SOON = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
     KafkaError.UNSTABLE_OFFSET_COMMIT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._WAIT_COORD,
 }
+FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 
 
 class Cleaned(Struct):
@@ -51,7 +66,11 @@ class TransactionFence:
         self.pulse = pulse
         self.stop = stop
         self.consumer: Consumer = consumer(client, f"{prefix}brewline-{flow}")
-        self.producers: dict[tuple[str, int], Producer] = {}
+        self.producers: dict[Place, Producer] = {}
+        self.reached: dict[Place, int] = {}  # the last offset committed
+        self.rewinds: dict[Place, int] = {}
+        self.broken: set[Place] = set()  # places whose producer will never work again
+        self.renewed_s: dict[Place, float] = {}  # when the offset was last committed
 
     def claim(self, topic: str, partition: int) -> int:
         """Fences the partition's former producer first, so that the offset read then is final."""
@@ -66,7 +85,15 @@ class TransactionFence:
         self.insist(made.init_transactions)
         self.producers[topic, partition] = made
         found = self.insist(self._committed, TopicPartition(topic, partition))
-        return int(found.offset) - 1 if found.offset >= 0 else -1
+        self.reached[topic, partition] = int(found.offset) - 1 if found.offset >= 0 else -1
+        return self.reached[topic, partition]
+
+    def mend(self, place: Place) -> None:
+        """A new producer instead of one that is broken, if it is."""
+        if place in self.broken:
+            self.claim(*place)
+            self.broken.discard(place)
+            log.warning("producer replaced", flow=self.flow, topic=place[0], partition=place[1])
 
     def _committed(self, place: TopicPartition, timeout_s: float) -> TopicPartition:
         (found,) = self.consumer.committed([place], timeout=timeout_s)
@@ -75,7 +102,19 @@ class TransactionFence:
         return found
 
     def rewind(self, topic: str, partition: int) -> int | None:
-        return None
+        return self.rewinds.pop((topic, partition), None)
+
+    def follows(self, batch: Batch) -> bool:
+        """Whether a batch is the next one to commit; the source rewinds when it is a later one."""
+        place = (batch.topic, batch.partition)
+        if batch.after > self.reached[place]:
+            self.rewinds[place] = self.reached[place]
+        return batch.after == self.reached[place]
+
+    def renews(self, batch: Batch) -> bool:
+        """Whether a batch has to commit its offset: with ticks, too, for one that is never renewed expires."""
+        renewed_s = self.renewed_s.get((batch.topic, batch.partition), float("-inf"))
+        return bool(batch.offsets) or (batch.last >= 0 and time.monotonic() > renewed_s + RENEW_S)
 
     def insist(self, operation: Callable[..., T], *args: Any) -> T:
         """Repeats an operation that may be repeated as it is: Kafka says so, or its coordinator is just coming up."""
@@ -84,9 +123,10 @@ class TransactionFence:
                 return operation(*args, TIMEOUT_S)
             except KafkaException as exception:
                 error = exception.args[0]
-                if not (error.retriable() or error.code() in SOON) or self.stop.wait(0.1):
+                soon = error.code() in SOON and not (error.fatal() or error.txn_requires_abort())
+                if not (error.retriable() or soon) or self.stop.wait(0.1):
                     raise
-                log.warning("kafka repeats", flow=self.flow, error=error.str())
+                warn_seldom("kafka repeats", error.name(), flow=self.flow, error=error.str())
 
 
 class Transactions(DynamicSink[Cleaned]):
@@ -111,28 +151,49 @@ class TransactionWorker(StatelessSinkPartition[Cleaned]):
                 self._commit(item)
 
     def _commit(self, item: Cleaned) -> None:
-        """Repeats the transaction until Kafka has taken it. Raises Fenced when another process took over."""
-        fence, batch, started, wait_s = self.fence, item.batch, time.perf_counter(), 0.1
+        fence, batch, started = self.fence, item.batch, time.perf_counter()
         name = f"kafka, writing {fence.flow} {batch.topic}/{batch.partition}"
-        while True:
-            try:
-                self._attempt(item)
-                break
-            except KafkaException as exception:
-                error = exception.args[0]
-                if error.fatal():
-                    raise Fenced(f"{fence.flow}: {batch.topic}/{batch.partition}: {error.str()}") from exception
-                fence.pulse.trouble(name, error.str())
-                log.warning("transaction repeated", flow=fence.flow, error=error.str(), retry_s=wait_s)
-                if fence.stop.wait(wait_s):
-                    raise
-                wait_s = min(wait_s * 2, 5.0)
+        with fence.pulse.waiting(name):
+            if not self._persist(item, name):
+                return
         self.committed(batch)
         fence.pulse.well(name)
         BATCH.labels(fence.flow).observe(len(batch.offsets))
         STAGE.labels(fence.flow, "commit").observe(time.perf_counter() - started)
         FENCE.labels(fence.flow, f"{batch.topic}/{batch.partition}").set(time.time())
         count(fence.flow, item.counts)
+
+    def _persist(self, item: Cleaned, name: str) -> bool:
+        """Repeats the transaction until Kafka has it; False when the source has to bring the batch again."""
+        fence, batch, wait_s = self.fence, item.batch, 0.1
+        place = (batch.topic, batch.partition)
+        while True:
+            try:
+                fence.mend(place)
+                if batch.offsets and batch.last == fence.reached[place]:
+                    return True  # the broken producer's last word had come through
+                if not fence.follows(batch):
+                    return False
+                self._attempt(item)
+                fence.reached[place] = batch.last
+                return True
+            except KafkaException as exception:
+                self._judge(exception, batch, name, wait_s)
+                if fence.stop.wait(wait_s):
+                    raise
+                wait_s = min(wait_s * 2, 5.0)
+
+    def _judge(self, exception: KafkaException, batch: Batch, name: str, wait_s: float) -> None:
+        """Notes what is to be done before the next attempt. Raises Fenced when another process took over."""
+        fence, error = self.fence, exception.args[0]
+        if error.code() in FENCED:
+            raise Fenced(
+                f"{fence.flow}: {batch.topic}/{batch.partition}: {error.str()}: another process owns it now"
+            ) from exception
+        if error.fatal():
+            fence.broken.add((batch.topic, batch.partition))
+        fence.pulse.trouble(name, error.str())
+        warn_seldom("transaction repeated", name, error.name(), flow=fence.flow, error=error.str(), retry_s=wait_s)
 
     def _attempt(self, item: Cleaned) -> None:
         batch = item.batch
@@ -141,11 +202,13 @@ class TransactionWorker(StatelessSinkPartition[Cleaned]):
         try:
             for message, stamp_ms in zip(item.messages, item.stamps_ms, strict=True):
                 produce(producer, message, self.fence.stop, timestamp=stamp_ms)
-            if batch.last >= 0:  # with ticks too: an offset that is not renewed expires
+            if self.fence.renews(batch):
                 offset = TopicPartition(batch.topic, batch.partition, batch.last + 1)
                 group = self.fence.consumer.consumer_group_metadata()
                 self.fence.insist(producer.send_offsets_to_transaction, [offset], group)
             self.fence.insist(producer.commit_transaction)
+            if self.fence.renews(batch):
+                self.fence.renewed_s[batch.topic, batch.partition] = time.monotonic()
         except KafkaException as exception:
             if not exception.args[0].fatal():
                 self.fence.insist(producer.abort_transaction)

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from operators.health import Pulse, configure_logs, count, serve_health
+from operators.health import Pulse, configure_logs, count, serve_health, warn_seldom
 from operators.servers import free_port
 
 TIMEOUT_S = 10
@@ -89,6 +89,24 @@ def test_a_partition_that_stands_still_turns_health_red_until_it_turns_again(
     assert get(f"{url}/healthz") == (503, "customers events/1: no turn for 16 s\n")
     pulse.beat("customers events/1")
     assert get(f"{url}/healthz") == (200, "ok\n")
+
+
+def test_a_call_that_nobody_answers_turns_health_red_while_it_lasts(url: str, pulse: Pulse, watch: Watch) -> None:
+    with pulse.waiting("kafka, writing"):
+        assert get(url + "/healthz")[0] == 200
+        watch.now_s += 3
+        assert get(url + "/healthz") == (503, "kafka, writing: no answer for 3 s\n")
+    assert get(url + "/healthz")[0] == 200
+
+
+def test_a_warning_that_an_outage_repeats_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("info", "json")
+    try:
+        for kind in ("down", "down", "down", "away"):
+            warn_seldom("test of outages", kind, error=kind)
+    finally:
+        structlog.reset_defaults()
+    assert [json.loads(line)["error"] for line in capsys.readouterr().err.splitlines()] == ["down", "away"]
 
 
 def test_metrics_show_what_was_counted_by_outcome_reason_and_rule(url: str) -> None:

@@ -164,6 +164,39 @@ def test_a_transaction_that_fails_is_repeated_whole_and_seen_once(start: Start, 
     assert start().at == 9
 
 
+@pytest.mark.parametrize("when", ["before its commit", "after its commit"])
+def test_a_producer_that_breaks_gets_a_successor_and_its_batch_is_seen_once(
+    start: Start, written: Written, when: str
+) -> None:
+    first = start()
+    broken = first.fence.producers[first.topic, 0]
+    plain_insist, failures = first.fence.insist, [KafkaError(KafkaError.INVALID_TXN_STATE, "lost", True)]
+
+    def insist(operation: Callable[..., Any], *args: Any) -> Any:
+        if operation == broken.commit_transaction and failures:
+            if when == "after its commit":
+                plain_insist(operation, *args)
+            raise KafkaException(failures.pop())
+        return plain_insist(operation, *args)
+
+    first.fence.insist = insist  # type: ignore[method-assign]
+    batches = first.batch(0, 4, b"a"), first.batch(5, 9, b"b")
+    first.write(*batches)
+    assert first.fence.producers[first.topic, 0] is not broken
+    assert first.committed == [item.batch for item in batches]
+    assert written() == [b"a", b"b"]
+    assert first.pulse.complaints() == []
+    assert start().at == 9
+
+
+def test_a_batch_that_does_not_follow_what_is_committed_is_asked_for_again(start: Start, written: Written) -> None:
+    first = start()
+    first.write(first.batch(0, 4, b"a"), first.batch(10, 14, b"too early"), first.batch(0, 4, b"again"))
+    assert first.fence.rewind(first.topic, 0) == 4
+    assert first.fence.rewind(first.topic, 0) is None
+    assert written() == [b"a"]
+
+
 def test_a_coordinator_that_is_just_coming_up_is_waited_for(start: Start) -> None:
     first = start()
     answers: list[Any] = [
