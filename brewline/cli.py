@@ -21,9 +21,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Brewline: the real-time engine of a tea or restaurant chain's customer work.",
+    help="Brewline: the real-time engine of a tea or restaurant chain's customer work.\n\nExample: `brewline demo`",
 )
-rules_app = typer.Typer(no_args_is_help=True, help="Check and test the trigger rules.")
+rules_app = typer.Typer(
+    no_args_is_help=True, help="Check and test the trigger rules.\n\nExample: `brewline rules test`"
+)
 app.add_typer(rules_app, name="rules")
 out = Console()
 
@@ -65,6 +67,8 @@ def run(
     `brewline run customers --share 1/2`, wherever they run
     """
     names = tuple(flow.value for flow in flows)
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ValueError(f"run: found {', '.join(twice)} more than once, expected each flow once")
     module = f"flows.{names[0]}:flow" if len(names) == 1 else f"flows.together:flow{names!r}"
     environ = {**os.environ, "BREWLINE_KAFKA__SHARE": share} if share else dict(os.environ)
     load(environ=environ)

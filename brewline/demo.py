@@ -29,7 +29,7 @@ from config.settings import Settings, load
 from features.times import rfc3339
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer
-from operators.servers import free_port, mock_kafka, redis_server
+from operators.servers import die_with_parent, free_port, mock_kafka, redis_server
 from operators.store import PartitionStore
 from sim.chain import Chain, Record
 
@@ -48,6 +48,7 @@ class FlowsEnded(ValueError):
 
 def run_demo(duration_s: float, speed: float, seed: int, json: Path | None, out: Console) -> int:
     """Runs the demo and prints its closing table; 0 when the account balances and the flows ended well."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # through every `finally`
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="brewline-demo-")))
         kafka = stack.enter_context(mock_kafka())
@@ -113,6 +114,7 @@ class Demo:
                     cwd=ROOT,
                     stdout=log,
                     stderr=log,
+                    preexec_fn=die_with_parent(),
                 )
                 for names in PROCESSES
             ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
@@ -38,9 +39,11 @@ def examine(settings: Settings, out: Console) -> int:
         "redis": _redis,
     }
     failed = 0
-    for name, check in checks.items():
+    with ThreadPoolExecutor() as pool:  # the servers are asked at once: each may keep us waiting
+        found = {name: pool.submit(check, settings) for name, check in checks.items()}
+    for name, finding in found.items():
         try:
-            out.print(f"[green]ok  [/] {name}: {check(settings)}", highlight=False, soft_wrap=True)
+            out.print(f"[green]ok  [/] {name}: {finding.result()}", highlight=False, soft_wrap=True)
         except (ValueError, Unreachable, Ailing) as error:
             failed += 1
             out.print(f"[red]FAIL[/] {name}: {escape(str(error))}", highlight=False, soft_wrap=True)

@@ -1,7 +1,7 @@
 """Typed settings: one TOML file, then environment variables, unknown keys refused.
 
 `BREWLINE_SETTINGS` names the file (default: `brewline.toml` beside this module).
-`BREWLINE_KAFKA__BROKERS=host:9092` overrides `[kafka] brokers`.
+`BREWLINE_KAFKA__BROKERS=host:9092` overrides `[kafka] brokers`; a table, such as `[kafka] client`, is written as JSON.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -29,6 +31,12 @@ CLEAN_BYTES = 10_000  # more than ingest and Kafka add to an event
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(gt=0)]
 Seconds = Annotated[float, Meta(gt=0)]
+READ_ELSEWHERE = {  # variables that are no settings
+    "BREWLINE_SETTINGS",
+    "BREWLINE_IDENTITY_KEY",
+    "BREWLINE_CACHE",
+    "BREWLINE_REQUIRE_REAL",
+}
 Duration = Annotated[str, Meta(pattern=r"^[1-9]\d*[smhd]$")]  # 90s, 30m, 24h, 14d
 
 
@@ -47,7 +55,7 @@ class Kafka(Struct, forbid_unknown_fields=True):
     fetch_wait_ms: Positive = 100  # how long a broker without news keeps a fetch waiting
     share: Annotated[str, Meta(pattern=r"^\d+/[1-9]\d*$")] = "0/1"  # 1/3: this process reads partitions 1, 4, 7, ...
     align_s: Seconds = 21_600.0  # how far ahead of another partition one is read that has newer records
-    start_timeout_s: Seconds = 8.0
+    start_timeout_s: Seconds = 5.0
     topic_prefix: str = ""
     client: dict[str, str | int | bool] = {}  # any further librdkafka setting: security.protocol, sasl.username, ...
 
@@ -66,7 +74,7 @@ class Kafka(Struct, forbid_unknown_fields=True):
 class Redis(Struct, forbid_unknown_fields=True):
     url: str = "redis://127.0.0.1:6379/0"
     prefix: str = "bl"
-    start_timeout_s: Seconds = 8.0
+    start_timeout_s: Seconds = 5.0
     cache_mb: Annotated[int, Meta(ge=0)] = 1024  # memory of each flow for records that were used lately
 
 
@@ -144,7 +152,7 @@ class Settings(Struct, forbid_unknown_fields=True):
     folder: str = ""  # of the settings file; relative paths start here
 
     def path(self, name: str) -> Path:
-        """A path of these settings, relative to their file."""
+        """A path of these settings, relative to their file; what is shipped when the file names none."""
         return Path(self.folder, name)
 
     def topic(self, name: str) -> str:
@@ -162,24 +170,63 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
         raise WrongSettings(f"{path}: not valid TOML: {error}") from error
     raw.setdefault("folder", str(path.parent.resolve()))
     _refuse_unknown(raw, Settings, str(path))
-    _override(raw, environ)
+    named = _override(raw, environ)
+    _name_shipped(raw)
     try:
         settings = msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:
         raise WrongSettings(f"{path}: {_where(error, raw)}") from error
-    return _checked(settings, path)
-
-
-def _checked(settings: Settings, path: Path) -> Settings:
-    try:
-        ZoneInfo(settings.stores.timezone)
-    except (KeyError, ValueError, OSError) as error:
-        raise WrongSettings(
-            f"{path}: [stores] timezone: found {settings.stores.timezone!r},"
-            " expected an IANA name such as 'Asia/Shanghai'"
-        ) from error
+    _check(settings, path, named)
     _check_kafka(settings.kafka, path)
     return settings
+
+
+def _name_shipped(raw: dict[str, Any]) -> None:
+    """Paths that are not named, and are not beside the file under their usual names, are the shipped ones."""
+    for section, key in (("", "features"), ("coupons", "rules"), ("security", "rules")):
+        table = raw.setdefault(section, {}) if section else raw
+        usual = getattr(getattr(Settings(), section) if section else Settings(), key)
+        if isinstance(table, dict) and key not in table and not Path(raw["folder"], usual).exists():
+            table[key] = str(HERE / usual)
+
+
+def _check(settings: Settings, path: Path, named: Mapping[tuple[str, str], str]) -> None:
+    """What a type does not say. `named`: environment variables by the section and key they set."""
+    checks: list[tuple[str, str, Callable[[str], Any], str]] = [
+        ("stores", "timezone", ZoneInfo, "an IANA name such as 'Asia/Shanghai'"),
+        ("time", "earliest", _instant, "an RFC 3339 time such as '1990-01-01T00:00:00Z'"),
+        ("redis", "url", _redis_url, "redis://host:port/0, rediss://... or unix://..."),
+        ("kafka", "brokers", _addresses, "host:port, several with commas between"),
+    ]
+    for section, key, check, expected in checks:
+        found = getattr(getattr(settings, section), key)
+        try:
+            check(found)
+        except (KeyError, ValueError, OSError) as error:
+            name = named.get((section, key))
+            where = f"environment variable {name}" if name else f"{path}: [{section}] {key}"
+            shown = found.rpartition("@")[2]  # what stands before may be a password
+            raise WrongSettings(f"{where}: found {shown!r}, expected {expected}") from error
+
+
+def _instant(text: str) -> None:
+    if datetime.fromisoformat(text.replace("Z", "+00:00")).tzinfo is None:
+        raise ValueError
+
+
+def _redis_url(text: str) -> None:
+    url = urlsplit(text)
+    place = {"unix": url.path, "redis": url.hostname, "rediss": url.hostname}.get(url.scheme)
+    if not place or url.port == 0:  # `port` raises when it is no number
+        raise ValueError
+
+
+def _addresses(text: str) -> None:
+    for address in text.split(","):
+        host, colon, port = address.strip().rpartition(":")
+        has_port = colon and not host.endswith(":")  # [::1] has none
+        if not address.strip() or (has_port and not 0 < int(port) < 65536):
+            raise ValueError
 
 
 def _check_kafka(kafka: Kafka, path: Path) -> None:
@@ -214,18 +261,25 @@ def _is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Struct)
 
 
-def _hint(key: str, known: Iterable[str]) -> str:
+def _hint(key: str, known: Iterable[str], otherwise: str | None = None) -> str:
     close = get_close_matches(key, known, 1)
-    return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"expected one of {', '.join(known)}" if otherwise is None else otherwise
 
 
-def _override(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
-    """Writes BREWLINE_SECTION__KEY values into `raw`; numbers may be written plainly."""
+def _override(raw: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, str], str]:
+    """Writes BREWLINE_SECTION__KEY values into `raw`; the variables by section and key."""
     sections = {name: kind for name, kind in _types(Settings).items() if _is_section(kind)}
+    named: dict[tuple[str, str], str] = {}
     for name, value in environ.items():
-        section, double, key = name.removeprefix("BREWLINE_").lower().partition("__")
-        if not (name.startswith("BREWLINE_") and double):
+        if not name.startswith("BREWLINE_") or name in READ_ELSEWHERE:
             continue
+        section, double, key = name.removeprefix("BREWLINE_").lower().partition("__")
+        if not double:
+            every = [f"BREWLINE_{s}__{key}".upper() for s, kind in sections.items() for key in _types(kind)]
+            hint = _hint(name, [*every, *READ_ELSEWHERE], "settings are BREWLINE_SECTION__KEY")
+            raise WrongSettings(f"environment variable {name}: unknown; {hint}")
         if section not in sections:
             raise WrongSettings(f"environment variable {name}: unknown section {section!r}; {_hint(section, sections)}")
         known = _types(sections[section])
@@ -234,13 +288,26 @@ def _override(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
         table = raw.setdefault(section, {})
         if isinstance(table, dict):  # else it is refused with the file
             table[key] = _plain(value, known[key], name)
+        named[section, key] = name
+    return named
 
 
 def _plain(text: str, kind: Any, name: str) -> Any:
+    """A value as it is typed; numbers are written plainly, a table as JSON."""
+    if get_origin(kind) is dict:
+        return _table(text, kind, name)
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
         raise WrongSettings(f"environment variable {name}: found {text!r}; {_expected(str(error), kind)}") from error
+
+
+def _table(text: str, kind: Any, name: str) -> Any:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError as error:  # what was found may hold a password
+        example = '{"security.protocol": "SSL"}'
+        raise WrongSettings(f"environment variable {name}: expected JSON such as {example}: {error}") from error
 
 
 def _where(error: msgspec.ValidationError, raw: dict[str, Any]) -> str:

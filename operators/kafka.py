@@ -21,6 +21,10 @@ class Unreachable(Exception):
     """A server that did not answer in time; the message names address, setting and what to do."""
 
 
+class WrongClient(ValueError):
+    """A setting of [kafka] client that librdkafka refuses; the message names it."""
+
+
 def consumer(client: Mapping[str, Any], group: str, **overrides: Any) -> Consumer:
     """A consumer for assigned partitions: never commits by itself, never jumps when an offset has expired."""
     return Consumer(
@@ -92,10 +96,12 @@ def _log_error(error: KafkaError) -> None:
 
 
 def require_kafka(client: Mapping[str, Any], timeout_s: float) -> None:
-    """Raises Unreachable when no broker answers in time."""
+    """Raises Unreachable when no broker answers in time, WrongClient when librdkafka refuses a setting."""
     try:
         AdminClient({**client, "log_level": 0, "error_cb": lambda _: None}).list_topics(timeout=timeout_s)
     except KafkaException as error:
+        if error.args[0].code() == KafkaError._INVALID_ARG:
+            raise WrongClient(f"[kafka] client: {error.args[0].str()}; librdkafka's settings are expected") from error
         raise Unreachable(
             f"Kafka at {client['bootstrap.servers']} does not answer ({error.args[0].str()}): start it, or name"
             " another with [kafka] brokers or BREWLINE_KAFKA__BROKERS; `brewline demo` needs no Kafka"

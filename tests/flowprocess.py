@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from config import settings as conf
 from config.settings import Settings
 from operators.kafka import consumer, ensure_topics, producer
+from operators.servers import die_with_parent
 from sim.agenda import Record
 
 ROOT = Path(__file__).parent.parent
@@ -68,6 +69,7 @@ class Flow:
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
+                preexec_fn=die_with_parent(),
             )
 
     @property

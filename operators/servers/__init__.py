@@ -3,7 +3,7 @@
 from operators.servers.kafka import KafkaServer, kafka_server
 from operators.servers.kafka_libs import NoKafka, find_java, find_maven, why_no_kafka
 from operators.servers.mock import MockKafka, mock_kafka
-from operators.servers.process import ServerFailed, free_port
+from operators.servers.process import ServerFailed, die_with_parent, free_port
 from operators.servers.redis import RedisServer, redis_server
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "NoKafka",
     "RedisServer",
     "ServerFailed",
+    "die_with_parent",
     "find_java",
     "find_maven",
     "free_port",

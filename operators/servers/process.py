@@ -62,7 +62,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C is ours to answer, not the server's
-                preexec_fn=_die_with_parent(os.getpid()) if sys.platform == "linux" else None,
+                preexec_fn=die_with_parent(),
             )
         until = time.monotonic() + self.start_timeout_s
         while not self.answers(self.port, self.pid):
@@ -140,9 +140,11 @@ def tail(log: Path, lines: int = 20) -> str:
     return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
 
 
-def _die_with_parent(parent: int) -> Callable[[], None]:
-    """What a Linux child runs before its program: be killed when the thread that started it ends, however it ends."""
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
+def die_with_parent() -> Callable[[], None] | None:
+    """A child's `preexec_fn`: it is killed when the thread that starts it ends, however that ends. Linux only."""
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None, use_errno=True).prctl, os.getpid()
 
     def ask() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import orjson
@@ -13,7 +14,7 @@ import pytest
 from brewline.cli import _moment, _speed
 from operators.servers import free_port
 
-COMMANDS = ["demo", "run", "replay", "customer", "doctor", "rules check", "rules test"]
+COMMANDS = ["demo", "run", "replay", "customer", "doctor", "rules", "rules check", "rules test", ""]
 
 
 def brewline(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +39,7 @@ def test_every_command_shows_an_example_in_its_help(command: str) -> None:
     shown = brewline(*command.split(), "--help")
     assert shown.returncode == 0, shown.stderr
     assert "Example: " in shown.stdout
-    assert f"brewline {command}" in shown.stdout
+    assert f"brewline {command}".rstrip() in shown.stdout
 
 
 def test_rules_test_writes_its_figures(tmp_path: Path) -> None:
@@ -74,6 +75,7 @@ def test_doctor_names_every_ailment_and_its_cure() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["run", "ingest", "kpis", "ingest"], "run: found ingest more than once, expected each flow once"),
         (["replay", "completejourny"], "found history 'completejourny', expected completejourney"),
         (["replay", "completejourney", "--speed", "fast"], "--speed: found 'fast', expected `max` or a factor"),
         (["customer", "c12", "--at", "yesterday"], "expected RFC 3339 with offset"),
@@ -92,6 +94,22 @@ def test_run_refuses_a_share_that_is_none() -> None:
     shown = brewline("run", "customers", "--share", "second", **nowhere())
     assert shown.returncode == 1
     assert "BREWLINE_KAFKA__SHARE: found 'second'" in shown.stderr
+
+
+def test_a_misspelt_setting_of_librdkafka_is_named() -> None:
+    shown = brewline("run", "kpis", **nowhere(), BREWLINE_KAFKA__CLIENT='{"sasl.usrname": "x"}')
+    assert shown.returncode == 1
+    assert '[kafka] client: No such configuration property: "sasl.usrname"' in shown.stderr
+    assert "does not answer" not in shown.stderr
+
+
+def test_a_missing_server_is_named_within_ten_seconds() -> None:
+    servers = {name: value for name, value in nowhere().items() if "TIMEOUT" not in name}
+    started_s = time.monotonic()
+    shown = brewline("doctor", **servers)
+    assert shown.returncode == 1
+    assert shown.stdout.count("does not answer") == 2
+    assert time.monotonic() - started_s < 10
 
 
 def test_run_without_servers_ends_with_one_plain_line() -> None:

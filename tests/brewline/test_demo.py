@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 import orjson
 import psutil
 import pytest
+
+from tests.flowprocess import until
 
 PROCESSES_AT_LEAST = 4  # the demo, Redis and two for the flows
 
@@ -50,6 +53,21 @@ def test_the_demo_accounts_for_every_event_and_leaves_nothing_running(tmp_path: 
         assert name in stdout
     assert len(seen) >= PROCESSES_AT_LEAST, "what the demo starts is found by its folder"
     assert started_in(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "brewline", "demo", "--duration", "60"]
+    demo = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        until(lambda: len(started_in(tmp_path)) >= PROCESSES_AT_LEAST)
+        demo.send_signal(number)
+        demo.wait(30)
+        until(lambda: started_in(tmp_path) == [])
+    finally:
+        demo.kill()
 
 
 def started_in(folder: Path) -> list[psutil.Process]:

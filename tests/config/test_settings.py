@@ -40,6 +40,10 @@ def refusal(path: Path | None, environ: dict[str, str]) -> str:
             "[kafka]\nmax_message_bytes = 1_000_000",
             "[kafka] max_message_bytes: found 1000000, expected at least 1010000: max_event_bytes and",
         ),
+        ("[time]\nearliest = 'yesterday'", "[time] earliest: found 'yesterday', expected an RFC 3339 time"),
+        ("[redis]\nurl = '127.0.0.1:6379'", "[redis] url: found '127.0.0.1:6379', expected redis://host:port/0"),
+        ("[redis]\nurl = 'redis://u:secret@h:abc/0'", "[redis] url: found 'h:abc/0', expected redis://host:port/0"),
+        ("[kafka]\nbrokers = 'h:abc'", "[kafka] brokers: found 'h:abc', expected host:port"),
         ("kafka = 5", "kafka: found 5; expected `object`, got `int`"),
         ("[kafka", "not valid TOML"),
     ],
@@ -67,6 +71,10 @@ def test_a_refusal_quotes_no_password_that_stands_beside_the_mistake(tmp_path: P
         ("BREWLINE_KAFKA__PARTITIONS", "four", "found 'four'; expected `int`, got `str`"),
         ("BREWLINE_METRICS__INGEST", "-1", "found '-1'; expected `int` >= 0"),
         ("BREWLINE_LOG__LEVEL", "loud", "found 'loud'; expected one of debug, info, warning, error"),
+        ("BREWLINE_KAFKA_BROKERS", "x:1", "unknown; did you mean 'BREWLINE_KAFKA__BROKERS'?"),
+        ("BREWLINE_TIME__EARLIEST", "yesterday", "found 'yesterday', expected an RFC 3339 time"),
+        ("BREWLINE_REDIS__URL", "127.0.0.1:6379", "found '127.0.0.1:6379', expected redis://host:port/0"),
+        ("BREWLINE_KAFKA__CLIENT", "ssl", "expected JSON such as"),
     ],
 )
 def test_a_wrong_environment_variable_is_refused_by_name(name: str, value: str, told: str) -> None:
@@ -92,6 +100,19 @@ def test_the_environment_overrides_the_file_and_leaves_the_rest(tmp_path: Path) 
     settings = load(path, environ)
     assert (settings.kafka.brokers, settings.kafka.partitions) == ("environment:2", 7)
     assert (settings.coupons.holdout_percent, settings.metrics.ingest) == (12.5, 9999)
+
+
+def test_a_table_comes_from_the_environment_as_json() -> None:
+    settings = load(environ={"BREWLINE_KAFKA__CLIENT": '{"security.protocol": "SSL", "retries": 3}'})
+    assert settings.kafka.client == {"security.protocol": "SSL", "retries": 3}
+
+
+def test_paths_that_a_file_elsewhere_does_not_name_are_the_shipped_ones(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    settings = load(written(tmp_path, "[security]\nrules = 'mine'"), {})
+    assert settings.path(settings.features) == conf.HERE / "features.toml"
+    assert settings.path(settings.coupons.rules) == conf.HERE / "rules/coupons"
+    assert settings.path(settings.security.rules) == tmp_path / "mine"
 
 
 def test_each_of_the_processes_that_there_are_has_its_share() -> None:
