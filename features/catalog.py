@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from features.events import CUSTOMER_EVENTS
+from features.record import MEASURES
 from features.times import UNITS_MS, parse_duration
 
 Amount = int | str
@@ -75,6 +76,8 @@ def build_catalog(raw: dict[str, Any], file: str = "features.toml") -> Catalog:
         _check_window(window, file)
     if "orders" not in declared.measures:
         raise WrongFeatures(f"{file}: [measures]: 'orders' is missing: the rhythm of a customer is counted in orders")
+    if len(declared.measures) > MEASURES:
+        raise WrongFeatures(f"{file}: [measures]: found {len(declared.measures)}, a record has room for {MEASURES}")
     measures = list(declared.measures)
     names = [f"{m}_{w}" for w in declared.windows for m in measures]
     ratios = [

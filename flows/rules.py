@@ -10,21 +10,25 @@ from alerts.triggers.condition import Conditions
 from alerts.triggers.rule import Rule, WrongRule, read_rule
 from config.settings import Settings
 from features.catalog import Catalog
+from features.record import TIMERS
 from flows.files import texts
 
 log = structlog.get_logger()
 
 
 def load_rules(settings: Settings) -> list[tuple[Rule, str, str]]:
-    """Every rule with its file and text; two rules may not share an id."""
+    """Every rule with its file and text; two rules may not share an id, nor the code that records call them by."""
     rules = [
         (read_rule(text, file), file, text) for file, text in texts(settings.path(settings.coupons.rules), "*.toml")
     ]
-    seen: dict[str, str] = {}
+    seen: dict[int, str] = {}
     for rule, file, _ in rules:
-        if rule.id in seen:
-            raise WrongRule(f"{file}: the id {rule.id!r} is taken by {seen[rule.id]}: choose another")
-        seen[rule.id] = file
+        if rule.code in seen:
+            raise WrongRule(f"{file}: the id {rule.id!r} is taken by {seen[rule.code]}: choose another")
+        seen[rule.code] = file
+    waits = [rule.id for rule, _, _ in rules if rule.after]
+    if len(waits) > TIMERS:
+        raise WrongRule(f"{len(waits)} rules with `after`, a customer's record has room for the timers of {TIMERS}")
     return rules
 
 

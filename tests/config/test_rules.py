@@ -178,3 +178,13 @@ def test_two_files_may_not_share_an_id(tmp_path: Path) -> None:
 def test_a_rule_has_another_version_as_soon_as_its_text_differs() -> None:
     versions = {read_rule(text, "r.toml").version for text in (GOOD, GOOD, GOOD.replace("100", "200"))}
     assert len(versions) == 2
+
+
+def test_more_rules_that_wait_than_a_record_has_timers_for_are_refused(tmp_path: Path) -> None:
+    waits = GOOD.replace('on = ["order"]', 'after = { event = "order", wait = "1d" }')
+    (tmp_path / "rules/coupons").mkdir(parents=True)
+    for number in range(TIMERS + 1):
+        text = re.sub(r"(?m)^id = .*$", f'id = "wait-{number}"', waits)
+        (tmp_path / f"rules/coupons/{number}.toml").write_text(text)
+    with pytest.raises(WrongRule, match=f"{TIMERS + 1} rules with `after`, .* has room for the timers of {TIMERS}"):
+        load_rules(replace(HOUSE, coupons=replace(HOUSE.coupons, rules=str(tmp_path / "rules/coupons"))))
