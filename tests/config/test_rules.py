@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from alerts.triggers.rule import WrongRule, read_rule
 from alerts.triggers.timeline import failures
 from config import settings as conf
+from features.record import TIMERS
 from flows.files import load_catalog, texts
 from flows.rules import load_conditions, load_rules
 
@@ -182,9 +184,8 @@ def test_a_rule_has_another_version_as_soon_as_its_text_differs() -> None:
 
 def test_more_rules_that_wait_than_a_record_has_timers_for_are_refused(tmp_path: Path) -> None:
     waits = GOOD.replace('on = ["order"]', 'after = { event = "order", wait = "1d" }')
-    (tmp_path / "rules/coupons").mkdir(parents=True)
     for number in range(TIMERS + 1):
-        text = re.sub(r"(?m)^id = .*$", f'id = "wait-{number}"', waits)
-        (tmp_path / f"rules/coupons/{number}.toml").write_text(text)
+        (tmp_path / f"{number}.toml").write_text(re.sub(r"(?m)^id = .*$", f'id = "wait-{number}"', waits))
+    house = conf.Settings(coupons=conf.Coupons(rules=str(tmp_path)))
     with pytest.raises(WrongRule, match=f"{TIMERS + 1} rules with `after`, .* has room for the timers of {TIMERS}"):
-        load_rules(replace(HOUSE, coupons=replace(HOUSE.coupons, rules=str(tmp_path / "rules/coupons"))))
+        load_rules(house)
