@@ -54,7 +54,7 @@ class Kafka(Struct, forbid_unknown_fields=True):
     poll_ms: Positive = 10
     fetch_wait_ms: Positive = 100  # how long a broker without news keeps a fetch waiting
     share: Annotated[str, Meta(pattern=r"^\d+/[1-9]\d*$")] = "0/1"  # 1/3: this process reads partitions 1, 4, 7, ...
-    align_s: Seconds = 21_600.0  # how far one partition may be read ahead of another; below a day
+    align_s: Seconds = 64_800.0  # how far one partition may be read ahead of another; below a day
     start_timeout_s: Seconds = 5.0
     topic_prefix: str = ""
     client: dict[str, str | int | bool] = {}  # any further librdkafka setting: security.protocol, sasl.username, ...
