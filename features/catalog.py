@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from features.events import CUSTOMER_EVENTS
-from features.record import MEASURES
+from features.kernel import MEASURES
 from features.times import UNITS_MS, parse_duration
 
 Amount = int | str

@@ -14,8 +14,8 @@ from features import kernel
 from features.catalog import Catalog, build_catalog
 from features.columns import ANSWERED, COMPLAINT, CONSENT, KINDS, Columns, Decoder
 from features.job import Batch, Clock
-from features.kernel import Floats, Ints, Outcome
-from features.record import FIVE_MS, LATE_DAYS, CorruptRecord, WrongLayout
+from features.kernel import FIVE_MS, LATE_MS, Floats, Ints, Outcome
+from features.record import CorruptRecord, WrongLayout
 from features.times import DAY_MS, HOUR_MS, parse_duration
 from features.zones import ZoneTable
 
@@ -177,7 +177,7 @@ def _program(catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label
         kernel.WINDOWS: len(catalog.windows),
         kernel.RATIOS: len(catalog.ratios),
         kernel.RECENCIES: len(catalog.recencies),
-        kernel.KEPT_DAYS: catalog.kept_days + LATE_DAYS,
+        kernel.KEPT_DAYS: catalog.kept_days + LATE_MS // DAY_MS + 1,
         kernel.HORIZON_MS: label.horizon_ms,
         kernel.PURPOSE: crc32(purpose.encode()) if purpose else NOBODY,
         kernel.ORDERS: catalog.measures.index("orders"),

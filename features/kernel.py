@@ -18,18 +18,17 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from features.record import (
-    CASES,
-    FIVE_MS,
-    KEPT_FIVES,
-    KEPT_HOURS,
-    PANES,
-    PURPOSES,
-    RING,
-    TIMERS,
-    VERSION,
-)
-from features.times import DAY_MS, EPOCH_DAY, HOUR_MS
+from features.times import DAY_MS, EPOCH_DAY, HOUR_MS, MINUTE_MS
+
+# Numba's cache notices a change of this file only: what a compiled function calls, and every number that
+# may change and is compiled into it, stands here.
+VERSION = 2  # of a record
+FIVE_MS = 5 * MINUTE_MS
+LATE_MS = DAY_MS  # an event that is later than others by no more than this still finds the short panes of its own time
+KEPT_FIVES = (HOUR_MS + LATE_MS) // FIVE_MS + 1
+KEPT_HOURS = (DAY_MS + LATE_MS) // HOUR_MS + 1
+# what a record holds at the most
+RING, CASES, PURPOSES, TIMERS, PANES, MEASURES = 64, 64, 32, 64, 512, 62
 
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]

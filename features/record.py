@@ -24,16 +24,7 @@ from __future__ import annotations
 
 from msgspec import Struct, msgpack
 
-from features.times import DAY_MS, HOUR_MS, MINUTE_MS
-
-VERSION = 2
-FIVE_MS = 5 * MINUTE_MS
-LATE_MS = DAY_MS  # an event that is later than others by no more than this still finds the short panes of its own time
-KEPT_FIVES = (HOUR_MS + LATE_MS) // FIVE_MS + 1
-KEPT_HOURS = (DAY_MS + LATE_MS) // HOUR_MS + 1
-LATE_DAYS = LATE_MS // DAY_MS + 1
-# what a record holds at the most
-RING, CASES, PURPOSES, TIMERS, PANES, MEASURES = 64, 64, 32, 64, 512, 62
+from features.kernel import VERSION
 
 
 class Ledger(Struct, array_like=True):

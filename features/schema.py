@@ -26,8 +26,8 @@ from features.asyncapi import (
     sample,
 )
 from features.glossary import REASONS
+from features.kernel import RING
 from features.labels import Examples
-from features.record import RING
 
 DOCS = Path(__file__).parent.parent / "docs"
 MARK = re.compile(r"^ {4}(\w+) {2,}(\S.*)$", re.MULTILINE)  # a line of the list in features/check.py

@@ -10,7 +10,7 @@ from alerts.triggers.condition import Conditions
 from alerts.triggers.rule import Rule, WrongRule, read_rule
 from config.settings import Settings
 from features.catalog import Catalog
-from features.record import TIMERS
+from features.kernel import TIMERS
 from flows.files import texts
 
 log = structlog.get_logger()

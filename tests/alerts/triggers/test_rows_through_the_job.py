@@ -10,8 +10,8 @@ from hypothesis import given, settings
 
 from alerts.triggers.rule import Rule, Then
 from features import events as e
+from features.kernel import LATE_MS
 from features.loop import batches, run
-from features.record import LATE_MS
 from features.times import DAY_MS
 from tests.alerts.triggers.jobs import CATALOG, HOUSE, customers_job, data_of, encoded
 from tests.features.streams import cuts, logs
