@@ -43,7 +43,7 @@ def replay_history(
 ) -> int:
     """0 when every event is accounted for and every customer compared is equal."""
     configure_logs("warning", "text")
-    structlog.configure(processors=[seldom, *structlog.get_config()["processors"]])
+    structlog.configure(processors=[Seldom(), *structlog.get_config()["processors"]])
     history = open_history(name, settings.stores.timezone)
     require_kafka(settings.kafka.librdkafka(), settings.kafka.start_timeout_s)
     redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
@@ -135,13 +135,18 @@ def plain_outages(settings: Settings) -> Iterator[None]:
         raise Unreachable(f"Kafka at {settings.kafka.brokers} went away ({error.args[0].str()}): {then}") from error
 
 
-def seldom(logger: Any, method: str, line: Line, shown_s: dict[str, float] = {}) -> Line:  # noqa: B006
+class Seldom:
     """Lets a line of a log pass that was not shown of late, whatever its details."""
-    now_s = time.monotonic()
-    if now_s < shown_s.get(line["event"], -SAME_LINE_S) + SAME_LINE_S:
-        raise structlog.DropEvent
-    shown_s[line["event"]] = now_s
-    return line
+
+    def __init__(self) -> None:
+        self.shown_s: dict[str, float] = {}
+
+    def __call__(self, logger: Any, method: str, line: Line) -> Line:
+        now_s = time.monotonic()
+        if now_s < self.shown_s.get(line["event"], -SAME_LINE_S) + SAME_LINE_S:
+            raise structlog.DropEvent
+        self.shown_s[line["event"]] = now_s
+        return line
 
 
 def _warn_of_clock(redis: Redis, settings: Settings, partitions: int, history: History, out: Console) -> None:

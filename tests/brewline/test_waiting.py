@@ -148,11 +148,11 @@ def test_a_redis_that_comes_back_is_waited_for(
 
 
 def test_a_warning_that_repeats_is_shown_once_in_a_while() -> None:
-    shown: dict[str, float] = {}
-    assert catch_up.seldom(None, "warning", {"event": "kafka", "error": "a"}, shown)
-    assert catch_up.seldom(None, "warning", {"event": "other"}, shown)
+    seldom = catch_up.Seldom()
+    assert seldom(None, "warning", {"event": "kafka", "error": "a"})
+    assert seldom(None, "warning", {"event": "other"})
     with pytest.raises(structlog.DropEvent):
-        catch_up.seldom(None, "warning", {"event": "kafka", "error": "b"}, shown)
+        seldom(None, "warning", {"event": "kafka", "error": "b"})
 
 
 ORDER = '{"type":"order","id":"o%d","time":%d,"who":{"card":"c"},"lines":[{"sku":"a"}],"total_cents":1}'
