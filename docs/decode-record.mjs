@@ -1,12 +1,13 @@
 // Reads a customer's record as it stands in Redis; the bytes are described in features/record.py.
 //
-//   redis-cli --raw GET 'bl:{customers.3}:r:c1f0…' | head -c -1 | node docs/decode-record.mjs 11
+//   redis-cli --raw GET 'bl:{customers.3}:r:c1f0…' | head -c -1 | node docs/decode-record.mjs 29
 //
-// The argument is the number of measures in config/features.toml. Prints JSON; hashes are decimal texts.
+// The argument is the number of cells of the record's layout (redis-cli HGETALL bl:layouts). Prints JSON; hashes are
+// decimal texts, and so are the values of tables, as unsigned whole numbers.
 
 import { readFileSync } from "node:fs";
 
-export function decodeRecord(bytes, measures) {
+export function decodeRecord(bytes, width) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
   const u8 = () => view.getUint8(at++);
@@ -29,7 +30,7 @@ export function decodeRecord(bytes, measures) {
   const list = (read) => Array.from({ length: number() }, read);
   const cells = () => {
     const mask = varint();
-    return Array.from({ length: measures }, (_, m) => ((mask >> BigInt(m)) & 1n ? signed() : 0));
+    return Array.from({ length: width }, (_, m) => ((mask >> BigInt(m)) & 1n ? signed() : 0));
   };
   const waiting = () => {
     const at_ms = number();
@@ -37,7 +38,7 @@ export function decodeRecord(bytes, measures) {
   };
 
   const version = u8();
-  if (version !== 2) throw new Error(`record version ${version}, this reads version 2`);
+  if (version !== 3) throw new Error(`record version ${version}, this reads version 3`);
   return {
     layout: u32(),
     zone: u32(),
@@ -50,6 +51,7 @@ export function decodeRecord(bytes, measures) {
     consent: Object.fromEntries(list(() => [u32(), [number(), number() > 0]])),
     timers: list(() => [u32(), number(), number()]),
     waiting: waiting(),
+    tables: list(() => ({ table: number(), weighed_ms: number(), pairs: list(() => [String(u64()), String(u64())]) })),
     lifetime: cells(),
     panes: list(() => ({ level: number(), number: number(), day: number(), cells: cells() })),
     ledger: Buffer.from(bytes.subarray(at)).toString("hex"), // MessagePack

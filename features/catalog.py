@@ -1,66 +1,80 @@
-"""The declared features: measures, windows, ratios and recencies, checked once at load."""
+"""The declared features in column order, and where in a customer's state each is kept."""
 
 from __future__ import annotations
 
 from collections import Counter
-from difflib import get_close_matches
-from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from features.events import CUSTOMER_EVENTS
-from features.kernel import MEASURES
-from features.times import UNITS_MS, parse_duration
+from features import kernel
+from features.declared import (
+    WINDOWED,
+    Declared,
+    Measure,
+    Value,
+    Where,
+    WrongFeatures,
+    check_window,
+    hint,
+    known_event,
+    read_declared,
+    read_measure,
+    read_values,
+)
+from features.layout import Layout
+from features.times import UNITS_MS
 
-Amount = int | str
 BUILT_IN = ("rhythm_days", "gap_over_rhythm", "age_days", "complaints_open")
-COMPUTED = {"order": {"items"}, "rating": {"star_tenths"}}  # amounts that are no field of the event
+POINTS = ("points_balance", "points_expiring", "points_earned_12m")
+SPREAD = "rhythm_spread_days"
+TIMES = "times of the latest orders"  # the first table of all
 
-
-class WrongFeatures(ValueError):
-    """A features file that cannot be used; the message names file, key, found and expected."""
-
-
-class Recency(Struct, forbid_unknown_fields=True):
-    event: str
-    unit: Literal["d", "h", "m"]
-
-
-class Inputs(Struct, forbid_unknown_fields=True):
-    features: list[str]
-
-
-class Declared(Struct, forbid_unknown_fields=True):
-    windows: list[str]
-    measures: dict[str, dict[str, Amount]]
-    ratios: dict[str, tuple[str, str]] = {}
-    recency: dict[str, Recency] = {}
-    models: dict[str, Inputs] = {}
+__all__ = ["BUILT_IN", "Catalog", "Effect", "Touch", "WrongFeatures", "build_catalog"]
 
 
 class Effect(Struct, frozen=True):
-    """What one event type does to one measure: `sign` × the field, or × 1 where `field` is empty."""
+    """What one event type does to one cell of a pane; `how` is kernel.SUM_OF, MAX_OF or MIN_OF."""
 
-    measure: int
-    sign: int
-    field: str
-    undo: bool
+    cell: int
+    value: Value
+    where: Where
+    how: int
+
+
+class Touch(Struct, frozen=True):
+    """What one event type does to one table."""
+
+    table: int
+    value: Value
+    where: Where
 
 
 class Catalog(Struct, frozen=True):
-    """Feature names in column order, and how to fill them."""
+    """Feature names in column order, and how the kernel fills them; lists as features.kernel describes them."""
 
-    measures: list[str]
+    measures: list[Measure]
     windows: list[str]
     names: list[str]
+    texts: dict[str, list[str]]  # features that are words, and those they can be; none listed: any text of an event
     effects: dict[str, list[Effect]]
-    ratios: list[tuple[int, int]]
+    touches: dict[str, list[Touch]]
+    sums: int
+    greatest: int
+    cells: int
+    orders: int  # the cell that counts them
+    tables: list[tuple[int, int]]
+    columns: list[tuple[int, int, int]]
+    reads: list[tuple[int, int, int]]
     recencies: list[tuple[str, int]]  # event type, unit in ms
+    ratios: list[tuple[int, int]]
+    bands: list[tuple[int, list[float], bool]]  # column, cuts, less is better
+    segments: list[list[list[tuple[int, float, float]]]]  # by feature and segment: column, from, to
+    cents_per_point: int
     models: dict[str, list[int]]  # model → columns it sees
     kept_days: int  # daily panes a record keeps
-    layout: str  # changes when the meaning of a stored record changes
+    layout: Layout
+    kept_in: dict[str, list[str]]  # feature → what of the layout it is computed from
 
     def index(self, name: str) -> int:
         return self.names.index(name)
@@ -68,105 +82,246 @@ class Catalog(Struct, frozen=True):
 
 def build_catalog(raw: dict[str, Any], file: str = "features.toml") -> Catalog:
     """The catalog of a parsed features file. Raises WrongFeatures."""
-    try:
-        declared = msgspec.convert(raw, Declared)
-    except msgspec.ValidationError as error:
-        raise WrongFeatures(f"{file}: {error}") from error
+    declared = read_declared(raw, file)
     for window in declared.windows:
-        _check_window(window, file)
+        check_window(window, f"{file}: windows")
     if "orders" not in declared.measures:
         raise WrongFeatures(f"{file}: [measures]: 'orders' is missing: the rhythm of a customer is counted in orders")
-    if len(declared.measures) > MEASURES:
-        raise WrongFeatures(f"{file}: [measures]: found {len(declared.measures)}, a record has room for {MEASURES}")
-    measures = list(declared.measures)
-    names = [f"{m}_{w}" for w in declared.windows for m in measures]
-    ratios = [
-        (_position(top, names, file, f"[ratios] {key}"), _position(bottom, names, file, f"[ratios] {key}"))
-        for key, (top, bottom) in declared.ratios.items()
-    ]
-    recencies = []
-    for key, recency in declared.recency.items():
-        _known_event(recency.event, file, f"[recency] {key}")
-        recencies.append((recency.event, UNITS_MS[recency.unit]))
-    names = [*names, *declared.ratios, *declared.recency, *BUILT_IN]
-    _check_names([*names, *declared.models], file)
-    return Catalog(
-        measures=measures,
-        windows=declared.windows,
-        names=names,
-        effects=_effects(declared, file),
-        ratios=ratios,
-        recencies=recencies,
-        models={
-            m: [_position(f, names, file, f"[models.{m}]") for f in i.features] for m, i in declared.models.items()
-        },
-        kept_days=max((_days(window) for window in declared.windows), default=0) + 1,
-        layout=blake2b(repr((measures, declared.measures)).encode(), digest_size=4).hexdigest(),
-    )
+    return _Building(declared, file).catalog()
 
 
-def _effects(declared: Declared, file: str) -> dict[str, list[Effect]]:
-    effects: dict[str, list[Effect]] = {}
-    for index, (measure, amounts) in enumerate(declared.measures.items()):
-        for event, amount in amounts.items():
-            where = f"[measures] {measure}"
-            _known_event(event, file, where)
-            effects.setdefault(event, []).append(_effect(index, event, amount, f"{file}: {where}: {event}"))
-    return effects
+class _Building:
+    """A catalog in the making: first what is kept, then the columns one behind the other."""
+
+    def __init__(self, declared: Declared, file: str) -> None:
+        self.declared = declared
+        self.file = file
+        self.measures = [read_measure(n, m, declared.windows, file) for n, m in declared.measures.items()]
+        windows = [*declared.windows, *(window for measure in self.measures for window in measure.windows)]
+        self.windows = list(dict.fromkeys(windows))
+        self.effects: dict[str, list[Effect]] = {}
+        self.touches: dict[str, list[Touch]] = {}
+        self.cells = self._cells()
+        self.tables: list[tuple[int, int]] = [(kernel.TIMES, 0)]
+        self.table_names = [TIMES]
+        self.names: list[str] = []
+        self.kept_in: dict[str, list[str]] = {}
+        self.texts: dict[str, list[str]] = {}
+
+    def _cells(self) -> list[list[str]]:
+        """Definitions of the cells: sums, greatest, sets. Measures that mean the same share one."""
+        cells: list[list[str]] = [[], [], []]
+        for measure in self.measures:
+            for group, definition in _definitions(measure):
+                cells[group] += [definition] if definition not in cells[group] else []
+        found = sum(map(len, cells))
+        if found > kernel.CELLS_OF_PANE:
+            room = kernel.CELLS_OF_PANE
+            raise WrongFeatures(f"{self.file}: [measures]: found {found} to be kept by window, there is room for {room}")
+        return cells
+
+    def cell(self, definition: str) -> int:
+        return [d for group in self.cells for d in group].index(definition)
+
+    def catalog(self) -> Catalog:
+        columns = self._window_columns()
+        reads = self._table_reads()
+        recencies = self._recencies()
+        for name in BUILT_IN:
+            self._name(name, ["sum " + str(self.measures[[m.name for m in self.measures].index("orders")])])
+        ratios = [self._ratio(name, *parts) for name, parts in self.declared.ratios.items()]
+        bands = [self._band(name) for name in self.declared.bands]
+        segments = [self._segments(name) for name in self.declared.segments]
+        for name, uses in Counter([*self.names, *self.declared.models]).items():
+            if uses > 1:
+                raise WrongFeatures(f"{self.file}: the name {name!r} is taken: choose another")
+        models = {name: self._inputs(name, asked.features) for name, asked in self.declared.models.items()}
+        cells = [definition for group in self.cells for definition in group]
+        points = self.declared.points
+        return Catalog(
+            measures=self.measures,
+            windows=self.windows,
+            names=self.names,
+            texts=self.texts,
+            effects=self.effects,
+            touches=self.touches,
+            sums=len(self.cells[0]),
+            greatest=len(self.cells[0]) + len(self.cells[1]),
+            cells=len(cells),
+            orders=self.cell("sum " + str(next(m for m in self.measures if m.name == "orders"))),
+            tables=self.tables,
+            columns=columns,
+            reads=reads,
+            recencies=recencies,
+            ratios=ratios,
+            bands=bands,
+            segments=segments,
+            cents_per_point=points.cents_per_point if points else 1,
+            models=models,
+            kept_days=max((_days(window) for window in self.windows), default=0) + 1,
+            layout=Layout(cells, self.table_names, {n: asked.features for n, asked in self.declared.models.items()}),
+            kept_in=self.kept_in,
+        )
+
+    def _name(self, name: str, kept_in: list[str]) -> None:
+        self.names.append(name)
+        self.kept_in[name] = kept_in
+
+    def _window_columns(self) -> list[tuple[int, int, int]]:
+        """(how, total, total it is divided by) by window and measure; notes what events do to the cells."""
+        for measure in self.measures:
+            for group, definition in _definitions(measure):
+                if group < 2:
+                    self._note_effects(measure, self.cell(definition), definition)
+        columns = []
+        for at, window in enumerate(self.windows):
+            for measure in self.measures:
+                if window in measure.windows:
+                    first, *_ = kept = [definition for _, definition in _definitions(measure)]
+                    total, count = (at * sum(map(len, self.cells)) + self.cell(d) for d in (first, kept[-1]))
+                    columns.append((HOW[measure.aggregate], total, count))
+                    self._name(f"{measure.name}_{window}", kept)
+        return columns
+
+    def _note_effects(self, measure: Measure, cell: int, definition: str) -> None:
+        how = {"max": kernel.MAX_OF, "min": kernel.MIN_OF}.get(measure.aggregate, kernel.SUM_OF)
+        for value in measure.values:
+            counted = Value(value.event, value.sign) if definition.startswith("count ") else value
+            effect = Effect(cell, counted, measure.where, how)
+            known = self.effects.setdefault(value.event, [])
+            known += [effect] if effect not in known else []
+
+    def _table_reads(self) -> list[tuple[int, int, int]]:
+        """(what, table, argument) of the features that are read from tables."""
+        reads = []
+        for measure in self.measures:
+            for name, what, argument in self._reads_of(measure):
+                reads.append((what, len(self.tables) - 1, argument))
+                self._name(name, [self.table_names[-1]])
+        reads.append((kernel.SPREAD, 0, 0))
+        self._name(SPREAD, [TIMES])
+        return reads + self._points()
+
+    def _reads_of(self, measure: Measure) -> list[tuple[str, int, int]]:
+        """What is read from a measure's table, which is made for it."""
+        name, is_text = measure.name, measure.values[0].text
+        if measure.aggregate == "sum" or measure.aggregate in WINDOWED and measure.aggregate != "distinct":
+            return []
+        if measure.aggregate == "distinct":
+            self._table(kernel.PLACES, self.cell(f"distinct {measure}"), f"places {measure}", measure)
+            return []
+        if measure.aggregate == "last":
+            self._table(kernel.LATEST, 0, f"last {measure}", measure)
+            self.texts |= {name: []} if is_text else {}
+            return [(name, kernel.VALUE, 0 if is_text else 1)]
+        keeps = kernel.WEIGHTS if measure.aggregate == "top" else kernel.DECAYED
+        self._table(keeps, measure.half_life_ms, f"{measure.aggregate} {measure}", measure)
+        if measure.aggregate == "decay":
+            return [(name, kernel.WEIGHT, 0)]
+        self.texts[name] = []
+        return [(name, kernel.FAVOURITE, 0), (f"{name}_share", kernel.SHARE, 0)]
+
+    def _table(self, keeps: int, argument: int, definition: str, measure: Measure) -> None:
+        self._add_table(keeps, argument, definition)
+        for value in measure.values:
+            self.touches.setdefault(value.event, []).append(Touch(len(self.tables) - 1, value, measure.where))
+
+    def _add_table(self, keeps: int, argument: int, definition: str) -> None:
+        if definition in self.table_names:
+            raise WrongFeatures(f"{self.file}: [measures]: two measures mean the same: {definition}")
+        if len(self.tables) == kernel.TABLES_OF_RECORD:
+            room = kernel.TABLES_OF_RECORD
+            raise WrongFeatures(f"{self.file}: [measures]: too many of top, last, decay and distinct: room for {room}")
+        self.tables.append((keeps, argument))
+        self.table_names.append(definition)
+
+    def _points(self) -> list[tuple[int, int, int]]:
+        points = self.declared.points
+        if points is None:
+            return []
+        place = f"{self.file}: [points]"
+        if not (points.cents_per_point > 0 and 0 < points.valid_months <= 24):
+            raise WrongFeatures(f"{place}: expected cents_per_point of 1 or more, valid_months of 1 to 24")
+        for word, spoken in (("earn", points.earn), ("spend", points.spend)):
+            values = read_values(spoken, f"{place}: {word}")
+            self._add_table(kernel.MONTHS, 0, f"points {word} {' '.join(sorted(map(str, values)))}")
+            for value in values:
+                self.touches.setdefault(value.event, []).append(Touch(len(self.tables) - 1, value, Where()))
+        earned = len(self.tables) - 2
+        for name in POINTS:
+            self._name(name, self.table_names[-2:])
+        return [(what, earned, points.valid_months) for what in (kernel.BALANCE, kernel.EXPIRING, kernel.EARNED)]
+
+    def _recencies(self) -> list[tuple[str, int]]:
+        recencies = []
+        for name, recency in self.declared.recency.items():
+            known_event(recency.event, f"{self.file}: [recency] {name}")
+            recencies.append((recency.event, UNITS_MS[recency.unit]))
+            self._name(name, [])
+        return recencies
+
+    def _ratio(self, name: str, top: str, bottom: str) -> tuple[int, int]:
+        place = f"{self.file}: [ratios] {name}"
+        ratio = self._number(top, place), self._number(bottom, place)
+        self._name(name, [*self.kept_in[top], *self.kept_in[bottom]])
+        return ratio
+
+    def _band(self, name: str) -> tuple[int, list[float], bool]:
+        band, place = self.declared.bands[name], f"{self.file}: [bands] {name}"
+        if not band.cuts or band.cuts != sorted(set(band.cuts)):
+            raise WrongFeatures(f"{place}: cuts: found {band.cuts}, expected numbers that rise")
+        if band.names and len(band.names) != len(band.cuts) + 1:
+            raise WrongFeatures(f"{place}: names: found {len(band.names)}, expected one more than cuts")
+        column = self._number(band.of, place)
+        self._name(name, self.kept_in[band.of])
+        self.texts |= {name: band.names} if band.names else {}
+        return column, band.cuts, band.best == "low"
+
+    def _segments(self, name: str) -> list[list[tuple[int, float, float]]]:
+        place = f"{self.file}: [segments] {name}"
+        segments = self.declared.segments[name]
+        ranges = [
+            [(self._number(feature, place), low, high) for feature, (low, high) in segment.when.items()]
+            for segment in segments
+        ]
+        self._name(name, [kept for segment in segments for feature in segment.when for kept in self.kept_in[feature]])
+        self.texts[name] = [segment.name for segment in segments]
+        return ranges
+
+    def _inputs(self, model: str, features: list[str]) -> list[int]:
+        return [self._number(feature, f"{self.file}: [models.{model}]") for feature in features]
+
+    def _number(self, name: str, place: str) -> int:
+        """The column of a feature that is a number, among those that stand before."""
+        if name not in self.names:
+            raise WrongFeatures(f"{place}: there is no feature {name!r}{hint(name, self.names)}")
+        if name in self.texts:
+            raise WrongFeatures(f"{place}: {name!r} is a text, expected a number")
+        return self.names.index(name)
 
 
-def _effect(measure: int, event: str, amount: Amount, where: str) -> Effect:
-    if isinstance(amount, int):
-        sign, name = amount, ""
-    else:
-        sign, name = (-1, amount[1:]) if amount.startswith("-") else (1, amount)
-        fields = _whole_numbers(event)
-        if name not in fields:
-            raise WrongFeatures(f"{where}: there is no whole-number field {name!r}{_hint(name, fields)}")
-    undo = sign < 0
-    if undo and event not in ("refund", "void"):
-        raise WrongFeatures(f"{where}: only refund and void can take back, found {amount!r}")
-    return Effect(measure, sign, name, undo)
+HOW = {
+    "sum": kernel.SUM_OF,
+    "max": kernel.MAX_OF,
+    "min": kernel.MIN_OF,
+    "mean": kernel.MEAN_OF,
+    "distinct": kernel.DISTINCT_OF,
+}
 
 
-def _whole_numbers(event: str) -> set[str]:
-    """Names of what can be added up: panes hold integers."""
-    fields = msgspec.structs.fields(CUSTOMER_EVENTS[event])
-    return {f.name for f in fields if getattr(f.type, "__origin__", f.type) is int} | COMPUTED.get(event, set())
-
-
-def _check_names(names: list[str], file: str) -> None:
-    for name, uses in Counter(names).items():
-        if uses > 1:
-            raise WrongFeatures(f"{file}: the name {name!r} is taken: choose another")
+def _definitions(measure: Measure) -> list[tuple[int, str]]:
+    """What is kept in panes for a measure: (0 for a sum, 1 for the greatest, 2 for a set; its meaning)."""
+    match measure.aggregate:
+        case "sum":
+            return [(0, f"sum {measure}")]
+        case "mean":
+            return [(0, f"sum {measure}"), (0, f"count {measure}")]
+        case "max" | "min":
+            return [(1, f"{measure.aggregate} {measure}")]
+        case "distinct":
+            return [(2, f"distinct {measure}")]
+    return []
 
 
 def _days(window: str) -> int:
     return int(window[:-1]) if window.endswith("d") else 1
-
-
-def _check_window(window: str, file: str) -> None:
-    if window == "lifetime":
-        return
-    try:
-        length_ms = parse_duration(window)
-    except ValueError as error:
-        raise WrongFeatures(f"{file}: windows: {error}") from error
-    if not (length_ms in (UNITS_MS["h"], 24 * UNITS_MS["h"]) or (length_ms > 0 and window[-1] == "d")):
-        raise WrongFeatures(f"{file}: windows: found {window!r}, expected '1h', '24h', whole days or 'lifetime'")
-
-
-def _known_event(event: str, file: str, where: str) -> None:
-    if event not in CUSTOMER_EVENTS:
-        raise WrongFeatures(f"{file}: {where}: there is no event {event!r}{_hint(event, CUSTOMER_EVENTS)}")
-
-
-def _position(name: str, names: list[str], file: str, where: str) -> int:
-    if name not in names:
-        raise WrongFeatures(f"{file}: {where}: there is no feature {name!r}{_hint(name, names)}")
-    return names.index(name)
-
-
-def _hint(name: str, known: Any) -> str:
-    close = get_close_matches(name, list(known), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""

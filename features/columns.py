@@ -6,7 +6,6 @@ not decode all the same are told by index.
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import Any
 from zlib import crc32
 
@@ -16,9 +15,11 @@ from msgspec import Struct
 
 from features import events as e
 from features import kernel
+from features.amounts import Kind, amounts, touches
 from features.catalog import Catalog
+from features.declared import LINE_TEXTS
 from features.job import Batch, Clock
-from features.kernel import Ints, hash_ids
+from features.kernel import Ints, hash_texts
 from features.zones import ZoneTable
 
 KINDS: dict[str, int] = {kind: code for code, kind in enumerate(e.CUSTOMER_EVENTS)}
@@ -26,12 +27,6 @@ NAMES: list[str] = list(KINDS)
 TICK, COMPLAINT, ANSWERED, CONSENT = (KINDS[k] for k in ("tick", "complaint", "complaint_answered", "consent"))
 UNDOING = (KINDS["refund"], KINDS["void"])
 MORE = (*UNDOING, COMPLAINT, ANSWERED, CONSENT)
-
-
-class Piece(Struct, gc=False):
-    """An order line."""
-
-    qty: int = 1
 
 
 class Columns(Struct):
@@ -46,6 +41,7 @@ class Columns(Struct):
     clock: Clock
     malformed: list[int]  # where in the batch
     last: int  # offset
+    words: dict[int, str] = {}  # the texts that codes in tables stand for
 
 
 class Decoder:
@@ -60,12 +56,16 @@ class Decoder:
             *((name, int, 0) for name in ("at_ms", "ordered_ms", "of")),
             *((name, str, "") for name in ("case", "purpose")),
             *((name, bool, False) for name in ("closed", "granted")),
-            ("lines", list[Piece], []),
+            ("lines", list[_piece(catalog)], []),  # type: ignore[misc]
             ("stars", float, 0.0),
         ]
         known = {field[0] for field in fields}
-        amounts = {effect.field for effects in catalog.effects.values() for effect in effects if effect.field}
-        fields += [(name, int, 0) for name in sorted(amounts - known - {"star_tenths"})]
+        values = [x.value for each in (*catalog.effects.values(), *catalog.touches.values()) for x in each]
+        wheres = [x.where for each in (*catalog.effects.values(), *catalog.touches.values()) for x in each]
+        numbers = {value.field for value in values if value.field and not value.text}
+        texts = {value.field for value in values if value.text} | {field for w in wheres for field, _ in w.texts}
+        fields += [(name, int, 0) for name in sorted(numbers - known - {"star_tenths"})]
+        fields += [(name, str, "") for name in sorted(texts - known) if "." not in name]
         self.decode = msgspec.json.Decoder(msgspec.defstruct("Seen", fields, gc=False)).decode
 
     def columns(self, batch: Batch, clock: Clock) -> Columns:
@@ -117,16 +117,35 @@ class Decoder:
     def events(self, columns: Columns, before_ms: int) -> Ints:
         """int64[events, AMOUNTS + measures]: the kernel's view of them."""
         seen = columns.events
-        out = np.zeros((len(seen), kernel.AMOUNTS + len(self.catalog.measures)), dtype=np.int64)
+        out = np.zeros((len(seen), kernel.AMOUNTS + self.catalog.cells), dtype=np.int64)
         out[:, kernel.KIND] = columns.kind
         out[:, kernel.AT] = [event.at_ms for event in seen]
         out[:, kernel.ZONE] = self._zone_indexes([event.tz for event in seen])
-        out[:, kernel.ID] = _hashes([event.id for event in seen])
+        out[:, kernel.ID] = hash_texts([event.id for event in seen])
         out[:, kernel.CLOCK] = _clocks(columns, before_ms)
         for i in np.flatnonzero(np.isin(columns.kind, MORE)).tolist():
             self._more(out[i], seen[i])
-        self._amounts(out[:, kernel.AMOUNTS :], seen, columns.kind)
+        kinds = self._kinds(columns, out)
+        out[:, kernel.AMOUNTS :] = amounts(self.catalog, kinds, len(seen))
         return out
+
+    def touches(self, columns: Columns, events: Ints) -> Ints:
+        """int64[n, kernel.TOUCH]: what the events do to tables; `events` is told where each event's stand."""
+        rows, places, columns.words = touches(self.catalog, self._kinds(columns, events))
+        count = np.bincount(places, minlength=len(events)) if len(events) else places
+        events[:, kernel.TOUCHES] = count
+        events[:, kernel.TOUCHED] = np.cumsum(count) - count
+        return rows
+
+    def _kinds(self, columns: Columns, events: Ints) -> list[Kind]:
+        moments = events[:, [kernel.AT, kernel.ORDERED, kernel.ZONE]]
+        kinds = []
+        for name in self.catalog.effects.keys() | self.catalog.touches.keys():
+            rows = np.flatnonzero(columns.kind == KINDS[name])
+            if len(rows):
+                mine = [columns.events[i] for i in rows.tolist()]
+                kinds.append(Kind(name, rows, mine, moments[rows], self.zones))
+        return kinds
 
     def _zone_indexes(self, names: list[str]) -> Ints:
         for name in set(names) - self.zones.index.keys() - {""}:
@@ -141,34 +160,17 @@ class Decoder:
         elif row[kernel.KIND] == CONSENT:
             row[kernel.WORD], row[kernel.FLAG] = crc32(event.purpose.encode()), event.granted
         else:
-            row[kernel.WORD], row[kernel.FLAG] = _hashes([event.case])[0], event.closed
-
-    def _amounts(self, amounts: Ints, events: list[Any], kind: Any) -> None:
-        """Fills int64[events, measures]: what each event adds to each measure."""
-        for name, effects in self.catalog.effects.items():
-            rows = np.flatnonzero(kind == KINDS[name])
-            if len(rows):
-                mine = [events[i] for i in rows.tolist()]
-                for effect in effects:
-                    amounts[rows, effect.measure] = effect.sign * _field(name, effect.field, mine)
+            row[kernel.WORD], row[kernel.FLAG] = hash_texts([event.case])[0], event.closed
 
 
-def _field(kind: str, field: str, events: list[Any]) -> Any:
-    if not field:
-        return 1
-    if field == "items" and kind == "order":
-        return np.array([sum([line.qty for line in event.lines]) for event in events], dtype=np.int64)
-    if field == "star_tenths":
-        return np.array([round(event.stars * 10) for event in events], dtype=np.int64)
-    return np.array([getattr(event, field) for event in events], dtype=np.int64)
-
-
-def _hashes(ids: list[str]) -> Ints:
-    """64-bit hashes, the same in every process."""
-    text = "".join(ids)
-    lengths = map(len, ids) if text.isascii() else (len(id.encode()) for id in ids)
-    ends = np.fromiter(accumulate(lengths), dtype=np.int64, count=len(ids))
-    return hash_ids(np.frombuffer(text.encode() or b"\0", dtype=np.uint8), ends)
+def _piece(catalog: Catalog) -> type[Struct]:
+    """An order line, with what the catalog looks at."""
+    fields = {x.value.field for each in catalog.touches.values() for x in each if x.value.text}
+    fields |= {field for each in catalog.touches.values() for x in each for field, _ in x.where.texts}
+    fields |= {field for each in catalog.effects.values() for x in each for field, _ in x.where.texts}
+    texts = [(name, str, "") for name in sorted(fields & set(LINE_TEXTS))]
+    options = [("options", dict[str, str], {})] if any(field.startswith("options.") for field in fields) else []
+    return msgspec.defstruct("Piece", [("qty", int, 1), *texts, *options], gc=False)
 
 
 def _clocks(columns: Columns, before_ms: int) -> Ints:

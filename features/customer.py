@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
 from zlib import crc32
@@ -15,6 +15,7 @@ from features.catalog import Catalog, build_catalog
 from features.columns import ANSWERED, COMPLAINT, CONSENT, KINDS, Columns, Decoder
 from features.job import Batch, Clock
 from features.kernel import FIVE_MS, LATE_MS, Floats, Ints, Outcome
+from features.layout import Layout
 from features.record import CorruptRecord, WrongLayout
 from features.times import DAY_MS, HOUR_MS, parse_duration
 from features.zones import ZoneTable
@@ -69,14 +70,16 @@ class Core:
         waits: list[Wait] | None = None,
         label: Label | None = None,
         purpose: str = "",
+        earlier: list[Layout] | None = None,
     ) -> None:
-        """`wanted`: kinds whose events get a feature row, by default all; `purpose`: whose consent is told."""
+        """`wanted`: kinds whose events get a feature row, by default all; `purpose`: whose consent is told;
+        `earlier`: layouts that records may still be written in."""
         self.catalog = catalog
         self.zones = ZoneTable()
         self.decoder = Decoder(catalog, self.zones)
         self.features = len(catalog.names)
         self.program = _program(
-            catalog, set(KINDS) if wanted is None else wanted, waits or [], label or Label(), purpose
+            catalog, set(KINDS) if wanted is None else wanted, waits or [], label or Label(), purpose, earlier or []
         )
 
     def columns(self, batch: Batch, clock: Clock) -> Columns:
@@ -86,6 +89,7 @@ class Core:
         """Applies the events, and fires the timers also of the `idle`. Raises Damaged, WrongLayout."""
         customers = columns.customers + idle
         events = self.decoder.events(columns, before_ms)
+        touches = self.decoder.touches(columns, events)
         ends = np.cumsum(np.bincount(columns.who, minlength=len(customers)), dtype=np.int64)
         raw = [records.get(customer, b"") for customer in customers]
         blob = np.frombuffer(b"".join(raw) or b"\0", dtype=np.uint8)
@@ -93,7 +97,7 @@ class Core:
         order, clock_ms = np.argsort(columns.who, kind="stable"), columns.clock.now_ms
         room = len(events) + 2 * len(idle) + 64
         while True:
-            view = (events, order, ends, clock_ms, blob, blob_ends, self.features, room)
+            view = (events, touches, order, ends, clock_ms, blob, blob_ends, self.features, room)
             done = kernel.advance(self.program, self.zones.packed, *view)
             if done.status == kernel.DONE:
                 return _applied(customers, done)
@@ -147,7 +151,9 @@ def _applied(customers: list[str], done: Outcome) -> Applied:
     )
 
 
-def _program(catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label, purpose: str) -> Ints:
+def _program(
+    catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label, purpose: str, earlier: list[Layout]
+) -> Ints:
     """The kernel's program: its numbers, then its lists."""
     lists: list[int] = []
 
@@ -156,42 +162,84 @@ def _program(catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label
         lists.extend(numbers)
         return start
 
-    by_kind: list[int] = []
-    for kind in KINDS:
-        effects = {x.measure: x.undo for x in catalog.effects.get(kind, ())}
-        after = [(wait.rule, wait.wait_ms) for wait in waits if wait.kind == kind]
-        asked = kind in wanted or (kind == "order" and label.horizon_ms > 0)
-        by_kind += [
-            kind in DEALS,
-            asked,
-            place(chain(*effects.items())),
-            len(effects),
-            place(chain(*after)),
-            len(after),
-        ]
+    own = catalog.layout
+    layouts = [own, *(layout for layout in earlier if layout.id != own.id)]
+    table_at = kernel.LAST + len(KINDS)
+    life = table_at + kernel.TABLE * len(catalog.tables)
+    waiting = life + catalog.cells
+    cells = waiting + len(label.columns)
+    totals = cells + kernel.PANES * catalog.cells
+    points = catalog.cents_per_point
     numbers = {
-        kernel.LAYOUT: int(catalog.layout, 16),
-        kernel.WIDTH: len(catalog.measures),
+        kernel.WIDTH: catalog.cells,
+        kernel.SUMS: catalog.sums,
+        kernel.GREATEST: catalog.greatest,
+        kernel.TABLES: len(catalog.tables),
         kernel.KINDS: len(KINDS),
         kernel.INPUTS: len(label.columns),
         kernel.WINDOWS: len(catalog.windows),
-        kernel.RATIOS: len(catalog.ratios),
+        kernel.LAYOUTS: len(layouts),
+        kernel.COLUMNS: len(catalog.columns),
+        kernel.READS: len(catalog.reads),
         kernel.RECENCIES: len(catalog.recencies),
+        kernel.RATIOS: len(catalog.ratios),
+        kernel.BANDS: len(catalog.bands),
+        kernel.SEGMENTS: len(catalog.segments),
         kernel.KEPT_DAYS: catalog.kept_days + LATE_MS // DAY_MS + 1,
         kernel.HORIZON_MS: label.horizon_ms,
         kernel.PURPOSE: crc32(purpose.encode()) if purpose else NOBODY,
-        kernel.ORDERS: catalog.measures.index("orders"),
+        kernel.ORDERS: catalog.orders,
+        kernel.POINT_CENTS: points,
         kernel.ORDER: KINDS["order"],
+        kernel.VOID: KINDS["void"],
         kernel.COMPLAINT: COMPLAINT,
         kernel.ANSWERED: ANSWERED,
         kernel.CONSENT: CONSENT,
+        kernel.TABLE_AT: table_at,
+        kernel.LIFE: life,
+        kernel.WAITING: waiting,
+        kernel.CELLS: cells,
+        kernel.TOTALS: totals,
+        kernel.STATE: totals + len(catalog.windows) * catalog.cells,
+        kernel.AT_LAYOUT: place(chain(*[_layout(layout, own, place(own.places(layout))) for layout in layouts])),
+        kernel.AT_TABLE: place(chain(*catalog.tables)),
         kernel.AT_WINDOW: place(chain(*map(_window, catalog.windows))),
-        kernel.AT_RATIO: place(chain(*catalog.ratios)),
+        kernel.AT_COLUMN: place(chain(*catalog.columns)),
+        kernel.AT_READ: place(chain(*catalog.reads)),
         kernel.AT_RECENCY: place(chain(*((KINDS[kind], unit_ms) for kind, unit_ms in catalog.recencies))),
+        kernel.AT_RATIO: place(chain(*catalog.ratios)),
+        kernel.AT_BAND: place(
+            chain(*[(column, len(cuts), less, place(map(_bits, cuts))) for column, cuts, less in catalog.bands])
+        ),
+        kernel.AT_SEGMENT: place(chain(*[(len(s), place(chain(*map(_segment, s)))) for s in catalog.segments])),
         kernel.AT_INPUT: place(label.columns),
-        kernel.AT_KIND: place(by_kind),
+        kernel.AT_KIND: place(chain(*[_kind(kind, catalog, wanted, waits, label, place) for kind in KINDS])),
     }
     return np.array([*(numbers[i] for i in range(kernel.PROGRAM)), *lists], dtype=np.int64)
+
+
+Place = Callable[[Iterable[int]], int]
+
+
+def _kind(
+    kind: str, catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label, place: Place
+) -> tuple[int, ...]:
+    effects = {effect.cell: effect.value.undo for effect in catalog.effects.get(kind, ())}
+    after = [(wait.rule, wait.wait_ms) for wait in waits if wait.kind == kind]
+    asked = kind in wanted or (kind == "order" and label.horizon_ms > 0)
+    return kind in DEALS, asked, place(chain(*effects.items())), len(effects), place(chain(*after)), len(after)
+
+
+def _layout(layout: Layout, own: Layout, places: int) -> tuple[int, ...]:
+    return layout.id, len(layout.cells), len(layout.tables), places, layout.inputs == own.inputs
+
+
+def _segment(ranges: list[tuple[int, float, float]]) -> Iterable[int]:
+    return (len(ranges), *chain(*((column, _bits(low), _bits(high)) for column, low, high in ranges)))
+
+
+def _bits(number: float) -> int:
+    return int(np.float64(number).view(np.int64))
 
 
 DEALS = {"order", "refund", "void", "coupon_issued", "coupon_redeemed", "coupon_expired"}

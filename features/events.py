@@ -172,6 +172,13 @@ class Consent(Event, tag="consent"):
     granted: bool
 
 
+class PointsSpent(Event, tag="points_spent"):
+    """Loyalty points given for a reward."""
+
+    points: Count
+    what: Name = ""
+
+
 class Footfall(Event, tag="footfall"):
     anonymous: ClassVar[bool] = True
     visitors: Count
@@ -238,6 +245,7 @@ CustomerEvent: TypeAlias = (
     | Consent
     | Footfall
     | Tick
+    | PointsSpent
 )
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick
 

@@ -79,6 +79,8 @@ FIELDS = {
     "closed": Word("true: the complaint is settled", True),
     "promised_time": Word("when the delivery should come", "2026-05-01T09:00:00+08:00"),
     "what": Word("what was shared", "menu"),
+    "points": Word("loyalty points", 300),
+    "PointsSpent.what": Word("what they were given for", "free-topping"),
     "friend": Word("the friend's referral code: never a phone number or a name, for it is kept as it is", "r-7781"),
     "purpose": Word("what the data are used for", "marketing"),
     "granted": Word("true: consent given; false: taken back", True),

@@ -12,6 +12,7 @@ bytes of a record and holds the plain twin of unpacking.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,49 +23,79 @@ from features.times import DAY_MS, EPOCH_DAY, HOUR_MS, MINUTE_MS
 
 # Numba's cache notices a change of this file only: what a compiled function calls, and every number that
 # may change and is compiled into it, stands here.
-VERSION = 2  # of a record
+VERSION = 3  # of a record
 FIVE_MS = 5 * MINUTE_MS
 LATE_MS = DAY_MS  # an event that is later than others by no more than this still finds the short panes of its own time
 KEPT_FIVES = (HOUR_MS + LATE_MS) // FIVE_MS + 1
 KEPT_HOURS = (DAY_MS + LATE_MS) // HOUR_MS + 1
 # what a record holds at the most
-RING, CASES, PURPOSES, TIMERS, PANES, MEASURES = 64, 64, 32, 64, 512, 62
+RING, CASES, PURPOSES, TIMERS, PANES, CELLS_OF_PANE, TABLES_OF_RECORD = 64, 64, 32, 64, 512, 62, 64
 
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 LIFETIME, FIVES, HOURS, DAYS = 0, 1, 2, 3  # what a window is made of
+SUM_OF, MAX_OF, MIN_OF, MEAN_OF, DISTINCT_OF = 0, 1, 2, 3, 4  # how a window's cells become a feature
+LEAST = 1 << 50  # a least value is kept as what it is below this, so that 0 means none
+# what a table keeps of (code, value) pairs, and how many
+LATEST, DECAYED, WEIGHTS, PLACES, TIMES, MONTHS = 0, 1, 2, 3, 4, 5
+ROOM_OF = (1, 1, 16, 62, 16, 26)
+VALUE, WEIGHT, FAVOURITE, SHARE, SPREAD, BALANCE, EXPIRING, EARNED = 0, 1, 2, 3, 4, 5, 6, 7  # what is read from one
+TIED = 1 - 1e-9  # weights that differ by less are the same: the sums were rounded
 DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a call ends
 
 # the program: numbers, then where its lists start
 (
-    LAYOUT,
-    WIDTH,  # measures
+    WIDTH,  # cells of a pane: sums, then greatest, then sets of places
+    SUMS,  # how many of them are sums
+    GREATEST,  # where the greatest end
+    TABLES,
     KINDS,
     INPUTS,  # of the model that is learned
     WINDOWS,
-    RATIOS,
+    LAYOUTS,
+    COLUMNS,  # that are read from windows
+    READS,  # those read from tables
     RECENCIES,
+    RATIOS,
+    BANDS,
+    SEGMENTS,
     KEPT_DAYS,
     HORIZON_MS,  # 0: nothing is labelled
     PURPOSE,  # whose consent is told with each row
     ORDERS,  # the measure
+    POINT_CENTS,  # that earn a point
     ORDER,  # kinds that mean more than their measures
+    VOID,
     COMPLAINT,
     ANSWERED,
     CONSENT,
+    TABLE_AT,  # where in a state its tables start; then the lifetime, the row that waits, the panes' cells, the sums
+    LIFE,
+    WAITING,
+    CELLS,
+    TOTALS,
+    STATE,
+    AT_LAYOUT,  # the own one, then earlier ones: id, cells, tables, where their new places start, same inputs
+    AT_TABLE,  # pairs: what it keeps, half-life in ms or cell
     AT_WINDOW,  # pairs: what it is made of, how many of that
-    AT_RATIO,  # pairs: columns
+    AT_COLUMN,  # triples: how, total, total it is divided by
+    AT_READ,  # triples: what, table, argument
     AT_RECENCY,  # pairs: kind, unit in ms
+    AT_RATIO,  # pairs: columns
+    AT_BAND,  # column, cuts, 1 where less is better, where the cuts start
+    AT_SEGMENT,  # by feature: segments, where their conditions start
     AT_INPUT,  # columns
     AT_KIND,  # by kind: deal, wanted, where its effects start, how many, where its waits start, how many
     PROGRAM,
-) = range(21)
-OF_KIND = 6
+) = range(42)
+OF_LAYOUT, OF_KIND = 5, 6
 
-# an event; its amounts by measure follow
-KIND, AT, ZONE, ID, ORDERED, WORD, FLAG, CLOCK, AMOUNTS = range(9)
+# an event; its amounts by cell follow
+KIND, AT, ZONE, ID, ORDERED, WORD, FLAG, CLOCK, TOUCHED, TOUCHES, AMOUNTS = range(11)
+# what an event does to a table; an event's stand from TOUCHED on, TOUCHES of them
+TABLE_OF, CODE, AMOUNT, MOMENT, TOUCH = range(5)
 
 # a customer's state: numbers, then lists of fixed length, then those whose length the program gives
 (
@@ -88,7 +119,10 @@ CASE = SEEN + RING
 PURPOSE_OF = CASE + CASES  # triples: purpose, at, granted
 TIMER = PURPOSE_OF + 3 * PURPOSES  # triples: rule, due, grace
 PANE = TIMER + 3 * TIMERS  # triples: level, number, day
-LAST = PANE + 3 * PANES  # by kind; then the lifetime, the row that waits, the cells of the panes
+LAST = PANE + 3 * PANES  # by kind; then what the program says
+# a table: how many pairs, as of when they are weighed, the pairs (code, value)
+PAIRS = 2
+TABLE = PAIRS + 2 * max(ROOM_OF)
 
 # an asked row: whose, which event (-1: a timer), which rule, as of, fires at, local time, consent
 WHO, EVENT, RULE, AS_OF, FIRES, LOCAL, CONSENTED, ASKED = range(8)
@@ -115,7 +149,7 @@ class Outcome(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def _new_state(g: Ints) -> Ints:
-    return np.zeros(LAST + g[KINDS] + g[INPUTS] + (1 + PANES) * g[WIDTH], np.int64)
+    return np.zeros(g[STATE], np.int64)
 
 
 # --- bytes: reads past the end leave the position behind the end, which the caller checks once
@@ -206,14 +240,20 @@ def _write_triples(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _read_cells(blob: Bytes, at: int, end: int, s: Ints, into: int, width: int) -> int:
-    """A bit mask of the measures that are not 0, then their amounts, zigzag."""
+def _read_cells(blob: Bytes, at: int, end: int, s: Ints, into: int, g: Ints, places: int, width: int) -> int:
+    """A bit mask of the cells that are not 0, then their amounts, zigzag; each to its new place, if it has one."""
+    for m in range(into, into + g[WIDTH]):
+        s[m] = 0
     mask, at = _read_varint(blob, at, end)
-    for m in range(width):
-        s[into + m] = 0
-        if (mask >> m) & 1:
+    if mask >> width != 0:
+        return end + 1
+    while mask > 0:
+        if mask & 1:
             raw, at = _read_varint(blob, at, end)
-            s[into + m] = ((raw >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(raw & 1)
+            if g[places] >= 0:
+                s[into + g[places]] = ((raw >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(raw & 1)
+        mask >>= 1
+        places += 1
     return at
 
 
@@ -237,54 +277,33 @@ def _write_cells(out: Bytes, at: int, s: Ints, start: int, width: int) -> int:
 @njit(cache=True, nogil=True)
 def _unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[int, int, int]:
     """(status, detail, where the ledger starts)."""
-    width, kinds, inputs = g[WIDTH], g[KINDS], g[INPUTS]
-    life = LAST + kinds
-    wait, cells = life + width, life + width + inputs
     s[:DEALS] = 0
     s[HOME] = -1
-    s[LAST:wait] = 0
+    s[LAST : g[TABLE_AT]] = 0
+    s[g[LIFE] : g[WAITING]] = 0
+    for t in range(g[TABLES]):
+        s[g[TABLE_AT] + TABLE * t] = 0
     if at == end:
         return DONE, 0, end
     if blob[at] != VERSION:
         return WRONG_LAYOUT, 0, end
     found, at = _read_word(blob, at + 1, end, 4)
-    if found != g[LAYOUT]:
-        return WRONG_LAYOUT, 0, end
+    layout = g[AT_LAYOUT]
+    while g[layout] != found:
+        layout += OF_LAYOUT
+        if layout == g[AT_LAYOUT] + OF_LAYOUT * g[LAYOUTS]:
+            return WRONG_LAYOUT, 0, end
     crc, at = _read_word(blob, at, end, 4)
     for zone in range(z[0]):
         if z[1 + 2 * zone] == crc:
             s[HOME] = zone
     if s[HOME] < 0:
         return NEEDS_ZONE, crc, end
-    s[WAKE], at = _read_varint(blob, at, end)
-    s[FIRST], at = _read_varint(blob, at, end)
-    bytes_of_s = s.view(np.uint8)
-    s[N_DEALS], at = _read_eights(blob, at, end, bytes_of_s, DEALS, RING)
-    s[N_SEEN], at = _read_eights(blob, at, end, bytes_of_s, SEEN, RING)
-    count, at = _read_varint(blob, at, end)
-    for _ in range(count):
-        kind, at = _read_varint(blob, at, end)
-        moment, at = _read_varint(blob, at, end)
-        if at > end or not 0 <= kind < kinds:
-            return CORRUPT, 0, end
-        s[LAST + kind] = moment
-        s[NEWEST] = max(s[NEWEST], moment)
-    s[N_CASES], at = _read_eights(blob, at, end, bytes_of_s, CASE, CASES)
-    s[N_PURPOSES], at = _read_triples(blob, at, end, s, PURPOSE_OF, PURPOSES)
-    s[N_TIMERS], at = _read_triples(blob, at, end, s, TIMER, TIMERS)
-    s[WAIT_AT], at = _read_varint(blob, at, end)
-    if s[WAIT_AT] > 0:
-        s[WAIT_DUE], at = _read_varint(blob, at, end)
-        s[WAIT_GRACE], at = _read_varint(blob, at, end)
-        count, after = _read_varint(blob, at, end)
-        if not 0 <= count <= (end - after) // 8:
-            return CORRUPT, 0, end
-        if count == inputs:
-            count, at = _read_eights(blob, at, end, bytes_of_s, wait, inputs)
-        else:  # the model sees other features now: what was scored then cannot be learned from
-            s[WAIT_AT] = 0
-            at = after + 8 * count
-    at = _read_cells(blob, at, end, s, life, width)
+    at = _unpack_past(blob, at, end, s, g)
+    at = _unpack_waiting(blob, at, end, s, g, g[layout + 4])
+    width, places = g[layout + 1], g[layout + 3]
+    at = _unpack_tables(blob, at, end, s, g, places + width, g[layout + 2])
+    at = _read_cells(blob, at, end, s, g[LIFE], g, places, width)
     count, at = _read_varint(blob, at, end)
     if not 0 <= count <= PANES:
         return CORRUPT, 0, end
@@ -294,26 +313,88 @@ def _unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[
         s[pane], at = _read_varint(blob, at, end)
         s[pane + 1], at = _read_varint(blob, at, end)
         s[pane + 2], at = _read_varint(blob, at, end)
-        at = _read_cells(blob, at, end, s, cells + p * width, width)
+        at = _read_cells(blob, at, end, s, g[CELLS] + p * g[WIDTH], g, places, width)
     if at > end:
         return CORRUPT, 0, end
     return DONE, 0, at
 
 
 @njit(cache=True, nogil=True)
+def _unpack_past(blob: Bytes, at: int, end: int, s: Ints, g: Ints) -> int:
+    """What stands before the row that waits."""
+    s[WAKE], at = _read_varint(blob, at, end)
+    s[FIRST], at = _read_varint(blob, at, end)
+    bytes_of_s = s.view(np.uint8)
+    s[N_DEALS], at = _read_eights(blob, at, end, bytes_of_s, DEALS, RING)
+    s[N_SEEN], at = _read_eights(blob, at, end, bytes_of_s, SEEN, RING)
+    count, at = _read_varint(blob, at, end)
+    for _ in range(count):
+        kind, at = _read_varint(blob, at, end)
+        moment, at = _read_varint(blob, at, end)
+        if at > end or not 0 <= kind < g[KINDS]:
+            return end + 1
+        s[LAST + kind] = moment
+        s[NEWEST] = max(s[NEWEST], moment)
+    s[N_CASES], at = _read_eights(blob, at, end, bytes_of_s, CASE, CASES)
+    s[N_PURPOSES], at = _read_triples(blob, at, end, s, PURPOSE_OF, PURPOSES)
+    s[N_TIMERS], at = _read_triples(blob, at, end, s, TIMER, TIMERS)
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _unpack_waiting(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_inputs: int) -> int:
+    """What was scored on other features than now cannot be learned from."""
+    s[WAIT_AT], at = _read_varint(blob, at, end)
+    if s[WAIT_AT] == 0:
+        return at
+    s[WAIT_DUE], at = _read_varint(blob, at, end)
+    s[WAIT_GRACE], at = _read_varint(blob, at, end)
+    count, after = _read_varint(blob, at, end)
+    if not 0 <= count <= (end - after) // 8:
+        return end + 1
+    if same_inputs and count == g[INPUTS]:
+        count, at = _read_eights(blob, at, end, s.view(np.uint8), g[WAITING], count)
+        return at
+    s[WAIT_AT] = 0
+    return after + 8 * count
+
+
+@njit(cache=True, nogil=True)
+def _unpack_tables(blob: Bytes, at: int, end: int, s: Ints, g: Ints, places: int, tables: int) -> int:
+    known, at = _read_varint(blob, at, end)
+    for _ in range(known):
+        old, at = _read_varint(blob, at, end)
+        weighed_ms, at = _read_varint(blob, at, end)
+        count, at = _read_varint(blob, at, end)
+        if not 0 <= old < tables or not 0 <= count <= (end - at) // 16:
+            return end + 1
+        t = g[places + old]
+        if t >= 0:
+            if count > ROOM_OF[g[g[AT_TABLE] + 2 * t]]:
+                return end + 1
+            table = g[TABLE_AT] + TABLE * t
+            s[table], s[table + 1] = count, weighed_ms
+            bytes_of_s = s.view(np.uint8)
+            for i in range(16 * count):
+                bytes_of_s[8 * (table + PAIRS) + i] = blob[at + i]
+        at += 16 * count
+    return at
+
+
+@njit(cache=True, nogil=True)
 def _room(s: Ints, g: Ints) -> int:
     """No record takes more bytes than this, its ledger left out."""
     lists = 8 * (2 * RING + CASES) + 24 * (PURPOSES + TIMERS) + 20 * g[KINDS] + 8 * g[INPUTS]
+    for t in range(g[TABLES]):
+        lists += 30 + 16 * s[g[TABLE_AT] + TABLE * t]
     return 256 + lists + (24 + 10 * (g[WIDTH] + 1)) * (s[N_PANES] + 1)
 
 
 @njit(cache=True, nogil=True)
 def _pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
-    width, kinds, inputs = g[WIDTH], g[KINDS], g[INPUTS]
-    life = LAST + kinds
-    wait, cells = life + width, life + width + inputs
+    width, kinds = g[WIDTH], g[KINDS]
     out[at] = VERSION
-    at = _write_word(out, at + 1, g[LAYOUT], 4)
+    at = _write_word(out, at + 1, g[g[AT_LAYOUT]], 4)
     at = _write_word(out, at, z[1 + 2 * max(0, s[HOME])], 4)
     at = _write_varint(out, at, s[WAKE])
     at = _write_varint(out, at, s[FIRST])
@@ -335,15 +416,36 @@ def _pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
     if s[WAIT_AT] > 0:
         at = _write_varint(out, at, s[WAIT_DUE])
         at = _write_varint(out, at, s[WAIT_GRACE])
-        at = _write_eights(out, at, bytes_of_s, wait, inputs)
-    at = _write_cells(out, at, s, life, width)
+        at = _write_eights(out, at, bytes_of_s, g[WAITING], g[INPUTS])
+    at = _pack_tables(out, at, s, g)
+    at = _write_cells(out, at, s, g[LIFE], width)
     at = _write_varint(out, at, s[N_PANES])
     for p in range(s[N_PANES]):
         pane = PANE + 3 * p
         at = _write_varint(out, at, s[pane])
         at = _write_varint(out, at, s[pane + 1])
         at = _write_varint(out, at, s[pane + 2])
-        at = _write_cells(out, at, s, cells + p * width, width)
+        at = _write_cells(out, at, s, g[CELLS] + p * width, width)
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _pack_tables(out: Bytes, at: int, s: Ints, g: Ints) -> int:
+    """Those that hold something."""
+    known = 0
+    for t in range(g[TABLES]):
+        known += s[g[TABLE_AT] + TABLE * t] > 0
+    at = _write_varint(out, at, known)
+    bytes_of_s = s.view(np.uint8)
+    for t in range(g[TABLES]):
+        table = g[TABLE_AT] + TABLE * t
+        if s[table] > 0:
+            at = _write_varint(out, at, t)
+            at = _write_varint(out, at, s[table + 1])
+            at = _write_varint(out, at, s[table])
+            for i in range(16 * s[table]):
+                out[at + i] = bytes_of_s[8 * (table + PAIRS) + i]
+            at += 16 * s[table]
     return at
 
 
@@ -360,6 +462,15 @@ def _offset_ms(z: Ints, zone: int, at_ms: int) -> int:
         else:
             high = middle
     return z[low + 1]
+
+
+@njit(cache=True, nogil=True)
+def local_times(z: Ints, zones: Ints, at_ms: Ints) -> Ints:
+    """The wall's clock of each moment in its zone (UTC for -1), as if it were UTC, in ms."""
+    local_ms = np.empty(len(at_ms), np.int64)
+    for i in range(len(at_ms)):
+        local_ms[i] = at_ms[i] + _offset_ms(z, max(0, zones[i]), at_ms[i])
+    return local_ms
 
 
 @njit(cache=True, nogil=True)
@@ -402,14 +513,14 @@ def _level(five: int, day: int, newest_ms: int, newest_day: int, kept_days: int)
 
 
 @njit(cache=True, nogil=True)
-def _coarsen(s: Ints, cells: int, width: int, newest_ms: int, newest_day: int, kept_days: int) -> None:
+def _coarsen(s: Ints, g: Ints, newest_ms: int, newest_day: int) -> None:
     """Merges panes that have aged into coarser ones, and drops what no window reaches any more."""
-    count, kept, changed = s[N_PANES], 0, False
+    cells, width, count, kept, changed = g[CELLS], g[WIDTH], s[N_PANES], 0, False
     for p in range(count):
         pane = PANE + 3 * p
         level, number, day = s[pane], s[pane + 1], s[pane + 2]
         five = number if level == 0 else number * 12 + 11 if level == 1 else -1
-        now = max(level, _level(five, day, newest_ms, newest_day, kept_days))
+        now = max(level, _level(five, day, newest_ms, newest_day, g[KEPT_DAYS]))
         if now == 3:
             changed = True
             continue
@@ -423,8 +534,7 @@ def _coarsen(s: Ints, cells: int, width: int, newest_ms: int, newest_day: int, k
                 if s[other + 1] == number and s[other] == now and s[other + 2] == day:
                     into = q
         if into < kept:
-            for m in range(width):
-                s[cells + into * width + m] += s[cells + p * width + m]
+            _add_cells(s, g, cells + into * width, cells + p * width)
             continue
         if changed:
             pane = PANE + 3 * kept
@@ -433,6 +543,17 @@ def _coarsen(s: Ints, cells: int, width: int, newest_ms: int, newest_day: int, k
                 s[cells + kept * width + m] = s[cells + p * width + m]
         kept += 1
     s[N_PANES] = kept
+
+
+@njit(cache=True, nogil=True)
+def _add_cells(s: Ints, g: Ints, into: int, more: int) -> None:
+    """Sums are added, of the greatest the greater is kept, sets are united."""
+    for m in range(g[SUMS]):
+        s[into + m] += s[more + m]
+    for m in range(g[SUMS], g[GREATEST]):
+        s[into + m] = max(s[into + m], s[more + m])
+    for m in range(g[GREATEST], g[WIDTH]):
+        s[into + m] |= s[more + m]
 
 
 # --- what an event does
@@ -455,34 +576,194 @@ def _remember(s: Ints, counter: int, ring: int, id_hash: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _count(s: Ints, g: Ints, z: Ints, e: Ints, i: int) -> None:
-    """Adds to the lifetime and to a pane; what is undone leaves the pane of the order it was in."""
-    width, kind = g[WIDTH], g[AT_KIND] + OF_KIND * e[i, KIND]
-    life = LAST + g[KINDS]
-    cells = life + width + g[INPUTS]
+def _count(s: Ints, g: Ints, z: Ints, e: Ints, touches: Ints, i: int) -> None:
+    """Adds to the lifetime, to a pane and to tables; what is undone leaves the pane of the order it was in."""
+    kind, life = g[AT_KIND] + OF_KIND * e[i, KIND], g[LIFE]
     newest_ms = max(s[NEWEST], e[i, AT])
     newest_day = _day(z, s[HOME], newest_ms)
-    known_ms, into, skip = np.int64(-1), 0, False
+    known_ms, into = np.int64(-1), np.int64(-1)
     for k in range(g[kind + 2], g[kind + 2] + 2 * g[kind + 3], 2):
-        measure = g[k]
-        amount = e[i, AMOUNTS + measure]
+        cell = g[k]
+        amount = e[i, AMOUNTS + cell]
         if amount == 0:
             continue
-        s[life + measure] += amount
         moment_ms = e[i, ORDERED] if g[k + 1] else e[i, AT]
         if moment_ms != known_ms:
-            known_ms = moment_ms
-            day, five = _day(z, s[HOME], moment_ms), moment_ms // FIVE_MS
-            level = _level(five, day, newest_ms, newest_day, g[KEPT_DAYS])
-            skip = level == 3
-            if not skip:
-                number = five if level == 0 else five // 12 if level == 1 else 0
-                into = _pane(s, cells, width, level, number, day)
-        if not skip:
-            s[into + measure] += amount
+            known_ms, into = moment_ms, _pane_at(s, g, z, moment_ms, newest_ms, newest_day)
+        if cell < g[SUMS]:
+            s[life + cell] += amount
+            if into >= 0:
+                s[into + cell] += amount
+        else:
+            s[life + cell] = max(s[life + cell], amount)
+            if into >= 0:
+                s[into + cell] = max(s[into + cell], amount)
+    for k in range(e[i, TOUCHED], e[i, TOUCHED] + e[i, TOUCHES]):
+        moment_ms = touches[k, MOMENT]
+        spec = g[AT_TABLE] + 2 * touches[k, TABLE_OF]
+        if g[spec] == PLACES and moment_ms != known_ms:
+            known_ms, into = moment_ms, _pane_at(s, g, z, moment_ms, newest_ms, newest_day)
+        _touch(s, g, z, spec, touches[k, TABLE_OF], touches[k, CODE], touches[k, AMOUNT], moment_ms, into)
     if newest_ms // FIVE_MS != s[NEWEST] // FIVE_MS:
-        _coarsen(s, cells, width, newest_ms, newest_day, g[KEPT_DAYS])
+        _coarsen(s, g, newest_ms, newest_day)
     s[NEWEST] = newest_ms
+
+
+@njit(cache=True, nogil=True)
+def _pane_at(s: Ints, g: Ints, z: Ints, moment_ms: int, newest_ms: int, newest_day: int) -> int:
+    """Where the cells of a moment's pane start; -1 when it lies further back than any window."""
+    day, five = _day(z, s[HOME], moment_ms), moment_ms // FIVE_MS
+    level = _level(five, day, newest_ms, newest_day, g[KEPT_DAYS])
+    if level == 3:
+        return -1
+    number = five if level == 0 else five // 12 if level == 1 else 0
+    return _pane(s, g[CELLS], g[WIDTH], level, number, day)
+
+
+# --- tables
+
+
+@njit(cache=True, nogil=True)
+def _touch(
+    s: Ints, g: Ints, z: Ints, spec: int, t: int, code: int, amount: int, moment_ms: int, into: int
+) -> None:
+    """What one value does to a table; `into`: the pane of its moment."""
+    how, table = g[spec], g[TABLE_AT] + TABLE * t
+    if how == LATEST:
+        if s[table] == 0 or moment_ms >= s[table + 1]:
+            s[table], s[table + 1], s[table + PAIRS], s[table + PAIRS + 1] = 1, moment_ms, code, amount
+    elif how == PLACES:
+        place = _placed(s, g, table, code, g[spec + 1])
+        if place >= 0 and into >= 0:
+            s[into + g[spec + 1]] |= np.int64(1) << place
+    elif how == MONTHS:
+        _add_month(s, table, _month(_day(z, s[HOME], moment_ms)), amount)
+    else:
+        _weigh(s, table, code, amount, moment_ms, g[spec + 1], ROOM_OF[how])
+
+
+@njit(cache=True, nogil=True)
+def _find(s: Ints, table: int, code: int) -> int:
+    """Where the pair of this code stands, or where the next one would."""
+    pair = table + PAIRS
+    for _ in range(s[table]):
+        if s[pair] == code:
+            break
+        pair += 2
+    return pair
+
+
+@njit(cache=True, nogil=True)
+def _weigh(s: Ints, table: int, code: int, amount: int, moment_ms: int, half_life_ms: int, room: int) -> None:
+    """Adds a weight that halves with every half-life; of too many, the lightest falls out."""
+    weights = s.view(np.float64)
+    end = table + PAIRS + 2 * s[table]
+    weight = float(amount)
+    if s[table] == 0:
+        s[table + 1] = moment_ms
+    elif moment_ms > s[table + 1]:
+        factor = 2.0 ** ((s[table + 1] - moment_ms) / half_life_ms)
+        for pair in range(table + PAIRS, end, 2):
+            weights[pair + 1] *= factor
+        s[table + 1] = moment_ms
+    else:
+        weight *= 2.0 ** ((moment_ms - s[table + 1]) / half_life_ms)
+    pair = _find(s, table, code)
+    if pair < end:
+        weights[pair + 1] += weight
+        return
+    if s[table] == room:
+        pair = table + PAIRS
+        for other in range(pair + 2, end, 2):
+            if weights[other + 1] < weights[pair + 1]:
+                pair = other
+    else:
+        s[table] += 1
+    s[pair], weights[pair + 1] = code, weight
+
+
+@njit(cache=True, nogil=True)
+def _placed(s: Ints, g: Ints, table: int, code: int, cell: int) -> int:
+    """The bit that stands for this code in the panes' sets; one that no pane holds is given anew. -1: none is left."""
+    pair = _find(s, table, code)
+    place = (pair - table - PAIRS) // 2
+    if place == s[table]:
+        if place == ROOM_OF[PLACES]:
+            place = _unused(s, g, cell)
+            if place < 0:
+                return -1
+        else:
+            s[table] += 1
+        s[table + PAIRS + 2 * place], s[table + PAIRS + 2 * place + 1] = code, 0
+    return place
+
+
+@njit(cache=True, nogil=True)
+def _unused(s: Ints, g: Ints, cell: int) -> int:
+    used = np.int64(0)
+    for p in range(s[N_PANES]):
+        used |= s[g[CELLS] + p * g[WIDTH] + cell]
+    for place in range(ROOM_OF[PLACES]):
+        if not (used >> place) & 1:
+            return place
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _month(day: int) -> int:
+    """Months since year 0 of a proleptic ordinal; http://howardhinnant.github.io/date_algorithms.html"""
+    z = day + 305  # from 1 March of the year 0
+    era = z // 146097
+    of_era = z - era * 146097
+    year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    return 12 * (year + 400 * era) + 2 + (5 * of_year + 2) // 153
+
+
+@njit(cache=True, nogil=True)
+def _add_month(s: Ints, table: int, month: int, amount: int) -> None:
+    """Adds to a month's sum; of too many months the first falls out."""
+    pair, room = _find(s, table, month), ROOM_OF[MONTHS]
+    if pair == table + PAIRS + 2 * s[table]:
+        if s[table] == room:
+            pair = table + PAIRS
+            for other in range(pair + 2, table + PAIRS + 2 * room, 2):
+                if s[other] < s[pair]:
+                    pair = other
+            if month < s[pair]:
+                return
+        else:
+            s[table] += 1
+        s[pair], s[pair + 1] = month, 0
+    s[pair + 1] += amount
+
+
+@njit(cache=True, nogil=True)
+def _add_time(s: Ints, table: int, at_ms: int) -> None:
+    """Keeps the latest times, sorted."""
+    start, count = table + PAIRS, s[table]
+    if count == ROOM_OF[TIMES]:
+        if at_ms < s[start]:
+            return
+        for pair in range(start, start + 2 * (count - 1), 2):
+            s[pair] = s[pair + 2]
+        count -= 1
+    pair = start + 2 * count
+    while pair > start and s[pair - 2] > at_ms:
+        s[pair] = s[pair - 2]
+        pair -= 2
+    s[pair] = at_ms
+    s[start + 2 * count + 1] = 0
+    s[table] = count + 1
+
+
+@njit(cache=True, nogil=True)
+def _drop_time(s: Ints, table: int, at_ms: int) -> None:
+    pair, end = _find(s, table, at_ms), table + PAIRS + 2 * s[table]
+    if pair < end:
+        s[table] -= 1
+        for other in range(pair, end - 2, 2):
+            s[other] = s[other + 2]
 
 
 @njit(cache=True, nogil=True)
@@ -538,15 +819,13 @@ def _consented(s: Ints, purpose: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _fill(s: Ints, g: Ints, at_ms: int, today: int, rows: Floats, r: int) -> None:
-    """One value per feature as of `at_ms`, in the order of the catalog; NaN where there is none."""
-    width, windows, at_window = g[WIDTH], g[WINDOWS], g[AT_WINDOW]
-    life = LAST + g[KINDS]
-    cells = life + width + g[INPUTS]
+def _total(s: Ints, g: Ints, at_ms: int, today: int) -> None:
+    """The cells of every window as of `at_ms`, from g[TOTALS] on."""
+    width, windows, at_window, totals = g[WIDTH], g[WINDOWS], g[AT_WINDOW], g[TOTALS]
     for w in range(windows):
         whole = g[at_window + 2 * w] == LIFETIME
         for m in range(width):
-            rows[r, w * width + m] = s[life + m] if whole else 0.0
+            s[totals + w * width + m] = s[g[LIFE] + m] if whole else 0
     five, hour = at_ms // FIVE_MS, at_ms // HOUR_MS
     for p in range(s[N_PANES]):
         level, number, day = s[PANE + 3 * p], s[PANE + 3 * p + 1], s[PANE + 3 * p + 2]
@@ -560,22 +839,180 @@ def _fill(s: Ints, g: Ints, at_ms: int, today: int, rows: Floats, r: int) -> Non
             else:
                 inside = made_of == DAYS and today - length <= day <= today
             if inside:
-                for m in range(width):
-                    rows[r, w * width + m] += s[cells + p * width + m]
-    at = windows * width
-    for k in range(g[AT_RATIO], g[AT_RATIO] + 2 * g[RATIOS], 2):
-        bottom = rows[r, g[k + 1]]
-        rows[r, at] = rows[r, g[k]] / bottom if bottom != 0.0 else np.nan
+                _add_cells(s, g, totals + w * width, g[CELLS] + p * width)
+
+
+@njit(cache=True, nogil=True)
+def _fill(s: Ints, g: Ints, at_ms: int, today: int, rows: Floats, r: int) -> None:
+    """One value per feature as of `at_ms`, in the order of the catalog; NaN where there is none."""
+    _total(s, g, at_ms, today)
+    at = 0
+    for k in range(g[AT_COLUMN], g[AT_COLUMN] + 3 * g[COLUMNS], 3):
+        rows[r, at] = _window_value(g[k], s[g[TOTALS] + g[k + 1]], s[g[TOTALS] + g[k + 2]])
+        at += 1
+    for k in range(g[AT_READ], g[AT_READ] + 3 * g[READS], 3):
+        rows[r, at] = _read(s, g, g[k], g[k + 1], g[k + 2], at_ms, today)
         at += 1
     for k in range(g[AT_RECENCY], g[AT_RECENCY] + 2 * g[RECENCIES], 2):
         rows[r, at] = _since(s[LAST + g[k]], at_ms, g[k + 1])
         at += 1
-    orders, last_ms = s[life + g[ORDERS]], s[LAST + g[ORDER]]
+    orders, last_ms = s[g[LIFE] + g[ORDERS]], s[LAST + g[ORDER]]
     rhythm = (last_ms - s[FIRST]) / DAY_MS / (orders - 1) if last_ms > 0 and orders > 1 else np.nan
     rows[r, at] = rhythm
     rows[r, at + 1] = _since(last_ms, at_ms, DAY_MS) / rhythm if rhythm > 0 else np.nan
     rows[r, at + 2] = _since(s[FIRST], at_ms, DAY_MS)
     rows[r, at + 3] = s[N_CASES]
+    _derive(g, rows, r, at + 4)
+
+
+@njit(cache=True, nogil=True)
+def _derive(g: Ints, rows: Floats, r: int, at: int) -> None:
+    """Features of features: ratios, bands, segments."""
+    for k in range(g[AT_RATIO], g[AT_RATIO] + 2 * g[RATIOS], 2):
+        bottom = rows[r, g[k + 1]]
+        rows[r, at] = rows[r, g[k]] / bottom if bottom != 0.0 else np.nan
+        at += 1
+    limits = g.view(np.float64)
+    for k in range(g[AT_BAND], g[AT_BAND] + 4 * g[BANDS], 4):
+        x, cuts, less = rows[r, g[k]], g[k + 1], g[k + 2]
+        reached = 0
+        for c in range(g[k + 3], g[k + 3] + cuts):
+            reached += x >= limits[c]
+        rows[r, at] = np.nan if x != x else 1.0 + (cuts - reached if less else reached)
+        at += 1
+    for k in range(g[AT_SEGMENT], g[AT_SEGMENT] + 2 * g[SEGMENTS], 2):
+        rows[r, at] = _segment(g, limits, rows, r, g[k], g[k + 1])
+        at += 1
+
+
+@njit(cache=True, nogil=True)
+def _segment(g: Ints, limits: Floats, rows: Floats, r: int, segments: int, at: int) -> float:
+    """The first segment all of whose ranges hold, counted from 1. By segment: how many ranges; column, from, to."""
+    for segment in range(segments):
+        ranges, inside = g[at], True
+        for k in range(at + 1, at + 1 + 3 * ranges, 3):
+            x = rows[r, g[k]]
+            inside = inside and limits[k + 1] <= x <= limits[k + 2]
+        if inside:
+            return segment + 1.0
+        at += 1 + 3 * ranges
+    return np.nan
+
+
+@njit(cache=True, nogil=True)
+def _window_value(how: int, total: int, count: int) -> float:
+    if how == SUM_OF:
+        return float(total)
+    if how == MAX_OF:
+        return total - 1.0 if total > 0 else np.nan
+    if how == MIN_OF:
+        return float(LEAST - total) if total > 0 else np.nan
+    if how == MEAN_OF:
+        return total / count if count != 0 else np.nan
+    bits = 0
+    while total > 0:
+        total &= total - 1
+        bits += 1
+    return float(bits)
+
+
+@njit(cache=True, nogil=True)
+def _read(s: Ints, g: Ints, what: int, t: int, argument: int, at_ms: int, today: int) -> float:
+    """A feature that is read from a table."""
+    table = g[TABLE_AT] + TABLE * t
+    if what == SPREAD:
+        return _spread(s, table)
+    if what >= BALANCE:
+        return _points(s, g, what, table, today, argument)
+    weights = s.view(np.float64)
+    if what == WEIGHT:
+        passed = (s[table + 1] - at_ms) / g[g[AT_TABLE] + 2 * t + 1]
+        return weights[table + PAIRS + 1] * 2.0**passed if s[table] > 0 else 0.0
+    if s[table] == 0:
+        return np.nan
+    if what == VALUE:
+        return float(s[table + PAIRS + argument])
+    best, sum_of = 0.0, 0.0
+    for pair in range(table + PAIRS, table + PAIRS + 2 * s[table], 2):
+        best = max(best, weights[pair + 1])
+        sum_of += weights[pair + 1]
+    if what == SHARE:
+        return best / sum_of if sum_of > 0 else np.nan
+    favourite = np.int64(-1)
+    for pair in range(table + PAIRS, table + PAIRS + 2 * s[table], 2):
+        if weights[pair + 1] >= best * TIED and (favourite < 0 or s[pair] < favourite):
+            favourite = s[pair]
+    return float(favourite)
+
+
+@njit(cache=True, nogil=True)
+def _spread(s: Ints, table: int) -> float:
+    """Standard deviation of the gaps between the latest orders, in days; NaN with fewer than two gaps."""
+    gaps, start = s[table] - 1, table + PAIRS
+    if gaps < 2:
+        return np.nan
+    mean = (s[start + 2 * gaps] - s[start]) / gaps
+    squares = 0.0
+    for pair in range(start, start + 2 * gaps, 2):
+        squares += (s[pair + 2] - s[pair] - mean) ** 2
+    return float(np.sqrt(squares / gaps) / DAY_MS)
+
+
+@njit(cache=True, nogil=True)
+def _points(s: Ints, g: Ints, what: int, earned: int, today: int, valid: int) -> float:
+    """Points as of a day: what a month's net spend earned is good for `valid` months more, and is spent oldest first.
+
+    The table of what was earned stands before that of what was spent.
+    """
+    if s[earned] == 0:
+        return 0.0
+    now, spent = _month(today), earned + TABLE
+    left = np.zeros(ROOM_OF[MONTHS], np.int64)
+    total = np.int64(0)
+    for k in range(s[earned]):
+        month, cents = s[earned + PAIRS + 2 * k], s[earned + PAIRS + 2 * k + 1]
+        left[k] = max(0, cents) // g[POINT_CENTS] if month <= now else 0
+        total += left[k] if month > now - 12 else 0
+    if what == EARNED:
+        return float(total)
+    done = np.int64(-1)
+    while True:
+        month = _next_month(s, spent, done, now)
+        if month < 0:
+            break
+        _spend(s, earned, left, month, valid, s[_find(s, spent, month) + 1])
+        done = month
+    balance = expiring = np.int64(0)
+    for k in range(s[earned]):
+        month = s[earned + PAIRS + 2 * k]
+        balance += left[k] if now <= month + valid else 0
+        expiring += left[k] if now == month + valid else 0
+    return float(balance if what == BALANCE else expiring)
+
+
+@njit(cache=True, nogil=True)
+def _spend(s: Ints, earned: int, left: Ints, month: int, valid: int, points: int) -> None:
+    """Takes the points of one month from those that were good then, oldest first."""
+    source = np.int64(-1)
+    while points > 0:
+        source = _next_month(s, earned, source, month)
+        if source < 0:
+            return
+        if month <= source + valid:
+            k = (_find(s, earned, source) - earned - PAIRS) // 2
+            taken = min(points, left[k])
+            left[k] -= taken
+            points -= taken
+
+
+@njit(cache=True, nogil=True)
+def _next_month(s: Ints, table: int, after: int, until: int) -> int:
+    """The first month of a table after one and not later than another; -1: none."""
+    found = np.int64(-1)
+    for pair in range(table + PAIRS, table + PAIRS + 2 * s[table], 2):
+        if after < s[pair] <= until and (found < 0 or s[pair] < found):
+            found = s[pair]
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -671,18 +1108,16 @@ def _fire(
 def _label(s: Ints, g: Ints, who: int, known_ms: int, label: int, out: Labels, n: int) -> None:
     """The row that waited gets its label."""
     inputs, labelled = out
-    wait = LAST + g[KINDS] + g[WIDTH]
     for k in range(g[INPUTS]):
-        inputs[n, k] = s[wait + k]
+        inputs[n, k] = s[g[WAITING] + k]
     labelled[n, WHO], labelled[n, SCORED], labelled[n, KNOWN], labelled[n, LABEL] = who, s[WAIT_AT], known_ms, label
 
 
 @njit(cache=True, nogil=True)
 def _ordered(s: Ints, g: Ints, at_ms: int, clock_ms: int, bits: Ints, r: int) -> None:
     """The row of the latest order so far waits for its label."""
-    wait = LAST + g[KINDS] + g[WIDTH]
     for k in range(g[INPUTS]):
-        s[wait + k] = bits[r, g[g[AT_INPUT] + k]]
+        s[g[WAITING] + k] = bits[r, g[g[AT_INPUT] + k]]
     s[WAIT_AT], s[WAIT_DUE] = at_ms, at_ms + g[HORIZON_MS]
     s[WAIT_GRACE] = max(0, clock_ms + 1 - s[WAIT_DUE])
     _wake_by(s, s[WAIT_DUE] + s[WAIT_GRACE])
@@ -699,7 +1134,18 @@ def _grown(out: Bytes, at: int, room: int) -> Bytes:
 
 @njit(cache=True, nogil=True)
 def _apply(
-    s: Ints, g: Ints, z: Ints, e: Ints, i: int, who: int, rows: Floats, asked: Ints, r: int, out: Labels, n: int
+    s: Ints,
+    g: Ints,
+    z: Ints,
+    e: Ints,
+    touches: Ints,
+    i: int,
+    who: int,
+    rows: Floats,
+    asked: Ints,
+    r: int,
+    out: Labels,
+    n: int,
 ) -> tuple[int, int, bool]:
     """Applies an event; how many rows are asked (-1: no room) and labelled then, and whether it came before."""
     kind, at_ms, clock_ms = e[i, KIND], e[i, AT], e[i, CLOCK]
@@ -709,11 +1155,14 @@ def _apply(
         return r, n, True
     if e[i, ZONE] >= 0 or s[HOME] < 0:
         s[HOME] = max(0, e[i, ZONE])
-    _count(s, g, z, e, i)
+    _count(s, g, z, e, touches, i)
     newest = at_ms > s[LAST + kind]
     s[LAST + kind] = max(s[LAST + kind], at_ms)
     if kind == g[ORDER]:
         s[FIRST] = min(s[FIRST], at_ms) if s[FIRST] > 0 else at_ms
+        _add_time(s, g[TABLE_AT], at_ms)
+    elif kind == g[VOID]:
+        _drop_time(s, g[TABLE_AT], e[i, ORDERED])
     else:
         _note(s, g, e, i)
     if g[of_kind + 1]:
@@ -738,6 +1187,7 @@ def advance(
     g: Ints,
     z: Ints,
     e: Ints,
+    touches: Ints,
     order: Ints,
     ends: Ints,
     clock_ms: int,
@@ -772,7 +1222,7 @@ def advance(
             if r >= 0 and 0 < s[WAKE] <= e[i, CLOCK]:
                 r, n = _fire(s, g, z, e[i, CLOCK], c, rows, asked, r, (inputs, labelled), n)
             if r >= 0:
-                r, n, repeated[i] = _apply(s, g, z, e, i, c, rows, asked, r, (inputs, labelled), n)
+                r, n, repeated[i] = _apply(s, g, z, e, touches, i, c, rows, asked, r, (inputs, labelled), n)
         if r >= 0 and 0 < s[WAKE] <= clock_ms:
             r, n = _fire(s, g, z, clock_ms, c, rows, asked, r, (inputs, labelled), n)
         if r < 0:
@@ -829,3 +1279,11 @@ def hash_ids(text: Bytes, ends: Ints) -> Ints:
         hashes[i] = np.int64(h ^ (h >> np.uint64(33)))
         start = ends[i]
     return hashes
+
+
+def hash_texts(texts: list[str]) -> Ints:
+    """`hash_ids` of texts in UTF-8, the same in every process."""
+    text = "".join(texts)
+    lengths = map(len, texts) if text.isascii() else (len(one.encode()) for one in texts)
+    ends = np.fromiter(accumulate(lengths), dtype=np.int64, count=len(texts))
+    return hash_ids(np.frombuffer(text.encode() or b"\0", dtype=np.uint8), ends)

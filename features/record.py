@@ -1,6 +1,6 @@
 """A customer's record: everything the engine knows of one customer, packed into one Redis value.
 
-    u8      version, 2                       u32    layout: hash of the measures
+    u8      version, 3                       u32    layout: what is kept (features/layout.py)
     u32     zone: CRC-32 of its IANA name    varint wake_ms: look at the customer by then; 0: no need
     varint  first_order_ms, 0 for none       hashes ids of the latest orders, refunds and coupons
     hashes  ids of the latest other events   [varint kind, varint at_ms]  latest event per type
@@ -8,12 +8,14 @@
     [u32 rule, varint due_ms, varint grace_ms]  timers: a rule fires due_ms + grace_ms at the earliest
     varint  at_ms of the row that waits for its label, 0 for none; then varint due_ms, varint grace_ms,
             [float64]: the row
+    [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
     msgpack [fired_ms, issued_ms]            the ledger: what policy decided
 
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
-entries, `hashes` such a list of u64, `cells` a varint mask of the measures that are not 0 and a zigzag
-varint for each. A kind is an index into the event types, a purpose or rule the CRC-32 of its name. A
+entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag
+varint for each. A cell is a sum; or one more than the greatest, 2^50 less the least; or a set of bits, one for each
+pair of its table. A table's values are i64, or f64 where it weighs (top, decay: as of `weighed_ms`). A kind is an index into the event types, a purpose or rule the CRC-32 of its name. A
 pane counts events of 5 minutes (level 0, `number` = epoch ms // 300,000), of an hour (1, // 3,600,000)
 or of a day (2, 0), all of them of one store-local `day` (proleptic ordinal).
 
@@ -50,6 +52,14 @@ class Pane(Struct):
     cells: list[int]
 
 
+class Table(Struct):
+    """Pairs (code, value) that a feature is read from; values are the bits of f64 where they are weights."""
+
+    table: int
+    weighed_ms: int
+    pairs: list[tuple[int, int]]
+
+
 class Record(Struct):
     """A record, unpacked."""
 
@@ -64,13 +74,14 @@ class Record(Struct):
     consent: dict[int, tuple[int, bool]]  # purpose → (event time, granted)
     timers: list[tuple[int, int, int]]  # rule, due, grace
     waiting: Waiting | None
+    tables: list[Table]
     lifetime: list[int]
     panes: list[Pane]
     ledger: Ledger
 
 
 class WrongLayout(ValueError):
-    """A record written under other measures than the ones declared now."""
+    """A record of another version, or of a layout that nobody knows any more."""
 
 
 class CorruptRecord(ValueError):
@@ -113,9 +124,13 @@ class _Reader:
     def hashes(self) -> list[int]:
         return [self.word(8) for _ in range(self.varint())]
 
-    def cells(self, measures: int) -> list[int]:
+    def cells(self, width: int) -> list[int]:
         mask = self.varint()
-        return [self.signed() if mask >> m & 1 else 0 for m in range(measures)]
+        return [self.signed() if mask >> m & 1 else 0 for m in range(width)]
+
+    def table(self) -> Table:
+        number, weighed_ms = self.varint(), self.varint()
+        return Table(number, weighed_ms, [(self.word(8), self.word(8)) for _ in range(self.varint())])
 
     def waiting(self) -> Waiting | None:
         at_ms = self.varint()
@@ -129,13 +144,13 @@ class _Reader:
         return self.raw[self.at :]
 
 
-def decode_record(raw: bytes, layout: int, measures: int) -> Record:
-    """Unpacks a record. Raises WrongLayout, CorruptRecord."""
+def decode_record(raw: bytes, layout: int, width: int) -> Record:
+    """Unpacks a record of a layout with `width` cells. Raises WrongLayout, CorruptRecord."""
     read = _Reader(raw)
     version, found = read.word(1), read.word(4)
     if (version, found) != (VERSION, layout):
         raise WrongLayout(
-            f"record version {version}, measures {found:08x}; expected version {VERSION}, measures {layout:08x}:"
+            f"record version {version}, layout {found:08x}; expected version {VERSION}, layout {layout:08x}:"
             " rebuild the state by replay under a new redis.prefix"
         )
     return Record(
@@ -150,7 +165,8 @@ def decode_record(raw: bytes, layout: int, measures: int) -> Record:
         consent={read.word(4): (read.varint(), bool(read.varint())) for _ in range(read.varint())},
         timers=[(read.word(4), read.varint(), read.varint()) for _ in range(read.varint())],
         waiting=read.waiting(),
-        lifetime=read.cells(measures),
-        panes=[Pane(read.varint(), read.varint(), read.varint(), read.cells(measures)) for _ in range(read.varint())],
+        tables=[read.table() for _ in range(read.varint())],
+        lifetime=read.cells(width),
+        panes=[Pane(read.varint(), read.varint(), read.varint(), read.cells(width)) for _ in range(read.varint())],
         ledger=decode_ledger(read.rest()),
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
+from collections import defaultdict
 from datetime import date, datetime, timedelta, timezone
 from math import nan
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from features import events as e
+from features.amounts import codes_of
+from features.times import parse_duration
 
 FIVE_MS, HOUR_MS, DAY_MS = 300_000, 3_600_000, 86_400_000
 UNIT_MS = {"m": 60_000, "h": HOUR_MS, "d": DAY_MS}
@@ -18,14 +22,13 @@ class Customer:
 
     def __init__(self, declared: dict[str, Any]) -> None:
         self.declared = declared
-        self.events: list[e.Event] = []
+        self.events: list[Any] = []
 
     def take(self, event: e.Event) -> bool:
         """False when an event of this id was taken before."""
-        if any(event.id == known.id for known in self.events):
-            return False
-        self.events.append(event)
-        return True
+        fresh = all(event.id != known.id for known in self.events)
+        self.events += [event] if fresh else []
+        return fresh
 
     @property
     def newest_ms(self) -> int:
@@ -37,42 +40,107 @@ class Customer:
         return next((event.tz for event in reversed(self.events) if event.tz), "UTC")
 
     def features(self, at_ms: int) -> dict[str, float]:
-        """Every declared feature as of `at_ms`, by name; NaN where there is none."""
-        row = {
-            f"{measure}_{window}": self.total(measure, window, at_ms)
-            for window in self.declared["windows"]
-            for measure in self.declared["measures"]
-        }
-        for name, (top, bottom) in self.declared["ratios"].items():
-            row[name] = row[top] / row[bottom] if row[bottom] != 0 else nan
+        """Every declared feature as of `at_ms`, by name; NaN where there is none. A text is its code."""
+        row: dict[str, Any] = {}
+        for name, measure in self.declared["measures"].items():
+            for window in measure.get("windows", self.declared["windows"]):
+                if measure.get("aggregate", "sum") in WINDOWED:
+                    found = [(v, w) for v, w, moment in self.values(measure) if self.covers(window, moment, at_ms)]
+                    row[f"{name}_{window}"] = WINDOWED[measure.get("aggregate", "sum")](found)
+            if measure.get("aggregate", "sum") not in WINDOWED:
+                row |= self.unbounded(name, measure, at_ms)
         for name, recency in self.declared["recency"].items():
             row[name] = self.since_last(recency["event"], at_ms) / UNIT_MS[recency["unit"]]
-        return row | self.built_in(at_ms)
+        row |= self.rhythm(at_ms) | self.points(at_ms) | {"complaints_open": len(self.open_cases())}
+        for name, (top, bottom) in self.declared["ratios"].items():
+            row[name] = row[top] / row[bottom] if row[bottom] != 0 else nan
+        for name, band in self.declared["bands"].items():
+            step = 1 + sum(row[band["of"]] >= cut for cut in band["cuts"])
+            step = len(band["cuts"]) + 2 - step if band.get("best") == "low" else step
+            row[name] = step if row[band["of"]] == row[band["of"]] else nan
+        for name, segments in self.declared["segments"].items():
+            fits = [all(low <= row[f] <= high for f, (low, high) in s["when"].items()) for s in segments]
+            row[name] = fits.index(True) + 1 if True in fits else nan
+        return row
 
-    def total(self, measure: str, window: str, at_ms: int) -> int:
-        """Sum over a window: of what each event adds, or takes back in the pane of the order that it undoes."""
-        total = 0
+    def values(self, measure: dict[str, Any]) -> list[tuple[Any, int, tuple[int, str]]]:
+        """(value, weight or sign, (time, zone)) of all that counts; what is undone stands at the time of its order."""
+        found = []
         for event in self.events:
-            amount = self.declared["measures"][measure].get(e.kind_of(event), 0)
+            amount = measure.get(e.kind_of(event))
             undone = str(amount).startswith("-")
             moment_ms = event.ordered_ms if undone else event.at_ms
-            if covers(window, moment_ms, event.tz or "UTC", at_ms, self.zone):
-                total += value_of(event, amount)
-        return total
+            lines = [line for line in getattr(event, "lines", [None]) if fits(event, line, moment_ms, measure)]
+            if amount is None or not lines:
+                continue
+            for value, weight in values_of(event, lines, amount):
+                found.append((value, -weight if undone else weight, (moment_ms, event.tz or "UTC")))
+        return found
+
+    def covers(self, window: str, moment: tuple[int, str], at_ms: int) -> bool:
+        """Whether the window holds the moment's pane: from the pane `at_ms` − length falls into, to that of `at_ms`."""
+        if window in ("1h", "24h"):
+            pane_ms, length_ms = (FIVE_MS, HOUR_MS) if window == "1h" else (HOUR_MS, 24 * HOUR_MS)
+            return (at_ms - length_ms) // pane_ms <= moment[0] // pane_ms <= at_ms // pane_ms
+        today, day = clock(at_ms, self.zone).date(), clock(*moment).date()
+        return window == "lifetime" or today - timedelta(days=int(window[:-1])) <= day <= today
+
+    def unbounded(self, name: str, measure: dict[str, Any], at_ms: int) -> dict[str, float]:
+        """A measure without windows."""
+        values = self.values(measure)
+        if measure["aggregate"] == "last":
+            latest_ms = max((moment[0] for _, _, moment in values), default=0)
+            return {name: next((v for v, _, moment in reversed(values) if moment[0] == latest_ms), nan)}
+        half_life_ms = parse_duration(measure["half_life"])
+        weights: dict[Any, float] = defaultdict(float)
+        for value, weight, moment in values:
+            amount = weight if measure["aggregate"] == "top" else value * weight
+            weights[value] += amount * 2 ** ((moment[0] - at_ms) / half_life_ms)
+        if measure["aggregate"] == "decay":
+            return {name: sum(weights.values())}
+        most = max(weights.values(), default=nan)
+        favourite = min((value for value in weights if weights[value] >= most * (1 - 1e-9)), default=nan)
+        return {name: favourite, f"{name}_share": most / sum(weights.values()) if weights else nan}
 
     def since_last(self, kind: str, at_ms: int) -> float:
         times = [event.at_ms for event in self.events if e.kind_of(event) == kind]
         return max(0, at_ms - max(times)) if times else nan
 
-    def built_in(self, at_ms: int) -> dict[str, float]:
+    def rhythm(self, at_ms: int) -> dict[str, float]:
         orders = [event.at_ms for event in self.events if isinstance(event, e.Order)]
-        standing = self.total("orders", "lifetime", at_ms)  # without the voided ones
+        standing = sum(v * w for v, w, _ in self.values(self.declared["measures"]["orders"]))  # without the voided ones
         rhythm = (max(orders) - min(orders)) / (standing - 1) / DAY_MS if orders and standing > 1 else nan
+        latest: list[int] = []
+        for event in self.events:
+            if isinstance(event, e.Order):
+                latest = sorted([*latest, event.at_ms])[-16:]
+            elif isinstance(event, e.Void) and event.ordered_ms in latest:
+                latest.remove(event.ordered_ms)
+        gaps = [(later - one) / DAY_MS for one, later in zip(latest, latest[1:], strict=False)]
         return {
             "rhythm_days": rhythm,
+            "rhythm_spread_days": statistics.pstdev(gaps) if len(gaps) > 1 else nan,
             "gap_over_rhythm": (max(0, at_ms - max(orders)) / DAY_MS) / rhythm if rhythm > 0 else nan,
             "age_days": max(0, at_ms - min(orders)) / DAY_MS if orders else nan,
-            "complaints_open": len(self.open_cases()),
+        }
+
+    def points(self, at_ms: int) -> dict[str, float]:
+        """Each month's points are spent by the later months, oldest points first, while they are good."""
+        declared, now, cents, spent = self.declared["points"], month(at_ms, self.zone), defaultdict(int), defaultdict(int)
+        for sums, measure in ((cents, declared["earn"]), (spent, declared["spend"])):
+            for value, sign, moment in self.values(measure):
+                sums[month(*moment)] += value * sign
+        earned = {m: max(0, cents[m]) // declared["cents_per_point"] for m in sorted(cents) if m <= now}
+        left, valid = dict(earned), declared["valid_months"]
+        for when in sorted(m for m in spent if m <= now):
+            for source in [m for m in left if m <= when <= m + valid]:
+                taken = max(0, min(left[source], spent[when]))
+                left[source] -= taken
+                spent[when] -= taken
+        return {
+            "points_balance": sum(points for m, points in left.items() if now <= m + valid),
+            "points_expiring": left.get(now - valid, 0),
+            "points_earned_12m": sum(points for m, points in earned.items() if m > now - 12),
         }
 
     def open_cases(self) -> list[str]:
@@ -92,30 +160,55 @@ class Customer:
         return bool(words) and all(c.granted for c in words if c.at_ms == latest_ms)
 
 
-def covers(window: str, moment_ms: int, zone: str, at_ms: int, home: str) -> bool:
-    """Whether a pane of the window holds this moment: from the pane `at_ms` − length falls into, to that of `at_ms`."""
-    if window == "lifetime":
-        return True
-    if window in ("1h", "24h"):
-        pane_ms, length_ms = (FIVE_MS, HOUR_MS) if window == "1h" else (HOUR_MS, 24 * HOUR_MS)
-        return (at_ms - length_ms) // pane_ms <= moment_ms // pane_ms <= at_ms // pane_ms
-    today = day_in(home, at_ms)
-    return today - timedelta(days=int(window[:-1])) <= day_in(zone, moment_ms) <= today
+WINDOWED = {  # of (value, weight or sign)
+    "sum": lambda found: sum(value * sign for value, sign in found),
+    "mean": lambda found: sum(v * s for v, s in found) / sum(s for _, s in found) if sum(s for _, s in found) else nan,
+    "max": lambda found: max((value for value, _ in found), default=nan),
+    "min": lambda found: min((value for value, _ in found), default=nan),
+    "distinct": lambda found: len({value for value, _ in found}),
+}
 
 
-def day_in(zone: str, at_ms: int) -> date:
-    """Calendar date on a zone's own wall."""
-    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=at_ms)
-    return moment.astimezone(ZoneInfo(zone)).date()
+def fits(event: Any, line: Any, moment_ms: int, measure: dict[str, Any]) -> bool:
+    """Whether an event, or the line of an order, is one that the measure counts."""
+    where, local = measure.get("where", {}), clock(moment_ms, event.tz or "UTC")
+    for key, wanted in where.items():
+        if key in ("hour", "weekday"):
+            (first, last), found = wanted, local.hour if key == "hour" else local.isoweekday()
+            if not (first <= found <= last if first <= last else found <= last or found >= first):
+                return False
+        elif text(event, line, key) not in ([wanted] if isinstance(wanted, str) else wanted):
+            return False
+    return True
 
 
-def value_of(event: Any, amount: int | str) -> int:
-    """What `1`, `-1`, `"field"` or `"-field"` is for this event."""
+def text(event: Any, line: Any, field: str) -> str:
+    if field.startswith("options."):
+        return line.options.get(field[8:], "")
+    return getattr(line if line and field in ("sku", "category") else event, field)
+
+
+def values_of(event: Any, lines: list[Any], amount: int | str) -> list[tuple[Any, int]]:
+    """(value, weight) of `1`, `-1`, a number of the event, or its texts, of which an order's lines have one each."""
     if isinstance(amount, int):
-        return amount
-    sign, field = (-1, amount[1:]) if amount.startswith("-") else (1, amount)
+        return [(abs(amount), 1)]
+    field = amount.removeprefix("-")
     if field == "items" and isinstance(event, e.Order):
-        return sign * sum(line.qty for line in event.lines)
+        return [(sum(line.qty for line in lines), 1)]
     if field == "star_tenths":
-        return sign * round(event.stars * 10)
-    return sign * int(getattr(event, field))
+        return [(round(event.stars * 10), 1)]
+    if isinstance(getattr(event, field, None), int):
+        return [(getattr(event, field), 1)]
+    of_lines = isinstance(event, e.Order) and (field in ("sku", "category") or field.startswith("options."))
+    found = [(text(event, line, field), line.qty if of_lines else 1) for line in (lines if of_lines else lines[:1])]
+    return [(int(codes_of([one])[0]), weight) for one, weight in found if one]
+
+
+def clock(at_ms: int, zone: str) -> datetime:
+    """A zone's own wall."""
+    return (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=at_ms)).astimezone(ZoneInfo(zone))
+
+
+def month(at_ms: int, zone: str) -> int:
+    day: date = clock(at_ms, zone).date()
+    return 12 * day.year + day.month

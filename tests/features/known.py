@@ -32,4 +32,4 @@ class Known:
 
     @property
     def record(self) -> Record:
-        return decode_record(self.raw, int(self.core.catalog.layout, 16), len(self.core.catalog.measures))
+        return decode_record(self.raw, self.core.catalog.layout.id, self.core.catalog.cells)

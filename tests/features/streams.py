@@ -20,6 +20,7 @@ STARTS_MS = [
 ]
 SPANS_MS = (20 * 60_000, 2 * HOUR_MS, 2 * DAY_MS, 10 * DAY_MS, 100 * DAY_MS)
 CASES = ("case-1", "case-2")
+STORES = ("", "s1", "s2", "茶-3")
 
 
 @st.composite
@@ -38,7 +39,10 @@ def clean_events(draw: st.DrawFn, customer: str, number: int, start_ms: int, zon
     common = {"id": f"{customer}-{number}", "customer": customer, "at_ms": at_ms, "tz": tz, "day": local_day(at_ms, tz)}
     kind = draw(st.sampled_from((e.Order, e.Order, e.Order, e.Refund, e.Void, *OTHERS)))
     if kind is e.Order:
-        lines = [e.Line("tea", qty=1 + size % 4), e.Line("cake")][: 1 + size % 2]
+        sugar = {"sugar": draw(st.sampled_from(("", "half", "none")))}
+        lines = [e.Line("tea", 1 + size % 4, category="drink", options=sugar), e.Line("cake", category="snack")]
+        common |= {"store": draw(st.sampled_from(STORES)), "channel": draw(st.sampled_from(("app", "counter")))}
+        lines = lines[: 1 + size % 2]
         return e.Order(**common, lines=lines, total_cents=size, discount_cents=size // 7)
     if issubclass(kind, e.Refund):
         ordered_ms = at_ms - draw(st.integers(0, 3 * DAY_MS))
@@ -52,6 +56,8 @@ OTHERS = {
     e.View: lambda draw, size: {"sku": "tea"},
     e.CartAdd: lambda draw, size: {"sku": "tea"},
     e.CouponRedeemed: lambda draw, size: {"coupon": "x"},
+    e.CouponIssued: lambda draw, size: {"coupon": "x"},
+    e.PointsSpent: lambda draw, size: {"points": size % 40},
     e.Rating: lambda draw, size: {"stars": size % 51 / 10},
     e.Complaint: lambda draw, size: {"case": draw(st.sampled_from(CASES))},
     e.ComplaintAnswered: lambda draw, size: {"case": draw(st.sampled_from(CASES)), "closed": size % 3 > 0},

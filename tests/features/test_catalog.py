@@ -33,8 +33,8 @@ def test_adding_a_feature_is_adding_a_line() -> None:
         ({"windows": ["week"]}, "f.toml: windows: expected a duration such as"),
         ({"measures": {}}, "f.toml: [measures]: 'orders' is missing"),
         (
-            {"measures": {"orders": {"order": 1}, **{f"m{n}": {"view": 1} for n in range(62)}}},
-            "f.toml: [measures]: found 63, a record has room for 62",
+            {"measures": {"orders": {"order": 1}, **{f"m{n}": {"view": n + 1} for n in range(62)}}},
+            "f.toml: [measures]: found 63 to be kept by window, there is room for 62",
         ),
         ({"measures": {"views": {"view": 1}}}, "f.toml: [measures]: 'orders' is missing"),
         (

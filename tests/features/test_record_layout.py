@@ -29,7 +29,7 @@ from tests.features.known import Known
 from tests.features.streams import logs, with_ticks
 
 ROOT = Path(__file__).parents[2]
-LAYOUT, WIDTH = int(CATALOG.layout, 16), len(CATALOG.measures)
+LAYOUT, WIDTH = CATALOG.layout.id, CATALOG.cells
 NOON_MS = parse_time("2026-05-04T12:00:00+08:00")
 RULES = [
     Rule(id="cart", after=After("cart_add", "30m"), when="orders_1h = 0", then=Then("c"), cooldown="1d"),
@@ -65,6 +65,10 @@ def in_json(record: Record) -> dict[str, Any]:
             "grace_ms": waiting.grace_ms,
             "row": [None if math.isnan(x) else x for x in struct.unpack(f"<{len(waiting.row) // 8}d", waiting.row)],
         },
+        "tables": [
+            {"table": t.table, "weighed_ms": t.weighed_ms, "pairs": [[str(code), str(value)] for code, value in t.pairs]}
+            for t in record.tables
+        ],
         "lifetime": record.lifetime,
         "panes": [{"level": p.level, "number": p.number, "day": p.day, "cells": p.cells} for p in record.panes],
         "ledger": encode_ledger(record.ledger).hex() if record.ledger.fired_ms or record.ledger.issued_ms else "",
@@ -91,7 +95,7 @@ def test_a_record_says_in_plain_what_its_events_were() -> None:
     assert record.consent == {crc32(b"marketing"): (NOON_MS + 1, True)}
     assert len(record.seen) == 3
     assert len(record.complaints) == 1
-    assert [dict(zip(CATALOG.measures, pane.cells, strict=True))["cart_adds"] for pane in record.panes] == [1]
+    assert [dict(zip(CATALOG.layout.cells, pane.cells, strict=True))["sum cart_add=1"] for pane in record.panes] == [1]
 
 
 def test_the_hash_of_an_id_is_fnv_1a_with_murmur3_s_finalizer() -> None:
