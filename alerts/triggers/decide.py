@@ -13,6 +13,7 @@ from alerts.triggers.condition import Conditions
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
 from features.catalog import Catalog
+from features.columns import Columns
 from features.customer import Applied
 from features.job import Message
 from features.kernel import Floats, Ints
@@ -34,7 +35,8 @@ class Moments(Struct):
     rows: Ints
     asks: npt.NDArray[np.bool_]
     who: Ints
-    events: list[Any]
+    events: Ints  # indexes of `columns`, -1 for a timer
+    columns: Columns
     place: Ints
     stamps_ms: list[int]
     at_ms: Ints
@@ -99,7 +101,7 @@ class Decider:
         def key(pair: tuple[int, int]) -> tuple[int, int, str, int]:
             i, j = pair
             place = int(moments.place[i])
-            if moments.events[i] is not None:
+            if moments.events[i] >= 0:
                 return place, 0, "", j
             timer = f"{self.conditions.rules[j].id}|{applied.customers[moments.who[i]]}"
             return place, int(moments.at_ms[i]), timer, j
@@ -107,8 +109,8 @@ class Decider:
         return sorted(((int(i), int(j)) for i, j in held), key=key)
 
     def _candidate(self, moments: Moments, i: int, rule: Rule, customer: str, ledger: Ledger) -> Candidate:
-        event, at_ms = moments.events[i], int(moments.at_ms[i])
-        cause = event.id if event is not None else f"{rule.timer}|{customer}|{at_ms}"
+        event, at_ms = int(moments.events[i]), int(moments.at_ms[i])
+        cause = moments.columns.texts("id", [event])[0] if event >= 0 else f"{rule.timer}|{customer}|{at_ms}"
         return Candidate(customer, ledger, at_ms, cause, moments.stamps_ms[i], bool(moments.consented[i]))
 
     def _facts(self, moments: Moments) -> dict[str, Any]:
@@ -121,7 +123,10 @@ class Decider:
                 facts[name] = (moments.local_ms // DAY_MS + 3) % 7 + 1
             else:
                 field = "type" if name == "event" else name
-                facts[name] = [getattr(event, field) if event is not None else "" for event in moments.events]
+                facts[name] = [""] * len(moments.events)
+                events = np.flatnonzero(moments.events >= 0)
+                for i, text in zip(events.tolist(), moments.columns.texts(field, moments.events[events]), strict=True):
+                    facts[name][i] = text
         return facts
 
     def _numbers(self, features: Matrix, rows: Ints) -> dict[str, Floats]:
