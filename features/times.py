@@ -33,13 +33,14 @@ def parse_time(value: int | str) -> int:
 
 def rfc3339(at_ms: int) -> str:
     """`2026-05-01T00:30:00.000Z`."""
-    day, ms = divmod(at_ms, DAY_MS)
-    return f"{_date(day)}T{ms // HOUR_MS:02}:{ms // MINUTE_MS % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}Z"
+    minute, ms = divmod(at_ms, MINUTE_MS)
+    return f"{_minute(minute)}{ms // 1000:02}.{ms % 1000:03}Z"
 
 
 @lru_cache(maxsize=1024)
-def _date(day: int) -> str:
-    return date.fromordinal(EPOCH_DAY + day).isoformat()
+def _minute(minute: int) -> str:
+    day, minute = divmod(minute, 1440)
+    return f"{date.fromordinal(EPOCH_DAY + day).isoformat()}T{minute // 60:02}:{minute % 60:02}:"
 
 
 @lru_cache(maxsize=1024)
