@@ -2,146 +2,194 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from features import kernel
 from features.catalog import Catalog
-from features.declared import LINE_TEXTS, Value, Where
+from features.declared import Value, Where, of_lines
 from features.kernel import Ints, hash_texts, local_times
-from features.times import DAY_MS, HOUR_MS
-from features.zones import ZoneTable
+from features.scan import Scanned, hashes
+from features.times import hour_of, weekday_of
 
 Mask = npt.NDArray[np.bool_]
-CODE_BITS = 52  # a text's code is a whole number that a float holds exactly
+CODE_BITS = np.uint64(52)  # a text's code is a whole number that a float holds exactly
+_SHIFT = np.uint64(64) - CODE_BITS
+
+
+class Texts(Struct):
+    """Texts of events, by where they stand in the batch's bytes; `event` is an index among the events of a kind."""
+
+    event: Ints
+    starts: Ints
+    ends: Ints
+    weights: Ints
+
+
+class Touches(Struct):
+    """int64[n, kernel.TOUCH] in log order, how many each event has, and the texts that codes stand for."""
+
+    rows: Ints
+    counts: Ints
+    codes: Ints
+    starts: Ints
+    ends: Ints
+
+    def words(self, scanned: Scanned, known: object) -> dict[int, str]:
+        """The texts behind the codes that are not `known` yet."""
+        codes, first = np.unique(self.codes, return_index=True)
+        fresh = [i for i, code in zip(first.tolist(), codes.tolist(), strict=True) if code not in known]  # type: ignore[operator]
+        return {int(self.codes[i]): scanned.text[self.starts[i] : self.ends[i]].decode() for i in fresh}
 
 
 class Kind:
-    """The events of one type in a batch: `rows` are their places among the batch's events."""
+    """The events of one type in a batch. `rows` are their places among the batch's events, `objects` in the batch."""
 
-    def __init__(self, event: str, rows: Ints, events: list[Any], moments: Ints, zones: ZoneTable) -> None:
-        self.event = event
+    def __init__(
+        self, name: str, rows: Ints, objects: Ints, moments: Ints, zones: Ints, scanned: Scanned, fields: Fields
+    ) -> None:
+        self.name = name
         self.rows = rows
-        self.events = events
+        self.objects = objects
         self.moments = moments  # int64[n, 3]: at_ms, ordered_ms, zone
         self.zones = zones
+        self.scanned = scanned
+        self.fields = fields
         self.masks: dict[tuple[Where, bool], Mask] = {}
 
     def numbers(self, value: Value, where: Where) -> Ints:
         """int64[n]: what each adds; 0 where it does not count."""
-        if value.field == "items" and self.event == "order" and where.texts:
-            return self._items(where) * self._mask(Where((), where.hours, where.weekdays), value.undo)
-        return value.sign * self._field(value.field) * self._mask(where, value.undo)
+        if value.field == "items" and self.name == "order":
+            weights = self.scanned.line_values[self.fields.of_line["qty"]][self.lines] * self.fitting_lines(where)
+            numbers = np.bincount(self.of_event, weights, len(self.rows)).astype(np.int64)
+            return value.sign * numbers * self.on_time(where, value.undo)
+        return value.sign * self._field(value.field) * self.fitting(where, value.undo)
 
-    def moment_ms(self, value: Value) -> Ints:
-        return self.moments[:, 1 if value.undo else 0]
+    def texts(self, value: Value, where: Where) -> Texts:
+        """Every text that counts and is not empty; that of a line weighs its pieces."""
+        if self.name == "order" and of_lines(value.field):
+            field, scanned = self.fields.of_line[value.field], self.scanned
+            starts, ends = scanned.line_values[field][self.lines], scanned.line_ends[field][self.lines]
+            counts = (ends > starts) & self.fitting_lines(where) & self.on_time(where, False)[self.of_event]
+            weights = scanned.line_values[self.fields.of_line["qty"]][self.lines]
+            return Texts(self.of_event[counts], starts[counts], ends[counts], weights[counts])
+        field = self.fields.of_object[value.field]
+        starts, ends = self.scanned.values[field][self.objects], self.scanned.ends[field][self.objects]
+        index = np.flatnonzero((ends > starts) & self.fitting(where, False))
+        return Texts(index, starts[index], ends[index], np.ones(len(index), dtype=np.int64))
 
-    def texts(self, field: str, where: Where) -> tuple[Ints, list[str], list[int]]:
-        """(index among these events, text, weight) of every text that is not empty; a line weighs its pieces."""
-        found: list[tuple[int, str, int]] = []
-        counts = self._mask(Where((), where.hours, where.weekdays), False).tolist()
-        for i, event in enumerate(self.events):
-            if counts[i] and self.event == "order" and of_lines(field):
-                found += [(i, line_text(line, field), line.qty) for line in event.lines if _fits(event, line, where)]
-            elif counts[i] and _fits_somewhere(self.event, event, where):
-                found.append((i, getattr(event, field), 1))
-        found = [one for one in found if one[1]]
-        index, texts, weights = zip(*found, strict=True) if found else ((), (), ())
-        return np.array(index, dtype=np.int64), list(texts), list(weights)
+    @cached_property
+    def of_event(self) -> Ints:
+        """By line: the event it belongs to."""
+        return np.repeat(np.arange(len(self.rows)), self.scanned.line_count[self.objects])
 
-    def _field(self, field: str) -> Ints:
+    @cached_property
+    def lines(self) -> Ints:
+        """The events' lines, one behind the other."""
+        counts = self.scanned.line_count[self.objects]
+        ends = np.cumsum(counts)
+        return np.arange(int(ends[-1])) + np.repeat(self.scanned.first_line[self.objects] - (ends - counts), counts)
+
+    def _field(self, field: str) -> Ints | int:
         if not field:
-            return np.ones(len(self.events), dtype=np.int64)
-        if field == "items" and self.event == "order":
-            return np.array([sum([line.qty for line in event.lines]) for event in self.events], dtype=np.int64)
+            return 1
         if field == "star_tenths":
-            return np.array([round(event.stars * 10) for event in self.events], dtype=np.int64)
-        return np.array([getattr(event, field) for event in self.events], dtype=np.int64)
+            stars = self.scanned.values[self.fields.of_object["stars"]][self.objects].view(np.float64)
+            return np.rint(stars * 10).astype(np.int64)
+        return self.scanned.values[self.fields.of_object[field]][self.objects]
 
-    def _items(self, where: Where) -> Ints:
-        """Pieces of the lines that fit."""
-        sums = [sum([line.qty for line in event.lines if _fits(event, line, where)]) for event in self.events]
-        return np.array(sums, dtype=np.int64)
-
-    def _mask(self, where: Where, undo: bool) -> Mask:
-        """bool[n]: which events count; what is undone counts by the clock of its order."""
+    def fitting(self, where: Where, undo: bool) -> Mask:
+        """By event: whether it counts; an order does where one of its lines fits."""
         if (where, undo) not in self.masks:
-            mask = np.ones(len(self.events), dtype=np.bool_)
-            if where.texts:
-                mask &= np.array([_fits_somewhere(self.event, event, where) for event in self.events], dtype=np.bool_)
-            if where.hours or where.weekdays:
-                local_ms = local_times(self.zones.packed, self.moments[:, 2], self.moments[:, 1 if undo else 0])
-                mask &= np.isin(local_ms % DAY_MS // HOUR_MS, where.hours) if where.hours else True
-                mask &= np.isin((local_ms // DAY_MS + 3) % 7 + 1, where.weekdays) if where.weekdays else True
+            mask = self.on_time(where, undo)
+            if where.texts and self.name == "order":
+                mask = mask & (np.bincount(self.of_event, self.fitting_lines(where), len(self.rows)) > 0)
+            for field, wanted in where.texts if self.name != "order" else ():
+                mask = mask & self._is(self.fields.of_object[field], wanted)
             self.masks[where, undo] = mask
         return self.masks[where, undo]
 
+    def fitting_lines(self, where: Where) -> Mask:
+        """By line of the orders: whether it and its order have the texts that are asked for."""
+        mask = np.ones(len(self.lines), dtype=np.bool_)
+        for field, wanted in where.texts:
+            if of_lines(field):
+                place = self.fields.of_line[field]
+                starts, ends = self.scanned.line_values[place][self.lines], self.scanned.line_ends[place][self.lines]
+                mask &= np.isin(hashes(self.scanned.bytes, starts, ends), hash_texts(list(wanted)))
+            else:
+                mask &= self._is(self.fields.of_object[field], wanted)[self.of_event]
+        return mask
 
-def amounts(catalog: Catalog, kinds: list[Kind], events: int) -> Ints:
-    """int64[events, cells]."""
-    out = np.zeros((events, catalog.cells), dtype=np.int64)
+    def _is(self, field: int, wanted: tuple[str, ...]) -> Mask:
+        return np.isin(self.scanned.hashes(field, self.objects), hash_texts(list(wanted)))
+
+    def on_time(self, where: Where, undo: bool) -> Mask:
+        """By event: whether it falls in the hours and weekdays; what is undone, by the clock of its order."""
+        mask = np.ones(len(self.rows), dtype=np.bool_)
+        if where.hours or where.weekdays:
+            hour, weekday = self._clock(undo)
+            mask &= np.isin(hour, where.hours) if where.hours else True
+            mask &= np.isin(weekday, where.weekdays) if where.weekdays else True
+        return mask
+
+    def _clock(self, undo: bool) -> tuple[Ints, Ints]:
+        """(hour, weekday) where the events happened."""
+        if undo not in self.clocks:
+            local_ms = local_times(self.zones, self.moments[:, 2], self.moments[:, 1 if undo else 0])
+            self.clocks[undo] = hour_of(local_ms), weekday_of(local_ms)
+        return self.clocks[undo]
+
+    @cached_property
+    def clocks(self) -> dict[bool, tuple[Ints, Ints]]:
+        return {}
+
+
+class Fields(Struct):
+    """Where in a scanned batch each field stands."""
+
+    of_object: dict[str, int]
+    of_line: dict[str, int]
+
+
+def amounts(catalog: Catalog, kinds: list[Kind], out: Ints) -> None:
+    """Fills int64[events, cells]."""
     for kind in kinds:
-        for effect in catalog.effects.get(kind.event, ()):
+        for effect in catalog.effects.get(kind.name, ()):
             numbers = kind.numbers(effect.value, effect.where)
-            if effect.how == kernel.SUM_OF:
-                out[kind.rows, effect.cell] += numbers
-            else:
-                counts = kind.numbers(Value(kind.event), effect.where) > 0
+            if effect.how != kernel.SUM_OF:
                 shifted = numbers + 1 if effect.how == kernel.MAX_OF else kernel.LEAST - numbers
-                out[kind.rows, effect.cell] = np.where(counts, shifted, out[kind.rows, effect.cell])
-    return out
+                numbers = shifted * kind.fitting(effect.where, False)
+            out[kind.rows, effect.cell] = numbers
 
 
-def touches(catalog: Catalog, kinds: list[Kind]) -> tuple[Ints, Ints, dict[int, str]]:
-    """(int64[n, kernel.TOUCH], the event of each; the words that codes stand for), in the order of the events."""
-    parts, places, words = [], [], {}
+def touches(catalog: Catalog, kinds: list[Kind], events: int) -> Touches:
+    """What the events do to tables."""
+    parts, places, texts = [], [], []
     for kind in kinds:
-        for touch in catalog.touches.get(kind.event, ()):
-            value = touch.value
-            if value.text:
-                index, texts, weights = kind.texts(value.field, touch.where)
-                codes = codes_of(texts)
-                words |= zip(codes.tolist(), texts, strict=True)
-                amount = np.array(weights, dtype=np.int64)
+        for touch in catalog.touches.get(kind.name, ()):
+            if touch.value.text:
+                found = kind.texts(touch.value, touch.where)
+                index, amount = found.event, found.weights
+                codes = codes_of(hashes(kind.scanned.bytes, found.starts, found.ends))
+                texts.append((codes, found.starts, found.ends))
             else:
-                numbers = kind.numbers(value, touch.where)
-                counts = kind.numbers(Value(kind.event, value.sign), touch.where) != 0
-                index, codes = np.flatnonzero(counts), np.zeros(int(counts.sum()), dtype=np.int64)
-                amount = numbers[index]
+                index = np.flatnonzero(kind.fitting(touch.where, touch.value.undo))
+                codes, amount = np.zeros(len(index), dtype=np.int64), kind.numbers(touch.value, touch.where)[index]
             part = np.empty((len(index), kernel.TOUCH), dtype=np.int64)
             part[:, kernel.TABLE_OF], part[:, kernel.CODE], part[:, kernel.AMOUNT] = touch.table, codes, amount
-            part[:, kernel.MOMENT] = kind.moment_ms(value)[index]
+            part[:, kernel.MOMENT] = kind.moments[index, 1 if touch.value.undo else 0]
             parts.append(part)
             places.append(kind.rows[index])
-    if not parts:
-        return np.empty((0, kernel.TOUCH), dtype=np.int64), np.empty(0, dtype=np.int64), words
-    place = np.concatenate(places)
-    order = np.argsort(place, kind="stable")
-    return np.concatenate(parts)[order], place[order], words
+    place = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
+    rows = np.concatenate(parts)[np.argsort(place, kind="stable")] if parts else np.empty((0, kernel.TOUCH), np.int64)
+    spoken = [np.concatenate(each) for each in zip(*texts, strict=True)] or [np.empty(0, dtype=np.int64)] * 3
+    return Touches(rows, np.bincount(place, minlength=events), *spoken)
 
 
-def codes_of(texts: list[str]) -> Ints:
-    """Whole numbers, the same in every process, that stand for texts: the upper bits of their hash."""
-    return (hash_texts(texts).view(np.uint64) >> np.uint64(64 - CODE_BITS)).astype(np.int64)
-
-
-def of_lines(field: str) -> bool:
-    return field in LINE_TEXTS or field.startswith("options.")
-
-
-def line_text(line: Any, field: str) -> str:
-    return str(line.options.get(field[8:], "") if field.startswith("options.") else getattr(line, field))
-
-
-def _fits(event: Any, line: Any, where: Where) -> bool:
-    return all(
-        (line_text(line, field) if of_lines(field) else getattr(event, field)) in values for field, values in where.texts
-    )
-
-
-def _fits_somewhere(kind: str, event: Any, where: Where) -> bool:
-    if kind == "order":
-        return any(_fits(event, line, where) for line in event.lines)
-    return all(getattr(event, field) in values for field, values in where.texts)
+def codes_of(hashes: Ints) -> Ints:
+    """Whole numbers that stand for texts, the same in every process: the upper bits of their hash."""
+    return (hashes.view(np.uint64) >> _SHIFT).astype(np.int64)

@@ -117,7 +117,9 @@ class _Building:
         found = sum(map(len, cells))
         if found > kernel.CELLS_OF_PANE:
             room = kernel.CELLS_OF_PANE
-            raise WrongFeatures(f"{self.file}: [measures]: found {found} to be kept by window, there is room for {room}")
+            raise WrongFeatures(
+                f"{self.file}: [measures]: found {found} to be kept by window, there is room for {room}"
+            )
         return cells
 
     def cell(self, definition: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import msgspec
 from msgspec import Struct
 
-from features.events import CUSTOMER_EVENTS, Line
+from features.events import CUSTOMER_EVENTS
 from features.times import DAY_MS, HOUR_MS, parse_duration
 
 Amount = int | str
@@ -17,7 +17,7 @@ Aggregate = Literal["sum", "min", "max", "mean", "distinct", "last", "top", "dec
 WINDOWED = ("sum", "min", "max", "mean", "distinct")
 TEXTS_ONLY = ("distinct", "top")  # what they look at is no number
 COMPUTED = {"order": {"items"}, "rating": {"star_tenths"}}  # numbers that are no field of the event
-LINE_TEXTS = ("sku", "category")  # of an order's lines, beside `options.<name>`
+LINE_TEXTS, OPTIONS = ("sku", "category"), "options."  # of an order's lines
 TIMES_AND_DAYS = {"at_ms", "day", "ordered_ms", "ordered_day"}
 NO_MEASURE = ("aggregate", "where", "windows", "half_life")  # keys of a measure that are no event types
 
@@ -131,7 +131,9 @@ def read_measure(name: str, raw: dict[str, Any], windows: list[str], file: str) 
     if aggregate not in get_args(Aggregate):
         raise WrongFeatures(f"{place}: aggregate: found {aggregate!r}{hint(str(aggregate), get_args(Aggregate))}")
     values = [
-        _value(event, amount, aggregate, f"{place}: {event}") for event, amount in raw.items() if event not in NO_MEASURE
+        _value(event, amount, aggregate, f"{place}: {event}")
+        for event, amount in raw.items()
+        if event not in NO_MEASURE
     ]
     if not values:
         raise WrongFeatures(f"{place}: names no event type; expected for example order = 1")
@@ -171,7 +173,7 @@ def _field(event: str, amount: str, aggregate: str, place: str) -> Value:
     if aggregate not in TEXTS_ONLY and name in numbers:
         return Value(event, sign, name)
     if aggregate in (*TEXTS_ONLY, "last"):
-        if name in texts or (event == "order" and name.startswith("options.")):
+        if name in texts or (event == "order" and name.startswith(OPTIONS)):
             return Value(event, sign, name, text=True)
         raise WrongFeatures(f"{place}: there is no text {name!r}{hint(name, texts)}")
     raise WrongFeatures(f"{place}: there is no whole-number field {name!r}{hint(name, numbers)}")
@@ -201,7 +203,7 @@ def _clock(raw: dict[str, Any], name: str, place: str) -> tuple[int, ...]:
 def _wanted(field: str, raw: Any, events: list[str], place: str) -> tuple[str, ...]:
     for event in events:
         texts = text_fields(event)
-        if field not in texts and not (event == "order" and field.startswith("options.")):
+        if field not in texts and not (event == "order" and field.startswith(OPTIONS)):
             known = hint(field, [*texts, *CLOCK])
             raise WrongFeatures(f"{place}: {event} has no text {field!r}{known}")
     values = [raw] if isinstance(raw, str) else raw
@@ -265,7 +267,9 @@ def text_fields(event: str) -> set[str]:
     return texts | (set(LINE_TEXTS) if event == "order" else set())
 
 
-assert {field.name for field in msgspec.structs.fields(Line)} >= set(LINE_TEXTS)
+def of_lines(field: str) -> bool:
+    """An order has as many of these as lines."""
+    return field in LINE_TEXTS or field.startswith(OPTIONS)
 
 
 def known_event(event: str, place: str) -> None:

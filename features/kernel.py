@@ -624,9 +624,7 @@ def _pane_at(s: Ints, g: Ints, z: Ints, moment_ms: int, newest_ms: int, newest_d
 
 
 @njit(cache=True, nogil=True)
-def _touch(
-    s: Ints, g: Ints, z: Ints, spec: int, t: int, code: int, amount: int, moment_ms: int, into: int
-) -> None:
+def _touch(s: Ints, g: Ints, z: Ints, spec: int, t: int, code: int, amount: int, moment_ms: int, into: int) -> None:
     """What one value does to a table; `into`: the pane of its moment."""
     how, table = g[spec], g[TABLE_AT] + TABLE * t
     if how == LATEST:

@@ -8,30 +8,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
+from msgspec import json
 
 from features.job import Batch, Message
+from features.outgoing import CloudEvent
 from features.times import rfc3339
 
 
-def cloudevent(
-    topic: str, key: str, id: str, type: str, source: str, at_ms: int, subject: str, data: dict[str, Any]
-) -> Message:
+HEADERS = {"content-type": "application/cloudevents+json; charset=UTF-8"}
+_encode = json.Encoder(enc_hook=lambda number: number.item()).encode  # NumPy's numbers
+
+
+def cloudevent(topic: str, key: str, id: str, type: str, source: str, at_ms: int, subject: str, data: Any) -> Message:
     """A structured CloudEvent; receivers take `source` and `id` as idempotency key."""
-    value = orjson.dumps(
-        {
-            "specversion": "1.0",
-            "id": id,
-            "type": f"brewline.{type}",
-            "source": f"brewline/{source}",
-            "time": rfc3339(at_ms),
-            "subject": subject,
-            "datacontenttype": "application/json",
-            "data": data,
-        },
-        option=orjson.OPT_SERIALIZE_NUMPY,
-    )
-    return Message(topic, key, value, {"content-type": "application/cloudevents+json; charset=UTF-8"})
+    time, origin = rfc3339(at_ms), f"brewline/{source}"
+    event = CloudEvent("1.0", id, f"brewline.{type}", origin, time, subject, "application/json", data)
+    return Message(topic, key, _encode(event), HEADERS)
 
 
 class Refused(Exception):

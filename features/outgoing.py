@@ -7,7 +7,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 
-class CloudEvent(Struct):
+class CloudEvent(Struct, gc=False):
     """The envelope of all that leaves, in the JSON format of CloudEvents 1.0."""
 
     specversion: Literal["1.0"]
@@ -20,7 +20,7 @@ class CloudEvent(Struct):
     data: dict[str, Any]
 
 
-class Receipt(Struct):
+class Receipt(Struct, gc=False):
     """All that explains a decision; a coupon carries the receipt of the decision that issued it."""
 
     decision: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 MINUTE_MS = 60_000
@@ -33,13 +34,14 @@ def parse_time(value: int | str) -> int:
 
 def rfc3339(at_ms: int) -> str:
     """`2026-05-01T00:30:00.000Z`."""
-    day, ms = divmod(at_ms, DAY_MS)
-    return f"{_date(day)}T{ms // HOUR_MS:02}:{ms // MINUTE_MS % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}Z"
+    minute, ms = divmod(at_ms, MINUTE_MS)
+    return f"{_minute(minute)}{ms // 1000:02}.{ms % 1000:03}Z"
 
 
 @lru_cache(maxsize=1024)
-def _date(day: int) -> str:
-    return date.fromordinal(EPOCH_DAY + day).isoformat()
+def _minute(minute: int) -> str:
+    day, minute = divmod(minute, 1440)
+    return f"{date.fromordinal(EPOCH_DAY + day).isoformat()}T{minute // 60:02}:{minute % 60:02}:"
 
 
 @lru_cache(maxsize=1024)
@@ -96,4 +98,14 @@ def local_day(at_ms: int, tz: str) -> int:
 
 def local_hour(at_ms: int, tz: str) -> int:
     """Hour of the day in a zone, 0 to 23."""
-    return local_ms(at_ms, tz) % DAY_MS // HOUR_MS
+    return hour_of(local_ms(at_ms, tz))
+
+
+def hour_of(local_ms: Any) -> Any:
+    """0 to 23, of wall-clock times: a number or an array."""
+    return local_ms % DAY_MS // HOUR_MS
+
+
+def weekday_of(local_ms: Any) -> Any:
+    """Monday is 1; the epoch's first day was a Thursday."""
+    return (local_ms // DAY_MS + 3) % 7 + 1

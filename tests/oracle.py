@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from features import events as e
 from features.amounts import codes_of
+from features.kernel import hash_texts
 from features.times import parse_duration
 
 FIVE_MS, HOUR_MS, DAY_MS = 300_000, 3_600_000, 86_400_000
@@ -201,7 +202,7 @@ def values_of(event: Any, lines: list[Any], amount: int | str) -> list[tuple[Any
         return [(getattr(event, field), 1)]
     of_lines = isinstance(event, e.Order) and (field in ("sku", "category") or field.startswith("options."))
     found = [(text(event, line, field), line.qty if of_lines else 1) for line in (lines if of_lines else lines[:1])]
-    return [(int(codes_of([one])[0]), weight) for one, weight in found if one]
+    return [(int(codes_of(hash_texts([one]))[0]), weight) for one, weight in found if one]
 
 
 def clock(at_ms: int, zone: str) -> datetime:

@@ -56,6 +56,11 @@ class Conditions:
         used: set[str] = set().union(*read)
         self.numbers = [name for name in numbers if name in used]
         self.facts = [name for name in FACTS if name in used]
+        self.readers = {name: [i for i, names in enumerate(read) if name in names] for name in used}
+
+    def asked(self, name: str, asks: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """The rows at which some rule is asked that reads this name."""
+        return np.flatnonzero(asks[:, self.readers[name]].any(axis=1))
 
     def evaluate(
         self, asks: npt.NDArray[np.bool_], numbers: dict[str, npt.NDArray[np.float64]], facts: dict[str, Any]

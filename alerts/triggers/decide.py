@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
@@ -13,11 +15,13 @@ from alerts.triggers.condition import Conditions
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
 from features.catalog import Catalog
+from features.columns import Columns
 from features.customer import Applied
 from features.job import Message
 from features.kernel import Floats, Ints
 from features.messages import cloudevent
 from features.models import LinearModel, Matrix, score_rows, terms
+from features.outgoing import Receipt
 from features.record import Ledger, decode_ledger, encode_ledger
 from features.times import DAY_MS, HOUR_MS
 
@@ -28,35 +32,40 @@ class Moments(Struct):
     """When rules are asked, as columns: a row of features as of a time, with what conditions and policy need of then.
 
     `rows` are indexes of feature rows; `asks` is bool[n, rules]; `place` is where in the batch the cause stands: an
-    event, or the tick that reached a timer (then `events` holds None); `stamps_ms` are these records' Kafka timestamps.
+    event of `columns`, or the tick that reached a timer (then `event` is -1); `stamps_ms` are these records' Kafka
+    timestamps.
     """
 
+    columns: Columns
     rows: Ints
     asks: npt.NDArray[np.bool_]
     who: Ints
-    events: list[Any]
+    event: Ints
     place: Ints
-    stamps_ms: list[int]
+    stamps_ms: Ints
     at_ms: Ints
     local_ms: Ints
     consented: Ints
 
 
-class Candidate(Struct):
+class Candidate(Struct, gc=False):
     """A moment at which a rule's condition held."""
 
+    rule: Rule
+    who: int
     customer: str
-    ledger: Ledger
     at_ms: int
     cause: str  # event id, or timer and due time
     stamp_ms: int
     consented: bool
+    values: dict[str, float | None]
+    terms: dict[str, dict[str, float]]
 
 
 class Decided(Struct):
     """What came of a batch's moments; `records` are the customers' with what policy has noted."""
 
-    records: dict[str, bytes] = {}
+    records: dict[str, bytes]
     messages: list[Message] = []
     counts: dict[str, int] = {}
     causes_ms: list[int] = []
@@ -75,41 +84,80 @@ class Decider:
         self.coupons_topic = coupons_topic
         self.decisions_topic = decisions_topic
         self.models: dict[str, LinearModel] = {}
+        names = sorted(range(len(conditions.rules)), key=lambda rule: f"{conditions.rules[rule].id}|")
+        self.ranks = np.argsort(np.array(names, dtype=np.int64))  # of rules, as the names of their timers sort
 
     def decide(self, moments: Moments, applied: Applied) -> Decided:
         """Decides in log order; of timers that one tick has reached, the earliest due first."""
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
-        numbers = self._numbers(applied.rows, moments.rows)
+        numbers = self._numbers(applied.rows, moments)
         held = self.conditions.evaluate(moments.asks, numbers, self._facts(moments))
         ledgers: dict[int, Ledger] = {}
-        for i, j in self._in_order(np.argwhere(held), moments, applied):
-            who, rule = int(moments.who[i]), self.conditions.rules[j]
+        outcomes = []
+        for candidate in self._candidates(held, moments, applied, numbers):
+            who = candidate.who
             if who not in ledgers:
                 ledgers[who] = decode_ledger(applied.records[who][applied.ledgers[who] :])
-            candidate = self._candidate(moments, i, rule, applied.customers[who], ledgers[who])
-            values = {name: _plain(float(numbers[name][i])) for name in self.conditions.names[j]}
-            if self._settle(decided, candidate, rule, values, applied.rows[moments.rows[i]]):
+            outcome = self._settle(decided, candidate, ledgers[who])
+            outcomes.append((candidate.rule.id, outcome))
+            if outcome == "issued":
                 record = applied.records[who][: applied.ledgers[who]]
-                decided.records[candidate.customer] = record + encode_ledger(candidate.ledger)
+                decided.records[candidate.customer] = record + encode_ledger(ledgers[who])
+        decided.counts = {f"decision:{rule}:{outcome}": n for (rule, outcome), n in Counter(outcomes).items()}
+        if decided.causes_ms:
+            decided.counts["coupons"] = len(decided.causes_ms)
         return decided
 
-    def _in_order(self, held: Ints, moments: Moments, applied: Applied) -> list[tuple[int, int]]:
-        """(moment, rule): by place; timers that one tick has reached by due time, then by name."""
+    def _candidates(
+        self, held: npt.NDArray[np.bool_], moments: Moments, applied: Applied, numbers: dict[str, Floats]
+    ) -> Iterator[Candidate]:
+        at, rule = self._in_order(*np.nonzero(held), moments, applied.customers)
+        rules = [self.conditions.rules[j] for j in rule.tolist()]
+        who = moments.who[at].tolist()
+        customers = [applied.customers[w] for w in who]
+        at_ms, consented = moments.at_ms[at].tolist(), (moments.consented[at] != 0).tolist()
+        causes = self._causes(moments, at, rules, customers, at_ms)
+        explained = self._explained(numbers, applied.rows, moments.rows, at, rule)
+        told = zip(rules, who, customers, at_ms, causes, moments.stamps_ms[at].tolist(), consented, strict=True)
+        return (Candidate(*one, *why) for one, why in zip(told, explained, strict=True))
 
-        def key(pair: tuple[int, int]) -> tuple[int, int, str, int]:
-            i, j = pair
-            place = int(moments.place[i])
-            if moments.events[i] is not None:
-                return place, 0, "", j
-            timer = f"{self.conditions.rules[j].id}|{applied.customers[moments.who[i]]}"
-            return place, int(moments.at_ms[i]), timer, j
+    def _in_order(self, at: Ints, rule: Ints, moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
+        """Moments and rules by place; timers that one tick has reached by due time, then by name: rule|customer."""
+        timer = moments.event[at] < 0
+        due_ms, ranks = np.where(timer, moments.at_ms[at], 0), np.where(timer, self.ranks[rule], rule)
+        order = np.lexsort((ranks, due_ms, moments.place[at]))
+        keys = np.stack((moments.place[at], due_ms, ranks))[:, order]
+        same = np.flatnonzero((keys[:, 1:] == keys[:, :-1]).all(axis=0))
+        if len(same):
+            names = np.array([customers[w] for w in moments.who[at].tolist()], dtype=object)
+            places = {name: place for place, name in enumerate(sorted(set(names)))}
+            order = np.lexsort(([places[name] for name in names], ranks, due_ms, moments.place[at]))
+        return at[order], rule[order]
 
-        return sorted(((int(i), int(j)) for i, j in held), key=key)
+    def _causes(
+        self, moments: Moments, at: Ints, rules: list[Rule], customers: list[str], at_ms: list[int]
+    ) -> list[str]:
+        causes = [f"rule|{rule.id}|{customer}|{ms}" for rule, customer, ms in zip(rules, customers, at_ms, strict=True)]
+        event = moments.event[at]
+        of_event = np.flatnonzero(event >= 0)
+        for i, id in zip(of_event.tolist(), moments.columns.texts("id", event[of_event]), strict=True):
+            causes[i] = id
+        return causes
 
-    def _candidate(self, moments: Moments, i: int, rule: Rule, customer: str, ledger: Ledger) -> Candidate:
-        event, at_ms = moments.events[i], int(moments.at_ms[i])
-        cause = event.id if event is not None else f"{rule.timer}|{customer}|{at_ms}"
-        return Candidate(customer, ledger, at_ms, cause, moments.stamps_ms[i], bool(moments.consented[i]))
+    def _explained(
+        self, numbers: dict[str, Floats], features: Matrix, rows: Ints, at: Ints, rule: Ints
+    ) -> list[tuple[dict[str, float | None], dict[str, dict[str, float]]]]:
+        """By candidate: the values that its rule looked at, and what moved its scores."""
+        explained: list[Any] = [None] * len(at)
+        for j in np.unique(rule).tolist():
+            places, names = np.flatnonzero(rule == j), self.conditions.names[j]
+            values = [_plain(numbers[name][at[places]]) for name in names]
+            mine = features[rows[at[places]]]
+            moved = {name: self._terms(name, mine) for name in self.catalog.models if name in names}
+            for k, place in enumerate(places.tolist()):
+                seen = {name: column[k] for name, column in zip(names, values, strict=True)}
+                explained[place] = seen, {name: column[k] for name, column in moved.items()}
+        return explained
 
     def _facts(self, moments: Moments) -> dict[str, Any]:
         """The facts that some rule looks at."""
@@ -120,75 +168,84 @@ class Decider:
             elif name == "weekday":  # the epoch's first day was a Thursday
                 facts[name] = (moments.local_ms // DAY_MS + 3) % 7 + 1
             else:
-                field = "type" if name == "event" else name
-                facts[name] = [getattr(event, field) if event is not None else "" for event in moments.events]
+                facts[name] = self._texts(name, moments)
         return facts
 
-    def _numbers(self, features: Matrix, rows: Ints) -> dict[str, Floats]:
-        """The features and scores that rules read, by name: float64[rows] each."""
+    def _texts(self, name: str, moments: Moments) -> list[str]:
+        """Where it is looked at; a timer has none."""
+        asked = self.conditions.asked(name, moments.asks)
+        asked = asked[moments.event[asked] >= 0]
+        texts = moments.columns.texts("type" if name == "event" else name, moments.event[asked])
+        out = np.full(len(moments.event), "", dtype=object)
+        out[asked] = texts
+        return out.tolist()  # type: ignore[no-any-return]
+
+    def _numbers(self, features: Matrix, moments: Moments) -> dict[str, Floats]:
+        """The features and scores that rules read, by name: float64[moments] each; a score where it is looked at."""
         return {
-            name: self._score(name, features, rows)
+            name: self._score(name, features, moments)
             if name in self.catalog.models
-            else features[rows, self.columns[name]]
+            else features[moments.rows, self.columns[name]]
             for name in self.conditions.numbers
         }
 
-    def _score(self, name: str, features: Matrix, rows: Ints) -> Floats:
-        model = self.models.get(name)
-        if model is None:
-            return np.full(len(rows), np.nan)
-        return score_rows(model, features, rows, self.catalog.models[name])
+    def _score(self, name: str, features: Matrix, moments: Moments) -> Floats:
+        model, scores = self.models.get(name), np.full(len(moments.rows), np.nan)
+        if model is not None:
+            asked = self.conditions.asked(name, moments.asks)
+            scores[asked] = score_rows(model, features, moments.rows[asked], self.catalog.models[name])
+        return scores
 
-    def _settle(
-        self, decided: Decided, candidate: Candidate, rule: Rule, values: dict[str, float | None], row: Floats
-    ) -> bool:
-        """Whether a coupon was issued."""
-        outcome = self.policy.outcome(rule, candidate.customer, candidate.ledger, candidate.at_ms, candidate.consented)
-        receipt = self._receipt(candidate, rule, values, row, outcome)
+    def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger) -> str:
+        """The outcome; sends the decision, and the coupon if one is issued."""
+        rule, customer, at_ms = candidate.rule, candidate.customer, candidate.at_ms
+        outcome = self.policy.outcome(rule, customer, ledger, at_ms, candidate.consented)
+        receipt = self._receipt(candidate, ledger, outcome)
         if outcome == "issued":
-            self.policy.issue(rule, candidate.ledger, candidate.at_ms)
-            decided.messages.append(self._message(self.coupons_topic, "coupon.issued", "coupons", candidate, receipt))
+            self.policy.issue(rule, ledger, at_ms)
+            decided.messages.append(self._message(self.coupons_topic, "coupon.issued", "coupons", receipt))
             decided.causes_ms.append(candidate.stamp_ms)
-            decided.counts["coupons"] = decided.counts.get("coupons", 0) + 1
-        decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", candidate, receipt))
-        name = f"decision:{rule.id}:{outcome}"
-        decided.counts[name] = decided.counts.get(name, 0) + 1
-        return outcome == "issued"
+        decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", receipt))
+        return outcome
 
-    def _message(self, topic: str, type: str, source: str, candidate: Candidate, receipt: dict[str, Any]) -> Message:
-        id, customer = str(receipt["decision"]), candidate.customer
-        return cloudevent(topic, customer, id, type, source, candidate.at_ms, customer, receipt)
+    def _message(self, topic: str, type: str, source: str, receipt: Receipt) -> Message:
+        customer = receipt.customer
+        return cloudevent(topic, customer, receipt.decision, type, source, receipt.at_ms, customer, receipt)
 
-    def _receipt(
-        self, candidate: Candidate, rule: Rule, values: dict[str, float | None], row: Floats, outcome: str
-    ) -> dict[str, Any]:
+    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str) -> Receipt:
         """All that explains the decision: the rule's version, the values it saw, the caps as they stood."""
-        return {
-            "decision": decision_id(rule.id, candidate.customer, candidate.cause),
-            "rule": rule.id,
-            "rule_version": rule.version,
-            "customer": candidate.customer,
-            "outcome": outcome,
-            "coupon": rule.then.coupon,
-            "face_value_cents": rule.then.face_value_cents,
-            "campaign": rule.then.campaign,
-            "at_ms": candidate.at_ms,
-            "expires_ms": candidate.at_ms + rule.then.valid_ms,
-            "cause": candidate.cause,
-            "trigger_stamp_ms": candidate.stamp_ms,
-            "values": values,
-            "terms": {name: self._terms(name, row) for name in self.catalog.models if name in values},
-            "coupons_in_cap_window": len(self.policy.recent(candidate.ledger, candidate.at_ms)),
-            "cap": self.policy.cap,
-        }
+        rule, customer, at_ms, cause = candidate.rule, candidate.customer, candidate.at_ms, candidate.cause
+        then = rule.then
+        return Receipt(
+            decision_id(rule.id, customer, cause),
+            rule.id,
+            rule.version,
+            customer,
+            outcome,
+            then.coupon,
+            then.face_value_cents,
+            then.campaign,
+            at_ms,
+            at_ms + then.valid_ms,
+            cause,
+            candidate.stamp_ms,
+            candidate.values,
+            candidate.terms,
+            len(self.policy.recent(ledger, at_ms)),
+            self.policy.cap,
+        )
 
-    def _terms(self, name: str, row: Floats) -> dict[str, float]:
-        """The features that moved a score most, by what each added to the logit."""
+    def _terms(self, name: str, rows: Matrix) -> list[dict[str, float]]:
+        """By row: the features that moved a score most, by what each added to the logit."""
         model = self.models.get(name)
         if model is None:
-            return {}
-        added = terms(model, row[None, self.catalog.models[name]])[0]
-        return {model.features[i]: round(float(added[i]), 4) for i in np.argsort(-np.abs(added))[:TOP_TERMS]}
+            return [{}] * len(rows)
+        added = terms(model, rows[:, self.catalog.models[name]])
+        most = np.argsort(-np.abs(added), axis=1)[:, :TOP_TERMS]
+        return [
+            {model.features[i]: round(value, 4) for i, value in zip(places, values, strict=True)}
+            for places, values in zip(most.tolist(), np.take_along_axis(added, most, axis=1).tolist(), strict=True)
+        ]
 
 
 def decision_id(rule: str, customer: str, cause: str) -> str:
@@ -196,5 +253,6 @@ def decision_id(rule: str, customer: str, cause: str) -> str:
     return blake2b(f"{rule}|{customer}|{cause}".encode(), digest_size=12).hexdigest()
 
 
-def _plain(value: float) -> float | None:
-    return None if value != value else round(value, 6)
+def _plain(values: Floats) -> list[float | None]:
+    """Six digits; None for NaN."""
+    return [None if value != value else round(value, 6) for value in values.tolist()]

@@ -18,6 +18,9 @@ from features.labels import Churn
 from features.messages import Refused, dead_letter
 
 
+NO_CODE = -1
+
+
 class CustomersJob:
     """Implements features.job.Job over the clean topic."""
 
@@ -32,7 +35,7 @@ class CustomersJob:
         self.asks = np.zeros((len(e.CUSTOMER_EVENTS), len(decider.conditions.rules)), dtype=np.bool_)
         for i, rule in rules:
             self.asks[[NAMES.index(kind) for kind in rule.on], i] = True
-        self.by_code = {rule.code: i for i, rule in rules}
+        self.codes = np.array([rule.code if rule.enabled else NO_CODE for rule in decider.conditions.rules])
         self.core = Core(
             catalog,
             wanted={kind for kind, asks in zip(NAMES, self.asks, strict=True) if asks.any()},
@@ -89,21 +92,19 @@ class CustomersJob:
         event, code = asked[:, kernel.EVENT], asked[:, kernel.RULE]
         kinds = columns.kind[np.maximum(event, 0)] if len(columns.kind) else np.zeros(len(event), dtype=np.int64)
         asks = self.asks[kinds]
-        for row in np.flatnonzero(event < 0):
-            asks[row] = False
-            rule = self.by_code.get(int(code[row]))  # none: the rule is gone
-            if rule is not None:
-                asks[row, rule] = True
+        timers = np.flatnonzero(event < 0)
+        asks[timers] = code[timers, None] == self.codes  # of a rule that is gone, nobody asks
         rows = np.flatnonzero(asks.any(axis=1))
         asked, event = asked[rows], event[rows]
         place = _places(columns, event, asked[:, kernel.FIRES])
         return Moments(
+            columns=columns,
             rows=rows,
             asks=asks[rows],
             who=asked[:, kernel.WHO],
-            events=[columns.events[i] if i >= 0 else None for i in event.tolist()],
+            event=event,
             place=place,
-            stamps_ms=[batch.stamps_ms[i] for i in place.tolist()],
+            stamps_ms=np.array(batch.stamps_ms, dtype=np.int64)[place],
             at_ms=asked[:, kernel.AS_OF],
             local_ms=asked[:, kernel.LOCAL],
             consented=asked[:, kernel.CONSENTED],
@@ -121,12 +122,12 @@ def _places(columns: Columns, event: Ints, fires_ms: Ints) -> Ints:
 
 def _timers(applied: Applied, due: dict[str, None]) -> dict[str, int | None]:
     """When to look at a customer again, where that has changed or has just been done."""
-    before, after = applied.wakes.T.tolist()
-    return {
-        customer: wake_ms or None
-        for customer, was_ms, wake_ms in zip(applied.customers, before, after, strict=True)
-        if wake_ms != was_ms or customer in due
-    }
+    before, after = applied.wakes.T
+    told = before != after
+    if due:
+        told |= np.fromiter((c in due for c in applied.customers), dtype=np.bool_, count=len(told))
+    rows = np.flatnonzero(told)
+    return {applied.customers[i]: ms or None for i, ms in zip(rows.tolist(), after[rows].tolist(), strict=True)}
 
 
 def _counts(columns: Columns, applied: Applied, letters: list[Message]) -> dict[str, int]:
