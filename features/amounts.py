@@ -160,9 +160,8 @@ def amounts(catalog: Catalog, kinds: list[Kind], out: Ints) -> None:
     for kind in kinds:
         for effect in catalog.effects.get(kind.name, ()):
             numbers = kind.numbers(effect.value, effect.where)
-            if effect.how != kernel.SUM_OF:
-                shifted = numbers + 1 if effect.how == kernel.MAX_OF else kernel.LEAST - numbers
-                numbers = shifted * kind.fitting(effect.where, False)
+            if effect.cell >= catalog.ends[0]:  # 0 is none
+                numbers = (numbers + 1) * kind.fitting(effect.where, False)
             out[kind.rows, effect.cell] = numbers
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import accumulate
 from typing import Any
 
 from msgspec import Struct
@@ -29,17 +30,17 @@ BUILT_IN = ("rhythm_days", "gap_over_rhythm", "age_days", "complaints_open")
 POINTS = ("points_balance", "points_expiring", "points_earned_12m")
 SPREAD = "rhythm_spread_days"
 TIMES = "times of the latest orders"  # the first table of all
+SUMS, GREATEST, LEAST, SETS = range(4)  # the groups of a pane's cells
 
 __all__ = ["BUILT_IN", "Catalog", "Effect", "Touch", "WrongFeatures", "build_catalog"]
 
 
 class Effect(Struct, frozen=True):
-    """What one event type does to one cell of a pane; `how` is kernel.SUM_OF, MAX_OF or MIN_OF."""
+    """What one event type does to one cell of a pane."""
 
     cell: int
     value: Value
     where: Where
-    how: int
 
 
 class Touch(Struct, frozen=True):
@@ -59,9 +60,8 @@ class Catalog(Struct, frozen=True):
     texts: dict[str, list[str]]  # features that are words, and those they can be; none listed: any text of an event
     effects: dict[str, list[Effect]]
     touches: dict[str, list[Touch]]
-    sums: int
-    greatest: int
     cells: int
+    ends: tuple[int, int, int]  # where the cells that are sums end, then the greatest, then the least
     orders: int  # the cell that counts them
     tables: list[tuple[int, int]]
     columns: list[tuple[int, int, int]]
@@ -109,8 +109,8 @@ class _Building:
         self.texts: dict[str, list[str]] = {}
 
     def _cells(self) -> list[list[str]]:
-        """Definitions of the cells: sums, greatest, sets. Measures that mean the same share one."""
-        cells: list[list[str]] = [[], [], []]
+        """Definitions of the cells: sums, greatest, least, sets. Measures that mean the same share one."""
+        cells: list[list[str]] = [[], [], [], []]
         for measure in self.measures:
             for group, definition in _definitions(measure):
                 cells[group] += [definition] if definition not in cells[group] else []
@@ -147,9 +147,8 @@ class _Building:
             texts=self.texts,
             effects=self.effects,
             touches=self.touches,
-            sums=len(self.cells[0]),
-            greatest=len(self.cells[0]) + len(self.cells[1]),
             cells=len(cells),
+            ends=tuple(accumulate(map(len, self.cells[:3]))),  # type: ignore[arg-type]
             orders=self.cell("sum " + str(next(m for m in self.measures if m.name == "orders"))),
             tables=self.tables,
             columns=columns,
@@ -173,7 +172,7 @@ class _Building:
         """(how, total, total it is divided by) by window and measure; notes what events do to the cells."""
         for measure in self.measures:
             for group, definition in _definitions(measure):
-                if group < 2:
+                if group < SETS:
                     self._note_effects(measure, self.cell(definition), definition)
         columns = []
         for at, window in enumerate(self.windows):
@@ -186,10 +185,9 @@ class _Building:
         return columns
 
     def _note_effects(self, measure: Measure, cell: int, definition: str) -> None:
-        how = {"max": kernel.MAX_OF, "min": kernel.MIN_OF}.get(measure.aggregate, kernel.SUM_OF)
         for value in measure.values:
             counted = Value(value.event, value.sign) if definition.startswith("count ") else value
-            effect = Effect(cell, counted, measure.where, how)
+            effect = Effect(cell, counted, measure.where)
             known = self.effects.setdefault(value.event, [])
             known += [effect] if effect not in known else []
 
@@ -304,24 +302,26 @@ class _Building:
 
 HOW = {
     "sum": kernel.SUM_OF,
-    "max": kernel.MAX_OF,
-    "min": kernel.MIN_OF,
+    "max": kernel.MOST_OF,
+    "min": kernel.MOST_OF,
     "mean": kernel.MEAN_OF,
     "distinct": kernel.DISTINCT_OF,
 }
 
 
 def _definitions(measure: Measure) -> list[tuple[int, str]]:
-    """What is kept in panes for a measure: (0 for a sum, 1 for the greatest, 2 for a set; its meaning)."""
+    """What is kept in panes for a measure: (its group, its meaning)."""
     match measure.aggregate:
         case "sum":
-            return [(0, f"sum {measure}")]
+            return [(SUMS, f"sum {measure}")]
         case "mean":
-            return [(0, f"sum {measure}"), (0, f"count {measure}")]
-        case "max" | "min":
-            return [(1, f"{measure.aggregate} {measure}")]
+            return [(SUMS, f"sum {measure}"), (SUMS, f"count {measure}")]
+        case "max":
+            return [(GREATEST, f"max {measure}")]
+        case "min":
+            return [(LEAST, f"min {measure}")]
         case "distinct":
-            return [(2, f"distinct {measure}")]
+            return [(SETS, f"distinct {measure}")]
     return []
 
 

@@ -76,7 +76,7 @@ class Decoder:
         numbers, texts = _looked_at(catalog)
         fields += [Field(name, WHOLE) for name in sorted(numbers - known - {"star_tenths"})]
         fields += [Field(name, TEXT) for name in sorted(texts - known) if not name.startswith(OPTIONS)]
-        of_line = [Field(name, TEXT) for name in sorted(texts) if of_lines(name)]
+        of_line = [Field(name, TEXT) for name in sorted(texts, key=lambda name: ("." in name, name)) if of_lines(name)]
         self.scanner = Scanner(fields, [Field("qty", WHOLE, 1), *of_line], "type")
         self.kinds = Words(NAMES)
 

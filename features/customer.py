@@ -172,8 +172,9 @@ def _program(
     points = catalog.cents_per_point
     numbers = {
         kernel.WIDTH: catalog.cells,
-        kernel.SUMS: catalog.sums,
-        kernel.GREATEST: catalog.greatest,
+        kernel.SUMS: catalog.ends[0],
+        kernel.GREATEST: catalog.ends[1],
+        kernel.LEAST: catalog.ends[2],
         kernel.TABLES: len(catalog.tables),
         kernel.KINDS: len(KINDS),
         kernel.INPUTS: len(label.columns),

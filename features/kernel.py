@@ -36,8 +36,7 @@ Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 LIFETIME, FIVES, HOURS, DAYS = 0, 1, 2, 3  # what a window is made of
-SUM_OF, MAX_OF, MIN_OF, MEAN_OF, DISTINCT_OF = 0, 1, 2, 3, 4  # how a window's cells become a feature
-LEAST = 1 << 50  # a least value is kept as what it is below this, so that 0 means none
+SUM_OF, MOST_OF, MEAN_OF, DISTINCT_OF = 0, 1, 2, 3  # how a window's cells become a feature
 # what a table keeps of (code, value) pairs, and how many
 LATEST, DECAYED, WEIGHTS, PLACES, TIMES, MONTHS = 0, 1, 2, 3, 4, 5
 ROOM_OF = (1, 1, 16, 62, 16, 26)
@@ -47,9 +46,10 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
 
 # the program: numbers, then where its lists start
 (
-    WIDTH,  # cells of a pane: sums, then greatest, then sets of places
-    SUMS,  # how many of them are sums
-    GREATEST,  # where the greatest end
+    WIDTH,  # cells of a pane: sums, then the greatest, then the least (both plus 1; 0 is none), then sets of places
+    SUMS,  # where the sums end
+    GREATEST,
+    LEAST,
     TABLES,
     KINDS,
     INPUTS,  # of the model that is learned
@@ -89,7 +89,7 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     AT_INPUT,  # columns
     AT_KIND,  # by kind: deal, wanted, where its effects start, how many, where its waits start, how many
     PROGRAM,
-) = range(42)
+) = range(43)
 OF_LAYOUT, OF_KIND = 5, 6
 
 # an event; its amounts by cell follow
@@ -547,13 +547,30 @@ def _coarsen(s: Ints, g: Ints, newest_ms: int, newest_day: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _add_cells(s: Ints, g: Ints, into: int, more: int) -> None:
-    """Sums are added, of the greatest the greater is kept, sets are united."""
+    """Sums are added, of the greatest the greater and of the least the lesser is kept, sets are united."""
     for m in range(g[SUMS]):
         s[into + m] += s[more + m]
     for m in range(g[SUMS], g[GREATEST]):
         s[into + m] = max(s[into + m], s[more + m])
-    for m in range(g[GREATEST], g[WIDTH]):
+    for m in range(g[GREATEST], g[LEAST]):
+        s[into + m] = _lesser(s[into + m], s[more + m])
+    for m in range(g[LEAST], g[WIDTH]):
         s[into + m] |= s[more + m]
+
+
+@njit(cache=True, nogil=True)
+def _lesser(one: int, other: int) -> int:
+    return other if one == 0 or 0 < other < one else one
+
+
+@njit(cache=True, nogil=True)
+def _add_cell(s: Ints, g: Ints, into: int, cell: int, amount: int) -> None:
+    if cell < g[SUMS]:
+        s[into + cell] += amount
+    elif cell < g[GREATEST]:
+        s[into + cell] = max(s[into + cell], amount)
+    else:
+        s[into + cell] = _lesser(s[into + cell], amount)
 
 
 # --- what an event does
@@ -590,14 +607,9 @@ def _count(s: Ints, g: Ints, z: Ints, e: Ints, touches: Ints, i: int) -> None:
         moment_ms = e[i, ORDERED] if g[k + 1] else e[i, AT]
         if moment_ms != known_ms:
             known_ms, into = moment_ms, _pane_at(s, g, z, moment_ms, newest_ms, newest_day)
-        if cell < g[SUMS]:
-            s[life + cell] += amount
-            if into >= 0:
-                s[into + cell] += amount
-        else:
-            s[life + cell] = max(s[life + cell], amount)
-            if into >= 0:
-                s[into + cell] = max(s[into + cell], amount)
+        _add_cell(s, g, life, cell, amount)
+        if into >= 0:
+            _add_cell(s, g, into, cell, amount)
     for k in range(e[i, TOUCHED], e[i, TOUCHED] + e[i, TOUCHES]):
         moment_ms = touches[k, MOMENT]
         spec = g[AT_TABLE] + 2 * touches[k, TABLE_OF]
@@ -901,10 +913,8 @@ def _segment(g: Ints, limits: Floats, rows: Floats, r: int, segments: int, at: i
 def _window_value(how: int, total: int, count: int) -> float:
     if how == SUM_OF:
         return float(total)
-    if how == MAX_OF:
+    if how == MOST_OF:
         return total - 1.0 if total > 0 else np.nan
-    if how == MIN_OF:
-        return float(LEAST - total) if total > 0 else np.nan
     if how == MEAN_OF:
         return total / count if count != 0 else np.nan
     bits = 0

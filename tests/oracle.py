@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from datetime import date, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from math import nan
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -44,12 +45,13 @@ class Customer:
         """Every declared feature as of `at_ms`, by name; NaN where there is none. A text is its code."""
         row: dict[str, Any] = {}
         for name, measure in self.declared["measures"].items():
+            aggregate, values = measure.get("aggregate", "sum"), self.values(measure)
+            if aggregate not in WINDOWED:
+                row |= unbounded(name, measure, values, at_ms)
+                continue
             for window in measure.get("windows", self.declared["windows"]):
-                if measure.get("aggregate", "sum") in WINDOWED:
-                    found = [(v, w) for v, w, moment in self.values(measure) if self.covers(window, moment, at_ms)]
-                    row[f"{name}_{window}"] = WINDOWED[measure.get("aggregate", "sum")](found)
-            if measure.get("aggregate", "sum") not in WINDOWED:
-                row |= self.unbounded(name, measure, at_ms)
+                inside = [(value, weight) for value, weight, moment in values if self.covers(window, moment, at_ms)]
+                row[f"{name}_{window}"] = WINDOWED[aggregate](inside)
         for name, recency in self.declared["recency"].items():
             row[name] = self.since_last(recency["event"], at_ms) / UNIT_MS[recency["unit"]]
         row |= self.rhythm(at_ms) | self.points(at_ms) | {"complaints_open": len(self.open_cases())}
@@ -86,23 +88,6 @@ class Customer:
         today, day = clock(at_ms, self.zone).date(), clock(*moment).date()
         return window == "lifetime" or today - timedelta(days=int(window[:-1])) <= day <= today
 
-    def unbounded(self, name: str, measure: dict[str, Any], at_ms: int) -> dict[str, float]:
-        """A measure without windows."""
-        values = self.values(measure)
-        if measure["aggregate"] == "last":
-            latest_ms = max((moment[0] for _, _, moment in values), default=0)
-            return {name: next((v for v, _, moment in reversed(values) if moment[0] == latest_ms), nan)}
-        half_life_ms = parse_duration(measure["half_life"])
-        weights: dict[Any, float] = defaultdict(float)
-        for value, weight, moment in values:
-            amount = weight if measure["aggregate"] == "top" else value * weight
-            weights[value] += amount * 2 ** ((moment[0] - at_ms) / half_life_ms)
-        if measure["aggregate"] == "decay":
-            return {name: sum(weights.values())}
-        most = max(weights.values(), default=nan)
-        favourite = min((value for value in weights if weights[value] >= most * (1 - 1e-9)), default=nan)
-        return {name: favourite, f"{name}_share": most / sum(weights.values()) if weights else nan}
-
     def since_last(self, kind: str, at_ms: int) -> float:
         times = [event.at_ms for event in self.events if e.kind_of(event) == kind]
         return max(0, at_ms - max(times)) if times else nan
@@ -127,7 +112,12 @@ class Customer:
 
     def points(self, at_ms: int) -> dict[str, float]:
         """Each month's points are spent by the later months, oldest points first, while they are good."""
-        declared, now, cents, spent = self.declared["points"], month(at_ms, self.zone), defaultdict(int), defaultdict(int)
+        declared, now, cents, spent = (
+            self.declared["points"],
+            month(at_ms, self.zone),
+            defaultdict(int),
+            defaultdict(int),
+        )
         for sums, measure in ((cents, declared["earn"]), (spent, declared["spend"])):
             for value, sign, moment in self.values(measure):
                 sums[month(*moment)] += value * sign
@@ -170,6 +160,23 @@ WINDOWED = {  # of (value, weight or sign)
 }
 
 
+def unbounded(name: str, measure: dict[str, Any], values: list[Any], at_ms: int) -> dict[str, float]:
+    """A measure without windows."""
+    if measure["aggregate"] == "last":
+        latest_ms = max((moment[0] for _, _, moment in values), default=0)
+        return {name: next((v for v, _, moment in reversed(values) if moment[0] == latest_ms), nan)}
+    half_life_ms = parse_duration(measure["half_life"])
+    weights: dict[Any, float] = defaultdict(float)
+    for value, weight, moment in values:
+        amount = weight if measure["aggregate"] == "top" else value * weight
+        weights[value] += amount * 2 ** ((moment[0] - at_ms) / half_life_ms)
+    if measure["aggregate"] == "decay":
+        return {name: sum(weights.values())}
+    most = max(weights.values(), default=nan)
+    favourite = min((value for value in weights if weights[value] >= most * (1 - 1e-9)), default=nan)
+    return {name: favourite, f"{name}_share": most / sum(weights.values()) if weights else nan}
+
+
 def fits(event: Any, line: Any, moment_ms: int, measure: dict[str, Any]) -> bool:
     """Whether an event, or the line of an order, is one that the measure counts."""
     where, local = measure.get("where", {}), clock(moment_ms, event.tz or "UTC")
@@ -205,11 +212,11 @@ def values_of(event: Any, lines: list[Any], amount: int | str) -> list[tuple[Any
     return [(int(codes_of(hash_texts([one]))[0]), weight) for one, weight in found if one]
 
 
+@lru_cache(maxsize=None)
 def clock(at_ms: int, zone: str) -> datetime:
     """A zone's own wall."""
     return (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=at_ms)).astimezone(ZoneInfo(zone))
 
 
 def month(at_ms: int, zone: str) -> int:
-    day: date = clock(at_ms, zone).date()
-    return 12 * day.year + day.month
+    return 12 * clock(at_ms, zone).year + clock(at_ms, zone).month

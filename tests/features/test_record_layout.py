@@ -66,7 +66,11 @@ def in_json(record: Record) -> dict[str, Any]:
             "row": [None if math.isnan(x) else x for x in struct.unpack(f"<{len(waiting.row) // 8}d", waiting.row)],
         },
         "tables": [
-            {"table": t.table, "weighed_ms": t.weighed_ms, "pairs": [[str(code), str(value)] for code, value in t.pairs]}
+            {
+                "table": t.table,
+                "weighed_ms": t.weighed_ms,
+                "pairs": [[str(code), str(value)] for code, value in t.pairs],
+            }
             for t in record.tables
         ],
         "lifetime": record.lifetime,
