@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from functools import cached_property
 
 import numpy as np
@@ -38,10 +39,10 @@ class Touches(Struct):
     starts: Ints
     ends: Ints
 
-    def words(self, scanned: Scanned, known: object) -> dict[int, str]:
+    def words(self, scanned: Scanned, known: Container[int]) -> dict[int, str]:
         """The texts behind the codes that are not `known` yet."""
         codes, first = np.unique(self.codes, return_index=True)
-        fresh = [i for i, code in zip(first.tolist(), codes.tolist(), strict=True) if code not in known]  # type: ignore[operator]
+        fresh = [i for i, code in zip(first.tolist(), codes.tolist(), strict=True) if code not in known]
         return {int(self.codes[i]): scanned.text[self.starts[i] : self.ends[i]].decode() for i in fresh}
 
 

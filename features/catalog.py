@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import accumulate
+from collections.abc import Iterable
+from itertools import accumulate, compress
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from features import kernel
 from features.declared import (
@@ -75,9 +77,43 @@ class Catalog(Struct, frozen=True):
     kept_days: int  # daily panes a record keeps
     layout: Layout
     kept_in: dict[str, list[str]]  # feature → what of the layout it is computed from
+    made_of: dict[str, list[str]]  # feature of features → those
 
     def index(self, name: str) -> int:
         return self.names.index(name)
+
+    def narrowed(self, wanted: Iterable[str]) -> Catalog:
+        """The same records with rows of fewer columns: those wanted, those models see, and what these are made of."""
+        more = {*BUILT_IN, *wanted, *(self.names[column] for inputs in self.models.values() for column in inputs)}
+        kept: set[str] = set()
+        while more:
+            kept |= more
+            more = {part for name in more for part in self.made_of.get(name, ())} - kept
+        stays = [name in kept for name in self.names]
+        place = [before - 1 for before in accumulate(stays)]
+
+        def each(start: int, parts: list[Any]) -> list[Any]:
+            return list(compress(parts, stays[start : start + len(parts)]))
+
+        reads = len(self.columns)
+        recencies = reads + len(self.reads)
+        ratios = recencies + len(self.recencies) + len(BUILT_IN)
+        bands = ratios + len(self.ratios)
+        segments = bands + len(self.bands)
+        return replace(
+            self,
+            names=each(0, self.names),
+            columns=each(0, self.columns),
+            reads=each(reads, self.reads),
+            recencies=each(recencies, self.recencies),
+            ratios=[(place[top], place[bottom]) for top, bottom in each(ratios, self.ratios)],
+            bands=[(place[column], cuts, less) for column, cuts, less in each(bands, self.bands)],
+            segments=[
+                [[(place[column], low, high) for column, low, high in ranges] for ranges in segment]
+                for segment in each(segments, self.segments)
+            ],
+            models={model: [place[column] for column in inputs] for model, inputs in self.models.items()},
+        )
 
 
 def build_catalog(raw: dict[str, Any], file: str = "features.toml") -> Catalog:
@@ -107,6 +143,7 @@ class _Building:
         self.names: list[str] = []
         self.kept_in: dict[str, list[str]] = {}
         self.texts: dict[str, list[str]] = {}
+        self.made_of: dict[str, list[str]] = {}
 
     def _cells(self) -> list[list[str]]:
         """Definitions of the cells: sums, greatest, least, sets. Measures that mean the same share one."""
@@ -162,11 +199,16 @@ class _Building:
             kept_days=max((_days(window) for window in self.windows), default=0) + 1,
             layout=Layout(cells, self.table_names, {n: asked.features for n, asked in self.declared.models.items()}),
             kept_in=self.kept_in,
+            made_of=self.made_of,
         )
 
     def _name(self, name: str, kept_in: list[str]) -> None:
         self.names.append(name)
         self.kept_in[name] = kept_in
+
+    def _derive(self, name: str, parts: list[str]) -> None:
+        self.made_of[name] = parts
+        self._name(name, list(dict.fromkeys(kept for part in parts for kept in self.kept_in[part])))
 
     def _window_columns(self) -> list[tuple[int, int, int]]:
         """(how, total, total it is divided by) by window and measure; notes what events do to the cells."""
@@ -205,7 +247,7 @@ class _Building:
     def _reads_of(self, measure: Measure) -> list[tuple[str, int, int]]:
         """What is read from a measure's table, which is made for it."""
         name, is_text = measure.name, measure.values[0].text
-        if measure.aggregate == "sum" or measure.aggregate in WINDOWED and measure.aggregate != "distinct":
+        if measure.aggregate in WINDOWED and measure.aggregate != "distinct":
             return []
         if measure.aggregate == "distinct":
             self._table(kernel.PLACES, self.cell(f"distinct {measure}"), f"places {measure}", measure)
@@ -263,7 +305,7 @@ class _Building:
     def _ratio(self, name: str, top: str, bottom: str) -> tuple[int, int]:
         place = f"{self.file}: [ratios] {name}"
         ratio = self._number(top, place), self._number(bottom, place)
-        self._name(name, [*self.kept_in[top], *self.kept_in[bottom]])
+        self._derive(name, [top, bottom])
         return ratio
 
     def _band(self, name: str) -> tuple[int, list[float], bool]:
@@ -273,7 +315,7 @@ class _Building:
         if band.names and len(band.names) != len(band.cuts) + 1:
             raise WrongFeatures(f"{place}: names: found {len(band.names)}, expected one more than cuts")
         column = self._number(band.of, place)
-        self._name(name, self.kept_in[band.of])
+        self._derive(name, [band.of])
         self.texts |= {name: band.names} if band.names else {}
         return column, band.cuts, band.best == "low"
 
@@ -284,7 +326,7 @@ class _Building:
             [(self._number(feature, place), low, high) for feature, (low, high) in segment.when.items()]
             for segment in segments
         ]
-        self._name(name, [kept for segment in segments for feature in segment.when for kept in self.kept_in[feature]])
+        self._derive(name, list(dict.fromkeys(feature for segment in segments for feature in segment.when)))
         self.texts[name] = [segment.name for segment in segments]
         return ranges
 

@@ -41,6 +41,7 @@ SUM_OF, MOST_OF, MEAN_OF, DISTINCT_OF = 0, 1, 2, 3  # how a window's cells becom
 LATEST, DECAYED, WEIGHTS, PLACES, TIMES, MONTHS = 0, 1, 2, 3, 4, 5
 ROOM_OF = (1, 1, 16, 62, 16, 26)
 VALUE, WEIGHT, FAVOURITE, SHARE, SPREAD, BALANCE, EXPIRING, EARNED = 0, 1, 2, 3, 4, 5, 6, 7  # what is read from one
+LN2 = 0.6931471805599453
 TIED = 1 - 1e-9  # weights that differ by less are the same: the sums were rounded
 DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a call ends
 
@@ -672,12 +673,12 @@ def _weigh(s: Ints, table: int, code: int, amount: int, moment_ms: int, half_lif
     if s[table] == 0:
         s[table + 1] = moment_ms
     elif moment_ms > s[table + 1]:
-        factor = 2.0 ** ((s[table + 1] - moment_ms) / half_life_ms)
+        factor = _half(moment_ms - s[table + 1], half_life_ms)
         for pair in range(table + PAIRS, end, 2):
             weights[pair + 1] *= factor
         s[table + 1] = moment_ms
     else:
-        weight *= 2.0 ** ((moment_ms - s[table + 1]) / half_life_ms)
+        weight *= _half(s[table + 1] - moment_ms, half_life_ms)
     pair = _find(s, table, code)
     if pair < end:
         weights[pair + 1] += weight
@@ -690,6 +691,12 @@ def _weigh(s: Ints, table: int, code: int, amount: int, moment_ms: int, half_lif
     else:
         s[table] += 1
     s[pair], weights[pair + 1] = code, weight
+
+
+@njit(cache=True, nogil=True)
+def _half(passed_ms: int, half_life_ms: int) -> float:
+    """What is left of 1."""
+    return float(np.exp(-LN2 * passed_ms / half_life_ms))
 
 
 @njit(cache=True, nogil=True)
@@ -934,8 +941,9 @@ def _read(s: Ints, g: Ints, what: int, t: int, argument: int, at_ms: int, today:
         return _points(s, g, what, table, today, argument)
     weights = s.view(np.float64)
     if what == WEIGHT:
-        passed = (s[table + 1] - at_ms) / g[g[AT_TABLE] + 2 * t + 1]
-        return weights[table + PAIRS + 1] * 2.0**passed if s[table] > 0 else 0.0
+        if s[table] == 0:
+            return 0.0
+        return float(weights[table + PAIRS + 1] * _half(at_ms - s[table + 1], g[g[AT_TABLE] + 2 * t + 1]))
     if s[table] == 0:
         return np.nan
     if what == VALUE:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 from math import nan
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -102,7 +103,7 @@ class Customer:
                 latest = sorted([*latest, event.at_ms])[-16:]
             elif isinstance(event, e.Void) and event.ordered_ms in latest:
                 latest.remove(event.ordered_ms)
-        gaps = [(later - one) / DAY_MS for one, later in zip(latest, latest[1:], strict=False)]
+        gaps = [(later - one) / DAY_MS for one, later in pairwise(latest)]
         return {
             "rhythm_days": rhythm,
             "rhythm_spread_days": statistics.pstdev(gaps) if len(gaps) > 1 else nan,
@@ -212,7 +213,7 @@ def values_of(event: Any, lines: list[Any], amount: int | str) -> list[tuple[Any
     return [(int(codes_of(hash_texts([one]))[0]), weight) for one, weight in found if one]
 
 
-@lru_cache(maxsize=None)
+@cache
 def clock(at_ms: int, zone: str) -> datetime:
     """A zone's own wall."""
     return (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=at_ms)).astimezone(ZoneInfo(zone))

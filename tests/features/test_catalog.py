@@ -7,8 +7,27 @@ from typing import Any
 import pytest
 
 from features.catalog import WrongFeatures, build_catalog
-from features.events import View
+from features.events import CouponIssued, CouponRedeemed, Line, Order, View
+from features.times import DAY_MS, HOUR_MS, parse_time
 from tests.features.known import Known
+from tests.features.test_record_exactness import CATALOG as SHIPPED
+
+NOON_MS = parse_time("2026-05-04T12:00:00+08:00")
+MANY = [
+    *(
+        Order(
+            id=f"o{n}",
+            at_ms=NOON_MS - n * 40 * HOUR_MS,
+            tz="UTC",
+            store=f"s{n % 3}",
+            lines=[Line("tea")],
+            total_cents=9000,
+        )
+        for n in range(8)
+    ),
+    CouponIssued(id="i", at_ms=NOON_MS, tz="UTC", coupon="c"),
+    CouponRedeemed(id="r", at_ms=NOON_MS, tz="UTC", coupon="c"),
+]
 
 SMALL: dict[str, Any] = {
     "windows": ["1h", "7d"],
@@ -86,8 +105,67 @@ def test_a_wrong_line_is_refused_by_name(change: dict[str, Any], message: str) -
     assert str(wrong.value).startswith(message)
 
 
-def test_a_record_of_other_measures_is_refused_not_misread() -> None:
-    before = build_catalog(SMALL)
-    after = build_catalog(SMALL | {"measures": {"views": {"view": 1}, "orders": {"order": 1, "void": -1}}})
-    assert before.layout != after.layout
-    assert before.layout == build_catalog(SMALL | {"windows": ["1h", "30d"]}).layout, "panes serve any window"
+MEASURE_ERRORS: list[tuple[dict[str, Any], str]] = [
+    ({}, "names no event type"),
+    ({"order": 1, "aggregate": "median"}, "aggregate: found 'median'"),
+    ({"order": 1, "windows": ["2h"]}, "windows: found '2h'"),
+    ({"order": 1, "windows": "7d"}, "windows: found '7d', expected a list"),
+    ({"order": "store", "aggregate": "distinct"}, "windows: distinct cannot be counted over a lifetime"),
+    ({"order": "total_cents", "aggregate": "distinct", "windows": ["7d"]}, "order: there is no text 'total_cents'"),
+    ({"order": 1, "aggregate": "top", "half_life": "7d"}, "order: found 1, expected a field's name"),
+    ({"order": "sku", "aggregate": "top"}, "half_life: is missing"),
+    ({"order": "sku", "aggregate": "top", "half_life": "1h"}, "half_life: found '1h', expected a day or more"),
+    ({"order": 1, "half_life": "7d"}, "half_life: sum has none"),
+    ({"order": "stor", "aggregate": "last"}, "order: there is no text 'stor'; did you mean 'store'?"),
+    ({"order": "store", "aggregate": "last", "windows": ["7d"]}, "windows: last has none"),
+    ({"void": "-amount_cents", "aggregate": "max"}, "void: max cannot take back"),
+    ({"order": 1, "where": "app"}, "where: found 'app', expected a table"),
+    ({"order": 1, "where": {"chanel": "app"}}, "where: order has no text 'chanel'; did you mean 'channel'?"),
+    ({"order": 1, "where": {"channel": 1}}, "where: channel: found 1, expected a text"),
+    ({"order": 1, "void": -1, "where": {"category": "tea"}}, "where: void has no text 'category'"),
+    ({"order": 1, "where": {"hour": [5, 24]}}, "where: hour: found [5, 24], expected [first, last] within 0 to 23"),
+    ({"order": 1, "where": {"weekday": 6}}, "where: weekday: found 6, expected [first, last] within 1 to 7"),
+]
+
+
+@pytest.mark.parametrize(("measure", "message"), MEASURE_ERRORS)
+def test_a_measure_that_makes_no_sense_is_refused_by_name(measure: dict[str, Any], message: str) -> None:
+    with pytest.raises(WrongFeatures) as wrong:
+        build_catalog(SMALL | {"windows": ["1h", "lifetime"], "measures": SMALL["measures"] | {"x": measure}}, "f.toml")
+    assert str(wrong.value).startswith(f"f.toml: [measures] x: {message}")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bands": {"b": {"of": "orders_8d", "cuts": [1]}}}, "[bands] b: there is no feature 'orders_8d'"),
+        ({"bands": {"b": {"of": "orders_7d", "cuts": [2, 1]}}}, "[bands] b: cuts: found [2.0, 1.0]"),
+        ({"bands": {"b": {"of": "orders_7d", "cuts": [1], "names": ["x"]}}}, "[bands] b: names: found 1"),
+        ({"segments": {"s": [{"name": "x", "when": {"b": [1, 2]}}]}}, "[segments] s: there is no feature 'b'"),
+        ({"points": {"earn": {"order": 1}, "cents_per_point": 0, "valid_months": 12}}, "[points]: expected cents"),
+        ({"points": {"earn": {"ordr": 1}, "cents_per_point": 1, "valid_months": 12}}, "[points]: earn: there is no"),
+        ({"models": {"m": {"features": ["sort"]}}}, "[models.m]: 'sort' is a text, expected a number"),
+        ({"ratios": {"r": ("sort", "orders_7d")}}, "[ratios] r: 'sort' is a text, expected a number"),
+    ],
+)
+def test_what_is_made_of_features_is_checked_too(change: dict[str, Any], message: str) -> None:
+    sort = {"sort": {"order": "sku", "aggregate": "top", "half_life": "30d"}}
+    with pytest.raises(WrongFeatures) as wrong:
+        build_catalog(SMALL | {"measures": SMALL["measures"] | sort} | change, "f.toml")
+    assert str(wrong.value).startswith(f"f.toml: {message}")
+
+
+def test_fewer_columns_are_the_same_columns() -> None:
+    wanted = ["rfm_segment", "coupon_use_change", "favourite_store", "orders_1h", "tier", "minutes_since_order"]
+    narrow = SHIPPED.narrowed(wanted)
+    assert len(narrow.names) < len(SHIPPED.names) / 2
+    assert narrow.layout == SHIPPED.layout
+    wide, few = Known(SHIPPED), Known(narrow)
+    for known in (wide, few):
+        known.take(*MANY)
+    assert wide.raw == few.raw
+    whole = wide.row(NOON_MS + DAY_MS)
+    assert repr(few.row(NOON_MS + DAY_MS)) == repr({name: whole[name] for name in narrow.names})
+    assert [SHIPPED.names[i] for i in SHIPPED.models["churn_risk"]] == [
+        narrow.names[i] for i in narrow.models["churn_risk"]
+    ]

@@ -1,0 +1,93 @@
+"""A features file may change: what records already hold is kept, and a new feature says since when it counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from features.catalog import Catalog, build_catalog
+from features.customer import Core
+from features.events import Event, Line, Order, View
+from features.layout import Layout, decode_layout, encode_layout
+from features.record import WrongLayout
+from features.times import DAY_MS, parse_time
+from tests.features.known import Known
+
+NOON_MS = parse_time("2026-05-04T12:00:00+08:00")
+TOP = {"order": "store", "aggregate": "top", "half_life": "30d"}
+STORES = {"order": "store", "aggregate": "distinct", "windows": ["7d"]}
+BEFORE: dict[str, Any] = {
+    "windows": ["1h", "7d", "lifetime"],
+    "measures": {"orders": {"order": 1}, "views": {"view": 1}, "favourite": TOP, "stores": STORES},
+}
+AFTER: dict[str, Any] = {
+    "windows": ["24h", "7d", "lifetime"],
+    "measures": {
+        "spend": {"order": "total_cents"},
+        "least": {"order": "total_cents", "aggregate": "min"},
+        "places": STORES,  # another name for the same
+        "app_orders": {"order": 1, "where": {"channel": "app"}},
+        "last_store": {"order": "store", "aggregate": "last"},
+        "orders": {"order": 1},
+        "favourite": TOP,
+    },
+}
+
+
+def known_as(catalog: Catalog, earlier: list[Layout], raw: bytes) -> Known:
+    known = Known(catalog)
+    known.core = Core(catalog, earlier=earlier)
+    known.raw = raw
+    return known
+
+
+def order(number: int, at_ms: int) -> Event:
+    store = f"s{number % 2}"
+    return Order(id=f"o{number}", at_ms=at_ms, tz="UTC", store=store, channel="app", lines=[Line("t")], total_cents=700)
+
+
+def test_a_record_written_before_a_feature_was_added_is_read_and_goes_on() -> None:
+    before, after = build_catalog(BEFORE), build_catalog(AFTER)
+    known = Known(before)
+    known.take(*(order(n, NOON_MS + n) for n in range(3)), View(id="v", at_ms=NOON_MS, tz="UTC"))
+    known = known_as(after, [before.layout], known.raw)
+    row = known.row(NOON_MS + 9)
+    assert (row["orders_7d"], row["places_7d"], row["spend_7d"], row["app_orders_7d"]) == (3, 2, 0, 0)
+    assert row["orders_24h"] == 3, "panes serve windows that nobody had asked for"
+    assert row["favourite_share"] == pytest.approx(2 / 3)
+    known.take(order(3, NOON_MS + 5), order(2, NOON_MS + 6))
+    row = known.row(NOON_MS + 9)
+    assert (row["orders_7d"], row["places_7d"], row["spend_7d"], row["app_orders_7d"]) == (4, 2, 700, 1)
+    assert (row["least_7d"], known.record.layout) == (700, after.layout.id)
+
+
+def test_what_was_dropped_is_gone_and_counts_anew_when_it_comes_back() -> None:
+    with_views, without = build_catalog(BEFORE), build_catalog(AFTER)
+    known = Known(with_views)
+    known.take(View(id="v1", at_ms=NOON_MS, tz="UTC"))
+    known = known_as(without, [with_views.layout], known.raw)
+    known.take(View(id="v2", at_ms=NOON_MS + 1, tz="UTC"))
+    known = known_as(with_views, [without.layout], known.raw)
+    known.take(View(id="v3", at_ms=NOON_MS + 2, tz="UTC"))
+    assert known.row(NOON_MS + 3)["views_7d"] == 1
+
+
+def test_a_layout_tells_since_when_each_of_its_parts_counts() -> None:
+    first = build_catalog(BEFORE).layout
+    second = build_catalog(AFTER).layout.after(first, NOON_MS)
+    assert second.since_ms.get("sum order=1", 0) == 0
+    assert second.since_ms["sum order=total_cents"] == NOON_MS
+    third = build_catalog(BEFORE).layout.after(second, NOON_MS + DAY_MS)
+    assert third.since_ms == {"sum view=1": NOON_MS + DAY_MS}
+    assert decode_layout(encode_layout(third)) == third
+    assert third.id == first.id, "when it began is not part of what it is"
+
+
+def test_a_record_of_a_layout_that_nobody_knows_is_refused_not_misread() -> None:
+    known = Known(build_catalog(BEFORE))
+    known.take(order(1, NOON_MS))
+    with pytest.raises(WrongLayout):
+        known_as(build_catalog(AFTER), [], known.raw).row(NOON_MS)
+    same = build_catalog(BEFORE | {"windows": ["30d"]})
+    assert same.layout.id == known.core.catalog.layout.id, "panes serve any window"
