@@ -23,6 +23,7 @@ from redis.retry import Retry
 
 from features.job import Batch, Changes, Job, Message, Plan, State
 from features.loop import Store, batches, run
+from operators import partition
 from operators.health import Pulse, configure_logs
 from operators.partition import BrokenTimer, PartitionStep
 from operators.redis_link import connect_redis
@@ -32,7 +33,7 @@ from tests.tally import TOPIC, Entry, Log, Tally, drive, steps, stored
 
 pytestmark = pytest.mark.servers
 WAIT_S = 30.0
-Fault = Literal["none", "before EXEC", "after EXEC"]
+Fault = Literal["none", "before sending", "before EXEC", "after EXEC"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,6 +41,12 @@ def _quiet() -> Iterator[None]:
     configure_logs("critical", "json")
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True, params=[1, partition.LARGE], ids=["Redis at leisure", "Redis waited for"])
+def _large(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every claim holds for commits that are taken up by the next batch, and for those that are waited for."""
+    monkeypatch.setattr(partition, "LARGE", request.param)
 
 
 @pytest.fixture
@@ -160,14 +167,21 @@ class FaultyStore(PartitionStore):
     def __init__(self, redis: redis_py.Redis, prefix: str, faults: list[Fault]) -> None:
         super().__init__(redis, prefix, "tally")
         self.faults = faults
+        self.fault: Fault = "none"
 
-    def commit(self, transaction: Any, partition: int, changes: Changes) -> list[Sent]:
-        fault = self.faults.pop(0) if self.faults else "none"
-        if fault == "before EXEC":
-            raise redis_py.ConnectionError(fault)
-        sent = super().commit(transaction, partition, changes)
-        if fault == "after EXEC":
-            raise redis_py.ConnectionError(fault)
+    def send(self, partition: int, changes: Changes) -> None:
+        self.fault = self.faults.pop(0) if self.faults else "none"
+        if self.fault == "before sending":
+            raise redis_py.ConnectionError(self.fault)
+        if self.fault == "before EXEC":
+            self.lines[partition].hang_up()
+        else:
+            super().send(partition, changes)
+
+    def settle(self, partition: int) -> list[Sent]:
+        sent = super().settle(partition)
+        if self.fault != "none":
+            raise redis_py.ConnectionError(self.fault)
         return sent
 
 
@@ -228,7 +242,7 @@ turns = st.lists(
     ),
     max_size=25,
 )
-faults = st.lists(st.sampled_from(["none", "none", "before EXEC", "after EXEC"]), max_size=25)
+faults = st.lists(st.sampled_from(["none", "none", "none", "before sending", "before EXEC", "after EXEC"]), max_size=25)
 
 
 @settings(
@@ -319,9 +333,9 @@ def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_applied_twice(
     cutter = Cutter(redis.port, when, nth)
     step = step_on(redis, port=cutter.server.getsockname()[1])
     sent = drive(step, log)
-    _hang_up(cutter.server)
     assert cutter.cut.is_set()
     assert_as_undisturbed(step, log, sent)
+    _hang_up(cutter.server)
 
 
 # A Redis that is away, falls back, or is full
