@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
+from itertools import chain
 from typing import Any
 
 from msgspec import Struct
@@ -13,15 +14,12 @@ from redis.exceptions import ConnectionError
 
 
 def pack(*words: bytes) -> bytes:
-    """A command as Redis reads it (RESP); a fifth of what packers take that look at each word's type."""
-    out = [b"*%d" % len(words)]
-    for word in words:
-        out += (_size(len(word)), word)
-    out.append(b"\r\n")
-    return b"".join(out)
+    """A command as Redis reads it (RESP), for thousands of words without a look at the type of each."""
+    sized = zip(map(_size, map(len, words)), words, strict=True)
+    return b"".join([b"*%d" % len(words), *chain.from_iterable(sized), b"\r\n"])
 
 
-@lru_cache(4096)
+@cache
 def _size(length: int) -> bytes:
     return b"\r\n$%d\r\n" % length
 

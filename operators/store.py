@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from itertools import chain
 from math import inf
 from typing import Any
 from uuid import uuid4
@@ -241,10 +242,10 @@ class PartitionStore:
         return writes
 
     def _puts(self, partition: int, changes: Changes) -> bytes:
-        start, words = self.key(partition, "r:"), [self._key(partition, "fence"), encode_position(changes.position)]
-        for name, raw in changes.puts.items():
-            words += ((start + name).encode(), raw)
-        return pack(b"MSET", *words)
+        start, fence = self.key(partition, "r:"), encode_position(changes.position)
+        keys = [(start + name).encode() for name in changes.puts]
+        records = chain.from_iterable(zip(keys, changes.puts.values(), strict=True))
+        return pack(b"MSET", self._key(partition, "fence"), fence, *records)
 
     def _timers(self, partition: int, timers: Mapping[str, int | None]) -> list[bytes]:
         key, ahead, past = self._key(partition, "timers"), list[bytes](), list[bytes]()

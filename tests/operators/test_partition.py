@@ -44,7 +44,7 @@ def _quiet() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, params=[1, partition.LARGE], ids=["Redis at leisure", "Redis waited for"])
-def _large(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def large(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every claim holds for commits that are taken up by the next batch, and for those that are waited for."""
     monkeypatch.setattr(partition, "LARGE", request.param)
 
@@ -263,6 +263,71 @@ def test_no_order_of_faults_changes_the_end_or_loses_a_message(
     expected = undisturbed(log)
     assert without_outbox(stored(world.store)) == without_outbox(expected)
     assert world.delivered == {message.value for message in expected.sent}
+
+
+# Redis at leisure
+
+
+at_leisure = pytest.mark.parametrize("large", [1], ids=["Redis at leisure"], indirect=True)
+
+
+@at_leisure
+def test_messages_of_a_large_batch_leave_with_the_next_one_or_with_an_empty_one(redis: RedisServer, log: Log) -> None:
+    step, expected = step_on(redis), undisturbed(log).sent
+    after = step.claim(TOPIC, 0)
+    assert step(log.read(after, 20)) == []
+    assert step.awaits(TOPIC, 0)
+    first = messages(step(log.read(log.offsets[19], 20)))
+    second = messages(step(Batch(TOPIC, 0, log.offsets[39])))
+    assert not step.awaits(TOPIC, 0)
+    assert first + second == expected[: len(first + second)]
+    assert second
+
+
+@at_leisure
+@pytest.mark.parametrize("fault", ["before sending", "before EXEC", "after EXEC"])
+def test_a_commit_that_failed_is_made_up_for_before_the_next_one_without_a_rewind(
+    redis: RedisServer, log: Log, fault: Fault
+) -> None:
+    step = step_over(FaultyStore(client(redis), f"p{uuid4().hex[:8]}", ["none", fault]))
+    after, sent = step.claim(TOPIC, 0), []
+    for start in range(0, 60, 20):
+        sent += step(log.read(after, 20))
+        assert step.rewind(TOPIC, 0) is None
+        after = log.offsets[start + 19]
+    sent += step(Batch(TOPIC, 0, after))
+    assert_as_undisturbed(step, log, sent)
+
+
+@at_leisure
+def test_a_commit_that_was_sent_before_a_successor_came_is_taken_up_and_the_next_is_not_written(
+    redis: RedisServer, log: Log
+) -> None:
+    step = step_on(redis)
+    step(log.read(step.claim(TOPIC, 0), 20))
+    until(lambda: step.store.position(0).offset == log.offsets[19])
+    step_over(PartitionStore(step.store.redis, step.store.prefix, "tally")).claim(TOPIC, 0)
+    sent = step(log.read(log.offsets[19], 20))
+    with pytest.raises(Fenced):
+        step(Batch(TOPIC, 0, log.offsets[39]))
+    assert messages(sent) == stored(step.store).sent
+    assert step.store.position(0).offset == log.offsets[19]
+
+
+@at_leisure
+def test_partitions_do_not_wait_for_each_other(redis: RedisServer, log: Log) -> None:
+    """One's commit may be under way while the other is loaded, applied and committed."""
+    step, parts = step_on(redis), range(3)
+    after = {part: step.claim(TOPIC, part) for part in parts}
+    sent: dict[int, list[Sent]] = {part: [] for part in parts}
+    for _ in range(7):
+        for part in parts:
+            batch = replace(log.read(after[part], 10), partition=part)
+            sent[part] += step(batch)
+            after[part] = batch.last
+    for part in parts:
+        assert stored(step.store, part).records == undisturbed(log).records
+        assert messages(sent[part]) == undisturbed(log).sent
 
 
 # A connection that breaks around EXEC
