@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -28,6 +28,7 @@ from flows.files import load_catalog
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer
 from operators.servers import NoKafka, ServerFailed, free_port, kafka_server, mock_kafka, redis_server
+from operators.servers.process import Server
 from operators.store import PartitionStore
 
 out = Console()
@@ -98,6 +99,7 @@ class House:
         }
         self.settings: Settings = load()
         self.names = {"kafka": kafka.name, "redis": redis.name}
+        self.servers = [server.pid for server in (kafka, redis) if isinstance(server, Server)]
         self.redis = Redis.from_url(redis.url)
         self.store = PartitionStore(self.redis, self.settings.redis.prefix, "customers")
         self.catalog = load_catalog(self.settings)
@@ -136,29 +138,50 @@ class House:
         sender.flush()
 
     @contextmanager
-    def flow(self, *command: str) -> Iterator[psutil.Process]:
+    def flow(self, *command: str, share: str = "0/1", port: int = 0) -> Iterator[psutil.Process]:
         """The customers flow as an operator starts it; told to end at the end. `command` may stand before it."""
         full = [*command, sys.executable, "-m", "bytewax.run", "flows.customers:flow"]
-        with (self.folder / "flow.log").open("ab") as log, subprocess.Popen(full, stderr=log) as flow:
+        own = {"BREWLINE_KAFKA__SHARE": share, "BREWLINE_METRICS__CUSTOMERS": str(port or self.port)}
+        with (
+            (self.folder / "flow.log").open("ab") as log,
+            subprocess.Popen(full, stderr=log, env=os.environ | own) as flow,
+        ):
             try:
                 yield psutil.Process(flow.pid)
             finally:
                 flow.terminate()
 
-    def applied(self) -> int:
-        counts = [self.store.position(p).counts for p in range(self.partitions)]
+    def forget(self) -> None:
+        """All that flows have made of the events; the next flow begins with the first."""
+        self.redis.flushall()
+        self._publish_models()
+
+    def hold_to(self, cores: set[int]) -> None:
+        """The servers, and what is started from now on, run on these cores only."""
+        os.sched_setaffinity(0, cores)
+        for server in self.servers:
+            for thread in psutil.Process(server).threads():
+                with suppress(ProcessLookupError):  # a thread that has just ended
+                    os.sched_setaffinity(thread.id, cores)
+
+    def applied(self, parts: Iterable[int] | None = None) -> int:
+        counts = [self.store.position(p).counts for p in (range(self.partitions) if parts is None else parts)]
         return sum(c.get("applied", 0) + c.get("duplicates", 0) for c in counts)
 
-    def until(self, what: Callable[[], bool], process: psutil.Process) -> None:
-        """Waits until it is so; ends the measurement when the flow ends."""
+    def redis_cpu_s(self) -> float:
+        used: Any = self.redis.info("cpu")
+        return float(used["used_cpu_user"] + used["used_cpu_sys"])
+
+    def until(self, what: Callable[[], bool], *processes: psutil.Process) -> None:
+        """Waits until it is so; ends the measurement when a flow ends."""
         while not what():
-            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            if any(not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in processes):
                 sys.exit(f"the customers flow ended early:\n{(self.folder / 'flow.log').read_text()[-3000:]}")
             time.sleep(0.05)
 
-    def stage_seconds(self) -> dict[str, float]:
+    def stage_seconds(self, port: int = 0) -> dict[str, float]:
         """Seconds that each stage has taken so far, by the flow's own metrics."""
-        text = urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5).read().decode()
+        text = urlopen(f"http://127.0.0.1:{port or self.port}/metrics", timeout=5).read().decode()
         return {
             sample.labels["stage"]: sample.value
             for family in text_string_to_metric_families(text)

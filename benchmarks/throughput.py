@@ -1,18 +1,23 @@
 """Events a second and CPU per event of the customers flow, from Kafka to Redis, beside the floor.
 
 python -m benchmarks.throughput [--events 3000000] [--customers 1000000] [--quick] [--json FILE]
+                                [--processes 2] [--sweep]
 
 The floor consumes and decodes the same topic and does nothing else. CPU is that of the flow's process alone;
 Kafka and Redis run on the same machine. `stages` tells where the flow's time goes, microseconds an event.
+
+`--processes 2` runs the same events again with two processes that share the partitions, beside one process: one on all
+cores, and one that has half of them with Kafka and Redis, for what a process costs does not show where cores are short.
+`--sweep` runs as many events of 10,000, 100,000 and 1,000,000 customers.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,62 +25,78 @@ from typing import Any
 import orjson
 from rich.progress import Progress
 
-from benchmarks.house import House, cpu_s, out, progress
+from benchmarks.house import House, out, progress
+from benchmarks.race import race
 from brewline.results import circumstances, write_json
+
+CUSTOMERS = (10_000, 100_000, 1_000_000)
+ALIKE = ("customers", "events_per_s", "cpu_us_per_event", "redis_cpu_us_per_event", "rss_mb", "redis_mb", "stages")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=3_000_000)
     parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--processes", type=int, default=1, help="also this many, and how much more they do")
+    parser.add_argument("--sweep", action="store_true", help="also over the number of customers")
     parser.add_argument("--quick", action="store_true", help="a smaller run, within 50 seconds")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
     if asked.quick:
         asked.events, asked.customers = 400_000, 100_000
-    with ExitStack() as stack, progress() as bar:
-        house = House(stack, Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        house.fill(asked.events, asked.customers, bar)
-        floor = orjson.loads(_run("benchmarks.floor", house.topic))
-        figures = {**house.names, **house.size, "customers": asked.customers, **_measure(house, asked.events, bar)}
-    figures |= {
-        "floor_events_per_s": round(floor["events"] / floor["seconds"]),
-        "floor_cpu_us_per_event": round(floor["cpu_seconds"] / floor["events"] * 1e6, 2),
-    }
-    figures["cpu_over_floor"] = round(figures["cpu_us_per_event"] / figures["floor_cpu_us_per_event"], 2)
+    with progress() as bar:
+        figures = _measure(asked.events, asked.customers, asked.processes, bar)
+        if asked.sweep:
+            swept = [_measure(asked.events, customers, 1, bar) for customers in CUSTOMERS]
+            figures["sweep"] = [{name: one[name] for name in ALIKE} for one in swept]
     for name, value in {**figures, **circumstances()}.items():
-        out.print(f"{name:>24}  {value}", highlight=False)
+        for line in value if isinstance(value, list) else [value]:
+            out.print(f"{name:>24}  {line}", highlight=False)
     write_json(asked.json, figures)
+
+
+def _measure(events: int, customers: int, processes: int, bar: Progress) -> dict[str, Any]:
+    """Servers of their own, filled anew: figures of the floor, of one process and, if asked for, of several."""
+    with ExitStack() as stack:
+        house = House(stack, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        house.fill(events, customers, bar)
+        floor = orjson.loads(_run("benchmarks.floor", house.topic))
+        figures = {**house.names, **house.size, "customers": customers, **race(house, events, 1, bar)}
+        figures.pop("each")
+        scaling = {"scaling": _scaling(house, events, processes, figures, bar)} if processes > 1 else {}
+    floor_us = floor["cpu_seconds"] / floor["events"] * 1e6
+    return figures | {
+        "floor_events_per_s": round(floor["events"] / floor["seconds"]),
+        "floor_cpu_us_per_event": round(floor_us, 2),
+        "cpu_over_floor": round(figures["cpu_us_per_event"] / floor_us, 2),
+        **scaling,
+    }
 
 
 def _run(module: str, *args: str) -> str:
     return subprocess.run([sys.executable, "-m", module, *args], check=True, capture_output=True, text=True).stdout
 
 
-def _measure(house: House, events: int, bar: Progress) -> dict[str, Any]:
-    """Runs the flow until all events are applied; the clock starts with the first commit."""
-    task = bar.add_task("customers flow", total=events)
-
-    def applied(least: int) -> bool:
-        done = house.applied()
-        bar.update(task, completed=done)
-        return done >= least
-
-    with house.flow() as process:
-        house.until(lambda: applied(1), process)
-        first, before = house.applied(), house.stage_seconds()
-        started, started_cpu = time.perf_counter(), cpu_s(process)
-        house.until(lambda: applied(events), process)
-        seconds, cpu, after = time.perf_counter() - started, cpu_s(process) - started_cpu, house.stage_seconds()
-        rss_mb = process.memory_info().rss / 2**20
-    measured = events - first
+def _scaling(house: House, events: int, processes: int, alone: dict[str, Any], bar: Progress) -> dict[str, Any]:
+    """Several processes beside one: `alone` on all cores, and one on its part of them."""
+    cores = sorted(os.sched_getaffinity(0))
+    part = set(cores[: max(1, len(cores) // processes)])
+    house.forget()
+    house.hold_to(part)
+    one = race(house, events, 1, bar)
+    house.forget()
+    house.hold_to(set(cores))
+    several = race(house, events, processes, bar)
     return {
-        "events": events,
-        "events_per_s": round(measured / seconds),
-        "cpu_us_per_event": round(cpu / measured * 1e6, 2),
-        "rss_mb": round(rss_mb),
-        "redis_mb": round(house.redis.info("memory")["used_memory"] / 2**20),  # type: ignore[index]
-        "stages": {name: round((after[name] - before.get(name, 0)) / measured * 1e6, 2) for name in after},
+        "processes": processes,
+        "events_per_s": several["events_per_s"],
+        "cpu_us_per_event": several["cpu_us_per_event"],
+        "redis_cpu_us_per_event": several["redis_cpu_us_per_event"],
+        "each": several["each"],
+        "throughput_ratio": round(several["events_per_s"] / alone["events_per_s"], 2),
+        "cpu_ratio": round(several["cpu_us_per_event"] / alone["cpu_us_per_event"], 2),
+        "one_on_its_part": {"cores": len(part), "of": len(cores), "events_per_s": one["events_per_s"]},
+        "throughput_ratio_to_its_part": round(several["events_per_s"] / one["events_per_s"], 2),
     }
 
 

@@ -1,8 +1,12 @@
 """The partition step: load, apply, commit. One Redis transaction per partition and batch.
 
+While Redis writes a large batch, the flow reads and plans on; the answer is taken up before the partition is loaded
+again, and only then do the batch's messages leave, and its records enter the cache.
+
 What can go wrong, and what happens:
 
 - Redis is away or refuses: the step waits and tries again; /healthz is red meanwhile.
+- The answer to a commit is bad or never comes: the batch is applied again in front of the next one.
 - The fence is not where this process left it (an unsure commit went through, or Redis lost its
   tail): the position is read again, the source rewinds or the batch is cut.
 - Another process owns the partition: Fenced is raised and this process ends.
@@ -16,12 +20,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import Event
 
 import structlog
 from msgspec import Struct
-from redis.exceptions import WatchError
+from msgspec.structs import replace
 
 from features.job import Batch, Changes, Job, Plan, Position, State
 from features.messages import Refused, dead_letter
@@ -31,7 +35,8 @@ from operators.store import Fenced, Moved, PartitionStore, Sent
 
 log = structlog.get_logger()
 POISON_LIMIT = 100  # so many events of a partition in a row that raise are no bad events but a bad program
-NOT_THE_JOBS = (Moved, Fenced, WatchError, *AWAY)  # errors of the store
+NOT_THE_JOBS = (Moved, Fenced, *AWAY)  # errors of the store
+LARGE = 256  # events in a batch: the answer to a smaller one comes sooner than the next turn
 NAMED = 5  # timers that a message names
 
 
@@ -44,6 +49,14 @@ class Held(Struct):
 
     batch: Batch
     error: Exception
+
+
+class Flight(Struct):
+    """A commit that Redis has been sent and not yet confirmed."""
+
+    batch: Batch
+    changes: Changes
+    took_s: dict[str, float]  # by stage, until it was sent
 
 
 class PartitionStep:
@@ -68,6 +81,8 @@ class PartitionStep:
         self.rewinds: dict[int, int] = {}
         self.unsent: dict[int, list[Sent]] = {}  # safe in the outbox, not yet handed to the relay
         self.unsure: set[int] = set()  # partitions whose stored fence must be read again
+        self.flights: dict[int, Flight] = {}
+        self.open: dict[int, Batch] = {}  # the last batch of each partition with a flight
         self.held: dict[int, list[Held]] = {}
         self.poisoned: Counter[int] = Counter()  # events in a row that raised, by partition
 
@@ -79,33 +94,49 @@ class PartitionStep:
     def rewind(self, topic: str, partition: int) -> int | None:
         return self.rewinds.pop(partition, None)
 
+    def awaits(self, topic: str, partition: int) -> bool:
+        return partition in self.flights
+
     def __call__(self, batch: Batch) -> list[Sent]:
         """Messages to relay, oldest first, once they are safe in the outbox."""
         if self.refresh is not None:
             self.refresh()
-        wait_s = 0.1
+        partition, before, wait_s = batch.partition, self.open.pop(batch.partition, None), 0.1
+        patient = len(batch.offsets) < LARGE
         while True:
             try:
-                if batch.partition in self.unsure:
-                    self._reopen(batch.partition)
+                if partition in self.unsure:
+                    self._reopen(partition)
                 self._isolate(batch)
-                self.pulse.well("redis")
-                return self.unsent.pop(batch.partition, [])
-            except (Moved, WatchError):
-                self.unsure.add(batch.partition)
+                if patient:
+                    self._land(partition)
+                if self.awaits(batch.topic, partition):
+                    self.open[partition] = batch
+                else:
+                    self.pulse.well("redis")
+                return self.unsent.pop(partition, [])
+            except Moved:
+                self.unsure.add(partition)
             except AWAY as error:
-                self.unsure.add(batch.partition)
-                self.pulse.trouble("redis", reason(error))
-                flow = self.store.flow
-                warn_seldom("redis is away", flow, flow=flow, error=reason(error), retry_s=wait_s)
+                self.unsure.add(partition)
+                self._complain(error, wait_s)
                 if self.stop.wait(wait_s):
                     raise
                 wait_s = min(wait_s * 2, 5.0)
+            if before is not None:  # perhaps not committed, and the source has left it behind
+                batch, before = joined(before, batch), None
+            patient = True
+
+    def _complain(self, error: Exception, retry_s: float) -> None:
+        self.pulse.trouble("redis", reason(error))
+        flow = self.store.flow
+        warn_seldom("redis is away", flow, flow=flow, error=reason(error), retry_s=retry_s)
 
     def _reopen(self, partition: int) -> None:
+        self.flights.pop(partition, None)
+        self.held.pop(partition, None)
         self.positions[partition] = self.store.reopen(partition)
         self.unsent[partition] = self.store.unsent(partition)
-        self.held.pop(partition, None)
         self.unsure.discard(partition)
         log.warning(
             "fence read again", flow=self.store.flow, partition=partition, offset=self.positions[partition].offset
@@ -138,7 +169,8 @@ class PartitionStep:
             self._commit(batch, self.job)
             self.poisoned[partition] = 0
         else:  # a heartbeat: a quiet partition, too, notices a Redis that is away or fell back
-            self.store.check(partition, position)
+            if not self._land(partition):
+                self.store.check(partition, position)
             self._bury(partition)
 
     def _hold(self, batch: Batch, error: Exception) -> None:
@@ -168,37 +200,65 @@ class PartitionStep:
     def _try(self, batch: Batch, timers: bool = True) -> list[tuple[int, str]]:
         """Applies a batch, keeps nothing of it, and raises what the job raises; the timers that are due."""
         plan = self.job.plan(batch, self.positions[batch.partition])
-        transaction, state = self.store.load(batch.partition, plan, self.job.timer_records)
-        transaction.reset()
+        self._land(batch.partition)
+        state = self.store.load(batch.partition, plan, self.job.timer_records)
         self.job.apply(plan, state if timers else State(state.records, state.seen))
         return state.due
 
     def _commit(self, batch: Batch, job: Job) -> None:
-        partition, position = batch.partition, self.positions[batch.partition]
-        started = time.perf_counter()
-        plan = job.plan(batch, position)
+        """Sends what a batch changes to Redis; it is planned while Redis is still busy with the one before."""
+        partition, started = batch.partition, time.perf_counter()
+        plan = job.plan(batch, self.positions[partition])
         planned = time.perf_counter()
-        transaction, state = self.store.load(partition, plan, job.timer_records)
-        try:
-            loaded = time.perf_counter()
-            changes = job.apply(plan, state)
-            applied = time.perf_counter()
-            sent = self.store.commit(transaction, partition, changes)
-        finally:
-            transaction.reset()
+        self._land(partition)
+        landed = time.perf_counter()
+        state = self.store.load(partition, plan, job.timer_records)
+        loaded = time.perf_counter()
+        changes = job.apply(plan, state)
+        applied = time.perf_counter()
+        self.store.send(partition, changes)
+        sent = time.perf_counter()
+        took_s = {
+            "plan": planned - started,
+            "load": loaded - landed,
+            "apply": applied - loaded,
+            "commit": sent - applied,
+        }
         self.positions[partition] = changes.position
-        self.unsent.setdefault(partition, []).extend(sent)
-        self._measure(batch, changes, (started, planned, loaded, applied, time.perf_counter()))
+        self.flights[partition] = Flight(batch, changes, took_s)
 
-    def _measure(self, batch: Batch, changes: Changes, at: Sequence[float]) -> None:
-        flow, now_ms = self.store.flow, time.time() * 1000
-        BATCH.labels(flow).observe(len(batch.offsets))
-        for name, start, end in zip(("plan", "load", "apply", "commit"), at, at[1:], strict=False):
-            STAGE.labels(flow, name).observe(end - start)
-        FENCE.labels(flow, str(batch.partition)).set(now_ms / 1000)
+    def _land(self, partition: int) -> bool:
+        """Waits for what Redis was sent; whether there was anything. Its messages may leave now."""
+        flight, started = self.flights.pop(partition, None), time.perf_counter()
+        if flight is None:
+            return False
+        self.unsent.setdefault(partition, []).extend(self.store.settle(partition))
+        flight.took_s["commit"] += time.perf_counter() - started
+        self._measure(flight)
+        return True
+
+    def _measure(self, flight: Flight) -> None:
+        flow, now_ms, changes = self.store.flow, time.time() * 1000, flight.changes
+        BATCH.labels(flow).observe(len(flight.batch.offsets))
+        for name, took_s in flight.took_s.items():
+            STAGE.labels(flow, name).observe(took_s)
+        FENCE.labels(flow, str(flight.batch.partition)).set(now_ms / 1000)
         count(flow, changes.counts)
         for cause_ms in changes.causes_ms:
             LATENCY.labels(flow).observe(max(0.0, now_ms - cause_ms) / 1000)
+
+
+def joined(before: Batch, batch: Batch) -> Batch:
+    """Both as one, if they follow each other; else the later one."""
+    if before.last != batch.after:
+        return batch
+    return replace(
+        batch,
+        after=before.after,
+        offsets=before.offsets + batch.offsets,
+        values=before.values + batch.values,
+        stamps_ms=before.stamps_ms + batch.stamps_ms,
+    )
 
 
 class Burial:

@@ -33,6 +33,9 @@ class Fence(Protocol):
     def rewind(self, topic: str, partition: int) -> int | None:
         """The offset to go back behind, once; None when all is well."""
 
+    def awaits(self, topic: str, partition: int) -> bool:
+        """Whether a commit waits to be taken up by the partition's next batch, be it an empty one."""
+
 
 class KafkaBatches(FixedPartitionedSource[Batch, None]):
     """Micro-batches of whole topics; one consumer per partition, a heartbeat batch per quiet second."""
@@ -107,7 +110,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
 
     def next_batch(self) -> Iterable[Batch]:
         if self.source.stop.is_set():
-            raise StopIteration
+            return self._last_words()
         self.source.pulse.beat(self.name)
         back = self.source.fence.rewind(self.topic, self.number)
         if back is not None:
@@ -118,7 +121,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
         messages = self._read()
         self.awake = None if messages else datetime.now(timezone.utc) + self.source.poll
         if not messages and time.monotonic() < self.heartbeat_at:
-            return []
+            return self._taking_up()
         self.heartbeat_at = time.monotonic() + HEARTBEAT_S
         batch = self._batch(messages, round(time.time() * 1000))
         self.after = batch.last
@@ -127,6 +130,16 @@ class Partition(StatefulSourcePartition[Batch, None]):
             all_read = at_end and not self.lane.records
             batch.at_ms -= round(self.hearing.silent_s * 1000) if all_read else batch.at_ms
         return [batch]
+
+    def _taking_up(self) -> list[Batch]:
+        """A batch that only lets a commit be taken up, when one waits for that; no time passes with it."""
+        awaited = self.source.fence.awaits(self.topic, self.number)
+        return [Batch(self.topic, self.number, self.after)] if awaited else []
+
+    def _last_words(self) -> list[Batch]:
+        if batches := self._taking_up():
+            return batches
+        raise StopIteration
 
     def _read(self) -> list[Message]:
         room = self.source.batch_events - len(self.lane.records)

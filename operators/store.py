@@ -13,7 +13,9 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import chain
+from math import inf
 from typing import Any
 from uuid import uuid4
 
@@ -32,6 +34,9 @@ from features.job import (
     encode_position,
 )
 from operators.cache import Cache
+from operators.line import Guard, Line, pack, scored
+
+Due = list[tuple[int, str]]  # (due_ms, timer), earliest first
 
 
 class Fenced(Exception):
@@ -85,9 +90,14 @@ class PartitionStore:
         self.cache_bytes = cache_bytes
         self.tokens: dict[int, str] = {}
         self.caches: defaultdict[int, Cache] = defaultdict(lambda: Cache(0))
+        self.lines: defaultdict[int, Line] = defaultdict(lambda: Line(redis))
+        self.sent: dict[int, Changes] = {}  # by partition, what Redis has not yet confirmed
 
     def key(self, partition: int, name: str) -> str:
         return f"{self.prefix}:{{{self.flow}.{partition}}}:{name}"
+
+    def _key(self, partition: int, name: str) -> bytes:
+        return self.key(partition, name).encode()
 
     def claim(self, partition: int) -> Position:
         """Takes the partition over (the last to claim wins) and returns its position."""
@@ -98,6 +108,8 @@ class PartitionStore:
 
     def reopen(self, partition: int) -> Position:
         """Where the partition stands in Redis; what this process remembers of its records is forgotten."""
+        self.lines[partition].hang_up()
+        self.sent.pop(partition, None)
         self.caches[partition] = Cache(0)
         for cache in self.caches.values():
             cache.budget_bytes = self.cache_bytes / len(self.caches)
@@ -112,91 +124,149 @@ class PartitionStore:
         entries: Any = self.redis.xrange(self.key(partition, "outbox"))
         return [Sent(partition, id.decode(), decode_messages(fields[b"m"])) for id, fields in entries]
 
-    def load(self, partition: int, plan: Plan, timer_records: Any) -> tuple[Any, State]:
-        """What the plan asks for, and the open transaction that guards it. Raises Fenced, Moved."""
-        transaction = self.redis.pipeline(transaction=True)
-        try:
-            return transaction, self._read(transaction, partition, plan, timer_records)
-        except BaseException:
-            transaction.reset()
-            raise
+    def load(self, partition: int, plan: Plan, timer_records: Callable[[Due], list[str]]) -> State:
+        """What the plan asks for, under a guard that stands until changes are sent. Raises Fenced, Moved.
 
-    def _read(self, transaction: Any, partition: int, plan: Plan, timer_records: Any) -> State:
-        owner, fence = self.key(partition, "owner"), self.key(partition, "fence")
-        transaction.watch(owner, fence)
-        cache, start = self.caches[partition], self.key(partition, "r:")
+        Usually the guard stands since the last commit and all records are in memory: then Redis is asked nothing.
+        """
+        line, cache = self.lines[partition], self.caches[partition]
+        if line.guard is None:
+            line.guard = _guard(line.ask(*self._watch(partition)))
+        self._check(partition, plan.position, line.guard)
         records, missing = cache.get(plan.records)
-        found: Any = transaction.mget(owner, fence, *[start + name for name in missing])
-        self._check(partition, plan.position, found[0], found[1])
-        records.update({name: raw for name, raw in zip(missing, found[2:], strict=True) if raw is not None})
-        state = State(records, self._seen(transaction, partition, plan.seen), self._due(transaction, partition, plan))
-        more, missing = cache.get(name for name in dict.fromkeys(timer_records(state.due)) if name not in records)
+        rows, seen, due = self._ask(partition, missing, plan, line.guard)
+        records.update(rows)
+        more, missing = cache.get(name for name in dict.fromkeys(timer_records(due)) if name not in records)
         records.update(more)
         if missing:
-            rows: Any = transaction.mget([start + name for name in missing])
-            records.update({name: raw for name, raw in zip(missing, rows, strict=True) if raw is not None})
-        return state
+            records.update(_found(missing, line.ask(self._get(partition, missing))[0]))
+        return State(records, seen, due)
+
+    def _watch(self, partition: int) -> tuple[bytes, ...]:
+        """Watches owner and fence, and reads them. Who writes timers moves the fence: these are watched as well."""
+        keys = (self._key(partition, "owner"), self._key(partition, "fence"))
+        first = pack(b"ZRANGE", self._key(partition, "timers"), b"0", b"0", b"WITHSCORES")
+        return pack(b"WATCH", *keys), pack(b"MGET", *keys), first
+
+    def _get(self, partition: int, names: list[str]) -> bytes:
+        start = self.key(partition, "r:")
+        return pack(b"MGET", *[(start + name).encode() for name in names])
+
+    def _ask(
+        self, partition: int, missing: list[str], plan: Plan, guard: Guard
+    ) -> tuple[dict[str, bytes], set[tuple[str, bytes]], Due]:
+        """Records, known ids and due timers, in one round trip at most."""
+        now_ms = plan.clock.now_ms
+        moved = now_ms != plan.position.clock.now_ms and guard.first_due_ms <= now_ms
+        asked = [self._get(partition, missing)] if missing else []
+        asked += [pack(b"SMISMEMBER", self._key(partition, f"s:{name}"), *ids) for name, ids in plan.seen.items()]
+        if moved:
+            range = (b"-inf", b"%d" % now_ms, b"WITHSCORES")
+            asked.append(pack(b"ZRANGEBYSCORE", self._key(partition, "timers"), *range))
+        answers = iter(self.lines[partition].ask(*asked) if asked else ())
+        rows = _found(missing, next(answers)) if missing else {}
+        flags = {name: next(answers) for name in plan.seen}
+        seen = {
+            (name, id) for name, ids in plan.seen.items() for id, flag in zip(ids, flags[name], strict=True) if flag
+        }
+        return rows, seen, [(due_ms, timer.decode()) for timer, due_ms in scored(next(answers))] if moved else []
 
     def check(self, partition: int, position: Position) -> None:
         """Whether this process still owns the partition and the fence is at `position`. Raises Fenced, Moved."""
-        found: Any = self.redis.mget(self.key(partition, "owner"), self.key(partition, "fence"))
-        self._check(partition, position, *found)
+        line = self.lines[partition]
+        line.guard = _guard(line.ask(*self._watch(partition)))
+        self._check(partition, position, line.guard)
 
-    def _check(self, partition: int, position: Position, owner: bytes | None, fence: bytes | None) -> None:
-        if owner is None:  # Redis came back empty: the partition is free, Kafka replays all of it
-            self.redis.set(self.key(partition, "owner"), self.tokens[partition], nx=True)
-            raise Moved(self.flow, partition)
-        if owner.decode() != self.tokens[partition]:
-            raise Fenced(f"{self.flow}: partition {partition} is owned by another process now")
-        stored = decode_position(fence) if fence else Position()
+    def _check(self, partition: int, position: Position, guard: Guard) -> None:
+        self._check_owner(partition, guard)
+        stored = decode_position(guard.fence) if guard.fence else Position()
         if stored.offset != position.offset:
-            raise Moved(self.flow, partition)
+            raise self._moved(partition)
 
-    def _due(self, transaction: Any, partition: int, plan: Plan) -> list[tuple[int, str]]:
-        if plan.clock.now_ms == plan.position.clock.now_ms:
+    def _check_owner(self, partition: int, guard: Guard) -> None:
+        if guard.owner is None:  # Redis came back empty: the partition is free, Kafka replays all of it
+            self.redis.set(self.key(partition, "owner"), self.tokens[partition], nx=True)
+            raise self._moved(partition)
+        if guard.owner.decode() != self.tokens[partition]:
+            raise Fenced(f"{self.flow}: partition {partition} is owned by another process now")
+
+    def _moved(self, partition: int) -> Moved:
+        self.lines[partition].hang_up()  # with its watch, which stands on what has moved
+        return Moved(self.flow, partition)
+
+    def commit(self, partition: int, changes: Changes) -> list[Sent]:
+        """Writes all changes with fence and outbox, or nothing. Raises Fenced, Moved when the guard no longer holds."""
+        self.send(partition, changes)
+        return self.settle(partition)
+
+    def send(self, partition: int, changes: Changes) -> None:
+        """Hands a commit to Redis; `settle` tells what became of it, and must do so before the next load."""
+        line, writes = self.lines[partition], self._writes(partition, changes)
+        if line.guard is None:
+            raise self._moved(partition)
+        line.guard = None
+        line.send(pack(b"MULTI"), *writes, pack(b"EXEC"), *self._watch(partition))
+        self.sent[partition] = changes
+
+    def settle(self, partition: int) -> list[Sent]:
+        """Waits for the commit that was sent, if one was; its messages. Raises Fenced, Moved: nothing was written."""
+        changes = self.sent.pop(partition, None)
+        if changes is None:
             return []
-        due = transaction.zrangebyscore(self.key(partition, "timers"), "-inf", plan.clock.now_ms, withscores=True)
-        return [(int(score), member.decode()) for member, score in due]
-
-    def _seen(self, transaction: Any, partition: int, wanted: dict[str, list[bytes]]) -> set[tuple[str, bytes]]:
-        seen: set[tuple[str, bytes]] = set()
-        for name, ids in wanted.items():
-            flags = transaction.smismember(self.key(partition, f"s:{name}"), ids)
-            seen.update((name, id) for id, flag in zip(ids, flags, strict=True) if flag)
-        return seen
-
-    def commit(self, transaction: Any, partition: int, changes: Changes) -> list[Sent]:
-        """Writes all changes with fence and outbox, or nothing. Raises WatchError when the guard no longer holds."""
-        transaction.multi()
-        self._write(transaction, partition, changes)
-        if changes.messages:  # Redis names the entry by its clock, so none from before a rollback has a later name
-            transaction.xadd(self.key(partition, "outbox"), {"m": encode_messages(changes.messages)})
-        done = transaction.execute()
+        line = self.lines[partition]
+        *_, done, watched, found, first = line.collect()
+        guard = _guard([watched, found, first])
+        if done is None:
+            self._check_owner(partition, guard)
+            raise self._moved(partition)
+        for answer in done:
+            if isinstance(answer, Exception):
+                raise answer
+        line.guard = guard
         self.caches[partition].drop(changes.deletes)
         self.caches[partition].put(changes.puts)
         return [Sent(partition, done[-1].decode(), changes.messages)] if changes.messages else []
 
-    def _write(self, transaction: Any, partition: int, changes: Changes) -> None:
-        gone = [self.key(partition, f"r:{name}") for name in changes.deletes]
-        gone += [self.key(partition, f"s:{name}") for name in changes.drops]
+    def _writes(self, partition: int, changes: Changes) -> list[bytes]:
+        """The commands of a commit. What is deleted and put is there afterwards; the outbox comes last."""
+        writes: list[bytes] = []
+        gone = [f"r:{name}" for name in changes.deletes] + [f"s:{name}" for name in changes.drops]
         if gone:
-            transaction.unlink(*gone)
-        start = self.key(partition, "r:")
-        puts: list[str | bytes] = [self.key(partition, "fence"), encode_position(changes.position)]
-        for name, raw in changes.puts.items():
-            puts += (start + name, raw)
-        transaction.execute_command("MSET", *puts)
+            writes.append(pack(b"UNLINK", *[self._key(partition, name) for name in gone]))
+        writes.append(self._puts(partition, changes))
         for name, ids in changes.seen.items():
-            transaction.sadd(self.key(partition, f"s:{name}"), *ids)
-        timers = self.key(partition, "timers")
-        set_timers = {name: due_ms for name, due_ms in changes.timers.items() if due_ms is not None}
-        past = [name for name, due_ms in changes.timers.items() if due_ms is None]
-        if set_timers:
-            transaction.zadd(timers, set_timers)
-        if past:
-            transaction.zrem(timers, *past)
+            writes.append(pack(b"SADD", self._key(partition, f"s:{name}"), *ids))
+        writes += self._timers(partition, changes.timers)
+        if changes.messages:  # Redis names the entry by its clock, so none from before a rollback has a later name
+            writes.append(pack(b"XADD", self._key(partition, "outbox"), b"*", b"m", encode_messages(changes.messages)))
+        return writes
+
+    def _puts(self, partition: int, changes: Changes) -> bytes:
+        start, fence = self.key(partition, "r:"), encode_position(changes.position)
+        keys = [(start + name).encode() for name in changes.puts]
+        records = chain.from_iterable(zip(keys, changes.puts.values(), strict=True))
+        return pack(b"MSET", self._key(partition, "fence"), fence, *records)
+
+    def _timers(self, partition: int, timers: Mapping[str, int | None]) -> list[bytes]:
+        key, ahead, past = self._key(partition, "timers"), list[bytes](), list[bytes]()
+        for name, due_ms in timers.items():
+            if due_ms is None:
+                past.append(name.encode())
+            else:
+                ahead += (b"%d" % due_ms, name.encode())
+        return [pack(verb, key, *words) for verb, words in ((b"ZADD", ahead), (b"ZREM", past)) if words]
 
     def trim(self, partition: int, id: str) -> None:
         """Forgets outbox entries up to `id`, which Kafka has confirmed; safe to repeat."""
         at_ms, _, number = id.partition("-")
         self.redis.xtrim(self.key(partition, "outbox"), minid=f"{at_ms}-{int(number) + 1}", approximate=False)
+
+
+def _guard(answers: list[Any]) -> Guard:
+    """Of the answers to `_watch`."""
+    _, (owner, fence), first = answers
+    return Guard(owner, fence, scored(first)[0][1] if first else inf)
+
+
+def _found(names: list[str], rows: list[bytes | None]) -> dict[str, bytes]:
+    return {name: raw for name, raw in zip(names, rows, strict=True) if raw is not None}

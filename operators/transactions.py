@@ -104,6 +104,9 @@ class TransactionFence:
     def rewind(self, topic: str, partition: int) -> int | None:
         return self.rewinds.pop((topic, partition), None)
 
+    def awaits(self, topic: str, partition: int) -> bool:
+        return False  # a transaction is committed before the next batch is read
+
     def follows(self, batch: Batch) -> bool:
         """Whether a batch is the next one to commit; the source rewinds when it is a later one."""
         place = (batch.topic, batch.partition)

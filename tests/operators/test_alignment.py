@@ -194,6 +194,9 @@ class Fence:
     def rewind(self, topic: str, partition: int) -> int | None:
         return self.back.pop(topic, None)
 
+    def awaits(self, topic: str, partition: int) -> bool:
+        return False
+
 
 def turn(partitions: Iterable[Partition], what: Callable[[Batch], object], until: Callable[[], object]) -> None:
     end = monotonic() + 20

@@ -23,6 +23,7 @@ from redis.retry import Retry
 
 from features.job import Batch, Changes, Job, Message, Plan, State
 from features.loop import Store, batches, run
+from operators import partition
 from operators.health import Pulse, configure_logs
 from operators.partition import BrokenTimer, PartitionStep
 from operators.redis_link import connect_redis
@@ -32,7 +33,7 @@ from tests.tally import TOPIC, Entry, Log, Tally, drive, steps, stored
 
 pytestmark = pytest.mark.servers
 WAIT_S = 30.0
-Fault = Literal["none", "before EXEC", "after EXEC"]
+Fault = Literal["none", "before sending", "before EXEC", "after EXEC"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,6 +41,12 @@ def _quiet() -> Iterator[None]:
     configure_logs("critical", "json")
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True, params=[1, partition.LARGE], ids=["Redis at leisure", "Redis waited for"])
+def large(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every claim holds for commits that are taken up by the next batch, and for those that are waited for."""
+    monkeypatch.setattr(partition, "LARGE", request.param)
 
 
 @pytest.fixture
@@ -160,14 +167,21 @@ class FaultyStore(PartitionStore):
     def __init__(self, redis: redis_py.Redis, prefix: str, faults: list[Fault]) -> None:
         super().__init__(redis, prefix, "tally")
         self.faults = faults
+        self.fault: Fault = "none"
 
-    def commit(self, transaction: Any, partition: int, changes: Changes) -> list[Sent]:
-        fault = self.faults.pop(0) if self.faults else "none"
-        if fault == "before EXEC":
-            raise redis_py.ConnectionError(fault)
-        sent = super().commit(transaction, partition, changes)
-        if fault == "after EXEC":
-            raise redis_py.ConnectionError(fault)
+    def send(self, partition: int, changes: Changes) -> None:
+        self.fault = self.faults.pop(0) if self.faults else "none"
+        if self.fault == "before sending":
+            raise redis_py.ConnectionError(self.fault)
+        if self.fault == "before EXEC":
+            self.lines[partition].hang_up()
+        else:
+            super().send(partition, changes)
+
+    def settle(self, partition: int) -> list[Sent]:
+        sent = super().settle(partition)
+        if self.fault != "none":
+            raise redis_py.ConnectionError(self.fault)
         return sent
 
 
@@ -228,7 +242,7 @@ turns = st.lists(
     ),
     max_size=25,
 )
-faults = st.lists(st.sampled_from(["none", "none", "before EXEC", "after EXEC"]), max_size=25)
+faults = st.lists(st.sampled_from(["none", "none", "none", "before sending", "before EXEC", "after EXEC"]), max_size=25)
 
 
 @settings(
@@ -249,6 +263,71 @@ def test_no_order_of_faults_changes_the_end_or_loses_a_message(
     expected = undisturbed(log)
     assert without_outbox(stored(world.store)) == without_outbox(expected)
     assert world.delivered == {message.value for message in expected.sent}
+
+
+# Redis at leisure
+
+
+at_leisure = pytest.mark.parametrize("large", [1], ids=["Redis at leisure"], indirect=True)
+
+
+@at_leisure
+def test_messages_of_a_large_batch_leave_with_the_next_one_or_with_an_empty_one(redis: RedisServer, log: Log) -> None:
+    step, expected = step_on(redis), undisturbed(log).sent
+    after = step.claim(TOPIC, 0)
+    assert step(log.read(after, 20)) == []
+    assert step.awaits(TOPIC, 0)
+    first = messages(step(log.read(log.offsets[19], 20)))
+    second = messages(step(Batch(TOPIC, 0, log.offsets[39])))
+    assert not step.awaits(TOPIC, 0)
+    assert first + second == expected[: len(first + second)]
+    assert second
+
+
+@at_leisure
+@pytest.mark.parametrize("fault", ["before sending", "before EXEC", "after EXEC"])
+def test_a_commit_that_failed_is_made_up_for_before_the_next_one_without_a_rewind(
+    redis: RedisServer, log: Log, fault: Fault
+) -> None:
+    step = step_over(FaultyStore(client(redis), f"p{uuid4().hex[:8]}", ["none", fault]))
+    after, sent = step.claim(TOPIC, 0), []
+    for start in range(0, 60, 20):
+        sent += step(log.read(after, 20))
+        assert step.rewind(TOPIC, 0) is None
+        after = log.offsets[start + 19]
+    sent += step(Batch(TOPIC, 0, after))
+    assert_as_undisturbed(step, log, sent)
+
+
+@at_leisure
+def test_a_commit_that_was_sent_before_a_successor_came_is_taken_up_and_the_next_is_not_written(
+    redis: RedisServer, log: Log
+) -> None:
+    step = step_on(redis)
+    step(log.read(step.claim(TOPIC, 0), 20))
+    until(lambda: step.store.position(0).offset == log.offsets[19])
+    step_over(PartitionStore(step.store.redis, step.store.prefix, "tally")).claim(TOPIC, 0)
+    sent = step(log.read(log.offsets[19], 20))
+    with pytest.raises(Fenced):
+        step(Batch(TOPIC, 0, log.offsets[39]))
+    assert messages(sent) == stored(step.store).sent
+    assert step.store.position(0).offset == log.offsets[19]
+
+
+@at_leisure
+def test_partitions_do_not_wait_for_each_other(redis: RedisServer, log: Log) -> None:
+    """One's commit may be under way while the other is loaded, applied and committed."""
+    step, parts = step_on(redis), range(3)
+    after = {part: step.claim(TOPIC, part) for part in parts}
+    sent: dict[int, list[Sent]] = {part: [] for part in parts}
+    for _ in range(7):
+        for part in parts:
+            batch = replace(log.read(after[part], 10), partition=part)
+            sent[part] += step(batch)
+            after[part] = batch.last
+    for part in parts:
+        assert stored(step.store, part).records == undisturbed(log).records
+        assert messages(sent[part]) == undisturbed(log).sent
 
 
 # A connection that breaks around EXEC
@@ -319,9 +398,9 @@ def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_applied_twice(
     cutter = Cutter(redis.port, when, nth)
     step = step_on(redis, port=cutter.server.getsockname()[1])
     sent = drive(step, log)
-    _hang_up(cutter.server)
     assert cutter.cut.is_set()
     assert_as_undisturbed(step, log, sent)
+    _hang_up(cutter.server)
 
 
 # A Redis that is away, falls back, or is full

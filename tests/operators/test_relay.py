@@ -42,9 +42,9 @@ class Desk:
 
     def commit(self, *values: bytes, topic: str = "") -> list[Sent]:
         before, self.offset = Position(self.offset), self.offset + 1
-        transaction, _ = self.store.load(self.partition, Plan(before, before.clock), lambda due: [])
+        self.store.load(self.partition, Plan(before, before.clock), lambda due: [])
         messages = [Message(topic or self.topic, key(value), value, {"of": "desk"}) for value in values]
-        return self.store.commit(transaction, self.partition, Changes(Position(self.offset), messages=messages))
+        return self.store.commit(self.partition, Changes(Position(self.offset), messages=messages))
 
     @property
     def outbox(self) -> list[bytes]:

@@ -27,6 +27,7 @@ class Book:
     def __init__(self, at: int = -1) -> None:
         self.at = at
         self.back: int | None = None
+        self.open = False  # a commit waits to be taken up
 
     def claim(self, topic: str, partition: int) -> int:
         return self.at
@@ -34,6 +35,9 @@ class Book:
     def rewind(self, topic: str, partition: int) -> int | None:
         back, self.back = self.back, None
         return back
+
+    def awaits(self, topic: str, partition: int) -> bool:
+        return self.open
 
 
 class Reader:
@@ -201,6 +205,32 @@ def test_no_time_passes_on_a_partition_that_was_rewound_until_it_is_read_again(
 def test_a_partition_ends_when_told_to_stop(reader: Callable[..., Reader], write: Callable[..., None]) -> None:
     one = reader()
     one.stop.set()
+    with pytest.raises(StopIteration):
+        one.partition.next_batch()
+
+
+def test_a_commit_that_waits_is_taken_up_as_soon_as_there_is_nothing_to_read(reader: Callable[..., Reader]) -> None:
+    one = reader()
+    one.heartbeat()
+    one.book.open = True
+    for _ in range(2):
+        (batch,) = one.partition.next_batch()
+        assert (batch.after, batch.offsets, batch.at_ms) == (-1, [], 0), "no time passes with it"
+    one.book.open = False
+    assert list(one.partition.next_batch()) == []
+
+
+def test_a_commit_that_waits_is_taken_up_before_a_partition_ends(
+    reader: Callable[..., Reader], write: Callable[..., None]
+) -> None:
+    write(*numbers(0, 5))
+    one = reader(batch_events=3)
+    one.read(3)
+    one.book.open = True
+    one.stop.set()
+    (batch,) = one.partition.next_batch()
+    assert (batch.after, batch.offsets) == (2, [])
+    one.book.open = False
     with pytest.raises(StopIteration):
         one.partition.next_batch()
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import redis as redis_py
 from msgspec.structs import replace
 from redis.crc import key_slot
-from redis.exceptions import WatchError
 
-from features.job import Changes, Clock, Message, Plan, Position
+from features.job import Changes, Clock, Message, Plan, Position, State
 from features.loop import Store
 from operators.servers import RedisServer
-from operators.store import Fenced, Moved, PartitionStore, WrongLayout, check_layout, stored_partitions
+from operators.store import Fenced, Moved, PartitionStore, Sent, WrongLayout, check_layout, stored_partitions
 from tests.tally import Tally, stored
 
 pytestmark = pytest.mark.servers
@@ -53,13 +50,14 @@ def owner(client: redis_py.Redis, prefix: str) -> PartitionStore:
     return store
 
 
-def opened(store: PartitionStore, position: Position) -> Any:
-    """The transaction of a batch that starts at `position`."""
-    return store.load(PARTITION, Plan(position, position.clock), lambda due: [])[0]
+def open_at(store: PartitionStore, position: Position) -> State:
+    """What a batch that starts at `position` loads; its guard stands."""
+    return store.load(PARTITION, Plan(position, position.clock), lambda due: [])
 
 
-def commit(store: PartitionStore, before: Position, changes: Changes) -> None:
-    store.commit(opened(store, before), PARTITION, changes)
+def commit(store: PartitionStore, before: Position, changes: Changes) -> list[Sent]:
+    open_at(store, before)
+    return store.commit(PARTITION, changes)
 
 
 def loaded_due(store: PartitionStore, now_ms: int) -> list[list[tuple[int, str]]]:
@@ -68,8 +66,7 @@ def loaded_due(store: PartitionStore, now_ms: int) -> list[list[tuple[int, str]]
     changes = replace(FIRST, timers={**FIRST.timers, "late": 500})
     commit(store, Position(), changes)
     plain.commit(changes)
-    transaction, state = store.load(PARTITION, plan, job.timer_records)
-    transaction.reset()
+    state = store.load(PARTITION, plan, job.timer_records)
     return [state.due, plain.load(job, plan).due]
 
 
@@ -120,8 +117,7 @@ def test_what_a_commit_deletes_and_puts_at_once_is_there_afterwards(store: Parti
 def test_a_load_finds_what_was_asked_for_what_is_due_and_the_records_the_timers_need(store: PartitionStore) -> None:
     commit(store, Position(), FIRST)
     plan = Plan(FIRST.position, Clock(5_500), ["bob", "stranger"], {"day": [b"y", b"unseen"], "never": [b"x"]})
-    transaction, state = store.load(PARTITION, plan, lambda due: [timer for _, timer in due])
-    transaction.reset()
+    state = store.load(PARTITION, plan, lambda due: [timer for _, timer in due])
     assert state.records == {"ann": b"1", "bob": b"2"}
     assert state.due == [(5_000, "ann")]
     assert state.seen == {("day", b"y")}
@@ -130,20 +126,19 @@ def test_a_load_finds_what_was_asked_for_what_is_due_and_the_records_the_timers_
 def test_all_timers_that_are_due_are_loaded_at_once_earliest_first(store: PartitionStore) -> None:
     due_ms = {f"t{i}": 100_000 - i for i in range(12_000)}
     commit(store, Position(), Changes(Position(1), timers=due_ms))
-    transaction, state = store.load(PARTITION, Plan(Position(1), Clock(100_000)), lambda due: [])
-    transaction.reset()
+    state = store.load(PARTITION, Plan(Position(1), Clock(100_000)), lambda due: [])
     assert state.due == sorted((at_ms, timer) for timer, at_ms in due_ms.items())
 
 
 @pytest.mark.parametrize("taken", ["before the load", "between load and commit"])
 def test_who_claims_a_partition_fences_its_owner_which_then_writes_nothing(store: PartitionStore, taken: str) -> None:
     commit(store, Position(), FIRST)
-    transaction = opened(store, FIRST.position) if taken == "between load and commit" else None
+    if taken == "before the load":
+        store.reopen(PARTITION)
+    else:
+        open_at(store, FIRST.position)
     successor = owner(store.redis, store.prefix)
     before = everything(store)
-    if transaction is not None:
-        with pytest.raises(WatchError):
-            store.commit(transaction, PARTITION, SECOND)
     with pytest.raises(Fenced, match="partition 3 is owned by another process"):
         commit(store, FIRST.position, SECOND)
     assert everything(store) == before
@@ -173,11 +168,11 @@ def test_a_fence_moved_behind_ones_back_is_noticed_and_nothing_is_written(
 
 def test_a_fence_moved_between_load_and_commit_is_noticed_and_nothing_is_written(store: PartitionStore) -> None:
     commit(store, Position(), FIRST)
-    transaction = opened(store, FIRST.position)
+    open_at(store, FIRST.position)
     commit(owner_of_same_token(store), FIRST.position, Changes(Position(11)))
     before = everything(store)
-    with pytest.raises(WatchError):
-        store.commit(transaction, PARTITION, SECOND)
+    with pytest.raises(Moved):
+        store.commit(PARTITION, SECOND)
     assert everything(store) == before
 
 
@@ -211,13 +206,13 @@ def test_a_trim_forgets_what_is_confirmed_and_nothing_behind_it_however_often(st
 
 
 def test_a_commit_hands_back_its_messages_as_the_outbox_holds_them(store: PartitionStore) -> None:
-    sent = store.commit(opened(store, Position()), PARTITION, FIRST)
+    sent = commit(store, Position(), FIRST)
     assert sent == store.unsent(PARTITION)
-    assert store.commit(opened(store, FIRST.position), PARTITION, Changes(Position(10))) == []
+    assert commit(store, FIRST.position, Changes(Position(10))) == []
 
 
 def test_a_trim_of_what_was_sent_before_a_rollback_spares_what_was_committed_after_it(store: PartitionStore) -> None:
-    (before,) = store.commit(opened(store, Position()), PARTITION, FIRST)
+    (before,) = commit(store, Position(), FIRST)
     store.redis.delete(*everything(store))
     while store.redis.time() <= (int(before.id[:-5]), (int(before.id.split("-")[0]) % 1000 + 1) * 1000):
         pass  # a rollback takes longer than the millisecond that Redis names its entries by
@@ -255,8 +250,7 @@ def test_a_record_written_before_is_not_asked_of_redis_again(store: PartitionSto
     commit(store, Position(), FIRST)
     client.delete(store.key(PARTITION, "r:ann"))
     plan = Plan(FIRST.position, FIRST.position.clock, records=["ann", "nobody"])
-    transaction, state = store.load(PARTITION, plan, lambda due: [])
-    transaction.reset()
+    state = store.load(PARTITION, plan, lambda due: [])
     assert state.records == {"ann": b"1"}
 
 
@@ -267,6 +261,5 @@ def test_what_is_remembered_is_forgotten_when_the_partition_is_opened_anew(
     client.set(store.key(PARTITION, "r:ann"), b"after a rollback")
     store.reopen(PARTITION)
     plan = Plan(FIRST.position, FIRST.position.clock, records=["ann"])
-    transaction, state = store.load(PARTITION, plan, lambda due: [])
-    transaction.reset()
+    state = store.load(PARTITION, plan, lambda due: [])
     assert state.records == {"ann": b"after a rollback"}

@@ -1,0 +1,85 @@
+"""A connection to Redis that a partition keeps: commands go out together, and their answers are collected later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from itertools import chain
+from typing import Any
+
+from msgspec import Struct
+from redis import Redis
+from redis.exceptions import ConnectionError
+
+
+def pack(*words: bytes) -> bytes:
+    """A command as Redis reads it (RESP), for thousands of words without a look at the type of each."""
+    sized = zip(map(_size, map(len, words)), words, strict=True)
+    return b"".join([b"*%d" % len(words), *chain.from_iterable(sized), b"\r\n"])
+
+
+@cache
+def _size(length: int) -> bytes:
+    return b"\r\n$%d\r\n" % length
+
+
+def scored(answer: list[Any]) -> list[tuple[bytes, int]]:
+    """(member, score) of an answer WITHSCORES, which is nested in RESP3 and flat in RESP2."""
+    pairs: Iterable[Any] = answer if answer and isinstance(answer[0], list) else zip(*[iter(answer)] * 2, strict=True)
+    return [(member, int(float(score))) for member, score in pairs]
+
+
+class Guard(Struct):
+    """What a watch found: owner and fence, and the earliest of the timers. It holds until Redis says otherwise."""
+
+    owner: bytes | None
+    fence: bytes | None
+    first_due_ms: float
+
+
+class Line:
+    """One connection. What is watched on it stays watched from one batch to the next, until an EXEC or its end."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.pool = redis.connection_pool
+        self.connection: Any = None
+        self.awaited = 0  # answers that were not collected yet
+        self.guard: Guard | None = None  # the watch that stands
+
+    def send(self, *commands: bytes) -> None:
+        """Hands commands to Redis without waiting for their answers."""
+        if self.connection is None:
+            self.connection = self.pool.get_connection()
+        with self._ended_by_failure():
+            if not self.connection.is_connected:  # else it would connect anew in silence, and nothing be watched
+                raise ConnectionError("the connection was ended")
+            self.connection.send_packed_command([b"".join(commands)], check_health=False)
+        self.awaited += len(commands)
+
+    def collect(self) -> list[Any]:
+        """The answers to all that was sent, in order. Raises the first error among them."""
+        with self._ended_by_failure():
+            answers = [self.connection.read_response() for _ in range(self.awaited)]
+        self.awaited = 0
+        return answers
+
+    def ask(self, *commands: bytes) -> list[Any]:
+        self.send(*commands)
+        return self.collect()
+
+    @contextmanager
+    def _ended_by_failure(self) -> Iterator[None]:
+        """After an error nobody knows which answers are still to come, nor what is watched."""
+        try:
+            yield
+        except BaseException:
+            self.hang_up()
+            raise
+
+    def hang_up(self) -> None:
+        """Ends connection and watch; what was still to be answered is never read. The next command opens another."""
+        if self.connection is not None:
+            self.connection.disconnect()
+            self.pool.release(self.connection)
+        self.connection, self.awaited, self.guard = None, 0, None
