@@ -33,7 +33,7 @@ def load_rules(settings: Settings) -> list[tuple[Rule, str, str]]:
 
 
 def load_conditions(catalog: Catalog, rules: list[tuple[Rule, str, str]]) -> Conditions:
-    return Conditions(rules, [*catalog.names, *catalog.models])
+    return Conditions(rules, [*catalog.names, *catalog.models], dear=catalog.models)
 
 
 def security_texts(settings: Settings) -> list[tuple[str, str]]:

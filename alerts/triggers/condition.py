@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from msgspec import Struct
 from polars.exceptions import PolarsError
 
 from alerts.triggers.rule import Rule, WrongRule, hint, line_of
+from alerts.triggers.simple import Look, Rows, parts_of
 
 FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "hour": pl.Int64,  # store-local
@@ -42,41 +45,51 @@ _TEXT = re.compile(r"'(?:[^']|'')*'")
 _WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
 
 
+class Condition(Struct):
+    """One rule's: what is asked first, and a Polars expression for the rest, if any."""
+
+    simple: list[Any]
+    rest: pl.Expr | None
+    columns: list[str]  # that the rest reads
+
+
 class Conditions:
     """The compiled `when` of many rules over one schema: features, scores and facts of the event."""
 
-    def __init__(self, rules: list[tuple[Rule, str, str]], numbers: list[str]) -> None:
-        """`rules`: (rule, file, text); `numbers`: names of the float columns, in order. Raises WrongRule."""
+    def __init__(self, rules: list[tuple[Rule, str, str]], numbers: list[str], dear: Collection[str] = ()) -> None:
+        """`rules`: (rule, file, text); `numbers`: names of the float columns; `dear`: asked for last. Raises WrongRule."""
         self.schema = {**dict.fromkeys(numbers, pl.Float64), **FACTS}
         self.rules = [rule for rule, _, _ in rules]
         expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
-        self.expressions = [e.fill_null(False).alias(r.id) for e, r in zip(expressions, self.rules, strict=True)]
         read = [set(e.meta.root_names()) for e in expressions]
         self.names = [[name for name in numbers if name in names] for names in read]  # the numbers that each rule reads
-        used: set[str] = set().union(*read)
-        self.numbers = [name for name in numbers if name in used]
-        self.facts = [name for name in FACTS if name in used]
-        self.readers = {name: [i for i, names in enumerate(read) if name in names] for name in used}
+        self.conditions = [self._split(rule.when, dear) for rule in self.rules]
 
-    def asked(self, name: str, asks: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """The rows at which some rule is asked that reads this name."""
-        return np.flatnonzero(asks[:, self.readers[name]].any(axis=1))
+    def _split(self, when: str, dear: Collection[str]) -> Condition:
+        comparable = {name for name, type in self.schema.items() if type != pl.String}
+        simple, others = parts_of(when, comparable)
+        rest = pl.sql_expr(" AND ".join(f"({text})" for text in others)) if others else None
+        columns = sorted(set(rest.meta.root_names())) if rest is not None else []
+        return Condition(sorted(simple, key=lambda part: not part.names.isdisjoint(dear)), rest, columns)
 
-    def evaluate(
-        self, asks: npt.NDArray[np.bool_], numbers: dict[str, npt.NDArray[np.float64]], facts: dict[str, Any]
-    ) -> npt.NDArray[np.bool_]:
-        """bool[n, rules]: which condition holds where it is asked; unknown is false. The columns are those in use."""
+    def evaluate(self, asks: npt.NDArray[np.bool_], look: Look) -> npt.NDArray[np.bool_]:
+        """bool[n, rules]: which condition holds where it is asked; unknown is false. It looks at no more than it must."""
         out = np.zeros_like(asks)
-        asked = np.flatnonzero(asks.any(axis=0)).tolist()
-        if not asked:
-            return out
-        columns = [pl.Series(name, values, nan_to_null=True) for name, values in numbers.items()]
-        columns += [pl.Series(name, values, dtype=FACTS[name]) for name, values in facts.items()]
-        frame = pl.DataFrame(columns or [pl.Series("row", np.arange(len(asks)))])
-        held = frame.select_seq(self.expressions[i] for i in asked)  # in parallel, few rows wait for each other
-        for i in asked:
-            out[:, i] = held[self.rules[i].id].to_numpy()  # a condition without columns is one value for all rows
-        return out & asks
+        for i, condition in enumerate(self.conditions):
+            rows = np.flatnonzero(asks[:, i])
+            for part in condition.simple:
+                if len(rows):
+                    rows = rows[part.holds(look, rows)]
+            if len(rows) and condition.rest is not None:
+                rows = rows[self._holds(condition.rest, condition.columns, look, rows)]
+            out[rows, i] = True
+        return out
+
+    def _holds(self, rest: pl.Expr, columns: list[str], look: Look, rows: Rows) -> npt.NDArray[np.bool_]:
+        series = [pl.Series(name, look(name, rows), self.schema[name], nan_to_null=True) for name in columns]
+        frame = pl.DataFrame(series or [pl.Series("row", rows)])
+        held = frame.select_seq(rest.fill_null(False).alias("when"))["when"].to_numpy()
+        return np.broadcast_to(held, rows.shape)  # a condition without columns is one value for all rows
 
 
 def _compile(rule: Rule, file: str, text: str, schema: dict[str, pl.DataType | type[pl.DataType]]) -> pl.Expr:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from alerts.triggers.condition import Conditions
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
+from alerts.triggers.simple import Look
 from features.catalog import Catalog
 from features.columns import Columns
 from features.customer import Applied
@@ -62,6 +63,41 @@ class Candidate(Struct, gc=False):
     terms: dict[str, dict[str, float]]
 
 
+class Seen(Struct):
+    """What conditions can look at: features, scores and facts of a batch's moments."""
+
+    catalog: Catalog
+    columns: dict[str, int]
+    models: dict[str, LinearModel]
+    moments: Moments
+    rows: Matrix
+
+    def look(self, name: str, at: Ints) -> npt.NDArray[Any]:
+        """The values of a name at some moments; NaN where a number is missing, "" where a text is."""
+        if name in self.columns:
+            return self.rows[self.moments.rows[at], self.columns[name]]
+        if name in self.catalog.models:
+            return self._scores(name, self.moments.rows[at])
+        local_ms = self.moments.local_ms[at]
+        if name == "hour":
+            return local_ms % DAY_MS // HOUR_MS
+        if name == "weekday":  # the epoch's first day was a Thursday
+            return (local_ms // DAY_MS + 3) % 7 + 1
+        return self._texts("type" if name == "event" else name, self.moments.event[at])
+
+    def _scores(self, name: str, rows: Ints) -> Floats:
+        model = self.models.get(name)
+        if model is None:
+            return np.full(len(rows), np.nan)
+        return score_rows(model, self.rows, rows, self.catalog.models[name])
+
+    def _texts(self, name: str, events: Ints) -> npt.NDArray[Any]:
+        texts = np.full(len(events), "", dtype=object)
+        of_event = np.flatnonzero(events >= 0)
+        texts[of_event] = self.moments.columns.texts(name, events[of_event])
+        return texts
+
+
 class Decided(Struct):
     """What came of a batch's moments; `records` are the customers' with what policy has noted."""
 
@@ -90,11 +126,11 @@ class Decider:
     def decide(self, moments: Moments, applied: Applied) -> Decided:
         """Decides in log order; of timers that one tick has reached, the earliest due first."""
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
-        numbers = self._numbers(applied.rows, moments)
-        held = self.conditions.evaluate(moments.asks, numbers, self._facts(moments))
+        seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows)
+        held = self.conditions.evaluate(moments.asks, seen.look)
         ledgers: dict[int, Ledger] = {}
         outcomes = []
-        for candidate in self._candidates(held, moments, applied, numbers):
+        for candidate in self._candidates(held, moments, applied, seen.look):
             who = candidate.who
             if who not in ledgers:
                 ledgers[who] = decode_ledger(applied.records[who][applied.ledgers[who] :])
@@ -109,7 +145,7 @@ class Decider:
         return decided
 
     def _candidates(
-        self, held: npt.NDArray[np.bool_], moments: Moments, applied: Applied, numbers: dict[str, Floats]
+        self, held: npt.NDArray[np.bool_], moments: Moments, applied: Applied, look: Look
     ) -> Iterator[Candidate]:
         at, rule = self._in_order(*np.nonzero(held), moments, applied.customers)
         rules = [self.conditions.rules[j] for j in rule.tolist()]
@@ -117,7 +153,7 @@ class Decider:
         customers = [applied.customers[w] for w in who]
         at_ms, consented = moments.at_ms[at].tolist(), (moments.consented[at] != 0).tolist()
         causes = self._causes(moments, at, rules, customers, at_ms)
-        explained = self._explained(numbers, applied.rows, moments.rows, at, rule)
+        explained = self._explained(look, applied.rows, moments.rows, at, rule)
         told = zip(rules, who, customers, at_ms, causes, moments.stamps_ms[at].tolist(), consented, strict=True)
         return (Candidate(*one, *why) for one, why in zip(told, explained, strict=True))
 
@@ -145,56 +181,19 @@ class Decider:
         return causes
 
     def _explained(
-        self, numbers: dict[str, Floats], features: Matrix, rows: Ints, at: Ints, rule: Ints
+        self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints
     ) -> list[tuple[dict[str, float | None], dict[str, dict[str, float]]]]:
         """By candidate: the values that its rule looked at, and what moved its scores."""
         explained: list[Any] = [None] * len(at)
         for j in np.unique(rule).tolist():
             places, names = np.flatnonzero(rule == j), self.conditions.names[j]
-            values = [_plain(numbers[name][at[places]]) for name in names]
+            values = [_plain(look(name, at[places])) for name in names]
             mine = features[rows[at[places]]]
             moved = {name: self._terms(name, mine) for name in self.catalog.models if name in names}
             for k, place in enumerate(places.tolist()):
                 seen = {name: column[k] for name, column in zip(names, values, strict=True)}
                 explained[place] = seen, {name: column[k] for name, column in moved.items()}
         return explained
-
-    def _facts(self, moments: Moments) -> dict[str, Any]:
-        """The facts that some rule looks at."""
-        facts: dict[str, Any] = {}
-        for name in self.conditions.facts:
-            if name == "hour":
-                facts[name] = moments.local_ms % DAY_MS // HOUR_MS
-            elif name == "weekday":  # the epoch's first day was a Thursday
-                facts[name] = (moments.local_ms // DAY_MS + 3) % 7 + 1
-            else:
-                facts[name] = self._texts(name, moments)
-        return facts
-
-    def _texts(self, name: str, moments: Moments) -> list[str]:
-        """Where it is looked at; a timer has none."""
-        asked = self.conditions.asked(name, moments.asks)
-        asked = asked[moments.event[asked] >= 0]
-        texts = moments.columns.texts("type" if name == "event" else name, moments.event[asked])
-        out = np.full(len(moments.event), "", dtype=object)
-        out[asked] = texts
-        return out.tolist()  # type: ignore[no-any-return]
-
-    def _numbers(self, features: Matrix, moments: Moments) -> dict[str, Floats]:
-        """The features and scores that rules read, by name: float64[moments] each; a score where it is looked at."""
-        return {
-            name: self._score(name, features, moments)
-            if name in self.catalog.models
-            else features[moments.rows, self.columns[name]]
-            for name in self.conditions.numbers
-        }
-
-    def _score(self, name: str, features: Matrix, moments: Moments) -> Floats:
-        model, scores = self.models.get(name), np.full(len(moments.rows), np.nan)
-        if model is not None:
-            asked = self.conditions.asked(name, moments.asks)
-            scores[asked] = score_rows(model, features, moments.rows[asked], self.catalog.models[name])
-        return scores
 
     def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger) -> str:
         """The outcome; sends the decision, and the coupon if one is issued."""

@@ -31,10 +31,10 @@ def compiled(*whens: str) -> Conditions:
 
 
 def evaluated(conditions: Conditions, rows: np.ndarray, facts: dict[str, list]) -> np.ndarray:
-    """bool[rows, rules], handing over no more than is read."""
-    numbers = {name: rows[:, NUMBERS.index(name)] for name in conditions.numbers}
+    """bool[rows, rules]."""
+    columns = {name: rows[:, place] for place, name in enumerate(NUMBERS)} | {n: np.array(v) for n, v in facts.items()}
     asks = np.ones((len(rows), len(conditions.rules)), dtype=np.bool_)
-    return conditions.evaluate(asks, numbers, {name: facts[name] for name in conditions.facts})
+    return conditions.evaluate(asks, lambda name, at: columns[name][at])
 
 
 def held(when: str, *rows: list[float]) -> list[bool]:
