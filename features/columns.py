@@ -47,7 +47,6 @@ class Columns(Struct):
     clock: Clock
     malformed: list[int]  # where in the batch
     last: int  # offset
-    touches: Touches | None = None
 
     def numbers(self, name: str, events: Any = slice(None)) -> Ints:
         """int64[events] of a whole number or a flag."""
@@ -104,8 +103,8 @@ class Decoder:
             last=batch.last,
         )
 
-    def events(self, columns: Columns, before_ms: int) -> Ints:
-        """int64[events, AMOUNTS + cells]: the kernel's view of them. Fills `columns.touches`, too."""
+    def events(self, columns: Columns, before_ms: int) -> tuple[Ints, Touches]:
+        """int64[events, AMOUNTS + cells]: the kernel's view of them; and what they do to tables."""
         out = np.zeros((len(columns.index), kernel.AMOUNTS + self.catalog.cells), dtype=np.int64)
         out[:, kernel.KIND] = columns.kind
         out[:, kernel.AT] = columns.numbers("at_ms")
@@ -115,10 +114,10 @@ class Decoder:
         self._more(out, columns)
         kinds = self._kinds(columns, out)
         amounts(self.catalog, kinds, out[:, kernel.AMOUNTS :])
-        columns.touches = touches(self.catalog, kinds, len(out))
-        out[:, kernel.TOUCHES] = counts = columns.touches.counts
-        out[:, kernel.TOUCHED] = np.cumsum(counts) - counts
-        return out
+        touched = touches(self.catalog, kinds, len(out))
+        out[:, kernel.TOUCHES] = touched.counts
+        out[:, kernel.TOUCHED] = np.cumsum(touched.counts) - touched.counts
+        return out, touched
 
     def _kinds(self, columns: Columns, out: Ints) -> list[Kind]:
         """The events by type, of those types that change cells or tables."""
@@ -159,7 +158,9 @@ class Decoder:
 
 def _looked_at(catalog: Catalog) -> tuple[set[str], set[str]]:
     """(number fields, text fields) that the catalog names."""
-    each = [x for of in (*catalog.effects.values(), *catalog.touches.values()) for x in of]
+    each = [x for effects in catalog.effects.values() for x in effects] + [
+        x for touched in catalog.touches.values() for x in touched
+    ]
     numbers = {x.value.field for x in each if x.value.field and not x.value.text}
     texts = {x.value.field for x in each if x.value.text} | {field for x in each for field, _ in x.where.texts}
     return numbers, texts

@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from features import kernel
+from features.amounts import Touches
 from features.catalog import Catalog, build_catalog
 from features.columns import ANSWERED, COMPLAINT, CONSENT, KINDS, Columns, Decoder
 from features.job import Batch, Clock
@@ -50,6 +51,7 @@ class Applied(Struct):
     asked: Ints  # [asked, kernel.ASKED]: whose, which event or timer, as of when
     inputs: Floats  # [labelled, inputs]: the rows that got their label
     labelled: Ints  # [labelled, kernel.LABELLED]
+    touches: Touches
 
 
 class Damaged(CorruptRecord):
@@ -88,8 +90,7 @@ class Core:
     def apply(self, columns: Columns, idle: list[str], records: dict[str, bytes], before_ms: int) -> Applied:
         """Applies the events, and fires the timers also of the `idle`. Raises Damaged, WrongLayout."""
         customers = columns.customers + idle
-        events = self.decoder.events(columns, before_ms)
-        touches = columns.touches.rows
+        events, touches = self.decoder.events(columns, before_ms)
         ends = np.cumsum(np.bincount(columns.who, minlength=len(customers)), dtype=np.int64)
         raw = [records.get(customer, b"") for customer in customers]
         blob = np.frombuffer(b"".join(raw) or b"\0", dtype=np.uint8)
@@ -97,10 +98,10 @@ class Core:
         order, clock_ms = np.argsort(columns.who, kind="stable"), columns.clock.now_ms
         room = len(events) + 2 * len(idle) + 64
         while True:
-            view = (events, touches, order, ends, clock_ms, blob, blob_ends, self.features, room)
+            view = (events, touches.rows, order, ends, clock_ms, blob, blob_ends, self.features, room)
             done = kernel.advance(self.program, self.zones.packed, *view)
             if done.status == kernel.DONE:
-                return _applied(customers, done)
+                return _applied(customers, done, touches)
             if done.status == kernel.NEEDS_ROOM:
                 room *= 2
             elif not (done.status == kernel.NEEDS_ZONE and self.zones.add_known(done.detail)):
@@ -135,7 +136,7 @@ def compile_kernel() -> None:
     kernel.logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), none, none + 1, none)
 
 
-def _applied(customers: list[str], done: Outcome) -> Applied:
+def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:
     blob, ends = done.blob.tobytes(), done.ends.tolist()
     starts = [0, *ends][: len(ends)]
     return Applied(
@@ -148,6 +149,7 @@ def _applied(customers: list[str], done: Outcome) -> Applied:
         asked=done.asked,
         inputs=done.inputs.view(np.float64),
         labelled=done.labelled,
+        touches=touches,
     )
 
 

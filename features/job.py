@@ -105,6 +105,7 @@ class State(Struct):
     records: dict[str, bytes] = {}
     seen: set[tuple[str, bytes]] = set()
     due: list[tuple[int, str]] = []  # (due_ms, timer), earliest first
+    words: dict[int, str] = {}  # the texts that codes in records stand for; read it only
 
 
 class Changes(Struct):
@@ -113,6 +114,7 @@ class Changes(Struct):
     position: Position
     puts: dict[str, bytes] = {}
     deletes: list[str] = []
+    words: dict[int, str] = {}  # texts whose codes were not known yet
     timers: dict[str, int | None] = {}  # due_ms, or None to take it back
     seen: dict[str, list[bytes]] = {}
     drops: list[str] = []  # id sets that have served

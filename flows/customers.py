@@ -21,10 +21,12 @@ from operators.models import PublishedModels
 
 def add(flow: Dataflow, house: House) -> None:
     catalog = load_catalog(house.settings)
-    house.require_layout({"measures": catalog.layout})
+    earlier = house.follow_layout(catalog.layout)
+    conditions = load_conditions(catalog, load_rules(house.settings))
+    catalog = catalog.narrowed(name for names in conditions.names for name in names if name in catalog.names)
     decider = Decider(
         catalog,
-        load_conditions(catalog, load_rules(house.settings)),
+        conditions,
         policy(house),
         house.topic("coupons"),
         house.topic("decisions"),
@@ -36,7 +38,7 @@ def add(flow: Dataflow, house: House) -> None:
         catalog.models["churn_risk"],
         parse_duration(house.settings.learning.churn_horizon),
     )
-    job = CustomersJob(catalog, decider, churn, house.topic("examples"), house.topic("dead-letters"))
+    job = CustomersJob(catalog, decider, churn, house.topic("examples"), house.topic("dead-letters"), earlier)
     published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
     decider.models = published.models
     house.stage(flow, "customers", "events", job, published.refresh)

@@ -6,7 +6,7 @@ import structlog
 
 from alerts.security.rule_tests import load_tested
 from alerts.security.sigma import Rules
-from alerts.triggers.condition import Conditions
+from alerts.triggers.condition import Conditions, over_catalog
 from alerts.triggers.rule import Rule, WrongRule, read_rule
 from config.settings import Settings
 from features.catalog import Catalog
@@ -33,7 +33,7 @@ def load_rules(settings: Settings) -> list[tuple[Rule, str, str]]:
 
 
 def load_conditions(catalog: Catalog, rules: list[tuple[Rule, str, str]]) -> Conditions:
-    return Conditions(rules, [*catalog.names, *catalog.models], dear=catalog.models)
+    return over_catalog(rules, catalog)
 
 
 def security_texts(settings: Settings) -> list[tuple[str, str]]:

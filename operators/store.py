@@ -6,6 +6,7 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
     bl:{customers.3}:fence     Position: offset, clock, counts
     bl:{customers.3}:r:<name>  a record
     bl:{customers.3}:s:<name>  an id set
+    bl:{customers.3}:words     hash: code in records → the text it stands for
     bl:{customers.3}:timers    sorted set: timer → due_ms
     bl:{customers.3}:outbox    stream: messages committed and not yet confirmed by Kafka
 """
@@ -33,6 +34,7 @@ from features.job import (
     encode_messages,
     encode_position,
 )
+from features.layout import Layout, decode_layout, encode_layout
 from operators.cache import Cache
 from operators.line import Guard, Line, pack, scored
 
@@ -65,6 +67,23 @@ def check_layout(redis: Redis, prefix: str, layout: Mapping[str, str | int]) -> 
             )
 
 
+def follow_layout(redis: Redis, prefix: str, layout: Layout, now_ms: int) -> list[Layout]:
+    """Notes that records are written in this layout from now on; all layouts that they may be written in."""
+    known = stored_layouts(redis, prefix)
+    current: Any = redis.hget(f"{prefix}:layout", "records")
+    if current is None or current.decode() != f"{layout.id:08x}":
+        follower = layout.after(known[current.decode()], now_ms) if current else layout
+        redis.hset(f"{prefix}:layouts", f"{layout.id:08x}", encode_layout(follower))
+        redis.hset(f"{prefix}:layout", "records", f"{layout.id:08x}")
+    return list(known.values())
+
+
+def stored_layouts(redis: Redis, prefix: str) -> dict[str, Layout]:
+    """By id in hexadecimal: what records may keep."""
+    found: Any = redis.hgetall(f"{prefix}:layouts")
+    return {id.decode(): decode_layout(raw) for id, raw in found.items()}
+
+
 def stored_partitions(redis: Redis, prefix: str) -> int:
     """Partitions that customers are spread over, 0 when no flow has run yet."""
     raw: Any = redis.hget(f"{prefix}:layout", "partitions of events")
@@ -92,6 +111,7 @@ class PartitionStore:
         self.caches: defaultdict[int, Cache] = defaultdict(lambda: Cache(0))
         self.lines: defaultdict[int, Line] = defaultdict(lambda: Line(redis))
         self.sent: dict[int, Changes] = {}  # by partition, what Redis has not yet confirmed
+        self.words: defaultdict[int, dict[int, str]] = defaultdict(dict)
 
     def key(self, partition: int, name: str) -> str:
         return f"{self.prefix}:{{{self.flow}.{partition}}}:{name}"
@@ -111,6 +131,8 @@ class PartitionStore:
         self.lines[partition].hang_up()
         self.sent.pop(partition, None)
         self.caches[partition] = Cache(0)
+        found: Any = self.redis.hgetall(self.key(partition, "words"))
+        self.words[partition] = {int(code): text.decode() for code, text in found.items()}
         for cache in self.caches.values():
             cache.budget_bytes = self.cache_bytes / len(self.caches)
         return self.position(partition)
@@ -140,7 +162,7 @@ class PartitionStore:
         records.update(more)
         if missing:
             records.update(_found(missing, line.ask(self._get(partition, missing))[0]))
-        return State(records, seen, due)
+        return State(records, seen, due, self.words[partition])
 
     def _watch(self, partition: int) -> tuple[bytes, ...]:
         """Watches owner and fence, and reads them. Who writes timers moves the fence: these are watched as well."""
@@ -225,6 +247,7 @@ class PartitionStore:
         line.guard = guard
         self.caches[partition].drop(changes.deletes)
         self.caches[partition].put(changes.puts)
+        self.words[partition].update(changes.words)
         return [Sent(partition, done[-1].decode(), changes.messages)] if changes.messages else []
 
     def _writes(self, partition: int, changes: Changes) -> list[bytes]:
@@ -234,6 +257,9 @@ class PartitionStore:
         if gone:
             writes.append(pack(b"UNLINK", *[self._key(partition, name) for name in gone]))
         writes.append(self._puts(partition, changes))
+        if changes.words:
+            pairs = chain.from_iterable((b"%d" % code, text.encode()) for code, text in changes.words.items())
+            writes.append(pack(b"HSET", self._key(partition, "words"), *pairs))
         for name, ids in changes.seen.items():
             writes.append(pack(b"SADD", self._key(partition, f"s:{name}"), *ids))
         writes += self._timers(partition, changes.timers)

@@ -14,6 +14,7 @@ from polars.exceptions import PolarsError
 
 from alerts.triggers.rule import Rule, WrongRule, hint, line_of
 from alerts.triggers.simple import Look, Rows, parts_of
+from features.catalog import Catalog
 
 FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "hour": pl.Int64,  # store-local
@@ -56,13 +57,21 @@ class Condition(Struct):
 class Conditions:
     """The compiled `when` of many rules over one schema: features, scores and facts of the event."""
 
-    def __init__(self, rules: list[tuple[Rule, str, str]], numbers: list[str], dear: Collection[str] = ()) -> None:
-        """`rules`: (rule, file, text); `numbers`: names of the float columns; `dear`: asked for last. Raises WrongRule."""
-        self.schema = {**dict.fromkeys(numbers, pl.Float64), **FACTS}
+    def __init__(
+        self,
+        rules: list[tuple[Rule, str, str]],
+        numbers: Collection[str],
+        texts: Collection[str] = (),
+        dear: Collection[str] = (),
+    ) -> None:
+        """`rules`: (rule, file, text); names of the columns that are numbers, and of those that are texts;
+        `dear`: asked for last. Raises WrongRule."""
+        self.schema = {**dict.fromkeys(numbers, pl.Float64), **dict.fromkeys(texts, pl.String), **FACTS}
         self.rules = [rule for rule, _, _ in rules]
         expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
         read = [set(e.meta.root_names()) for e in expressions]
-        self.names = [[name for name in numbers if name in names] for names in read]  # the numbers that each rule reads
+        known = [*numbers, *texts]
+        self.names = [[name for name in known if name in names] for names in read]  # that each rule reads, without facts
         self.conditions = [self._split(rule.when, dear) for rule in self.rules]
 
     def _split(self, when: str, dear: Collection[str]) -> Condition:
@@ -90,6 +99,12 @@ class Conditions:
         frame = pl.DataFrame(series or [pl.Series("row", rows)])
         held = frame.select_seq(rest.fill_null(False).alias("when"))["when"].to_numpy()
         return np.broadcast_to(held, rows.shape)  # a condition without columns is one value for all rows
+
+
+def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Conditions:
+    """Conditions over a catalog's features and scores. Raises WrongRule."""
+    numbers = [name for name in catalog.names if name not in catalog.texts]
+    return Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
 
 
 def _compile(rule: Rule, file: str, text: str, schema: dict[str, pl.DataType | type[pl.DataType]]) -> pl.Expr:

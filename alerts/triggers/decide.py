@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -24,7 +24,7 @@ from features.messages import cloudevent
 from features.models import LinearModel, Matrix, score_rows, terms
 from features.outgoing import Receipt
 from features.record import Ledger, decode_ledger, encode_ledger
-from features.times import DAY_MS, HOUR_MS
+from features.times import hour_of, weekday_of
 
 TOP_TERMS = 5
 
@@ -59,7 +59,7 @@ class Candidate(Struct, gc=False):
     cause: str  # event id, or timer and due time
     stamp_ms: int
     consented: bool
-    values: dict[str, float | None]
+    values: dict[str, float | str | None]
     terms: dict[str, dict[str, float]]
 
 
@@ -71,19 +71,28 @@ class Seen(Struct):
     models: dict[str, LinearModel]
     moments: Moments
     rows: Matrix
+    words: Mapping[int, str]  # the texts that codes stand for
 
     def look(self, name: str, at: Ints) -> npt.NDArray[Any]:
         """The values of a name at some moments; NaN where a number is missing, "" where a text is."""
         if name in self.columns:
-            return self.rows[self.moments.rows[at], self.columns[name]]
+            values = self.rows[self.moments.rows[at], self.columns[name]]
+            return self._spelt(name, values) if name in self.catalog.texts else values
         if name in self.catalog.models:
             return self._scores(name, self.moments.rows[at])
         local_ms = self.moments.local_ms[at]
         if name == "hour":
-            return local_ms % DAY_MS // HOUR_MS
-        if name == "weekday":  # the epoch's first day was a Thursday
-            return (local_ms // DAY_MS + 3) % 7 + 1
+            return hour_of(local_ms)
+        if name == "weekday":
+            return weekday_of(local_ms)
         return self._texts("type" if name == "event" else name, self.moments.event[at])
+
+    def _spelt(self, name: str, values: Floats) -> npt.NDArray[Any]:
+        """The texts of a feature that is one; "" where it has none."""
+        steps = self.catalog.texts[name]
+        words: Mapping[int, str] = dict(enumerate(steps, start=1)) if steps else self.words
+        codes = np.where(np.isnan(values), -1, values).astype(np.int64).tolist()
+        return np.array([words.get(code, "") for code in codes], dtype=object)
 
     def _scores(self, name: str, rows: Ints) -> Floats:
         model = self.models.get(name)
@@ -123,10 +132,10 @@ class Decider:
         names = sorted(range(len(conditions.rules)), key=lambda rule: f"{conditions.rules[rule].id}|")
         self.ranks = np.argsort(np.array(names, dtype=np.int64))  # of rules, as the names of their timers sort
 
-    def decide(self, moments: Moments, applied: Applied) -> Decided:
+    def decide(self, moments: Moments, applied: Applied, words: Mapping[int, str]) -> Decided:
         """Decides in log order; of timers that one tick has reached, the earliest due first."""
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
-        seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows)
+        seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows, words)
         held = self.conditions.evaluate(moments.asks, seen.look)
         ledgers: dict[int, Ledger] = {}
         outcomes = []
@@ -182,7 +191,7 @@ class Decider:
 
     def _explained(
         self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints
-    ) -> list[tuple[dict[str, float | None], dict[str, dict[str, float]]]]:
+    ) -> list[tuple[dict[str, float | str | None], dict[str, dict[str, float]]]]:
         """By candidate: the values that its rule looked at, and what moved its scores."""
         explained: list[Any] = [None] * len(at)
         for j in np.unique(rule).tolist():
@@ -252,6 +261,8 @@ def decision_id(rule: str, customer: str, cause: str) -> str:
     return blake2b(f"{rule}|{customer}|{cause}".encode(), digest_size=12).hexdigest()
 
 
-def _plain(values: Floats) -> list[float | None]:
-    """Six digits; None for NaN."""
+def _plain(values: npt.NDArray[Any]) -> list[float | str | None]:
+    """Texts, or numbers of six digits; None where there is none."""
+    if values.dtype == object:
+        return [value or None for value in values.tolist()]
     return [None if value != value else round(value, 6) for value in values.tolist()]

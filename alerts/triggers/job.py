@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from features.customer import Applied, Core, Damaged, Label, Wait
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.kernel import Ints
 from features.labels import Churn
+from features.layout import Layout
 from features.messages import Refused, dead_letter
 
 
@@ -25,8 +26,15 @@ class CustomersJob:
     """Implements features.job.Job over the clean topic."""
 
     def __init__(
-        self, catalog: Catalog, decider: Decider, churn: Churn, examples_topic: str, dead_letters_topic: str
+        self,
+        catalog: Catalog,
+        decider: Decider,
+        churn: Churn,
+        examples_topic: str,
+        dead_letters_topic: str,
+        earlier: list[Layout] | None = None,
     ) -> None:
+        """`earlier`: layouts that records may still be written in."""
         self.decider = decider
         self.churn = churn
         self.examples_topic = examples_topic
@@ -42,6 +50,7 @@ class CustomersJob:
             waits=[Wait(rule.after.event, rule.code, rule.after.wait_ms) for _, rule in rules if rule.after],
             label=Label(churn.columns, churn.horizon_ms),
             purpose=decider.policy.consent,
+            earlier=earlier,
         )
 
     def plan(self, batch: Batch, position: Position) -> Plan:
@@ -58,12 +67,14 @@ class CustomersJob:
         applied, damaged = self._applied(columns, known, state, plan.position.clock.now_ms)
         letters = [_malformed(self.dead_letters_topic, batch, i) for i in columns.malformed]
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]
-        decided = self.decider.decide(self._moments(batch, columns, applied), applied)
+        words = applied.touches.words(columns.scanned, state.words)
+        decided = self.decider.decide(self._moments(batch, columns, applied), applied, ChainMap(words, state.words))
         counts = {**_counts(columns, applied, letters), **decided.counts}
         examples = [Message(self.examples_topic, self.churn.model, m) for m in self.churn.messages(applied)]
         return Changes(
             position=plan.position.moved(columns.last, columns.clock, counts),
             puts=decided.records,
+            words=words,
             timers={**dict.fromkeys(due), **_timers(applied, due)},
             messages=[*decided.messages, *examples, *letters],
             counts=counts,

@@ -10,7 +10,7 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from alerts.triggers.condition import Conditions
+from alerts.triggers.condition import Conditions, over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
@@ -42,7 +42,7 @@ TIMES = Times.__struct_fields__
 def failures(rule: Rule, file: str, text: str, catalog: Catalog) -> list[str]:
     """One line for every timeline that does not come out as its rule file says. Raises WrongRule."""
     rule = replace(rule, enabled=True)
-    conditions = Conditions([(rule, file, text)], [*catalog.names, *catalog.models])
+    conditions = over_catalog([(rule, file, text)], catalog)
     found = []
     for timeline in rule.test:
         try:

@@ -23,7 +23,7 @@ from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
 from alerts.kpis.partials import PartialMinutes
 from alerts.security.finding import Finding, Rule
-from alerts.triggers.condition import Conditions
+from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
@@ -219,7 +219,7 @@ def test_coupons_and_decisions_are_as_described() -> None:
         fires_at = []
     """
     catalog = load_catalog(load(environ={}))
-    conditions = Conditions([(read_rule(text, "r"), "r", text)], [*catalog.names, *catalog.models])
+    conditions = over_catalog([(read_rule(text, "r"), "r", text)], catalog)
     policy = Policy(cap=1, cap_window_ms=DAY_MS, holdout=0.0, holdout_salt="", consent="")
     job = CustomersJob(
         catalog,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from alerts.triggers.condition import Conditions
+from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
@@ -25,7 +25,7 @@ INPUTS = CATALOG.models["churn_risk"]
 
 
 def customers_job(rules: list[Rule], policy: Policy = FREE, horizon_ms: int = 5 * DAY_MS) -> CustomersJob:
-    conditions = Conditions([(rule, f"{rule.id}.toml", "") for rule in rules], [*CATALOG.names, *CATALOG.models])
+    conditions = over_catalog([(rule, f"{rule.id}.toml", "") for rule in rules], CATALOG)
     decider = Decider(CATALOG, conditions, policy, "coupons", "decisions")
     return CustomersJob(CATALOG, decider, Churn("churn_risk", "l", INPUTS, horizon_ms), "examples", "dead-letters")
 
