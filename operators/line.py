@@ -65,6 +65,9 @@ class Line:
         return answers
 
     def ask(self, *commands: bytes) -> list[Any]:
+        """The answers to these commands. Raises RuntimeError when those to earlier ones were not collected."""
+        if self.awaited:
+            raise RuntimeError(f"{self.awaited} answers were not collected")
         self.send(*commands)
         return self.collect()
 

@@ -36,7 +36,7 @@ from operators.store import Fenced, Moved, PartitionStore, Sent
 log = structlog.get_logger()
 POISON_LIMIT = 100  # so many events of a partition in a row that raise are no bad events but a bad program
 NOT_THE_JOBS = (Moved, Fenced, *AWAY)  # errors of the store
-LARGE = 256  # events in a batch: the answer to a smaller one comes sooner than the next turn
+LARGE = 50  # events in a batch: the answer to a smaller one comes sooner than the next turn
 NAMED = 5  # timers that a message names
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any
 
@@ -77,16 +77,20 @@ class RelayWorker(StatelessSinkPartition[list[Sent]]):
             while entries and not entries[0].undelivered:
                 confirmed = entries.popleft().id
             if confirmed:
-                try:
-                    self.store.trim(partition, confirmed)
-                except RedisError as error:  # the next commit's trim covers this one
-                    log.warning("outbox not trimmed", flow=self.store.flow, partition=partition, error=str(error))
+                self._ask(self.store.trim, partition, confirmed)
         OUTBOX.labels(self.store.flow).set(sum(len(entries) for entries in self.waiting.values()))
+
+    def _ask(self, trimming: Callable[..., None], *args: Any) -> None:
+        try:
+            trimming(*args)
+        except RedisError as error:  # the next commit's trim covers what is missing
+            log.warning("outbox not trimmed", flow=self.store.flow, error=str(error))
 
     def close(self) -> None:
         """Delivers what it holds; raises nothing, as it is also closed while another error ends the flow."""
         left = self.producer.flush(FLUSH_S)
         if self.failure is None:
             self._trim()
+            self._ask(self.store.trimmed)
         if left or self.failure is not None:
             log.warning("messages stay in the outbox", flow=self.store.flow, messages=left, error=str(self.failure))

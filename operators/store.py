@@ -110,6 +110,7 @@ class PartitionStore:
         self.tokens: dict[int, str] = {}
         self.caches: defaultdict[int, Cache] = defaultdict(lambda: Cache(0))
         self.lines: defaultdict[int, Line] = defaultdict(lambda: Line(redis))
+        self.trims = Line(redis)
         self.sent: dict[int, Changes] = {}  # by partition, what Redis has not yet confirmed
         self.words: defaultdict[int, dict[int, str]] = defaultdict(dict)
 
@@ -283,9 +284,20 @@ class PartitionStore:
         return [pack(verb, key, *words) for verb, words in ((b"ZADD", ahead), (b"ZREM", past)) if words]
 
     def trim(self, partition: int, id: str) -> None:
-        """Forgets outbox entries up to `id`, which Kafka has confirmed; safe to repeat."""
+        """Has Redis forget outbox entries up to `id`, which Kafka has confirmed; safe to repeat.
+
+        It is not waited for, as Redis may just be busy with a commit: a failure is raised by the next trim.
+        """
         at_ms, _, number = id.partition("-")
-        self.redis.xtrim(self.key(partition, "outbox"), minid=f"{at_ms}-{int(number) + 1}", approximate=False)
+        least = f"{at_ms}-{int(number) + 1}".encode()
+        try:
+            self.trims.collect()
+        finally:
+            self.trims.send(pack(b"XTRIM", self._key(partition, "outbox"), b"MINID", least))
+
+    def trimmed(self) -> None:
+        """Waits until Redis has done what it was asked to trim."""
+        self.trims.collect()
 
 
 def _guard(answers: list[Any]) -> Guard:

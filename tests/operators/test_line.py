@@ -79,3 +79,10 @@ def test_a_connection_ended_behind_a_lines_back_is_not_replaced_in_silence(
     client.connection_pool.disconnect()
     with pytest.raises(ConnectionError, match="was ended"):
         line.send(pack(b"MULTI"))
+
+
+def test_nothing_is_asked_while_earlier_answers_are_awaited(line: Line) -> None:
+    line.send(pack(b"ECHO", b"1"))
+    with pytest.raises(RuntimeError, match="1 answers were not collected"):
+        line.ask(pack(b"ECHO", b"2"))
+    assert line.collect() == [b"1"]

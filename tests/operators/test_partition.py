@@ -216,6 +216,7 @@ class World:
         self.delivered |= {message.value for message in messages(sent)}
         if sent and trimmed:
             self.store.trim(0, sent[-1].id)
+            self.store.trimmed()
         back = self.step.rewind(TOPIC, 0)
         self.after = batch.last if back is None else back
         return back is not None or bool(batch.offsets)

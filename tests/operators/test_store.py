@@ -60,6 +60,11 @@ def commit(store: PartitionStore, before: Position, changes: Changes) -> list[Se
     return store.commit(PARTITION, changes)
 
 
+def trim(store: PartitionStore, id: str) -> None:
+    store.trim(PARTITION, id)
+    store.trimmed()
+
+
 def loaded_due(store: PartitionStore, now_ms: int) -> list[list[tuple[int, str]]]:
     """The timers that are due when the clock moves to `now_ms`: as Redis finds them, and as the plain loop does."""
     plan, job, plain = Plan(FIRST.position, Clock(now_ms, {"s": now_ms})), Tally(), Store()
@@ -198,10 +203,10 @@ def test_a_trim_forgets_what_is_confirmed_and_nothing_behind_it_however_often(st
     commit(store, FIRST.position, SECOND)
     first, second = store.unsent(PARTITION)
     for _ in range(2):
-        store.trim(PARTITION, first.id)
+        trim(store, first.id)
         assert store.unsent(PARTITION) == [second]
-    store.trim(PARTITION, second.id)
-    store.trim(PARTITION, first.id)
+    trim(store, second.id)
+    trim(store, first.id)
     assert store.unsent(PARTITION) == []
 
 
@@ -218,7 +223,7 @@ def test_a_trim_of_what_was_sent_before_a_rollback_spares_what_was_committed_aft
         pass  # a rollback takes longer than the millisecond that Redis names its entries by
     store.claim(PARTITION)
     commit(store, Position(), Changes(Position(4), messages=FIRST.messages[:1]))
-    store.trim(PARTITION, before.id)
+    trim(store, before.id)
     assert [sent.messages for sent in store.unsent(PARTITION)] == [FIRST.messages[:1]]
 
 
