@@ -63,12 +63,13 @@ class Conditions:
         expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
         read = [set(e.meta.root_names()) for e in expressions]
         self.names = [[name for name in numbers if name in names] for names in read]  # the numbers that each rule reads
-        self.conditions = [self._split(rule.when, dear) for rule in self.rules]
+        self.conditions = [self._split(*pair, dear) for pair in zip(self.rules, expressions, strict=True)]
 
-    def _split(self, when: str, dear: Collection[str]) -> Condition:
+    def _split(self, rule: Rule, whole: pl.Expr, dear: Collection[str]) -> Condition:
         comparable = {name for name, type in self.schema.items() if type != pl.String}
-        simple, others = parts_of(when, comparable)
-        rest = pl.sql_expr(" AND ".join(f"({text})" for text in others)) if others else None
+        simple, others = parts_of(rule.when, comparable)
+        rest = pl.sql_expr(" AND ".join(f"({text})" for text in others)) if simple and others else None
+        rest = rest if simple else whole
         columns = sorted(set(rest.meta.root_names())) if rest is not None else []
         return Condition(sorted(simple, key=lambda part: not part.names.isdisjoint(dear)), rest, columns)
 

@@ -128,17 +128,15 @@ class Decider:
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows)
         held = self.conditions.evaluate(moments.asks, seen.look)
-        ledgers: dict[int, Ledger] = {}
-        outcomes = []
+        starts, ledgers, outcomes = applied.ledgers.tolist(), dict[int, Ledger](), []
         for candidate in self._candidates(held, moments, applied, seen.look):
             who = candidate.who
             if who not in ledgers:
-                ledgers[who] = decode_ledger(applied.records[who][applied.ledgers[who] :])
+                ledgers[who] = decode_ledger(applied.records[who][starts[who] :])
             outcome = self._settle(decided, candidate, ledgers[who])
             outcomes.append((candidate.rule.id, outcome))
             if outcome == "issued":
-                record = applied.records[who][: applied.ledgers[who]]
-                decided.records[candidate.customer] = record + encode_ledger(ledgers[who])
+                decided.records[candidate.customer] = applied.records[who][: starts[who]] + encode_ledger(ledgers[who])
         decided.counts = {f"decision:{rule}:{outcome}": n for (rule, outcome), n in Counter(outcomes).items()}
         if decided.causes_ms:
             decided.counts["coupons"] = len(decided.causes_ms)
@@ -151,11 +149,11 @@ class Decider:
         rules = [self.conditions.rules[j] for j in rule.tolist()]
         who = moments.who[at].tolist()
         customers = [applied.customers[w] for w in who]
-        at_ms, consented = moments.at_ms[at].tolist(), (moments.consented[at] != 0).tolist()
+        at_ms, stamps_ms = moments.at_ms[at].tolist(), moments.stamps_ms[at].tolist()
         causes = self._causes(moments, at, rules, customers, at_ms)
-        explained = self._explained(look, applied.rows, moments.rows, at, rule)
-        told = zip(rules, who, customers, at_ms, causes, moments.stamps_ms[at].tolist(), consented, strict=True)
-        return (Candidate(*one, *why) for one, why in zip(told, explained, strict=True))
+        values, moved = self._explained(look, applied.rows, moments.rows, at, rule)
+        consented = (moments.consented[at] != 0).tolist()
+        return map(Candidate, rules, who, customers, at_ms, causes, stamps_ms, consented, values, moved)
 
     def _in_order(self, at: Ints, rule: Ints, moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
         """Moments and rules by place; timers that one tick has reached by due time, then by name: rule|customer."""
@@ -182,18 +180,19 @@ class Decider:
 
     def _explained(
         self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints
-    ) -> list[tuple[dict[str, float | None], dict[str, dict[str, float]]]]:
+    ) -> tuple[list[Any], list[Any]]:
         """By candidate: the values that its rule looked at, and what moved its scores."""
-        explained: list[Any] = [None] * len(at)
+        seen, moved = np.empty((2, len(at)), dtype=object)
         for j in np.unique(rule).tolist():
             places, names = np.flatnonzero(rule == j), self.conditions.names[j]
-            values = [_plain(look(name, at[places])) for name in names]
-            mine = features[rows[at[places]]]
-            moved = {name: self._terms(name, mine) for name in self.catalog.models if name in names}
-            for k, place in enumerate(places.tolist()):
-                seen = {name: column[k] for name, column in zip(names, values, strict=True)}
-                explained[place] = seen, {name: column[k] for name, column in moved.items()}
-        return explained
+            values = zip(*(_plain(look(name, at[places])) for name in names), strict=True) if names else [()] * len(places)
+            seen[places] = [dict(zip(names, row, strict=True)) for row in values]
+            models = [name for name in self.catalog.models if name in names]
+            moved[places] = {}
+            if models:
+                terms = zip(*(self._terms(name, features[rows[at[places]]]) for name in models), strict=True)
+                moved[places] = [dict(zip(models, row, strict=True)) for row in terms]
+        return seen.tolist(), moved.tolist()
 
     def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger) -> str:
         """The outcome; sends the decision, and the coupon if one is issued."""

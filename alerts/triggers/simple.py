@@ -29,6 +29,7 @@ COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     "!=": lambda a, b: (a < b) | (a > b),
 }
 _TOKEN = re.compile(r"\s*('(?:[^']|'')*'|\"[^\"]*\"|[^\W\d]\w*|\d+(?:\.\d+)?(?![\w.])|[<>!]=|<>|[^\s])")
+_PLAIN = re.compile(r"(?:'(?:[^'\\]|'')*'|[\w\s.<>=!(),+*%]|-(?!-)|/(?!\*))*")  # no comments, no quoted names
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -83,7 +84,10 @@ class Joined(Struct, frozen=True):
 
 def parts_of(when: str, numbers: Collection[str]) -> tuple[list[Any], list[str]]:
     """(the simple parts that its outermost ANDs join, the text of the others); `numbers`: names they may compare."""
-    simple, others = [], []
+    simple: list[Any] = []
+    others: list[str] = []
+    if not _PLAIN.fullmatch(when):
+        return simple, [when]
     for tokens, text in _conjuncts(when):
         try:
             simple.append(_Parser(tokens, numbers).whole())
