@@ -130,7 +130,10 @@ class Decoder:
         out[consent, kernel.WORD] = [crc32(purpose.encode()) for purpose in columns.texts("purpose", consent)]
         out[consent, kernel.FLAG] = columns.numbers("granted", consent)
         cases = np.flatnonzero(np.isin(columns.kind, (COMPLAINT, ANSWERED)))
-        out[cases, kernel.WORD], out[cases, kernel.FLAG] = columns.hashes("case", cases), columns.numbers("closed", cases)
+        out[cases, kernel.WORD], out[cases, kernel.FLAG] = (
+            columns.hashes("case", cases),
+            columns.numbers("closed", cases),
+        )
 
     def _amounts(self, amounts: Ints, columns: Columns) -> None:
         """Fills int64[events, measures]: what each event adds to each measure."""

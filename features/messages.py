@@ -14,7 +14,6 @@ from features.job import Batch, Message
 from features.outgoing import CloudEvent
 from features.times import rfc3339
 
-
 HEADERS = {"content-type": "application/cloudevents+json; charset=UTF-8"}
 _encode = json.Encoder(enc_hook=lambda number: number.item()).encode  # NumPy's numbers
 

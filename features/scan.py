@@ -194,17 +194,18 @@ def _slot(text: Bytes, start: int, end: int) -> int:
     """Where to look first for a text."""
     if start == end:
         return 0
-    return np.int64(text[start]) * 7 + np.int64(text[(start + end) // 2]) * 31 + np.int64(text[end - 1]) * 3 + end - start
+    return (
+        np.int64(text[start]) * 7 + np.int64(text[(start + end) // 2]) * 31 + np.int64(text[end - 1]) * 3 + end - start
+    )
 
 
 @njit(cache=True, nogil=True)
 def _same(text: Bytes, start: int, end: int, other: Bytes, at: int, stop: int) -> bool:
-    if end - start != stop - at:
-        return False
-    for k in range(end - start):
-        if text[start + k] != other[at + k]:
-            return False
-    return True
+    same, k = end - start == stop - at, 0
+    while same and k < end - start:
+        same = text[start + k] == other[at + k]
+        k += 1
+    return same
 
 
 @njit(cache=True, nogil=True)
@@ -429,9 +430,7 @@ def _key(text: Bytes, at: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _value(
-    text: Bytes, at: int, end: int, how: int, largest: int, values: Ints, ends: Ints, field: int, i: int
-) -> int:
+def _value(text: Bytes, at: int, end: int, how: int, largest: int, values: Ints, ends: Ints, field: int, i: int) -> int:
     """Reads a wanted value into its column; behind it."""
     if at >= end:
         return -1
@@ -464,9 +463,7 @@ Table = tuple[Bytes, Ints, Ints, Ints]
 
 
 @njit(cache=True, nogil=True)
-def _line(
-    text: Bytes, at: int, end: int, table: Table, defaults: Ints, values: Ints, ends: Ints, i: int
-) -> int:
+def _line(text: Bytes, at: int, end: int, table: Table, defaults: Ints, values: Ints, ends: Ints, i: int) -> int:
     """Reads an object of a list into row `i`; behind it."""
     if at >= end or text[at] != OPEN:
         return -1

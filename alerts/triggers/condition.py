@@ -57,7 +57,7 @@ class Conditions:
     """The compiled `when` of many rules over one schema: features, scores and facts of the event."""
 
     def __init__(self, rules: list[tuple[Rule, str, str]], numbers: list[str], dear: Collection[str] = ()) -> None:
-        """`rules`: (rule, file, text); `numbers`: names of the float columns; `dear`: asked for last. Raises WrongRule."""
+        """`rules`: (rule, file, text); `numbers`: names of the float columns, `dear` ones asked last. Raises WrongRule."""
         self.schema = {**dict.fromkeys(numbers, pl.Float64), **FACTS}
         self.rules = [rule for rule, _, _ in rules]
         expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
@@ -74,7 +74,7 @@ class Conditions:
         return Condition(sorted(simple, key=lambda part: not part.names.isdisjoint(dear)), rest, columns)
 
     def evaluate(self, asks: npt.NDArray[np.bool_], look: Look) -> npt.NDArray[np.bool_]:
-        """bool[n, rules]: which condition holds where it is asked; unknown is false. It looks at no more than it must."""
+        """bool[n, rules]: which condition holds where it is asked; unknown is false. Looks at no more than it must."""
         out = np.zeros_like(asks)
         for i, condition in enumerate(self.conditions):
             rows = np.flatnonzero(asks[:, i])

@@ -178,14 +178,14 @@ class Decider:
             causes[i] = id
         return causes
 
-    def _explained(
-        self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints
-    ) -> tuple[list[Any], list[Any]]:
+    def _explained(self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
         """By candidate: the values that its rule looked at, and what moved its scores."""
         seen, moved = np.empty((2, len(at)), dtype=object)
         for j in np.unique(rule).tolist():
             places, names = np.flatnonzero(rule == j), self.conditions.names[j]
-            values = zip(*(_plain(look(name, at[places])) for name in names), strict=True) if names else [()] * len(places)
+            values = (
+                zip(*(_plain(look(name, at[places])) for name in names), strict=True) if names else [()] * len(places)
+            )
             seen[places] = [dict(zip(names, row, strict=True)) for row in values]
             models = [name for name in self.catalog.models if name in names]
             moved[places] = {}

@@ -17,7 +17,6 @@ from features.kernel import Ints
 from features.labels import Churn
 from features.messages import Refused, dead_letter
 
-
 NO_CODE = -1
 
 

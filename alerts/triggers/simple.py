@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Collection
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def _conjuncts(when: str) -> list[tuple[list[str], str]]:
             else:
                 cuts.append(at)
     edges = [*cuts, len(found)]
-    parts = [found[start + 1 : stop] for start, stop in zip(edges, edges[1:], strict=False)]
+    parts = [found[start + 1 : stop] for start, stop in pairwise(edges)]
     if not all(parts):
         return [([], when)]
     return [([token for token, _, _ in part], when[part[0][1] : part[-1][2]]) for part in parts]
