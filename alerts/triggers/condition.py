@@ -57,7 +57,7 @@ class Conditions:
     """The compiled `when` of many rules over one schema: features, scores and facts of the event."""
 
     def __init__(self, rules: list[tuple[Rule, str, str]], numbers: list[str], dear: Collection[str] = ()) -> None:
-        """`rules`: (rule, file, text); `numbers`: names of the float columns, `dear` ones asked last. Raises WrongRule."""
+        """`rules`: (rule, file, text); `numbers`: names of float columns, `dear` ones asked last. Raises WrongRule."""
         self.schema = {**dict.fromkeys(numbers, pl.Float64), **FACTS}
         self.rules = [rule for rule, _, _ in rules]
         expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]

@@ -75,7 +75,7 @@ class Seen(Struct):
     def look(self, name: str, at: Ints) -> npt.NDArray[Any]:
         """The values of a name at some moments; NaN where a number is missing, "" where a text is."""
         if name in self.columns:
-            return self.rows[self.moments.rows[at], self.columns[name]]
+            return np.asarray(self.rows[self.moments.rows[at], self.columns[name]])
         if name in self.catalog.models:
             return self._scores(name, self.moments.rows[at])
         local_ms = self.moments.local_ms[at]
@@ -145,7 +145,7 @@ class Decider:
     def _candidates(
         self, held: npt.NDArray[np.bool_], moments: Moments, applied: Applied, look: Look
     ) -> Iterator[Candidate]:
-        at, rule = self._in_order(*np.nonzero(held), moments, applied.customers)
+        at, rule = self._in_order(held, moments, applied.customers)
         rules = [self.conditions.rules[j] for j in rule.tolist()]
         who = moments.who[at].tolist()
         customers = [applied.customers[w] for w in who]
@@ -155,17 +155,18 @@ class Decider:
         consented = (moments.consented[at] != 0).tolist()
         return map(Candidate, rules, who, customers, at_ms, causes, stamps_ms, consented, values, moved)
 
-    def _in_order(self, at: Ints, rule: Ints, moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
+    def _in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
         """Moments and rules by place; timers that one tick has reached by due time, then by name: rule|customer."""
+        at, rule = np.nonzero(held)
         timer = moments.event[at] < 0
         due_ms, ranks = np.where(timer, moments.at_ms[at], 0), np.where(timer, self.ranks[rule], rule)
         order = np.lexsort((ranks, due_ms, moments.place[at]))
         keys = np.stack((moments.place[at], due_ms, ranks))[:, order]
         same = np.flatnonzero((keys[:, 1:] == keys[:, :-1]).all(axis=0))
         if len(same):
-            names = np.array([customers[w] for w in moments.who[at].tolist()], dtype=object)
+            names = [customers[w] for w in moments.who[at].tolist()]
             places = {name: place for place, name in enumerate(sorted(set(names)))}
-            order = np.lexsort(([places[name] for name in names], ranks, due_ms, moments.place[at]))
+            order = np.lexsort((np.array([places[name] for name in names]), ranks, due_ms, moments.place[at]))
         return at[order], rule[order]
 
     def _causes(

@@ -11,8 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from features import events as e
+from features.fields import Field, Scanned, Scanner, Words
 from features.kernel import hash_ids
-from features.scan import DECIMAL, FLAG, LARGE, TEXT, WHOLE, Field, Scanned, Scanner, Words
+from features.scan import DECIMAL, FLAG, LARGE, TEXT, WHOLE
 from tests.features.streams import logs
 
 FIELDS = [
