@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,9 @@ from msgspec import Struct
 from features import kernel
 from features.catalog import Catalog
 from features.declared import Value, Where, of_lines
+from features.fields import Scanned
 from features.kernel import Ints, hash_texts, local_times
-from features.scan import Scanned, hashes
+from features.scan import hashes
 from features.times import hour_of, weekday_of
 
 Mask = npt.NDArray[np.bool_]
@@ -67,7 +69,8 @@ class Kind:
             weights = self.scanned.line_values[self.fields.of_line["qty"]][self.lines] * self.fitting_lines(where)
             numbers = np.bincount(self.of_event, weights, len(self.rows)).astype(np.int64)
             return value.sign * numbers * self.on_time(where, value.undo)
-        return value.sign * self._field(value.field) * self.fitting(where, value.undo)
+        numbers = value.sign * self._field(value.field) * self.fitting(where, value.undo)
+        return np.asarray(numbers, dtype=np.int64)
 
     def texts(self, value: Value, where: Where) -> Texts:
         """Every text that counts and is not empty; that of a line weighs its pieces."""
@@ -92,9 +95,10 @@ class Kind:
         """The events' lines, one behind the other."""
         counts = self.scanned.line_count[self.objects]
         ends = np.cumsum(counts)
-        return np.arange(int(ends[-1])) + np.repeat(self.scanned.first_line[self.objects] - (ends - counts), counts)
+        lines: Ints = np.repeat(self.scanned.first_line[self.objects] - (ends - counts), counts)
+        return lines + np.arange(len(lines))
 
-    def _field(self, field: str) -> Ints | int:
+    def _field(self, field: str) -> Any:
         if not field:
             return 1
         if field == "star_tenths":

@@ -17,9 +17,10 @@ from features import kernel
 from features.amounts import Fields, Kind, Touches, amounts, touches
 from features.catalog import Catalog
 from features.declared import OPTIONS, of_lines
+from features.fields import Field, Scanned, Scanner, Words
 from features.job import Batch, Clock
 from features.kernel import Floats, Ints
-from features.scan import DECIMAL, FLAG, TEXT, WHOLE, Field, Scanned, Scanner, Words
+from features.scan import DECIMAL, FLAG, TEXT, WHOLE
 from features.zones import ZoneTable
 
 KINDS: dict[str, int] = {kind: code for code, kind in enumerate(e.CUSTOMER_EVENTS)}
@@ -50,10 +51,12 @@ class Columns(Struct):
 
     def numbers(self, name: str, events: Any = slice(None)) -> Ints:
         """int64[events] of a whole number or a flag."""
-        return self.scanned.values[self.fields[name]][self.index[events]]
+        found: Ints = self.scanned.values[self.fields[name]][self.index[events]]
+        return found
 
     def decimals(self, name: str, events: Any = slice(None)) -> Floats:
-        return self.numbers(name, events).view(np.float64)
+        bits: Floats = self.numbers(name, events).view(np.float64)
+        return bits
 
     def texts(self, name: str, events: Any = slice(None)) -> list[str]:
         """Decoded for whom asks: no cheap thing to do for all."""

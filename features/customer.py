@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 from zlib import crc32
 
@@ -92,9 +92,9 @@ class Core:
         customers = columns.customers + idle
         events, touches = self.decoder.events(columns, before_ms)
         ends = np.cumsum(np.bincount(columns.who, minlength=len(customers)), dtype=np.int64)
-        raw = [records.get(customer, b"") for customer in customers]
+        raw = list(map(records.get, customers, repeat(b"")))
         blob = np.frombuffer(b"".join(raw) or b"\0", dtype=np.uint8)
-        blob_ends = np.cumsum([len(record) for record in raw], dtype=np.int64)
+        blob_ends = np.cumsum(np.fromiter(map(len, raw), dtype=np.int64, count=len(raw)))
         order, clock_ms = np.argsort(columns.who, kind="stable"), columns.clock.now_ms
         room = len(events) + 2 * len(idle) + 64
         while True:

@@ -17,8 +17,9 @@ entries, `hashes` such a list of u64, `cells` a varint mask of the cells that ar
 varint for each. A cell is a sum; or one more than the greatest or the least; or a set of bits, one for each
 pair of its table. A table's values are i64, or f64 where it weighs (top, decay: as of `weighed_ms`). A code
 stands for a text (`words` of the partition), or is a time or a month. A kind is an index
-into the event types, a purpose or rule the CRC-32 of its name. A pane counts events of 5 minutes (level 0, `number` = epoch ms // 300,000), of an hour (1, // 3,600,000)
-or of a day (2, 0), all of them of one store-local `day` (proleptic ordinal).
+into the event types, a purpose or rule the CRC-32 of its name. A pane counts events of 5 minutes (level 0,
+`number` = epoch ms // 300,000), of an hour (1, // 3,600,000) or of a day (2, 0), all of them of one store-local `day`
+(proleptic ordinal).
 
 `features/kernel.py` reads and writes these bytes; this module is its plain twin for reading.
 """

@@ -1,20 +1,13 @@
-"""Reads the wanted fields of a batch of JSON objects straight into columns, without a Python object for each.
+"""Scans a batch of JSON objects for wanted fields, compiled: numbers, and where texts stand.
 
-The compiled scanner knows the JSON that ingest writes: compact, texts without escapes, whole numbers of up to 18
-digits, plain decimals. Whatever else it meets (an escape, white space, an exponent, a wrong type, broken bytes) it
-leaves alone: that object is decoded by msgspec, which alone decides what is malformed, so the result is the
-same for every input. A text is told by where it stands in the batch's bytes, and decoded only for whom asks.
+It knows the JSON that ingest writes: compact, texts without escapes, whole numbers of up to 18 digits, plain decimals.
+An object with anything else (an escape, white space, an exponent, a wrong type, broken bytes) is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, NamedTuple
-
-import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Meta, Struct
 from numba import njit
 
 # Numba's cache notices a change of this file only, so nothing compiled here comes from elsewhere.
@@ -28,167 +21,6 @@ DIGITS, DECIMALS = 18, 15
 QUOTE, BACKSLASH, COMMA, COLON, MINUS, DOT, ZERO, NINE = 34, 92, 44, 58, 45, 46, 48, 57
 OPEN, CLOSE, OPEN_LIST, CLOSE_LIST = 123, 125, 91, 93
 LARGE = 10**12  # decimals, and whole numbers in lines, are not beyond that: sums of them fit
-
-TYPES: dict[int, Any] = {
-    TEXT: str,
-    WHOLE: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)],
-    FLAG: bool,
-    DECIMAL: Annotated[float, Meta(ge=-LARGE, le=LARGE)],
-}
-OF_LINE = {**TYPES, WHOLE: Annotated[int, Meta(ge=-LARGE, le=LARGE)]}
-EMPTY: dict[int, Any] = {TEXT: "", WHOLE: 0, FLAG: False, DECIMAL: 0.0}
-
-
-class Field(NamedTuple):
-    """A wanted field; `default` counts where it is missing."""
-
-    name: str
-    how: int
-    default: Any = None
-
-    def declared(self, types: dict[int, Any]) -> tuple[str, Any, Any]:
-        return self.name, types[self.how], EMPTY[self.how] if self.default is None else self.default
-
-
-class Scanned(Struct):
-    """A batch as columns. A number stands in `values`, a decimal as its bits, a text begins there and ends in `ends`.
-
-    Of lines there are rows of their own: those of object i from `first_line[i]` on, `line_count[i]` of them. An object
-    that is malformed has nothing, not even the text that is required of all others.
-    """
-
-    text: bytes
-    values: Ints  # [fields, objects]
-    ends: Ints
-    line_values: Ints  # [fields of a line, lines]
-    line_ends: Ints
-    first_line: Ints
-    line_count: Ints
-
-    @property
-    def bytes(self) -> Bytes:
-        return np.frombuffer(self.text or b"\0", dtype=np.uint8)
-
-    def filled(self, field: int) -> npt.NDArray[np.bool_]:
-        """By object: whether the text is there, and not empty."""
-        return self.ends[field] > self.values[field]
-
-    def texts(self, field: int, rows: Any) -> list[str]:
-        starts, ends = self.values[field][rows].tolist(), self.ends[field][rows].tolist()
-        return [self.text[start:end].decode() for start, end in zip(starts, ends, strict=True)]
-
-    def hashes(self, field: int, rows: Any) -> Ints:
-        """64-bit hashes of texts, the same in every process."""
-        return hashes(self.bytes, self.values[field][rows], self.ends[field][rows])
-
-    def group(self, field: int, rows: Any) -> tuple[Ints, Ints]:
-        """(by row: the number of its text among the different ones, by number: the place in `rows` of the first)."""
-        return group(self.bytes, self.values[field][rows], self.ends[field][rows])
-
-    def find(self, field: int, words: Words) -> Ints:
-        """By object: the number of its text among the known ones, or -1."""
-        return find(self.bytes, self.values[field], self.ends[field], words.text, words.ends, words.slots)
-
-    def line_sums(self, field: int, rows: Any) -> Ints:
-        """By object: the sum of a field over its lines."""
-        sums = np.concatenate(([0], np.cumsum(self.line_values[field])))
-        first = self.first_line[rows]
-        return sums[first + self.line_count[rows]] - sums[first]
-
-
-class Words:
-    """Texts that are known by number; one that is not is -1."""
-
-    def __init__(self, words: Iterable[str]) -> None:
-        known = [word.encode() for word in words]
-        size = 64
-        while size < 4 * len(known):
-            size *= 2
-        self.text = np.frombuffer(b"".join(known) or b"\0", dtype=np.uint8)
-        self.ends = np.cumsum([len(word) for word in known], dtype=np.int64)
-        self.slots = _slots(self.text, self.ends, size)
-
-
-class Scanner:
-    """Scans for the same fields again and again; `required` must be there.
-
-    A line's field named `options.<name>` is the text of that name in the object `options`; these come last.
-    """
-
-    def __init__(self, fields: list[Field], of_line: list[Field], required: str) -> None:
-        self.fields = {field.name: place for place, field in enumerate(fields)}
-        self.of_line = {field.name: place for place, field in enumerate(of_line)}
-        options = [name.partition(".")[2] for name in self.of_line if "." in name]
-        self.words, self.options = Words([*self.fields, "lines"]), Words(options)
-        self.line_words = Words([*list(self.of_line)[: len(of_line) - len(options)], *(["options"] if options else [])])
-        self.hows = np.array([*(field.how for field in fields), LINES], dtype=np.int64)
-        self.line_hows = np.array([OPTIONS if "." in field.name else field.how for field in of_line], dtype=np.int64)
-        self.line_defaults = np.array([field.default or 0 for field in of_line], dtype=np.int64)
-        self.required = self.fields[required]
-        plain = [field.declared(OF_LINE) for field in of_line if "." not in field.name]
-        chosen = [("options", dict[str, str], {})] if options else []
-        line = msgspec.defstruct("Line", [*plain, *chosen], gc=False)
-        told = [field.declared(TYPES) for field in fields if field.name != required]
-        shape = [(required, str), *told, ("lines", list[line], [])]  # type: ignore[valid-type]
-        self.decode = msgspec.json.Decoder(msgspec.defstruct("Seen", shape, gc=False)).decode
-
-    def scan(self, values: list[bytes]) -> Scanned:
-        whole = b"".join(values)
-        text = np.frombuffer(whole or b"\0", dtype=np.uint8)
-        stops = np.cumsum(np.fromiter(map(len, values), dtype=np.int64, count=len(values)))
-        most_lines = whole.count(b"{")
-        found = scan(
-            text,
-            stops,
-            (self.words.text, self.words.ends, self.words.slots, self.hows),
-            (self.line_words.text, self.line_words.ends, self.line_words.slots, self.line_hows),
-            (self.options.text, self.options.ends, self.options.slots, self.line_hows),
-            self.line_defaults,
-            self.required,
-            most_lines,
-        )
-        scanned = Scanned(whole, *found[:-1])
-        strange = np.flatnonzero(found[-1] == 0).tolist()
-        if strange:
-            self._decode(scanned, strange, values)
-        return scanned
-
-    def _decode(self, scanned: Scanned, strange: list[int], values: list[bytes]) -> None:
-        """What the scanner has left alone."""
-        texts, lines = [scanned.text], []
-        at, first = len(scanned.text), scanned.line_values.shape[1]
-        for i in strange:
-            try:
-                seen = self.decode(values[i])
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
-            at = _put(seen, self.fields, scanned.values[:, i], scanned.ends[:, i], at, texts)
-            scanned.first_line[i], scanned.line_count[i] = first + len(lines), len(seen.lines)
-            for line in seen.lines:
-                row = np.zeros((2, len(self.of_line)), dtype=np.int64)
-                at = _put(line, self.of_line, row[0], row[1], at, texts)
-                lines.append(row)
-        scanned.text = b"".join(texts)
-        if lines:
-            more = np.stack(lines, axis=2)
-            scanned.line_values = np.concatenate((scanned.line_values, more[0]), axis=1)
-            scanned.line_ends = np.concatenate((scanned.line_ends, more[1]), axis=1)
-
-
-def _put(seen: Any, fields: dict[str, int], values: Ints, ends: Ints, at: int, texts: list[bytes]) -> int:
-    """Writes what msgspec has decoded into a column; where the next text begins."""
-    for name, place in fields.items():
-        field, _, option = name.partition(".")
-        value = getattr(seen, field).get(option, "") if option else getattr(seen, field)
-        if isinstance(value, str):
-            texts.append(value.encode())
-            values[place], ends[place] = at, at + len(texts[-1])
-            at += len(texts[-1])
-        elif isinstance(value, float):
-            values[place] = np.float64(value).view(np.int64)
-        else:
-            values[place] = value
-    return at
 
 
 # --- words
@@ -206,12 +38,11 @@ def _slot(text: Bytes, start: int, end: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _same(text: Bytes, start: int, end: int, other: Bytes, at: int, stop: int) -> bool:
-    if end - start != stop - at:
-        return False
-    for k in range(end - start):
-        if text[start + k] != other[at + k]:
-            return False
-    return True
+    same, k = end - start == stop - at, 0
+    while same and k < end - start:
+        same = text[start + k] == other[at + k]
+        k += 1
+    return same
 
 
 @njit(cache=True, nogil=True)
@@ -227,16 +58,16 @@ def _word(text: Bytes, start: int, end: int, known: Bytes, known_ends: Ints, slo
 
 
 @njit(cache=True, nogil=True)
-def _slots(known: Bytes, ends: Ints, size: int) -> Ints:
+def slots(known: Bytes, ends: Ints, size: int) -> Ints:
     """The hash table of some words: their numbers, -1 where there is none."""
-    slots, start = np.full(size, -1, np.int64), np.int64(0)
+    table, start = np.full(size, -1, np.int64), np.int64(0)
     for word in range(len(ends)):
         slot = _slot(known, start, ends[word]) & (size - 1)
-        while slots[slot] >= 0:
+        while table[slot] >= 0:
             slot = (slot + 1) & (size - 1)
-        slots[slot] = word
+        table[slot] = word
         start = ends[word]
-    return slots
+    return table
 
 
 @njit(cache=True, nogil=True)

@@ -34,14 +34,15 @@ def parse_time(value: int | str) -> int:
 
 def rfc3339(at_ms: int) -> str:
     """`2026-05-01T00:30:00.000Z`."""
-    minute, ms = divmod(at_ms, MINUTE_MS)
-    return f"{_minute(minute)}{ms // 1000:02}.{ms % 1000:03}Z"
+    second, ms = divmod(at_ms, 1000)
+    return f"{_second(second)}.{ms:03}Z"
 
 
-@lru_cache(maxsize=1024)
-def _minute(minute: int) -> str:
-    day, minute = divmod(minute, 1440)
-    return f"{date.fromordinal(EPOCH_DAY + day).isoformat()}T{minute // 60:02}:{minute % 60:02}:"
+@lru_cache(maxsize=4096)
+def _second(second: int) -> str:
+    day, second = divmod(second, 86_400)
+    minute, date_of = second // 60, date.fromordinal(EPOCH_DAY + day).isoformat()
+    return f"{date_of}T{minute // 60:02}:{minute % 60:02}:{second % 60:02}"
 
 
 @lru_cache(maxsize=1024)
@@ -98,7 +99,7 @@ def local_day(at_ms: int, tz: str) -> int:
 
 def local_hour(at_ms: int, tz: str) -> int:
     """Hour of the day in a zone, 0 to 23."""
-    return hour_of(local_ms(at_ms, tz))
+    return int(hour_of(local_ms(at_ms, tz)))
 
 
 def hour_of(local_ms: Any) -> Any:

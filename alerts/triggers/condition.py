@@ -71,18 +71,19 @@ class Conditions:
         expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
         read = [set(e.meta.root_names()) for e in expressions]
         known = [*numbers, *texts]
-        self.names = [[name for name in known if name in names] for names in read]  # that each rule reads, without facts
-        self.conditions = [self._split(rule.when, dear) for rule in self.rules]
+        self.names = [[name for name in known if name in names] for names in read]  # each rule reads, facts aside
+        self.conditions = [self._split(*pair, dear) for pair in zip(self.rules, expressions, strict=True)]
 
-    def _split(self, when: str, dear: Collection[str]) -> Condition:
+    def _split(self, rule: Rule, whole: pl.Expr, dear: Collection[str]) -> Condition:
         comparable = {name for name, type in self.schema.items() if type != pl.String}
-        simple, others = parts_of(when, comparable)
-        rest = pl.sql_expr(" AND ".join(f"({text})" for text in others)) if others else None
+        simple, others = parts_of(rule.when, comparable)
+        rest = pl.sql_expr(" AND ".join(f"({text})" for text in others)) if simple and others else None
+        rest = rest if simple else whole
         columns = sorted(set(rest.meta.root_names())) if rest is not None else []
         return Condition(sorted(simple, key=lambda part: not part.names.isdisjoint(dear)), rest, columns)
 
     def evaluate(self, asks: npt.NDArray[np.bool_], look: Look) -> npt.NDArray[np.bool_]:
-        """bool[n, rules]: which condition holds where it is asked; unknown is false. It looks at no more than it must."""
+        """bool[n, rules]: which condition holds where it is asked; unknown is false. Looks at no more than it must."""
         out = np.zeros_like(asks)
         for i, condition in enumerate(self.conditions):
             rows = np.flatnonzero(asks[:, i])

@@ -76,15 +76,15 @@ class Seen(Struct):
     def look(self, name: str, at: Ints) -> npt.NDArray[Any]:
         """The values of a name at some moments; NaN where a number is missing, "" where a text is."""
         if name in self.columns:
-            values = self.rows[self.moments.rows[at], self.columns[name]]
+            values = np.asarray(self.rows[self.moments.rows[at], self.columns[name]])
             return self._spelt(name, values) if name in self.catalog.texts else values
         if name in self.catalog.models:
             return self._scores(name, self.moments.rows[at])
         local_ms = self.moments.local_ms[at]
         if name == "hour":
-            return hour_of(local_ms)
+            return np.asarray(hour_of(local_ms))
         if name == "weekday":
-            return weekday_of(local_ms)
+            return np.asarray(weekday_of(local_ms))
         return self._texts("type" if name == "event" else name, self.moments.event[at])
 
     def _spelt(self, name: str, values: Floats) -> npt.NDArray[Any]:
@@ -137,17 +137,15 @@ class Decider:
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows, words)
         held = self.conditions.evaluate(moments.asks, seen.look)
-        ledgers: dict[int, Ledger] = {}
-        outcomes = []
+        starts, ledgers, outcomes = applied.ledgers.tolist(), dict[int, Ledger](), []
         for candidate in self._candidates(held, moments, applied, seen.look):
             who = candidate.who
             if who not in ledgers:
-                ledgers[who] = decode_ledger(applied.records[who][applied.ledgers[who] :])
+                ledgers[who] = decode_ledger(applied.records[who][starts[who] :])
             outcome = self._settle(decided, candidate, ledgers[who])
             outcomes.append((candidate.rule.id, outcome))
             if outcome == "issued":
-                record = applied.records[who][: applied.ledgers[who]]
-                decided.records[candidate.customer] = record + encode_ledger(ledgers[who])
+                decided.records[candidate.customer] = applied.records[who][: starts[who]] + encode_ledger(ledgers[who])
         decided.counts = {f"decision:{rule}:{outcome}": n for (rule, outcome), n in Counter(outcomes).items()}
         if decided.causes_ms:
             decided.counts["coupons"] = len(decided.causes_ms)
@@ -156,27 +154,28 @@ class Decider:
     def _candidates(
         self, held: npt.NDArray[np.bool_], moments: Moments, applied: Applied, look: Look
     ) -> Iterator[Candidate]:
-        at, rule = self._in_order(*np.nonzero(held), moments, applied.customers)
+        at, rule = self._in_order(held, moments, applied.customers)
         rules = [self.conditions.rules[j] for j in rule.tolist()]
         who = moments.who[at].tolist()
         customers = [applied.customers[w] for w in who]
-        at_ms, consented = moments.at_ms[at].tolist(), (moments.consented[at] != 0).tolist()
+        at_ms, stamps_ms = moments.at_ms[at].tolist(), moments.stamps_ms[at].tolist()
         causes = self._causes(moments, at, rules, customers, at_ms)
-        explained = self._explained(look, applied.rows, moments.rows, at, rule)
-        told = zip(rules, who, customers, at_ms, causes, moments.stamps_ms[at].tolist(), consented, strict=True)
-        return (Candidate(*one, *why) for one, why in zip(told, explained, strict=True))
+        values, moved = self._explained(look, applied.rows, moments.rows, at, rule)
+        consented = (moments.consented[at] != 0).tolist()
+        return map(Candidate, rules, who, customers, at_ms, causes, stamps_ms, consented, values, moved)
 
-    def _in_order(self, at: Ints, rule: Ints, moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
+    def _in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
         """Moments and rules by place; timers that one tick has reached by due time, then by name: rule|customer."""
+        at, rule = np.nonzero(held)
         timer = moments.event[at] < 0
         due_ms, ranks = np.where(timer, moments.at_ms[at], 0), np.where(timer, self.ranks[rule], rule)
         order = np.lexsort((ranks, due_ms, moments.place[at]))
         keys = np.stack((moments.place[at], due_ms, ranks))[:, order]
         same = np.flatnonzero((keys[:, 1:] == keys[:, :-1]).all(axis=0))
         if len(same):
-            names = np.array([customers[w] for w in moments.who[at].tolist()], dtype=object)
+            names = [customers[w] for w in moments.who[at].tolist()]
             places = {name: place for place, name in enumerate(sorted(set(names)))}
-            order = np.lexsort(([places[name] for name in names], ranks, due_ms, moments.place[at]))
+            order = np.lexsort((np.array([places[name] for name in names]), ranks, due_ms, moments.place[at]))
         return at[order], rule[order]
 
     def _causes(
@@ -189,20 +188,21 @@ class Decider:
             causes[i] = id
         return causes
 
-    def _explained(
-        self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints
-    ) -> list[tuple[dict[str, float | str | None], dict[str, dict[str, float]]]]:
+    def _explained(self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
         """By candidate: the values that its rule looked at, and what moved its scores."""
-        explained: list[Any] = [None] * len(at)
+        seen, moved = np.empty((2, len(at)), dtype=object)
         for j in np.unique(rule).tolist():
             places, names = np.flatnonzero(rule == j), self.conditions.names[j]
-            values = [_plain(look(name, at[places])) for name in names]
-            mine = features[rows[at[places]]]
-            moved = {name: self._terms(name, mine) for name in self.catalog.models if name in names}
-            for k, place in enumerate(places.tolist()):
-                seen = {name: column[k] for name, column in zip(names, values, strict=True)}
-                explained[place] = seen, {name: column[k] for name, column in moved.items()}
-        return explained
+            values = (
+                zip(*(_plain(look(name, at[places])) for name in names), strict=True) if names else [()] * len(places)
+            )
+            seen[places] = [dict(zip(names, row, strict=True)) for row in values]
+            models = [name for name in self.catalog.models if name in names]
+            moved[places] = {}
+            if models:
+                terms = zip(*(self._terms(name, features[rows[at[places]]]) for name in models), strict=True)
+                moved[places] = [dict(zip(models, row, strict=True)) for row in terms]
+        return seen.tolist(), moved.tolist()
 
     def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger) -> str:
         """The outcome; sends the decision, and the coupon if one is issued."""

@@ -18,7 +18,6 @@ from features.labels import Churn
 from features.layout import Layout
 from features.messages import Refused, dead_letter
 
-
 NO_CODE = -1
 
 
@@ -134,11 +133,11 @@ def _places(columns: Columns, event: Ints, fires_ms: Ints) -> Ints:
 def _timers(applied: Applied, due: dict[str, None]) -> dict[str, int | None]:
     """When to look at a customer again, where that has changed or has just been done."""
     before, after = applied.wakes.T
-    told = before != after
-    if due:
-        told |= np.fromiter((c in due for c in applied.customers), dtype=np.bool_, count=len(told))
-    rows = np.flatnonzero(told)
-    return {applied.customers[i]: ms or None for i, ms in zip(rows.tolist(), after[rows].tolist(), strict=True)}
+    rows = np.flatnonzero(before != after)
+    changed = {applied.customers[i]: ms or None for i, ms in zip(rows.tolist(), after[rows].tolist(), strict=True)}
+    if left := due.keys() - changed.keys():
+        changed |= {c: ms or None for c, ms in zip(applied.customers, after.tolist(), strict=True) if c in left}
+    return changed
 
 
 def _counts(columns: Columns, applied: Applied, letters: list[Message]) -> dict[str, int]:

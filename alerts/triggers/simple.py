@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Collection
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     "!=": lambda a, b: (a < b) | (a > b),
 }
 _TOKEN = re.compile(r"\s*('(?:[^']|'')*'|\"[^\"]*\"|[^\W\d]\w*|\d+(?:\.\d+)?(?![\w.])|[<>!]=|<>|[^\s])")
+_PLAIN = re.compile(r"(?:'(?:[^'\\]|'')*'|[\w\s.<>=!(),+*%]|-(?!-)|/(?!\*))*")  # no comments, no quoted names
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -83,7 +85,10 @@ class Joined(Struct, frozen=True):
 
 def parts_of(when: str, numbers: Collection[str]) -> tuple[list[Any], list[str]]:
     """(the simple parts that its outermost ANDs join, the text of the others); `numbers`: names they may compare."""
-    simple, others = [], []
+    simple: list[Any] = []
+    others: list[str] = []
+    if not _PLAIN.fullmatch(when):
+        return simple, [when]
     for tokens, text in _conjuncts(when):
         try:
             simple.append(_Parser(tokens, numbers).whole())
@@ -109,7 +114,7 @@ def _conjuncts(when: str) -> list[tuple[list[str], str]]:
             else:
                 cuts.append(at)
     edges = [*cuts, len(found)]
-    parts = [found[start + 1 : stop] for start, stop in zip(edges, edges[1:], strict=False)]
+    parts = [found[start + 1 : stop] for start, stop in pairwise(edges)]
     if not all(parts):
         return [([], when)]
     return [([token for token, _, _ in part], when[part[0][1] : part[-1][2]]) for part in parts]

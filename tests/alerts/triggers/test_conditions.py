@@ -6,10 +6,12 @@ import math
 import operator
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.triggers.condition import FACTS as FACT_TYPES
 from alerts.triggers.condition import Conditions
 from alerts.triggers.rule import Rule, Then, WrongRule
 
@@ -132,3 +134,61 @@ def test_many_rules_are_asked_at_once_and_no_row_is_no_answer() -> None:
     assert answers.tolist() == [[False, False, True], [True, False, True]]
     assert evaluated(conditions, np.empty((0, 3)), {name: [] for name in FACTS}).shape == (0, 3)
     assert conditions.names == [["orders_7d"], [], []]
+
+
+operands = st.sampled_from((*NUMBERS, "hour", "weekday", "2", "-1", "0.5", "15"))
+atoms = (
+    st.tuples(operands, st.sampled_from((*OPERATORS, "!=")), operands).map(" ".join)
+    | st.tuples(operands, st.sampled_from(("IS NULL", "is not null", "BETWEEN -1 AND 2", "NOT BETWEEN 0 AND 3"))).map(
+        " ".join
+    )
+    | st.sampled_from(
+        ("store LIKE 's%'", "channel IN ('app')", "event = 'a AND b'", "true", "COALESCE(churn_risk, 1) > 0")
+    )
+    | operands.map("CASE WHEN hour > 3 AND weekday = 1 THEN {0} > 1 OR {0} < 0 ELSE churn_risk > 1 END".format)
+)
+sentences = st.recursive(
+    atoms,
+    lambda inner: (
+        st.tuples(st.sampled_from(("{} AND {}", "{} and {}", "({}) OR {}", "({} OR {})")), inner, inner).map(
+            lambda said: said[0].format(*said[1:])
+        )
+        | inner.map("NOT {}".format)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(sentences, rows)
+def test_what_is_split_into_simple_parts_holds_where_polars_says_of_the_whole(when: str, rows: list) -> None:
+    frame = pl.DataFrame(
+        [
+            pl.Series(name, np.array([row[k] for row in rows], dtype=np.float64), nan_to_null=True)
+            for k, name in enumerate(NUMBERS)
+        ]
+        + [pl.Series(name, [value] * len(rows), FACT_TYPES[name]) for name, value in FACTS.items()]
+    )
+    wanted = frame.with_columns(pl.sql_expr(when).alias("when"))["when"]
+    assert held(when, *rows) == [bool(holds) for holds in wanted]
+
+
+def test_simple_parts_are_asked_first_and_what_follows_only_where_they_hold() -> None:
+    looked: list[tuple[str, list[int]]] = []
+    columns = {"orders_7d": np.array([1.0, 5.0, 5.0]), "churn_risk": np.array([0.9, 0.1, 0.9]), "store": ["s1"] * 3}
+
+    def look(name: str, at: np.ndarray) -> np.ndarray:
+        looked.append((name, at.tolist()))
+        return np.array(columns[name])[at]
+
+    rule = Rule(id="r", when="store LIKE 's%' AND churn_risk > 0.5 AND orders_7d > 3", then=Then("c"), cooldown="1d")
+    conditions = Conditions([(rule, "r.toml", "")], NUMBERS, dear=["churn_risk"])
+    assert conditions.evaluate(np.ones((3, 1), dtype=np.bool_), look)[:, 0].tolist() == [False, False, True]
+    assert looked == [("orders_7d", [0, 1, 2]), ("churn_risk", [1, 2]), ("store", [2])]
+
+
+@pytest.mark.parametrize(
+    "when", ["orders_7d > 1 -- AND churn_risk > 0", "orders_7d > 1 /* AND churn_risk > 0 */ AND true"]
+)
+def test_what_stands_in_a_comment_is_not_asked(when: str) -> None:
+    assert held(when, [2.0, 0.0, math.nan]) == [True]
