@@ -14,7 +14,7 @@ from features import kernel
 from features.catalog import Catalog, build_catalog
 from features.columns import ANSWERED, COMPLAINT, CONSENT, KINDS, Columns, Decoder
 from features.job import Batch, Clock
-from features.kernel import FIVE_MS, LATE_MS, Floats, Ints, Outcome
+from features.kernel import FIVE_MS, LATE_MS, Floats, Ints, Merged, Outcome
 from features.record import CorruptRecord, WrongLayout
 from features.times import DAY_MS, HOUR_MS, parse_duration
 from features.zones import ZoneTable
@@ -112,6 +112,17 @@ class Core:
             if not (status == kernel.NEEDS_ZONE and self.zones.add_known(detail)):
                 self._refuse(status, "")
 
+    def merge(self, record: bytes, other: bytes, clock_ms: int) -> Merged:
+        """Two customers' records as one, without ledgers; either may be empty. Raises Damaged, WrongLayout."""
+        blob = np.frombuffer(record + other or b"\0", dtype=np.uint8)
+        ends = (len(record), len(record) + len(other), clock_ms)
+        while True:
+            done = kernel.merge(self.program, self.zones.packed, blob, *ends)
+            if done.status == kernel.DONE:
+                return done._replace(inputs=done.inputs.view(np.float64))
+            if not (done.status == kernel.NEEDS_ZONE and self.zones.add_known(done.detail)):
+                self._refuse(done.status, "")
+
     def _refuse(self, status: int, customer: str) -> None:
         if status == kernel.WRONG_LAYOUT:
             raise WrongLayout(
@@ -127,6 +138,7 @@ def compile_kernel() -> None:
     order = b'{"type":"order","id":"1","customer":"c","at_ms":1}'
     applied = core.apply(core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock()), [], {}, 0)
     core.row(applied.records[0], 1)
+    core.merge(applied.records[0], applied.records[0], 1)
     none = np.zeros(1, dtype=np.float64)
     kernel.logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), none, none + 1, none)
 
