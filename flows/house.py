@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from threading import Event
 from typing import Any
 
@@ -20,7 +20,7 @@ from operators.partition import PartitionStep
 from operators.redis_link import connect_redis
 from operators.relay import Relay
 from operators.source import Fence, KafkaBatches
-from operators.store import PartitionStore, check_layout
+from operators.store import PartitionStore, check_layout, renew_layout
 
 
 class House:
@@ -51,6 +51,9 @@ class House:
     def require_layout(self, layout: Mapping[str, str | int]) -> None:
         """Refuses state that was laid out in another way. Raises WrongLayout."""
         check_layout(self.redis, self.settings.redis.prefix, layout)
+
+    def renew_layout(self, name: str, value: str, former: Collection[str]) -> None:
+        renew_layout(self.redis, self.settings.redis.prefix, name, value, former)
 
     def topic(self, name: str) -> str:
         return self.settings.topic(name)

@@ -13,7 +13,7 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -58,6 +58,13 @@ def check_layout(redis: Redis, prefix: str, layout: Mapping[str, str | int]) -> 
                 f"the state under redis.prefix {prefix!r} is laid out for {name} = {found}, and now it is {value}:"
                 f" go back to {found}, or choose a new redis.prefix and let Kafka replay"
             )
+
+
+def renew_layout(redis: Redis, prefix: str, name: str, value: str, former: Collection[str]) -> None:
+    """Lets what the state was laid out for before become `value`, if it is one of `former`."""
+    stored: Any = redis.hget(f"{prefix}:layout", name)
+    if stored is not None and stored.decode() in former:
+        redis.hset(f"{prefix}:layout", name, value)
 
 
 def stored_partitions(redis: Redis, prefix: str) -> int:

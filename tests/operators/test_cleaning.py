@@ -16,7 +16,7 @@ from redis.retry import Retry
 from features import events as e
 from features.check import Limits
 from features.clean import Cleaner
-from features.identity import Pseudonyms
+from features.identity import Pseudonyms, Table
 from features.job import Batch
 from features.partitions import partition_keys
 from features.stores import Stores
@@ -110,10 +110,10 @@ def preceded(step: CleanStep, first: Callable[[], object]) -> None:
     """Lets something happen between this step's look at the table and what it writes there."""
     plain_add, waiting = step.identities.add, [first]
 
-    def add(new: dict[str, str]) -> bool:
+    def add(table: Table) -> bool:
         while waiting:
             waiting.pop()()
-        return plain_add(new)
+        return plain_add(table)
 
     step.identities.add = add  # type: ignore[method-assign]
 
@@ -165,7 +165,7 @@ def test_a_redis_restarted_between_two_looks_makes_no_second_customer(
     publish(step, linked)
     plain_known, restarts = step.identities.known, [own_redis.restart]
 
-    def known_after_restart(pseudonyms: set[str]) -> dict[str, str]:
+    def known_after_restart(pseudonyms: set[str]) -> Table:
         while restarts:
             restarts.pop()()
         return plain_known(pseudonyms)
