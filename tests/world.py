@@ -39,7 +39,7 @@ class World:
         self.relay(partition)
 
     def relay(self, partition: int, again: int = 0) -> None:
-        """`again`: so many messages are sent once more, in their order, as after a crash between sending and trimming."""
+        """`again`: so many messages are sent once more, in their order, as after a crash before trimming."""
         sent = self.stores[partition].sent
         for message in sent[max(0, self.relayed[partition] - again) :]:
             if message.topic == "events":

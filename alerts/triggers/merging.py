@@ -210,7 +210,7 @@ class Merging:
             return b""
         ledger.taken[word.of] = Taken(word.offset, taken.history)
         progress.put(word.customer, head + encode_ledger(ledger))
-        return orjson.dumps({**orjson.loads(word.event), "customer": word.customer})
+        return orjson.dumps({**orjson.loads(bytes(word.event)), "customer": word.customer})
 
     def _opened(self, record: bytes) -> tuple[bytes, Ledger]:
         """A record in two: without its ledger, which nobody's has as well, and the ledger."""

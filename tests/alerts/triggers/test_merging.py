@@ -1,4 +1,4 @@
-"""Customers who turn out to be one: their histories add up, whatever came when and wherever, and nothing counts twice."""
+"""Customers who turn out to be one: their histories add up, whatever came when, and nothing counts twice."""
 
 from __future__ import annotations
 
@@ -54,11 +54,9 @@ class Story:
         self.start_ms = data.draw(st.sampled_from(STARTS_MS))
 
     def tell(self, steps: int) -> None:
+        doings = (*[self.event] * 4, self.bind, self.work, self.work, self.crash)
         for number in range(steps):
-            doing = self.data.draw(
-                st.sampled_from(("event", "event", "event", "event", "bind", "work", "work", "crash"))
-            )
-            getattr(self, doing)(number)
+            self.data.draw(st.sampled_from(doings))(number)
 
     def event(self, number: int) -> None:
         """Under the latest id or one that another process still takes for right."""
