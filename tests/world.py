@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from features import events as e
-from features.job import Job
+from features.job import Job, Position
 from features.loop import Store, batches, run
 from features.partitions import partition_of
 from features.record import forwarded
@@ -32,7 +32,7 @@ class World:
 
     def work(self, partition: int, events: int) -> None:
         """Applies up to so many records of a partition, and relays what comes of it."""
-        first = self.stores[partition].position.offset + 1
+        first = self.position(partition).offset + 1
         values = self.logs[partition][first : first + events]
         if values:
             run(self.job, batches("events", partition, values, first=first), self.stores)
@@ -48,15 +48,21 @@ class World:
 
     def settle(self) -> None:
         """Until nothing is left to read."""
-        while any(store.position.offset + 1 < len(self.logs[p]) for p, store in self.stores.items()):
-            for partition in self.stores:
+        while any(self.position(p).offset + 1 < len(self.logs[p]) for p in range(PARTITIONS)):
+            for partition in range(PARTITIONS):
                 self.work(partition, 1_000)
 
     def record(self, customer: str) -> tuple[str, bytes]:
         """Who somebody is now, and the record."""
-        raw = self.stores[partition_of(customer, PARTITIONS)].records.get(customer, b"")
+        raw = self.stored(customer)
         into = forwarded(raw)
         return self.record(into) if into else (customer, raw)
 
     def count(self, name: str) -> int:
-        return sum(store.position.counts.get(name, 0) for store in self.stores.values())
+        return sum(self.position(partition).counts.get(name, 0) for partition in range(PARTITIONS))
+
+    def position(self, partition: int) -> Position:
+        return self.stores[partition].position
+
+    def stored(self, customer: str) -> bytes:
+        return self.stores[partition_of(customer, PARTITIONS)].records.get(customer, b"")

@@ -55,20 +55,20 @@ class Story:
 
     def tell(self, steps: int) -> None:
         doings = (*[self.event] * 4, self.bind, self.work, self.work, self.crash)
-        for number in range(steps):
-            self.data.draw(st.sampled_from(doings))(number)
+        for _ in range(steps):
+            self.data.draw(st.sampled_from(doings))()
 
-    def event(self, number: int) -> None:
+    def event(self) -> None:
         """Under the latest id or one that another process still takes for right."""
         who = self.data.draw(st.sampled_from(NAMES))
-        event = self.data.draw(clean_events(who, number, self.start_ms, ZONE))
+        event = self.data.draw(clean_events(who, len(self.events[who]), self.start_ms, ZONE))
         if isinstance(event, e.ComplaintAnswered):
             event.closed = False
         self.events[who].append(event)
         event.customer = self.data.draw(st.sampled_from(sorted(self.component[who])))
         self.world.tell(event)
 
-    def bind(self, number: int) -> None:
+    def bind(self) -> None:
         """Of any two ids, be they merged before."""
         one, other = self.data.draw(st.permutations(NAMES))[:2]
         self.world.merge(one, other)
@@ -76,10 +76,10 @@ class Story:
         for name in whole:
             self.component[name] = whole
 
-    def work(self, number: int) -> None:
+    def work(self) -> None:
         self.world.work(self.data.draw(st.integers(0, PARTITIONS - 1)), self.data.draw(st.integers(1, 9)))
 
-    def crash(self, number: int) -> None:
+    def crash(self) -> None:
         self.world.relay(self.data.draw(st.integers(0, PARTITIONS - 1)), self.data.draw(st.integers(1, 9)))
 
     def check(self, world: World, core: Core, declared: dict[str, Any], later_ms: int = 0) -> None:
@@ -96,7 +96,7 @@ class Story:
         assert world.count("duplicates") == 0
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data(), st.sampled_from((0, 299_999, 3_600_000, 8 * 86_400_000)))
 def test_customers_who_are_merged_have_the_features_of_all_their_events(data: st.DataObject, later_ms: int) -> None:
     story = Story(data, World(JOB))
@@ -105,7 +105,7 @@ def test_customers_who_are_merged_have_the_features_of_all_their_events(data: st
     story.check(story.world, PLAIN.core, DECLARED, later_ms)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_a_replay_from_nothing_over_the_same_log_ends_the_same(data: st.DataObject) -> None:
     """With all that was said of histories in the log, and all of it said once more."""
@@ -124,7 +124,7 @@ OTHER = build_catalog(FEWER)
 OTHER_JOB = CustomersJob(OTHER, customers_job([]).decider, PLAIN.churn, "examples", "dead-letters")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_a_replay_under_other_measures_waits_for_the_histories_of_its_own(data: st.DataObject) -> None:
     """What was written under the former measures cannot be read, and is written again."""
