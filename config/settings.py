@@ -34,7 +34,7 @@ Seconds = Annotated[float, Meta(gt=0)]
 READ_ELSEWHERE = {  # variables that are no settings
     "BREWLINE_SETTINGS",
     "BREWLINE_IDENTITY_KEY",
-    "BREWLINE_FORMER_IDENTITY_KEYS",
+    "BREWLINE_FORMER_IDENTITY_KEY",
     "BREWLINE_CACHE",
     "BREWLINE_REQUIRE_REAL",
 }
@@ -88,7 +88,7 @@ class Time(Struct, forbid_unknown_fields=True):
 
 class Identity(Struct, forbid_unknown_fields=True):
     key_file: str = ""  # secret of the pseudonyms; or the environment variable BREWLINE_IDENTITY_KEY
-    former_key_files: list[str] = []  # keys until now, or BREWLINE_FORMER_IDENTITY_KEYS with commas between
+    former_key_files: list[str] = []  # keys until now; or one, in BREWLINE_FORMER_IDENTITY_KEY
     phone_region: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "CN"  # of stores whose country the file does not name
     max_of_a_kind: Positive = 8  # identifiers of one kind that one customer may have; more are a test card, say
     max_identifiers: Positive = 16  # of all kinds

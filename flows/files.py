@@ -53,8 +53,9 @@ def load_pseudonyms(settings: Settings) -> Pseudonyms:
     if not key and identity.key_file:
         key = _text(settings.path(identity.key_file)).strip()
     _check_key(key)
-    former = [key for key in os.environ.get("BREWLINE_FORMER_IDENTITY_KEYS", "").split(",") if key]
-    former = former or [_text(settings.path(name)).strip() for name in identity.former_key_files]
+    former = [_text(settings.path(name)).strip() for name in identity.former_key_files]
+    if one := os.environ.get("BREWLINE_FORMER_IDENTITY_KEY", ""):
+        former = [one]
     for one in former:
         _check_key(one)
     others = tuple(one.encode() for one in dict.fromkeys(former) if one != key)
