@@ -200,6 +200,7 @@ class History(Event, tag="history"):
 
     of: str
     offset: int
+    layout: str
     record: bytes  # as in features/record.py; empty where nothing was known
 
 
@@ -208,6 +209,7 @@ class Moved(Event, tag="moved"):
 
     of: str
     offset: int
+    layout: str
     event: Raw
 
 

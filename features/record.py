@@ -120,11 +120,6 @@ def forwarded(raw: bytes) -> str:
     return raw[1:].decode() if raw[:1] == bytes([FORWARD]) else ""
 
 
-def laid_out(raw: bytes, layout: int) -> bool:
-    """Whether a record was written by this version for these measures; nothing fits all."""
-    return not raw or (raw[0], int.from_bytes(raw[1:5], "little")) == (VERSION, layout)
-
-
 class _Reader:
     """Reads a record from its start to its end."""
 

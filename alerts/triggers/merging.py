@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from alerts.triggers.job import CustomersJob
 from features import events as e
 from features.job import Batch, Changes, Message, Plan, Position, State
+from features.kernel import VERSION
 from features.record import (
     FORWARD,
     Ledger,
@@ -32,7 +33,6 @@ from features.record import (
     encode_ledger,
     forward,
     forwarded,
-    laid_out,
 )
 
 
@@ -100,7 +100,7 @@ class Merging:
     def __init__(self, job: CustomersJob, topic: str) -> None:
         self.job = job
         self.topic = topic
-        self.layout = int(job.core.catalog.layout, 16)
+        self.layout = f"{VERSION}.{job.core.catalog.layout}"
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         plan = self.job.plan(batch, position)
@@ -143,9 +143,14 @@ class Merging:
         of = _name(raw)
         into = forwarded(progress.records.get(of, b""))
         if into:
-            at_ms = orjson.loads(raw)["at_ms"]
             moved = e.Moved(
-                id=f"{of}/{offset}", customer=into, at_ms=at_ms, of=of, offset=offset, event=msgspec.Raw(raw)
+                id=f"{of}/{offset}",
+                customer=into,
+                at_ms=orjson.loads(raw)["at_ms"],
+                of=of,
+                offset=offset,
+                layout=self.layout,
+                event=msgspec.Raw(raw),
             )
             self._send(progress, moved)
             progress.counts["moved_on"] += 1
@@ -155,10 +160,16 @@ class Merging:
         progress.changes.messages.append(Message(self.topic, word.customer, e.encode(word)))
 
     def _hear(self, progress: Progress, word: Any, offset: int) -> bytes:
-        """Does as a word says; an event that it brings, if any."""
+        """Does as a word says; an event that it brings, if any.
+
+        What was said under another layout is passed over: the replay that made the layout new says it all anew, and
+        half of either would count twice.
+        """
         into = forwarded(progress.records.get(word.customer, b""))
         if isinstance(word, e.Merge):
             self._merge(progress, word, into, offset)
+        elif word.layout != self.layout:
+            progress.counts["outdated"] += 1
         elif into:
             self._send(progress, replace(word, customer=into))
         elif isinstance(word, e.History):
@@ -175,20 +186,27 @@ class Merging:
                 self._send(progress, e.Merge(id=f"{loser}>{winner}", customer=loser, at_ms=word.at_ms, into=winner))
             return
         of, record = word.customer, progress.records.get(word.customer, b"")
-        id = f"{of}/{offset}"
-        history = e.History(id=id, customer=word.into, at_ms=word.at_ms, of=of, offset=offset, record=record)
+        history = e.History(
+            id=f"{of}/{offset}",
+            customer=word.into,
+            at_ms=word.at_ms,
+            of=of,
+            offset=offset,
+            layout=self.layout,
+            record=record,
+        )
         self._send(progress, history)
         progress.put(of, forward(word.into))
         progress.wake(of, 0)
         progress.counts["merged_away"] += 1
 
     def _take_in(self, progress: Progress, word: e.History) -> None:
-        """Once. One written under another layout is left: the replay that made the layout new writes it anew."""
+        """Once."""
         mine = progress.records.get(word.customer, b"")
         head, ledger = self._opened(mine)
         taken = ledger.taken.get(word.of, Taken())
-        if taken.history or not laid_out(word.record, self.layout):
-            progress.counts["history_again" if taken.history else "history_outdated"] += 1
+        if taken.history:
+            progress.counts["history_again"] += 1
             return
         merged = self.job.core.merge(head, word.record, progress.now_ms)
         ledger = ledger.merge(decode_ledger(word.record[merged.other - len(head) :]))

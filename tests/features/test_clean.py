@@ -250,7 +250,7 @@ def test_a_bind_of_two_customers_merges_the_one_with_the_larger_id_into_the_othe
     assert (counts["dead_lettered"], counts["cleaned"]) == (0, 3)
 
 
-@pytest.mark.parametrize("word", [{"into": "c1"}, {"of": "c1", "offset": 1, "record": ""}, {"event": {}}])
+@pytest.mark.parametrize("word", [{"into": "c1"}, {"of": "c1", "offset": 1, "layout": "", "record": ""}, {"event": {}}])
 @pytest.mark.parametrize("type", e.CONTROL)
 def test_nobody_who_sends_events_can_merge_customers(type: str, word: dict[str, Any]) -> None:
     ((letter,), _, counts) = clean([written(type, customer="c2", **word)])

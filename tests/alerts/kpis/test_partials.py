@@ -55,8 +55,10 @@ def test_an_order_counts_under_each_dimension_it_names():
 def test_what_says_that_customers_are_merged_counts_nothing():
     words = [
         ev.Merge(id="m", customer="c2", at_ms=NOON_MS, into="c1"),
-        ev.History(id="h", customer="c1", at_ms=NOON_MS, of="c2", offset=3, record=b"x"),
-        ev.Moved(id="v", customer="c1", at_ms=NOON_MS, of="c2", offset=4, event=Raw(ev.encode(order("o2")))),
+        ev.History(id="h", customer="c1", at_ms=NOON_MS, of="c2", offset=3, layout="l", record=b"x"),
+        ev.Moved(
+            id="v", customer="c1", at_ms=NOON_MS, of="c2", offset=4, layout="l", event=Raw(ev.encode(order("o2")))
+        ),
     ]
     store = counted(order(), *words)
     assert chain(store) == chain(counted(order()))

@@ -25,6 +25,7 @@ NOON_MS = parse_time("2026-05-04T12:00:00+08:00")
 BACK = Rule(id="back", after=After("order", "5d"), when="orders_lifetime >= 1", then=Then("w"), cooldown="0s")
 OPENED = Rule(id="opened", on=["app_open"], when="orders_lifetime >= 0", then=Then("o"), cooldown="3d")
 RULES = [BACK, OPENED]
+LAYOUT = Merging(RULED, "events").layout
 POLICY = Policy(cap=2, cap_window_ms=30 * DAY_MS, holdout=0.0, holdout_salt="", consent="")
 
 
@@ -108,7 +109,7 @@ def test_a_timer_that_is_due_when_it_comes_fires_when_the_clock_moves_next_and_n
     job = customers_job(RULES, POLICY)
     record = run(job, batches("events", 0, encoded([order("cb", 0)])))[0].records["cb"]
     clock = [e.Tick(id="t", at_ms=NOON_MS + round(day * DAY_MS), source="pos/0", of=1) for day in (7, 7.5)]
-    history = e.History(id="h", customer="ca", at_ms=NOON_MS, of="cb", offset=1, record=record)
+    history = e.History(id="h", customer="ca", at_ms=NOON_MS, of="cb", offset=1, layout=LAYOUT, record=record)
     cart = e.CartAdd(id="k", customer="ca", at_ms=NOON_MS, sku="s", tz="UTC")
     log = encoded([clock[0], history, cart, clock[1]])
     for length, fired in ((3, 0), (4, 1)):
@@ -151,9 +152,17 @@ def histories() -> list[e.Event]:
     """A history that comes from elsewhere, with what follows it, twice."""
     events = [order("cx", 0), opened("cx", 0.1), e.CartAdd(id="k", customer="cx", at_ms=NOON_MS, sku="s", tz="UTC")]
     record = run(RULED, batches("events", 0, encoded(events)))[0].records["cx"]
-    history = e.History(id="h", customer="ca", at_ms=NOON_MS, of="cx", offset=7, record=record)
+    history = e.History(id="h", customer="ca", at_ms=NOON_MS, of="cx", offset=7, layout=LAYOUT, record=record)
     late = [
-        e.Moved(id=f"m{n}", customer="ca", at_ms=NOON_MS, of="cx", offset=n, event=Raw(e.encode(order("cx", n))))
+        e.Moved(
+            id=f"m{n}",
+            customer="ca",
+            at_ms=NOON_MS,
+            of="cx",
+            offset=n,
+            layout=LAYOUT,
+            event=Raw(e.encode(order("cx", n))),
+        )
         for n in (8, 9)
     ]
     return [history, *late, *late, history]
