@@ -34,6 +34,7 @@ Seconds = Annotated[float, Meta(gt=0)]
 READ_ELSEWHERE = {  # variables that are no settings
     "BREWLINE_SETTINGS",
     "BREWLINE_IDENTITY_KEY",
+    "BREWLINE_FORMER_IDENTITY_KEY",
     "BREWLINE_CACHE",
     "BREWLINE_REQUIRE_REAL",
 }
@@ -87,11 +88,15 @@ class Time(Struct, forbid_unknown_fields=True):
 
 class Identity(Struct, forbid_unknown_fields=True):
     key_file: str = ""  # secret of the pseudonyms; or the environment variable BREWLINE_IDENTITY_KEY
-    phone_region: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "CN"
+    former_key_files: list[str] = []  # keys until now; or one, in BREWLINE_FORMER_IDENTITY_KEY
+    phone_region: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "CN"  # of stores whose country the file does not name
+    max_of_a_kind: Positive = 8  # identifiers of one kind that one customer may have; more are a test card, say
+    max_identifiers: Positive = 16  # of all kinds
+    max_merged: Annotated[int, Meta(gt=0, le=64)] = 8  # customers in one, this one counted
 
 
 class Stores(Struct, forbid_unknown_fields=True):
-    file: str = ""  # CSV: store,region,timezone
+    file: str = ""  # CSV: store,region,timezone and perhaps country
     timezone: str = "Asia/Shanghai"  # of stores the file does not name
 
 
@@ -293,8 +298,8 @@ def _override(raw: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str
 
 
 def _plain(text: str, kind: Any, name: str) -> Any:
-    """A value as it is typed; numbers are written plainly, a table as JSON."""
-    if get_origin(kind) is dict:
+    """A value as it is typed; numbers are written plainly, tables and lists as JSON."""
+    if get_origin(kind) in (dict, list):
         return _table(text, kind, name)
     try:
         return msgspec.convert(text, kind, strict=False)
@@ -306,7 +311,7 @@ def _table(text: str, kind: Any, name: str) -> Any:
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:  # what was found may hold a password
-        example = '{"security.protocol": "SSL"}'
+        example = '{"security.protocol": "SSL"}' if get_origin(kind) is dict else '["former.key"]'
         raise WrongSettings(f"environment variable {name}: expected JSON such as {example}: {error}") from error
 
 

@@ -26,6 +26,7 @@ SENDER_ONLY = {"time", "who"}
 SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "ordered_ms", "ordered_day", "source", "of"}
 RECEIVED = {**e.CUSTOMER_EVENTS, **e.AUDIT_EVENTS}
 NOBODY = {"footfall", "tick", *e.AUDIT_EVENTS}  # events of no customer
+IDENTITY = "The customer id; of a group, its pseudonyms and whom it has taken in. None: not needed any more."
 TIME = [{"type": "integer"}, {"type": "string"}]  # how msgspec describes features.events.Time
 CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "coupon.issued": ("coupons", out.Receipt),
@@ -81,16 +82,17 @@ TOPICS = (
         "events",
         "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
         "customer; store where nobody is known",
-        "ingest",
+        "ingest, customers",
         "customers, kpis",
-        tuple(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS),
+        (*(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS), *e.CONTROL),
         received=True,
         sent=True,
     ),
     Topic(
         "identities",
-        "Whose a pseudonym is. Compacted: a link is kept for ever, for Redis takes what it has lost from here.",
-        "pseudonym",
+        "Whose a pseudonym is, into whom a customer was merged (`customer:<id>`), and which identifiers belong together"
+        " (`group:<id>`). Compacted: a link is kept for ever, for Redis takes what it has lost from here.",
+        "pseudonym, or as said",
         "ingest",
         "ingest",
         ("identity",),
@@ -192,8 +194,9 @@ def messages() -> dict[str, Json]:
     """Every message by name."""
     found = {kind: _received(kind, shape) for kind, shape in RECEIVED.items()}
     found |= {f"clean.{kind}": _clean(kind, shape) for kind, shape in e.CUSTOMER_EVENTS.items()}
+    found |= {kind: {"payload": _ref(shape)} for kind, shape in e.CONTROL.items()}
     found["example"] = {"payload": _ref(Examples)}
-    found["identity"] = {"contentType": "text/plain", "payload": {"type": "string", "description": "The customer id."}}
+    found["identity"] = {"contentType": "text/plain", "payload": {"type": "string", "description": IDENTITY}}
     found["partial"] = {"payload": {}}
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
     found["dead_letter"] = {
@@ -256,9 +259,16 @@ def _ref(shape: type[Struct]) -> Json:
 
 def schemas() -> dict[str, Json]:
     """JSON Schema of every type, by class name, in words as well as in types."""
-    shapes = [e.Event, *RECEIVED.values(), Examples, out.CloudEvent, *(data for _, data in CLOUDEVENTS.values())]
+    shapes = [
+        e.Event,
+        *RECEIVED.values(),
+        *e.CONTROL.values(),
+        Examples,
+        out.CloudEvent,
+        *(data for _, data in CLOUDEVENTS.values()),
+    ]
     _, found = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
-    kinds = {shape.__name__: kind for kind, shape in RECEIVED.items()}
+    kinds = {shape.__name__: kind for kind, shape in {**RECEIVED, **e.CONTROL}.items()}
     for name, schema in found.items():
         schema["description"] = cleandoc(schema.get("description") or EVENTS[kinds[name]])
         if name in kinds:

@@ -3,12 +3,13 @@
     too_large     more bytes than `max_event_bytes`
     malformed     not UTF-8, not JSON, or nested too deeply
     unknown_type  no event type of this topic
+    unmerge       asks to take apart what was made one customer, which cannot be done
     wrong_type    a field of another type, a field missing, a time that is none
     out_of_range  a number, text or list beyond its bounds or its pattern
     missing_id    no event id, no actor, no identifier where one is needed
     missing_time  no time
     absurd_time   before `earliest_ms`, or too far ahead of the record's Kafka timestamp
-    identity      identifiers that contradict each other (found by features.identity)
+    identity      an identifier that is none (found by features.identity)
 
 Details name types and paths, never values, so no personal data leaves in a header.
 """
@@ -28,6 +29,7 @@ from features.times import parse_time
 
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _BOUND = re.compile(r"`(?: of length)? (?:>|<|matching)|out of range")
+_UNMERGE = re.compile(r"Invalid value '(?:unbind|unmerge)' - at `\$\.type`$")
 _MISSING_ID = re.compile(r"missing required field `(?:id|actor)`$")
 
 
@@ -64,6 +66,8 @@ def check(
 
 def _refusal(message: str, known_types: Mapping[str, type[Event]]) -> Refused:
     """Reason and detail of a decoder's message; these quote no value but that of `type`, which is left out."""
+    if _UNMERGE.search(message):
+        return Refused("unmerge", "two customers who were made one stay one: what each did is counted together")
     if message.endswith(("`$.type`", "field `type`")):
         return Refused("unknown_type", f"`type` is none of {', '.join(known_types)}")
     if _MISSING_ID.search(message):

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from features import events as e
 from features.check import Limits, check
-from features.identity import Pseudonyms, resolve
+from features.identity import Degree, Pseudonyms, Table, growing, resolve
 from features.job import Batch, Message
 from features.messages import Refused, dead_letter
 from features.stores import Stores
@@ -29,10 +29,17 @@ class Checked(Struct):
     refused: list[tuple[int, Refused]]
     unknown_fields: int = 0
     ticks: int = 0
+    former: dict[str, list[str]] = {}  # pseudonym → the same under the former keys
 
     @property
     def pseudonyms(self) -> set[str]:
-        return {p for _, _, pseudonyms in self.events for p in pseudonyms}
+        """Those to be looked up, under all keys."""
+        found = {p for _, _, pseudonyms in self.events for p in pseudonyms}
+        return found.union(*self.former.values())
+
+    def growing(self, table: Table) -> set[str]:
+        """Customers of whom it must be known how many identifiers they have."""
+        return growing((pseudonyms for _, _, pseudonyms in self.events), self.former, table)
 
 
 class Cleaner(Struct, frozen=True):
@@ -46,6 +53,7 @@ class Cleaner(Struct, frozen=True):
     identities_topic: str
     tick_keys: list[str]
     sources: int  # source partitions in all, each of which ticks
+    degree: Degree = Degree()
     live: bool = False  # ingest makes the ticks itself: nobody who sends events may move time
 
     def check(self, batch: Batch) -> Checked:
@@ -57,7 +65,7 @@ class Cleaner(Struct, frozen=True):
                 if self.live and isinstance(event, e.Tick):
                     raise Refused("unknown_type", "ticks are sent in replays only; live, the clock is Brewline's own")
                 self._place(event)
-                checked.events.append((index, event, self._identify(event)))
+                checked.events.append((index, event, self._identify(event, checked.former)))
                 checked.unknown_fields += unknown
             except Refused as refused:
                 checked.refused.append((index, refused))
@@ -67,10 +75,13 @@ class Cleaner(Struct, frozen=True):
         ]
         return checked
 
-    def _identify(self, event: e.Event) -> list[str]:
-        pseudonyms = self.pseudonyms.of(event.who) if event.who else []
+    def _identify(self, event: e.Event, former: dict[str, list[str]]) -> list[str]:
+        country = self.stores.countries.get(event.store, "")
+        pseudonyms = self.pseudonyms.of(event.who, country) if event.who else []
         if not pseudonyms and not event.anonymous:
             raise Refused("missing_id", f"{e.kind_of(event)} needs an identifier in `who`")
+        if event.who and self.pseudonyms.former:
+            former |= self.pseudonyms.formerly(event.who, country)
         event.who = None
         if isinstance(event, e.Referral):  # the friend is somebody's raw identifier too
             event.friend = self.pseudonyms.one("app_id", event.friend)
@@ -100,13 +111,13 @@ class Cleaner(Struct, frozen=True):
             raise Refused("absurd_time", f"{name} does not go with the time of the event")
         return at_ms
 
-    def finish(self, checked: Checked, known: dict[str, str]) -> tuple[list[Message], list[int], dict[str, int]]:
-        """Messages in input order with their Kafka timestamps, and counts; fills `known` with new pseudonyms."""
+    def finish(self, checked: Checked, table: Table) -> tuple[list[Message], list[int], dict[str, int]]:
+        """Messages in input order with their Kafka timestamps, and counts; fills `table` with what is new."""
         batch, refused = checked.batch, list(checked.refused)
         out: dict[int, list[Message]] = {}
         for index, event, pseudonyms in checked.events:
             try:
-                out[index] = self._clean(batch, event, pseudonyms, known)
+                out[index] = self._clean(checked, event, pseudonyms, table)
             except Refused as conflict:
                 refused.append((index, conflict))
         for index, reason in refused:
@@ -115,16 +126,20 @@ class Cleaner(Struct, frozen=True):
         ordered = [(batch.stamps_ms[index], message) for index in sorted(out) for message in out[index]]
         return [message for _, message in ordered], [stamp_ms for stamp_ms, _ in ordered], counts
 
-    def _clean(self, batch: Batch, event: e.Event, pseudonyms: list[str], known: dict[str, str]) -> list[Message]:
+    def _clean(self, checked: Checked, event: e.Event, pseudonyms: list[str], table: Table) -> list[Message]:
         if isinstance(event, e.Tick):
-            return self.ticks(batch, event.at_ms)
+            return self.ticks(checked.batch, event.at_ms)
         if not pseudonyms:
             return [Message(self.events_topic, event.store or event.id, e.encode(event))]
-        told = [p for p in pseudonyms if len(pseudonyms) > 1 or p not in known]  # what Kafka must remember, too
-        event.customer = resolve(event, pseudonyms, known)
+        found = resolve(event, pseudonyms, table, self.degree, checked.former)
+        event.customer = found.customer
+        merges = [
+            e.Merge(id=f"{loser}>{into}", customer=loser, at_ms=event.at_ms, into=into)
+            for loser, into in found.merges.items()
+        ]
         return [
-            Message(self.events_topic, event.customer, e.encode(event)),
-            *(Message(self.identities_topic, p, known[p].encode()) for p in told if known.get(p) == event.customer),
+            *(Message(self.events_topic, word.customer, e.encode(word)) for word in (*merges, event)),
+            *(Message(self.identities_topic, name, (told or "").encode()) for name, told in found.links.items()),
         ]
 
     def ticks(self, batch: Batch, at_ms: int) -> list[Message]:

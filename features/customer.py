@@ -15,7 +15,7 @@ from features.amounts import Touches
 from features.catalog import Catalog, build_catalog
 from features.columns import ANSWERED, COMPLAINT, CONSENT, KINDS, Columns, Decoder
 from features.job import Batch, Clock
-from features.kernel import FIVE_MS, LATE_MS, Floats, Ints, Outcome
+from features.kernel import FIVE_MS, LATE_MS, Floats, Ints, Merged, Outcome
 from features.layout import Layout
 from features.record import CorruptRecord, WrongLayout
 from features.times import DAY_MS, HOUR_MS, parse_duration
@@ -77,11 +77,12 @@ class Core:
         """`wanted`: kinds whose events get a feature row, by default all; `purpose`: whose consent is told;
         `earlier`: layouts that records may still be written in."""
         self.catalog = catalog
+        self.layouts = [catalog.layout, *(layout for layout in earlier or () if layout.id != catalog.layout.id)]
         self.zones = ZoneTable()
         self.decoder = Decoder(catalog, self.zones)
         self.features = len(catalog.names)
         self.program = _program(
-            catalog, set(KINDS) if wanted is None else wanted, waits or [], label or Label(), purpose, earlier or []
+            catalog, set(KINDS) if wanted is None else wanted, waits or [], label or Label(), purpose, self.layouts
         )
 
     def columns(self, batch: Batch, clock: Clock) -> Columns:
@@ -117,6 +118,17 @@ class Core:
             if not (status == kernel.NEEDS_ZONE and self.zones.add_known(detail)):
                 self._refuse(status, "")
 
+    def merge(self, record: bytes, other: bytes, clock_ms: int) -> Merged:
+        """Two customers' records as one, without ledgers; either may be empty. Raises Damaged, WrongLayout."""
+        blob = np.frombuffer(record + other or b"\0", dtype=np.uint8)
+        ends = (len(record), len(record) + len(other), clock_ms)
+        while True:
+            done = kernel.merge(self.program, self.zones.packed, blob, *ends)
+            if done.status == kernel.DONE:
+                return done._replace(inputs=done.inputs.view(np.float64))
+            if not (done.status == kernel.NEEDS_ZONE and self.zones.add_known(done.detail)):
+                self._refuse(done.status, "")
+
     def _refuse(self, status: int, customer: str) -> None:
         if status == kernel.WRONG_LAYOUT:
             raise WrongLayout(
@@ -132,6 +144,7 @@ def compile_kernel() -> None:
     order = b'{"type":"order","id":"1","customer":"c","at_ms":1}'
     applied = core.apply(core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock()), [], {}, 0)
     core.row(applied.records[0], 1)
+    core.merge(applied.records[0], applied.records[0], 1)
     none = np.zeros(1, dtype=np.float64)
     kernel.logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), none, none + 1, none)
 
@@ -154,9 +167,9 @@ def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:
 
 
 def _program(
-    catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label, purpose: str, earlier: list[Layout]
+    catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label, purpose: str, layouts: list[Layout]
 ) -> Ints:
-    """The kernel's program: its numbers, then its lists."""
+    """The kernel's program: its numbers, then its lists. `layouts`: the own one first."""
     lists: list[int] = []
 
     def place(numbers: Iterable[int]) -> int:
@@ -164,8 +177,6 @@ def _program(
         lists.extend(numbers)
         return start
 
-    own = catalog.layout
-    layouts = [own, *(layout for layout in earlier if layout.id != own.id)]
     table_at = kernel.LAST + len(KINDS)
     life = table_at + kernel.TABLE * len(catalog.tables)
     waiting = life + catalog.cells
@@ -204,7 +215,9 @@ def _program(
         kernel.CELLS: cells,
         kernel.TOTALS: totals,
         kernel.STATE: totals + len(catalog.windows) * catalog.cells,
-        kernel.AT_LAYOUT: place(chain(*[_layout(layout, own, place(own.places(layout))) for layout in layouts])),
+        kernel.AT_LAYOUT: place(
+            chain(*[_layout(layout, layouts[0], place(layouts[0].places(layout))) for layout in layouts])
+        ),
         kernel.AT_TABLE: place(chain(*catalog.tables)),
         kernel.AT_WINDOW: place(chain(*map(_window, catalog.windows))),
         kernel.AT_COLUMN: place(chain(*catalog.columns)),

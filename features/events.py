@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, TypeAlias, get_args
 
-from msgspec import Meta, Struct, json
+from msgspec import Meta, Raw, Struct, json
 
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
 Name = Annotated[str, Meta(max_length=128)]
@@ -196,6 +196,31 @@ class Tick(Event, tag="tick"):
     of: int = 0
 
 
+class Merge(Event, tag="merge"):
+    """Ingest has found that `customer` is the same as `into`, and calls both by that name from now on."""
+
+    into: str
+
+
+class History(Event, tag="history"):
+    """All that was known of `of` when it was merged into `customer`, at `offset` of its partition."""
+
+    of: str
+    offset: int
+    layout: str
+    record: bytes  # as in features/record.py; empty where nothing was known
+    words: dict[str, str] = {}  # the texts that its codes stand for
+
+
+class Moved(Event, tag="moved"):
+    """An event of `of` that came after its history had gone: it stood at `offset` of its partition."""
+
+    of: str
+    offset: int
+    layout: str
+    event: Raw
+
+
 class Audit(Event, kw_only=True):
     """Who touched what: the fields of every audit event."""
 
@@ -247,11 +272,15 @@ CustomerEvent: TypeAlias = (
     | Tick
     | PointsSpent
 )
+Control: TypeAlias = Merge | History | Moved  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick
 
 CUSTOMER_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(CustomerEvent)}
+CONTROL: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(Control)}
 AUDIT_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(AuditEvent)}
 
 decode_event = json.Decoder(CustomerEvent).decode
+decode_control = json.Decoder(Control).decode
+decode_clean = json.Decoder(CustomerEvent | Control).decode
 decode_audit = json.Decoder(AuditEvent).decode
 encode = json.Encoder().encode

@@ -50,7 +50,9 @@ FIELDS = {
     "day": Word("the store's calendar date, counted in days; 1 January of the year 1 is 1"),
     "tz": Word("the store's time zone"),
     "region": Word("the store's region, from the stores file"),
-    "phone": Word("in any spelling; without +, of the country in [identity] phone_region", "+86 138 0013 8000"),
+    "phone": Word(
+        "in any spelling; without +, of the store's country, or of that in [identity] phone_region", "+86 138 0013 8000"
+    ),
     "card": Word("member card; capitals and outer spaces do not matter", "8801 2345"),
     "app_id": Word("account in the app", "a-5521"),
     "openid": Word("account in the mini program", "oX-81f0"),
@@ -87,6 +89,17 @@ FIELDS = {
     "visitors": Word("people", 12),
     "source": Word("source partition, as topic/partition"),
     "of": Word("number of source partitions"),
+    # merges
+    "into": Word("whose it is now: the smaller id of the two"),
+    "History.of": Word("who was merged into `customer`"),
+    "Moved.of": Word("who was merged into `customer`, sooner or later"),
+    "offset": Word("where in its partition of `events` the word on the merge stood, or the event that has moved"),
+    "History.layout": Word("version and measures of the records of whoever said so; under others it does not count"),
+    "Moved.layout": Word("as in a history"),
+    "record": Word("the record, packed as in features/record.py, in base64; empty where nothing was known"),
+    "words": Word("code in the record, in decimal: the text it stands for"),
+    "event": Word("the clean event as it stood there"),
+    # audit
     "actor": Word("the staff member or the account that did it; also the key", "analyst-03"),
     "role": Word("the actor's role", "analyst"),
     "object": Word("what was touched: a table, a screen, a customer", "customers"),
@@ -187,6 +200,7 @@ HEADERS = {  # of dead letters
 }
 
 REASONS = {  # those that features/check.py does not give
+    "identity_limit": "would give one customer more identifiers, or merge more customers, than `[identity]` allows",
     "too_late": "an audit event so late that its duplicates are forgotten",
     "layout": "an example learned on other features than those declared now",
     "internal_error": "the program raised on it: a bug, whose traceback is in the log",

@@ -535,7 +535,7 @@ def _coarsen(s: Ints, g: Ints, newest_ms: int, newest_day: int) -> None:
                 if s[other + 1] == number and s[other] == now and s[other + 2] == day:
                     into = q
         if into < kept:
-            _add_cells(s, g, cells + into * width, cells + p * width)
+            _add_cells(s, g, cells + into * width, s, cells + p * width)
             continue
         if changed:
             pane = PANE + 3 * kept
@@ -547,16 +547,16 @@ def _coarsen(s: Ints, g: Ints, newest_ms: int, newest_day: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _add_cells(s: Ints, g: Ints, into: int, more: int) -> None:
+def _add_cells(s: Ints, g: Ints, into: int, t: Ints, more: int) -> None:
     """Sums are added, of the greatest the greater and of the least the lesser is kept, sets are united."""
     for m in range(g[SUMS]):
-        s[into + m] += s[more + m]
+        s[into + m] += t[more + m]
     for m in range(g[SUMS], g[GREATEST]):
-        s[into + m] = max(s[into + m], s[more + m])
+        s[into + m] = max(s[into + m], t[more + m])
     for m in range(g[GREATEST], g[LEAST]):
-        s[into + m] = _lesser(s[into + m], s[more + m])
+        s[into + m] = _lesser(s[into + m], t[more + m])
     for m in range(g[LEAST], g[WIDTH]):
-        s[into + m] |= s[more + m]
+        s[into + m] |= t[more + m]
 
 
 @njit(cache=True, nogil=True)
@@ -650,7 +650,7 @@ def _touch(s: Ints, g: Ints, z: Ints, spec: int, t: int, code: int, amount: int,
     elif how == MONTHS:
         _add_month(s, table, _month(_day(z, s[HOME], moment_ms)), amount)
     else:
-        _weigh(s, table, code, amount, moment_ms, g[spec + 1], ROOM_OF[how])
+        _weigh(s, table, code, float(amount), moment_ms, g[spec + 1], ROOM_OF[how])
 
 
 @njit(cache=True, nogil=True)
@@ -665,11 +665,10 @@ def _find(s: Ints, table: int, code: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _weigh(s: Ints, table: int, code: int, amount: int, moment_ms: int, half_life_ms: int, room: int) -> None:
+def _weigh(s: Ints, table: int, code: int, weight: float, moment_ms: int, half_life_ms: int, room: int) -> None:
     """Adds a weight that halves with every half-life; of too many, the lightest falls out."""
     weights = s.view(np.float64)
     end = table + PAIRS + 2 * s[table]
-    weight = float(amount)
     if s[table] == 0:
         s[table + 1] = moment_ms
     elif moment_ms > s[table + 1]:
@@ -856,7 +855,7 @@ def _total(s: Ints, g: Ints, at_ms: int, today: int) -> None:
             else:
                 inside = made_of == DAYS and today - length <= day <= today
             if inside:
-                _add_cells(s, g, totals + w * width, g[CELLS] + p * width)
+                _add_cells(s, g, totals + w * width, s, g[CELLS] + p * width)
 
 
 @njit(cache=True, nogil=True)
@@ -1257,6 +1256,200 @@ def advance(
     return Outcome(
         status, detail, out[:at], out_ends, ledgers, wakes, repeated, rows[:r], asked[:r], inputs[:n], labelled[:n]
     )
+
+
+# --- two records become one: a line for each field. Both were unpacked under the same program
+
+
+@njit(cache=True, nogil=True)
+def _merge(s: Ints, t: Ints, g: Ints, z: Ints, clock_ms: int, out: Labels) -> int:
+    """Takes the history in `t` into `s`, as if one customer had had it all; how many rows got their label."""
+    labelled = _merge_waiting(s, t, g, clock_ms, out)  # this and the timers look at the latest times as they were
+    _merge_timers(s, t, g, clock_ms)
+    if t[HOME] >= 0 and (s[HOME] < 0 or t[NEWEST] > s[NEWEST]):
+        s[HOME] = t[HOME]
+    s[FIRST] = min(s[FIRST], t[FIRST]) if s[FIRST] > 0 and t[FIRST] > 0 else max(s[FIRST], t[FIRST])
+    _merge_ring(s, t, N_DEALS, DEALS)
+    _merge_ring(s, t, N_SEEN, SEEN)
+    _merge_cases(s, t)
+    for p in range(PURPOSE_OF, PURPOSE_OF + 3 * t[N_PURPOSES], 3):
+        _consent(s, t[p], t[p + 1], t[p + 2])
+    for k in range(LAST, LAST + g[KINDS]):
+        s[k] = max(s[k], t[k])
+    _add_cells(s, g, g[LIFE], t, g[LIFE])
+    _merge_panes(s, t, g, z)
+    _merge_tables(s, t, g)
+    s[NEWEST] = max(s[NEWEST], t[NEWEST])
+    _rest(s)
+    return labelled
+
+
+@njit(cache=True, nogil=True)
+def _merge_ring(s: Ints, t: Ints, counter: int, ring: int) -> None:
+    """Both rings' ids, each once; of more than a ring holds, the latest of either in turn."""
+    mine, other = s[ring : ring + s[counter]].copy(), t[ring : ring + t[counter]]
+    i, k, count = len(mine) - 1, len(other) - 1, 0
+    latest = np.empty(RING, np.int64)
+    while count < RING and (i >= 0 or k >= 0):
+        for turn in range(2):
+            id_hash, fresh = np.int64(0), False
+            if turn == 0 and i >= 0:
+                id_hash, fresh, i = mine[i], True, i - 1
+            elif turn == 1 and k >= 0:
+                id_hash, fresh, k = other[k], True, k - 1
+            for known in latest[:count]:
+                fresh = fresh and known != id_hash
+            if fresh and count < RING:
+                latest[count] = id_hash
+                count += 1
+    for j in range(count):
+        s[ring + j] = latest[count - 1 - j]
+    s[counter] = count
+
+
+@njit(cache=True, nogil=True)
+def _merge_cases(s: Ints, t: Ints) -> None:
+    """All open complaints; of more than a record holds, the other's oldest are left out."""
+    for c in range(max(0, t[N_CASES] + s[N_CASES] - CASES), t[N_CASES]):
+        s[CASE + s[N_CASES]] = t[CASE + c]
+        s[N_CASES] += 1
+
+
+@njit(cache=True, nogil=True)
+def _merge_panes(s: Ints, t: Ints, g: Ints, z: Ints) -> None:
+    """Both are brought to the same age first, so that a moment is kept in one kind of pane."""
+    newest_ms = max(s[NEWEST], t[NEWEST])
+    newest_day = _day(z, max(0, s[HOME]), newest_ms)
+    _coarsen(s, g, newest_ms, newest_day)
+    _coarsen(t, g, newest_ms, newest_day)
+    _rename_places(s, t, g)
+    for p in range(t[N_PANES]):
+        pane = PANE + 3 * p
+        into = _pane(s, g[CELLS], g[WIDTH], t[pane], t[pane + 1], t[pane + 2])
+        _add_cells(s, g, into, t, g[CELLS] + p * g[WIDTH])
+
+
+@njit(cache=True, nogil=True)
+def _rename_places(s: Ints, t: Ints, g: Ints) -> None:
+    """The other's sets, written in the bits that stand for the same codes here; a code that finds no bit is left out."""
+    bits = np.empty(ROOM_OF[PLACES], np.int64)
+    for k in range(g[TABLES]):
+        if g[g[AT_TABLE] + 2 * k] != PLACES:
+            continue
+        table, cell = g[TABLE_AT] + TABLE * k, g[g[AT_TABLE] + 2 * k + 1]
+        for i in range(t[table]):
+            bits[i] = _placed(s, g, table, t[table + PAIRS + 2 * i], cell)
+        for p in range(t[N_PANES]):
+            at = g[CELLS] + p * g[WIDTH] + cell
+            before, t[at] = t[at], 0
+            for i in range(t[table]):
+                if (before >> i) & 1 and bits[i] >= 0:
+                    t[at] |= np.int64(1) << bits[i]
+
+
+@njit(cache=True, nogil=True)
+def _merge_tables(s: Ints, t: Ints, g: Ints) -> None:
+    weights = t.view(np.float64)
+    for k in range(g[TABLES]):
+        how, argument, table = g[g[AT_TABLE] + 2 * k], g[g[AT_TABLE] + 2 * k + 1], g[TABLE_AT] + TABLE * k
+        if how == LATEST and t[table] > 0 and t[table + 1] > s[table + 1]:
+            for i in range(table, table + PAIRS + 2):
+                s[i] = t[i]
+        for pair in range(table + PAIRS, table + PAIRS + 2 * t[table], 2):
+            if how == TIMES:
+                _add_time(s, table, t[pair])
+            elif how == MONTHS:
+                _add_month(s, table, t[pair], t[pair + 1])
+            elif how == WEIGHTS or how == DECAYED:
+                _weigh(s, table, t[pair], weights[pair + 1], t[table + 1], argument, ROOM_OF[how])
+
+
+@njit(cache=True, nogil=True)
+def _due_later(due_ms: int, grace_ms: int, clock_ms: int) -> int:
+    """Grace for what another partition's clock may not have reached: it fires when the clock moves next, not before."""
+    return max(grace_ms, clock_ms + 1 - due_ms)
+
+
+@njit(cache=True, nogil=True)
+def _merge_timers(s: Ints, t: Ints, g: Ints, clock_ms: int) -> None:
+    """A rule waits from the latest event of its kind on: the timer of whoever had that one counts, if it still runs."""
+    for kind in range(g[KINDS]):
+        of_kind, mine_ms, other_ms = g[AT_KIND] + OF_KIND * kind, s[LAST + kind], t[LAST + kind]
+        for k in range(g[of_kind + 4], g[of_kind + 4] + 2 * g[of_kind + 5], 2):
+            if other_ms > mine_ms:
+                _drop_timer(s, g[k])
+            else:
+                _drop_timer(t, g[k])
+    for i in range(TIMER, TIMER + 3 * t[N_TIMERS], 3):
+        place, latest = TIMER + 3 * s[N_TIMERS], TIMER
+        for k in range(TIMER, TIMER + 3 * s[N_TIMERS], 3):
+            if s[k + 1] > s[latest + 1]:
+                latest = k
+            if s[k] == t[i]:  # of a rule that is gone
+                place = k
+        if place == TIMER + 3 * TIMERS:
+            place = latest
+        elif place == TIMER + 3 * s[N_TIMERS]:
+            s[N_TIMERS] += 1
+        s[place], s[place + 1], s[place + 2] = t[i], t[i + 1], _due_later(t[i + 1], t[i + 2], clock_ms)
+
+
+@njit(cache=True, nogil=True)
+def _drop_timer(s: Ints, rule: int) -> None:
+    for i in range(TIMER, TIMER + 3 * s[N_TIMERS], 3):
+        if s[i] == rule:
+            s[N_TIMERS] -= 1
+            for k in range(i, TIMER + 3 * s[N_TIMERS]):
+                s[k] = s[k + 3]
+            break
+
+
+@njit(cache=True, nogil=True)
+def _merge_waiting(s: Ints, t: Ints, g: Ints, clock_ms: int, out: Labels) -> int:
+    """The row of the latest order of both goes on waiting; an order of the other after a row is its label."""
+    last, labelled = LAST + g[ORDER], 0
+    mine_ms, other_ms = s[last], t[last]
+    if s[WAIT_AT] > 0 and other_ms > s[WAIT_AT]:
+        _label(s, g, 0, other_ms, other_ms >= s[WAIT_DUE], out, labelled)
+        labelled += 1
+        s[WAIT_AT] = 0
+    if t[WAIT_AT] > 0 and mine_ms > t[WAIT_AT]:
+        _label(t, g, 0, mine_ms, mine_ms >= t[WAIT_DUE], out, labelled)
+        labelled += 1
+    elif t[WAIT_AT] > 0 and other_ms > mine_ms:
+        s[g[WAITING] : g[WAITING] + g[INPUTS]] = t[g[WAITING] : g[WAITING] + g[INPUTS]]
+        s[WAIT_AT], s[WAIT_DUE] = t[WAIT_AT], t[WAIT_DUE]
+        s[WAIT_GRACE] = _due_later(t[WAIT_DUE], t[WAIT_GRACE], clock_ms)
+    return labelled
+
+
+class Merged(NamedTuple):
+    status: int
+    detail: int  # the zone's crc
+    record: Bytes  # without a ledger
+    ledger: int  # where the ledger starts in the first record
+    other: int  # and in the second, both in `blob`
+    wake_ms: int
+    inputs: Ints  # [labelled, inputs]: the bits of float64
+    labelled: Ints  # [labelled, LABELLED]
+
+
+@njit(cache=True, nogil=True)
+def merge(g: Ints, z: Ints, blob: Bytes, middle: int, end: int, clock_ms: int) -> Merged:
+    """Two records that stand one behind the other, with `middle` between them, as one; either may be empty."""
+    s, t = _new_state(g), _new_state(g)
+    inputs, labelled = np.empty((2, g[INPUTS]), np.int64), np.empty((2, LABELLED), np.int64)
+    status, detail, ledger = _unpack(blob, 0, middle, s, g, z)
+    other, n, at = np.int64(end), 0, 0
+    if status == DONE:
+        status, detail, other = _unpack(blob, middle, end, t, g, z)
+    if status != DONE:
+        return Merged(status, detail, blob[:0].copy(), ledger, other, 0, inputs[:0], labelled[:0])
+    if end > middle:
+        n = _merge(s, t, g, z, clock_ms, (inputs, labelled))
+    out = np.empty(_room(s, g), np.uint8)
+    at = _pack(out, 0, s, g, z)
+    return Merged(status, detail, out[:at], ledger, other, s[WAKE], inputs[:n], labelled[:n])
 
 
 @njit(cache=True, nogil=True)

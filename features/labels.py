@@ -9,7 +9,7 @@ import orjson
 from msgspec import Struct
 
 from features.customer import Applied
-from features.kernel import KNOWN, LABEL, SCORED
+from features.kernel import KNOWN, LABEL, SCORED, Merged
 
 ROWS = 500  # in one message
 
@@ -44,8 +44,8 @@ class Churn(Struct, frozen=True):
     columns: list[int]
     horizon_ms: int
 
-    def messages(self, applied: Applied) -> list[bytes]:
-        """The rows of a batch that got their label."""
+    def messages(self, applied: Applied | Merged) -> list[bytes]:
+        """The rows of a batch, or of a merge, that got their label."""
         return [
             orjson.dumps(
                 {

@@ -10,7 +10,7 @@
             [float64]: the row
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
-    msgpack [fired_ms, issued_ms]            the ledger: what policy decided
+    msgpack [fired_ms, issued_ms, taken]     the ledger: what policy decided, whose histories were taken in
 
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
 entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag
@@ -21,6 +21,9 @@ into the event types, a purpose or rule the CRC-32 of its name. A pane counts ev
 `number` = epoch ms // 300,000), of an hour (1, // 3,600,000) or of a day (2, 0), all of them of one store-local `day`
 (proleptic ordinal).
 
+In the place of the record of a customer who was merged into another stands a note, `FORWARD` and the id of that one.
+First bytes from 240 on are kept for such notes; no version will be one.
+
 `features/kernel.py` reads and writes these bytes; this module is its plain twin for reading.
 """
 
@@ -30,12 +33,33 @@ from msgspec import Struct, msgpack
 
 from features.kernel import VERSION
 
+FORWARD = 240  # the first byte of a note
+
+
+class Taken(Struct, array_like=True):
+    """What a record has taken in of a customer merged into it: up to which offset of that one's partition."""
+
+    offset: int = -1
+    history: bool = False
+
 
 class Ledger(Struct, array_like=True):
-    """What policy has decided for a customer."""
+    """What policy has decided for a customer, and who was merged into this one."""
 
     fired_ms: dict[str, int] = {}  # rule → latest coupon, for cooldowns
     issued_ms: list[int] = []  # coupons within the cap window
+    taken: dict[str, Taken] = {}  # by customer
+
+    def merge(self, other: Ledger) -> Ledger:
+        """Both ledgers as one: cooldowns from the later coupon on, all coupons count against the cap."""
+        taken = dict(self.taken)
+        for customer, more in other.taken.items():
+            mine = taken.get(customer, Taken())
+            taken[customer] = Taken(max(mine.offset, more.offset), mine.history or more.history)
+        fired_ms = {
+            r: max(self.fired_ms.get(r, 0), other.fired_ms.get(r, 0)) for r in {**self.fired_ms, **other.fired_ms}
+        }
+        return Ledger(fired_ms, sorted([*self.issued_ms, *other.issued_ms]), taken)
 
 
 class Waiting(Struct):
@@ -97,6 +121,16 @@ _decode_ledger = msgpack.Decoder(Ledger).decode
 def decode_ledger(raw: bytes) -> Ledger:
     """The ledger at the end of a record; nothing for a customer of whom policy has decided nothing yet."""
     return _decode_ledger(raw) if raw else Ledger()
+
+
+def forward(into: str) -> bytes:
+    """The note that a customer is now `into`."""
+    return bytes([FORWARD]) + into.encode()
+
+
+def forwarded(raw: bytes) -> str:
+    """Who a customer is now, by the note in the place of the record; empty where there is a record, or nothing."""
+    return raw[1:].decode() if raw[:1] == bytes([FORWARD]) else ""
 
 
 class _Reader:

@@ -58,6 +58,14 @@ retention.** The headers hold no personal data and may be counted and logged.
 """
 
 
+MERGED = """\
+A `bind`, or a `login` with several identifiers, makes one customer of those they belonged to: the one with the smallest
+id. These words are spoken in `events` alone; sent to `pos.events` or `app.events`, they are dead letters. Who counts
+events there leaves them out: what they bring was counted before. What cannot be done is to take a customer apart again
+(`unbind` and `unmerge` are dead letters), and to give one more identifiers than `[identity]` allows.
+"""
+
+
 def page(contract: Json) -> str:
     """docs/events.md."""
     shapes = contract["components"]["schemas"]
@@ -66,6 +74,8 @@ def page(contract: Json) -> str:
     parts += ["## Events of shops and apps\n", "To `pos.events` or `app.events`; clean, they go to `events`.\n"]
     for kind, shape in e.CUSTOMER_EVENTS.items():
         parts += [f"### {kind}\n", _event(kind, shapes[shape.__name__])]
+    parts += ["## When customers turn out to be one\n", MERGED]
+    parts += [part for shape in e.CONTROL.values() for part in (f"### {_tag(shape)}\n", _body(shapes[shape.__name__]))]
     parts += ["## Audit events\n", "To `audit.events`, with the actor as key. `tick` may be sent there as well.\n"]
     for kind in [kind for kind in e.AUDIT_EVENTS if kind not in e.CUSTOMER_EVENTS]:
         parts += [f"### {kind}\n", _event(kind, shapes[RECEIVED[kind].__name__])]
@@ -73,6 +83,10 @@ def page(contract: Json) -> str:
     for data in dict.fromkeys(data for _, data in CLOUDEVENTS.values()):
         parts += [f"### {_types(data)}\n", _body(shapes[data.__name__])]
     return "\n".join([*parts, "## Dead letters\n", _dead_letters()])
+
+
+def _tag(shape: type[Struct]) -> str:
+    return str(shape.__struct_config__.tag)
 
 
 def _topics() -> str:
@@ -110,6 +124,8 @@ def _table(shape: Json, set_by: bool = False) -> str:
 
 def _type(part: Json) -> str:
     """A schema's type and bounds in words."""
+    if not part.keys() & {"$ref", "enum", "anyOf", "type"}:
+        return "any JSON"
     if "$ref" in part:
         return f"[{part['$ref'].rpartition('/')[2]}](#{part['$ref'].rpartition('/')[2].lower()})"
     if "enum" in part:

@@ -1,4 +1,4 @@
-"""The store table: region and time zone of every store."""
+"""The store table: region, time zone and, if it says so, country of every store."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from phonenumbers import SUPPORTED_REGIONS
 
 COLUMNS = ["store", "region", "timezone"]
+COUNTRY = "country"  # a further column, which may be missing; two capitals, as in CN
 
 
 class WrongStores(ValueError):
@@ -20,6 +22,7 @@ class Stores(Struct, frozen=True):
 
     default_tz: str
     places: dict[str, tuple[str, str]] = {}  # store → (region, time zone)
+    countries: dict[str, str] = {}  # store → where its customers' phone numbers are from
 
     def place(self, store: str, sent_tz: str = "") -> tuple[str, str]:
         """Region and time zone. Raises KeyError, ValueError when the zone that was sent is none."""
@@ -32,11 +35,14 @@ class Stores(Struct, frozen=True):
 
 
 def read_stores(lines: Iterable[str], default_tz: str, file: str) -> Stores:
-    """Stores of a CSV with the columns store, region, timezone. Raises WrongStores."""
+    """Stores of a CSV with the columns store, region, timezone and perhaps country. Raises WrongStores."""
     rows = csv.DictReader(lines)
-    if rows.fieldnames != COLUMNS:
-        raise WrongStores(f"{file}: line 1: found columns {rows.fieldnames}, expected {COLUMNS}")
+    if rows.fieldnames not in (COLUMNS, [*COLUMNS, COUNTRY]):
+        raise WrongStores(
+            f"{file}: line 1: found columns {rows.fieldnames}, expected {COLUMNS}, perhaps and {COUNTRY!r}"
+        )
     places: dict[str, tuple[str, str]] = {}
+    countries: dict[str, str] = {}
     for row in rows:
         try:
             ZoneInfo(row["timezone"])
@@ -45,4 +51,11 @@ def read_stores(lines: Iterable[str], default_tz: str, file: str) -> Stores:
                 f"{file}: line {rows.line_num}: timezone: found {row['timezone']!r}, expected an IANA name"
             ) from error
         places[row["store"]] = (row["region"], row["timezone"])
-    return Stores(default_tz, places)
+        country = row.get(COUNTRY) or ""
+        if country and country not in SUPPORTED_REGIONS:
+            raise WrongStores(
+                f"{file}: line {rows.line_num}: {COUNTRY}: found {country!r}, expected two capitals such as 'CN'"
+            )
+        if country:
+            countries[row["store"]] = country
+    return Stores(default_tz, places, countries)

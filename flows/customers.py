@@ -8,6 +8,7 @@ from bytewax.dataflow import Dataflow
 
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
+from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
 from features.catalog import Catalog
 from features.labels import Churn
@@ -41,7 +42,7 @@ def add(flow: Dataflow, house: House) -> None:
     job = CustomersJob(catalog, decider, churn, house.topic("examples"), house.topic("dead-letters"), earlier)
     published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
     decider.models = published.models
-    house.stage(flow, "customers", "events", job, published.refresh)
+    house.stage(flow, "customers", "events", Merging(job, house.topic("events")), published.refresh)
 
 
 def policy(house: House) -> Policy:

@@ -9,7 +9,7 @@ from pathlib import Path
 from config.settings import Settings, WrongSettings
 from features.catalog import Catalog, build_catalog
 from features.check import Limits
-from features.identity import Pseudonyms
+from features.identity import Degree, Pseudonyms
 from features.stores import Stores, read_stores
 from features.times import parse_time
 
@@ -47,17 +47,33 @@ def load_limits(settings: Settings) -> Limits:
 
 
 def load_pseudonyms(settings: Settings) -> Pseudonyms:
-    """The pseudonym key, from BREWLINE_IDENTITY_KEY or [identity] key_file."""
+    """The pseudonym key, from BREWLINE_IDENTITY_KEY or [identity] key_file, and the former ones."""
+    identity = settings.identity
     key = os.environ.get("BREWLINE_IDENTITY_KEY", "")
-    if not key and settings.identity.key_file:
-        key = _text(settings.path(settings.identity.key_file)).strip()
+    if not key and identity.key_file:
+        key = _text(settings.path(identity.key_file)).strip()
+    _check_key(key)
+    former = [_text(settings.path(name)).strip() for name in identity.former_key_files]
+    if one := os.environ.get("BREWLINE_FORMER_IDENTITY_KEY", ""):
+        former = [one]
+    for one in former:
+        _check_key(one)
+    others = tuple(one.encode() for one in dict.fromkeys(former) if one != key)
+    return Pseudonyms(key.encode(), identity.phone_region, others)
+
+
+def _check_key(key: str) -> None:
     if len(key) < 16:
         raise WrongSettings(
-            "the key of the pseudonyms is missing or shorter than 16 characters: set BREWLINE_IDENTITY_KEY, or"
-            " [identity] key_file to a file that holds it (make one with `openssl rand -hex 32`), and keep it:"
-            " with another key every customer is a stranger"
+            "the key of the pseudonyms, or a former one, is missing or shorter than 16 characters: set"
+            " BREWLINE_IDENTITY_KEY, or [identity] key_file to a file that holds it (make one with `openssl rand -hex"
+            " 32`), and keep it: with another key every customer is a stranger"
         )
-    return Pseudonyms(key.encode(), settings.identity.phone_region)
+
+
+def load_degree(settings: Settings) -> Degree:
+    identity = settings.identity
+    return Degree(identity.max_of_a_kind, identity.max_identifiers, identity.max_merged)
 
 
 def _text(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from threading import Event
 from typing import Any
 
@@ -22,7 +22,7 @@ from operators.partition import PartitionStep
 from operators.redis_link import connect_redis
 from operators.relay import Relay
 from operators.source import Fence, KafkaBatches
-from operators.store import PartitionStore, check_layout, follow_layout
+from operators.store import PartitionStore, check_layout, follow_layout, renew_layout
 
 
 class House:
@@ -57,6 +57,9 @@ class House:
     def follow_layout(self, layout: Layout) -> list[Layout]:
         """Records are written in this layout from now on; the layouts that they may still be written in."""
         return follow_layout(self.redis, self.settings.redis.prefix, layout, round(time.time() * 1000))
+
+    def renew_layout(self, name: str, value: str, former: Collection[str]) -> None:
+        renew_layout(self.redis, self.settings.redis.prefix, name, value, former)
 
     def topic(self, name: str) -> str:
         return self.settings.topic(name)

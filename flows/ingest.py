@@ -8,7 +8,7 @@ from bytewax.dataflow import Dataflow
 from features.clean import Cleaner
 from features.identity import Pseudonyms
 from features.partitions import partition_keys
-from flows.files import load_limits, load_pseudonyms, load_stores
+from flows.files import load_degree, load_limits, load_pseudonyms, load_stores
 from flows.house import House
 from flows.opening import open_house
 from flows.topics import SOURCES
@@ -20,6 +20,7 @@ from operators.transactions import TransactionFence, Transactions
 def add(flow: Dataflow, house: House) -> None:
     settings = house.settings
     pseudonyms = load_pseudonyms(settings)
+    house.renew_layout("identity key", pseudonyms.fingerprint, pseudonyms.fingerprints)
     house.require_layout({"identity key": pseudonyms.fingerprint})
     fence = TransactionFence("ingest", house.client, settings.kafka.topic_prefix, house.pulse, house.stop)
     step = CleanStep(
@@ -45,6 +46,7 @@ def cleaner(house: House, pseudonyms: Pseudonyms) -> Cleaner:
         identities_topic=house.topic("identities"),
         tick_keys=partition_keys(house.partitions["events"]),
         sources=sum(house.partitions[topic] for topic in SOURCES),
+        degree=load_degree(settings),
         live=settings.time.clock == "wall",
     )
 

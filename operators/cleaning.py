@@ -48,13 +48,12 @@ class CleanStep:
         """Resolves identities; once more when another process named a customer meanwhile, or Redis was restarted."""
         while True:
             refills = self.identities.restore()
-            known = self.identities.known(checked.pseudonyms)
-            before = dict(known)
-            messages, stamps_ms, counts = self.cleaner.finish(checked, known)
-            new = {pseudonym: customer for pseudonym, customer in known.items() if pseudonym not in before}
+            table = self.identities.known(checked.pseudonyms)
+            self.identities.load_groups(table, checked.growing(table))
+            messages, stamps_ms, counts = self.cleaner.finish(checked, table)
             nothing_read = not checked.pseudonyms  # as in each second without records: then a restart changes nothing
-            if nothing_read or (self.identities.add(new) and self.identities.restore() == refills):
-                self.identities.hold(checked.batch, self._links(messages))
+            if nothing_read or (self.identities.add(table) and self.identities.restore() == refills):
+                self.identities.hold(checked.batch, self._links(messages), table)
                 return Cleaned(checked.batch, messages, stamps_ms, counts)
 
     def _links(self, messages: list[Message]) -> dict[str, str]:

@@ -8,7 +8,8 @@ from redis import Redis
 
 from features.identity import KINDS, Pseudonyms
 from features.partitions import partition_of
-from operators.identities import known_customers
+from features.record import forwarded
+from operators.identities import look_up
 from operators.store import PartitionStore, stored_partitions
 
 
@@ -23,19 +24,24 @@ def find_customer(redis: Redis, prefix: str, pseudonyms: Pseudonyms | None, id: 
         return id
     if kind not in KINDS or pseudonyms is None:
         raise UnknownCustomer(f"found {kind!r}, expected a customer id or one of {', '.join(f'{k}:…' for k in KINDS)}")
-    known = known_customers(redis, prefix, [pseudonyms.one(kind, raw)])
-    if not known:
+    names = pseudonyms.every(kind, raw)
+    table = look_up(redis, prefix, names)
+    found = next((table.root(table.links[name]) for name in names if name in table.links), None)
+    if found is None:
         raise UnknownCustomer(f"no customer is known by this {kind}")
-    return next(iter(known.values()))
+    return found
 
 
 def read_record(redis: Redis, prefix: str, customer: str) -> bytes:
-    """The stored record, packed. Raises UnknownCustomer."""
+    """The stored record, packed; of one who was merged into another, that one's. Raises UnknownCustomer."""
     partitions = stored_partitions(redis, prefix)
     if not partitions:
         raise UnknownCustomer("Redis holds no state yet: no flow has run under this redis.prefix")
     store = PartitionStore(redis, prefix, "customers")
-    raw: Any = redis.get(store.key(partition_of(customer, partitions), f"r:{customer}"))
+    raw: Any = b""
+    while raw is not None and (not raw or forwarded(raw)):
+        customer = forwarded(raw) or customer
+        raw = redis.get(store.key(partition_of(customer, partitions), f"r:{customer}"))
     if raw is None:
         raise UnknownCustomer(f"no customer {customer!r}: give a customer id, or an identifier such as card:123")
     return bytes(raw)

@@ -1,4 +1,8 @@
-"""The identity table in Redis: pseudonym → customer, shared by all ingest processes.
+"""The identity table in Redis, shared by all ingest processes: features.identity.Table is the part of it for a batch.
+
+    bl:id:<kind>:<hash>          a pseudonym's customer
+    bl:id:customer:<customer>    into whom a customer was merged
+    bl:id:group:<customer>       set: all pseudonyms of a customer with several, and whom it has taken in
 
 A pseudonym met for the first time, and whatever an event with several says of them, is also
 written to the compacted topic `identities`, in the transaction of the event that said so. A Redis
@@ -17,30 +21,39 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from redis import Redis
+from redis.exceptions import RedisError, WatchError
 
+from features.identity import Table, group_key, is_group, merged_key
 from features.job import Batch
 from operators.kafka import Unreachable, consumer, partition_count
 
 log = structlog.get_logger()
 CHUNK = 5_000
+Place = tuple[str, int, int]  # topic, partition, last offset of a batch
 PATIENCE_S = 40.0  # longer than Kafka leaves a dead process's transaction open
 
 
-def known_customers(redis: Redis, prefix: str, pseudonyms: Iterable[str]) -> dict[str, str]:
-    """The customers of those pseudonyms that have one."""
+def look_up(redis: Redis, prefix: str, pseudonyms: Iterable[str]) -> Table:
+    """Those pseudonyms that are known, and all that leads on from their customers."""
+    table = Table()
     wanted = list(dict.fromkeys(pseudonyms))
-    if not wanted:
-        return {}
-    found: Any = redis.mget([_key(prefix, pseudonym) for pseudonym in wanted])
-    return {p: customer.decode() for p, customer in zip(wanted, found, strict=True) if customer is not None}
+    while wanted:
+        found: Any = redis.mget([_key(prefix, name) for name in wanted])
+        links = {name: raw.decode() for name, raw in zip(wanted, found, strict=True) if raw is not None}
+        table.links |= links
+        wanted = [key for customer in dict.fromkeys(links.values()) if (key := merged_key(customer)) not in table.links]
+    return table
 
 
-def _key(prefix: str, pseudonym: str) -> str:
-    return f"{prefix}:id:{pseudonym}"
+def _key(prefix: str, name: str) -> str:
+    return f"{prefix}:id:{name}"
 
 
 class IdentityTable:
-    """Pseudonyms are written once (MSETNX): whoever meets a customer first names it for all."""
+    """Links are written once (all of a batch or none): whoever meets a customer first names it for all.
+
+    Where one leads to somebody merged away, it may be rewritten, once Kafka has the merge.
+    """
 
     def __init__(self, redis: Redis, prefix: str, client: Mapping[str, Any], topic: str) -> None:
         self.redis = redis
@@ -48,25 +61,74 @@ class IdentityTable:
         self.whole = f"{prefix}:id-whole"  # the Redis run in which the table was known to be whole
         self.run = ""  # the one in which this process saw it whole
         self.refills = 0
-        self.uncommitted: dict[tuple[str, int, int], dict[str, str]] = {}  # by topic, partition, last offset
+        self.uncommitted: dict[Place, dict[str, str]] = {}
+        self.moved: dict[Place, dict[str, str | None]] = {}  # links to be rewritten when Kafka has the batch
         self.client = client
         self.topic = topic
 
-    def known(self, pseudonyms: Iterable[str]) -> dict[str, str]:
-        return known_customers(self.redis, self.prefix, pseudonyms)
+    def known(self, pseudonyms: Iterable[str]) -> Table:
+        return look_up(self.redis, self.prefix, pseudonyms)
 
-    def add(self, new: dict[str, str]) -> bool:
-        """Writes new pseudonyms, all or none; False when another process has named one of them meanwhile."""
-        return not new or bool(self.redis.msetnx({_key(self.prefix, p): customer for p, customer in new.items()}))
+    def load_groups(self, table: Table, customers: Iterable[str]) -> None:
+        wanted = list(customers)
+        pipe = self.redis.pipeline(transaction=False)
+        for customer in wanted:
+            pipe.smembers(_key(self.prefix, group_key(customer)))
+        for customer, found in zip(wanted, pipe.execute() if wanted else (), strict=True):
+            table.groups[customer] = {name.decode() for name in found}
 
-    def hold(self, batch: Batch, links: dict[str, str]) -> None:
-        """Remembers links that Redis may lose before they are on the topic."""
+    def add(self, table: Table) -> bool:
+        """Writes what is new, all or none; False when another process has named one of them meanwhile."""
+        new = {_key(self.prefix, name): customer for name, customer in table.new.items()}
+        if not table.grown:
+            return not new or bool(self.redis.msetnx(new))
+        with self.redis.pipeline() as pipe:
+            try:
+                if new:
+                    pipe.watch(*new)
+                    if pipe.exists(*new):
+                        return False
+                    pipe.multi()
+                    pipe.mset(new)
+                for customer in table.grown:
+                    pipe.sadd(_key(self.prefix, group_key(customer)), *table.groups[customer])
+                pipe.execute()
+            except WatchError:
+                return False
+        return True
+
+    def hold(self, batch: Batch, told: dict[str, str], table: Table) -> None:
+        """Remembers links that Redis may lose before they are on the topic, and those that move when they are."""
+        place = (batch.topic, batch.partition, batch.last)
+        links = {name: customer for name, customer in told.items() if name not in table.moved}
         if links:
-            self.uncommitted[batch.topic, batch.partition, batch.last] = links
+            self.uncommitted[place] = links
+        if table.moved:
+            self.moved[place] = table.moved
 
     def committed(self, batch: Batch) -> None:
         """The batch's links are on the topic now."""
-        self.uncommitted.pop((batch.topic, batch.partition, batch.last), None)
+        place = (batch.topic, batch.partition, batch.last)
+        self.uncommitted.pop(place, None)
+        moved = self.moved.pop(place, None)
+        if moved:
+            try:
+                self._write(moved)
+            except RedisError as error:  # they lead there all the same, and are told again when they are next met
+                log.warning("links not rewritten", links=len(moved), error=str(error))
+
+    def _write(self, links: Mapping[str, str | None]) -> None:
+        """As the topic says: links, groups, and what is not needed any more."""
+        pipe = self.redis.pipeline(transaction=False)
+        plain = {_key(self.prefix, name): to for name, to in links.items() if to and not is_group(name)}
+        if plain:
+            pipe.mset(plain)
+        for name, to in links.items():
+            if not to:
+                pipe.unlink(_key(self.prefix, name))
+            elif is_group(name):
+                pipe.sadd(_key(self.prefix, name), *to.split())
+        pipe.execute()
 
     def restore(self) -> int:
         """Reads the topic into the table if Redis was restarted or emptied; how often this process has done so."""
@@ -85,13 +147,13 @@ class IdentityTable:
     def _refill(self) -> None:
         count = 0
         for chunk in chain(self._chunks(), self.uncommitted.copy().values()):
-            self.redis.mset({_key(self.prefix, pseudonym): customer for pseudonym, customer in chunk.items()})
+            self._write(chunk)
             count += len(chunk)
         self.refills += 1
         log.info("identity table restored", links=count)
 
     def _chunks(self) -> Iterator[dict[str, str]]:
-        """The topic's links from its beginning to where it ends now; a later link of a pseudonym is the same."""
+        """The topic's links from its beginning to where it ends now; empty: not needed any more."""
         reader = consumer(self.client, "brewline-identities", enable_partition_eof=True)
         try:
             left = self._ends()
@@ -103,7 +165,7 @@ class IdentityTable:
                     until = time.monotonic() + PATIENCE_S
                 elif time.monotonic() > until:
                     raise Unreachable(f"Kafka topic {self.topic} could not be read to its end")
-                chunk = {str(m.key(), "utf-8"): str(m.value(), "utf-8") for m in messages if m.error() is None}
+                chunk = {str(m.key(), "utf-8"): str(m.value() or b"", "utf-8") for m in messages if m.error() is None}
                 if chunk:
                     yield chunk
                 for message in messages:

@@ -69,11 +69,14 @@ def _dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def produce(producer: Producer, message: Message, stop: Event, **options: Any) -> None:
-    """Hands a message to the producer; waits while its queue is full, unless the process is to stop."""
+    """Hands a message to the producer; waits while its queue is full, unless the process is to stop.
+
+    An empty value is none: on a compacted topic, that takes the key away.
+    """
     while True:
         headers: Any = list(message.headers.items())
         try:
-            producer.produce(message.topic, message.value, message.key or None, headers=headers, **options)
+            producer.produce(message.topic, message.value or None, message.key or None, headers=headers, **options)
             return
         except BufferError:
             producer.poll(0.1)

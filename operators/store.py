@@ -14,7 +14,7 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import chain
 from math import inf
 from typing import Any
@@ -82,6 +82,13 @@ def stored_layouts(redis: Redis, prefix: str) -> dict[str, Layout]:
     """By id in hexadecimal: what records may keep."""
     found: Any = redis.hgetall(f"{prefix}:layouts")
     return {id.decode(): decode_layout(raw) for id, raw in found.items()}
+
+
+def renew_layout(redis: Redis, prefix: str, name: str, value: str, former: Collection[str]) -> None:
+    """Lets what the state was laid out for before become `value`, if it is one of `former`."""
+    stored: Any = redis.hget(f"{prefix}:layout", name)
+    if stored is not None and stored.decode() in former:
+        redis.hset(f"{prefix}:layout", name, value)
 
 
 def stored_partitions(redis: Redis, prefix: str) -> int:

@@ -5,7 +5,8 @@ a repeat overwrites, an older one is recognised, and the same offset always mean
 The partition's clock follows its partials to every target partition, so whoever has seen the clock
 has seen all that was counted before it.
 
-Every event ends in exactly one count: `applied`, `duplicates`, `too_late` or `dead_lettered`; the
+What says that customers are merged, and events that moved with them, count nothing here: they were counted before.
+Every other event ends in exactly one count: `applied`, `duplicates`, `too_late` or `dead_lettered`; the
 first three are called `kpi_events`, `kpi_duplicates` and `kpi_too_late` for events of a customer.
 """
 
@@ -17,7 +18,7 @@ from msgspec import Struct, field, msgpack
 
 from alerts.kpis.kpi import COUNTERS, ClockMark, Partial, encode_partial, hour_record
 from alerts.kpis.tally import Deltas, counted_ms, dimensions, tally
-from features.events import Event, Tick, decode_event
+from features.events import Event, History, Merge, Moved, Tick, decode_clean
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
 from features.seen import expires_ms, id_hash, is_set, set_name
@@ -60,7 +61,7 @@ class Work(Struct):
 
 def _read(raw: bytes) -> Event:
     try:
-        event: Event = decode_event(raw)
+        event: Event = decode_clean(raw)
     except (ValueError, RecursionError) as error:
         raise Refused("malformed", str(error)) from error
     return event
@@ -96,7 +97,7 @@ class PartialMinutes:
                 continue
             if isinstance(event, Tick):
                 clock = clock.moved(event.source, event.of, event.at_ms)
-            else:
+            elif not isinstance(event, Merge | History | Moved):
                 self._accept(work, _entry(event, offset), clock.now_ms)
         seen: dict[str, list[bytes]] = {}
         for entry in work.entries:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from features import events as e
 from features.check import Limits
 from features.clean import Cleaner
-from features.identity import Pseudonyms
+from features.identity import Pseudonyms, Table
 from features.job import Batch, Message
 from features.loop import batches, run
 from features.partitions import partition_keys, partition_of
@@ -38,11 +38,11 @@ CLEANER = Cleaner(
 )
 
 
-def clean(values: list[bytes], known: dict[str, str] | None = None) -> tuple[list[Message], list[int], dict[str, int]]:
+def clean(values: list[bytes], table: Table | None = None) -> tuple[list[Message], list[int], dict[str, int]]:
     offsets = list(range(100, 100 + 2 * len(values), 2))
     stamps_ms = [NOW_MS + index for index in range(len(values))]
     batch = Batch("pos.events", 7, 99, offsets, values, stamps_ms)
-    return CLEANER.finish(CLEANER.check(batch), {} if known is None else known)
+    return CLEANER.finish(CLEANER.check(batch), Table() if table is None else table)
 
 
 def written(type: str, **fields: Any) -> bytes:
@@ -204,7 +204,7 @@ def test_live_nobody_who_sends_events_moves_the_clock() -> None:
     batch = batches("pos.events", 0, [written("tick"), written("view")])[0]
     batch.stamps_ms = [NOW_MS, NOW_MS]
     cleaner = replace(CLEANER, live=True)
-    messages, _, counts = cleaner.finish(cleaner.check(batch), {})
+    messages, _, counts = cleaner.finish(cleaner.check(batch), Table())
     assert [message.topic for message in messages] == ["dead-letters", "events"]
     assert (counts["dead_lettered:unknown_type"], counts["ticks"]) == (1, 0)
 
@@ -221,24 +221,58 @@ def test_unknown_fields_are_counted_and_dropped() -> None:
 
 
 def test_two_identifiers_that_one_batch_links_are_one_customer_from_then_on() -> None:
-    known: dict[str, str] = {}
+    table = Table()
     link = written("bind", who={"phone": "138 0013 8000", "card": "C9"})
-    messages, stamps_ms, counts = clean([written("view", **WHO), link, written("view", who={"card": "c9"})], known)
+    messages, stamps_ms, counts = clean([written("view", **WHO), link, written("view", who={"card": "c9"})], table)
     events = [message for message in messages if message.topic == "events"]
     assert len({message.key for message in events}) == 1
-    assert (len(events), len(known)) == (counts["cleaned"], 2)
+    assert (len(events), len(table.links)) == (counts["cleaned"], 2)
     remembered = {m.key: m.value.decode() for m in messages if m.topic == "identities"}
-    assert remembered == known == dict.fromkeys(known, events[0].key)
-    assert [m.topic for m in messages] == ["events", "identities", "events", "identities", "identities", "events"]
-    assert stamps_ms == [NOW_MS] * 2 + [NOW_MS + 1] * 3 + [NOW_MS + 2]
+    assert remembered.pop(f"group:{events[0].key}").split() == sorted(table.links)
+    assert remembered == table.links == dict.fromkeys(table.links, events[0].key)
+    assert [m.topic for m in messages] == ["events", "identities", "events", *["identities"] * 3, "events"]
+    assert stamps_ms == [NOW_MS] * 2 + [NOW_MS + 1] * 4 + [NOW_MS + 2]
 
 
-def test_a_bind_of_two_customers_is_a_dead_letter() -> None:
-    messages, _, counts = clean(
-        [written("view", **WHO), written("view", who={"card": "C9"}), written("bind", who={**WHO["who"], "card": "C9"})]
-    )
-    assert counts["dead_lettered:identity"] == 1
-    assert messages[-1].topic == "dead-letters"
+BOTH = written("bind", who={**WHO["who"], "card": "C9"})
+
+
+def test_a_bind_of_two_customers_merges_the_one_with_the_larger_id_into_the_other() -> None:
+    table = Table()
+    messages, _, counts = clean([written("view", **WHO), written("view", who={"card": "C9"}), BOTH], table)
+    winner, loser = sorted(m.key for m in messages if m.topic == "events" and b'"view"' in m.value)
+    (merge,) = [m for m in messages if b'"merge"' in m.value]
+    (bound,) = [m for m in messages if b'"bind"' in m.value]
+    assert (merge.key, e.decode_control(merge.value).into, bound.key) == (loser, winner, winner)
+    told = {m.key: m.value.decode() for m in messages if m.topic == "identities"}
+    assert told[f"customer:{loser}"] == winner
+    assert {table.root(told[p]) for p in told if p.startswith(("phone", "card"))} == {winner}
+    assert (counts["dead_lettered"], counts["cleaned"]) == (0, 3)
+
+
+@pytest.mark.parametrize("word", [{"into": "c1"}, {"of": "c1", "offset": 1, "layout": "", "record": ""}, {"event": {}}])
+@pytest.mark.parametrize("type", e.CONTROL)
+def test_nobody_who_sends_events_can_merge_customers(type: str, word: dict[str, Any]) -> None:
+    ((letter,), _, counts) = clean([written(type, customer="c2", **word)])
+    assert (letter.topic, counts["dead_lettered:unknown_type"]) == ("dead-letters", 1)
+
+
+@pytest.mark.parametrize("type", ["unbind", "unmerge"])
+def test_to_take_a_customer_apart_again_is_refused_for_its_own_reason(type: str) -> None:
+    ((letter,), _, counts) = clean([written(type, who={**WHO["who"], "card": "C9"})])
+    assert letter.headers["reason"] == "unmerge"
+    assert counts["dead_lettered:unmerge"] == 1
+
+
+def test_a_phone_number_is_read_under_the_country_of_its_store() -> None:
+    cleaner = replace(CLEANER, stores=replace(STORES, countries={"ny-1": "US"}))
+    numbers = [("2125550123", "ny-1"), ("13800138000", "sh-1"), ("+1 212 555 0123", ""), ("138 0013 8000", "")]
+    values = [written("view", store=store, who={"phone": phone}) for phone, store in numbers]
+    batch = batches("pos.events", 0, values)[0]
+    batch.stamps_ms = [NOW_MS] * 4
+    messages, _, _ = cleaner.finish(cleaner.check(batch), Table())
+    ny, sh, *same = [message.key for message in messages if message.topic == "events"]
+    assert [ny, sh] == same
 
 
 MEMBERS = [
@@ -284,11 +318,11 @@ def test_no_raw_identifier_leaves_ingest_in_an_event_a_record_or_a_decision(visi
         written(kind, **{"id": f"e{number}", "who": {name: member[name] for name in names}} | FIELDS.get(kind, {}))
         for number, (kind, member, names) in enumerate(visits)
     ]
-    known: dict[str, str] = {}
-    messages, _, _ = clean(values, known)
+    table = Table()
+    messages, _, _ = clean(values, table)
     events = [message.value for message in messages if message.topic == "events"]
     stores = run(JOB, batches("events", 0, events))
     left = [(m.key, m.value, m.headers) for m in messages if m.topic != "dead-letters"]
     left += [(store.records, store.timers, store.sent) for store in stores.values()]
-    found = repr((left, known, [m.headers for m in messages])).encode()
+    found = repr((left, table, [m.headers for m in messages])).encode()
     assert [secret for secret in SECRETS if secret in found] == []

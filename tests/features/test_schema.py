@@ -34,7 +34,7 @@ from features import events as e
 from features.check import Limits, check
 from features.clean import Cleaner
 from features.glossary import EVENTS, FIELDS, HEADERS, REASONS
-from features.identity import Pseudonyms
+from features.identity import Pseudonyms, Table
 from features.job import Batch
 from features.labels import Churn, Examples
 from features.loop import batches, run
@@ -192,7 +192,7 @@ def test_clean_events_fit_the_clean_topic_and_raw_ones_do_not() -> None:
     kinds = list(e.CUSTOMER_EVENTS)
     raw = [sent(kind) for kind in kinds]
     batch = Batch("pos.events", 0, -1, list(range(len(raw))), raw, [NOW_MS] * len(raw))
-    messages, _, _ = CLEANER.finish(CLEANER.check(batch), {})
+    messages, _, _ = CLEANER.finish(CLEANER.check(batch), Table())
     assert {message.topic for message in messages} == {"events", "identities"}
     clean = [message for message in messages if message.topic == "events"]
     assert [json.loads(message.value)["type"] for message in clean] == kinds

@@ -16,6 +16,16 @@ def test_a_store_has_a_region_and_a_time_zone() -> None:
     assert stores.place("s3") == ("", "UTC")
 
 
+def test_a_store_may_say_in_which_country_its_customers_phones_are() -> None:
+    stores = read_stores([HEAD + ",country", "s1,south,Asia/Shanghai,CN", "s2,,Asia/Tokyo,"], "UTC", "stores.csv")
+    assert stores.countries == {"s1": "CN"}
+
+
+def test_a_country_that_is_none_is_refused_with_its_line() -> None:
+    with pytest.raises(WrongStores, match="line 2: country: found 'China'"):
+        read_stores([HEAD + ",country", "s1,south,Asia/Shanghai,China"], "UTC", "stores.csv")
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

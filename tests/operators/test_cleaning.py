@@ -10,13 +10,14 @@ from threading import Event
 
 import pytest
 import redis as redis_py
+from msgspec.structs import replace
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from features import events as e
 from features.check import Limits
 from features.clean import Cleaner
-from features.identity import Pseudonyms
+from features.identity import Pseudonyms, Table
 from features.job import Batch
 from features.partitions import partition_keys
 from features.stores import Stores
@@ -110,10 +111,10 @@ def preceded(step: CleanStep, first: Callable[[], object]) -> None:
     """Lets something happen between this step's look at the table and what it writes there."""
     plain_add, waiting = step.identities.add, [first]
 
-    def add(new: dict[str, str]) -> bool:
+    def add(table: Table) -> bool:
         while waiting:
             waiting.pop()()
-        return plain_add(new)
+        return plain_add(table)
 
     step.identities.add = add  # type: ignore[method-assign]
 
@@ -165,7 +166,7 @@ def test_a_redis_restarted_between_two_looks_makes_no_second_customer(
     publish(step, linked)
     plain_known, restarts = step.identities.known, [own_redis.restart]
 
-    def known_after_restart(pseudonyms: set[str]) -> dict[str, str]:
+    def known_after_restart(pseudonyms: set[str]) -> Table:
         while restarts:
             restarts.pop()()
         return plain_known(pseudonyms)
@@ -231,3 +232,97 @@ def test_when_ticks_come_with_the_input_none_are_made(redis: RedisServer, start:
     assert ticks(step(batch(view("1", card="K1")))) == []
     sent = json.dumps({"type": "tick", "id": "t", "time": NOW_MS - 1}).encode()
     assert {tick.at_ms for tick in ticks(step(batch(sent)))} == {NOW_MS - 1}
+
+
+# Customers who turn out to be one
+
+
+def merges(cleaned: Cleaned) -> list[tuple[str, str]]:
+    """(merged away, into)."""
+    words = [json.loads(message.value) for message in cleaned.messages if message.topic == "events"]
+    return [(word["customer"], word["into"]) for word in words if word["type"] == "merge"]
+
+
+def two(step: CleanStep) -> tuple[str, str]:
+    """A customer known by phone and one known by card, the one with the smaller id first."""
+    one, other = customers(step(batch(view("1", phone="13800138000"), view("2", card="K1"))))
+    return min(one, other), max(one, other)
+
+
+BOTH = bind("3", phone="13800138000", card="K1")
+
+
+def test_a_bind_makes_one_customer_of_two_for_all_processes(
+    redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step, other = start(redis), start(redis)
+    winner, loser = two(step)
+    bound = step(batch(BOTH, first=2))
+    assert merges(bound) == [(loser, winner)]
+    publish(step, bound)
+    step.identities.committed(bound.batch)
+    after = other(batch(view("4", card="K1"), view("5", phone="13800138000"), BOTH))
+    assert customers(after) == [winner] * 3
+    assert merges(after) == []
+
+
+def test_a_process_that_dies_before_kafka_has_the_merge_leaves_the_next_one_to_say_it(
+    redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step, successor = start(redis), start(redis)
+    winner, loser = two(step)
+    step(batch(BOTH, first=2))
+    again = successor(batch(BOTH, first=2))
+    assert (customers(again)[-1], merges(again)) == (winner, [(loser, winner)])
+
+
+def test_a_merge_that_kafka_never_had_outlives_a_redis_that_forgets(
+    own_redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step = start(own_redis)
+    known = step(batch(view("1", phone="13800138000"), view("2", card="K1")))
+    publish(step, known)
+    step.identities.committed(known.batch)
+    bound = step(batch(BOTH, first=2))
+    own_redis.restart()
+    assert set(customers(step(batch(view("4", card="K1"), view("5", phone="13800138000"), first=3)))) == {
+        customers(bound)[-1],
+        *(loser for loser, _ in merges(bound)),  # the word on the merge, said again
+    }
+
+
+def test_two_processes_that_bind_one_customer_to_different_ones_make_one_of_all(
+    redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step, rival, said = start(redis), start(redis), []
+    names = customers(step(batch(view("1", card="K1"), view("2", app_id="A"), view("3", openid="O"))))
+    preceded(step, lambda: said.extend(merges(rival(batch(bind("4", card="K1", app_id="A"))))))
+    said += merges(step(batch(bind("5", card="K1", openid="O"), first=3)))
+    after = start(redis)(batch(view("6", card="K1"), view("7", app_id="A"), view("8", openid="O")))
+    assert {name for name in customers(after) if name not in dict(said)} == {min(names)}
+    assert {loser for loser, _ in said} == {*names} - {min(names)}
+
+
+def test_a_card_that_everybody_shows_is_refused_across_batches_and_processes(
+    redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    steps, reasons = [start(redis), start(redis)], []
+    for number in range(12):
+        cleaned = steps[number % 2](batch(bind(f"{number}", card="TEST", phone=f"138001380{number:02d}"), first=number))
+        reasons += [m.headers["reason"] for m in cleaned.messages if m.topic == "dead-letters"]
+    assert reasons == ["identity_limit"] * 4
+
+
+def test_pseudonyms_are_rewritten_under_a_new_key_as_they_are_met(
+    redis: RedisServer, start: Callable[..., CleanStep]
+) -> None:
+    step, renewed, later = start(redis), start(redis), start(redis)
+    before = customers(step(batch(view("1", phone="13800138000"), view("2", card="K1"))))
+    renewed.cleaner = replace(CLEANER, pseudonyms=Pseudonyms(b"another key of 16", "CN", (b"a key of sixteen",)))
+    met = renewed(batch(view("3", phone="13800138000")))
+    renewed.identities.committed(met.batch)
+    assert customers(met) == before[:1]
+    later.cleaner = replace(CLEANER, pseudonyms=Pseudonyms(b"another key of 16", "CN"))  # the old key is dropped
+    kept, stranger = customers(later(batch(view("4", phone="13800138000"), view("5", card="K1"))))
+    assert (kept, stranger in before) == (before[0], False)
+    assert customers(step(batch(view("6", card="K1")))) == before[1:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from pathlib import Path
 from threading import Barrier
@@ -11,6 +11,8 @@ import pytest
 import redis as redis_py
 from confluent_kafka import Producer
 
+from features.identity import Table
+from features.job import Batch
 from operators.identities import IdentityTable
 from operators.kafka import Unreachable, ensure_topics, producer
 from operators.servers import KafkaServer, MockKafka, RedisServer, redis_server
@@ -41,26 +43,38 @@ def publish(table: IdentityTable, links: dict[str, str]) -> None:
     """What ingest's transaction does."""
     plain = producer(table.client)
     for pseudonym, customer in links.items():
-        plain.produce(table.topic, customer.encode(), pseudonym)
+        plain.produce(table.topic, customer.encode() or None, pseudonym)
     assert plain.flush(WAIT_S) == 0
+
+
+def new(links: dict[str, str], **groups: set[str]) -> Table:
+    """What a batch adds to the table."""
+    return Table(new=links, groups=groups, grown=set(groups))
+
+
+def known(table: IdentityTable, names: Iterable[str]) -> dict[str, str]:
+    return table.known(names).links
 
 
 def test_only_named_pseudonyms_are_known(tables: Tables) -> None:
     table = tables()
-    assert table.known([]) == {}
-    assert table.add({"card:1": "c1", "phone:2": "c1"})
-    assert table.known(["card:1", "card:9", "phone:2", "card:1"]) == {"card:1": "c1", "phone:2": "c1"}
+    assert known(table, []) == {}
+    assert table.add(new({"card:1": "c1", "phone:2": "c1"}))
+    assert known(table, ["card:1", "card:9", "phone:2", "card:1"]) == {"card:1": "c1", "phone:2": "c1"}
 
 
 def test_the_first_name_stays_and_who_comes_second_leaves_nothing(tables: Tables) -> None:
     table = tables()
-    assert table.add({"card:1": "c1"})
-    assert not table.add({"phone:2": "c2", "card:1": "c2", "card:2": "c2"})
-    assert table.known(["phone:2", "card:1", "card:2"]) == {"card:1": "c1"}
+    assert table.add(new({"card:1": "c1"}))
+    for more in (new({"phone:2": "c2", "card:1": "c2"}), new({"phone:2": "c2", "card:1": "c2"}, c2={"phone:2"})):
+        assert not table.add(more)
+    assert known(table, ["phone:2", "card:1", "card:2"]) == {"card:1": "c1"}
+    table.load_groups(left := Table(), ["c2"])
+    assert left.groups == {"c2": set()}
 
 
 def test_to_add_nothing_always_works(tables: Tables) -> None:
-    assert tables().add({})
+    assert tables().add(Table())
 
 
 def test_of_processes_that_name_a_customer_at_once_one_wins_and_the_others_learn_it(tables: Tables) -> None:
@@ -69,12 +83,43 @@ def test_of_processes_that_name_a_customer_at_once_one_wins_and_the_others_learn
     def name(process: int) -> tuple[bool, dict[str, str]]:
         own = tables()
         start.wait()
-        return own.add({"card:1": f"c{process}"}), own.known(["card:1"])
+        return own.add(new({"card:1": f"c{process}"})), known(own, ["card:1"])
 
     with ThreadPoolExecutor(6) as pool:
         outcomes = list(pool.map(name, range(6)))
     (winner,) = [process for process, (won, _) in enumerate(outcomes) if won]
-    assert all(known == {"card:1": f"c{winner}"} for _, known in outcomes)
+    assert all(found == {"card:1": f"c{winner}"} for _, found in outcomes)
+
+
+def test_a_customer_who_was_merged_away_leads_to_whom_he_was_merged_into(tables: Tables) -> None:
+    table = tables()
+    assert table.add(new({"card:1": "c3", "phone:2": "c2", "customer:c3": "c2", "customer:c2": "c1"}, c1={"card:1"}))
+    found = table.known(["card:1", "phone:2"])
+    assert (found.root("c3"), found.root("c2"), found.root("c1")) == ("c1", "c1", "c1")
+    assert list(found.way("c3")) == [("c3", "c2"), ("c2", "c1")]
+
+
+def test_of_processes_that_merge_a_customer_into_different_ones_at_once_one_must_look_again(tables: Tables) -> None:
+    start = Barrier(6)
+
+    def merge(process: int) -> bool:
+        own = tables()
+        start.wait()
+        return own.add(new({"customer:c9": f"c{process}"}, **{f"c{process}": {"c9"}}))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(merge, range(6))) == 1
+
+
+def test_what_moves_is_rewritten_when_kafka_has_it_and_not_before(tables: Tables) -> None:
+    table, batch = tables(), Batch("app.events", 0, 6, [7])
+    table.add(new({"card:1": "c3", "card:old": "c3", "customer:c3": "c2"}))
+    table.hold(batch, {"card:1": "c2", "card:old": ""}, Table(moved={"card:1": "c2", "card:old": None}))
+    assert known(table, ["card:1"])["card:1"] == "c3"
+    assert table.uncommitted == {}, "a table that is restored before must hold the evidence still"
+    table.committed(batch)
+    assert known(table, ["card:1", "card:old"]) == {"card:1": "c2"}
+    assert table.moved == {}
 
 
 # A Redis that has lost links
@@ -85,7 +130,18 @@ def test_links_on_the_topic_are_known_to_a_process_that_finds_redis_empty(tables
     many = {f"card:{i}": f"c{i}" for i in range(300)}
     publish(table, many)
     assert table.restore() == 1
-    assert table.known(many) == many
+    assert known(table, many) == many
+
+
+def test_merges_groups_and_what_is_not_needed_any_more_are_restored_as_well(tables: Tables) -> None:
+    table = tables()
+    publish(table, {"card:1": "c2", "card:old": "c2", "customer:c2": "c1", "group:c1": "card:1 card:9 c2"})
+    publish(table, {"card:old": ""})
+    table.restore()
+    found = table.known(["card:1", "card:old"])
+    assert (found.links, found.root("c2")) == ({"card:1": "c2", "customer:c2": "c1"}, "c1")
+    table.load_groups(found, ["c1"])
+    assert found.groups == {"c1": {"card:1", "card:9", "c2"}}
 
 
 def test_links_that_redis_holds_whole_are_not_read_again(tables: Tables) -> None:
@@ -93,15 +149,15 @@ def test_links_that_redis_holds_whole_are_not_read_again(tables: Tables) -> None
     table = tables()
     publish(table, {"card:1": "c1"})
     assert table.restore() == 0
-    assert table.known(["card:1"]) == {}
+    assert known(table, ["card:1"]) == {}
 
 
 def test_what_the_topic_says_wins_over_a_name_given_while_the_link_was_lost(tables: Tables) -> None:
     table = tables()
-    table.add({"card:1": "c-of-the-card"})
+    table.add(new({"card:1": "c-of-the-card"}))
     publish(table, {"card:1": "c-of-the-phone"})
     table.restore()
-    assert table.known(["card:1"]) == {"card:1": "c-of-the-phone"}
+    assert known(table, ["card:1"]) == {"card:1": "c-of-the-phone"}
 
 
 def test_an_emptied_redis_is_noticed_without_any_error(tables: Tables) -> None:
@@ -110,7 +166,7 @@ def test_an_emptied_redis_is_noticed_without_any_error(tables: Tables) -> None:
     before = table.restore()
     table.redis.delete(*table.redis.keys(f"{table.prefix}*"))  # type: ignore[misc]
     assert table.restore() == before + 1
-    assert table.known(["card:1"]) == {"card:1": "c1"}
+    assert known(table, ["card:1"]) == {"card:1": "c1"}
 
 
 def test_a_restarted_redis_is_noticed_by_every_process_without_any_error(
@@ -124,7 +180,7 @@ def test_a_restarted_redis_is_noticed_by_every_process_without_any_error(
         assert first.restore() == 2
         publish(second, {"card:1": "c1"})  # its transaction was under way while the first one read the topic
         assert second.restore() == 1
-        assert first.known(["card:1"]) == {"card:1": "c1"}
+        assert known(first, ["card:1"]) == {"card:1": "c1"}
         assert first.restore() == 2
 
 
@@ -158,7 +214,7 @@ def test_links_behind_an_open_transaction_are_waited_for(opened: Producer, table
         opened.commit_transaction(WAIT_S)
         opened.begin_transaction()
         assert restored.result(WAIT_S) == 1
-    assert table.known(["card:1", "card:2"]) == {"card:1": "c1", "card:2": "c2"}
+    assert known(table, ["card:1", "card:2"]) == {"card:1": "c1", "card:2": "c2"}
 
 
 def test_a_table_that_cannot_be_read_to_its_end_is_not_taken_for_whole(

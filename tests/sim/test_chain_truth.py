@@ -9,7 +9,7 @@ from msgspec import json
 from features.check import Limits, check
 from features.clean import Cleaner
 from features.events import AUDIT_EVENTS, AppOpen, Bind, CartAdd, Order, Who, decode_audit
-from features.identity import Pseudonyms
+from features.identity import Pseudonyms, Table
 from features.job import Batch
 from features.messages import Refused
 from features.stores import Stores
@@ -26,7 +26,7 @@ def refusals(records: list[Record]) -> dict[str, Counter[str]]:
     cleaner = Cleaner(
         LIMITS, Pseudonyms(b"secret", "CN"), Stores("Asia/Shanghai"), "events", "dead", "identities", ["0"], 1
     )
-    known: dict[str, str] = {}
+    table = Table()
     for record in records:
         if record.tick:
             continue
@@ -37,7 +37,7 @@ def refusals(records: list[Record]) -> dict[str, Counter[str]]:
                 reasons[record.topic][refused.reason] += 1
             continue
         batch = Batch(record.topic, 0, -1, [0], [record.value], [record.at_ms])
-        _, _, counts = cleaner.finish(cleaner.check(batch), known)
+        _, _, counts = cleaner.finish(cleaner.check(batch), table)
         names = [name.partition(":")[2] for name in counts if name.startswith("dead_lettered:")]
         reasons[record.topic].update(names)
     return {topic: count for topic, count in reasons.items() if count}

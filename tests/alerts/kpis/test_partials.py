@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Raw
+
 from alerts.kpis.kpi import COLUMN, COUNTERS, ClockMark, Partial, decode_partial
 from alerts.kpis.partials import PartialMinutes
 from features import events as ev
@@ -48,6 +50,19 @@ def test_an_order_counts_under_each_dimension_it_names():
     for dim, partial in zip(dims, partials(sent), strict=True):
         assert (partial.source, partial.dim, partial.minute_ms, partial.version) == (1, dim, NOON_MS, 0)
         assert [partial.counters[COLUMN[name]] for name in COUNTERS[:4]] == [1, 900, 3, 100]
+
+
+def test_what_says_that_customers_are_merged_counts_nothing():
+    words = [
+        ev.Merge(id="m", customer="c2", at_ms=NOON_MS, into="c1"),
+        ev.History(id="h", customer="c1", at_ms=NOON_MS, of="c2", offset=3, layout="l", record=b"x"),
+        ev.Moved(
+            id="v", customer="c1", at_ms=NOON_MS, of="c2", offset=4, layout="l", event=Raw(ev.encode(order("o2")))
+        ),
+    ]
+    store = counted(order(), *words)
+    assert chain(store) == chain(counted(order()))
+    assert store.position.counts == {"kpi_events": 1}
 
 
 def test_an_empty_dimension_is_left_out():

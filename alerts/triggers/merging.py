@@ -1,0 +1,265 @@
+"""The customers job when customers turn out to be one: a batch is applied in parts, between the words that say so.
+
+Where no merge is spoken of and nobody was merged away, a batch goes to the customers job as it is. Else:
+
+- `merge`, at the partition of the one merged away: its record leaves as a `history`, a note stays in its place;
+- events of that one which still come go on as `moved`, by the note;
+- `history` and `moved`, at the partition of the other: taken in once, by what its ledger remembers.
+
+All of these leave through the outbox. A note is never changed: words that reach a merged customer go on by it, one
+after the other, so that what comes of one customer stays in order on every way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+import orjson
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from alerts.triggers.job import CustomersJob
+from features import events as e
+from features.job import Batch, Changes, Message, Plan, Position, State
+from features.kernel import VERSION
+from features.record import (
+    FORWARD,
+    Ledger,
+    Taken,
+    decode_ledger,
+    decode_record,
+    encode_ledger,
+    forward,
+    forwarded,
+)
+
+
+class Named(Struct):
+    """Whose an event is."""
+
+    customer: str = ""
+
+
+decode_name = msgspec.json.Decoder(Named).decode
+
+
+class Work(Struct):
+    batch: Batch
+    plain: Any  # the customers job's own
+    words: dict[int, Any]  # by place in the batch: Merge, History, Moved
+
+
+class Progress(Struct):
+    """What a batch has come to so far. `due`: timers that the clock will reach within it."""
+
+    records: dict[str, bytes]
+    due: dict[str, int]
+    words: dict[int, str]
+    changes: Changes
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def now_ms(self) -> int:
+        return self.changes.position.clock.now_ms
+
+    def put(self, customer: str, record: bytes) -> None:
+        self.records[customer] = self.changes.puts[customer] = record
+
+    def wake(self, customer: str, at_ms: int) -> None:
+        """When to look at a customer; 0: no need."""
+        self._times({customer: at_ms or None})
+
+    def take(self, more: Changes) -> None:
+        """What came of a part."""
+        self.records |= more.puts
+        self.changes.puts |= more.puts
+        self.changes.words |= more.words
+        self._times(more.timers)
+        self.changes.messages += more.messages
+        self.changes.causes_ms += more.causes_ms
+        self.changes.position = more.position
+        self.changes.counts = dict(Counter(self.changes.counts) + Counter(more.counts))
+
+    def _times(self, timers: dict[str, int | None]) -> None:
+        self.changes.timers |= timers
+        for customer, at_ms in timers.items():
+            self.due.pop(customer, None)
+            if at_ms is not None:
+                self.due[customer] = at_ms
+
+    def finish(self, last: int) -> Changes:
+        changes, position = self.changes, self.changes.position
+        changes.position = position.moved(last, position.clock, self.counts)
+        changes.counts = dict(Counter(changes.counts) + self.counts)
+        return changes
+
+
+class Merging:
+    """Implements features.job.Job around the customers job; `topic` is the clean topic, which it also writes."""
+
+    def __init__(self, job: CustomersJob, topic: str) -> None:
+        self.job = job
+        self.topic = topic
+        self.layout, *earlier = (f"{VERSION}.{layout.id:08x}" for layout in job.core.layouts)
+        self.readable = {self.layout, *earlier}
+
+    def plan(self, batch: Batch, position: Position) -> Plan:
+        plan = self.job.plan(batch, position)
+        _, columns = plan.work
+        words = {i: word for i in columns.malformed if (word := _word(batch.values[i])) is not None}
+        plan.records = list(dict.fromkeys([*plan.records, *(word.customer for word in words.values())]))
+        plan.work = Work(batch, plan.work, words)
+        return plan
+
+    def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
+        return self.job.timer_records(due)
+
+    def apply(self, plan: Plan, state: State) -> Changes:
+        work: Work = plan.work
+        if not work.words and FORWARD not in map(itemgetter(0), state.records.values()):
+            return self.job.apply(replace(plan, work=work.plain), state)
+        due = {customer: due_ms for due_ms, customer in state.due}
+        progress, start = Progress(dict(state.records), due, state.words, Changes(plan.position)), 0
+        batch = replace(work.batch, values=list(work.batch.values))
+        for place in sorted(work.words):
+            self._apply(progress, batch.cut(start, place))
+            start = place + 1
+            event = self._hear(progress, work.words[place], batch.offsets[place])
+            if event:
+                batch.values[place], start = event, place
+        self._apply(progress, batch.cut(start, len(batch.offsets)))
+        return progress.finish(batch.last)
+
+    def _apply(self, progress: Progress, part: Batch) -> None:
+        """Applies a part without words as the customers job does, but for events of those who were merged away."""
+        stay = [i for i, raw in enumerate(part.values) if not self._sent_on(progress, part.offsets[i], raw)]
+        if stay:
+            columns = {name: [getattr(part, name)[i] for i in stay] for name in ("offsets", "values", "stamps_ms")}
+            plan = self.job.plan(replace(part, **columns), progress.changes.position)
+            moved = plan.clock.now_ms != progress.now_ms
+            due = sorted((at, c) for c, at in progress.due.items() if at <= plan.clock.now_ms) if moved else []
+            progress.take(self.job.apply(plan, State(progress.records, due=due, words=progress.words)))
+
+    def _sent_on(self, progress: Progress, offset: int, raw: bytes) -> bool:
+        of = _name(raw)
+        into = forwarded(progress.records.get(of, b""))
+        if into:
+            moved = e.Moved(
+                id=f"{of}/{offset}",
+                customer=into,
+                at_ms=orjson.loads(raw)["at_ms"],
+                of=of,
+                offset=offset,
+                layout=self.layout,
+                event=msgspec.Raw(raw),
+            )
+            self._send(progress, moved)
+            progress.counts["moved_on"] += 1
+        return bool(into)
+
+    def _send(self, progress: Progress, word: e.Event) -> None:
+        progress.changes.messages.append(Message(self.topic, word.customer, e.encode(word)))
+
+    def _hear(self, progress: Progress, word: Any, offset: int) -> bytes:
+        """Does as a word says; an event that it brings, if any.
+
+        What was said under a layout that nobody knows is passed over: the replay that made the layout new says it all
+        anew, and half of either would count twice.
+        """
+        into = forwarded(progress.records.get(word.customer, b""))
+        if isinstance(word, e.Merge):
+            self._merge(progress, word, into, offset)
+        elif word.layout not in self.readable:
+            progress.counts["outdated"] += 1
+        elif into:
+            self._send(progress, replace(word, customer=into))
+        elif isinstance(word, e.History):
+            self._take_in(progress, word)
+        else:
+            return self._arrived(progress, word)
+        return b""
+
+    def _merge(self, progress: Progress, word: e.Merge, into: str, offset: int) -> None:
+        """Sends the history; of one who was merged elsewhere before, the others are merged in its stead."""
+        if into:
+            winner, loser = sorted((into, word.into))
+            if winner != loser:
+                self._send(progress, e.Merge(id=f"{loser}>{winner}", customer=loser, at_ms=word.at_ms, into=winner))
+            return
+        of, record = word.customer, progress.records.get(word.customer, b"")
+        history = e.History(
+            id=f"{of}/{offset}",
+            customer=word.into,
+            at_ms=word.at_ms,
+            of=of,
+            offset=offset,
+            layout=self.layout,
+            record=record,
+            words=self._words(record, progress),
+        )
+        self._send(progress, history)
+        progress.put(of, forward(word.into))
+        progress.wake(of, 0)
+        progress.counts["merged_away"] += 1
+
+    def _words(self, record: bytes, progress: Progress) -> dict[str, str]:
+        """The texts that a record's codes stand for: each partition knows its own."""
+        if not record:
+            return {}
+        catalog, head = self.job.core.catalog, self.job.core.merge(record, b"", 0).record.tobytes()
+        tables = decode_record(head, catalog.layout.id, catalog.cells).tables
+        known = {**progress.words, **progress.changes.words}
+        return {str(code): known[code] for table in tables for code, _ in table.pairs if code in known}
+
+    def _take_in(self, progress: Progress, word: e.History) -> None:
+        """Once."""
+        mine = progress.records.get(word.customer, b"")
+        head, ledger = self._opened(mine)
+        taken = ledger.taken.get(word.of, Taken())
+        if taken.history:
+            progress.counts["history_again"] += 1
+            return
+        merged = self.job.core.merge(head, word.record, progress.now_ms)
+        ledger = ledger.merge(decode_ledger(word.record[merged.other - len(head) :]))
+        ledger.taken[word.of] = Taken(max(taken.offset, word.offset), True)
+        progress.put(word.customer, merged.record.tobytes() + encode_ledger(ledger))
+        progress.wake(word.customer, merged.wake_ms)
+        progress.changes.words |= {int(code): text for code, text in word.words.items()}
+        churn = self.job.churn
+        progress.changes.messages += [
+            Message(self.job.examples_topic, churn.model, examples) for examples in churn.messages(merged)
+        ]
+        progress.counts["taken_in"] += 1
+
+    def _arrived(self, progress: Progress, word: e.Moved) -> bytes:
+        """The event that has moved, now of this customer; nothing if it was here before."""
+        head, ledger = self._opened(progress.records.get(word.customer, b""))
+        taken = ledger.taken.get(word.of, Taken())
+        if word.offset <= taken.offset:
+            progress.counts["moved_again"] += 1
+            return b""
+        ledger.taken[word.of] = Taken(word.offset, taken.history)
+        progress.put(word.customer, head + encode_ledger(ledger))
+        return orjson.dumps({**orjson.loads(bytes(word.event)), "customer": word.customer})
+
+    def _opened(self, record: bytes) -> tuple[bytes, Ledger]:
+        """A record in two: without its ledger, which nobody's has as well, and the ledger."""
+        found = self.job.core.merge(record, b"", 0)
+        return record[: found.ledger] or found.record.tobytes(), decode_ledger(record[found.ledger :])
+
+
+def _word(raw: bytes) -> Any:
+    try:
+        return e.decode_control(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _name(raw: bytes) -> str:
+    try:
+        return decode_name(raw).customer
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
