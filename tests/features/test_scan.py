@@ -143,6 +143,7 @@ def test_of_a_key_that_comes_twice_the_last_one_counts() -> None:
     agree([b'{"type":"a","type":"b","at_ms":1,"at_ms":2,"lines":[{"qty":3},{"qty":4}],"lines":[{"qty":5}]}'])
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=5), max_size=8), st.lists(st.text(max_size=5), max_size=8))
 def test_texts_are_grouped_found_and_hashed_as_python_does(texts: list[str], words: list[str]) -> None:
     scanned = SCANNER.scan([json.dumps({"type": "x", "id": text}).encode() for text in texts])
