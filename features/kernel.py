@@ -1331,7 +1331,7 @@ def _merge_panes(s: Ints, t: Ints, g: Ints, z: Ints) -> None:
 
 @njit(cache=True, nogil=True)
 def _rename_places(s: Ints, t: Ints, g: Ints) -> None:
-    """The other's sets, written in the bits that stand for the same codes here; a code that finds no bit is left out."""
+    """The other's sets, in the bits that stand for the same codes here; a code that finds no bit is left out."""
     bits = np.empty(ROOM_OF[PLACES], np.int64)
     for k in range(g[TABLES]):
         if g[g[AT_TABLE] + 2 * k] != PLACES:
@@ -1360,7 +1360,7 @@ def _merge_tables(s: Ints, t: Ints, g: Ints) -> None:
                 _add_time(s, table, t[pair])
             elif how == MONTHS:
                 _add_month(s, table, t[pair], t[pair + 1])
-            elif how == WEIGHTS or how == DECAYED:
+            elif how in (WEIGHTS, DECAYED):
                 _weigh(s, table, t[pair], weights[pair + 1], t[table + 1], argument, ROOM_OF[how])
 
 

@@ -12,41 +12,20 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from alerts.triggers.condition import Conditions
+from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
 from alerts.triggers.simple import Look
 from features.catalog import Catalog
-from features.columns import Columns
 from features.customer import Applied
 from features.job import Message
-from features.kernel import Floats, Ints
+from features.kernel import Ints
 from features.messages import cloudevent
-from features.models import LinearModel, Matrix, score_rows, terms
+from features.models import LinearModel, Matrix, terms
 from features.outgoing import Receipt
 from features.record import Ledger, decode_ledger, encode_ledger
-from features.times import hour_of, weekday_of
 
 TOP_TERMS = 5
-
-
-class Moments(Struct):
-    """When rules are asked, as columns: a row of features as of a time, with what conditions and policy need of then.
-
-    `rows` are indexes of feature rows; `asks` is bool[n, rules]; `place` is where in the batch the cause stands: an
-    event of `columns`, or the tick that reached a timer (then `event` is -1); `stamps_ms` are these records' Kafka
-    timestamps.
-    """
-
-    columns: Columns
-    rows: Ints
-    asks: npt.NDArray[np.bool_]
-    who: Ints
-    event: Ints
-    place: Ints
-    stamps_ms: Ints
-    at_ms: Ints
-    local_ms: Ints
-    consented: Ints
 
 
 class Candidate(Struct, gc=False):
@@ -61,50 +40,6 @@ class Candidate(Struct, gc=False):
     consented: bool
     values: dict[str, float | str | None]
     terms: dict[str, dict[str, float]]
-
-
-class Seen(Struct):
-    """What conditions can look at: features, scores and facts of a batch's moments."""
-
-    catalog: Catalog
-    columns: dict[str, int]
-    models: dict[str, LinearModel]
-    moments: Moments
-    rows: Matrix
-    words: Mapping[int, str]  # the texts that codes stand for
-
-    def look(self, name: str, at: Ints) -> npt.NDArray[Any]:
-        """The values of a name at some moments; NaN where a number is missing, "" where a text is."""
-        if name in self.columns:
-            values = np.asarray(self.rows[self.moments.rows[at], self.columns[name]])
-            return self._spelt(name, values) if name in self.catalog.texts else values
-        if name in self.catalog.models:
-            return self._scores(name, self.moments.rows[at])
-        local_ms = self.moments.local_ms[at]
-        if name == "hour":
-            return np.asarray(hour_of(local_ms))
-        if name == "weekday":
-            return np.asarray(weekday_of(local_ms))
-        return self._texts("type" if name == "event" else name, self.moments.event[at])
-
-    def _spelt(self, name: str, values: Floats) -> npt.NDArray[Any]:
-        """The texts of a feature that is one; "" where it has none."""
-        steps = self.catalog.texts[name]
-        words: Mapping[int, str] = dict(enumerate(steps, start=1)) if steps else self.words
-        codes = np.where(np.isnan(values), -1, values).astype(np.int64).tolist()
-        return np.array([words.get(code, "") for code in codes], dtype=object)
-
-    def _scores(self, name: str, rows: Ints) -> Floats:
-        model = self.models.get(name)
-        if model is None:
-            return np.full(len(rows), np.nan)
-        return score_rows(model, self.rows, rows, self.catalog.models[name])
-
-    def _texts(self, name: str, events: Ints) -> npt.NDArray[Any]:
-        texts = np.full(len(events), "", dtype=object)
-        of_event = np.flatnonzero(events >= 0)
-        texts[of_event] = self.moments.columns.texts(name, events[of_event])
-        return texts
 
 
 class Decided(Struct):
@@ -193,15 +128,10 @@ class Decider:
         seen, moved = np.empty((2, len(at)), dtype=object)
         for j in np.unique(rule).tolist():
             places, names = np.flatnonzero(rule == j), self.conditions.names[j]
-            values = (
-                zip(*(_plain(look(name, at[places])) for name in names), strict=True) if names else [()] * len(places)
-            )
-            seen[places] = [dict(zip(names, row, strict=True)) for row in values]
+            seen[places] = _dicts(names, [_plain(look(name, at[places])) for name in names], len(places))
             models = [name for name in self.catalog.models if name in names]
-            moved[places] = {}
-            if models:
-                terms = zip(*(self._terms(name, features[rows[at[places]]]) for name in models), strict=True)
-                moved[places] = [dict(zip(models, row, strict=True)) for row in terms]
+            mine = features[rows[at[places]]] if models else features
+            moved[places] = _dicts(models, [self._terms(name, mine) for name in models], len(places))
         return seen.tolist(), moved.tolist()
 
     def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger) -> str:
@@ -266,3 +196,10 @@ def _plain(values: npt.NDArray[Any]) -> list[float | str | None]:
     if values.dtype == object:
         return [value or None for value in values.tolist()]
     return [None if value != value else round(value, 6) for value in values.tolist()]
+
+
+def _dicts(names: list[str], columns: list[list[Any]], length: int) -> list[dict[str, Any]]:
+    """Columns as a dictionary for each of their rows."""
+    if not names:
+        return [{} for _ in range(length)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -6,7 +6,8 @@ from collections import ChainMap, Counter
 
 import numpy as np
 
-from alerts.triggers.decide import Decider, Moments
+from alerts.triggers.decide import Decider
+from alerts.triggers.moments import Moments
 from features import events as e
 from features import kernel
 from features.catalog import Catalog
