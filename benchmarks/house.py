@@ -27,7 +27,17 @@ from flows.customers import input_layouts
 from flows.files import load_catalog
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer
-from operators.servers import NoKafka, ServerFailed, free_port, kafka_server, mock_kafka, redis_server
+from operators.servers import (
+    KafkaServer,
+    MockKafka,
+    NoKafka,
+    RedisServer,
+    ServerFailed,
+    free_port,
+    kafka_server,
+    mock_kafka,
+    redis_server,
+)
 from operators.store import PartitionStore
 
 out = Console()
@@ -98,6 +108,8 @@ class House:
         }
         self.settings: Settings = load()
         self.names = {"kafka": kafka.name, "redis": redis.name}
+        self.kafka_server: KafkaServer | MockKafka = kafka
+        self.redis_server: RedisServer = redis
         self.redis = Redis.from_url(redis.url)
         self.store = PartitionStore(self.redis, self.settings.redis.prefix, "customers")
         self.catalog = load_catalog(self.settings)
