@@ -81,11 +81,11 @@ class PartitionStep:
 
     def __call__(self, batch: Batch) -> list[Sent]:
         """Messages to relay, oldest first, once they are safe in the outbox."""
-        if self.refresh is not None:
-            self.refresh()
         wait_s = 0.1
         while True:
             try:
+                if self.refresh is not None:
+                    self.refresh()
                 if batch.partition in self.unsure:
                     self._reopen(batch.partition)
                 self._isolate(batch)
