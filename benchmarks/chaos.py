@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
+from datetime import datetime, timezone
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -41,7 +42,7 @@ from features.job import Message
 from operators.kafka import producer
 from operators.servers import KafkaServer
 
-QUICK = {"faults": 11, "events": 20_000, "customers": 1_000}
+QUICK = {"faults": 12, "events": 20_000, "customers": 1_000}
 MOCK_EVENTS = 20_000  # the mock cluster forgets what goes beyond
 FEEDING_S = 3.0  # so long events come, of those that each fault gets
 HASTE = 0.25  # share of the faults that do not wait until the one before is healed
@@ -58,7 +59,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         house = opened(stack, folder)
         kinds = possible(house)
-        if "Kafka killed" not in kinds:
+        kinds = [asked.only] if asked.only else kinds
+        if not isinstance(house.kafka_server, KafkaServer):
             asked.events = min(asked.events, MOCK_EVENTS)
         scene = Scene(house, stack.enter_context(running_fleet(folder / "flows", 1)), Random(asked.seed))
         struck = strike(scene, asked, schedule(asked.faults, scene.rng, kinds), bar)
@@ -98,6 +100,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--customers", type=int, default=4_000)
+    parser.add_argument(
+        "--only", choices=FAULTS, metavar="KIND", help="faults of this kind alone, to look at one closely"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of events and faults")
     parser.add_argument("--quick", action="store_true", help="{faults} faults, {events:,} events".format(**QUICK))
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -144,6 +149,8 @@ def strike(scene: Scene, asked: argparse.Namespace, kinds: list[str], bar: Progr
     task = bar.add_task("faults", total=len(kinds))
     for kind in kinds:
         bar.update(task, description=kind)
+        with (scene.house.folder / "faults.log").open("a") as log:
+            log.write(f"{datetime.now(timezone.utc):%H:%M:%S.%f} {kind}\n")
         feed.allowed += share
         if (FAULTS[kind].steady or scene.rng.random() > HASTE) and not scene.moves():
             out.print(f"[red]the flow stands still before: {kind}[/]")

@@ -64,13 +64,26 @@ class Scene:
         return pipeline.execute()
 
     def next_commit(self) -> None:
-        """Waits for one with messages, without a pause between two looks: what is aimed at lasts milliseconds."""
-        before, end = self.outboxes(), time.monotonic() + WAIT_S
-        while time.monotonic() < end:
-            now = self.outboxes()
-            if any(then < at for then, at in zip(before, now, strict=True)):
-                return
-            before = now
+        """Waits for one with messages."""
+        before = self.outboxes()
+
+        def committed() -> bool:
+            nonlocal before
+            earlier, before = before, self.outboxes()
+            return any(then < at for then, at in zip(earlier, before, strict=True))
+
+        self.at_once(committed)
+
+    def at_once(self, what: Callable[[], bool]) -> None:
+        """Waits without a pause between two looks: what is aimed at lasts milliseconds."""
+        end = time.monotonic() + WAIT_S
+        while not what() and time.monotonic() < end:
+            pass
+
+    def shared(self, flow: Flow) -> list[int]:
+        """The partitions of a flow's share."""
+        mine, of = map(int, flow.share.split("/"))
+        return [partition for partition in self.partitions if partition % of == mine]
 
     def moves(self) -> bool:
         """Waits until every partition has moved; whether they did."""
@@ -116,6 +129,16 @@ def kill_redis(scene: Scene) -> None:
     scene.house.redis_server.start()
 
 
+def kill_redis_under_a_start(scene: Scene) -> None:
+    """A flow has just claimed its partitions, and has read nothing else yet."""
+    victim = scene.victim()
+    victim.kill()
+    before, mine = scene.owners(), scene.shared(victim)
+    scene.fleet.mend()
+    scene.at_once(lambda: all(scene.owners()[p] != before[p] for p in mine))
+    kill_redis(scene)
+
+
 def cut_redis(scene: Scene) -> None:
     """A power cut: what Redis wrote last never reached the disk. From one byte to all since the last rewrite."""
     scene.house.redis_server.kill()
@@ -149,8 +172,8 @@ def pause_flow(scene: Scene) -> None:
     zombie.process.send_signal(signal.SIGSTOP)
     before = scene.owners()
     scene.fleet.start(zombie.share)
-    mine, of = map(int, zombie.share.split("/"))
-    scene.fleet.until(lambda: all(scene.owners()[p] != before[p] for p in scene.partitions if p % of == mine), WAIT_S)
+    mine = scene.shared(zombie)
+    scene.fleet.until(lambda: all(scene.owners()[p] != before[p] for p in mine), WAIT_S)
     scene.lull()
     zombie.process.send_signal(signal.SIGCONT)
     scene.fleet.retire(zombie, WAIT_S)
@@ -208,9 +231,10 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
-    "flow killed": Fault(10, kill_flow),
+    "flow killed": Fault(8, kill_flow),
     "flow killed with a full outbox": Fault(8, kill_flow_with_full_outbox, steady=True),
     "Redis killed": Fault(5, kill_redis),
+    "Redis killed while a flow opens": Fault(4, kill_redis_under_a_start, steady=True),
     "Redis killed, tail of its log cut off": Fault(7, cut_redis),
     "Kafka killed": Fault(5, kill_kafka),
     "flow paused until succeeded": Fault(4, pause_flow, steady=True),
@@ -222,10 +246,10 @@ FAULTS = {
 
 
 def schedule(count: int, rng: Random, kinds: list[str]) -> list[str]:
-    """So many faults in random order: each kind once, there and back for the scale, the rest by weight."""
-    weights = [FAULTS[kind].weight for kind in kinds]
-    chosen = [*kinds, "rescaled", *rng.choices(kinds, weights, k=max(0, count - len(kinds) - 1))]
-    if count <= len(kinds):
-        chosen = rng.sample(kinds, count)
+    """So many faults in random order: each kind once, if there is room, and there and back for the scale."""
+    chosen = [*kinds, *(kind for kind in kinds if kind == "rescaled")]
+    if count < len(chosen):
+        return rng.sample(kinds, k=min(count, len(kinds)))
+    chosen += rng.choices(kinds, [FAULTS[kind].weight for kind in kinds], k=count - len(chosen))
     rng.shuffle(chosen)
     return chosen

@@ -19,6 +19,7 @@ from operators.servers import die_with_parent
 
 COMMAND = [sys.executable, "-m", "bytewax.run", "flows.customers:flow"]
 STOP_S = 30.0
+ASKED = (0, -signal.SIGTERM, -signal.SIGKILL)  # exit codes of those that were told to end, or killed
 
 
 class Flow:
@@ -80,7 +81,7 @@ class Fleet:
                 self.start(share)
 
     def _note(self, ended: Flow) -> None:
-        if ended.process.returncode != -signal.SIGKILL:
+        if ended.process.returncode not in ASKED:
             self.ends[ended.last_word()] += 1
 
     def until(self, what: Callable[[], object], wait_s: float) -> bool:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from features.job import Message, decode_position
 from features.loop import Store
+from features.record import CorruptRecord
 from operators.store import PartitionStore
 
 Effect = tuple[str, str]  # topic and id
@@ -80,11 +81,19 @@ def judge_state(verdict: Verdict, partition: int, expected: Store, found: Store,
     names = expected.records.keys() | found.records.keys() | expected.timers.keys() | found.timers.keys()
     for customer in sorted(names):
         raw, wanted = found.records.get(customer), expected.records.get(customer)
-        rows = [np.array(row(one or b"")) if one else np.array([]) for one in (raw, wanted)]
+        rows = [_values(row, one) for one in (raw, wanted)]
         same_timer = found.timers.get(customer) == expected.timers.get(customer)
         if raw != wanted or not same_timer or not np.array_equal(*rows, equal_nan=True):
             verdict.wrong_features += 1
             verdict.tell(f"customer {customer} differs: {raw!r}, expected {wanted!r}; timer as expected: {same_timer}")
+
+
+def _values(row: Row, raw: bytes | None) -> Any:
+    """The features of a record; none of one that is missing or damaged."""
+    try:
+        return np.array(row(raw) if raw else [], dtype=np.float64)
+    except CorruptRecord:
+        return np.array([])
 
 
 def stored(store: PartitionStore, partition: int) -> Store:
