@@ -4,110 +4,17 @@ from __future__ import annotations
 
 import resource
 import signal
-import time
-from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from redis.exceptions import RedisError
-
-from benchmarks.fleet import Fleet, Flow
-from benchmarks.house import House
+from benchmarks.scene import WAIT_S, Scene
 from operators.servers import KafkaServer
 
-WAIT_S = 60.0
-LULL_S = 2.0
+LONGEST_CUT = 21  # bits
+DEATHS = 0.3  # share of the full disks with which Redis is killed
 IGNORING_FULL_FILES = ["sh", "-c", 'trap "" XFSZ; exec "$@"', "sh"]  # to a full disk, writes fail; nothing is killed
-
-
-class Scene:
-    """Whom faults strike. `noted` counts what they met."""
-
-    def __init__(self, house: House, fleet: Fleet, rng: Random) -> None:
-        self.house = house
-        self.fleet = fleet
-        self.rng = rng
-        self.noted: Counter[str] = Counter()
-        self.partitions = range(house.partitions)
-
-    def victim(self) -> Flow:
-        return self.rng.choice([flow for _, flow in sorted(self.fleet.flows.items())])
-
-    def lull(self) -> None:
-        self.fleet.until(lambda: False, self.rng.uniform(0, LULL_S))
-
-    def outage(self) -> None:
-        """A server's, and sometimes a flow dies in it."""
-        self.lull()
-        if self.rng.random() < 0.3:
-            self.noted["flows killed during an outage"] += 1
-            self.victim().kill()
-            self.lull()
-
-    def fences(self) -> list[int] | None:
-        """How far each partition has come; None when Redis does not say."""
-        with suppress(RedisError):
-            return [self.house.store.position(partition).offset for partition in self.partitions]
-        return None
-
-    def owners(self) -> list[Any]:
-        return self.house.redis.mget([self.house.store.key(p, "owner") for p in self.partitions])  # type: ignore[return-value]
-
-    def outboxes(self) -> list[int]:
-        """By partition, commits whose messages Kafka has not confirmed, as far as Redis has been told."""
-        pipeline = self.house.redis.pipeline(transaction=False)
-        for partition in self.partitions:
-            pipeline.xlen(self.house.store.key(partition, "outbox"))
-        return pipeline.execute()
-
-    def next_commit(self) -> None:
-        """Waits for one with messages."""
-        before = self.outboxes()
-
-        def committed() -> bool:
-            nonlocal before
-            earlier, before = before, self.outboxes()
-            return any(then < at for then, at in zip(earlier, before, strict=True))
-
-        self.at_once(committed)
-
-    def at_once(self, what: Callable[[], bool]) -> None:
-        """Waits without a pause between two looks: what is aimed at lasts milliseconds."""
-        end = time.monotonic() + WAIT_S
-        while not what() and time.monotonic() < end:
-            pass
-
-    def shared(self, flow: Flow) -> list[int]:
-        """The partitions of a flow's share."""
-        mine, of = map(int, flow.share.split("/"))
-        return [partition for partition in self.partitions if partition % of == mine]
-
-    def moves(self) -> bool:
-        """Waits until every partition has moved; whether they did."""
-        before: list[int] | None = None
-
-        def moved() -> bool:
-            nonlocal before
-            now = self.fences()
-            if before is None or now is None:
-                before = before or now
-                return False
-            return all(then < at for then, at in zip(before, now, strict=True))
-
-        return self.fleet.until(moved, WAIT_S)
-
-    def refusals(self, code: str) -> int:
-        """Commands that Redis has refused for this reason since its start."""
-        told: Any = self.house.redis.info("errorstats")
-        return int(told.get(f"errorstat_{code}", {"count": 0})["count"])
-
-    def refuses(self, code: str, before: int) -> None:
-        """Waits until a commit was refused."""
-        if self.fleet.until(lambda: self.refusals(code) > before, WAIT_S):
-            self.noted[f"outages in which Redis said {code}"] += 1
 
 
 def kill_flow(scene: Scene) -> None:
@@ -140,11 +47,13 @@ def kill_redis_under_a_start(scene: Scene) -> None:
 
 
 def cut_redis(scene: Scene) -> None:
-    """A power cut: what Redis wrote last never reached the disk. From one byte to all since the last rewrite."""
-    scene.house.redis_server.kill()
+    """A power cut: what Redis wrote last never reached the disk; from one byte to two megabytes."""
+    told: Any = scene.house.redis.info("persistence")
     log = redis_log(scene.house.folder / "redis")
+    scene.house.redis_server.kill()
     size = log.stat().st_size
-    cut = min(size, round(2 ** scene.rng.uniform(0, 21)))
+    whole = 0 if log.name.endswith(".incr.aof") else min(told["aof_base_size"], size)  # a snapshot, not to be cut
+    cut = min(size - whole, round(2 ** scene.rng.uniform(0, LONGEST_CUT)))
     with log.open("r+b") as file:
         file.truncate(size - cut)
     scene.noted["bytes cut off Redis' log"] += cut
@@ -216,7 +125,7 @@ def fill_disk(scene: Scene) -> None:
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (full, hard))
     scene.refuses("MISCONF", before)
     scene.outage()
-    if scene.rng.random() < 0.3:
+    if scene.rng.random() < DEATHS:
         scene.noted["Redis killed with a full disk"] += 1
         server.kill()
         server.start()

@@ -28,7 +28,8 @@ class Verdict(Struct):
     effects: dict[str, int] = {}
     repeated: int = 0  # sent again under the same id, as is allowed
     wrong_features: int = 0
-    wrong_fences: int = 0
+    wrong_fences: int = 0  # partitions whose clock or counts differ
+    cut_matters: int = 0  # partitions in which the twin depends on how the log is cut into batches
     told: list[str] = []
 
     def tell(self, what: str) -> None:
