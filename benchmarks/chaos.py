@@ -49,7 +49,7 @@ QUICK = {"faults": 12, "events": 20_000, "customers": 1_000}
 MOCK_EVENTS = 20_000  # the mock cluster forgets what goes beyond
 FEEDING_S = 4.0  # so long events come, of those that each fault gets
 HASTE = 0.25  # share of the faults that do not wait until the one before is healed
-SETTLE_S = 120.0
+SETTLE_S = 180.0
 WRONG = ("lost", "duplicated", "wrong_features", "stuck_partitions", "unfenced", "wrong_fences", "cut_matters")
 OUTPUTS = ("coupons", "decisions", "examples", "dead-letters")
 

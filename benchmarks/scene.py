@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from benchmarks.fleet import Fleet, Flow
 from benchmarks.house import House
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 LULL_S = 2.0
 DEATHS = 0.3  # share of the outages in which a flow dies as well
 
