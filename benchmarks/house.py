@@ -27,7 +27,17 @@ from flows.customers import input_layouts
 from flows.files import load_catalog
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer
-from operators.servers import NoKafka, ServerFailed, free_port, kafka_server, mock_kafka, redis_server
+from operators.servers import (
+    KafkaServer,
+    MockKafka,
+    NoKafka,
+    RedisServer,
+    ServerFailed,
+    free_port,
+    kafka_server,
+    mock_kafka,
+    redis_server,
+)
 from operators.servers.process import Server
 from operators.store import PartitionStore
 
@@ -100,6 +110,8 @@ class House:
         self.settings: Settings = load()
         self.names = {"kafka": kafka.name, "redis": redis.name}
         self.servers = [server.pid for server in (kafka, redis) if isinstance(server, Server)]
+        self.kafka_server: KafkaServer | MockKafka = kafka
+        self.redis_server: RedisServer = redis
         self.redis = Redis.from_url(redis.url)
         self.store = PartitionStore(self.redis, self.settings.redis.prefix, "customers")
         self.catalog = load_catalog(self.settings)

@@ -25,14 +25,20 @@ def clean_events(count: int, customers: int, seed: int = 7) -> Iterator[tuple[st
     rng = Random(seed)
     for number in range(count):
         at_ms = START_MS + number * STEP_MS
-        customer = f"c{rng.randrange(customers):032x}"
-        event = _event(rng, number)
-        event.customer, event.at_ms, event.tz = customer, at_ms, ZONE
-        event.day = local_day(at_ms, ZONE)
-        event.store, event.region, event.channel = f"s{rng.randrange(2000):04}", "east", "pos"
-        yield customer, e.encode(event), False
+        event = clean_event(rng, number, customers, at_ms)
+        yield event.customer, e.encode(event), False
         if number % TICK_EVERY == TICK_EVERY - 1:
             yield "", e.encode(e.Tick(id=f"t{number}", at_ms=at_ms, source="load", of=1)), True
+
+
+def clean_event(rng: Random, number: int, customers: int, at_ms: int) -> e.Event:
+    """One of them, as ingest would write it."""
+    customer = f"c{rng.randrange(customers):032x}"
+    event = _event(rng, number)
+    event.customer, event.at_ms, event.tz = customer, at_ms, ZONE
+    event.day = local_day(at_ms, ZONE)
+    event.store, event.region, event.channel = f"s{rng.randrange(2000):04}", "east", "pos"
+    return event
 
 
 def _event(rng: Random, number: int) -> e.Event:

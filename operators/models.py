@@ -18,7 +18,10 @@ EVERY_S = 1.0
 
 
 class PublishedModels:
-    """Keeps `models` current from the learning flow's records; one that does not fit is refused, the last one stays."""
+    """Keeps `models` current from the learning flow's records; one that does not fit is refused, the last one stays.
+
+    While Redis is away, too, the last ones stay. Raises RedisError when it was never asked, for then there are none.
+    """
 
     def __init__(self, store: PartitionStore, partitions: int, layouts: dict[str, str]) -> None:
         self.store = store
@@ -26,20 +29,24 @@ class PublishedModels:
         self.layouts = layouts  # model → hash of the inputs it must have been learned on
         self.models: dict[str, LinearModel] = {}
         self.next_s = 0.0
+        self.asked: set[str] = set()  # models that Redis was asked for, be it that there are none yet
 
     def refresh(self) -> None:
         if time.monotonic() < self.next_s:
             return
-        self.next_s = time.monotonic() + EVERY_S
         for name, layout in self.layouts.items():
             try:
                 raw = self.store.redis.get(self.store.key(partition_of(name, self.partitions), f"r:model|{name}"))
                 model = decode_model(raw) if raw else None  # type: ignore[arg-type]
             except (RedisError, msgspec.DecodeError) as error:
+                if isinstance(error, RedisError) and name not in self.asked:
+                    raise
                 log.warning("model not read, the last one stays", model=name, error=str(error))
                 continue
+            self.asked.add(name)
             if model is not None and model.layout != layout:
                 log.warning("model refused: learned on other features", model=name, version=model.version)
             elif model is not None:
                 self.models[name] = model
                 MODEL.labels(name).set(model.version)
+        self.next_s = time.monotonic() + EVERY_S

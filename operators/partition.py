@@ -99,12 +99,12 @@ class PartitionStep:
 
     def __call__(self, batch: Batch) -> list[Sent]:
         """Messages to relay, oldest first, once they are safe in the outbox."""
-        if self.refresh is not None:
-            self.refresh()
         partition, before, wait_s = batch.partition, self.open.pop(batch.partition, None), 0.1
         patient = len(batch.offsets) < LARGE
         while True:
             try:
+                if self.refresh is not None:
+                    self.refresh()
                 if partition in self.unsure:
                     self._reopen(partition)
                 self._isolate(batch)
