@@ -1,8 +1,9 @@
-"""Reads a customer's record from Redis, by customer id or by one of the identifiers."""
+"""Reads customers' records from Redis, by customer id or by one of the identifiers."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable
 
 from redis import Redis
 
@@ -17,31 +18,84 @@ class UnknownCustomer(ValueError):
     """Nobody is known under this id."""
 
 
+class NoState(ValueError):
+    """No flow has run yet."""
+
+
 def find_customer(redis: Redis, prefix: str, pseudonyms: Pseudonyms | None, id: str) -> str:
     """The customer id behind `card:123`, `phone:+86...` or a customer id. Raises UnknownCustomer."""
-    kind, colon, raw = id.partition(":")
-    if not colon:
-        return id
-    if kind not in KINDS or pseudonyms is None:
-        raise UnknownCustomer(f"found {kind!r}, expected a customer id or one of {', '.join(f'{k}:…' for k in KINDS)}")
-    names = pseudonyms.every(kind, raw)
-    table = look_up(redis, prefix, names)
-    found = next((table.root(table.links[name]) for name in names if name in table.links), None)
-    if found is None:
-        raise UnknownCustomer(f"no customer is known by this {kind}")
+    found = find_customers(redis, prefix, pseudonyms, [id])
+    if not found:
+        raise UnknownCustomer(f"no customer is known by this {id.partition(':')[0]}")
+    return found[id]
+
+
+def find_customers(redis: Redis, prefix: str, pseudonyms: Pseudonyms | None, ids: list[str]) -> dict[str, str]:
+    """Customer ids by what was asked for, without identifiers that nobody has. Raises UnknownCustomer for no kind."""
+    found, names = {id: id for id in ids if ":" not in id}, dict[str, list[str]]()
+    for id in ids:
+        kind, colon, raw = id.partition(":")
+        if colon and (kind not in KINDS or pseudonyms is None):
+            expected = ", ".join(f"{k}:…" for k in KINDS)
+            raise UnknownCustomer(f"found {kind!r}, expected a customer id or one of {expected}")
+        if colon and pseudonyms is not None:
+            names[id] = pseudonyms.every(kind, raw)
+    table = look_up(redis, prefix, [name for each in names.values() for name in each])
+    for id, each in names.items():
+        found |= {id: table.root(table.links[name]) for name in each[::-1] if name in table.links}
     return found
 
 
 def read_record(redis: Redis, prefix: str, customer: str) -> bytes:
-    """The stored record, packed; of one who was merged into another, that one's. Raises UnknownCustomer."""
+    """The stored record, packed. Raises UnknownCustomer, NoState."""
+    found = read_records(redis, prefix, laid_out(redis, prefix), [customer])
+    if not found:
+        raise UnknownCustomer(f"no customer {customer!r}: give a customer id, or an identifier such as card:123")
+    return found[customer]
+
+
+def laid_out(redis: Redis, prefix: str) -> int:
+    """Partitions that customers are spread over. Raises NoState."""
     partitions = stored_partitions(redis, prefix)
     if not partitions:
-        raise UnknownCustomer("Redis holds no state yet: no flow has run under this redis.prefix")
-    store = PartitionStore(redis, prefix, "customers")
-    raw: Any = b""
-    while raw is not None and (not raw or forwarded(raw)):
-        customer = forwarded(raw) or customer
-        raw = redis.get(store.key(partition_of(customer, partitions), f"r:{customer}"))
-    if raw is None:
-        raise UnknownCustomer(f"no customer {customer!r}: give a customer id, or an identifier such as card:123")
-    return bytes(raw)
+        raise NoState(f"Redis holds no state yet: no flow has run under the redis.prefix {prefix!r}")
+    return partitions
+
+
+def read_records(redis: Redis, prefix: str, partitions: int, customers: Iterable[str]) -> dict[str, bytes]:
+    """The stored records, packed, of those who have one; of one who was merged into another, that one's.
+
+    One MGET per partition, all in one round trip; another one for those who were merged.
+    """
+    found = _stored(redis, prefix, partitions, list(dict.fromkeys(customers)))
+    while merged := {customer: into for customer, raw in found.items() if (into := forwarded(raw))}:
+        more = _stored(redis, prefix, partitions, list(dict.fromkeys(merged.values())))
+        for customer, into in merged.items():
+            del found[customer]
+            if into in more:
+                found[customer] = more[into]
+    return found
+
+
+def _stored(redis: Redis, prefix: str, partitions: int, customers: list[str]) -> dict[str, bytes]:
+    store, mine = PartitionStore(redis, prefix, "customers"), defaultdict[int, list[str]](list)
+    for customer in customers:
+        mine[partition_of(customer, partitions)].append(customer)
+    pipe = redis.pipeline(transaction=False)
+    for partition, names in mine.items():
+        start = store.key(partition, "r:")
+        pipe.mget([start + name for name in names])
+    found = zip(mine.values(), pipe.execute(), strict=True)
+    return {c: raw for names, raws in found for c, raw in zip(names, raws, strict=True) if raw is not None}
+
+
+def read_words(redis: Redis, prefix: str, partitions: int, codes: Iterable[int]) -> dict[int, str]:
+    """The texts that codes in records stand for."""
+    store, wanted = PartitionStore(redis, prefix, "customers"), list(dict.fromkeys(codes))
+    if not wanted:
+        return {}
+    pipe = redis.pipeline(transaction=False)
+    for partition in range(partitions):
+        pipe.hmget(store.key(partition, "words"), [str(code) for code in wanted])
+    answers = pipe.execute()
+    return {code: raw.decode() for texts in answers for code, raw in zip(wanted, texts, strict=True) if raw is not None}
