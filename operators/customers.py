@@ -41,9 +41,8 @@ def find_customers(redis: Redis, prefix: str, pseudonyms: Pseudonyms | None, ids
         if colon and pseudonyms is not None:
             names[id] = pseudonyms.every(kind, raw)
     table = look_up(redis, prefix, [name for each in names.values() for name in each])
-    for id, each in names.items():
-        found |= {id: table.root(table.links[name]) for name in each[::-1] if name in table.links}
-    return found
+    known = {id: next((table.links[name] for name in each if name in table.links), "") for id, each in names.items()}
+    return found | {id: table.root(customer) for id, customer in known.items() if customer}
 
 
 def read_record(redis: Redis, prefix: str, customer: str) -> bytes:
