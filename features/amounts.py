@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -41,11 +41,11 @@ class Touches(Struct):
     starts: Ints
     ends: Ints
 
-    def words(self, scanned: Scanned, known: Container[int]) -> dict[int, str]:
+    def words(self, scanned: Scanned, known: Mapping[int, str]) -> dict[int, str]:
         """The texts behind the codes that are not `known` yet."""
-        codes, first = np.unique(self.codes, return_index=True)
-        fresh = [i for i, code in zip(first.tolist(), codes.tolist(), strict=True) if code not in known]
-        return {int(self.codes[i]): scanned.text[self.starts[i] : self.ends[i]].decode() for i in fresh}
+        fresh = set(self.codes.tolist()) - known.keys()
+        places = (int(np.flatnonzero(self.codes == code)[0]) for code in fresh)
+        return {int(self.codes[i]): scanned.text[self.starts[i] : self.ends[i]].decode() for i in places}
 
 
 class Kind:

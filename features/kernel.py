@@ -17,7 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from features.times import DAY_MS, EPOCH_DAY, HOUR_MS, MINUTE_MS
 
@@ -153,11 +155,43 @@ def _new_state(g: Ints) -> Ints:
     return np.zeros(g[STATE], np.int64)
 
 
+# --- what Numba has no word for
+
+
+@intrinsic
+def _copy(typing: Any, into: Any, to: Any, source: Any, start: Any, count: Any) -> Any:
+    """Copies `count` bytes between arrays of any type; both places are told in bytes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def place(array: int, at: int) -> Any:
+            data = context.make_array(signature.args[array])(context, builder, args[array]).data
+            offset = context.cast(builder, args[at], signature.args[at], types.intp)
+            return builder.gep(builder.bitcast(data, cgutils.voidptr_t), [offset])
+
+        length = context.cast(builder, args[4], signature.args[4], types.intp)
+        cgutils.raw_memcpy(builder, place(0, 1), place(2, 3), length, 1)
+        return context.get_dummy_value()
+
+    return types.void(into, to, source, start, count), generate
+
+
+@intrinsic
+def _lowest(typing: Any, mask: Any) -> Any:
+    """The place of the lowest bit that is set, of a number that is not 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], cgutils.true_bit)
+
+    return types.int64(types.int64), generate
+
+
 # --- bytes: reads past the end leave the position behind the end, which the caller checks once
 
 
 @njit(cache=True, nogil=True)
 def _read_varint(blob: Bytes, at: int, end: int) -> tuple[int, int]:
+    if at < end and blob[at] < 128:
+        return np.int64(blob[at]), at + 1
     value, shift = np.uint64(0), np.uint64(0)
     while at < end and shift < np.uint64(64):
         byte = np.uint64(blob[at])
@@ -199,21 +233,19 @@ def _write_word(out: Bytes, at: int, value: int, size: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _read_eights(blob: Bytes, at: int, end: int, bytes_of_s: Bytes, into: int, limit: int) -> tuple[int, int]:
+def _read_eights(blob: Bytes, at: int, end: int, s: Ints, into: int, limit: int) -> tuple[int, int]:
     """A count, and so many times eight bytes."""
     count, at = _read_varint(blob, at, end)
     if not 0 <= count <= limit or at + 8 * count > end:
         return np.int64(0), end + 1
-    for i in range(8 * count):
-        bytes_of_s[8 * into + i] = blob[at + i]
+    _copy(s, 8 * into, blob, at, 8 * count)
     return count, at + 8 * count
 
 
 @njit(cache=True, nogil=True)
-def _write_eights(out: Bytes, at: int, bytes_of_s: Bytes, start: int, count: int) -> int:
+def _write_eights(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
     at = _write_varint(out, at, count)
-    for i in range(8 * count):
-        out[at + i] = bytes_of_s[8 * start + i]
+    _copy(out, at, s, 8 * start, 8 * count)
     return at + 8 * count
 
 
@@ -248,13 +280,12 @@ def _read_cells(blob: Bytes, at: int, end: int, s: Ints, into: int, g: Ints, pla
     mask, at = _read_varint(blob, at, end)
     if mask >> width != 0:
         return end + 1
-    while mask > 0:
-        if mask & 1:
-            raw, at = _read_varint(blob, at, end)
-            if g[places] >= 0:
-                s[into + g[places]] = ((raw >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(raw & 1)
-        mask >>= 1
-        places += 1
+    while mask != 0:
+        raw, at = _read_varint(blob, at, end)
+        place = g[places + _lowest(mask)]
+        if place >= 0:
+            s[into + place] = ((raw >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(raw & 1)
+        mask &= mask - 1
     return at
 
 
@@ -265,10 +296,10 @@ def _write_cells(out: Bytes, at: int, s: Ints, start: int, width: int) -> int:
         if s[start + m] != 0:
             mask |= np.int64(1) << m
     at = _write_varint(out, at, mask)
-    for m in range(width):
-        value = s[start + m]
-        if value != 0:
-            at = _write_varint(out, at, (value << 1) ^ (value >> 63))
+    while mask != 0:
+        value = s[start + _lowest(mask)]
+        at = _write_varint(out, at, (value << 1) ^ (value >> 63))
+        mask &= mask - 1
     return at
 
 
@@ -325,9 +356,8 @@ def _unpack_past(blob: Bytes, at: int, end: int, s: Ints, g: Ints) -> int:
     """What stands before the row that waits."""
     s[WAKE], at = _read_varint(blob, at, end)
     s[FIRST], at = _read_varint(blob, at, end)
-    bytes_of_s = s.view(np.uint8)
-    s[N_DEALS], at = _read_eights(blob, at, end, bytes_of_s, DEALS, RING)
-    s[N_SEEN], at = _read_eights(blob, at, end, bytes_of_s, SEEN, RING)
+    s[N_DEALS], at = _read_eights(blob, at, end, s, DEALS, RING)
+    s[N_SEEN], at = _read_eights(blob, at, end, s, SEEN, RING)
     count, at = _read_varint(blob, at, end)
     for _ in range(count):
         kind, at = _read_varint(blob, at, end)
@@ -336,7 +366,7 @@ def _unpack_past(blob: Bytes, at: int, end: int, s: Ints, g: Ints) -> int:
             return end + 1
         s[LAST + kind] = moment
         s[NEWEST] = max(s[NEWEST], moment)
-    s[N_CASES], at = _read_eights(blob, at, end, bytes_of_s, CASE, CASES)
+    s[N_CASES], at = _read_eights(blob, at, end, s, CASE, CASES)
     s[N_PURPOSES], at = _read_triples(blob, at, end, s, PURPOSE_OF, PURPOSES)
     s[N_TIMERS], at = _read_triples(blob, at, end, s, TIMER, TIMERS)
     return at
@@ -354,7 +384,7 @@ def _unpack_waiting(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_input
     if not 0 <= count <= (end - after) // 8:
         return end + 1
     if same_inputs and count == g[INPUTS]:
-        count, at = _read_eights(blob, at, end, s.view(np.uint8), g[WAITING], count)
+        count, at = _read_eights(blob, at, end, s, g[WAITING], count)
         return at
     s[WAIT_AT] = 0
     return after + 8 * count
@@ -375,9 +405,7 @@ def _unpack_tables(blob: Bytes, at: int, end: int, s: Ints, g: Ints, places: int
                 return end + 1
             table = g[TABLE_AT] + TABLE * t
             s[table], s[table + 1] = count, weighed_ms
-            bytes_of_s = s.view(np.uint8)
-            for i in range(16 * count):
-                bytes_of_s[8 * (table + PAIRS) + i] = blob[at + i]
+            _copy(s, 8 * (table + PAIRS), blob, at, 16 * count)
         at += 16 * count
     return at
 
@@ -399,9 +427,8 @@ def _pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
     at = _write_word(out, at, z[1 + 2 * max(0, s[HOME])], 4)
     at = _write_varint(out, at, s[WAKE])
     at = _write_varint(out, at, s[FIRST])
-    bytes_of_s = s.view(np.uint8)
-    at = _write_eights(out, at, bytes_of_s, DEALS, s[N_DEALS])
-    at = _write_eights(out, at, bytes_of_s, SEEN, s[N_SEEN])
+    at = _write_eights(out, at, s, DEALS, s[N_DEALS])
+    at = _write_eights(out, at, s, SEEN, s[N_SEEN])
     known = 0
     for kind in range(kinds):
         known += s[LAST + kind] > 0
@@ -410,14 +437,14 @@ def _pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
         if s[LAST + kind] > 0:
             at = _write_varint(out, at, kind)
             at = _write_varint(out, at, s[LAST + kind])
-    at = _write_eights(out, at, bytes_of_s, CASE, s[N_CASES])
+    at = _write_eights(out, at, s, CASE, s[N_CASES])
     at = _write_triples(out, at, s, PURPOSE_OF, s[N_PURPOSES])
     at = _write_triples(out, at, s, TIMER, s[N_TIMERS])
     at = _write_varint(out, at, s[WAIT_AT])
     if s[WAIT_AT] > 0:
         at = _write_varint(out, at, s[WAIT_DUE])
         at = _write_varint(out, at, s[WAIT_GRACE])
-        at = _write_eights(out, at, bytes_of_s, g[WAITING], g[INPUTS])
+        at = _write_eights(out, at, s, g[WAITING], g[INPUTS])
     at = _pack_tables(out, at, s, g)
     at = _write_cells(out, at, s, g[LIFE], width)
     at = _write_varint(out, at, s[N_PANES])
@@ -437,15 +464,13 @@ def _pack_tables(out: Bytes, at: int, s: Ints, g: Ints) -> int:
     for t in range(g[TABLES]):
         known += s[g[TABLE_AT] + TABLE * t] > 0
     at = _write_varint(out, at, known)
-    bytes_of_s = s.view(np.uint8)
     for t in range(g[TABLES]):
         table = g[TABLE_AT] + TABLE * t
         if s[table] > 0:
             at = _write_varint(out, at, t)
             at = _write_varint(out, at, s[table + 1])
             at = _write_varint(out, at, s[table])
-            for i in range(16 * s[table]):
-                out[at + i] = bytes_of_s[8 * (table + PAIRS) + i]
+            _copy(out, at, s, 8 * (table + PAIRS), 16 * s[table])
             at += 16 * s[table]
     return at
 
