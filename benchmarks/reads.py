@@ -79,7 +79,7 @@ def records_of(settings: Settings, events: int, customers: int, bar: Progress) -
         columns = core.columns(batch, Clock())
         applied = core.apply(columns, [], records, 0)
         records |= zip(applied.customers, applied.records, strict=True)
-        end_ms = max(end_ms, *(event.at_ms for event in columns.events))
+        end_ms = max(end_ms, int(columns.numbers("at_ms").max()))
         bar.update(task, advance=len(values))
     return records, end_ms
 
@@ -87,7 +87,7 @@ def records_of(settings: Settings, events: int, customers: int, bar: Progress) -
 def fill(redis: Redis, settings: Settings, records: dict[str, bytes]) -> None:
     """Puts them where the customers flow would."""
     prefix, partitions = settings.redis.prefix, settings.kafka.partitions
-    check_layout(redis, prefix, {"partitions of events": partitions, "measures": load_catalog(settings).layout})
+    check_layout(redis, prefix, {"partitions of events": partitions})
     store = PartitionStore(redis, prefix, "customers")
     pipe = redis.pipeline(transaction=False)
     for customer, record in records.items():

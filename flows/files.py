@@ -9,7 +9,7 @@ from pathlib import Path
 from config.settings import Settings, WrongSettings
 from features.catalog import Catalog, build_catalog
 from features.check import Limits
-from features.identity import Degree, Pseudonyms
+from features.identity import Pseudonyms
 from features.stores import Stores, read_stores
 from features.times import parse_time
 
@@ -69,11 +69,6 @@ def _check_key(key: str) -> None:
             " BREWLINE_IDENTITY_KEY, or [identity] key_file to a file that holds it (make one with `openssl rand -hex"
             " 32`), and keep it: with another key every customer is a stranger"
         )
-
-
-def load_degree(settings: Settings) -> Degree:
-    identity = settings.identity
-    return Degree(identity.max_of_a_kind, identity.max_identifiers, identity.max_merged)
 
 
 def _text(path: Path) -> str:

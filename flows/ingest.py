@@ -6,9 +6,9 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
 from features.clean import Cleaner
-from features.identity import Pseudonyms
+from features.identity import Degree, Pseudonyms
 from features.partitions import partition_keys
-from flows.files import load_degree, load_limits, load_pseudonyms, load_stores
+from flows.files import load_limits, load_pseudonyms, load_stores
 from flows.house import House
 from flows.opening import open_house
 from flows.topics import SOURCES
@@ -36,7 +36,7 @@ def add(flow: Dataflow, house: House) -> None:
 
 
 def cleaner(house: House, pseudonyms: Pseudonyms) -> Cleaner:
-    settings = house.settings
+    settings, limits = house.settings, house.settings.identity
     return Cleaner(
         limits=load_limits(settings),
         pseudonyms=pseudonyms,
@@ -46,7 +46,7 @@ def cleaner(house: House, pseudonyms: Pseudonyms) -> Cleaner:
         identities_topic=house.topic("identities"),
         tick_keys=partition_keys(house.partitions["events"]),
         sources=sum(house.partitions[topic] for topic in SOURCES),
-        degree=load_degree(settings),
+        degree=Degree(limits.max_of_a_kind, limits.max_identifiers, limits.max_merged),
         live=settings.time.clock == "wall",
     )
 

@@ -18,16 +18,19 @@ from brewline import Features
 from brewline.reading import moment_ms
 from config import settings as conf
 from features import events as e
+from features.amounts import codes_of
 from features.customer import Core
 from features.identity import Pseudonyms
 from features.job import Batch, Clock
+from features.kernel import hash_texts
+from features.layout import Layout
 from features.partitions import partition_of
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time
 from flows.files import load_catalog
 from operators.customers import NoState, UnknownCustomer
 from operators.kafka import Unreachable
 from operators.servers import RedisServer, redis_server
-from operators.store import PartitionStore, WrongLayout, check_layout
+from operators.store import PartitionStore, check_layout, follow_layout
 
 pytestmark = pytest.mark.servers
 NOON_MS = parse_time("2026-05-01T12:00:00+08:00")
@@ -62,8 +65,10 @@ def records(settings: conf.Settings, customers: int, seed: int = 5) -> dict[str,
 
 def fill(settings: conf.Settings, found: dict[str, bytes]) -> redis_py.Redis:
     client, prefix = redis_py.Redis.from_url(settings.redis.url), settings.redis.prefix
-    check_layout(client, prefix, {"partitions of events": PARTITIONS, "measures": load_catalog(settings).layout})
+    check_layout(client, prefix, {"partitions of events": PARTITIONS})
     store = PartitionStore(client, prefix, "customers")
+    for partition in range(PARTITIONS):
+        client.hset(store.key(partition, "words"), str(int(codes_of(hash_texts(["tea"]))[0])), "tea")
     for customer, raw in found.items():
         client.set(store.key(partition_of(customer, PARTITIONS), f"r:{customer}"), raw)
     return client
@@ -75,8 +80,14 @@ def filled(settings: conf.Settings) -> tuple[Features, dict[str, bytes]]:
     return Features(settings, fill(settings, found)), found
 
 
-def plain(row: list[float]) -> list[float | None]:
-    return [None if value != value else value for value in row]
+def plain(row: list[float], texts: dict[str, list[str]]) -> list[float | str | None]:
+    """As the reader tells it; the only product is tea."""
+    names = load_catalog(conf.load(environ={})).names
+    told: list[float | str | None] = [None if value != value else value for value in row]
+    for i, name in enumerate(names):
+        if name in texts and told[i] is not None:
+            told[i] = texts[name][int(row[i]) - 1] if texts[name] else "tea"
+    return told
 
 
 @pytest.mark.parametrize("later_ms", [0, 7 * MINUTE_MS, 30 * HOUR_MS, 50 * DAY_MS])
@@ -88,7 +99,7 @@ def test_many_are_read_as_each_alone_in_all_time_zones(
     assert list(rows) == list(found)
     for customer, raw in found.items():
         assert list(rows[customer]) == features.names
-        assert list(rows[customer].values()) == plain(core.row(raw, NOON_MS + later_ms))
+        assert list(rows[customer].values()) == plain(core.row(raw, NOON_MS + later_ms), features.catalog.texts)
         assert features.read(customer, NOON_MS + later_ms) == rows[customer]
     assert any(value is None for row in rows.values() for value in row.values())
 
@@ -133,12 +144,19 @@ def test_before_the_newest_event_windows_end_there_and_sums_over_the_lifetime_ar
     assert (row["orders_24h"], row["orders_lifetime"], row["days_since_order"]) == (2, 3, 0)
 
 
-def test_state_of_other_measures_is_refused_with_both_and_the_way_out(settings: conf.Settings) -> None:
-    client = redis_py.Redis.from_url(settings.redis.url)
-    check_layout(client, settings.redis.prefix, {"partitions of events": PARTITIONS, "measures": "0badc0de"})
-    now = load_catalog(settings).layout
-    with pytest.raises(WrongLayout, match=f"measures = 0badc0de, and now it is {now}: go back .* or choose a new"):
-        Features(settings, client)
+def test_a_feature_that_was_added_tells_since_when_it_counts(settings: conf.Settings) -> None:
+    client, layout = fill(settings, {}), load_catalog(settings).layout
+    before = Layout([cell for cell in layout.cells if "view" not in cell], layout.tables, layout.inputs)
+    assert follow_layout(client, settings.redis.prefix, before, NOON_MS - DAY_MS) == []
+    assert follow_layout(client, settings.redis.prefix, layout, NOON_MS) == [before]
+    features = Features(settings, client)
+    assert features.since_ms("views_7d") == NOON_MS
+    assert features.since_ms("orders_7d") == 0
+    assert {known.id for known in follow_layout(client, settings.redis.prefix, layout, NOON_MS + 1)} == {
+        before.id,
+        layout.id,
+    }
+    assert Features(settings, client).since_ms("views_7d") == NOON_MS, "a start that changes nothing begins nothing"
 
 
 def test_a_record_of_other_measures_is_named(filled: tuple[Features, dict[str, bytes]]) -> None:

