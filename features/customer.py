@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 from zlib import crc32
@@ -104,13 +104,19 @@ class Core:
 
     def row(self, record: bytes, at_ms: int) -> list[float]:
         """One value per name of the catalog as of `at_ms`; NaN where there is none. Raises Damaged, WrongLayout."""
-        blob = np.frombuffer(record, dtype=np.uint8)
+        return self.rows({"": record}, at_ms)[0].tolist()  # type: ignore[no-any-return]
+
+    def rows(self, records: Mapping[str, bytes], at_ms: int) -> Floats:
+        """float64[records, features] as of `at_ms`; NaN where there is no value. Raises Damaged, WrongLayout."""
+        blob = np.frombuffer(b"".join(records.values()) or b"\0", dtype=np.uint8)
+        ends = np.cumsum([len(record) for record in records.values()], dtype=np.int64)
         while True:
-            status, detail, row = kernel.row_as_of(self.program, self.zones.packed, blob, at_ms, self.features)
+            view = (self.program, self.zones.packed, blob, ends, at_ms, self.features)
+            status, detail, reached, rows = kernel.rows_as_of(*view)
             if status == kernel.DONE:
-                return row.tolist()  # type: ignore[no-any-return]
+                return rows
             if not (status == kernel.NEEDS_ZONE and self.zones.add_known(detail)):
-                self._refuse(status, "")
+                self._refuse(status, list(records)[reached])
 
     def _refuse(self, status: int, customer: str) -> None:
         if status == kernel.WRONG_LAYOUT:

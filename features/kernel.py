@@ -794,13 +794,17 @@ def advance(
 
 
 @njit(cache=True, nogil=True)
-def row_as_of(g: Ints, z: Ints, blob: Bytes, at_ms: int, features: int) -> tuple[int, int, Floats]:
-    """(status, detail, feature row) of one record as of a time."""
-    s, rows = _new_state(g), np.empty((1, features), np.float64)
-    status, detail, _ = _unpack(blob, 0, len(blob), s, g, z)
-    if status == DONE:
-        _fill(s, g, at_ms, _day(z, max(0, s[HOME]), at_ms), rows, 0)
-    return status, detail, rows[0]
+def rows_as_of(g: Ints, z: Ints, blob: Bytes, ends: Ints, at_ms: int, features: int) -> tuple[int, int, int, Floats]:
+    """(status, detail, at which record it ended, feature rows) of records one behind the other, as of a time."""
+    s, rows = _new_state(g), np.empty((len(ends), features), np.float64)
+    status, detail, start = DONE, np.int64(0), np.int64(0)
+    for r in range(len(ends)):
+        status, detail, _ = _unpack(blob, start, ends[r], s, g, z)
+        if status != DONE:
+            return status, detail, r, rows
+        _fill(s, g, at_ms, _day(z, max(0, s[HOME]), at_ms), rows, r)
+        start = ends[r]
+    return status, detail, len(ends), rows
 
 
 @njit(cache=True, nogil=True)
