@@ -6,6 +6,7 @@ Source: org.apache.kafka.common.utils.Utils.murmur2; every producer here sets `m
 from __future__ import annotations
 
 from itertools import count
+from struct import unpack_from
 
 M, R, MASK = 0x5BD1E995, 24, 0xFFFFFFFF
 
@@ -13,8 +14,8 @@ M, R, MASK = 0x5BD1E995, 24, 0xFFFFFFFF
 def murmur2(data: bytes) -> int:
     h = (0x9747B28C ^ len(data)) & MASK
     whole = len(data) & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * M & MASK
+    for word in unpack_from(f"<{whole // 4}I", data):
+        k = word * M & MASK
         k = (k ^ k >> R) * M & MASK
         h = (h * M & MASK) ^ k
     rest = data[whole:]

@@ -43,8 +43,12 @@ def connect_redis(url: str, timeout_s: float) -> Redis:
             return redis
         except RedisError as error:
             if time.monotonic() > until:
-                raise Unreachable(
-                    f"Redis at {url.rpartition('@')[2]} does not answer ({error}): start it, or name another with"
-                    " [redis] url or BREWLINE_REDIS__URL; `brewline demo` needs no Redis"
-                ) from error
+                raise unreachable(url, error) from error
             time.sleep(0.2)
+
+
+def unreachable(url: str, error: Exception) -> Unreachable:
+    return Unreachable(
+        f"Redis at {url.rpartition('@')[2]} does not answer ({error}): start it, or name another with"
+        " [redis] url or BREWLINE_REDIS__URL; `brewline demo` needs no Redis"
+    )

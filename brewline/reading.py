@@ -1,0 +1,122 @@
+"""Features as of a time, for programs: `Features.open().read("c1f…", at="2026-05-01T08:00+08:00")`.
+
+What a row as of `at` means. It is made of all events that the customers flow has applied so far, whatever `at` is.
+
+- From the customer's newest event on, it is exact: the row that the flow itself would give to an event that
+  came then. A window starts at the edge of its pane: five minutes in 1h, an hour in 24h, a store-local day in
+  the longer ones. Events that are in Kafka and not yet applied are not in it.
+- Before the newest event it is no look into the past. Windows count what the panes that are left hold up to the pane
+  of `at`: 1h and 24h are whole up to a day before the newest event and lack events before that; windows of days
+  count whole days once a day is merged, 49 hours before the newest event, and lack what fell out of retention;
+  what a void or a refund took back since is gone. Sums over the lifetime, `rhythm_days` and `complaints_open`
+  are those of now, and what counts from an event after `at` is 0.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+from redis import Redis
+from redis.exceptions import ConnectionError, TimeoutError
+
+from config.settings import Settings, load
+from features.customer import Core
+from features.kernel import Floats
+from features.times import parse_time
+from flows.files import load_catalog, load_pseudonyms
+from operators.customers import find_customers, laid_out, read_records
+from operators.redis_link import connect_redis, unreachable
+from operators.store import require_stored
+
+Moment = str | int | datetime | None  # RFC 3339 with offset, epoch ms, with time zone; None: now
+Row = dict[str, float | None]
+_MINUTE = re.compile(r"([T ]\d\d:\d\d)(?=[Zz+-])")
+
+
+class Features:
+    """Reads customers' features from Redis; writes nothing. One for each thread."""
+
+    def __init__(self, settings: Settings, redis: Redis) -> None:
+        """Raises NoState, WrongLayout."""
+        self.settings = settings
+        self.redis = redis
+        self.catalog = load_catalog(settings)
+        self.names = self.catalog.names
+        self.core = Core(self.catalog)
+        with self._answering():
+            require_stored(redis, settings.redis.prefix, {"measures": self.catalog.layout})
+            self.partitions = laid_out(redis, settings.redis.prefix)
+
+    @classmethod
+    def open(cls, file: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Features:
+        """With the settings of the flows: `file` or $BREWLINE_SETTINGS, then the environment.
+
+        Raises WrongSettings, Unreachable, NoState, and WrongLayout where the state was laid out for other measures.
+        """
+        settings = load(file, environ)
+        return cls(settings, connect_redis(settings.redis.url, settings.redis.start_timeout_s))
+
+    def read(self, customer: str, at: Moment = None) -> Row | None:
+        """Name → value, None for a value that there is not; None for a customer of whom nothing is known.
+
+        `customer` is a customer id, or an identifier such as `card:123` (which needs the key of the pseudonyms).
+        Raises Unreachable, WrongLayout, Damaged.
+        """
+        return self.read_many([customer], at).get(customer)
+
+    def read_many(self, customers: Iterable[str], at: Moment = None) -> dict[str, Row]:
+        """The rows of those who are known, by what was asked for. Raises Unreachable, WrongLayout, Damaged."""
+        return self.rows(*self.matrix(customers, at))
+
+    def matrix(self, customers: Iterable[str], at: Moment = None) -> tuple[list[str], Floats]:
+        """Those who are known, in the order asked, and float64[known, names], NaN where there is no value."""
+        at_ms, ids = moment_ms(at), self._ids(list(dict.fromkeys(customers)))
+        records = self.records(ids.values())
+        known, places = [asked for asked in ids if ids[asked] in records], {id: i for i, id in enumerate(records)}
+        return known, self.core.rows(records, at_ms)[np.array([places[ids[asked]] for asked in known], dtype=np.int64)]
+
+    def rows(self, customers: list[str], matrix: Floats) -> dict[str, Row]:
+        """A matrix in plain words."""
+        values = matrix.astype(object)
+        values[np.isnan(matrix)] = None
+        return {
+            who: dict(zip(self.names, row, strict=True)) for who, row in zip(customers, values.tolist(), strict=True)
+        }
+
+    def records(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """The packed records of those customer ids that have one."""
+        with self._answering():
+            return read_records(self.redis, self.settings.redis.prefix, self.partitions, ids)
+
+    def _ids(self, asked: list[str]) -> dict[str, str]:
+        """Customer ids by what was asked for; without those identifiers that nobody is known by."""
+        secret = load_pseudonyms(self.settings) if any(":" in who for who in asked) else None
+        with self._answering():
+            return find_customers(self.redis, self.settings.redis.prefix, secret, asked)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except (ConnectionError, TimeoutError) as error:
+            raise unreachable(self.settings.redis.url, error) from error
+
+    def close(self) -> None:
+        self.redis.close()
+
+
+def moment_ms(at: Moment) -> int:
+    """Epoch ms; seconds may be left out of a text. Raises ValueError for a time without an offset."""
+    if isinstance(at, datetime):
+        if at.tzinfo is None:
+            raise ValueError(f"at: found {at.isoformat()} without a time zone, expected one with")
+        return round(at.timestamp() * 1000)
+    if at is None:
+        return round(datetime.now(timezone.utc).timestamp() * 1000)
+    return parse_time(_MINUTE.sub(r"\1:00", at) if isinstance(at, str) else at)
