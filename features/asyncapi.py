@@ -81,19 +81,31 @@ TOPICS = (
         "events",
         "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
         "customer; store where nobody is known",
-        "ingest",
+        "ingest, `brewline forget`",
         "customers, kpis",
-        tuple(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS),
+        tuple(f"clean.{kind}" for kind in (*e.CUSTOMER_EVENTS, *e.CONTROL)),
         received=True,
         sent=True,
     ),
     Topic(
         "identities",
-        "Whose a pseudonym is. Compacted: a link is kept for ever, for Redis takes what it has lost from here.",
+        "Whose a pseudonym is. Compacted: a link is kept until its customer is forgotten, for Redis takes what it has"
+        " lost from here.",
         "pseudonym",
-        "ingest",
+        "ingest, `brewline forget`",
         "ingest",
         ("identity",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "forgotten",
+        "Tombstones of customers who were forgotten: that somebody was, and not who. Compacted: kept for ever, so that"
+        " no replay brings anybody back.",
+        "hash of the customer id",
+        "`brewline forget`",
+        "ingest, customers",
+        ("tombstone",),
         received=True,
         sent=True,
     ),
@@ -192,8 +204,16 @@ def messages() -> dict[str, Json]:
     """Every message by name."""
     found = {kind: _received(kind, shape) for kind, shape in RECEIVED.items()}
     found |= {f"clean.{kind}": _clean(kind, shape) for kind, shape in e.CUSTOMER_EVENTS.items()}
+    found |= {f"clean.{kind}": {"payload": _ref(shape)} for kind, shape in e.CONTROL.items()}
     found["example"] = {"payload": _ref(Examples)}
-    found["identity"] = {"contentType": "text/plain", "payload": {"type": "string", "description": "The customer id."}}
+    found["identity"] = {
+        "contentType": "text/plain",
+        "payload": {"type": "string", "description": "The customer id; no value at all once that one is forgotten."},
+    }
+    found["tombstone"] = {
+        "contentType": "text/plain",
+        "payload": {"type": "string", "description": "When the customer was forgotten, epoch ms."},
+    }
     found["partial"] = {"payload": {}}
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
     found["dead_letter"] = {
@@ -256,9 +276,16 @@ def _ref(shape: type[Struct]) -> Json:
 
 def schemas() -> dict[str, Json]:
     """JSON Schema of every type, by class name, in words as well as in types."""
-    shapes = [e.Event, *RECEIVED.values(), Examples, out.CloudEvent, *(data for _, data in CLOUDEVENTS.values())]
+    shapes = [
+        e.Event,
+        *RECEIVED.values(),
+        *e.CONTROL.values(),
+        Examples,
+        out.CloudEvent,
+        *(data for _, data in CLOUDEVENTS.values()),
+    ]
     _, found = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
-    kinds = {shape.__name__: kind for kind, shape in RECEIVED.items()}
+    kinds = {shape.__name__: kind for kind, shape in {**RECEIVED, **e.CONTROL}.items()}
     for name, schema in found.items():
         schema["description"] = cleandoc(schema.get("description") or EVENTS[kinds[name]])
         if name in kinds:

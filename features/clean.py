@@ -6,12 +6,14 @@ raw identifiers are gone. Its key is the customer, or the store where no custome
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import zip_longest
 
 from msgspec import Struct
 
 from features import events as e
 from features.check import Limits, check
+from features.forgotten import Forgotten, living
 from features.identity import Pseudonyms, resolve
 from features.job import Batch, Message
 from features.messages import Refused, dead_letter
@@ -100,28 +102,33 @@ class Cleaner(Struct, frozen=True):
             raise Refused("absurd_time", f"{name} does not go with the time of the event")
         return at_ms
 
-    def finish(self, checked: Checked, known: dict[str, str]) -> tuple[list[Message], list[int], dict[str, int]]:
+    def finish(
+        self, checked: Checked, known: dict[str, str], forgotten: Forgotten | None = None
+    ) -> tuple[list[Message], list[int], dict[str, int]]:
         """Messages in input order with their Kafka timestamps, and counts; fills `known` with new pseudonyms."""
         batch, refused = checked.batch, list(checked.refused)
         out: dict[int, list[Message]] = {}
-        for index, event, pseudonyms in checked.events:
+        events, names = living(checked.events, forgotten, checked.pseudonyms)
+        for index, event, pseudonyms in events:
             try:
-                out[index] = self._clean(batch, event, pseudonyms, known)
+                out[index] = self._clean(batch, event, pseudonyms, known, names)
             except Refused as conflict:
                 refused.append((index, conflict))
         for index, reason in refused:
             out[index] = [dead_letter(self.dead_letters_topic, batch, index, reason)]
-        counts = self._counts(checked, refused)
+        counts = self._counts(checked, refused, len(checked.events) - len(events))
         ordered = [(batch.stamps_ms[index], message) for index in sorted(out) for message in out[index]]
         return [message for _, message in ordered], [stamp_ms for stamp_ms, _ in ordered], counts
 
-    def _clean(self, batch: Batch, event: e.Event, pseudonyms: list[str], known: dict[str, str]) -> list[Message]:
+    def _clean(
+        self, batch: Batch, event: e.Event, pseudonyms: list[str], known: dict[str, str], names: Mapping[str, str]
+    ) -> list[Message]:
         if isinstance(event, e.Tick):
             return self.ticks(batch, event.at_ms)
         if not pseudonyms:
             return [Message(self.events_topic, event.store or event.id, e.encode(event))]
         told = [p for p in pseudonyms if len(pseudonyms) > 1 or p not in known]  # what Kafka must remember, too
-        event.customer = resolve(event, pseudonyms, known)
+        event.customer = resolve(event, pseudonyms, known, names)
         return [
             Message(self.events_topic, event.customer, e.encode(event)),
             *(Message(self.identities_topic, p, known[p].encode()) for p in told if known.get(p) == event.customer),
@@ -133,10 +140,12 @@ class Cleaner(Struct, frozen=True):
         tick = e.encode(e.Tick(id=f"{source}/{at_ms}", at_ms=at_ms, source=source, of=self.sources))
         return [Message(self.events_topic, key, tick) for key in self.tick_keys]
 
-    def _counts(self, checked: Checked, refused: list[tuple[int, Refused]]) -> dict[str, int]:
+    def _counts(self, checked: Checked, refused: list[tuple[int, Refused]], forgotten: int) -> dict[str, int]:
         counts = {"read": len(checked.batch.values), "dead_lettered": len(refused)}
         counts["ticks"] = checked.ticks
-        counts["cleaned"] = counts["read"] - counts["dead_lettered"] - counts["ticks"]
+        counts["cleaned"] = counts["read"] - counts["dead_lettered"] - counts["ticks"] - forgotten
+        if forgotten:
+            counts["forgotten"] = forgotten
         counts["unknown_fields"] = checked.unknown_fields
         for _, reason in refused:
             name = f"dead_lettered:{reason.reason}"

@@ -189,6 +189,10 @@ class Tick(Event, tag="tick"):
     of: int = 0
 
 
+class Forget(Event, tag="forget"):
+    """Whoever keeps anything of this customer erases it. `brewline forget` writes it."""
+
+
 class Audit(Event, kw_only=True):
     """Who touched what: the fields of every audit event."""
 
@@ -239,11 +243,14 @@ CustomerEvent: TypeAlias = (
     | Footfall
     | Tick
 )
+Control: TypeAlias = Forget  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick
 
 CUSTOMER_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(CustomerEvent)}
+CONTROL: dict[str, type[Event]] = {str(Forget.__struct_config__.tag): Forget}
 AUDIT_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(AuditEvent)}
 
 decode_event = json.Decoder(CustomerEvent).decode
+decode_clean = json.Decoder(CustomerEvent | Control).decode
 decode_audit = json.Decoder(AuditEvent).decode
 encode = json.Encoder().encode

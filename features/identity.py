@@ -6,7 +6,9 @@ Raw identifiers never leave this module: what is stored is a keyed hash (HMAC-SH
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from functools import lru_cache
+from hashlib import blake2b
 
 import phonenumbers
 from msgspec import Struct
@@ -66,17 +68,23 @@ def first_name(pseudonym: str) -> str:
     return "c" + pseudonym.rpartition(":")[2]
 
 
-def resolve(event: Event, pseudonyms: list[str], known: dict[str, str]) -> str:
+def next_name(name: str) -> str:
+    """The id that somebody who was forgotten under `name` gets if he ever comes back: again the same everywhere."""
+    return "c" + blake2b(f"again|{name}".encode(), digest_size=16).hexdigest()
+
+
+def resolve(event: Event, pseudonyms: list[str], known: dict[str, str], names: Mapping[str, str] = {}) -> str:
     """The customer these pseudonyms belong to; new ones are added to `known`.
 
     A new customer's id derives from its strongest identifier, so that two processes that meet it
-    first agree. Identifiers of two customers at once are refused where the event is meant to link them.
+    first agree; `names` gives it where an earlier one was forgotten. Identifiers of two customers at once are
+    refused where the event is meant to link them.
     """
     customers = {known[p] for p in pseudonyms if p in known}
     if len(customers) > 1 and isinstance(event, Bind | Login):
         raise Refused("identity", "these identifiers belong to two customers already; joining two is not supported")
     first = next((known[p] for p in pseudonyms if p in known), None)
-    customer = first or first_name(pseudonyms[0])
+    customer = first or names.get(pseudonyms[0]) or first_name(pseudonyms[0])
     if len(customers) <= 1:
         for pseudonym in pseudonyms:
             known.setdefault(pseudonym, customer)

@@ -66,6 +66,11 @@ def page(contract: Json) -> str:
     parts += ["## Events of shops and apps\n", "To `pos.events` or `app.events`; clean, they go to `events`.\n"]
     for kind, shape in e.CUSTOMER_EVENTS.items():
         parts += [f"### {kind}\n", _event(kind, shapes[shape.__name__])]
+    parts += [
+        "## Words in the clean topic\n",
+        "Written to `events` by Brewline alone; a sender who sends one is refused.\n",
+    ]
+    parts += [f"### {kind}\n\n{_body(shapes[shape.__name__])}" for kind, shape in e.CONTROL.items()]
     parts += ["## Audit events\n", "To `audit.events`, with the actor as key. `tick` may be sent there as well.\n"]
     for kind in [kind for kind in e.AUDIT_EVENTS if kind not in e.CUSTOMER_EVENTS]:
         parts += [f"### {kind}\n", _event(kind, shapes[RECEIVED[kind].__name__])]

@@ -36,10 +36,11 @@ def add(flow: Dataflow, house: House) -> None:
         catalog.models["churn_risk"],
         parse_duration(house.settings.learning.churn_horizon),
     )
-    job = CustomersJob(catalog, decider, churn, house.topic("examples"), house.topic("dead-letters"))
+    forgotten = house.forgotten()
+    job = CustomersJob(catalog, decider, churn, house.topic("examples"), house.topic("dead-letters"), forgotten)
     published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
     decider.models = published.models
-    house.stage(flow, "customers", "events", job, published.refresh)
+    house.stage(flow, "customers", "events", job, published.refresh, forgotten)
 
 
 def policy(house: House) -> Policy:

@@ -11,6 +11,7 @@ from bytewax.dataflow import Dataflow
 from redis import Redis
 
 from config.settings import Settings
+from features.forgotten import Forgotten
 from features.job import Job
 from flows.topics import COMPACTED, KEYED, TOPICS, WRITTEN
 from operators.alignment import AT_END_S, Alignment, event_time, kafka_time
@@ -21,6 +22,7 @@ from operators.redis_link import connect_redis
 from operators.relay import Relay
 from operators.source import Fence, KafkaBatches
 from operators.store import PartitionStore, check_layout
+from operators.tombstones import Tombstones, withhold
 
 
 class House:
@@ -69,9 +71,26 @@ class House:
         step = Alignment(kafka.align_s * 1000, *times)
         return KafkaBatches(flow, self.client, counts, fence, self.pulse, self.stop, *pace, step)
 
-    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Callable[[], None] | None = None) -> None:
-        """A topic through a job: read, apply and commit, relay."""
+    def tombstones(self) -> Tombstones:
+        return Tombstones(self.redis, self.settings.redis.prefix, self.client, self.topic("forgotten"))
+
+    def forgotten(self) -> Forgotten:
+        """All who have been forgotten until now. Raises Unreachable."""
+        return Forgotten(self.tombstones().told())
+
+    def stage(
+        self,
+        flow: Dataflow,
+        name: str,
+        topic: str,
+        job: Job,
+        refresh: Callable[[], None] | None = None,
+        forgotten: Forgotten | None = None,
+    ) -> None:
+        """A topic through a job: read, apply and commit, relay; nothing that is the `forgotten` ones' own is sent."""
         store = self.store(name)
         step = PartitionStep(job, store, self.topic("dead-letters"), self.pulse, self.stop, refresh)
         sent = op.map(f"{name}-apply", op.input(f"{name}-read", flow, self.batches(name, (topic,), step)), step)
+        if forgotten is not None:
+            sent = op.map(f"{name}-withhold", sent, withhold(forgotten))
         op.output(f"{name}-relay", sent, Relay(self.client, store, self.stop))

@@ -50,7 +50,7 @@ class CleanStep:
             refills = self.identities.restore()
             known = self.identities.known(checked.pseudonyms)
             before = dict(known)
-            messages, stamps_ms, counts = self.cleaner.finish(checked, known)
+            messages, stamps_ms, counts = self.cleaner.finish(checked, known, self.identities.forgotten)
             new = {pseudonym: customer for pseudonym, customer in known.items() if pseudonym not in before}
             nothing_read = not checked.pseudonyms  # as in each second without records: then a restart changes nothing
             if nothing_read or (self.identities.add(new) and self.identities.restore() == refills):

@@ -8,22 +8,20 @@ from what this process has resolved and not yet committed there.
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from redis import Redis
 
+from features.forgotten import Forgotten
 from features.job import Batch
-from operators.kafka import Unreachable, consumer, partition_count
+from operators.compacted import latest
+from operators.tombstones import Tombstones
 
 log = structlog.get_logger()
-CHUNK = 5_000
-PATIENCE_S = 40.0  # longer than Kafka leaves a dead process's transaction open
+TAKE_BACK = "for i, key in ipairs(KEYS) do if redis.call('get', key) == ARGV[i] then redis.call('unlink', key) end end"
 
 
 def known_customers(redis: Redis, prefix: str, pseudonyms: Iterable[str]) -> dict[str, str]:
@@ -35,6 +33,12 @@ def known_customers(redis: Redis, prefix: str, pseudonyms: Iterable[str]) -> dic
     return {p: customer.decode() for p, customer in zip(wanted, found, strict=True) if customer is not None}
 
 
+def take_back(redis: Redis, prefix: str, links: Mapping[str, str]) -> None:
+    """Those of these links that are still the same."""
+    if links:
+        redis.eval(TAKE_BACK, len(links), *(_key(prefix, p) for p in links), *links.values())
+
+
 def _key(prefix: str, pseudonym: str) -> str:
     return f"{prefix}:id:{pseudonym}"
 
@@ -42,7 +46,9 @@ def _key(prefix: str, pseudonym: str) -> str:
 class IdentityTable:
     """Pseudonyms are written once (MSETNX): whoever meets a customer first names it for all."""
 
-    def __init__(self, redis: Redis, prefix: str, client: Mapping[str, Any], topic: str) -> None:
+    def __init__(
+        self, redis: Redis, prefix: str, client: Mapping[str, Any], topic: str, tombstones: Tombstones | None = None
+    ) -> None:
         self.redis = redis
         self.prefix = prefix
         self.whole = f"{prefix}:id-whole"  # the Redis run in which the table was known to be whole
@@ -51,9 +57,16 @@ class IdentityTable:
         self.uncommitted: dict[tuple[str, int, int], dict[str, str]] = {}  # by topic, partition, last offset
         self.client = client
         self.topic = topic
+        self.tombstones = tombstones
+        self.forgotten = Forgotten()
 
     def known(self, pseudonyms: Iterable[str]) -> dict[str, str]:
-        return known_customers(self.redis, self.prefix, pseudonyms)
+        """A link to somebody who was forgotten meanwhile is none, and is taken back."""
+        found = known_customers(self.redis, self.prefix, pseudonyms)
+        gone = self.forgotten.among(set(found.values()))
+        if gone:
+            take_back(self.redis, self.prefix, {p: customer for p, customer in found.items() if customer in gone})
+        return {p: customer for p, customer in found.items() if customer not in gone}
 
     def add(self, new: dict[str, str]) -> bool:
         """Writes new pseudonyms, all or none; False when another process has named one of them meanwhile."""
@@ -73,60 +86,36 @@ class IdentityTable:
         pipe = self.redis.pipeline(transaction=False)
         pipe.info("server")
         pipe.get(self.whole)
-        info, marked = pipe.execute()
+        if self.tombstones is not None:
+            pipe.hlen(self.tombstones.key)
+        info, marked, *tombstones = pipe.execute()
         run = str(info["run_id"])
         # the mark may be another process's, set before this one's last links were on the topic
         if marked is None or marked.decode() != run or self.run not in ("", run):
             self._refill()
             self.redis.set(self.whole, run)
+        elif self.tombstones is not None and tombstones != [len(self.forgotten)]:
+            self.tombstones.share(self.forgotten)
+            self.refills += 1
         self.run = run
         return self.refills
 
     def _refill(self) -> None:
+        if self.tombstones is not None:
+            self.forgotten.add(self.tombstones.told())
+            self.tombstones.share(self.forgotten)
         count = 0
-        for chunk in chain(self._chunks(), self.uncommitted.copy().values()):
-            self.redis.mset({_key(self.prefix, pseudonym): customer for pseudonym, customer in chunk.items()})
-            count += len(chunk)
+        parts: Iterable[Mapping[str, str | None]] = chain(
+            latest(self.client, self.topic), self.uncommitted.copy().values()
+        )
+        for part in parts:
+            links = {p: customer for p, customer in part.items() if customer is not None}
+            gone = self.forgotten.among(set(links.values()))
+            links = {p: customer for p, customer in links.items() if customer not in gone}
+            if links:
+                self.redis.mset({_key(self.prefix, pseudonym): customer for pseudonym, customer in links.items()})
+            if cut := part.keys() - links.keys():
+                self.redis.unlink(*(_key(self.prefix, pseudonym) for pseudonym in cut))
+            count += len(links)
         self.refills += 1
         log.info("identity table restored", links=count)
-
-    def _chunks(self) -> Iterator[dict[str, str]]:
-        """The topic's links from its beginning to where it ends now; a later link of a pseudonym is the same."""
-        reader = consumer(self.client, "brewline-identities", enable_partition_eof=True)
-        try:
-            left = self._ends()
-            reader.assign([TopicPartition(self.topic, partition, 0) for partition in left])
-            until = time.monotonic() + PATIENCE_S
-            while left:
-                messages = reader.consume(CHUNK, timeout=0.1)
-                if messages:
-                    until = time.monotonic() + PATIENCE_S
-                elif time.monotonic() > until:
-                    raise Unreachable(f"Kafka topic {self.topic} could not be read to its end")
-                chunk = {str(m.key(), "utf-8"): str(m.value(), "utf-8") for m in messages if m.error() is None}
-                if chunk:
-                    yield chunk
-                for message in messages:
-                    if _place(message) >= left.get(message.partition() or 0, sys.maxsize):
-                        del left[message.partition() or 0]
-        finally:
-            reader.close()
-
-    def _ends(self) -> dict[int, int]:
-        """Where each partition ends, open transactions included: they hide what is committed behind them."""
-        watcher = consumer(self.client, "brewline-identities", isolation_level="read_uncommitted")
-        try:
-            places = [TopicPartition(self.topic, p) for p in range(partition_count(watcher, self.topic))]
-            return {place.partition: watcher.get_watermark_offsets(place, timeout=PATIENCE_S)[1] for place in places}
-        except KafkaException as error:
-            raise Unreachable(f"Kafka topic {self.topic} does not tell its end: {error.args[0].str()}") from error
-        finally:
-            watcher.close()
-
-
-def _place(message: Message) -> int:
-    """Up to where a partition has been read with this message; -1 for an error that tells nothing of it."""
-    error, offset = message.error(), message.offset() or 0
-    if error is None:
-        return offset + 1
-    return offset if error.code() == KafkaError._PARTITION_EOF else -1

@@ -17,7 +17,7 @@ from msgspec import Struct, field, msgpack
 
 from alerts.kpis.kpi import COUNTERS, ClockMark, Partial, encode_partial, hour_record
 from alerts.kpis.tally import Deltas, counted_ms, dimensions, tally
-from features.events import Event, Tick, decode_event
+from features.events import Event, Forget, Tick, decode_clean
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
 from features.seen import expires_ms, id_hash, is_set, set_name
@@ -60,7 +60,7 @@ class Work(Struct):
 
 def _read(raw: bytes) -> Event:
     try:
-        event: Event = decode_event(raw)
+        event: Event = decode_clean(raw)
     except (ValueError, RecursionError) as error:
         raise Refused("malformed", str(error)) from error
     return event
@@ -96,7 +96,7 @@ class PartialMinutes:
                 continue
             if isinstance(event, Tick):
                 clock = clock.moved(event.source, event.of, event.at_ms)
-            else:
+            elif not isinstance(event, Forget):  # no customer is known here
                 self._accept(work, _entry(event, offset), clock.now_ms)
         seen: dict[str, list[bytes]] = {}
         for entry in work.entries:

@@ -17,6 +17,7 @@ from confluent_kafka import Message, TopicPartition
 
 from config.settings import Settings
 from features.events import Event, Tick, decode_event
+from features.forgotten import Forgotten
 from features.job import Batch, Job
 from features.loop import Store, run
 from flows import customers
@@ -47,10 +48,16 @@ class Blueprint:
     def store(self, flow: str) -> None:
         """Nothing is stored."""
 
+    def forgotten(self) -> Forgotten:
+        """Nobody."""
+        return Forgotten()
+
     def require_layout(self, layout: dict[str, Any]) -> None:
         """Nothing is stored, in whatever layout."""
 
-    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None) -> None:
+    def stage(
+        self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None, forgotten: Any = None
+    ) -> None:
         self.jobs[name] = job
 
 
