@@ -65,6 +65,7 @@ class Forgetting:
         topics = Topics(*(settings.topic(name) for name in ("events", "identities", "forgotten")))
         self.eraser = Eraser(redis, settings.redis.prefix, self.client, topics)
         self.pseudonyms: set[str] = set()
+        self.quiet = not out.is_terminal  # bars are for eyes
 
     def say(self, text: str) -> None:
         self.out.print(text, highlight=False, soft_wrap=True)
@@ -154,7 +155,9 @@ class Forgetting:
     def _until_nothing(self, look: Callable[[], dict[K, int]], what: str) -> dict[K, int]:
         """What is left when nothing has moved for a while; nothing when all is done."""
         left, moved_s = look(), time.monotonic()
-        with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=self.out, transient=True) as bar:
+        with Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), console=self.out, transient=True, disable=self.quiet
+        ) as bar:
             bar.add_task(f"waiting until {what}")
             while left and time.monotonic() < moved_s + STALLED_S:
                 time.sleep(LOOK_S)
@@ -177,7 +180,9 @@ class Forgetting:
         hashes = [pseudonym.rpartition(":")[2] for pseudonym in self.pseudonyms]
         needles = [text.encode() for text in dict.fromkeys(chain(names, hashes))]
         theirs, links = {name.encode() for name in names}, f"{self.settings.redis.prefix}:id:".encode()
-        with Progress(TextColumn("looked at {task.completed:,} keys"), console=self.out, transient=True) as bar:
+        with Progress(
+            TextColumn("looked at {task.completed:,} keys"), console=self.out, transient=True, disable=self.quiet
+        ) as bar:
             task = bar.add_task("scan")
 
             def came_back(key: bytes, value: bytes) -> bool:

@@ -13,7 +13,9 @@ from operators.kafka import Unreachable, consumer, partition_count
 
 CHUNK = 5_000
 PATIENCE_S = 40.0  # longer than Kafka leaves a dead process's transaction open
+LEADER_S = 10.0
 GROUP = "brewline-identities"
+SOON = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
 
 
 def latest(client: Mapping[str, Any], topic: str) -> Iterator[dict[str, str | None]]:
@@ -29,7 +31,7 @@ def latest(client: Mapping[str, Any], topic: str) -> Iterator[dict[str, str | No
                 until = time.monotonic() + PATIENCE_S
             elif time.monotonic() > until:
                 raise Unreachable(f"Kafka topic {topic} could not be read to its end")
-            chunk = {str(m.key(), "utf-8"): _text(m.value()) for m in messages if m.error() is None}
+            chunk = {(m.key() or b"").decode(): _text(m.value()) for m in messages if m.error() is None}
             if chunk:
                 yield chunk
             for message in messages:
@@ -45,14 +47,25 @@ def _text(value: bytes | None) -> str | None:
 
 def _ends(client: Mapping[str, Any], topic: str) -> dict[int, int]:
     """Where each partition ends, open transactions included: they hide what is committed behind them."""
-    watcher = consumer(client, GROUP, isolation_level="read_uncommitted")
+    watcher: Any = consumer(client, GROUP, isolation_level="read_uncommitted")
     try:
-        places = [TopicPartition(topic, p) for p in range(partition_count(watcher, topic))]
-        return {place.partition: watcher.get_watermark_offsets(place, timeout=PATIENCE_S)[1] for place in places}
+        return {p: _end(watcher, TopicPartition(topic, p)) for p in range(partition_count(watcher, topic))}
     except KafkaException as error:
         raise Unreachable(f"Kafka topic {topic} does not tell its end: {error.args[0].str()}") from error
     finally:
         watcher.close()
+
+
+def _end(watcher: Any, place: TopicPartition) -> int:
+    """Asked again while the partition of a topic that was just made has no leader yet."""
+    until = time.monotonic() + LEADER_S
+    while True:
+        try:
+            return int(watcher.get_watermark_offsets(place, timeout=PATIENCE_S)[1])
+        except KafkaException as error:
+            if (not error.args[0].retriable() and error.args[0].code() not in SOON) or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 def _place(message: Message) -> int:
