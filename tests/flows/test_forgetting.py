@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import StringIO
 from itertools import count
 from pathlib import Path
@@ -30,15 +30,21 @@ from operators.servers import KafkaServer, MockKafka, RedisServer
 from operators.store import PartitionStore, check_layout
 from operators.tombstones import Tombstones
 from sim.agenda import Record
-from tests.flowprocess import IDENTITY_KEY, Flow, feed, make_topics, read_all, settings_for, until
+from tests import flowprocess
+from tests.flowprocess import IDENTITY_KEY, Flow, feed, make_topics, read_all, settings_for
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow]
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
+PATIENCE_S = 180.0  # for two flows and a broker on a busy machine
 NOON_MS = 1_777_867_200_000
 SECRET = Pseudonyms(IDENTITY_KEY.encode(), "CN")
 PHONE, CARD, OTHER_PHONE = "+8613700137999", "card-of-the-forgotten", "+8613700137001"
 GONE, OTHER = first_name(SECRET.one("phone", PHONE)), first_name(SECRET.one("phone", OTHER_PHONE))
 HASHES = [SECRET.one("phone", PHONE).partition(":")[2], SECRET.one("card", CARD).partition(":")[2]]
 BACK = next_name(GONE)
+
+
+def until(what: Callable[[], object], because: Callable[[], str] = lambda: "") -> None:
+    flowprocess.until(what, PATIENCE_S, because)
 
 
 def sent(number: int, phone: str, at_ms: int, kind: str = "order", **more: Any) -> Record:
@@ -202,7 +208,7 @@ def test_a_customer_is_forgotten_comes_back_and_stays_forgotten_after_restart_an
     house.redis.delete(*house.redis.keys(f"{house.settings.redis.prefix}:*"))
     house.start("ingest", "customers")
     house.feed(late, until_ms=NOON_MS + 13 * MINUTE_MS)
-    until(lambda: house.counts("forgotten") == 8)  # six of the week, two that came late
+    until(lambda: house.counts("forgotten") == 8, because=house.said)  # six of the week, two that came late
     assert house.holding(GONE, HASHES[1]) == []
     assert house.coupons(GONE) == coupons  # not even once more under the same id
     assert len(house.coupons(OTHER)) == 2  # which is what a replay does to others
