@@ -25,7 +25,7 @@ def add(flow: Dataflow, house: House) -> None:
     step = CleanStep(
         cleaner=cleaner(house, pseudonyms),
         identities=IdentityTable(
-            house.redis, settings.redis.prefix, house.client, house.topic("identities"), house.tombstones()
+            house.redis, settings.redis.prefix, house.client, house.topic("identities"), house.tombstones
         ),
         tick_ms=round(settings.time.tick_s * 1000) if settings.time.clock == "wall" else None,
         pulse=house.pulse,

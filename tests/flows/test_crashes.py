@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -17,7 +18,6 @@ from confluent_kafka import Message, TopicPartition
 
 from config.settings import Settings
 from features.events import Event, Tick, decode_event
-from features.forgotten import Forgotten
 from features.job import Batch, Job
 from features.loop import Store, run
 from flows import customers
@@ -41,6 +41,7 @@ class Blueprint:
         self.settings = settings
         self.partitions = dict.fromkeys(TOPICS, settings.kafka.partitions)
         self.jobs: dict[str, Job] = {}
+        self.tombstones = SimpleNamespace(told=dict)  # nobody's
 
     def topic(self, name: str) -> str:
         return self.settings.topic(name)
@@ -48,16 +49,10 @@ class Blueprint:
     def store(self, flow: str) -> None:
         """Nothing is stored."""
 
-    def forgotten(self) -> Forgotten:
-        """Nobody."""
-        return Forgotten()
-
     def require_layout(self, layout: dict[str, Any]) -> None:
         """Nothing is stored, in whatever layout."""
 
-    def stage(
-        self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None, forgotten: Any = None
-    ) -> None:
+    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None, only: Any = None) -> None:
         self.jobs[name] = job
 
 
