@@ -25,7 +25,9 @@ def add(flow: Dataflow, house: House) -> None:
     fence = TransactionFence("ingest", house.client, settings.kafka.topic_prefix, house.pulse, house.stop)
     step = CleanStep(
         cleaner=cleaner(house, pseudonyms),
-        identities=IdentityTable(house.redis, settings.redis.prefix, house.client, house.topic("identities")),
+        identities=IdentityTable(
+            house.redis, settings.redis.prefix, house.client, house.topic("identities"), house.tombstones
+        ),
         tick_ms=round(settings.time.tick_s * 1000) if settings.time.clock == "wall" else None,
         pulse=house.pulse,
         stop=house.stop,
