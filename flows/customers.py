@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from hashlib import blake2b
 
 from bytewax.dataflow import Dataflow
@@ -19,12 +20,13 @@ from flows.house import House
 from flows.opening import open_house
 from flows.rules import load_conditions, load_rules
 from operators.models import PublishedModels
+from operators.store import follow_layout
 from operators.tombstones import withhold
 
 
 def add(flow: Dataflow, house: House) -> None:
     catalog = load_catalog(house.settings)
-    earlier = house.follow_layout(catalog.layout)
+    earlier = follow_layout(house.redis, house.settings.redis.prefix, catalog.layout, round(time.time() * 1000))
     conditions = load_conditions(catalog, load_rules(house.settings))
     catalog = catalog.narrowed(name for names in conditions.names for name in names if name in catalog.names)
     decider = Decider(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any
 
@@ -13,7 +12,6 @@ from redis import Redis
 
 from config.settings import Settings
 from features.job import Job
-from features.layout import Layout
 from flows.topics import COMPACTED, KEYED, TOPICS, WRITTEN
 from operators.alignment import AT_END_S, Alignment, event_time, kafka_time
 from operators.health import Pulse
@@ -22,7 +20,7 @@ from operators.partition import PartitionStep
 from operators.redis_link import connect_redis
 from operators.relay import Relay
 from operators.source import Fence, KafkaBatches
-from operators.store import PartitionStore, Sent, check_layout, follow_layout, renew_layout
+from operators.store import PartitionStore, Sent, check_layout
 from operators.tombstones import Tombstones
 
 Hook = Callable[[], None] | None
@@ -51,13 +49,6 @@ class House:
     def require_layout(self, layout: Mapping[str, str | int]) -> None:
         """Refuses state that was laid out in another way. Raises WrongLayout."""
         check_layout(self.redis, self.settings.redis.prefix, layout)
-
-    def follow_layout(self, layout: Layout) -> list[Layout]:
-        """Records are written in this layout from now on; the layouts that they may still be written in."""
-        return follow_layout(self.redis, self.settings.redis.prefix, layout, round(time.time() * 1000))
-
-    def renew_layout(self, name: str, value: str, former: Collection[str]) -> None:
-        renew_layout(self.redis, self.settings.redis.prefix, name, value, former)
 
     def topic(self, name: str) -> str:
         return self.settings.topic(name)

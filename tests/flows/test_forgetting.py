@@ -20,7 +20,8 @@ from brewline.reading import Features
 from config import settings as conf
 from features import events as e
 from features.forgotten import name_hash
-from features.identity import Pseudonyms, first_name, next_name
+from features.identity import Pseudonyms, first_name, group_key, merged_key, next_name
+from features.record import forwarded
 from features.times import MINUTE_MS
 from flows.topics import COMPACTED, SOURCES, TOPICS
 from operators.customers import UnknownCustomer
@@ -273,6 +274,63 @@ def test_whoever_is_unknown_is_not_forgotten(house: House) -> None:
         house.forget("c-nobody")
     with pytest.raises(UnknownCustomer, match="no customer is known by this card"):
         house.forget("card:nobody")
+
+
+def test_two_who_became_one_are_forgotten_as_one_and_whoever_comes_back_is_new(house: House) -> None:
+    phone, card = "+8613700137222", "card-of-two"
+    pseudonyms = [SECRET.one("phone", phone), SECRET.one("card", card)]
+    names = [first_name(pseudonym) for pseudonym in pseudonyms]
+    winner, loser = sorted(names)
+    texts = [winner, loser, card, *(pseudonym.partition(":")[2] for pseudonym in pseudonyms)]
+    start_ms = NOON_MS + 61 * MINUTE_MS
+
+    def week(first: int, at_ms: int) -> list[Record]:
+        """Both order, turn out to be one, and order on."""
+        by_card, both = {"card": card}, {"phone": phone, "card": card}
+        return [
+            sent(first, phone, at_ms),
+            sent(first + 1, phone, at_ms + 1, who=by_card),
+            sent(first + 2, phone, at_ms + 2, "bind", who=both),
+            sent(first + 3, phone, at_ms + 3, who=by_card),
+            sent(first + 4, phone, at_ms + 4),
+        ]
+
+    def orders(customer: str, at_ms: int) -> float:
+        rows = Features(house.settings, house.redis).read_many([customer], at_ms)
+        return rows[customer]["orders_lifetime"] if customer in rows else 0
+
+    house.feed(*week(1, start_ms), until_ms=start_ms + MINUTE_MS)
+    until(lambda: orders(winner, start_ms + MINUTE_MS) == 4, because=house.said)
+    assert forwarded(house.of(loser)[0]) == winner
+    assert house.redis.type(f"{house.settings.redis.prefix}:id:{group_key(winner)}") == b"set"
+
+    # asked for under the id that is no more
+    code, told = house.forget(loser)
+    assert (code, told.splitlines()[-1]) == (0, f"nothing of {winner} is left"), told
+    assert told.startswith(f"{winner} and 1 who became one with it: 2 identifiers")
+    assert house.holding(*texts) == []
+    latest = {m.key().decode(): m.value() for m in read_all(house.settings, "identities")}
+    wanted = [*pseudonyms, merged_key(loser), group_key(winner)]
+    assert [latest[key] for key in wanted] == [None] * 4
+
+    # a replay of the log into an empty Redis, with the histories in it
+    house.stop("ingest", "customers")
+    house.redis.delete(*house.redis.keys(f"{house.settings.redis.prefix}:*"))
+    house.start("ingest", "customers")
+    house.feed(sent(9, phone, start_ms + 9), until_ms=start_ms + 2 * MINUTE_MS)
+    assert house.holding(*texts) == []
+
+    # who comes back is new, and becomes one again
+    back, later_ms = sorted(next_name(name) for name in names), start_ms + 3 * MINUTE_MS
+    house.feed(*week(10, later_ms), until_ms=later_ms + MINUTE_MS)
+    until(lambda: orders(back[0], later_ms + MINUTE_MS) == 4, because=house.said)
+    assert forwarded(house.of(back[1])[0]) == back[0]
+    assert house.holding(winner, loser) == []
+
+    # forgotten again, by an identifier of the one that was merged away
+    code, told = house.forget(f"card:{card}")
+    assert code == 0, told
+    assert house.holding(*back, *texts) == []
 
 
 # with the mock cluster as well

@@ -8,14 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.triggers.job import CustomersJob
+from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import After, Rule, Then
 from features import events as e
 from features.forgotten import Forgotten, name_hash
 from features.loop import Store, batches, run
+from features.record import forwarded
 from features.times import DAY_MS, MINUTE_MS
 from tests.alerts.triggers.jobs import customers_job, encoded
+from tests.alerts.triggers.test_merging import DECLARED, Story, differences
 from tests.features.streams import cuts, logs
+from tests.oracle import Customer
+from tests.world import PARTITIONS, World
 
 NOON_MS = 1_777_867_200_000
 GONE, OTHER = "c-gone", "c-other"
@@ -155,3 +160,103 @@ def test_without_consent_at_that_moment_no_coupon_leaves_whatever_holds() -> Non
     log = [order(OTHER, 1, NOON_MS - 2), consent, order(OTHER, 2, NOON_MS), back, order(OTHER, 3, NOON_MS + 2)]
     store = run(strict, batches("events", 0, encoded(log)))[0]
     assert [orjson.loads(m.value)["data"]["cause"] for m in store.sent if m.topic == "coupons"] == [f"{OTHER}-2"]
+
+
+class Apart(World):
+    """Each partition in a process of its own, which knows only of whom it was told."""
+
+    def __init__(self, told: Forgotten | None = None, logs: list[list[bytes]] | None = None) -> None:
+        super().__init__(job(), logs)
+        known = (told or Forgotten()).since_ms
+        self.jobs = [Merging(job(Forgotten(known)), "events") for _ in range(PARTITIONS)]
+
+    def work(self, partition: int, events: int) -> None:
+        self.job = self.jobs[partition]
+        super().work(partition, events)
+
+    def forget(self, *customers: str) -> None:
+        for customer in customers:
+            self.tell(forget(customer))
+
+    def kept(self) -> set[str]:
+        """Of whom anything is kept."""
+        return {name for store in self.stores.values() for name in (*store.records, *store.timers)}
+
+    def sent_of(self, customers: set[str]) -> list[bytes]:
+        """What was sent of these beside the words that go between partitions."""
+        sent = [message for store in self.stores.values() for message in store.sent]
+        return [m.value for m in sent if m.key in customers and m.topic != "events"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_whoever_became_one_is_forgotten_as_one_whatever_is_under_way(data: st.DataObject) -> None:
+    world = Apart()
+    story = Story(data, world)
+    story.tell(40)
+    gone = story.component["ca"]
+    world.forget(*data.draw(st.permutations(sorted(gone))))
+    world.settle()
+    told = Forgotten({name_hash(name): 1 for name in gone})
+    again = Apart(told, world.logs)
+    again.settle()
+    for one in (world, again):
+        assert not one.kept() & gone
+        for whole in (whole for whole in story.component.values() if whole is not gone):
+            twin = Customer(DECLARED)
+            twin.events = [event for name in sorted(whole) for event in story.events[name]]
+            if twin.events:
+                core = one.jobs[0].job.core
+                assert differences(core, one.record(min(whole))[1], twin.features(twin.newest_ms), twin.newest_ms) == {}
+        others = sum(len(story.events[name]) for name in story.events if name not in gone)
+        assert one.count("dead_lettered") == 0
+        assert one.count("applied") + one.count("forgotten") >= others
+    assert again.sent_of(gone) == []
+    assert again.count("applied") == others
+
+
+def test_two_who_became_one_leave_no_record_no_note_and_no_timer() -> None:
+    world = Apart()
+    for event in day("ca", "cb", OTHER):
+        world.tell(event)
+    world.merge("ca", "cb")
+    world.settle()
+    assert forwarded(world.stored("cb")) == "ca"
+    world.forget("ca", "cb")
+    world.settle()
+    assert world.kept() == {OTHER}
+    assert world.count("forgotten") == 0
+    world.tell(order("cb", 9, NOON_MS))  # by its note this would have gone on
+    world.settle()
+    assert (world.kept(), world.count("forgotten"), world.count("moved_on")) == ({OTHER}, 1, 0)
+
+
+@pytest.mark.parametrize("known", ["ca", "cb"])
+def test_of_words_between_two_none_is_heard_that_names_somebody_who_was_forgotten(known: str) -> None:
+    """As where another process has not yet heard of both."""
+    world = Apart()
+    for event in day("ca", "cb", OTHER):
+        world.tell(event)
+    world.merge("ca", "cb")
+    world.tell(order("cb", 3, NOON_MS))
+    world.settle()
+    later = Apart(Forgotten({name_hash(known): 1}), world.logs)
+    later.settle()
+    kept = later.record("ca")[1]
+    assert known not in later.kept()
+    assert b"cb" not in kept  # nothing taken in
+    assert later.count("merged_away") == later.count("taken_in") == 0
+    assert later.count("dead_lettered") == 0
+
+
+def test_a_batch_that_brings_a_history_and_the_word_to_forget_takes_nothing_in() -> None:
+    world = Apart()
+    for event in day("ca", "cb", OTHER):
+        world.tell(event)
+    world.merge("ca", "cb")
+    world.settle()
+    logs = [[*log, *encoded([forget("ca"), forget("cb"), order(OTHER, 7, NOON_MS)])] for log in world.logs]
+    whole = Apart(logs=logs)
+    whole.settle()
+    assert whole.kept() == {OTHER}
+    assert whole.sent_of({"ca", "cb"}) == []
