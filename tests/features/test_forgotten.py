@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from features import events as e
 from features.check import Limits
 from features.clean import Cleaner
 from features.forgotten import Forgotten, name_hash, name_hashes, tombstone_hash, tombstone_key
-from features.identity import Pseudonyms, Table, first_name, next_name
+from features.identity import Pseudonyms, Table, first_name, merged_key, next_name
 from features.job import Batch
 from features.stores import Stores
 from features.times import DAY_MS
@@ -30,13 +31,15 @@ def tombstones(*names: str, at_ms: int = NOW_MS) -> Forgotten:
     return Forgotten({name_hash(name): at_ms for name in names})
 
 
-def clean(links: dict[str, str], forgotten: Forgotten, *events: dict[str, Any]) -> tuple[list[e.Event], dict[str, int]]:
+def clean(
+    links: dict[str, str], forgotten: Forgotten, *events: dict[str, Any], cleaner: Cleaner = CLEANER
+) -> tuple[list[e.Event], dict[str, int]]:
     """The clean events of what was sent, and the counts."""
     sent = [json.dumps({"type": "app_open", "id": f"e{i}", **event}).encode() for i, event in enumerate(events)]
     batch = Batch("app.events", 0, -1, [*range(len(sent))], sent, [NOW_MS + DAY_MS] * len(sent))
-    messages, _, counts = CLEANER.finish(CLEANER.check(batch), Table(links), forgotten)
+    messages, _, counts = cleaner.finish(cleaner.check(batch), Table(links), forgotten)
     assert {m.topic for m in messages} <= {"events", "identities"}
-    return [e.decode_event(m.value) for m in messages if m.topic == "events"], counts
+    return [e.decode_clean(m.value) for m in messages if m.topic == "events"], counts
 
 
 def test_those_with_a_tombstone_are_told_from_all_others() -> None:
@@ -113,6 +116,29 @@ def test_a_late_event_of_two_identifiers_is_that_of_the_one_who_is_not_forgotten
     assert "forgotten" not in counts
 
 
+def test_who_was_forgotten_under_a_former_key_is_forgotten_under_the_new_one() -> None:
+    now = Pseudonyms(b"another key of 16", "CN", (SECRET.key,))
+    cleaner = replace(CLEANER, pseudonyms=now)
+    who = {"phone": PHONE}
+    old, new = {"time": NOW_MS, "who": who}, {"time": NOW_MS + 1, "who": who}
+    events, counts = clean({}, tombstones(GONE), old, new, old, cleaner=cleaner)
+    assert [event.customer for event in events] == [first_name(now.one("phone", PHONE))]
+    assert counts["forgotten"] == 2
+
+
+def test_two_who_came_back_become_one_in_their_new_lives() -> None:
+    forgotten, links = tombstones(GONE, GONE_CARD), dict[str, str]()
+    phone, card, both = {"phone": PHONE}, {"card": CARD}, {"phone": PHONE, "card": CARD}
+    late = {"type": "bind", "time": NOW_MS, "who": both}
+    new = [{"time": NOW_MS + 1, "who": who} for who in (phone, card)]
+    events, counts = clean(links, forgotten, late, *new, {"type": "bind", "time": NOW_MS + 2, "who": both})
+    winner, loser = sorted((next_name(GONE), next_name(GONE_CARD)))
+    merge = next(event for event in events if isinstance(event, e.Merge))
+    assert (merge.customer, merge.into) == (loser, winner)
+    assert links[merged_key(loser)] == winner
+    assert counts["forgotten"] == 1
+
+
 def test_nobody_else_is_touched_and_anonymous_events_pass() -> None:
     events = [{"time": NOW_MS, "who": {"card": f"{i}"}} for i in range(30)] + [{"time": NOW_MS}]
     assert clean({}, tombstones(GONE), *events) == clean({}, Forgotten(), *events)
@@ -128,6 +154,13 @@ def test_the_ids_to_forget_are_the_customers_own_and_those_its_identifiers_would
 def test_a_forgetting_that_was_interrupted_names_the_same_ids_again() -> None:
     begun = tombstones(GONE, GONE_CARD)
     assert begun.names([GONE], [PHONE_HASH, CARD_HASH]) == sorted([GONE, GONE_CARD])
+
+
+def test_of_one_who_was_found_late_and_has_come_back_before_the_ids_of_this_life_are_named() -> None:
+    begun = tombstones(GONE)
+    begun.add({name_hash(GONE_CARD): NOW_MS - DAY_MS})
+    names = begun.names([GONE, "c-late"], [PHONE_HASH, CARD_HASH])
+    assert names == sorted([GONE, "c-late", next_name(GONE_CARD)])
 
 
 @pytest.mark.parametrize("kind", e.CONTROL)
