@@ -1,4 +1,4 @@
-"""The closing account: every event in is applied, a duplicate, too late or a dead letter, to the unit.
+"""The closing account: every event in is applied, a duplicate, too late, dropped or a dead letter, to the unit.
 
 All but the dead letters come from the fences in Redis, which are exact across crashes: an event of a
 customer is accounted for by the customers flow, one without a customer by kpis, which alone calls
@@ -40,11 +40,12 @@ class Account(Struct):
     duplicates: int
     too_late: int
     dead_lettered: int
+    forgotten: int = 0  # of customers who were forgotten: dropped
 
     @property
     def done(self) -> int:
         """Events of which it is known what became of them."""
-        return self.applied + self.duplicates + self.too_late + self.dead_lettered
+        return self.applied + self.duplicates + self.too_late + self.dead_lettered + self.forgotten
 
     @property
     def settled(self) -> bool:
@@ -71,6 +72,7 @@ def balance(
         duplicates=now["duplicates"] - before["duplicates"],
         too_late=now["too_late"] - before["too_late"],
         dead_lettered=watch.dead_letters.total(),
+        forgotten=now["forgotten"] - before["forgotten"],
     )
 
 

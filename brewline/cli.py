@@ -1,4 +1,4 @@
-"""The command line: demo, run, replay, customer, rules, doctor."""
+"""The command line: demo, run, replay, customer, forget, rules, doctor."""
 
 from __future__ import annotations
 
@@ -87,6 +87,20 @@ def customer(
     from brewline.profile import show_customer
 
     show_customer(load(), id, _moment(at), out)
+
+
+@app.command()
+def forget(
+    id: Annotated[str, typer.Argument(help="A customer id, or an identifier: card:123, phone:+8613800138000, ...")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erases a customer for good, and proves it by a scan of all that Redis holds. The customers flow must be running.
+
+    Example: `brewline forget card:123 --yes`
+    """
+    from brewline.forget import forget_customer
+
+    sys.exit(forget_customer(load(), id, out, (lambda question: True) if yes else typer.confirm))
 
 
 @app.command()

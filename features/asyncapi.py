@@ -26,7 +26,7 @@ SENDER_ONLY = {"time", "who"}
 SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "ordered_ms", "ordered_day", "source", "of"}
 RECEIVED = {**e.CUSTOMER_EVENTS, **e.AUDIT_EVENTS}
 NOBODY = {"footfall", "tick", *e.AUDIT_EVENTS}  # events of no customer
-IDENTITY = "The customer id; of a group, its pseudonyms and whom it has taken in. None: not needed any more."
+IDENTITY = "The customer id; of a group, its pseudonyms and whom it has taken in. None: not needed, or forgotten."
 TIME = [{"type": "integer"}, {"type": "string"}]  # how msgspec describes features.events.Time
 CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "coupon.issued": ("coupons", out.Receipt),
@@ -82,7 +82,7 @@ TOPICS = (
         "events",
         "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
         "customer; store where nobody is known",
-        "ingest, customers",
+        "ingest, customers, `brewline forget`",
         "customers, kpis",
         (*(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS), *e.CONTROL),
         received=True,
@@ -91,11 +91,23 @@ TOPICS = (
     Topic(
         "identities",
         "Whose a pseudonym is, into whom a customer was merged (`customer:<id>`), and which identifiers belong together"
-        " (`group:<id>`). Compacted: a link is kept for ever, for Redis takes what it has lost from here.",
+        " (`group:<id>`). Compacted: a link is kept until its customer is forgotten, for Redis takes what it has lost"
+        " from here.",
         "pseudonym, or as said",
-        "ingest",
+        "ingest, `brewline forget`",
         "ingest",
         ("identity",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "forgotten",
+        "Tombstones of customers who were forgotten: that somebody was, and not who. Compacted: kept for ever, so that"
+        " no replay brings anybody back.",
+        "hash of the customer id",
+        "`brewline forget`",
+        "ingest, customers",
+        ("tombstone",),
         received=True,
         sent=True,
     ),
@@ -197,6 +209,10 @@ def messages() -> dict[str, Json]:
     found |= {kind: {"payload": _ref(shape)} for kind, shape in e.CONTROL.items()}
     found["example"] = {"payload": _ref(Examples)}
     found["identity"] = {"contentType": "text/plain", "payload": {"type": "string", "description": IDENTITY}}
+    found["tombstone"] = {
+        "contentType": "text/plain",
+        "payload": {"type": "string", "description": "When the customer was forgotten, epoch ms."},
+    }
     found["partial"] = {"payload": {}}
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
     found["dead_letter"] = {

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from features import events as e
 from features.check import Limits, check
+from features.forgotten import Forgotten, living
 from features.identity import Degree, Pseudonyms, Table, growing, resolve
 from features.job import Batch, Message
 from features.messages import Refused, dead_letter
@@ -111,18 +112,21 @@ class Cleaner(Struct, frozen=True):
             raise Refused("absurd_time", f"{name} does not go with the time of the event")
         return at_ms
 
-    def finish(self, checked: Checked, table: Table) -> tuple[list[Message], list[int], dict[str, int]]:
+    def finish(
+        self, checked: Checked, table: Table, forgotten: Forgotten | None = None
+    ) -> tuple[list[Message], list[int], dict[str, int]]:
         """Messages in input order with their Kafka timestamps, and counts; fills `table` with what is new."""
         batch, refused = checked.batch, list(checked.refused)
         out: dict[int, list[Message]] = {}
-        for index, event, pseudonyms in checked.events:
+        events, table.names = living(checked.events, forgotten, checked.pseudonyms, checked.former)
+        for index, event, pseudonyms in events:
             try:
                 out[index] = self._clean(checked, event, pseudonyms, table)
             except Refused as conflict:
                 refused.append((index, conflict))
         for index, reason in refused:
             out[index] = [dead_letter(self.dead_letters_topic, batch, index, reason)]
-        counts = self._counts(checked, refused)
+        counts = self._counts(checked, refused, len(checked.events) - len(events))
         ordered = [(batch.stamps_ms[index], message) for index in sorted(out) for message in out[index]]
         return [message for _, message in ordered], [stamp_ms for stamp_ms, _ in ordered], counts
 
@@ -148,10 +152,12 @@ class Cleaner(Struct, frozen=True):
         tick = e.encode(e.Tick(id=f"{source}/{at_ms}", at_ms=at_ms, source=source, of=self.sources))
         return [Message(self.events_topic, key, tick) for key in self.tick_keys]
 
-    def _counts(self, checked: Checked, refused: list[tuple[int, Refused]]) -> dict[str, int]:
+    def _counts(self, checked: Checked, refused: list[tuple[int, Refused]], forgotten: int) -> dict[str, int]:
         counts = {"read": len(checked.batch.values), "dead_lettered": len(refused)}
         counts["ticks"] = checked.ticks
-        counts["cleaned"] = counts["read"] - counts["dead_lettered"] - counts["ticks"]
+        counts["cleaned"] = counts["read"] - counts["dead_lettered"] - counts["ticks"] - forgotten
+        if forgotten:
+            counts["forgotten"] = forgotten
         counts["unknown_fields"] = checked.unknown_fields
         for _, reason in refused:
             name = f"dead_lettered:{reason.reason}"

@@ -221,6 +221,10 @@ class Moved(Event, tag="moved"):
     event: Raw
 
 
+class Forget(Event, tag="forget"):
+    """Whoever keeps anything of this customer erases it. `brewline forget` writes it."""
+
+
 class Audit(Event, kw_only=True):
     """Who touched what: the fields of every audit event."""
 
@@ -272,7 +276,7 @@ CustomerEvent: TypeAlias = (
     | Tick
     | PointsSpent
 )
-Control: TypeAlias = Merge | History | Moved  # in the clean topic only: nobody who sends events may speak so
+Control: TypeAlias = Merge | History | Moved | Forget  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick
 
 CUSTOMER_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(CustomerEvent)}

@@ -12,6 +12,7 @@ import hmac
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from hashlib import blake2b
 
 import phonenumbers
 from msgspec import Struct
@@ -97,6 +98,11 @@ def first_name(pseudonym: str) -> str:
     return "c" + pseudonym.rpartition(":")[2]
 
 
+def next_name(name: str) -> str:
+    """The id that somebody who was forgotten under `name` gets if he ever comes back: again the same everywhere."""
+    return "c" + blake2b(f"again|{name}".encode(), digest_size=16).hexdigest()
+
+
 def merged_key(customer: str) -> str:
     """Under which key the table says into whom a customer was merged."""
     return f"customer:{customer}"
@@ -109,6 +115,12 @@ def group_key(customer: str) -> str:
 
 def is_group(key: str) -> bool:
     return key.startswith("group:")
+
+
+def about(key: str) -> str:
+    """The customer whose merge or group a key tells; nobody for a pseudonym."""
+    kind, _, customer = key.partition(":")
+    return customer if kind in ("customer", "group") else ""
 
 
 class Degree(Struct, frozen=True):
@@ -136,6 +148,7 @@ class Table(Struct):
     new: dict[str, str] = {}
     moved: dict[str, str | None] = {}  # None: not needed any more
     grown: set[str] = set()  # customers whose group has
+    names: dict[str, str] = {}  # pseudonym → the id of a new customer, where the usual one was forgotten
 
     def way(self, customer: str) -> Iterator[tuple[str, str]]:
         """The merges from a customer on: (merged away, into)."""
@@ -146,6 +159,10 @@ class Table(Struct):
     def root(self, customer: str) -> str:
         """Who a customer is now."""
         return next((into for _, into in reversed(list(self.way(customer)))), customer)
+
+    def name(self, pseudonym: str) -> str:
+        """The id of a customer who is new under this pseudonym."""
+        return self.names.get(pseudonym) or first_name(pseudonym)
 
     def say(self, key: str, customer: str) -> None:
         """A link that was not there."""
@@ -200,7 +217,7 @@ def resolve(
         found = Found(min(roots) if links else roots[0])
         fresh = fresh if links else []
     else:
-        found = Found(roots[0] if roots else first_name(pseudonyms[0]))
+        found = Found(roots[0] if roots else table.name(pseudonyms[0]))
     if (len(roots) > 1 and links) or (fresh and len(pseudonyms) > 1):
         fresh = _grow(fresh, {*pseudonyms}, roots, found, table, degree, links)
     for pseudonym in fresh:

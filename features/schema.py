@@ -58,11 +58,14 @@ retention.** The headers hold no personal data and may be counted and logged.
 """
 
 
-MERGED = """\
+WORDS = """\
+Brewline alone speaks these words, in `events`; sent to `pos.events` or `app.events`, they are dead letters. `forget` is
+written by `brewline forget`; the others make one customer of several.
+
 A `bind`, or a `login` with several identifiers, makes one customer of those they belonged to: the one with the smallest
-id. These words are spoken in `events` alone; sent to `pos.events` or `app.events`, they are dead letters. Who counts
-events there leaves them out: what they bring was counted before. What cannot be done is to take a customer apart again
-(`unbind` and `unmerge` are dead letters), and to give one more identifiers than `[identity]` allows.
+id. Who counts events leaves the words for that out: what they bring was counted before. What cannot be done is to take
+a customer apart again (`unbind` and `unmerge` are dead letters), and to give one more identifiers than `[identity]`
+allows.
 """
 
 
@@ -74,7 +77,7 @@ def page(contract: Json) -> str:
     parts += ["## Events of shops and apps\n", "To `pos.events` or `app.events`; clean, they go to `events`.\n"]
     for kind, shape in e.CUSTOMER_EVENTS.items():
         parts += [f"### {kind}\n", _event(kind, shapes[shape.__name__])]
-    parts += ["## When customers turn out to be one\n", MERGED]
+    parts += ["## Words in the clean topic\n", WORDS]
     parts += [part for shape in e.CONTROL.values() for part in (f"### {_tag(shape)}\n", _body(shapes[shape.__name__]))]
     parts += ["## Audit events\n", "To `audit.events`, with the actor as key. `tick` may be sent there as well.\n"]
     for kind in [kind for kind in e.AUDIT_EVENTS if kind not in e.CUSTOMER_EVENTS]:

@@ -12,6 +12,7 @@ from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
 from features.catalog import Catalog
+from features.forgotten import Forgotten
 from features.labels import Churn
 from features.times import parse_duration
 from flows.files import load_catalog
@@ -20,6 +21,7 @@ from flows.opening import open_house
 from flows.rules import load_conditions, load_rules
 from operators.models import PublishedModels
 from operators.store import follow_layout
+from operators.tombstones import withhold
 
 
 def add(flow: Dataflow, house: House) -> None:
@@ -41,10 +43,14 @@ def add(flow: Dataflow, house: House) -> None:
         catalog.models["churn_risk"],
         parse_duration(house.settings.learning.churn_horizon),
     )
-    job = CustomersJob(catalog, decider, churn, house.topic("examples"), house.topic("dead-letters"), earlier)
+    forgotten = Forgotten(house.tombstones.told())
+    job = CustomersJob(
+        catalog, decider, churn, house.topic("examples"), house.topic("dead-letters"), earlier, forgotten
+    )
     published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
     decider.models = published.models
-    house.stage(flow, "customers", "events", Merging(job, house.topic("events")), published.refresh)
+    merging = Merging(job, house.topic("events"))
+    house.stage(flow, "customers", "events", merging, published.refresh, withhold(forgotten))
 
 
 def policy(house: House) -> Policy:

@@ -49,26 +49,22 @@ def load_limits(settings: Settings) -> Limits:
 def load_pseudonyms(settings: Settings) -> Pseudonyms:
     """The pseudonym key, from BREWLINE_IDENTITY_KEY or [identity] key_file, and the former ones."""
     identity = settings.identity
-    key = os.environ.get("BREWLINE_IDENTITY_KEY", "")
-    if not key and identity.key_file:
-        key = _text(settings.path(identity.key_file)).strip()
-    _check_key(key)
-    former = [_text(settings.path(name)).strip() for name in identity.former_key_files]
-    if one := os.environ.get("BREWLINE_FORMER_IDENTITY_KEY", ""):
-        former = [one]
-    for one in former:
-        _check_key(one)
+    [key] = _keys(settings, "BREWLINE_IDENTITY_KEY", [identity.key_file])
+    former = _keys(settings, "BREWLINE_FORMER_IDENTITY_KEY", identity.former_key_files)
     others = tuple(one.encode() for one in dict.fromkeys(former) if one != key)
     return Pseudonyms(key.encode(), identity.phone_region, others)
 
 
-def _check_key(key: str) -> None:
-    if len(key) < 16:
+def _keys(settings: Settings, variable: str, files: list[str]) -> list[str]:
+    one = os.environ.get(variable, "")
+    keys = [one] if one else [_text(settings.path(file)).strip() if file else "" for file in files]
+    if any(len(key) < 16 for key in keys):
         raise WrongSettings(
             "the key of the pseudonyms, or a former one, is missing or shorter than 16 characters: set"
             " BREWLINE_IDENTITY_KEY, or [identity] key_file to a file that holds it (make one with `openssl rand -hex"
             " 32`), and keep it: with another key every customer is a stranger"
         )
+    return keys
 
 
 def _text(path: Path) -> str:

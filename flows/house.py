@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any
 
@@ -20,7 +20,11 @@ from operators.partition import PartitionStep
 from operators.redis_link import connect_redis
 from operators.relay import Relay
 from operators.source import Fence, KafkaBatches
-from operators.store import PartitionStore, check_layout, renew_layout
+from operators.store import PartitionStore, Sent, check_layout
+from operators.tombstones import Tombstones
+
+Hook = Callable[[], None] | None
+Only = Callable[[list[Sent]], list[Sent]] | None
 
 
 class House:
@@ -32,28 +36,19 @@ class House:
         require_kafka(self.client, settings.kafka.start_timeout_s)
         self.redis: Redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
         kafka = settings.kafka
-        self.partitions = {
-            name.removeprefix(kafka.topic_prefix): count
-            for name, count in ensure_topics(
-                self.client,
-                [settings.topic(topic) for topic in TOPICS],
-                kafka.partitions,
-                kafka.replication,
-                {"max.message.bytes": str(kafka.max_message_bytes)},
-                compacted=[settings.topic(topic) for topic in COMPACTED],
-            ).items()
-        }
+        names, compacted = ([settings.topic(topic) for topic in topics] for topics in (TOPICS, COMPACTED))
+        size = {"max.message.bytes": str(kafka.max_message_bytes)}
+        made = ensure_topics(self.client, names, kafka.partitions, kafka.replication, size, compacted)
+        self.partitions = {name.removeprefix(kafka.topic_prefix): count for name, count in made.items()}
         require_room(self.client, [settings.topic(topic) for topic in WRITTEN], kafka.max_message_bytes)
         self.require_layout({f"partitions of {topic}": self.partitions[topic] for topic in KEYED})
+        self.tombstones = Tombstones(self.redis, settings.redis.prefix, self.client, self.topic("forgotten"))
         self.stop = Event()
         self.pulse = Pulse(settings.metrics.stall_s)
 
     def require_layout(self, layout: Mapping[str, str | int]) -> None:
         """Refuses state that was laid out in another way. Raises WrongLayout."""
         check_layout(self.redis, self.settings.redis.prefix, layout)
-
-    def renew_layout(self, name: str, value: str, former: Collection[str]) -> None:
-        renew_layout(self.redis, self.settings.redis.prefix, name, value, former)
 
     def topic(self, name: str) -> str:
         return self.settings.topic(name)
@@ -72,9 +67,10 @@ class House:
         step = Alignment(kafka.align_s * 1000, *times)
         return KafkaBatches(flow, self.client, counts, fence, self.pulse, self.stop, *pace, step)
 
-    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Callable[[], None] | None = None) -> None:
-        """A topic through a job: read, apply and commit, relay."""
+    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Hook = None, only: Only = None) -> None:
+        """A topic through a job: read, apply and commit, relay; `only` takes out of an outbox what must not leave."""
         store = self.store(name)
         step = PartitionStep(job, store, self.topic("dead-letters"), self.pulse, self.stop, refresh)
         sent = op.map(f"{name}-apply", op.input(f"{name}-read", flow, self.batches(name, (topic,), step)), step)
+        sent = sent if only is None else op.map(f"{name}-withhold", sent, only)
         op.output(f"{name}-relay", sent, Relay(self.client, store, self.stop))

@@ -14,18 +14,22 @@ from flows.opening import open_house
 from flows.topics import SOURCES
 from operators.cleaning import CleanStep
 from operators.identities import IdentityTable
+from operators.store import renew_layout
 from operators.transactions import TransactionFence, Transactions
 
 
 def add(flow: Dataflow, house: House) -> None:
     settings = house.settings
     pseudonyms = load_pseudonyms(settings)
-    house.renew_layout("identity key", pseudonyms.fingerprint, pseudonyms.fingerprints)
+    former = pseudonyms.fingerprints
+    renew_layout(house.redis, settings.redis.prefix, "identity key", pseudonyms.fingerprint, former)
     house.require_layout({"identity key": pseudonyms.fingerprint})
     fence = TransactionFence("ingest", house.client, settings.kafka.topic_prefix, house.pulse, house.stop)
     step = CleanStep(
         cleaner=cleaner(house, pseudonyms),
-        identities=IdentityTable(house.redis, settings.redis.prefix, house.client, house.topic("identities")),
+        identities=IdentityTable(
+            house.redis, settings.redis.prefix, house.client, house.topic("identities"), house.tombstones
+        ),
         tick_ms=round(settings.time.tick_s * 1000) if settings.time.clock == "wall" else None,
         pulse=house.pulse,
         stop=house.stop,

@@ -6,6 +6,7 @@ TOPICS = (
     "audit.events",
     "events",
     "identities",
+    "forgotten",
     "examples",
     "kpi.partials",
     "kpi.minutes",
@@ -15,5 +16,5 @@ TOPICS = (
     "dead-letters",
 )
 WRITTEN = TOPICS[3:]  # by Brewline itself
-COMPACTED = ("identities",)  # only the latest record of a key matters
+COMPACTED = ("identities", "forgotten")  # only the latest record of a key matters
 KEYED = ("events", "audit.events", "kpi.partials", "examples")  # whose keys must stay in their partitions

@@ -50,7 +50,7 @@ class CleanStep:
             refills = self.identities.restore()
             table = self.identities.known(checked.pseudonyms)
             self.identities.load_groups(table, checked.growing(table))
-            messages, stamps_ms, counts = self.cleaner.finish(checked, table)
+            messages, stamps_ms, counts = self.cleaner.finish(checked, table, self.identities.forgotten)
             nothing_read = not checked.pseudonyms  # as in each second without records: then a restart changes nothing
             if nothing_read or (self.identities.add(table) and self.identities.restore() == refills):
                 self.identities.hold(checked.batch, self._links(messages), table)

@@ -66,9 +66,9 @@ def read_records(redis: Redis, prefix: str, partitions: int, customers: Iterable
 
     One MGET per partition, all in one round trip; another one for those who were merged.
     """
-    found = _stored(redis, prefix, partitions, list(dict.fromkeys(customers)))
+    found = read_stored(redis, prefix, partitions, list(dict.fromkeys(customers)))
     while merged := {customer: into for customer, raw in found.items() if (into := forwarded(raw))}:
-        more = _stored(redis, prefix, partitions, list(dict.fromkeys(merged.values())))
+        more = read_stored(redis, prefix, partitions, list(dict.fromkeys(merged.values())))
         for customer, into in merged.items():
             del found[customer]
             if into in more:
@@ -76,7 +76,8 @@ def read_records(redis: Redis, prefix: str, partitions: int, customers: Iterable
     return found
 
 
-def _stored(redis: Redis, prefix: str, partitions: int, customers: list[str]) -> dict[str, bytes]:
+def read_stored(redis: Redis, prefix: str, partitions: int, customers: list[str]) -> dict[str, bytes]:
+    """What stands under these customer ids: records, or notes in their place."""
     store, mine = PartitionStore(redis, prefix, "customers"), defaultdict[int, list[str]](list)
     for customer in customers:
         mine[partition_of(customer, partitions)].append(customer)

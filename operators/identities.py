@@ -7,30 +7,28 @@
 A pseudonym met for the first time, and whatever an event with several says of them, is also
 written to the compacted topic `identities`, in the transaction of the event that said so. A Redis
 that was restarted may have lost the last of it, or all: then the table is restored from the topic, and
-from what this process has resolved and not yet committed there.
+from what this process has resolved and not yet committed there. Nothing comes back of those who were forgotten.
 """
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from redis import Redis
 from redis.exceptions import RedisError, WatchError
 
-from features.identity import Table, group_key, is_group, merged_key
+from features.forgotten import Forgotten
+from features.identity import Table, about, group_key, is_group, merged_key
 from features.job import Batch
-from operators.kafka import Unreachable, consumer, partition_count
+from operators.compacted import latest
+from operators.tombstones import Tombstones
 
 log = structlog.get_logger()
-CHUNK = 5_000
+TAKE_BACK = "for i, key in ipairs(KEYS) do if redis.call('get', key) == ARGV[i] then redis.call('unlink', key) end end"
 Place = tuple[str, int, int]  # topic, partition, last offset of a batch
-PATIENCE_S = 40.0  # longer than Kafka leaves a dead process's transaction open
 
 
 def look_up(redis: Redis, prefix: str, pseudonyms: Iterable[str]) -> Table:
@@ -38,11 +36,29 @@ def look_up(redis: Redis, prefix: str, pseudonyms: Iterable[str]) -> Table:
     table = Table()
     wanted = list(dict.fromkeys(pseudonyms))
     while wanted:
-        found: Any = redis.mget([_key(prefix, name) for name in wanted])
-        links = {name: raw.decode() for name, raw in zip(wanted, found, strict=True) if raw is not None}
+        links = read_links(redis, prefix, wanted)
         table.links |= links
         wanted = [key for customer in dict.fromkeys(links.values()) if (key := merged_key(customer)) not in table.links]
     return table
+
+
+def read_links(redis: Redis, prefix: str, names: Collection[str]) -> dict[str, str]:
+    """What these lead to at once; a group leads nowhere."""
+    found: Any = redis.mget([_key(prefix, name) for name in names]) if names else []
+    return {name: raw.decode() for name, raw in zip(names, found, strict=True) if raw is not None}
+
+
+def take_back(redis: Redis, prefix: str, links: Mapping[str, str]) -> None:
+    """Those of these links that are still the same."""
+    if links:
+        redis.eval(TAKE_BACK, len(links), *(_key(prefix, name) for name in links), *links.values())
+
+
+def erase_keys(redis: Redis, prefix: str, names: Iterable[str]) -> None:
+    """Keys of the table that nobody else can need."""
+    keys = [_key(prefix, name) for name in names]
+    if keys:
+        redis.unlink(*keys)
 
 
 def _key(prefix: str, name: str) -> str:
@@ -55,7 +71,9 @@ class IdentityTable:
     Where one leads to somebody merged away, it may be rewritten, once Kafka has the merge.
     """
 
-    def __init__(self, redis: Redis, prefix: str, client: Mapping[str, Any], topic: str) -> None:
+    def __init__(
+        self, redis: Redis, prefix: str, client: Mapping[str, Any], topic: str, tombstones: Tombstones | None = None
+    ) -> None:
         self.redis = redis
         self.prefix = prefix
         self.whole = f"{prefix}:id-whole"  # the Redis run in which the table was known to be whole
@@ -65,9 +83,18 @@ class IdentityTable:
         self.moved: dict[Place, dict[str, str | None]] = {}  # links to be rewritten when Kafka has the batch
         self.client = client
         self.topic = topic
+        self.tombstones = tombstones
+        self.forgotten = Forgotten()
 
     def known(self, pseudonyms: Iterable[str]) -> Table:
-        return look_up(self.redis, self.prefix, pseudonyms)
+        """A link to somebody who was forgotten meanwhile is none, and is taken back."""
+        table = look_up(self.redis, self.prefix, pseudonyms)
+        gone = self.forgotten.among(set(table.links.values()))
+        if gone:
+            dead = {name: customer for name, customer in table.links.items() if customer in gone}
+            take_back(self.redis, self.prefix, dead)
+            table.links = {name: customer for name, customer in table.links.items() if name not in dead}
+        return table
 
     def load_groups(self, table: Table, customers: Iterable[str]) -> None:
         wanted = list(customers)
@@ -118,7 +145,9 @@ class IdentityTable:
                 log.warning("links not rewritten", links=len(moved), error=str(error))
 
     def _write(self, links: Mapping[str, str | None]) -> None:
-        """As the topic says: links, groups, and what is not needed any more."""
+        """As the topic says: links, groups, and what is not needed any more. Of those who were forgotten nothing."""
+        gone = self.forgotten.among({who for name, to in links.items() for who in _named(name, to)})
+        links = {name: to for name, to in links.items() if gone.isdisjoint(_named(name, to))}
         pipe = self.redis.pipeline(transaction=False)
         plain = {_key(self.prefix, name): to for name, to in links.items() if to and not is_group(name)}
         if plain:
@@ -135,60 +164,35 @@ class IdentityTable:
         pipe = self.redis.pipeline(transaction=False)
         pipe.info("server")
         pipe.get(self.whole)
-        info, marked = pipe.execute()
+        if self.tombstones is not None:
+            pipe.hlen(self.tombstones.key)
+        info, marked, *tombstones = pipe.execute()
         run = str(info["run_id"])
         # the mark may be another process's, set before this one's last links were on the topic
         if marked is None or marked.decode() != run or self.run not in ("", run):
             self._refill()
             self.redis.set(self.whole, run)
+        elif self.tombstones is not None and tombstones != [len(self.forgotten)]:
+            self.tombstones.share(self.forgotten)
+            self.refills += 1
         self.run = run
         return self.refills
 
     def _refill(self) -> None:
+        if self.tombstones is not None:
+            self.forgotten.add(self.tombstones.told())
+            self.tombstones.share(self.forgotten)
         count = 0
-        for chunk in chain(self._chunks(), self.uncommitted.copy().values()):
+        parts: Iterable[Mapping[str, str | None]] = chain(
+            latest(self.client, self.topic), self.uncommitted.copy().values()
+        )
+        for chunk in parts:
             self._write(chunk)
             count += len(chunk)
         self.refills += 1
         log.info("identity table restored", links=count)
 
-    def _chunks(self) -> Iterator[dict[str, str]]:
-        """The topic's links from its beginning to where it ends now; empty: not needed any more."""
-        reader = consumer(self.client, "brewline-identities", enable_partition_eof=True)
-        try:
-            left = self._ends()
-            reader.assign([TopicPartition(self.topic, partition, 0) for partition in left])
-            until = time.monotonic() + PATIENCE_S
-            while left:
-                messages = reader.consume(CHUNK, timeout=0.1)
-                if messages:
-                    until = time.monotonic() + PATIENCE_S
-                elif time.monotonic() > until:
-                    raise Unreachable(f"Kafka topic {self.topic} could not be read to its end")
-                chunk = {str(m.key(), "utf-8"): str(m.value() or b"", "utf-8") for m in messages if m.error() is None}
-                if chunk:
-                    yield chunk
-                for message in messages:
-                    if _place(message) >= left.get(message.partition() or 0, sys.maxsize):
-                        del left[message.partition() or 0]
-        finally:
-            reader.close()
 
-    def _ends(self) -> dict[int, int]:
-        """Where each partition ends, open transactions included: they hide what is committed behind them."""
-        watcher = consumer(self.client, "brewline-identities", isolation_level="read_uncommitted")
-        try:
-            places = [TopicPartition(self.topic, p) for p in range(partition_count(watcher, self.topic))]
-            return {place.partition: watcher.get_watermark_offsets(place, timeout=PATIENCE_S)[1] for place in places}
-        except KafkaException as error:
-            raise Unreachable(f"Kafka topic {self.topic} does not tell its end: {error.args[0].str()}") from error
-        finally:
-            watcher.close()
-
-
-def _place(message: Message) -> int:
-    """Up to where a partition has been read with this message; -1 for an error that tells nothing of it."""
-    error, offset = message.error(), message.offset() or 0
-    if error is None:
-        return offset + 1
-    return offset if error.code() == KafkaError._PARTITION_EOF else -1
+def _named(name: str, to: str | None) -> list[str]:
+    """The customers whom an entry of the table is about."""
+    return [who for who in (about(name), "" if is_group(name) else to) if who]

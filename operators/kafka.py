@@ -12,9 +12,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic
 
 from features.job import Message
+from features.times import HOUR_MS
 from operators.health import warn_seldom
 
 log = structlog.get_logger()
+FOREVER_MS = 2**62
+# of what was taken back nothing may lie about for longer than a day
+COMPACT = {"cleanup.policy": "compact", "max.compaction.lag.ms": "86400000", "delete.retention.ms": "86400000"}
 
 
 class Unreachable(Exception):
@@ -151,9 +155,7 @@ def ensure_topics(
     have = admin.list_topics(timeout=10)
     mock = _is_mock(have)  # creates topics on first sight, with its own partition count
     missing = [
-        NewTopic(
-            n, partitions, replication, config={**config, "cleanup.policy": "compact"} if n in compacted else config
-        )
+        NewTopic(n, partitions, replication, config={**config, **COMPACT} if n in compacted else config)
         for n in names
         if n not in have.topics and not mock
     ]
@@ -164,6 +166,34 @@ def ensure_topics(
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise Unreachable(f"Kafka refused to create topic {name}: {error.args[0].str()}") from error
     return {name: partition_count(admin, name) for name in names}
+
+
+def retention(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, str]:
+    """How long each topic keeps what is written to it, in words; left out where the broker does not tell."""
+    admin = AdminClient({**client, "log_level": 0})
+    if _is_mock(admin.list_topics(timeout=10)):
+        return {}
+    told = {}
+    for resource, answer in admin.describe_configs(
+        [ConfigResource(ConfigResource.Type.TOPIC, t) for t in topics]
+    ).items():
+        try:
+            found = answer.result(15)
+        except KafkaException as error:
+            log.warning("what a topic keeps is unknown", topic=resource.name, error=error.args[0].str())
+            continue
+        told[resource.name] = _kept({name: entry.value for name, entry in found.items()})
+    return told
+
+
+def _kept(config: Mapping[str, str]) -> str:
+    if "compact" in config["cleanup.policy"]:
+        lag_ms, gone_ms = int(config["max.compaction.lag.ms"]), int(config["delete.retention.ms"])
+        return "until it is compacted" + (
+            f", about {(lag_ms + gone_ms) / HOUR_MS:.0f} h" if lag_ms < FOREVER_MS else ""
+        )
+    kept_ms = int(config["retention.ms"])
+    return f"{kept_ms / HOUR_MS:.0f} h" if kept_ms >= 0 else "for ever: retention.ms is -1"
 
 
 def partition_count(client: AdminClient | Producer, topic: str, timeout_s: float = 10.0) -> int:

@@ -57,14 +57,9 @@ def check_layout(redis: Redis, prefix: str, layout: Mapping[str, str | int]) -> 
     """Remembers, once, what the state is laid out for: partitions by topic, measures. Raises WrongLayout."""
     for name, value in layout.items():
         redis.hsetnx(f"{prefix}:layout", name, str(value))
-    require_stored(redis, prefix, layout)
-
-
-def require_stored(redis: Redis, prefix: str, layout: Mapping[str, str | int]) -> None:
-    """Compares with what is remembered, as far as anything is, and writes nothing. Raises WrongLayout."""
     stored: Any = redis.hgetall(f"{prefix}:layout")
     for name, value in layout.items():
-        found = stored.get(name.encode(), str(value).encode()).decode()
+        found = stored[name.encode()].decode()
         if found != str(value):
             raise WrongLayout(
                 f"the state under redis.prefix {prefix!r} is laid out for {name} = {found}, and now it is {value}:"

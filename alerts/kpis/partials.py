@@ -18,7 +18,7 @@ from msgspec import Struct, field, msgpack
 
 from alerts.kpis.kpi import COUNTERS, ClockMark, Partial, encode_partial, hour_record
 from alerts.kpis.tally import Deltas, counted_ms, dimensions, tally
-from features.events import Event, History, Merge, Moved, Tick, decode_clean
+from features.events import Event, Forget, History, Merge, Moved, Tick, decode_clean
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
 from features.seen import expires_ms, id_hash, is_set, set_name
@@ -97,7 +97,7 @@ class PartialMinutes:
                 continue
             if isinstance(event, Tick):
                 clock = clock.moved(event.source, event.of, event.at_ms)
-            elif not isinstance(event, Merge | History | Moved):
+            elif not isinstance(event, Merge | History | Moved | Forget):  # words on customers, who are not known here
                 self._accept(work, _entry(event, offset), clock.now_ms)
         seen: dict[str, list[bytes]] = {}
         for entry in work.entries:

@@ -13,6 +13,8 @@ from features import kernel
 from features.catalog import Catalog
 from features.columns import NAMES, Columns
 from features.customer import Applied, Core, Damaged, Label, Wait
+from features.forgetting import Sifted, sift
+from features.forgotten import Forgotten
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.kernel import Ints
 from features.labels import Churn
@@ -33,12 +35,14 @@ class CustomersJob:
         examples_topic: str,
         dead_letters_topic: str,
         earlier: list[Layout] | None = None,
+        forgotten: Forgotten | None = None,
     ) -> None:
         """`earlier`: layouts that records may still be written in."""
         self.decider = decider
         self.churn = churn
         self.examples_topic = examples_topic
         self.dead_letters_topic = dead_letters_topic
+        self.forgotten = Forgotten() if forgotten is None else forgotten
         rules = [(i, rule) for i, rule in enumerate(decider.conditions.rules) if rule.enabled]
         self.asks = np.zeros((len(e.CUSTOMER_EVENTS), len(decider.conditions.rules)), dtype=np.bool_)
         for i, rule in rules:
@@ -54,28 +58,31 @@ class CustomersJob:
         )
 
     def plan(self, batch: Batch, position: Position) -> Plan:
-        columns = self.core.columns(batch, position.clock)
-        return Plan(position, columns.clock, columns.customers, work=(batch, columns))
+        sifted = sift(self.core, batch, position.clock, self.forgotten)
+        return Plan(position, sifted.columns.clock, sifted.columns.customers, work=sifted)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
         return [customer for _, customer in due]
 
     def apply(self, plan: Plan, state: State) -> Changes:
-        batch, columns = plan.work
+        sifted: Sifted = plan.work
+        batch, columns = sifted.batch, sifted.columns
         due = dict.fromkeys(customer for _, customer in state.due)
-        known = [c for c in due if c in state.records]
+        gone = sifted.gone | self.forgotten.among(due)
+        known = [c for c in due if c in state.records and c not in gone]
         applied, damaged = self._applied(columns, known, state, plan.position.clock.now_ms)
         letters = [_malformed(self.dead_letters_topic, batch, i) for i in columns.malformed]
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]
         words = applied.touches.words(columns.scanned, state.words)
         decided = self.decider.decide(self._moments(batch, columns, applied), applied, ChainMap(words, state.words))
-        counts = {**_counts(columns, applied, letters), **decided.counts}
+        counts = {**_counts(columns, applied, letters), **decided.counts, **sifted.counts}
         examples = [Message(self.examples_topic, self.churn.model, m) for m in self.churn.messages(applied)]
         return Changes(
             position=plan.position.moved(columns.last, columns.clock, counts),
             puts=decided.records,
             words=words,
-            timers={**dict.fromkeys(due), **_timers(applied, due)},
+            deletes=sorted(gone),
+            timers={**dict.fromkeys(due), **_timers(applied, due), **dict.fromkeys(gone)},
             messages=[*decided.messages, *examples, *letters],
             counts=counts,
             causes_ms=decided.causes_ms,

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from alerts.triggers.job import CustomersJob
 from features import events as e
+from features.forgetting import Sifted
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.kernel import VERSION
 from features.record import (
@@ -47,9 +48,8 @@ decode_name = msgspec.json.Decoder(Named).decode
 
 
 class Work(Struct):
-    batch: Batch
-    plain: Any  # the customers job's own
-    words: dict[int, Any]  # by place in the batch: Merge, History, Moved
+    sifted: Sifted  # the customers job's own
+    words: dict[int, Any]  # by place in the sifted batch: Merge, History, Moved
 
 
 class Progress(Struct):
@@ -72,8 +72,20 @@ class Progress(Struct):
         """When to look at a customer; 0: no need."""
         self._times({customer: at_ms or None})
 
+    def forget(self, sifted: Sifted) -> None:
+        """Nothing is kept of whom the batch says so."""
+        self._delete(sorted(sifted.gone))
+        self._times(dict.fromkeys(sifted.gone))
+        self.counts.update(sifted.counts)
+
+    def _delete(self, customers: list[str]) -> None:
+        self.changes.deletes += customers
+        for customer in customers:
+            self.records.pop(customer, None)
+
     def take(self, more: Changes) -> None:
         """What came of a part."""
+        self._delete(more.deletes)
         self.records |= more.puts
         self.changes.puts |= more.puts
         self.changes.words |= more.words
@@ -108,10 +120,11 @@ class Merging:
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         plan = self.job.plan(batch, position)
-        _, columns = plan.work
-        words = {i: word for i in columns.malformed if (word := _word(batch.values[i])) is not None}
+        sifted: Sifted = plan.work
+        told = {i: _word(sifted.batch.values[i]) for i in sifted.columns.malformed}
+        words = {i: word for i, word in told.items() if word is not None}
         plan.records = list(dict.fromkeys([*plan.records, *(word.customer for word in words.values())]))
-        plan.work = Work(batch, plan.work, words)
+        plan.work = Work(sifted, words)
         return plan
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
@@ -120,10 +133,11 @@ class Merging:
     def apply(self, plan: Plan, state: State) -> Changes:
         work: Work = plan.work
         if not work.words and FORWARD not in map(itemgetter(0), state.records.values()):
-            return self.job.apply(replace(plan, work=work.plain), state)
+            return self.job.apply(replace(plan, work=work.sifted), state)
         due = {customer: due_ms for due_ms, customer in state.due}
         progress, start = Progress(dict(state.records), due, state.words, Changes(plan.position)), 0
-        batch = replace(work.batch, values=list(work.batch.values))
+        progress.forget(work.sifted)
+        batch = replace(work.sifted.batch, values=list(work.sifted.batch.values))
         for place in sorted(work.words):
             self._apply(progress, batch.cut(start, place))
             start = place + 1
@@ -131,7 +145,7 @@ class Merging:
             if event:
                 batch.values[place], start = event, place
         self._apply(progress, batch.cut(start, len(batch.offsets)))
-        return progress.finish(batch.last)
+        return progress.finish(work.sifted.columns.last)
 
     def _apply(self, progress: Progress, part: Batch) -> None:
         """Applies a part without words as the customers job does, but for events of those who were merged away."""
@@ -252,10 +266,12 @@ class Merging:
 
 
 def _word(raw: bytes) -> Any:
+    """A word to forget that is still there names nobody: it stays with what cannot be read."""
     try:
-        return e.decode_control(raw)
+        word = e.decode_control(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+    return None if isinstance(word, e.Forget) else word
 
 
 def _name(raw: bytes) -> str:

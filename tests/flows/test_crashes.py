@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -40,6 +41,7 @@ class Blueprint:
         self.settings = settings
         self.partitions = dict.fromkeys(TOPICS, settings.kafka.partitions)
         self.jobs: dict[str, Job] = {}
+        self.tombstones = SimpleNamespace(told=dict)  # nobody's
 
     def topic(self, name: str) -> str:
         return self.settings.topic(name)
@@ -50,7 +52,7 @@ class Blueprint:
     def require_layout(self, layout: dict[str, Any]) -> None:
         """Nothing is stored, in whatever layout."""
 
-    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None) -> None:
+    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None, only: Any = None) -> None:
         self.jobs[name] = job
 
 

@@ -150,3 +150,8 @@ def test_stars_footfall_and_members_are_counted():
     )
     found = {"visits": 8, "redemptions": 1, "coupons_issued": 1, "new_members": 1}
     assert chain(store)[NOON_MS] == {**found, "ratings": 1, "stars_x10": 45, "complaints": 1}
+
+
+def test_a_word_to_forget_somebody_counts_nothing_and_is_no_dead_letter() -> None:
+    store = counted(ev.Forget(id="f", customer="c1", at_ms=1))
+    assert (store.records, store.sent, store.position.counts, store.position.offset) == ({}, [], {}, 0)

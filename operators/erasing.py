@@ -1,0 +1,126 @@
+"""What `brewline forget` writes: tombstones, links taken back, and the word to forget, in the order that is safe.
+
+    find     the whole person: all ids that became one, and all pseudonyms, of the identity table in Redis, and of the
+             topic behind it
+    mark     tombstones, on their topic first: from now on ingest names nobody so, and a flow that starts knows it
+    tell     the word to forget, to each partition in which the customers flow keeps a record, or a note in its place
+    unlink   null on the topic `identities`, so that compaction drops what it holds; then Redis
+
+Each may be repeated, so a command that was interrupted is given again. The links go last: they tell who is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import chain
+from typing import Any
+
+from confluent_kafka import Message
+from msgspec import Struct
+from redis import Redis
+
+from features.events import Forget, encode
+from features.forgotten import Forgotten, name_hash, tombstone_key
+from features.identity import about, group_key, is_group, merged_key
+from operators.compacted import latest
+from operators.identities import erase_keys, read_links, take_back
+from operators.kafka import Unreachable, producer
+from operators.tombstones import Tombstones
+
+CHUNK = 5_000
+WAIT_S = 30.0
+
+
+class Topics(Struct, frozen=True):
+    events: str
+    identities: str
+    forgotten: str
+
+
+class Person(Struct):
+    """Everybody who became one with a customer, and all that leads to them."""
+
+    customers: set[str]
+    pseudonyms: set[str]
+
+    @property
+    def customer(self) -> str:
+        """Who they all are now: merges end in the smallest id."""
+        return min(self.customers)
+
+
+class Eraser:
+    """The hand that erases; it reads the tombstones that there are when it is made."""
+
+    def __init__(self, redis: Redis, prefix: str, client: Mapping[str, Any], topics: Topics) -> None:
+        self.redis = redis
+        self.prefix = prefix
+        self.client = client
+        self.topics = topics
+        self.tombstones = Tombstones(redis, prefix, client, topics.forgotten)
+        self.forgotten = Forgotten(self.tombstones.told())
+
+    def find(self, customers: Iterable[str], kin: Callable[[set[str]], set[str]]) -> Person:
+        """By all links in Redis or on the topic, and by what the records say of customers: `kin`."""
+        links = self._links()
+        merges = [{loser, into} for name, into in links if (loser := about(name))]
+        everybody, found = set[str](), set(customers)
+        while not found <= everybody:
+            everybody |= found
+            found = kin(everybody).union(*(merge for merge in merges if not everybody.isdisjoint(merge)))
+        return Person(everybody, {name for name, whose in links if whose in everybody and not about(name)})
+
+    def _links(self) -> set[tuple[str, str]]:
+        """Whatever either says, without groups."""
+        found: dict[str, str | None] = {}
+        for part in latest(self.client, self.topics.identities):
+            found |= part
+        links = {(name, to) for name, to in found.items() if to and not is_group(name)}
+        start = f"{self.prefix}:id:"
+        names = [key.decode().removeprefix(start) for key in self.redis.scan_iter(f"{start}*", count=CHUNK)]
+        for at in range(0, len(names), CHUNK):
+            links |= read_links(self.redis, self.prefix, names[at : at + CHUNK]).items()
+        return links
+
+    def mark(self, names: Iterable[str], at_ms: int) -> None:
+        new = {name_hash(name): at_ms for name in names}
+        new = {hash: at_ms for hash, at_ms in new.items() if hash not in self.forgotten.since_ms}
+        self._send((self.topics.forgotten, tombstone_key(hash), str(at_ms).encode()) for hash, at_ms in new.items())
+        self.forgotten.add(new)
+        self.tombstones.share(self.forgotten)
+
+    def unlink(self, customers: Collection[str], pseudonyms: Collection[str]) -> None:
+        """A pseudonym that is somebody's who came since stays his."""
+        known = read_links(self.redis, self.prefix, pseudonyms)
+        others = {pseudonym: whose.encode() for pseudonym, whose in known.items() if whose not in customers}
+        theirs = [key(customer) for customer in customers for key in (merged_key, group_key)]
+        self._send((self.topics.identities, name, others.get(name)) for name in chain(pseudonyms, theirs))
+        take_back(self.redis, self.prefix, {name: whose for name, whose in known.items() if whose in customers})
+        erase_keys(self.redis, self.prefix, theirs)
+
+    def tell(self, names: Iterable[str], at_ms: int) -> dict[int, int]:
+        """By partition of the clean topic, the offset of the last word to forget in it."""
+        words = [Forget(id=f"forget|{tombstone_key(name_hash(n))}", customer=n, at_ms=at_ms) for n in names]
+        offsets: dict[int, int] = {}
+        for sent in self._send((self.topics.events, word.customer, encode(word)) for word in words):
+            partition = sent.partition() or 0
+            offsets[partition] = max(offsets.get(partition, -1), sent.offset() or 0)
+        return offsets
+
+    def _send(self, messages: Iterable[tuple[str, str, bytes | None]]) -> list[Message]:
+        """Those that Kafka has confirmed, which are all. Raises Unreachable."""
+        sender, sent, failed = producer(self.client), list[Message](), list[Any]()
+
+        def delivered(error: Any, message: Message) -> None:
+            if error is None:
+                sent.append(message)
+            else:
+                failed.append(error)
+
+        for topic, key, value in messages:
+            sender.produce(topic, value, key, on_delivery=delivered)
+            sender.poll(0)
+        if sender.flush(WAIT_S) or failed:
+            why = failed[0].str() if failed else f"no answer in {WAIT_S:.0f} s"
+            raise Unreachable(f"Kafka did not take what was to be written ({why}); the same command may be given again")
+        return sent
