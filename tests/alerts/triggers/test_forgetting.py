@@ -260,3 +260,34 @@ def test_a_batch_that_brings_a_history_and_the_word_to_forget_takes_nothing_in()
     whole.settle()
     assert whole.kept() == {OTHER}
     assert whole.sent_of({"ca", "cb"}) == []
+
+
+MERGE = e.Merge(id="m", customer="cb", at_ms=NOON_MS, into="ca")
+
+
+def merging(log: list[e.Event], stores: dict[int, Store], told: Forgotten | None = None) -> Store:
+    """A batch in which others become one."""
+    first = stores[0].position.offset + 1
+    return run(Merging(job(told), "events"), batches("events", 0, encoded([MERGE, *log]), (), first), stores)[0]
+
+
+def test_a_batch_in_which_others_become_one_forgets_record_and_timers_all_the_same() -> None:
+    store = merging([forget(GONE), order(GONE, 7, NOON_MS)], {0: works(day(GONE))})
+    assert (set(store.records), store.timers) == ({"cb"}, {})
+    assert store.position.offset == 5  # also behind a last record that was dropped
+    assert store.position.counts["forgotten"] == 1
+
+
+def test_in_such_a_batch_a_record_that_came_back_is_not_looked_at_and_goes() -> None:
+    older = {0: works(day(GONE))}
+    sent = len(older[0].sent)
+    store = merging([tick(NOON_MS + DAY_MS)], older, Forgotten({name_hash(GONE): 1}))
+    assert (set(store.records), store.timers) == ({"cb"}, {})
+    assert [message.key for message in store.sent[sent:]] == ["ca"]
+
+
+def test_of_what_is_dropped_only_events_are_counted() -> None:
+    told = Forgotten({name_hash(name): 1 for name in ("ca", "cb", GONE)})
+    history = e.History(id="h", customer="ca", at_ms=NOON_MS, of="cb", offset=1, layout="", record=b"")
+    store = merging([history, forget(GONE), order("cb", 1, NOON_MS)], {0: Store()}, told)
+    assert (store.records, store.position.counts) == ({}, {"forgotten": 1})
