@@ -35,12 +35,13 @@ OUTPUTS = ("coupons", "decisions", "examples")
 
 
 class Blueprint:
-    """A house without servers: it keeps the jobs of the flows that are built in it."""
+    """A house that runs nothing: it keeps the jobs of the flows that are built in it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.partitions = dict.fromkeys(TOPICS, settings.kafka.partitions)
         self.jobs: dict[str, Job] = {}
+        self.redis = redis_py.Redis.from_url(settings.redis.url)  # where the flows have noted their layout
         self.tombstones = SimpleNamespace(told=dict)  # nobody's
 
     def topic(self, name: str) -> str:
@@ -48,9 +49,6 @@ class Blueprint:
 
     def store(self, flow: str) -> None:
         """Nothing is stored."""
-
-    def require_layout(self, layout: dict[str, Any]) -> None:
-        """Nothing is stored, in whatever layout."""
 
     def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None, only: Any = None) -> None:
         self.jobs[name] = job
