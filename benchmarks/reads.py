@@ -50,8 +50,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as server, progress() as bar:
         settings = load(environ={"BREWLINE_REDIS__URL": server.url})
         redis = connect_redis(server.url, settings.redis.start_timeout_s)
-        records, end_ms = records_of(settings, asked.customers * asked.events_each, asked.customers, bar)
-        fill(redis, settings, records)
+        records, words, end_ms = records_of(settings, asked.customers * asked.events_each, asked.customers, bar)
+        fill(redis, settings, records, words)
         took_ms = measure(Features(settings, redis), list(records), asked.customers_per_read, reads, end_ms, bar)
         names: dict[str, Any] = {"redis": server.name, "features": len(load_catalog(settings).names)}
     p50_ms, p99_ms = (round(float(value), 2) for value in np.percentile(took_ms, [50, 99]))
@@ -69,9 +69,11 @@ def main() -> None:
     write_json(asked.json, figures)
 
 
-def records_of(settings: Settings, events: int, customers: int, bar: Progress) -> tuple[dict[str, bytes], int]:
-    """The records of a stream of events by customer, and the time of its newest event."""
-    core, records, end_ms = Core(load_catalog(settings)), dict[str, bytes](), 0
+def records_of(
+    settings: Settings, events: int, customers: int, bar: Progress
+) -> tuple[dict[str, bytes], dict[int, str], int]:
+    """The records of a stream of events by customer, the words in them, and the time of its newest event."""
+    core, records, words, end_ms = Core(load_catalog(settings)), dict[str, bytes](), dict[int, str](), 0
     stream: Iterator[bytes] = (value for _, value, tick in clean_events(events, customers) if not tick)
     task = bar.add_task("events through the core", total=events)
     while values := list(islice(stream, CHUNK)):
@@ -79,12 +81,13 @@ def records_of(settings: Settings, events: int, customers: int, bar: Progress) -
         columns = core.columns(batch, Clock())
         applied = core.apply(columns, [], records, 0)
         records |= zip(applied.customers, applied.records, strict=True)
+        words |= applied.touches.words(columns.scanned, words)
         end_ms = max(end_ms, int(columns.numbers("at_ms").max()))
         bar.update(task, advance=len(values))
-    return records, end_ms
+    return records, words, end_ms
 
 
-def fill(redis: Redis, settings: Settings, records: dict[str, bytes]) -> None:
+def fill(redis: Redis, settings: Settings, records: dict[str, bytes], words: dict[int, str]) -> None:
     """Puts them where the customers flow would."""
     prefix, partitions = settings.redis.prefix, settings.kafka.partitions
     check_layout(redis, prefix, {"partitions of events": partitions})
@@ -92,6 +95,8 @@ def fill(redis: Redis, settings: Settings, records: dict[str, bytes]) -> None:
     pipe = redis.pipeline(transaction=False)
     for customer, record in records.items():
         pipe.set(store.key(partition_of(customer, partitions), f"r:{customer}"), record)
+    for partition in range(partitions):
+        pipe.hset(store.key(partition, "words"), mapping={str(code): text for code, text in words.items()})
     pipe.execute()
 
 

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from redis import Redis
@@ -88,23 +89,22 @@ class Features:
 
     def rows(self, customers: list[str], matrix: Floats) -> dict[str, Row]:
         """A matrix in plain words."""
-        values = matrix.astype(object)
+        columns: list[Sequence[Any]] = matrix.T.tolist()
+        for place in np.flatnonzero(np.isnan(matrix).any(axis=0)).tolist():
+            columns[place] = [None if value != value else value for value in columns[place]]
         for name, steps in self.catalog.texts.items():
-            column = self.names.index(name)
-            values[:, column] = self._spelt(matrix[:, column], steps)
-        values[np.isnan(matrix)] = None
-        return {
-            who: dict(zip(self.names, row, strict=True)) for who, row in zip(customers, values.tolist(), strict=True)
-        }
+            place = self.names.index(name)
+            columns[place] = self._spelt(columns[place], steps)
+        rows = zip(*columns, strict=True)
+        return {who: dict(zip(self.names, row, strict=True)) for who, row in zip(customers, rows, strict=True)}
 
-    def _spelt(self, codes: Floats, steps: list[str]) -> list[str | None]:
-        whole = np.where(np.isnan(codes), -1, codes).astype(np.int64).tolist()
+    def _spelt(self, codes: Sequence[float | None], steps: list[str]) -> list[str | None]:
         if steps:
-            return [steps[code - 1] if code > 0 else None for code in whole]
-        strange = {code for code in whole if code >= 0} - self.words.keys()
-        with self._answering():
-            self.words |= read_words(self.redis, self.settings.redis.prefix, self.partitions, strange)
-        return [self.words.get(code) for code in whole]
+            return [None if code is None else steps[int(code) - 1] for code in codes]
+        if strange := {int(code) for code in codes if code is not None} - self.words.keys():
+            with self._answering():
+                self.words |= read_words(self.redis, self.settings.redis.prefix, self.partitions, strange)
+        return list(map(self.words.get, codes))  # type: ignore[arg-type]  # a float finds the whole number it equals
 
     def since_ms(self, name: str) -> int:
         """Since when a feature counts, epoch ms; 0: from the beginning."""

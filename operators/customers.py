@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from redis import Redis
 
 from features.identity import KINDS, Pseudonyms
-from features.partitions import partition_of
+from features.partitions import partitions_of
 from features.record import forwarded
 from operators.identities import look_up
 from operators.store import PartitionStore, stored_partitions
@@ -79,8 +79,8 @@ def read_records(redis: Redis, prefix: str, partitions: int, customers: Iterable
 def read_stored(redis: Redis, prefix: str, partitions: int, customers: list[str]) -> dict[str, bytes]:
     """What stands under these customer ids: records, or notes in their place."""
     store, mine = PartitionStore(redis, prefix, "customers"), defaultdict[int, list[str]](list)
-    for customer in customers:
-        mine[partition_of(customer, partitions)].append(customer)
+    for customer, partition in zip(customers, partitions_of(customers, partitions), strict=True):
+        mine[partition].append(customer)
     pipe = redis.pipeline(transaction=False)
     for partition, names in mine.items():
         start = store.key(partition, "r:")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from confluent_kafka import KafkaError, Message, Producer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.partitions import murmur2, partition_keys, partition_of
+from features.partitions import murmur2, partition_keys, partition_of, partitions_of
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,12 @@ def test_murmur2_gives_the_numbers_of_kafkas_own_tests(data: bytes, signed: int)
     """org.apache.kafka.common.utils.UtilsTest.testMurmur2."""
     assert murmur2(data) == signed % 2**32
     assert partition_of(data.decode(), 7) == (signed & 0x7FFFFFFF) % 7, "toPositive, then modulo"
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=12)), st.integers(1, 50))
+def test_many_keys_go_where_each_of_them_goes(keys: list[str], partitions: int) -> None:
+    assert partitions_of(keys, partitions) == [partition_of(key, partitions) for key in keys]
 
 
 def test_librdkafka_sends_every_key_to_the_same_partition() -> None:
