@@ -146,8 +146,17 @@ class Core:
 
 def compile_kernel() -> None:
     """Compiles what is not in Numba's cache yet; else the first batch of a fresh installation would wait for it."""
-    core = Core(build_catalog({"windows": ["1h"], "measures": {"orders": {"order": 1}}}))
-    order = b'{"type":"order","id":"1","customer":"c","at_ms":1}'
+    measures = {
+        "orders": {"order": 1},
+        "early": {"order": 1, "where": {"hour": [5, 10], "channel": "app"}},
+        "store": {"order": "store", "aggregate": "top", "half_life": "1d"},
+        "sweet": {"order": "options.sugar", "aggregate": "last"},
+    }
+    core = Core(build_catalog({"windows": ["1h"], "measures": measures}))
+    order = (
+        b'{"type":"order","id":"1","customer":"c","at_ms":1,"store":"s","channel":"app","tz":"UTC",'
+        b'"lines":[{"sku":"t","options":{"sugar":"half"}}]}'
+    )
     applied = core.apply(core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock()), [], {}, 0)
     core.row(applied.records[0], 1)
     core.merge(applied.records[0], applied.records[0], 1)
