@@ -28,7 +28,7 @@ from redis.exceptions import ConnectionError, TimeoutError
 
 from config.settings import Settings, load
 from features.customer import Core
-from features.kernel import Floats
+from features.kernel.arrays import Floats
 from features.times import parse_time
 from flows.files import load_catalog, load_pseudonyms
 from operators.customers import find_customers, laid_out, read_records, read_words

@@ -10,7 +10,6 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from features import kernel
 from features.declared import (
     WINDOWED,
     Declared,
@@ -25,6 +24,7 @@ from features.declared import (
     read_measure,
     read_values,
 )
+from features.kernel import arrays
 from features.layout import Layout
 from features.times import UNITS_MS
 
@@ -54,7 +54,7 @@ class Touch(Struct, frozen=True):
 
 
 class Catalog(Struct, frozen=True):
-    """Feature names in column order, and how the kernel fills them; lists as features.kernel describes them."""
+    """Feature names in column order, and how the kernel fills them; lists as features.kernel.arrays describes them."""
 
     measures: list[Measure]
     windows: list[str]
@@ -138,7 +138,7 @@ class _Building:
         self.effects: dict[str, list[Effect]] = {}
         self.touches: dict[str, list[Touch]] = {}
         self.cells = self._cells()
-        self.tables: list[tuple[int, int]] = [(kernel.TIMES, 0)]
+        self.tables: list[tuple[int, int]] = [(arrays.TIMES, 0)]
         self.table_names = [TIMES]
         self.names: list[str] = []
         self.kept_in: dict[str, list[str]] = {}
@@ -152,8 +152,8 @@ class _Building:
             for group, definition in _definitions(measure):
                 cells[group] += [definition] if definition not in cells[group] else []
         found = sum(map(len, cells))
-        if found > kernel.CELLS_OF_PANE:
-            room = kernel.CELLS_OF_PANE
+        if found > arrays.CELLS_OF_PANE:
+            room = arrays.CELLS_OF_PANE
             raise WrongFeatures(
                 f"{self.file}: [measures]: found {found} to be kept by window, there is room for {room}"
             )
@@ -240,7 +240,7 @@ class _Building:
             for name, what, argument in self._reads_of(measure):
                 reads.append((what, len(self.tables) - 1, argument))
                 self._name(name, [self.table_names[-1]])
-        reads.append((kernel.SPREAD, 0, 0))
+        reads.append((arrays.SPREAD, 0, 0))
         self._name(SPREAD, [TIMES])
         return reads + self._points()
 
@@ -250,18 +250,18 @@ class _Building:
         if measure.aggregate in WINDOWED and measure.aggregate != "distinct":
             return []
         if measure.aggregate == "distinct":
-            self._table(kernel.PLACES, self.cell(f"distinct {measure}"), f"places {measure}", measure)
+            self._table(arrays.PLACES, self.cell(f"distinct {measure}"), f"places {measure}", measure)
             return []
         if measure.aggregate == "last":
-            self._table(kernel.LATEST, 0, f"last {measure}", measure)
+            self._table(arrays.LATEST, 0, f"last {measure}", measure)
             self.texts |= {name: []} if is_text else {}
-            return [(name, kernel.VALUE, 0 if is_text else 1)]
-        keeps = kernel.WEIGHTS if measure.aggregate == "top" else kernel.DECAYED
+            return [(name, arrays.VALUE, 0 if is_text else 1)]
+        keeps = arrays.WEIGHTS if measure.aggregate == "top" else arrays.DECAYED
         self._table(keeps, measure.half_life_ms, f"{measure.aggregate} {measure}", measure)
         if measure.aggregate == "decay":
-            return [(name, kernel.WEIGHT, 0)]
+            return [(name, arrays.WEIGHT, 0)]
         self.texts[name] = []
-        return [(name, kernel.FAVOURITE, 0), (f"{name}_share", kernel.SHARE, 0)]
+        return [(name, arrays.FAVOURITE, 0), (f"{name}_share", arrays.SHARE, 0)]
 
     def _table(self, keeps: int, argument: int, definition: str, measure: Measure) -> None:
         self._add_table(keeps, argument, definition)
@@ -271,8 +271,8 @@ class _Building:
     def _add_table(self, keeps: int, argument: int, definition: str) -> None:
         if definition in self.table_names:
             raise WrongFeatures(f"{self.file}: [measures]: two measures mean the same: {definition}")
-        if len(self.tables) == kernel.TABLES_OF_RECORD:
-            room = kernel.TABLES_OF_RECORD
+        if len(self.tables) == arrays.TABLES_OF_RECORD:
+            room = arrays.TABLES_OF_RECORD
             raise WrongFeatures(f"{self.file}: [measures]: too many of top, last, decay and distinct: room for {room}")
         self.tables.append((keeps, argument))
         self.table_names.append(definition)
@@ -286,13 +286,13 @@ class _Building:
             raise WrongFeatures(f"{place}: expected cents_per_point of 1 or more, valid_months of 1 to 24")
         for word, spoken in (("earn", points.earn), ("spend", points.spend)):
             values = read_values(spoken, f"{place}: {word}")
-            self._add_table(kernel.MONTHS, 0, f"points {word} {' '.join(sorted(map(str, values)))}")
+            self._add_table(arrays.MONTHS, 0, f"points {word} {' '.join(sorted(map(str, values)))}")
             for value in values:
                 self.touches.setdefault(value.event, []).append(Touch(len(self.tables) - 1, value, Where()))
         earned = len(self.tables) - 2
         for name in POINTS:
             self._name(name, self.table_names[-2:])
-        return [(what, earned, points.valid_months) for what in (kernel.BALANCE, kernel.EXPIRING, kernel.EARNED)]
+        return [(what, earned, points.valid_months) for what in (arrays.BALANCE, arrays.EXPIRING, arrays.EARNED)]
 
     def _recencies(self) -> list[tuple[str, int]]:
         recencies = []
@@ -343,11 +343,11 @@ class _Building:
 
 
 HOW = {
-    "sum": kernel.SUM_OF,
-    "max": kernel.MOST_OF,
-    "min": kernel.MOST_OF,
-    "mean": kernel.MEAN_OF,
-    "distinct": kernel.DISTINCT_OF,
+    "sum": arrays.SUM_OF,
+    "max": arrays.MOST_OF,
+    "min": arrays.MOST_OF,
+    "mean": arrays.MEAN_OF,
+    "distinct": arrays.DISTINCT_OF,
 }
 
 

@@ -13,14 +13,14 @@ import numpy as np
 from msgspec import Struct
 
 from features import events as e
-from features import kernel
 from features.amounts import Fields, Kind, Touches, amounts, touches
 from features.catalog import Catalog
 from features.declared import OPTIONS, of_lines
 from features.fields import Field, Scanned, Scanner, Words
 from features.job import Batch, Clock
-from features.kernel import Floats, Ints
-from features.scan import DECIMAL, FLAG, TEXT, WHOLE
+from features.kernel import arrays
+from features.kernel.arrays import Floats, Ints
+from features.kernel.scan import DECIMAL, FLAG, TEXT, WHOLE
 from features.zones import ZoneTable
 
 KINDS: dict[str, int] = {kind: code for code, kind in enumerate(e.CUSTOMER_EVENTS)}
@@ -108,23 +108,23 @@ class Decoder:
 
     def events(self, columns: Columns, before_ms: int) -> tuple[Ints, Touches]:
         """int64[events, AMOUNTS + cells]: the kernel's view of them; and what they do to tables."""
-        out = np.zeros((len(columns.index), kernel.AMOUNTS + self.catalog.cells), dtype=np.int64)
-        out[:, kernel.KIND] = columns.kind
-        out[:, kernel.AT] = columns.numbers("at_ms")
-        out[:, kernel.ZONE] = self._zone_indexes(columns)
-        out[:, kernel.ID] = columns.hashes("id")
-        out[:, kernel.CLOCK] = _clocks(columns, before_ms)
+        out = np.zeros((len(columns.index), arrays.AMOUNTS + self.catalog.cells), dtype=np.int64)
+        out[:, arrays.KIND] = columns.kind
+        out[:, arrays.AT] = columns.numbers("at_ms")
+        out[:, arrays.ZONE] = self._zone_indexes(columns)
+        out[:, arrays.ID] = columns.hashes("id")
+        out[:, arrays.CLOCK] = _clocks(columns, before_ms)
         self._more(out, columns)
         kinds = self._kinds(columns, out)
-        amounts(self.catalog, kinds, out[:, kernel.AMOUNTS :])
+        amounts(self.catalog, kinds, out[:, arrays.AMOUNTS :])
         touched = touches(self.catalog, kinds, len(out))
-        out[:, kernel.TOUCHES] = touched.counts
-        out[:, kernel.TOUCHED] = np.cumsum(touched.counts) - touched.counts
+        out[:, arrays.TOUCHES] = touched.counts
+        out[:, arrays.TOUCHED] = np.cumsum(touched.counts) - touched.counts
         return out, touched
 
     def _kinds(self, columns: Columns, out: Ints) -> list[Kind]:
         """The events by type, of those types that change cells or tables."""
-        moments = out[:, [kernel.AT, kernel.ORDERED, kernel.ZONE]]
+        moments = out[:, [arrays.AT, arrays.ORDERED, arrays.ZONE]]
         fields = Fields(self.scanner.fields, self.scanner.of_line)
         kinds = []
         for name in dict.fromkeys([*self.catalog.effects, *self.catalog.touches]):
@@ -148,12 +148,12 @@ class Decoder:
     def _more(self, out: Ints, columns: Columns) -> None:
         """What few events have: the order that is undone, a complaint's case, a word on consent."""
         undoing = np.flatnonzero(np.isin(columns.kind, UNDOING))
-        out[undoing, kernel.ORDERED] = columns.numbers("ordered_ms", undoing)
+        out[undoing, arrays.ORDERED] = columns.numbers("ordered_ms", undoing)
         consent = np.flatnonzero(columns.kind == CONSENT)
-        out[consent, kernel.WORD] = [crc32(purpose.encode()) for purpose in columns.texts("purpose", consent)]
-        out[consent, kernel.FLAG] = columns.numbers("granted", consent)
+        out[consent, arrays.WORD] = [crc32(purpose.encode()) for purpose in columns.texts("purpose", consent)]
+        out[consent, arrays.FLAG] = columns.numbers("granted", consent)
         cases = np.flatnonzero(np.isin(columns.kind, (COMPLAINT, ANSWERED)))
-        out[cases, kernel.WORD], out[cases, kernel.FLAG] = (
+        out[cases, arrays.WORD], out[cases, arrays.FLAG] = (
             columns.hashes("case", cases),
             columns.numbers("closed", cases),
         )

@@ -10,12 +10,16 @@ from zlib import crc32
 import numpy as np
 from msgspec import Struct
 
-from features import kernel
 from features.amounts import Touches
 from features.catalog import Catalog, build_catalog
 from features.columns import ANSWERED, COMPLAINT, CONSENT, KINDS, Columns, Decoder
 from features.job import Batch, Clock
-from features.kernel import FIVE_MS, LATE_MS, Floats, Ints, Merged, Outcome
+from features.kernel import arrays
+from features.kernel.advance import Outcome, advance
+from features.kernel.arrays import FIVE_MS, LATE_MS, Floats, Ints
+from features.kernel.linear import logits
+from features.kernel.merging import Merged, merge
+from features.kernel.rows import rows_as_of
 from features.layout import Layout
 from features.record import CorruptRecord, WrongLayout
 from features.times import DAY_MS, HOUR_MS, parse_duration
@@ -48,9 +52,9 @@ class Applied(Struct):
     wakes: Ints  # [customers, 2]: when to look at the customer again, before and after
     repeated: Any  # by event: applied before
     rows: Floats  # [asked, features]
-    asked: Ints  # [asked, kernel.ASKED]: whose, which event or timer, as of when
+    asked: Ints  # [asked, arrays.ASKED]: whose, which event or timer, as of when
     inputs: Floats  # [labelled, inputs]: the rows that got their label
-    labelled: Ints  # [labelled, kernel.LABELLED]
+    labelled: Ints  # [labelled, arrays.LABELLED]
     touches: Touches
 
 
@@ -100,13 +104,13 @@ class Core:
         room = len(events) + 2 * len(idle) + 64
         while True:
             view = (events, touches.rows, order, ends, clock_ms, blob, blob_ends, self.features, room)
-            done = kernel.advance(self.program, self.zones.packed, *view)
-            if done.status == kernel.DONE:
+            done = advance(self.program, self.zones.packed, *view)
+            if done.status == arrays.DONE:
                 return _applied(customers, done, touches)
-            if done.status == kernel.NEEDS_ROOM:
+            if done.status == arrays.NEEDS_ROOM:
                 room *= 2
-            elif not (done.status == kernel.NEEDS_ZONE and self.zones.add_known(done.detail)):
-                self._refuse(done.status, customers[done.detail] if done.status != kernel.NEEDS_ZONE else "")
+            elif not (done.status == arrays.NEEDS_ZONE and self.zones.add_known(done.detail)):
+                self._refuse(done.status, customers[done.detail] if done.status != arrays.NEEDS_ZONE else "")
 
     def row(self, record: bytes, at_ms: int) -> list[float]:
         """One value per name of the catalog as of `at_ms`; NaN where there is none. Raises Damaged, WrongLayout."""
@@ -118,10 +122,10 @@ class Core:
         ends = np.cumsum([len(record) for record in records.values()], dtype=np.int64)
         while True:
             view = (self.program, self.zones.packed, blob, ends, at_ms, self.features)
-            status, detail, reached, rows = kernel.rows_as_of(*view)
-            if status == kernel.DONE:
+            status, detail, reached, rows = rows_as_of(*view)
+            if status == arrays.DONE:
                 return rows
-            if not (status == kernel.NEEDS_ZONE and self.zones.add_known(detail)):
+            if not (status == arrays.NEEDS_ZONE and self.zones.add_known(detail)):
                 self._refuse(status, list(records)[reached])
 
     def merge(self, record: bytes, other: bytes, clock_ms: int) -> Merged:
@@ -129,14 +133,14 @@ class Core:
         blob = np.frombuffer(record + other or b"\0", dtype=np.uint8)
         ends = (len(record), len(record) + len(other), clock_ms)
         while True:
-            done = kernel.merge(self.program, self.zones.packed, blob, *ends)
-            if done.status == kernel.DONE:
+            done = merge(self.program, self.zones.packed, blob, *ends)
+            if done.status == arrays.DONE:
                 return done._replace(inputs=done.inputs.view(np.float64))
-            if not (done.status == kernel.NEEDS_ZONE and self.zones.add_known(done.detail)):
+            if not (done.status == arrays.NEEDS_ZONE and self.zones.add_known(done.detail)):
                 self._refuse(done.status, "")
 
     def _refuse(self, status: int, customer: str) -> None:
-        if status == kernel.WRONG_LAYOUT:
+        if status == arrays.WRONG_LAYOUT:
             raise WrongLayout(
                 f"the record of customer {customer} was written under other measures or by another version:"
                 " rebuild the state by replay under a new redis.prefix"
@@ -161,7 +165,7 @@ def compile_kernel() -> None:
     core.row(applied.records[0], 1)
     core.merge(applied.records[0], applied.records[0], 1)
     none = np.zeros(1, dtype=np.float64)
-    kernel.logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), none, none + 1, none)
+    logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), none, none + 1, none)
 
 
 def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:
@@ -188,65 +192,65 @@ def _program(
     lists: list[int] = []
 
     def place(numbers: Iterable[int]) -> int:
-        start = kernel.PROGRAM + len(lists)
+        start = arrays.PROGRAM + len(lists)
         lists.extend(numbers)
         return start
 
-    table_at = kernel.LAST + len(KINDS)
-    life = table_at + kernel.TABLE * len(catalog.tables)
+    table_at = arrays.LAST + len(KINDS)
+    life = table_at + arrays.TABLE * len(catalog.tables)
     waiting = life + catalog.cells
     cells = waiting + len(label.columns)
-    totals = cells + kernel.PANES * catalog.cells
+    totals = cells + arrays.PANES * catalog.cells
     points = catalog.cents_per_point
     numbers = {
-        kernel.WIDTH: catalog.cells,
-        kernel.SUMS: catalog.ends[0],
-        kernel.GREATEST: catalog.ends[1],
-        kernel.LEAST: catalog.ends[2],
-        kernel.TABLES: len(catalog.tables),
-        kernel.KINDS: len(KINDS),
-        kernel.INPUTS: len(label.columns),
-        kernel.WINDOWS: len(catalog.windows),
-        kernel.LAYOUTS: len(layouts),
-        kernel.COLUMNS: len(catalog.columns),
-        kernel.READS: len(catalog.reads),
-        kernel.RECENCIES: len(catalog.recencies),
-        kernel.RATIOS: len(catalog.ratios),
-        kernel.BANDS: len(catalog.bands),
-        kernel.SEGMENTS: len(catalog.segments),
-        kernel.KEPT_DAYS: catalog.kept_days + LATE_MS // DAY_MS + 1,
-        kernel.HORIZON_MS: label.horizon_ms,
-        kernel.PURPOSE: crc32(purpose.encode()) if purpose else NOBODY,
-        kernel.ORDERS: catalog.orders,
-        kernel.POINT_CENTS: points,
-        kernel.ORDER: KINDS["order"],
-        kernel.VOID: KINDS["void"],
-        kernel.COMPLAINT: COMPLAINT,
-        kernel.ANSWERED: ANSWERED,
-        kernel.CONSENT: CONSENT,
-        kernel.TABLE_AT: table_at,
-        kernel.LIFE: life,
-        kernel.WAITING: waiting,
-        kernel.CELLS: cells,
-        kernel.TOTALS: totals,
-        kernel.STATE: totals + len(catalog.windows) * catalog.cells,
-        kernel.AT_LAYOUT: place(
+        arrays.WIDTH: catalog.cells,
+        arrays.SUMS: catalog.ends[0],
+        arrays.GREATEST: catalog.ends[1],
+        arrays.LEAST: catalog.ends[2],
+        arrays.TABLES: len(catalog.tables),
+        arrays.KINDS: len(KINDS),
+        arrays.INPUTS: len(label.columns),
+        arrays.WINDOWS: len(catalog.windows),
+        arrays.LAYOUTS: len(layouts),
+        arrays.COLUMNS: len(catalog.columns),
+        arrays.READS: len(catalog.reads),
+        arrays.RECENCIES: len(catalog.recencies),
+        arrays.RATIOS: len(catalog.ratios),
+        arrays.BANDS: len(catalog.bands),
+        arrays.SEGMENTS: len(catalog.segments),
+        arrays.KEPT_DAYS: catalog.kept_days + LATE_MS // DAY_MS + 1,
+        arrays.HORIZON_MS: label.horizon_ms,
+        arrays.PURPOSE: crc32(purpose.encode()) if purpose else NOBODY,
+        arrays.ORDERS: catalog.orders,
+        arrays.POINT_CENTS: points,
+        arrays.ORDER: KINDS["order"],
+        arrays.VOID: KINDS["void"],
+        arrays.COMPLAINT: COMPLAINT,
+        arrays.ANSWERED: ANSWERED,
+        arrays.CONSENT: CONSENT,
+        arrays.TABLE_AT: table_at,
+        arrays.LIFE: life,
+        arrays.WAITING: waiting,
+        arrays.CELLS: cells,
+        arrays.TOTALS: totals,
+        arrays.STATE: totals + len(catalog.windows) * catalog.cells,
+        arrays.AT_LAYOUT: place(
             chain(*[_layout(layout, layouts[0], place(layouts[0].places(layout))) for layout in layouts])
         ),
-        kernel.AT_TABLE: place(chain(*catalog.tables)),
-        kernel.AT_WINDOW: place(chain(*map(_window, catalog.windows))),
-        kernel.AT_COLUMN: place(chain(*catalog.columns)),
-        kernel.AT_READ: place(chain(*catalog.reads)),
-        kernel.AT_RECENCY: place(chain(*((KINDS[kind], unit_ms) for kind, unit_ms in catalog.recencies))),
-        kernel.AT_RATIO: place(chain(*catalog.ratios)),
-        kernel.AT_BAND: place(
+        arrays.AT_TABLE: place(chain(*catalog.tables)),
+        arrays.AT_WINDOW: place(chain(*map(_window, catalog.windows))),
+        arrays.AT_COLUMN: place(chain(*catalog.columns)),
+        arrays.AT_READ: place(chain(*catalog.reads)),
+        arrays.AT_RECENCY: place(chain(*((KINDS[kind], unit_ms) for kind, unit_ms in catalog.recencies))),
+        arrays.AT_RATIO: place(chain(*catalog.ratios)),
+        arrays.AT_BAND: place(
             chain(*[(column, len(cuts), less, place(map(_bits, cuts))) for column, cuts, less in catalog.bands])
         ),
-        kernel.AT_SEGMENT: place(chain(*[(len(s), place(chain(*map(_segment, s)))) for s in catalog.segments])),
-        kernel.AT_INPUT: place(label.columns),
-        kernel.AT_KIND: place(chain(*[_kind(kind, catalog, wanted, waits, label, place) for kind in KINDS])),
+        arrays.AT_SEGMENT: place(chain(*[(len(s), place(chain(*map(_segment, s)))) for s in catalog.segments])),
+        arrays.AT_INPUT: place(label.columns),
+        arrays.AT_KIND: place(chain(*[_kind(kind, catalog, wanted, waits, label, place) for kind in KINDS])),
     }
-    return np.array([*(numbers[i] for i in range(kernel.PROGRAM)), *lists], dtype=np.int64)
+    return np.array([*(numbers[i] for i in range(arrays.PROGRAM)), *lists], dtype=np.int64)
 
 
 Place = Callable[[Iterable[int]], int]
@@ -279,10 +283,10 @@ DEALS = {"order", "refund", "void", "coupon_issued", "coupon_redeemed", "coupon_
 def _window(window: str) -> tuple[int, int]:
     """What it is made of, and how many of that."""
     if window == "lifetime":
-        return kernel.LIFETIME, 0
+        return arrays.LIFETIME, 0
     length_ms = parse_duration(window)
     if length_ms <= HOUR_MS:
-        return kernel.FIVES, length_ms // FIVE_MS
+        return arrays.FIVES, length_ms // FIVE_MS
     if length_ms <= DAY_MS:
-        return kernel.HOURS, length_ms // HOUR_MS
-    return kernel.DAYS, length_ms // DAY_MS
+        return arrays.HOURS, length_ms // HOUR_MS
+    return arrays.DAYS, length_ms // DAY_MS

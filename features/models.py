@@ -8,7 +8,8 @@ import pandas as pd
 from msgspec import Struct, json
 from river import linear_model, optim, preprocessing
 
-from features.kernel import Ints, logits
+from features.kernel.arrays import Ints
+from features.kernel.linear import logits
 
 Matrix = npt.NDArray[np.float64]
 NOISE = 1e-12  # a smaller variance is a rounding error, which may even be negative

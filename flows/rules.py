@@ -10,7 +10,7 @@ from alerts.triggers.condition import Conditions, over_catalog
 from alerts.triggers.rule import Rule, WrongRule, read_rule
 from config.settings import Settings
 from features.catalog import Catalog
-from features.kernel import TIMERS
+from features.kernel.arrays import TIMERS
 from flows.files import texts
 
 log = structlog.get_logger()

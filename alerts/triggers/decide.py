@@ -19,7 +19,7 @@ from alerts.triggers.simple import Look
 from features.catalog import Catalog
 from features.customer import Applied
 from features.job import Message
-from features.kernel import Ints
+from features.kernel.arrays import Ints
 from features.messages import cloudevent
 from features.models import LinearModel, Matrix, terms
 from features.outgoing import Receipt

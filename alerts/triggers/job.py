@@ -9,14 +9,14 @@ import numpy as np
 from alerts.triggers.decide import Decider
 from alerts.triggers.moments import Moments
 from features import events as e
-from features import kernel
 from features.catalog import Catalog
 from features.columns import NAMES, Columns
 from features.customer import Applied, Core, Damaged, Label, Wait
 from features.forgetting import Sifted, sift
 from features.forgotten import Forgotten
 from features.job import Batch, Changes, Message, Plan, Position, State
-from features.kernel import Ints
+from features.kernel import arrays
+from features.kernel.arrays import Ints
 from features.labels import Churn
 from features.layout import Layout
 from features.messages import Refused, dead_letter
@@ -107,25 +107,25 @@ class CustomersJob:
     def _moments(self, batch: Batch, columns: Columns, applied: Applied) -> Moments:
         """The rows that rules are asked about; what waits for a label alone is left out."""
         asked = applied.asked
-        event, code = asked[:, kernel.EVENT], asked[:, kernel.RULE]
+        event, code = asked[:, arrays.EVENT], asked[:, arrays.RULE]
         kinds = columns.kind[np.maximum(event, 0)] if len(columns.kind) else np.zeros(len(event), dtype=np.int64)
         asks = self.asks[kinds]
         timers = np.flatnonzero(event < 0)
         asks[timers] = code[timers, None] == self.codes  # of a rule that is gone, nobody asks
         rows = np.flatnonzero(asks.any(axis=1))
         asked, event = asked[rows], event[rows]
-        place = _places(columns, event, asked[:, kernel.FIRES])
+        place = _places(columns, event, asked[:, arrays.FIRES])
         return Moments(
             columns=columns,
             rows=rows,
             asks=asks[rows],
-            who=asked[:, kernel.WHO],
+            who=asked[:, arrays.WHO],
             event=event,
             place=place,
             stamps_ms=np.array(batch.stamps_ms, dtype=np.int64)[place],
-            at_ms=asked[:, kernel.AS_OF],
-            local_ms=asked[:, kernel.LOCAL],
-            consented=asked[:, kernel.CONSENTED],
+            at_ms=asked[:, arrays.AS_OF],
+            local_ms=asked[:, arrays.LOCAL],
+            consented=asked[:, arrays.CONSENTED],
         )
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from features.catalog import Catalog
 from features.columns import Columns
-from features.kernel import Floats, Ints
+from features.kernel.arrays import Floats, Ints
 from features.models import LinearModel, Matrix, score_rows
 from features.times import hour_of, weekday_of
 

@@ -22,7 +22,7 @@ from features.amounts import codes_of
 from features.customer import Core
 from features.identity import Pseudonyms
 from features.job import Batch, Clock
-from features.kernel import hash_texts
+from features.kernel.words import hash_texts
 from features.layout import Layout
 from features.partitions import partition_of
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time

@@ -10,7 +10,7 @@ import pytest
 from alerts.triggers.rule import WrongRule, read_rule
 from alerts.triggers.timeline import failures
 from config import settings as conf
-from features.kernel import TIMERS
+from features.kernel.arrays import TIMERS
 from flows.files import load_catalog, texts
 from flows.rules import load_conditions, load_rules
 
