@@ -26,6 +26,7 @@ from operators.store import Fenced, PartitionStore, Sent
 from tests.tally import TOPIC, Entry, Log, Tally, stored
 
 WAIT_S = 30.0
+LATE_S = 0.3
 Fault = Literal["none", "before sending", "before EXEC", "after EXEC"]
 
 at_leisure = pytest.mark.parametrize("large", [1], ids=["Redis at leisure"], indirect=True)
@@ -159,6 +160,8 @@ class World:
 
     def start(self) -> None:
         """A new process; what the old one had not yet handed to Kafka is only in the outbox."""
+        self.store.lines[0].hang_up()
+        self.store = FaultyStore(self.store.redis, self.store.prefix, self.store.faults)
         self.step = step_over(self.store)
         self.step.stop.wait = lambda timeout=None: False  # type: ignore[method-assign, assignment]
         self.after = self.step.claim(TOPIC, 0)
@@ -197,14 +200,14 @@ class World:
 
 
 class Cutter:
-    """A TCP proxy before Redis that breaks the connection at the n-th EXEC, once.
+    """A TCP proxy before Redis that breaks the connection at the n-th `command`, once.
 
-    `when` is "before" (Redis never sees the EXEC), "after" (Redis has done it, the answer is lost) or
-    "late" (the client is cut off first, and Redis sees the EXEC a moment later).
+    `when` is "before" (Redis never sees the command), "after" (Redis has done it, the answer is lost) or
+    "late" (the client is cut off first, and Redis sees the command a moment later).
     """
 
-    def __init__(self, port: int, when: str, nth: int) -> None:
-        self.port, self.when, self.left = port, when, nth
+    def __init__(self, port: int, when: str, nth: int, command: bytes = b"EXEC\r\n") -> None:
+        self.port, self.when, self.left, self.command = port, when, nth, command
         self.server = socket.create_server(("127.0.0.1", 0))
         self.cut = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -224,14 +227,14 @@ class Cutter:
 
     def _requests(self, here: socket.socket, there: socket.socket, muted: threading.Event) -> None:
         while data := _receive(here):
-            self.left -= b"EXEC\r\n" in data
+            self.left -= self.command in data
             if self.left == 0 and not self.cut.is_set():
                 muted.set()
                 self.cut.set()
                 if self.when != "after":
                     _hang_up(here)
                 if self.when == "late":
-                    time.sleep(0.3)
+                    time.sleep(LATE_S)
                 if self.when == "before":
                     break
             there.sendall(data)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,10 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.job import Batch
+from operators import partition
+from operators.partition import PartitionStep
 from operators.redis_link import connect_redis
 from operators.servers import RedisServer, redis_server
 from operators.store import Fenced, PartitionStore
 from tests.operators.stepping import (
+    LATE_S,
+    WAIT_S,
     Cutter,
     Fault,
     FaultyStore,
@@ -101,6 +108,24 @@ def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_applied_twice(
     cutter.close()
 
 
+@pytest.mark.parametrize("when", ["before", "after", "late"])
+def test_a_claim_whose_answer_is_lost_is_repeated_and_fences_nobody_but_the_former_owner(
+    redis: RedisServer, log: Log, when: str
+) -> None:
+    former = step_on(redis)
+    drive(former, Log(steps(30)))
+    cutter = Cutter(redis.port, when, nth=1, command=b"SET\r\n")
+    step = step_over(PartitionStore(client(redis, cutter.server.getsockname()[1]), former.store.prefix, "tally"))
+    assert step.claim(TOPIC, 0) == log.offsets[29]
+    assert cutter.cut.is_set()
+    time.sleep(2 * LATE_S)
+    drive_on(step, log, log.offsets[29])
+    assert without_outbox(stored(step.store)) == without_outbox(undisturbed(log))
+    with pytest.raises(Fenced):
+        former(Batch(TOPIC, 0, log.offsets[29]))
+    cutter.close()
+
+
 # Rewinds, and others who take over
 
 
@@ -153,7 +178,6 @@ def test_a_redis_restored_from_before_the_process_began_ends_it_and_its_successo
     world = World(redis, log, [])
     for _ in range(3):
         world.turn(7, lost_before_relay=False, trimmed=False)
-    world.store = FaultyStore(world.store.redis, world.store.prefix, [])
     world.start()
     world.fall_back(2)
     with pytest.raises(Fenced):
@@ -231,6 +255,51 @@ def test_a_step_told_to_stop_while_redis_is_away_ends(own_redis: RedisServer, lo
     step.stop.set()
     with pytest.raises(redis_py.ConnectionError):
         step(log.whole())
+
+
+def claim_in_vain(step: PartitionStep, then: Callable[[], object]) -> int:
+    """Claims while Redis is away, and does what is to be done then once the step complains."""
+    with ThreadPoolExecutor() as pool:
+        claimed = pool.submit(step.claim, TOPIC, 0)
+        try:
+            until(lambda: step.pulse.complaints() or claimed.done())
+        finally:
+            then()
+        return claimed.result(WAIT_S)
+
+
+def test_a_partition_that_is_opened_while_redis_is_away_waits_for_it(own_redis: RedisServer, log: Log) -> None:
+    former = step_on(own_redis)
+    never_relayed = drive(former, Log(steps(30)))
+    step, complaints = step_over(PartitionStore(client(own_redis), former.store.prefix, "tally")), list[str]()
+
+    def mend() -> None:
+        complaints.extend(step.pulse.complaints())
+        own_redis.start()
+
+    own_redis.kill()
+    assert claim_in_vain(step, mend) == log.offsets[29]
+    assert complaints[0].startswith("redis: ConnectionError: ")
+    assert step.pulse.complaints() == []
+    sent = drive_on(step, log, log.offsets[29])
+    assert_as_undisturbed(step, log, sent)
+    assert messages(sent)[: len(messages(never_relayed))] == messages(never_relayed)
+
+
+def test_a_partition_that_is_opened_while_redis_refuses_to_write_waits_for_it(own_redis: RedisServer) -> None:
+    step, admin = step_on(own_redis), client(own_redis)
+    admin.config_set("maxmemory", 1)
+    assert claim_in_vain(step, lambda: admin.config_set("maxmemory", 0)) == -1
+
+
+def test_a_step_told_to_stop_while_it_waits_to_open_a_partition_ends_at_once(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition, "FIRST_WAIT_S", 2 * WAIT_S)
+    step = step_on(own_redis)
+    own_redis.kill()
+    with pytest.raises(redis_py.ConnectionError):
+        claim_in_vain(step, step.stop.set)
 
 
 def test_a_step_in_front_of_a_lost_redis_says_which_when_it_is_opened(workdir: Path) -> None:
