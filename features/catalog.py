@@ -11,7 +11,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from features.declared import (
-    WINDOWED,
     Declared,
     Measure,
     Value,
@@ -31,6 +30,7 @@ from features.times import UNITS_MS
 BUILT_IN = ("rhythm_days", "gap_over_rhythm", "age_days", "complaints_open")
 POINTS = ("points_balance", "points_expiring", "points_earned_12m")
 SPREAD = "rhythm_spread_days"
+COUNTED = "the rhythm of a customer is counted in orders"
 TIMES = "times of the latest orders"  # the first table of all
 SUMS, GREATEST, LEAST, SETS = range(4)  # the groups of a pane's cells
 
@@ -122,7 +122,7 @@ def build_catalog(raw: dict[str, Any], file: str = "features.toml") -> Catalog:
     for window in declared.windows:
         check_window(window, f"{file}: windows")
     if "orders" not in declared.measures:
-        raise WrongFeatures(f"{file}: [measures]: 'orders' is missing: the rhythm of a customer is counted in orders")
+        raise WrongFeatures(f"{file}: [measures]: 'orders' is missing: {COUNTED}")
     return _Building(declared, file).catalog()
 
 
@@ -133,6 +133,7 @@ class _Building:
         self.declared = declared
         self.file = file
         self.measures = [read_measure(n, m, declared.windows, file) for n, m in declared.measures.items()]
+        self.orders = self._orders()
         windows = [*declared.windows, *(window for measure in self.measures for window in measure.windows)]
         self.windows = list(dict.fromkeys(windows))
         self.effects: dict[str, list[Effect]] = {}
@@ -144,6 +145,20 @@ class _Building:
         self.kept_in: dict[str, list[str]] = {}
         self.texts: dict[str, list[str]] = {}
         self.made_of: dict[str, list[str]] = {}
+
+    def _orders(self) -> str:
+        """The definition of the cell that counts orders."""
+        measure, place = next(m for m in self.measures if m.name == "orders"), f"{self.file}: [measures] orders"
+        if measure.aggregate != "sum":
+            raise WrongFeatures(
+                f"{place}: aggregate: found {measure.aggregate!r}, expected 'sum': {COUNTED}; declare the"
+                f" {measure.aggregate} under another name"
+            )
+        if Value("order") not in measure.values:
+            raw = self.declared.measures["orders"]
+            found = f"found {raw['order']!r}" if "order" in raw else "is missing"
+            raise WrongFeatures(f"{place}: order: {found}, expected 1: {COUNTED}")
+        return f"sum {measure}"
 
     def _cells(self) -> list[list[str]]:
         """Definitions of the cells: sums, greatest, least, sets. Measures that mean the same share one."""
@@ -167,7 +182,7 @@ class _Building:
         reads = self._table_reads()
         recencies = self._recencies()
         for name in BUILT_IN:
-            self._name(name, ["sum " + str(self.measures[[m.name for m in self.measures].index("orders")])])
+            self._name(name, [self.orders])
         ratios = [self._ratio(name, *parts) for name, parts in self.declared.ratios.items()]
         bands = [self._band(name) for name in self.declared.bands]
         segments = [self._segments(name) for name in self.declared.segments]
@@ -186,7 +201,7 @@ class _Building:
             touches=self.touches,
             cells=len(cells),
             ends=tuple(accumulate(map(len, self.cells[:3]))),  # type: ignore[arg-type]
-            orders=self.cell("sum " + str(next(m for m in self.measures if m.name == "orders"))),
+            orders=self.cell(self.orders),
             tables=self.tables,
             columns=columns,
             reads=reads,
@@ -245,23 +260,23 @@ class _Building:
         return reads + self._points()
 
     def _reads_of(self, measure: Measure) -> list[tuple[str, int, int]]:
-        """What is read from a measure's table, which is made for it."""
-        name, is_text = measure.name, measure.values[0].text
-        if measure.aggregate in WINDOWED and measure.aggregate != "distinct":
-            return []
-        if measure.aggregate == "distinct":
-            self._table(arrays.PLACES, self.cell(f"distinct {measure}"), f"places {measure}", measure)
-            return []
-        if measure.aggregate == "last":
-            self._table(arrays.LATEST, 0, f"last {measure}", measure)
-            self.texts |= {name: []} if is_text else {}
-            return [(name, arrays.VALUE, 0 if is_text else 1)]
-        keeps = arrays.WEIGHTS if measure.aggregate == "top" else arrays.DECAYED
-        self._table(keeps, measure.half_life_ms, f"{measure.aggregate} {measure}", measure)
-        if measure.aggregate == "decay":
-            return [(name, arrays.WEIGHT, 0)]
-        self.texts[name] = []
-        return [(name, arrays.FAVOURITE, 0), (f"{name}_share", arrays.SHARE, 0)]
+        """What is read from a measure's table, which is made for it where it needs one."""
+        name, meaning, is_text = measure.name, f"{measure.aggregate} {measure}", measure.values[0].text
+        match measure.aggregate:
+            case "distinct":
+                self._table(arrays.PLACES, self.cell(meaning), f"places {measure}", measure)
+            case "last":
+                self._table(arrays.LATEST, 0, meaning, measure)
+                self.texts |= {name: []} if is_text else {}
+                return [(name, arrays.VALUE, 0 if is_text else 1)]
+            case "decay":
+                self._table(arrays.DECAYED, measure.half_life_ms, meaning, measure)
+                return [(name, arrays.WEIGHT, 0)]
+            case "top":
+                self._table(arrays.WEIGHTS, measure.half_life_ms, meaning, measure)
+                self.texts[name] = []
+                return [(name, arrays.FAVOURITE, 0), (f"{name}_share", arrays.SHARE, 0)]
+        return []
 
     def _table(self, keeps: int, argument: int, definition: str, measure: Measure) -> None:
         self._add_table(keeps, argument, definition)

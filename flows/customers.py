@@ -26,7 +26,8 @@ from operators.tombstones import withhold
 
 def add(flow: Dataflow, house: House) -> None:
     catalog = load_catalog(house.settings)
-    earlier = follow_layout(house.redis, house.settings.redis.prefix, catalog.layout, round(time.time() * 1000))
+    prefix, layout, now_ms = house.settings.redis.prefix, catalog.layout, round(time.time() * 1000)
+    earlier = house.answered(lambda: follow_layout(house.redis, prefix, layout, now_ms))
     conditions = load_conditions(catalog, load_rules(house.settings))
     catalog = catalog.narrowed(name for names in conditions.names for name in names if name in catalog.names)
     decider = Decider(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -17,7 +18,7 @@ from operators.alignment import AT_END_S, Alignment, event_time, kafka_time
 from operators.health import Pulse
 from operators.kafka import ensure_topics, require_kafka, require_room
 from operators.partition import PartitionStep
-from operators.redis_link import connect_redis
+from operators.redis_link import answered, connect_redis
 from operators.relay import Relay
 from operators.source import Fence, KafkaBatches
 from operators.store import PartitionStore, Sent, check_layout
@@ -34,6 +35,7 @@ class House:
         self.settings = settings
         self.client: dict[str, Any] = settings.kafka.librdkafka()
         require_kafka(self.client, settings.kafka.start_timeout_s)
+        self.answered = partial(answered, settings.redis.url, settings.redis.start_timeout_s)  # while flows are set up
         self.redis: Redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
         kafka = settings.kafka
         names, compacted = ([settings.topic(topic) for topic in topics] for topics in (TOPICS, COMPACTED))
@@ -47,8 +49,8 @@ class House:
         self.pulse = Pulse(settings.metrics.stall_s)
 
     def require_layout(self, layout: Mapping[str, str | int]) -> None:
-        """Refuses state that was laid out in another way. Raises WrongLayout."""
-        check_layout(self.redis, self.settings.redis.prefix, layout)
+        """Refuses state that was laid out in another way. Raises WrongLayout, Unreachable."""
+        self.answered(lambda: check_layout(self.redis, self.settings.redis.prefix, layout))
 
     def topic(self, name: str) -> str:
         return self.settings.topic(name)
