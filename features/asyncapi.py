@@ -30,6 +30,7 @@ IDENTITY = "The customer id; of a group, its pseudonyms and whom it has taken in
 TIME = [{"type": "integer"}, {"type": "string"}]  # how msgspec describes features.events.Time
 CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "coupon.issued": ("coupons", out.Receipt),
+    "message.due": ("coupons", out.Receipt),
     "decision": ("decisions", out.Receipt),
     "kpi.minute": ("kpis", out.KpiMinute),
     "alert.kpi": ("kpis", out.KpiAlert),
@@ -140,7 +141,15 @@ TOPICS = (
         ("kpi.minute",),
         sent=True,
     ),
-    Topic("coupons", "Coupons to hand out.", "customer", "customers", "coupon service", ("coupon.issued",), sent=True),
+    Topic(
+        "coupons",
+        "Coupons and messages to hand out.",
+        "customer",
+        "customers",
+        "coupon service",
+        ("coupon.issued", "message.due"),
+        sent=True,
+    ),
     Topic(
         "decisions",
         "Every decision of a rule whose condition held, also those not to fire.",

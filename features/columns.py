@@ -6,7 +6,9 @@ not decode all the same are told by index.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, get_type_hints
 from zlib import crc32
 
 import numpy as np
@@ -33,6 +35,22 @@ FIELDS = {  # what the core looks at, beside the amounts of measures
     FLAG: ("closed", "granted"),
     DECIMAL: ("stars",),
 }
+HOWS = {str: TEXT, int: WHOLE, float: DECIMAL}
+OF_ALL = {*get_type_hints(e.Event), "ordered_ms", "ordered_day"}
+UNSPEAKABLE = {"case", "order"}  # words of SQL
+LEFT_OUT = {"currency", "qty"}  # by senders where they are CNY and 1
+
+
+@cache
+def event_fields() -> dict[str, tuple[int, frozenset[int]]]:
+    """By name: how a field that some events have of their own is read, and the codes of the kinds that have it."""
+    found: dict[str, tuple[int, frozenset[int]]] = {}
+    for kind, type in e.CUSTOMER_EVENTS.items():
+        for name, plain in get_type_hints(type).items() if kind != "tick" else ():
+            if plain in HOWS and name not in OF_ALL | UNSPEAKABLE | LEFT_OUT:
+                kinds = found[name][1] if name in found else frozenset()
+                found[name] = (HOWS[plain], kinds | {KINDS[kind]})
+    return found
 
 
 class Columns(Struct):
@@ -44,6 +62,7 @@ class Columns(Struct):
     kind: Any
     customers: list[str]  # in the order in which they come
     who: Ints  # by event: index into customers
+    before_ms: int  # the partition's clock when the batch begins
     moved: list[tuple[int, int]]  # (where in the batch, clock from then on)
     clock: Clock
     malformed: list[int]  # where in the batch
@@ -66,26 +85,36 @@ class Columns(Struct):
         """64-bit hashes of texts, the same in every process."""
         return self.scanned.hashes(self.fields[name], self.index[events])
 
+    def clock_at(self, places: Ints) -> Ints:
+        """The partition's clock once these records have come."""
+        moved_at = np.array([place for place, _ in self.moved], dtype=np.int64)
+        clocks = np.array([self.before_ms, *(now_ms for _, now_ms in self.moved)], dtype=np.int64)
+        at: Ints = clocks[np.searchsorted(moved_at, places, side="right")]
+        return at
+
 
 class Decoder:
     """Decodes batches for a catalog; keeps the zones it has met."""
 
-    def __init__(self, catalog: Catalog, zones: ZoneTable) -> None:
+    def __init__(self, catalog: Catalog, zones: ZoneTable, also: Iterable[str] = ()) -> None:
+        """`also`: further fields of events that somebody looks at, of `event_fields`."""
         self.catalog = catalog
         self.zones = zones
+        numbers, texts = _looked_at(catalog)
+        of_line = [Field(name, TEXT) for name in sorted(texts, key=lambda name: ("." in name, name)) if of_lines(name)]
+        wanted = {name: event_fields()[name][0] for name in also}
+        wanted |= dict.fromkeys(numbers - {"star_tenths"}, WHOLE)
+        wanted |= dict.fromkeys((name for name in texts if not name.startswith(OPTIONS)), TEXT)
         fields = [Field(name, how) for how, names in FIELDS.items() for name in names]
         known = {field.name for field in fields}
-        numbers, texts = _looked_at(catalog)
-        fields += [Field(name, WHOLE) for name in sorted(numbers - known - {"star_tenths"})]
-        fields += [Field(name, TEXT) for name in sorted(texts - known) if not name.startswith(OPTIONS)]
-        of_line = [Field(name, TEXT) for name in sorted(texts, key=lambda name: ("." in name, name)) if of_lines(name)]
+        fields += [Field(name, how) for name, how in sorted(wanted.items()) if name not in known]
         self.scanner = Scanner(fields, [Field("qty", WHOLE, 1), *of_line], "type")
         self.kinds = Words(NAMES)
 
     def columns(self, batch: Batch, clock: Clock) -> Columns:
         scanned, fields = self.scanner.scan(batch.values), self.scanner.fields
         kind = scanned.find(fields["type"], self.kinds)
-        moved: list[tuple[int, int]] = []
+        before_ms, moved = clock.now_ms, list[tuple[int, int]]()
         for i in np.flatnonzero(kind == TICK).tolist():
             now_ms, (of, at_ms) = clock.now_ms, (int(scanned.values[fields[name], i]) for name in ("of", "at_ms"))
             clock = clock.moved(scanned.texts(fields["source"], [i])[0], of, at_ms)
@@ -100,20 +129,21 @@ class Decoder:
             kind=kind[index],
             customers=scanned.texts(fields["customer"], index[first]),
             who=who,
+            before_ms=before_ms,
             moved=moved,
             clock=clock,
             malformed=np.flatnonzero(kind < 0).tolist(),
             last=batch.last,
         )
 
-    def events(self, columns: Columns, before_ms: int) -> tuple[Ints, Touches]:
+    def events(self, columns: Columns) -> tuple[Ints, Touches]:
         """int64[events, AMOUNTS + cells]: the kernel's view of them; and what they do to tables."""
         out = np.zeros((len(columns.index), arrays.AMOUNTS + self.catalog.cells), dtype=np.int64)
         out[:, arrays.KIND] = columns.kind
         out[:, arrays.AT] = columns.numbers("at_ms")
         out[:, arrays.ZONE] = self._zone_indexes(columns)
         out[:, arrays.ID] = columns.hashes("id")
-        out[:, arrays.CLOCK] = _clocks(columns, before_ms)
+        out[:, arrays.CLOCK] = columns.clock_at(columns.index)
         self._more(out, columns)
         kinds = self._kinds(columns, out)
         amounts(self.catalog, kinds, out[:, arrays.AMOUNTS :])
@@ -167,12 +197,3 @@ def _looked_at(catalog: Catalog) -> tuple[set[str], set[str]]:
     numbers = {x.value.field for x in each if x.value.field and not x.value.text}
     texts = {x.value.field for x in each if x.value.text} | {field for x in each for field, _ in x.where.texts}
     return numbers, texts
-
-
-def _clocks(columns: Columns, before_ms: int) -> Ints:
-    """By event: the partition's clock when it comes."""
-    if not columns.moved:
-        return np.full(len(columns.index), before_ms, dtype=np.int64)
-    places = np.array([place for place, _ in columns.moved], dtype=np.int64)
-    clocks = np.array([before_ms, *(now_ms for _, now_ms in columns.moved)], dtype=np.int64)
-    return clocks[np.searchsorted(places, columns.index)]

@@ -77,13 +77,14 @@ class Core:
         label: Label | None = None,
         purpose: str = "",
         earlier: list[Layout] | None = None,
+        also: Iterable[str] = (),
     ) -> None:
         """`wanted`: kinds whose events get a feature row, by default all; `purpose`: whose consent is told;
-        `earlier`: layouts that records may still be written in."""
+        `earlier`: layouts that records may still be written in; `also`: further fields of events to read."""
         self.catalog = catalog
         self.layouts = [catalog.layout, *(layout for layout in earlier or () if layout.id != catalog.layout.id)]
         self.zones = ZoneTable()
-        self.decoder = Decoder(catalog, self.zones)
+        self.decoder = Decoder(catalog, self.zones, also)
         self.features = len(catalog.names)
         self.program = _program(
             catalog, set(KINDS) if wanted is None else wanted, waits or [], label or Label(), purpose, self.layouts
@@ -92,10 +93,10 @@ class Core:
     def columns(self, batch: Batch, clock: Clock) -> Columns:
         return self.decoder.columns(batch, clock)
 
-    def apply(self, columns: Columns, idle: list[str], records: dict[str, bytes], before_ms: int) -> Applied:
+    def apply(self, columns: Columns, idle: list[str], records: dict[str, bytes]) -> Applied:
         """Applies the events, and fires the timers also of the `idle`. Raises Damaged, WrongLayout."""
         customers = columns.customers + idle
-        events, touches = self.decoder.events(columns, before_ms)
+        events, touches = self.decoder.events(columns)
         ends = np.cumsum(np.bincount(columns.who, minlength=len(customers)), dtype=np.int64)
         raw = list(map(records.get, customers, repeat(b"")))
         blob = np.frombuffer(b"".join(raw) or b"\0", dtype=np.uint8)
@@ -161,7 +162,7 @@ def compile_kernel() -> None:
         b'{"type":"order","id":"1","customer":"c","at_ms":1,"store":"s","channel":"app","tz":"UTC",'
         b'"lines":[{"sku":"t","options":{"sugar":"half"}}]}'
     )
-    applied = core.apply(core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock()), [], {}, 0)
+    applied = core.apply(core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock()), [], {})
     core.row(applied.records[0], 1)
     core.merge(applied.records[0], applied.records[0], 1)
     none = np.zeros(1, dtype=np.float64)

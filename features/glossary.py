@@ -130,7 +130,14 @@ FIELDS = {
     "rule": Word("id of the rule"),
     "rule_version": Word("hash of the rule's file"),
     "Receipt.customer": Word("customer id"),
-    "outcome": Word("`issued`, or why not: `no_consent`, `holdout`, `cooldown`, `capped`"),
+    "outcome": Word(
+        "`issued`, or why not: `stale` (the event came too late), `excluded` (another rule of the group was first),"
+        " `no_consent`, `holdout`, `cooldown`, `capped`"
+    ),
+    "Receipt.channel": Word("how the customer is told: push, sms, wechat, email", "push"),
+    "percent": Word("what the coupon takes off the order, in percent; 0: it takes off `face_value_cents`", 10),
+    "at_most_cents": Word("the most that a percentage takes off", 800),
+    "message": Word("name of the channel's template; empty: none", "we-miss-you"),
     "Receipt.coupon": Word("coupon that the rule gives"),
     "Receipt.campaign": Word("campaign of the rule; may be empty"),
     "Receipt.at_ms": Word("event time of the decision, epoch ms"),

@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
@@ -110,3 +112,24 @@ def hour_of(local_ms: Any) -> Any:
 def weekday_of(local_ms: Any) -> Any:
     """Monday is 1; the epoch's first day was a Thursday."""
     return (local_ms // DAY_MS + 3) % 7 + 1
+
+
+def minute_of(local_ms: Any) -> Any:
+    """0 to 1439."""
+    return local_ms % DAY_MS // MINUTE_MS
+
+
+def ordinal_of(local_ms: Any) -> Any:
+    """As datetime.date.toordinal."""
+    return local_ms // DAY_MS + EPOCH_DAY
+
+
+def month_of(local_ms: Any) -> Any:
+    """1 to 12."""
+    return np.asarray(local_ms).astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64) % 12 + 1
+
+
+def day_of_month_of(local_ms: Any) -> Any:
+    """1 to 31."""
+    days = np.asarray(local_ms).astype("datetime64[ms]").astype("datetime64[D]")
+    return (days - days.astype("datetime64[M]")).astype(np.int64) + 1

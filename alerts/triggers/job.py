@@ -55,6 +55,7 @@ class CustomersJob:
             label=Label(churn.columns, churn.horizon_ms),
             purpose=decider.policy.consent,
             earlier=earlier,
+            also=decider.conditions.fields,
         )
 
     def plan(self, batch: Batch, position: Position) -> Plan:
@@ -70,7 +71,7 @@ class CustomersJob:
         due = dict.fromkeys(customer for _, customer in state.due)
         gone = sifted.gone | self.forgotten.among(due)
         known = [c for c in due if c in state.records and c not in gone]
-        applied, damaged = self._applied(columns, known, state, plan.position.clock.now_ms)
+        applied, damaged = self._applied(columns, known, state)
         letters = [_malformed(self.dead_letters_topic, batch, i) for i in columns.malformed]
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]
         words = applied.touches.words(columns.scanned, state.words)
@@ -88,16 +89,14 @@ class CustomersJob:
             causes_ms=decided.causes_ms,
         )
 
-    def _applied(
-        self, columns: Columns, due: list[str], state: State, before_ms: int
-    ) -> tuple[Applied, list[tuple[int, str]]]:
+    def _applied(self, columns: Columns, due: list[str], state: State) -> tuple[Applied, list[tuple[int, str]]]:
         """A damaged record stops the batch where an event needs it, and only its own timers elsewhere."""
         active = set(columns.customers)
         damaged: list[tuple[int, str]] = []
         idle = [customer for customer in due if customer not in active]
         while True:
             try:
-                return self.core.apply(columns, idle, state.records, before_ms), damaged
+                return self.core.apply(columns, idle, state.records), damaged
             except Damaged as error:
                 if error.customer not in idle:
                     raise
@@ -126,6 +125,7 @@ class CustomersJob:
             at_ms=asked[:, arrays.AS_OF],
             local_ms=asked[:, arrays.LOCAL],
             consented=asked[:, arrays.CONSENTED],
+            clock_ms=columns.clock_at(place),
         )
 
 

@@ -6,12 +6,13 @@ import re
 import sys
 from difflib import get_close_matches
 from hashlib import blake2b
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zlib import crc32
 
 import msgspec
 from msgspec import Meta, Struct
 
+from alerts.triggers.schedule import Schedule, WrongSchedule
 from features.events import CUSTOMER_EVENTS
 from features.times import parse_duration
 
@@ -36,13 +37,28 @@ class After(Struct, forbid_unknown_fields=True, frozen=True):
         return parse_duration(self.wait)
 
 
-class Then(Struct, forbid_unknown_fields=True, frozen=True):
-    """What the customer gets."""
+Text = Annotated[str, Meta(max_length=64)]
 
-    coupon: Annotated[str, Meta(min_length=1, max_length=64)]
+
+class Then(Struct, forbid_unknown_fields=True, frozen=True):
+    """What the customer gets: a coupon, a message, or a coupon with a message.
+
+    A coupon takes off cents, or a percentage of the order of at most `at_most_cents`.
+    """
+
+    coupon: Text = ""
     face_value_cents: Annotated[int, Meta(ge=0)] = 0
     valid: str = "7d"
-    campaign: str = ""
+    campaign: Text = ""
+    percent: Annotated[int, Meta(ge=0, le=100)] = 0
+    at_most_cents: Annotated[int, Meta(ge=0)] = 0
+    message: Text = ""  # name of the channel's template
+    channel: Literal["push", "sms", "wechat", "email"] = "push"
+
+    @property
+    def worth_cents(self) -> int:
+        """The most that the coupon can cost."""
+        return self.face_value_cents or self.at_most_cents
 
     @property
     def valid_ms(self) -> int:
@@ -67,12 +83,25 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     after: After | None = None
     name: str = ""
     enabled: bool = True
+    priority: int = 0  # of rules that hold at one moment, the greatest is settled first
+    group: str = ""  # of the rules of a group, a customer gets one within the cooldown
+    max_event_age: str = ""  # how far the clock may be past the event
+    schedule: Schedule = Schedule()
     test: list[Timeline] = []
     version: str = ""  # hash of the file's text, set at load
 
     @property
     def cooldown_ms(self) -> int:
         return parse_duration(self.cooldown)
+
+    @property
+    def max_event_age_ms(self) -> int | None:
+        return parse_duration(self.max_event_age) if self.max_event_age else None
+
+    @property
+    def condition(self) -> str:
+        """What must hold: the schedule, then `when`."""
+        return " AND ".join([*self.schedule.clauses, f"({self.when})" if self.schedule.clauses else self.when])
 
     @property
     def timer(self) -> str:
@@ -84,7 +113,7 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
         return crc32(self.id.encode())
 
 
-PARTS: dict[str, type[Struct]] = {"then": Then, "after": After, "test": Timeline}
+PARTS: dict[str, type[Struct]] = {"then": Then, "after": After, "schedule": Schedule, "test": Timeline}
 
 
 def read_rule(text: str, file: str) -> Rule:
@@ -102,6 +131,8 @@ def read_rule(text: str, file: str) -> Rule:
     except msgspec.ValidationError as error:
         raise WrongRule(_told(error, raw, text, file)) from error
     _check_events(rule, text, file)
+    _check_then(rule.then, text, file)
+    _check_schedule(rule, text, file)
     _check_durations(rule, text, file)
     _check_tests(rule, file)
     return rule
@@ -135,10 +166,37 @@ def _check_events(rule: Rule, text: str, file: str) -> None:
             raise WrongRule(f"{file}:{line_of(text, event)}: there is no event {event!r}{hint(event, known)}")
 
 
+def _check_then(then: Then, text: str, file: str) -> None:
+    place = f"{file}:{line_of(text, 'then')}: then"
+    if not (then.coupon or then.message):
+        raise WrongRule(f'{place}: gives nothing: write coupon = "WB5" or message = "name-of-the-template"')
+    if then.percent and then.face_value_cents:
+        raise WrongRule(f"{place}: found face_value_cents and percent, expected one of them")
+    if then.percent and not then.at_most_cents:
+        raise WrongRule(f"{place}: percent needs at_most_cents, the most that the coupon takes off")
+    if not then.coupon and then.worth_cents:
+        raise WrongRule(f"{place}: a message alone is worth nothing: name the coupon, or drop its value")
+
+
+def _check_schedule(rule: Rule, text: str, file: str) -> None:
+    try:
+        rule.schedule.check()
+    except WrongSchedule as error:
+        raise WrongRule(f"{file}:{line_of(text, error.key)}: schedule: {error}") from error
+    for key in ("stores", "regions") if rule.after else ():
+        if getattr(rule.schedule, key):
+            raise WrongRule(
+                f"{file}:{line_of(text, key)}: schedule.{key}: a rule with `after` looks where nothing happens:"
+                " ask for last_store or favourite_store in `when`"
+            )
+
+
 def _check_durations(rule: Rule, text: str, file: str) -> None:
     durations = {"cooldown": rule.cooldown, "valid": rule.then.valid}
     if rule.after:
         durations["wait"] = rule.after.wait
+    if rule.max_event_age:
+        durations["max_event_age"] = rule.max_event_age
     for key, value in durations.items():
         try:
             parse_duration(value)
