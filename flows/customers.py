@@ -11,6 +11,7 @@ from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
+from alerts.triggers.schedule import read_quiet_hours
 from features.catalog import Catalog
 from features.forgotten import Forgotten
 from features.labels import Churn
@@ -36,6 +37,7 @@ def add(flow: Dataflow, house: House) -> None:
         policy(house),
         house.topic("coupons"),
         house.topic("decisions"),
+        read_quiet_hours(house.settings.coupons.quiet_hours),
     )
     layouts = input_layouts(catalog)
     churn = Churn(

@@ -21,7 +21,7 @@ from features.job import Batch
 from features.labels import Churn
 from features.loop import run
 from features.models import LinearModel
-from features.times import DAY_MS, local_day, parse_duration, parse_offset, spell_offsets
+from features.times import DAY_MS, local_day, midnight_ms, next_day, parse_duration, parse_offset, spell_offsets
 
 START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in the test's time zone
 ZONE = "Asia/Shanghai"
@@ -74,7 +74,7 @@ def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Cat
 def _records(rule: Rule, timeline: Timeline, file: str) -> list[bytes]:
     """Each event behind a tick of its time, and a last tick when all waits are over."""
     events = sorted(_events(timeline, file), key=lambda event: event.at_ms)
-    wait_ms = rule.after.wait_ms if rule.after else 0
+    wait_ms = rule.after.longest_ms if rule.after else 0
     end_ms = max([event.at_ms for event in events], default=START_MS) + wait_ms + DAY_MS
     records = []
     for event in events:
@@ -114,6 +114,10 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
     event.day = local_day(event.at_ms, ZONE)
     if isinstance(event, e.Refund):
         event.ordered_ms, event.ordered_day = event.at_ms, event.day
+    elif isinstance(event, e.DeliveryPromised):
+        event.promised_ms = START_MS + parse_offset(str(event.promised_time))
+    elif isinstance(event, e.Profile):
+        event.birthday_ms = midnight_ms(next_day(event.birthday, event.day), ZONE)
     return event
 
 
