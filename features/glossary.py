@@ -130,7 +130,10 @@ FIELDS = {
     "rule": Word("id of the rule"),
     "rule_version": Word("hash of the rule's file"),
     "Receipt.customer": Word("customer id"),
-    "outcome": Word("`issued`, or why not: `no_consent`, `holdout`, `cooldown`, `capped`"),
+    "outcome": Word(
+        "`issued`, or why not: `no_consent`, `holdout`, `cooldown`, `capped`,"
+        " `campaign_not_begun`, `campaign_over`, `customer_limit`, `stock`, `budget`"
+    ),
     "Receipt.coupon": Word("coupon that the rule gives"),
     "Receipt.campaign": Word("campaign of the rule; may be empty"),
     "Receipt.at_ms": Word("event time of the decision, epoch ms"),
@@ -141,6 +144,7 @@ FIELDS = {
     "terms": Word("for each score, the inputs that moved it most, in logits"),
     "coupons_in_cap_window": Word("coupons that count against the cap, before this one"),
     "cap": Word("coupons a customer may get within the cap's window"),
+    "ran_out": Word("what the campaign had no more of: `coupons`, `budget`, or the budget of `region:`, `store:`, ..."),
     # minutes and alerts of KPIs
     "dim": Word("`chain:*`, or `store:`, `region:`, `channel:` or `campaign:` with its name"),
     "minute_ms": Word("start of the minute, epoch ms"),

@@ -18,7 +18,7 @@ from features.times import parse_duration
 from flows.files import load_catalog
 from flows.house import House
 from flows.opening import open_house
-from flows.rules import load_conditions, load_rules
+from flows.rules import load_campaigns, load_conditions, load_rules
 from operators.models import PublishedModels
 from operators.store import follow_layout
 from operators.tombstones import withhold
@@ -27,7 +27,8 @@ from operators.tombstones import withhold
 def add(flow: Dataflow, house: House) -> None:
     catalog = load_catalog(house.settings)
     earlier = follow_layout(house.redis, house.settings.redis.prefix, catalog.layout, round(time.time() * 1000))
-    conditions = load_conditions(catalog, load_rules(house.settings))
+    rules = load_rules(house.settings)
+    conditions, campaigns = load_conditions(catalog, rules), load_campaigns(house.settings, rules)
     catalog = catalog.narrowed(name for names in conditions.names for name in names if name in catalog.names)
     decider = Decider(
         catalog,
@@ -35,6 +36,7 @@ def add(flow: Dataflow, house: House) -> None:
         policy(house),
         house.topic("coupons"),
         house.topic("decisions"),
+        campaigns,
     )
     layouts = input_layouts(catalog)
     churn = Churn(
@@ -50,7 +52,7 @@ def add(flow: Dataflow, house: House) -> None:
     published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
     decider.models = published.models
     merging = Merging(job, house.topic("events"))
-    house.stage(flow, "customers", "events", merging, published.refresh, withhold(forgotten))
+    house.stage(flow, "customers", "events", merging, published.refresh, withhold(forgotten), campaigns)
 
 
 def policy(house: House) -> Policy:

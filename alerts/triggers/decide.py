@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from alerts.triggers.campaign import NONE, Campaigns, Place
 from alerts.triggers.condition import Conditions
+from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
@@ -38,6 +40,7 @@ class Candidate(Struct, gc=False):
     cause: str  # event id, or timer and due time
     stamp_ms: int
     consented: bool
+    place: Place
     values: dict[str, float | str | None]
     terms: dict[str, dict[str, float]]
 
@@ -55,20 +58,27 @@ class Decider:
     """Evaluates all rules at all moments of a batch at once, then walks over those that held."""
 
     def __init__(
-        self, catalog: Catalog, conditions: Conditions, policy: Policy, coupons_topic: str, decisions_topic: str
+        self,
+        catalog: Catalog,
+        conditions: Conditions,
+        policy: Policy,
+        coupons_topic: str,
+        decisions_topic: str,
+        campaigns: Campaigns = NONE,
     ) -> None:
         self.catalog = catalog
         self.conditions = conditions
         self.columns = {name: i for i, name in enumerate(catalog.names)}
         self.policy = policy
+        self.campaigns = campaigns
         self.coupons_topic = coupons_topic
         self.decisions_topic = decisions_topic
         self.models: dict[str, LinearModel] = {}
         names = sorted(range(len(conditions.rules)), key=lambda rule: f"{conditions.rules[rule].id}|")
         self.ranks = np.argsort(np.array(names, dtype=np.int64))  # of rules, as the names of their timers sort
 
-    def decide(self, moments: Moments, applied: Applied, words: Mapping[int, str]) -> Decided:
-        """Decides in log order; of timers that one tick has reached, the earliest due first."""
+    def decide(self, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease) -> Decided:
+        """Decides in log order, of timers that one tick has reached, the earliest due first; spends from the lease."""
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows, words)
         held = self.conditions.evaluate(moments.asks, seen.look)
@@ -77,7 +87,7 @@ class Decider:
             who = candidate.who
             if who not in ledgers:
                 ledgers[who] = decode_ledger(applied.records[who][starts[who] :])
-            outcome = self._settle(decided, candidate, ledgers[who])
+            outcome = self._settle(decided, candidate, ledgers[who], lease)
             outcomes.append((candidate.rule.id, outcome))
             if outcome == "issued":
                 decided.records[candidate.customer] = applied.records[who][: starts[who]] + encode_ledger(ledgers[who])
@@ -97,7 +107,8 @@ class Decider:
         causes = self._causes(moments, at, rules, customers, at_ms)
         values, moved = self._explained(look, applied.rows, moments.rows, at, rule)
         consented = (moments.consented[at] != 0).tolist()
-        return map(Candidate, rules, who, customers, at_ms, causes, stamps_ms, consented, values, moved)
+        places = self._places(look, at, at_ms, moments.local_ms[at].tolist())
+        return map(Candidate, rules, who, customers, at_ms, causes, stamps_ms, consented, places, values, moved)
 
     def _in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
         """Moments and rules by place; timers that one tick has reached by due time, then by name: rule|customer."""
@@ -123,6 +134,10 @@ class Decider:
             causes[i] = id
         return causes
 
+    def _places(self, look: Look, at: Ints, at_ms: list[int], local_ms: list[int]) -> list[Place]:
+        keys = self.campaigns.keys
+        return list(map(Place, at_ms, local_ms, _dicts(keys, [look(key, at).tolist() for key in keys], len(at))))
+
     def _explained(self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
         """By candidate: the values that its rule looked at, and what moved its scores."""
         seen, moved = np.empty((2, len(at)), dtype=object)
@@ -134,13 +149,16 @@ class Decider:
             moved[places] = _dicts(models, [self._terms(name, mine) for name in models], len(places))
         return seen.tolist(), moved.tolist()
 
-    def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger) -> str:
+    def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger, lease: Lease) -> str:
         """The outcome; sends the decision, and the coupon if one is issued."""
         rule, customer, at_ms = candidate.rule, candidate.customer, candidate.at_ms
-        outcome = self.policy.outcome(rule, customer, ledger, at_ms, candidate.consented)
-        receipt = self._receipt(candidate, ledger, outcome)
+        outcome, ran_out = self.policy.outcome(rule, customer, ledger, at_ms, candidate.consented), ""
+        if outcome == "issued":
+            outcome, ran_out = self.campaigns.outcome(rule.then, candidate.place, ledger, lease)
+        receipt = self._receipt(candidate, ledger, outcome, ran_out)
         if outcome == "issued":
             self.policy.issue(rule, ledger, at_ms)
+            self.campaigns.issue(rule.then, candidate.place, ledger, lease)
             decided.messages.append(self._message(self.coupons_topic, "coupon.issued", "coupons", receipt))
             decided.causes_ms.append(candidate.stamp_ms)
         decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", receipt))
@@ -150,7 +168,7 @@ class Decider:
         customer = receipt.customer
         return cloudevent(topic, customer, receipt.decision, type, source, receipt.at_ms, customer, receipt)
 
-    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str) -> Receipt:
+    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, ran_out: str) -> Receipt:
         """All that explains the decision: the rule's version, the values it saw, the caps as they stood."""
         rule, customer, at_ms, cause = candidate.rule, candidate.customer, candidate.at_ms, candidate.cause
         then = rule.then
@@ -171,6 +189,7 @@ class Decider:
             candidate.terms,
             len(self.policy.recent(ledger, at_ms)),
             self.policy.cap,
+            ran_out,
         )
 
     def _terms(self, name: str, rows: Matrix) -> list[dict[str, float]]:

@@ -1,4 +1,7 @@
-"""Who may get a coupon now: consent, holdout, cooldown, cap. Pure, and all of it in the customer's ledger."""
+"""Who may get a coupon now: consent, holdout, cooldown, cap. Pure, and all of it in the customer's ledger.
+
+What a campaign adds to that stands in `campaign.py`.
+"""
 
 from __future__ import annotations
 
