@@ -36,11 +36,13 @@ FENCE = Gauge("brewline_fence_timestamp_seconds", "Time of the last commit", ["f
 OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirmed by Kafka", ["flow"])
 MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
 
-CAMPAIGN = Gauge(
-    "brewline_campaign",
-    "Cents of a campaign's budget, or its coupons: the limit, and what a partition has reserved and spent of it",
-    ["campaign", "of", "what", "partition"],
+LIMIT = Gauge(
+    "brewline_campaign_limit", "Cents of a campaign's budget, or its stock of coupons", ["campaign", "of"]
 )
+RESERVED = Gauge(
+    "brewline_campaign_reserved", "Of that, what a partition was granted in all", ["campaign", "of", "partition"]
+)
+SPENT = Gauge("brewline_campaign_spent", "Of that, what a partition has spent in all", ["campaign", "of", "partition"])
 
 ANSWER_S = 2.0
 SELDOM_S = 10.0

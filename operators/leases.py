@@ -22,9 +22,9 @@ from uuid import uuid4
 from msgspec import Struct
 from redis import Redis
 
-from alerts.triggers.campaign import Campaigns
+from alerts.triggers.campaign import BUDGET, COUPONS, Campaigns
 from alerts.triggers.lease import RETURN, Request
-from operators.health import CAMPAIGN
+from operators.health import LIMIT, RESERVED, SPENT
 from operators.line import pack
 from operators.store import Moved, PartitionStore
 
@@ -175,15 +175,15 @@ class Leases:
         return campaign_key(self.store.prefix, campaign, name).encode()
 
     def _tell(self, partition: int) -> None:
-        """To Prometheus: of each whole budget and stock, the limit, and what this partition holds and has spent."""
+        """To Prometheus, of whole budgets and stocks; those by store, say, would be too many."""
         held, spent = self.held[partition], self.store.spent[partition]
         for campaign in self.campaigns.by_id.values():
-            for name in ("budget", "coupons"):
-                pot, limit = f"{campaign.id}/{name}", campaign.limit(name)
-                told = {"limit": limit, "reserved": held.grants.get(pot, 0), "spent": spent.get(pot, 0)}
-                for what, number in told.items():
-                    if number is not None:
-                        CAMPAIGN.labels(campaign.id, name, what, str(partition)).set(number)
+            for name in (BUDGET, COUPONS):
+                pot, limit, labels = f"{campaign.id}/{name}", campaign.limit(name), (campaign.id, name)
+                if limit is not None:
+                    LIMIT.labels(*labels).set(limit)
+                    RESERVED.labels(*labels, str(partition)).set(held.grants.get(pot, 0))
+                SPENT.labels(*labels, str(partition)).set(spent.get(pot, 0))
 
 
 def _words(request: Request) -> Iterable[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 
+from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
@@ -24,9 +25,11 @@ FREE = Policy(cap=1_000_000, cap_window_ms=DAY_MS, holdout=0.0, holdout_salt="te
 INPUTS = CATALOG.models["churn_risk"]
 
 
-def customers_job(rules: list[Rule], policy: Policy = FREE, horizon_ms: int = 5 * DAY_MS) -> CustomersJob:
+def customers_job(
+    rules: list[Rule], policy: Policy = FREE, horizon_ms: int = 5 * DAY_MS, campaigns: Campaigns = NONE
+) -> CustomersJob:
     conditions = over_catalog([(rule, f"{rule.id}.toml", "") for rule in rules], CATALOG)
-    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions")
+    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", campaigns)
     return CustomersJob(CATALOG, decider, Churn("churn_risk", "l", INPUTS, horizon_ms), "examples", "dead-letters")
 
 
