@@ -36,9 +36,7 @@ FENCE = Gauge("brewline_fence_timestamp_seconds", "Time of the last commit", ["f
 OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirmed by Kafka", ["flow"])
 MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
 
-LIMIT = Gauge(
-    "brewline_campaign_limit", "Cents of a campaign's budget, or its stock of coupons", ["campaign", "of"]
-)
+LIMIT = Gauge("brewline_campaign_limit", "Cents of a campaign's budget, or its stock of coupons", ["campaign", "of"])
 RESERVED = Gauge(
     "brewline_campaign_reserved", "Of that, what a partition was granted in all", ["campaign", "of", "partition"]
 )

@@ -25,6 +25,7 @@ else:
 KEYS = ("region", "store", "channel")  # what a campaign may have budgets by
 DEFAULT = "default"  # of a table of budgets: for each name that it does not list
 COUPONS, BUDGET = "coupons", "budget"
+SINCE = "since"  # beside them, when a partition gave the first coupon
 Amount = Annotated[int, Meta(ge=0, le=2**52)]
 Budgets = dict[str, Amount]
 
@@ -67,7 +68,7 @@ class Campaign(Struct, frozen=True, forbid_unknown_fields=True):
         """Of `coupons`, `budget`, or such as `region:east`."""
         key, colon, of = name.partition(":")
         if not colon:
-            return self.coupons if name == COUPONS else self.budget_cents
+            return {COUPONS: self.coupons, BUDGET: self.budget_cents}.get(name)
         return self.budgets(key).get(of, self.budgets(key).get(DEFAULT))
 
     def costs(self, face_value_cents: int, names: Mapping[str, str]) -> list[Cost]:
@@ -110,6 +111,7 @@ class Campaigns:
         campaign = self.by_id.get(then.campaign)
         if campaign is not None:
             lease.spend(campaign.costs(then.face_value_cents, place.names))
+            lease.mark(f"{campaign.id}/{SINCE}", place.at_ms)
             ledger.given[campaign.id] = ledger.given.get(campaign.id, 0) + 1
 
     def limit(self, pot: str) -> int | None:

@@ -56,6 +56,11 @@ class Lease:
         for cost in costs:
             self.spent[cost.pot] = self.total(cost.pot) + cost.amount
 
+    def mark(self, name: str, at_ms: int) -> None:
+        """Notes a time, once."""
+        if not self.total(name):
+            self.spent[name] = at_ms
+
 
 class Request(Struct, frozen=True):
     """What a partition asks of a pot: `need` to be free at least, in whole units of `unit`, or RETURN."""

@@ -86,7 +86,7 @@ def test_a_coupon_that_comes_of_no_store_counts_for_none() -> None:
     tick = e.Tick(id="t", at_ms=NOON_MS + HOUR_MS, source="s", of=1)
     store: Store = run(job, batches("events", 0, encoded([*carts, tick])))[0]
     assert [d["ran_out"] for d in data_of(store, "decisions")] == ["", "budget"]
-    assert store.spent == {"spring/coupons": 1, "spring/budget": 300}
+    assert store.spent == {"spring/coupons": 1, "spring/budget": 300, "spring/since": NOON_MS + HOUR_MS // 2}
 
 
 @pytest.mark.parametrize(

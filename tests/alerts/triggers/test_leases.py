@@ -84,7 +84,7 @@ def test_a_batch_comes_out_by_the_lease_it_has_and_says_what_it_was_short_of() -
     plan = job.plan(Batch("events", 0, -1, [0, 1, 2, 3], views(*"abcd"), [0] * 4), store.position)
     grants = {"spring/budget": 700, "spring/coupons": 10}
     changes = job.apply(plan, State(spent=store.spent, grants=grants))
-    assert changes.spent == {"spring/budget": 700, "spring/coupons": 5}
+    assert changes.spent == {"spring/budget": 700, "spring/coupons": 5, "spring/since": 1_777_900_000_000}
     assert changes.short == {"spring/budget": 600}
     assert job.apply(plan, State(spent=store.spent, grants=grants)) == changes
     store.commit(changes)
