@@ -1,4 +1,4 @@
-"""The command line: demo, run, replay, customer, forget, rules, doctor."""
+"""The command line: demo, run, replay, customer, forget, rules, campaigns, doctor."""
 
 from __future__ import annotations
 
@@ -101,6 +101,18 @@ def forget(
     from brewline.forget import forget_customer
 
     sys.exit(forget_customer(load(), id, out, (lambda question: True) if yes else typer.confirm))
+
+
+@app.command()
+def campaigns(json: JsonFile = None) -> None:
+    """Shows what each campaign with a file may still spend, and how fast it does.
+
+    Example: `brewline campaigns --json out/campaigns.json`
+    """
+    from brewline.campaigns import show_campaigns
+    from brewline.results import write_json
+
+    write_json(json, {"campaigns": show_campaigns(load(), out)})
 
 
 @app.command()

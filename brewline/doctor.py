@@ -15,7 +15,7 @@ from alerts.security.rule_tests import load_tested
 from config.settings import Settings
 from flows.files import load_catalog, load_stores
 from flows.keys import load_pseudonyms
-from flows.rules import load_conditions, load_rules, security_texts
+from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
 from flows.topics import TOPICS
 from operators.kafka import Unreachable, require_kafka
 from operators.redis_link import connect_redis
@@ -54,7 +54,7 @@ def examine(settings: Settings, out: Console) -> int:
 def _rules(settings: Settings) -> str:
     rules = load_rules(settings)
     load_conditions(load_catalog(settings), rules)
-    return f"{len(rules)} rules"
+    return f"{len(rules)} rules, {len(load_campaigns(settings, rules).by_id)} campaigns with limits"
 
 
 def _security_rules(settings: Settings) -> str:

@@ -13,7 +13,7 @@ from alerts.security import rule_tests
 from alerts.triggers.timeline import failures
 from config.settings import Settings
 from flows.files import load_catalog
-from flows.rules import load_conditions, load_rules, security_texts
+from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
 
 
 class Tested(Struct):
@@ -29,6 +29,7 @@ def check_rules(settings: Settings, out: Console) -> int:
     """Prints every rule; the exit code, 1 when a security rule is refused. Raises WrongRule for a coupon rule."""
     rules = load_rules(settings)
     load_conditions(load_catalog(settings), rules)
+    load_campaigns(settings, rules)
     table = Table("coupon rule", "when it looks", "when", "coupon", "cooldown")
     for rule, _, _ in rules:
         looks = ", ".join(rule.on) or (f"{rule.after.wait} after {rule.after.event}" if rule.after else "")

@@ -102,6 +102,7 @@ class Stores(Struct, forbid_unknown_fields=True):
 
 class Coupons(Struct, forbid_unknown_fields=True):
     rules: str = "rules/coupons"
+    campaigns: str = "campaigns"  # limits of the campaigns that rules name; "" for none
     cap: Positive = 3  # coupons per customer ...
     cap_window: Duration = "7d"
     quiet_hours: Annotated[str, Meta(pattern=r"^(\d\d:\d\d-\d\d:\d\d)?$")] = "22:00-08:00"  # where the customer is
@@ -194,6 +195,10 @@ def _name_shipped(raw: dict[str, Any]) -> None:
         usual = getattr(getattr(Settings(), section) if section else Settings(), key)
         if isinstance(table, dict) and key not in table and not Path(raw["folder"], usual).exists():
             table[key] = str(HERE / usual)
+    coupons = raw["coupons"]
+    if isinstance(coupons, dict) and "campaigns" not in coupons and not Path(raw["folder"], "campaigns").exists():
+        shipped = coupons.get("rules") == str(HERE / Coupons().rules)
+        coupons["campaigns"] = str(HERE / "campaigns") if shipped else ""  # they go with the shipped rules
 
 
 def _check(settings: Settings, path: Path, named: Mapping[tuple[str, str], str]) -> None:

@@ -135,7 +135,8 @@ FIELDS = {
     "Receipt.customer": Word("customer id"),
     "outcome": Word(
         "`issued`, or why not: `stale` (the event came too late), `excluded` (another rule of the group was first),"
-        " `no_consent`, `holdout`, `cooldown`, `capped`, `quiet_hours`"
+        " `no_consent`, `holdout`, `cooldown`, `capped`, `quiet_hours`,"
+        " `campaign_not_begun`, `campaign_over`, `customer_limit`, `stock`, `budget`"
     ),
     "Receipt.channel": Word("how the customer is told: push, sms, wechat, email", "push"),
     "percent": Word("what the coupon takes off the order, in percent; 0: it takes off `face_value_cents`", 10),
@@ -151,6 +152,7 @@ FIELDS = {
     "terms": Word("for each score, the inputs that moved it most, in logits"),
     "coupons_in_cap_window": Word("coupons that count against the cap, before this one"),
     "cap": Word("coupons a customer may get within the cap's window"),
+    "ran_out": Word("what the campaign had no more of: `coupons`, `budget`, or the budget of `region:`, `store:`, ..."),
     # minutes and alerts of KPIs
     "dim": Word("`chain:*`, or `store:`, `region:`, `channel:` or `campaign:` with its name"),
     "minute_ms": Word("start of the minute, epoch ms"),

@@ -106,6 +106,8 @@ class State(Struct):
     seen: set[tuple[str, bytes]] = set()
     due: list[tuple[int, str]] = []  # (due_ms, timer), earliest first
     words: dict[int, str] = {}  # the texts that codes in records stand for; read it only
+    spent: dict[str, int] = {}  # by shared pot, by this partition since the beginning; read it only
+    grants: dict[str, int] | None = None  # by shared pot, what it may have spent at most; None: it shares with nobody
 
 
 class Changes(Struct):
@@ -118,6 +120,8 @@ class Changes(Struct):
     timers: dict[str, int | None] = {}  # due_ms, or None to take it back
     seen: dict[str, list[bytes]] = {}
     drops: list[str] = []  # id sets that have served
+    spent: dict[str, int] = {}  # by shared pot, what is spent now
+    short: dict[str, int] = {}  # by shared pot, what was refused since the grant ran out; not committed
     messages: list[Message] = []
     counts: dict[str, int] = {}  # of this batch; `position` holds the totals
     causes_ms: list[int] = []  # Kafka timestamps of the events behind decisions and alerts, for latency

@@ -19,13 +19,16 @@ class Store:
     seen: dict[str, set[bytes]] = field(default_factory=dict)
     timers: dict[str, int] = field(default_factory=dict)
     words: dict[int, str] = field(default_factory=dict)
+    spent: dict[str, int] = field(default_factory=dict)
     sent: list[Message] = field(default_factory=list)
 
     def load(self, job: Job, plan: Plan) -> State:
         due = self._due(plan) if plan.clock.now_ms != plan.position.clock.now_ms else []
         names = {*plan.records, *job.timer_records(due)}
         seen = {(name, id) for name, ids in plan.seen.items() for id in ids if id in self.seen.get(name, ())}
-        return State({name: self.records[name] for name in names & self.records.keys()}, seen, due, self.words)
+        return State(
+            {name: self.records[name] for name in names & self.records.keys()}, seen, due, self.words, self.spent
+        )
 
     def _due(self, plan: Plan) -> list[tuple[int, str]]:
         return sorted((due_ms, timer) for timer, due_ms in self.timers.items() if due_ms <= plan.clock.now_ms)
@@ -38,6 +41,7 @@ class Store:
             self.seen.pop(name, None)
         self.records |= changes.puts
         self.words |= changes.words
+        self.spent |= changes.spent
         for name, ids in changes.seen.items():
             self.seen.setdefault(name, set()).update(ids)
         self.timers |= {timer: due_ms for timer, due_ms in changes.timers.items() if due_ms is not None}

@@ -43,6 +43,7 @@ class Receipt(Struct, gc=False):
     terms: dict[str, dict[str, float]]
     coupons_in_cap_window: int
     cap: int
+    ran_out: str = ""
 
 
 class KpiMinute(Struct):

@@ -19,7 +19,7 @@ from features.models import input_layouts
 from features.times import parse_duration
 from flows.files import load_catalog, stamp
 from flows.house import House
-from flows.rules import load_conditions, load_rules
+from flows.rules import load_campaigns, load_conditions, load_rules
 from operators.health import RULES
 from operators.models import PublishedModels
 from operators.store import follow_layout
@@ -35,11 +35,12 @@ class Ruled:
         self.house = house
         self.folder = house.settings.path(house.settings.coupons.rules)
         self.catalog = load_catalog(house.settings)
-        now_ms = round(time.time() * 1000)
-        self.earlier = follow_layout(house.redis, house.settings.redis.prefix, self.catalog.layout, now_ms)
+        layout = (house.settings.redis.prefix, self.catalog.layout, round(time.time() * 1000))
+        self.earlier = house.answered(lambda: follow_layout(house.redis, *layout))
         self.forgotten = Forgotten(house.tombstones.told())
         layouts = input_layouts(self.catalog)
         self.published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
+        self.campaigns = load_campaigns(house.settings, load_rules(house.settings))  # as they stand at the start
         self.stamp = stamp(self.folder, "*.toml")
         self.job = Merging(self._ruled(), house.topic("events"))
         self.next_s = time.monotonic() + EVERY_S
@@ -70,9 +71,9 @@ class Ruled:
         conditions = load_conditions(self.catalog, load_rules(house.settings))
         catalog = self.catalog.narrowed(n for names in conditions.names for n in names if n in self.catalog.names)
         coupons, decisions, examples, letters = map(house.topic, ("coupons", "decisions", "examples", "dead-letters"))
-        c = house.settings.coupons
+        c, quiet = house.settings.coupons, read_quiet_hours(house.settings.coupons.quiet_hours)
         policy = Policy(c.cap, parse_duration(c.cap_window), c.holdout_percent / 100, c.holdout_salt, c.require_consent)
-        decider = Decider(catalog, conditions, policy, coupons, decisions, read_quiet_hours(c.quiet_hours))
+        decider = Decider(catalog, conditions, policy, coupons, decisions, self.campaigns, quiet)
         decider.models = self.published.models
         horizon_ms = parse_duration(house.settings.learning.churn_horizon)
         churn = Churn("churn_risk", input_layouts(catalog)["churn_risk"], catalog.models["churn_risk"], horizon_ms)

@@ -37,6 +37,12 @@ OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirme
 RULES = Counter("brewline_rule_changes_total", "Changes of the rule files by what became of them", ["outcome"])
 MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
 
+LIMIT = Gauge("brewline_campaign_limit", "Cents of a campaign's budget, or its stock of coupons", ["campaign", "of"])
+RESERVED = Gauge(
+    "brewline_campaign_reserved", "Of that, what a partition was granted in all", ["campaign", "of", "partition"]
+)
+SPENT = Gauge("brewline_campaign_spent", "Of that, what a partition has spent in all", ["campaign", "of", "partition"])
+
 ANSWER_S = 2.0
 SELDOM_S = 10.0
 log = structlog.get_logger()

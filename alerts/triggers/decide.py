@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from alerts.triggers.campaign import NONE, Campaigns, Place
 from alerts.triggers.condition import Conditions
+from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
@@ -40,9 +42,9 @@ class Candidate(Struct, gc=False):
     cause: str  # event id, or timer and due time
     stamp_ms: int
     clock_ms: int
-    local_ms: int
     consented: bool
     rivals: list[str]  # the other rules of its group
+    place: Place
     values: dict[str, float | str | None]
     terms: dict[str, dict[str, float]]
 
@@ -66,12 +68,14 @@ class Decider:
         policy: Policy,
         coupons_topic: str,
         decisions_topic: str,
+        campaigns: Campaigns = NONE,
         quiet: QuietHours = ALWAYS_AWAKE,
     ) -> None:
         self.catalog = catalog
         self.conditions = conditions
         self.columns = {name: i for i, name in enumerate(catalog.names)}
         self.policy = policy
+        self.campaigns = campaigns
         self.coupons_topic = coupons_topic
         self.decisions_topic = decisions_topic
         self.quiet = quiet
@@ -81,8 +85,8 @@ class Decider:
         self.timer_ranks = _ranks(range(len(rules)), key=lambda i: (-rules[i].priority, f"{rules[i].id}|"))
         self.rivals = [[r.id for r in rules if rule.group and r.group == rule.group and r != rule] for rule in rules]
 
-    def decide(self, moments: Moments, applied: Applied, words: Mapping[int, str]) -> Decided:
-        """Decides in log order; of timers that one tick has reached, the earliest due first."""
+    def decide(self, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease) -> Decided:
+        """Decides in log order, of timers that one tick has reached, the earliest due first; spends from the lease."""
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows, words)
         held = self.conditions.evaluate(moments.asks, seen.look)
@@ -91,7 +95,7 @@ class Decider:
             who = candidate.who
             if who not in ledgers:
                 ledgers[who] = decode_ledger(applied.records[who][starts[who] :])
-            outcome = self._settle(decided, candidate, ledgers[who])
+            outcome = self._settle(decided, candidate, ledgers[who], lease)
             outcomes.append((candidate.rule.id, outcome))
             if outcome == "issued":
                 decided.records[candidate.customer] = applied.records[who][: starts[who]] + encode_ledger(ledgers[who])
@@ -111,9 +115,10 @@ class Decider:
         causes = self._causes(moments, at, rules, customers, at_ms)
         values, moved = self._explained(look, applied.rows, moments.rows, at, rule)
         clocks_ms, consented = moments.clock_ms[at].tolist(), (moments.consented[at] != 0).tolist()
+        places = self._places(look, at, at_ms, moments.local_ms[at].tolist())
         rivals = [self.rivals[j] for j in rule.tolist()]
-        then = (at_ms, causes, stamps_ms, clocks_ms, moments.local_ms[at].tolist(), consented)
-        return map(Candidate, rules, who, customers, *then, rivals, values, moved)
+        then = (at_ms, causes, stamps_ms, clocks_ms, consented)
+        return map(Candidate, rules, who, customers, *then, rivals, places, values, moved)
 
     def _in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
         """Moments and rules by place, then priority; of timers that one tick has reached, the earliest due first."""
@@ -139,6 +144,10 @@ class Decider:
             causes[i] = id
         return causes
 
+    def _places(self, look: Look, at: Ints, at_ms: list[int], local_ms: list[int]) -> list[Place]:
+        keys = self.campaigns.keys
+        return list(map(Place, at_ms, local_ms, _dicts(keys, [look(key, at).tolist() for key in keys], len(at))))
+
     def _explained(self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
         """By candidate: the values that its rule looked at, and what moved its scores."""
         seen, moved = np.empty((2, len(at)), dtype=object)
@@ -150,26 +159,35 @@ class Decider:
             moved[places] = _dicts(models, [self._terms(name, mine) for name in models], len(places))
         return seen.tolist(), moved.tolist()
 
-    def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger) -> str:
+    def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger, lease: Lease) -> str:
         """The outcome; sends the decision, and the coupon if one is issued."""
-        rule, customer, at_ms = candidate.rule, candidate.customer, candidate.at_ms
-        outcome = _barred(candidate, ledger) or self.policy.outcome(rule, customer, ledger, at_ms, candidate.consented)
-        if outcome == "issued" and rule.in_quiet_hours == "drop" and self.quiet.left_ms(candidate.local_ms):
-            outcome = "quiet_hours"
-        receipt = self._receipt(candidate, ledger, outcome)
+        rule, at_ms = candidate.rule, candidate.at_ms
+        outcome, ran_out = self._outcome(candidate, ledger, lease)
+        receipt = self._receipt(candidate, ledger, outcome, ran_out)
         if outcome == "issued":
             self.policy.issue(rule, ledger, at_ms)
+            self.campaigns.issue(rule.then, candidate.place, ledger, lease)
             type = "coupon.issued" if rule.then.coupon else "message.due"
             decided.messages.append(self._message(self.coupons_topic, type, "coupons", receipt))
             decided.causes_ms.append(candidate.stamp_ms)
         decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", receipt))
         return outcome
 
+    def _outcome(self, candidate: Candidate, ledger: Ledger, lease: Lease) -> tuple[str, str]:
+        """(`issued`, or the first reason why not, which of the campaign's pots ran out)."""
+        rule, customer, at_ms, place = candidate.rule, candidate.customer, candidate.at_ms, candidate.place
+        outcome = _barred(candidate, ledger) or self.policy.outcome(rule, customer, ledger, at_ms, candidate.consented)
+        if outcome != "issued":
+            return outcome, ""
+        if rule.in_quiet_hours == "drop" and self.quiet.left_ms(place.local_ms):
+            return "quiet_hours", ""
+        return self.campaigns.outcome(rule.then, place, ledger, lease)
+
     def _message(self, topic: str, type: str, source: str, receipt: Receipt) -> Message:
         customer = receipt.customer
         return cloudevent(topic, customer, receipt.decision, type, source, receipt.at_ms, customer, receipt)
 
-    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str) -> Receipt:
+    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, ran_out: str) -> Receipt:
         """All that explains the decision: the rule's version, the values it saw, the caps as they stood."""
         rule, customer, at_ms, cause = candidate.rule, candidate.customer, candidate.at_ms, candidate.cause
         then = rule.then
@@ -194,6 +212,7 @@ class Decider:
             candidate.terms,
             len(self.policy.recent(ledger, at_ms)),
             self.policy.cap,
+            ran_out,
         )
 
     def _terms(self, name: str, rows: Matrix) -> list[dict[str, float]]:

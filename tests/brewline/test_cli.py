@@ -14,7 +14,19 @@ import pytest
 from brewline.cli import _moment, _speed
 from operators.servers import free_port
 
-COMMANDS = ["demo", "run", "replay", "customer", "forget", "doctor", "rules", "rules check", "rules test", ""]
+COMMANDS = [
+    "demo",
+    "run",
+    "replay",
+    "customer",
+    "forget",
+    "campaigns",
+    "doctor",
+    "rules",
+    "rules check",
+    "rules test",
+    "",
+]
 
 
 def brewline(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 
+from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
@@ -26,10 +27,14 @@ INPUTS = CATALOG.models["churn_risk"]
 
 
 def customers_job(
-    rules: list[Rule], policy: Policy = FREE, horizon_ms: int = 5 * DAY_MS, quiet: QuietHours = ALWAYS_AWAKE
+    rules: list[Rule],
+    policy: Policy = FREE,
+    horizon_ms: int = 5 * DAY_MS,
+    campaigns: Campaigns = NONE,
+    quiet: QuietHours = ALWAYS_AWAKE,
 ) -> CustomersJob:
     conditions = over_catalog([(rule, f"{rule.id}.toml", "") for rule in rules], CATALOG)
-    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", quiet)
+    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", campaigns, quiet)
     return CustomersJob(CATALOG, decider, Churn("churn_risk", "l", INPUTS, horizon_ms), "examples", "dead-letters")
 
 
