@@ -23,8 +23,8 @@ from msgspec import Struct, to_builtins
 from benchmarks.house import out, progress
 from benchmarks.recount import overspent_cents, receipts, violations
 from benchmarks.rivals import Outcome, run_rivals
-from benchmarks.shared_pots import play
 from benchmarks.streams import Bench, random_case
+from benchmarks.under_fire import play
 from brewline.results import circumstances, write_json
 
 CHUNK = 20

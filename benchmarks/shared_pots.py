@@ -1,14 +1,12 @@
-"""Partitions that share pots, in memory: the protocol of the partition step and of leases, step by step, under fire.
+"""Partitions that share pots, in memory: the protocol of the partition step and of leases, step by step.
 
-Between any two steps of a process another one may have its turn, and whatever is decided here by chance may happen: it
-is killed, it believes that a step has failed which was done, it says a thing twice, another claims its partition while
-it goes on, or the store falls back to where it was before. What is decided is decided by the real job.
+By chance a process believes that a step has failed which was done, says a thing twice, or leaves a commit on its way.
+What is decided is decided by the real job.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from copy import deepcopy
 from random import Random
 
 from msgspec import Struct, field
@@ -32,10 +30,15 @@ class Partition(Struct):
     granted: Grants = {}
     store: Store = field(default_factory=Store)
 
+    def commit(self, changes: Changes) -> None:
+        self.store.commit(changes)
+        self.touched += 1
+
 
 class World(Struct):
     partitions: list[Partition]
     reserved: Grants = {}
+    late: list[tuple[Partition, int, Changes]] = []  # commits on their way, with what they watch
     broken: list[str] = []  # what must never be, as soon as it was
 
     def settle(self, partition: Partition, request: Request) -> int:
@@ -169,8 +172,10 @@ class Process:
         yield
         if self.watched != self.here.touched:
             raise Fenced if self.here.owner != self.name else Failed
-        self.here.store.commit(changes)
-        self.here.touched += 1
+        if self.rng.random() < 0.05:
+            self.world.late.append((self.here, self.watched, changes))
+            raise Failed
+        self.here.commit(changes)
         self._perhaps_unheard()
         yield
         self.position, self.spent = changes.position, {**self.spent, **changes.spent}
@@ -180,35 +185,3 @@ class Process:
     def _perhaps_unheard(self) -> None:
         if self.rng.random() < 0.05:
             raise Failed
-
-
-def play(case: Case, job: CustomersJob, rng: Random) -> World:
-    """All partitions to their end, under fire for a while; then in peace."""
-    world = World([Partition() for _ in range(PARTITIONS)])
-    names, alive, kept = iter(range(10**9)), list[tuple[Process, Iterator[None]]](), deepcopy(world)
-
-    def start(number: int) -> None:
-        process = Process(f"p{next(names)}", world, number, case, job, rng)
-        alive.append((process, process.run()))
-
-    for _ in range(rng.choice((0, 60, 250))):
-        chance = rng.random()
-        if chance < 0.1 or not alive:
-            start(rng.randrange(PARTITIONS))
-        elif chance < 0.14:
-            alive.remove(rng.choice(alive))
-        elif chance < 0.15:
-            kept = deepcopy(world)
-        elif chance < 0.155:  # all connections break with the store: what was under way is not carried out
-            world.partitions, world.reserved = deepcopy(kept.partitions), dict(kept.reserved)
-            alive.clear()
-        else:
-            one = rng.choice(alive)
-            if next(one[1], alive) is alive:
-                alive.remove(one)
-            world.check(case)
-    for number in rng.sample(range(PARTITIONS), PARTITIONS):
-        for _ in Process(f"p{next(names)}", world, number, case, job, rng).run():
-            world.check(case)
-    world.check_end(case)
-    return world

@@ -76,7 +76,7 @@ def _events(rng: Random, name: str, late_ms: int) -> list[e.Event]:
         log.append(_consent(f"{name}.g{customer}", f"{name}.{customer}", at_ms, True))
     for number in range(rng.randint(5, 25)):
         at_ms += rng.choice(STEPS_MS)
-        then_ms = at_ms if rng.random() < 0.9 else max(START_MS, at_ms - rng.randrange(late_ms))
+        then_ms = at_ms if rng.random() < 0.8 else max(START_MS, at_ms - rng.randrange(late_ms))
         customer = f"{name}.{rng.randrange(4)}"
         if rng.random() < 0.1:
             log.append(_consent(f"{name}.{number}", customer, then_ms, rng.random() < 0.6))

@@ -6,10 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.triggers.lease import RETURN, Cost, Lease, Request, settled
+from alerts.triggers.merging import Merging
 from alerts.triggers.rule import Rule, Then
 from features import events as e
 from features.job import Batch, State
 from features.loop import Store
+from features.record import decode_ledger
 from tests.alerts.triggers.campaigns import campaigns_of
 from tests.alerts.triggers.jobs import FREE, customers_job, data_of, encoded
 
@@ -97,3 +99,23 @@ def test_a_partition_that_shares_with_nobody_has_the_whole_budget() -> None:
     assert lease.lacking([Cost("c/budget", 10, 100)]) == ""
     assert lease.lacking([Cost("c/budget", 11, 100)]) == "c/budget"
     assert lease.lacking([Cost("c/coupons", 10**9)]) == "", "without a limit it only counts"
+
+
+def test_a_batch_that_merges_customers_spends_one_lease_from_its_first_part_to_its_last() -> None:
+    rule = Rule(id="r", on=["view"], when="true", then=Then("c", 300, campaign="spring"), cooldown="0s")
+    limited = campaigns_of('id = "spring"\nbudget_cents = 10_000\ncoupons_per_customer = 3')
+    job = Merging(customers_job([rule], FREE, campaigns=limited), "events")
+    first, second, third = views("a", "b", "c")
+    merge = e.encode(e.Merge(id="c1>c0", customer="c1", at_ms=1_777_900_000_000, into="c0"))
+    batch = Batch("events", 0, -1, [0, 1, 2, 3], [first, second, merge, third], [0] * 4)
+    plan = job.plan(batch, Store().position)
+    changes = job.apply(plan, State(grants={"spring/budget": 700}))
+    assert changes.spent["spring/budget"] == 600
+    assert changes.short == {"spring/budget": 300}
+    [history] = [m for m in changes.messages if m.topic == "events"]
+    enough = job.apply(plan, State(grants={"spring/budget": 900}))
+    assert (enough.spent["spring/budget"], enough.short) == (900, {})
+    again = Batch("events", 0, 3, [4], [history.value], [0])
+    record = job.apply(job.plan(again, enough.position), State(enough.puts, spent=enough.spent)).puts["c0"]
+    ledger = decode_ledger(record[job.job.core.merge(record, b"", 0).ledger :])
+    assert ledger.given == {"spring": 2}, "of two who became one, both count"
