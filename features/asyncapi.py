@@ -31,6 +31,8 @@ TIME = [{"type": "integer"}, {"type": "string"}]  # how msgspec describes featur
 CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "coupon.issued": ("coupons", out.Receipt),
     "decision": ("decisions", out.Receipt),
+    "coupon.delivered": ("dispatch", out.Delivery),
+    "coupon.undeliverable": ("dispatch", out.Delivery),
     "kpi.minute": ("kpis", out.KpiMinute),
     "alert.kpi": ("kpis", out.KpiAlert),
     "alert.security": ("security", out.Finding),
@@ -140,7 +142,25 @@ TOPICS = (
         ("kpi.minute",),
         sent=True,
     ),
-    Topic("coupons", "Coupons to hand out.", "customer", "customers", "coupon service", ("coupon.issued",), sent=True),
+    Topic(
+        "coupons",
+        "Coupons to hand out.",
+        "customer",
+        "customers",
+        "dispatch, coupon service",
+        ("coupon.issued",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "deliveries",
+        "What became of each coupon at each gateway.",
+        "decision",
+        "dispatch",
+        "coupon service, analysts, warehouse",
+        ("coupon.delivered", "coupon.undeliverable"),
+        sent=True,
+    ),
     Topic(
         "decisions",
         "Every decision of a rule whose condition held, also those not to fire.",
@@ -161,9 +181,9 @@ TOPICS = (
     ),
     Topic(
         "dead-letters",
-        "What could not be used, as it was. It holds the same personal data as the topics it came from, and needs"
-        " their access rights and their retention.",
-        "topic/partition/offset",
+        "What could not be used or delivered, as it was. It holds the same personal data as the topics it came from,"
+        " and needs their access rights and their retention.",
+        "topic/partition/offset, of a coupon with its gateway behind",
         "every flow",
         "whoever mends it and sends it again",
         ("dead_letter",),
