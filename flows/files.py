@@ -22,7 +22,7 @@ else:
 def load_catalog(settings: Settings) -> Catalog:
     path = settings.path(settings.features)
     try:
-        return build_catalog(tomllib.loads(_text(path)), str(path))
+        return build_catalog(tomllib.loads(text(path)), str(path))
     except tomllib.TOMLDecodeError as error:
         raise WrongSettings(f"{path}: not valid TOML: {error}") from error
 
@@ -31,14 +31,14 @@ def texts(folder: Path, pattern: str) -> list[tuple[str, str]]:
     """(file, text) of the files under a folder, by name."""
     if not folder.is_dir():
         raise WrongSettings(f"{folder}: is no folder; rules are looked for there")
-    return [(str(path), _text(path)) for path in sorted(folder.rglob(pattern))]
+    return [(str(path), text(path)) for path in sorted(folder.rglob(pattern))]
 
 
 def load_stores(settings: Settings) -> Stores:
     if not settings.stores.file:
         return Stores(settings.stores.timezone)
     path = settings.path(settings.stores.file)
-    return read_stores(_text(path).splitlines(), settings.stores.timezone, str(path))
+    return read_stores(text(path).splitlines(), settings.stores.timezone, str(path))
 
 
 def load_limits(settings: Settings) -> Limits:
@@ -57,7 +57,7 @@ def load_pseudonyms(settings: Settings) -> Pseudonyms:
 
 def _keys(settings: Settings, variable: str, files: list[str]) -> list[str]:
     one = os.environ.get(variable, "")
-    keys = [one] if one else [_text(settings.path(file)).strip() if file else "" for file in files]
+    keys = [one] if one else [text(settings.path(file)).strip() if file else "" for file in files]
     if any(len(key) < 16 for key in keys):
         raise WrongSettings(
             "the key of the pseudonyms, or a former one, is missing or shorter than 16 characters: set"
@@ -67,7 +67,7 @@ def _keys(settings: Settings, variable: str, files: list[str]) -> list[str]:
     return keys
 
 
-def _text(path: Path) -> str:
+def text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
