@@ -53,7 +53,7 @@ class Courier:
         self.telling = telling
         self.pulse = pulse
         self.lane = Lane(terms, random.uniform, time.monotonic())
-        self.state = "closed"
+        self.closed = True  # the circuit
         self.measured_s = 0.0
 
     def carry(self, stop: Event, stop_s: float) -> None:
@@ -123,6 +123,10 @@ class Courier:
     def _show(self, now_s: float) -> None:
         """How things are, for /healthz and /metrics."""
         self.pulse.beat(f"dispatch {self.name}")
+        state = self.lane.breaker.state(now_s)
+        if self.closed != (state == "closed"):
+            self.closed = not self.closed
+            log.warning("circuit closed" if self.closed else "circuit opened", gateway=self.name)
         if now_s < self.measured_s + MEASURE_S:
             return
         self.measured_s = now_s
@@ -138,11 +142,7 @@ class Courier:
         UNSETTLED.labels(self.name).set(len(self.lane))
         oldest_ms = min((parcel.record.stamps_ms[0] for parcel in self.lane.parcels()), default=_now_ms())
         OLDEST.labels(self.name).set(max(0, _now_ms() - oldest_ms) / 1000)
-        state = self.lane.breaker.state(now_s)
-        CIRCUIT.labels(self.name).set(STATES.index(state))
-        if state != self.state:
-            log.warning("circuit changed", gateway=self.name, state=state)
-            self.state = state
+        CIRCUIT.labels(self.name).set(STATES.index(self.lane.breaker.state(now_s)))
 
     def _close(self) -> None:
         """Lets Kafka confirm what it was told, and commits."""

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, NewConnectionError, TimeoutError
 
 from alerts.delivery.answer import Answer, read_retry_after
 from alerts.delivery.parcel import Parcel
@@ -48,16 +48,20 @@ class Gateway:
             response = self.pool.request(
                 "POST", self.url, body=body, headers=signed, redirect=False, preload_content=False
             )
-        except (ConnectTimeoutError, ReadTimeoutError):
-            return Answer(failure="timeout")
-        except (HTTPError, OSError, ValueError) as error:  # its text may name the url
-            warn_seldom("gateway cannot be asked", type(error).__name__, error=type(error).__name__)
-            return Answer(failure="connection")
+        except (HTTPError, OSError, ValueError) as error:
+            return _failed(error)
         _finish(response, until_s)
         return Answer(response.status, retry_after_s=read_retry_after(response.headers.get("retry-after"), _now_ms()))
 
     def close(self) -> None:
         self.pool.clear()
+
+
+def _failed(error: Exception) -> Answer:
+    """Its text may name the url, so only its name is logged."""
+    warn_seldom("gateway does not answer", type(error).__name__, error=type(error).__name__)
+    in_time = isinstance(error, NewConnectionError) or not isinstance(error, TimeoutError)
+    return Answer(failure="connection" if in_time else "timeout")
 
 
 def _finish(response: urllib3.BaseHTTPResponse, until_s: float) -> None:

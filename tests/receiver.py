@@ -91,7 +91,9 @@ def receiver(reply: Callable[[Request], Reply] = lambda _: WELL, port: int = 0) 
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            body = self.rfile.read(length := int(self.headers["content-length"]))
+            if len(body) < length:
+                return  # the sender was killed
             with told.lock:
                 told.under_way += 1
                 told.most_under_way = max(told.most_under_way, told.under_way)
