@@ -16,7 +16,7 @@ from operators.source import OffsetExpired
 
 ASK_S = 5.0
 COMMIT_S = 1.0
-RENEW_S = 3_600.0  # an offset that is never committed again expires
+RENEW_S = 60.0  # a commit may fail unnoticed, and an offset that is never committed again expires
 
 
 class Intake:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from config.gateways import variable
 from config.settings import Settings
@@ -73,6 +74,21 @@ class Post:
         reader = consumer(kafka.librdkafka(), self.settings.topic(f"dispatch-{gateway}"))
         places = [TopicPartition(self.settings.topic("coupons"), part) for part in range(kafka.partitions)]
         return sum(max(0, place.offset) for place in reader.committed(places, timeout=WAIT_S))
+
+    def delete_all(self) -> list[TopicPartition]:
+        """As retention does; where the partitions end."""
+        client, topic = self.settings.kafka.librdkafka(), self.settings.topic("coupons")
+        places = [TopicPartition(topic, part) for part in range(self.settings.kafka.partitions)]
+        reader, admin = consumer(client, "tests"), AdminClient(client)
+        for place in places:
+            _, place.offset = reader.get_watermark_offsets(place, timeout=WAIT_S)
+        for deleted in admin.delete_records(places).values():
+            deleted.result(WAIT_S)
+        return places
+
+    def commit(self, places: list[TopicPartition], gateway: str = "push") -> None:
+        group = self.settings.topic(f"dispatch-{gateway}")
+        consumer(self.settings.kafka.librdkafka(), group).commit(offsets=places, asynchronous=False)
 
     def close(self) -> None:
         for flow in self.flows:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from signal import SIGTERM
 from threading import Event, Thread
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import msgspec
@@ -16,7 +17,7 @@ from jsonschema import Draft7Validator
 
 from config.settings import Settings
 from features import asyncapi
-from operators.servers import KafkaServer, MockKafka, RedisServer, free_port
+from operators.servers import KafkaServer, MockKafka, NoKafka, RedisServer, free_port, kafka_server
 from tests.couponpost import Post
 from tests.flowprocess import read_all, settings_for
 from tests.receiver import SECRET, WELL, Reply, Request, receiver
@@ -238,7 +239,7 @@ def test_an_attempt_that_a_gateway_drags_out_is_given_up_like_one_that_hangs(pos
     def drag(client: socket.socket) -> None:
         with suppress(OSError):
             for _ in iter(over.is_set, True):
-                client.sendall(b"HTTP/1.1 200 OK"[:1])
+                client.sendall(b"H")
                 over.wait(0.1)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -354,3 +355,52 @@ def test_killed_again_and_again_the_flow_loses_no_coupon_and_the_receiver_sees_e
     assert {outcome["decision"] for outcome in post.outcomes()} == set(post.sent)
     assert {outcome["type"] for outcome in post.outcomes()} == {"brewline.coupon.delivered"}
     assert post.letters() == []
+
+
+def test_a_group_whose_offsets_are_gone_says_what_to_do_and_holds_up_no_other(
+    real_kafka: KafkaServer, post: Post
+) -> None:
+    post.coupons(ids(20))
+    with receiver() as (told, url), receiver() as (other, other_url):
+        flow = post.start({"push": {"url": url}})
+        flow.until(lambda: post.committed() == 20)
+        assert flow.end(SIGTERM) == 0
+        post.coupons(ids(20, 20))
+        ends = post.delete_all()
+        flow = post.start({"push": {"url": url}, "other": {"url": other_url}})
+        flow.until(lambda: "the committed offset is no longer in Kafka" in flow.said)
+        assert f"--group {post.settings.topic('dispatch-push')}" in flow.said
+        post.coupons(ids(20, 40))
+        flow.until(lambda: len(other.taken) == 20)
+        assert set(told.taken) == set(ids(20))
+        post.commit(ends)  # as the command does that it names
+        flow.until(lambda: len(told.taken) == 40)
+
+
+@pytest.mark.slow
+def test_a_kafka_that_is_killed_costs_no_coupon_and_the_same_process_goes_on(redis: RedisServer, workdir: Path) -> None:
+    port = free_port()
+    try:
+        with kafka_server(workdir / "kafka") as own, receiver() as (told, url):
+            post = Post(settings_for(own.brokers, redis.url), workdir)
+            post.coupons(ids(400))
+            flow = post.start({"push": {"url": url, "rate_per_s": 100}}, BREWLINE_METRICS__DISPATCH=str(port))
+            flow.until(lambda: len(told.taken) > 150)
+            own.kill()
+            flow.until(lambda: not healthy(port))
+            own.start()
+            flow.until(lambda: len(told.taken) == 400)
+            flow.until(lambda: healthy(port))
+            assert flow.end(SIGTERM) == 0
+            assert post.committed() == 400
+            assert {outcome["decision"] for outcome in post.outcomes()} == set(ids(400))
+            post.close()
+    except NoKafka as reason:
+        pytest.skip(str(reason))
+
+
+def healthy(port: int) -> bool:
+    try:
+        return bool(urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).status == 200)
+    except HTTPError:
+        return False
