@@ -38,6 +38,7 @@ class Flow(str, Enum):
     kpis = "kpis"
     security = "security"
     learning = "learning"
+    dispatch = "dispatch"
 
 
 @app.command()
@@ -69,10 +70,18 @@ def run(
     names = tuple(flow.value for flow in flows)
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise ValueError(f"run: found {', '.join(twice)} more than once, expected each flow once")
-    module = f"flows.{names[0]}:flow" if len(names) == 1 else f"flows.together:flow{names!r}"
+    if "dispatch" in names and len(names) > 1:
+        raise ValueError("run: found dispatch beside other flows, expected it alone: it needs a process of its own")
     environ = {**os.environ, "BREWLINE_KAFKA__SHARE": share} if share else dict(os.environ)
     load(environ=environ)
-    os.execve(sys.executable, [sys.executable, "-m", "bytewax.run", module], environ)
+    os.execve(sys.executable, [sys.executable, "-m", *module(names)], environ)
+
+
+def module(flows: tuple[str, ...]) -> list[str]:
+    """What Python runs; dispatch is no dataflow."""
+    if flows == ("dispatch",):
+        return ["flows.dispatch"]
+    return ["bytewax.run", f"flows.{flows[0]}:flow" if len(flows) == 1 else f"flows.together:flow{flows!r}"]
 
 
 @app.command()
@@ -117,7 +126,7 @@ def campaigns(json: JsonFile = None) -> None:
 
 @app.command()
 def doctor() -> None:
-    """Checks settings, rules, Kafka and Redis, and says how to mend what is wrong.
+    """Checks settings, rules, Kafka, Redis and gateways, and says how to mend what is wrong.
 
     Example: `BREWLINE_KAFKA__BROKERS=host:9092 brewline doctor`
     """

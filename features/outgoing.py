@@ -46,6 +46,17 @@ class Receipt(Struct, gc=False):
     ran_out: str = ""
 
 
+class Delivery(Struct, gc=False):
+    """How a gateway's delivery of a coupon has ended. After a crash it may be told again under the same id."""
+
+    decision: str
+    gateway: str
+    reason: str
+    attempts: int
+    status: int
+    at_ms: int
+
+
 class KpiMinute(Struct):
     """One minute of one dimension, sent when it closes and again whenever late events change it."""
 
