@@ -23,7 +23,7 @@ from benchmarks.load import clean_events
 from config.settings import HERE, Settings, load
 from features.models import LinearModel, encode_model
 from features.partitions import partition_of
-from flows.customers import input_layouts
+from flows.coupons import input_layouts
 from flows.files import load_catalog
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer

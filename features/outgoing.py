@@ -43,6 +43,9 @@ class Receipt(Struct, gc=False):
     terms: dict[str, dict[str, float]]
     coupons_in_cap_window: int
     cap: int
+    clock_ms: int
+    cooldown_until_ms: int
+    holdout: bool
 
 
 class KpiMinute(Struct):

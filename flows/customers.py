@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
-from hashlib import blake2b
 
 from bytewax.dataflow import Dataflow
 
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
-from alerts.triggers.policy import Policy
-from features.catalog import Catalog
 from features.forgotten import Forgotten
 from features.labels import Churn
 from features.times import parse_duration
+from flows.coupons import input_layouts, keeping, policy
 from flows.files import load_catalog
 from flows.house import House
 from flows.opening import open_house
 from flows.rules import load_conditions, load_rules
 from operators.models import PublishedModels
+from operators.receipts import note_rules
 from operators.store import follow_layout
 from operators.tombstones import withhold
 
@@ -28,14 +27,17 @@ def add(flow: Dataflow, house: House) -> None:
     catalog = load_catalog(house.settings)
     prefix, layout, now_ms = house.settings.redis.prefix, catalog.layout, round(time.time() * 1000)
     earlier = house.answered(lambda: follow_layout(house.redis, prefix, layout, now_ms))
-    conditions = load_conditions(catalog, load_rules(house.settings))
+    rules = load_rules(house.settings)
+    house.answered(lambda: note_rules(house.redis, prefix, {rule.version: text for rule, _, text in rules}))
+    conditions = load_conditions(catalog, rules)
     catalog = catalog.narrowed(name for names in conditions.names for name in names if name in catalog.names)
     decider = Decider(
         catalog,
         conditions,
-        policy(house),
+        policy(house.settings),
         house.topic("coupons"),
         house.topic("decisions"),
+        keeping(house.settings),
     )
     layouts = input_layouts(catalog)
     churn = Churn(
@@ -52,19 +54,6 @@ def add(flow: Dataflow, house: House) -> None:
     decider.models = published.models
     merging = Merging(job, house.topic("events"))
     house.stage(flow, "customers", "events", merging, published.refresh, withhold(forgotten))
-
-
-def policy(house: House) -> Policy:
-    c = house.settings.coupons
-    return Policy(c.cap, parse_duration(c.cap_window), c.holdout_percent / 100, c.holdout_salt, c.require_consent)
-
-
-def input_layouts(catalog: Catalog) -> dict[str, str]:
-    """A hash of each model's input names: a model learned on other inputs is refused."""
-    return {
-        model: blake2b("|".join(catalog.names[i] for i in columns).encode(), digest_size=6).hexdigest()
-        for model, columns in catalog.models.items()
-    }
 
 
 def flow() -> Dataflow:

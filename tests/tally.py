@@ -170,6 +170,11 @@ def stored(store: PartitionStore, partition: int = 0) -> Store:
             out.position = decode_position(redis.get(key))  # type: ignore[arg-type]
         elif kind == "r":
             out.records[name] = redis.get(key)  # type: ignore[assignment]
+        elif kind == "d":
+            out.receipts[name] = redis.lrange(key, 0, -1)  # type: ignore[assignment]
+        elif kind == "m":
+            misses: Any = redis.hgetall(key)
+            out.misses[name] = {rule.decode(): raw for rule, raw in misses.items()}
         elif kind == "s":
             out.seen[name] = set(redis.smembers(key))  # type: ignore[arg-type]
         elif kind == "timers":

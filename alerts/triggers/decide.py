@@ -12,8 +12,10 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from alerts.triggers.condition import Conditions
+from alerts.triggers.kept import NOTHING, Keeping, encode_kept
+from alerts.triggers.misses import missed
 from alerts.triggers.moments import Moments, Seen
-from alerts.triggers.policy import Policy
+from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.rule import Rule
 from alerts.triggers.simple import Look
 from features.catalog import Catalog
@@ -52,13 +54,33 @@ class Decided(Struct):
     messages: list[Message] = []
     counts: dict[str, int] = {}
     causes_ms: list[int] = []
+    receipts: dict[str, list[bytes]] = {}  # by customer, as they are kept
+    misses: dict[str, dict[str, bytes]] = {}  # by customer and rule
+
+
+class Ledgers(dict[int, Ledger]):
+    """By customer of a batch, each unpacked when it is first asked for."""
+
+    def __init__(self, applied: Applied) -> None:
+        super().__init__()
+        self.applied = applied
+
+    def __missing__(self, who: int) -> Ledger:
+        ledger = self[who] = decode_ledger(self.applied.records[who][self.applied.ledgers[who] :])
+        return ledger
 
 
 class Decider:
     """Evaluates all rules at all moments of a batch at once, then walks over those that held."""
 
     def __init__(
-        self, catalog: Catalog, conditions: Conditions, policy: Policy, coupons_topic: str, decisions_topic: str
+        self,
+        catalog: Catalog,
+        conditions: Conditions,
+        policy: Policy,
+        coupons_topic: str,
+        decisions_topic: str,
+        keeping: Keeping = NOTHING,
     ) -> None:
         self.catalog = catalog
         self.conditions = conditions
@@ -66,6 +88,7 @@ class Decider:
         self.policy = policy
         self.coupons_topic = coupons_topic
         self.decisions_topic = decisions_topic
+        self.keeping = keeping
         self.models: dict[str, LinearModel] = {}
         rules = conditions.rules
         self.ranks = _ranks(range(len(rules)), key=lambda i: -rules[i].priority)
@@ -77,15 +100,17 @@ class Decider:
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows, words)
         held = self.conditions.evaluate(moments.asks, seen.look)
-        starts, ledgers, outcomes = applied.ledgers.tolist(), dict[int, Ledger](), []
+        starts, ledgers, outcomes = applied.ledgers.tolist(), Ledgers(applied), []
         for candidate in self._candidates(held, moments, applied, seen.look):
             who = candidate.who
-            if who not in ledgers:
-                ledgers[who] = decode_ledger(applied.records[who][starts[who] :])
             outcome = self._settle(decided, candidate, ledgers[who])
             outcomes.append((candidate.rule.id, outcome))
             if outcome == "issued":
                 decided.records[candidate.customer] = applied.records[who][: starts[who]] + encode_ledger(ledgers[who])
+        for outcome, places in missed(self.conditions, moments, held, seen.look, self.keeping):
+            for candidate in self._candidates(places, moments, applied, seen.look):
+                receipt = self._receipt(candidate, ledgers[candidate.who], outcome)
+                decided.misses.setdefault(candidate.customer, {})[candidate.rule.id] = encode_kept(receipt)
         decided.counts = {f"decision:{rule}:{outcome}": n for (rule, outcome), n in Counter(outcomes).items()}
         if decided.causes_ms:
             decided.counts["coupons"] = len(decided.causes_ms)
@@ -134,7 +159,7 @@ class Decider:
         """By candidate: the values that its rule looked at, and what moved its scores."""
         seen, moved = np.empty((2, len(at)), dtype=object)
         for j in np.unique(rule).tolist():
-            places, names = np.flatnonzero(rule == j), self.conditions.names[j]
+            places, names = np.flatnonzero(rule == j), [*self.conditions.names[j], *self.conditions.facts[j]]
             seen[places] = _dicts(names, [_plain(look(name, at[places])) for name in names], len(places))
             models = [name for name in self.catalog.models if name in names]
             mine = features[rows[at[places]]] if models else features
@@ -152,6 +177,8 @@ class Decider:
             decided.messages.append(self._message(self.coupons_topic, type, "coupons", receipt))
             decided.causes_ms.append(candidate.stamp_ms)
         decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", receipt))
+        if self.keeping.receipts:
+            decided.receipts.setdefault(customer, []).append(encode_kept(receipt))
         return outcome
 
     def _message(self, topic: str, type: str, source: str, receipt: Receipt) -> Message:
@@ -183,6 +210,9 @@ class Decider:
             candidate.terms,
             len(self.policy.recent(ledger, at_ms)),
             self.policy.cap,
+            candidate.clock_ms,
+            ledger.fired_ms.get(rule.id, -rule.cooldown_ms) + rule.cooldown_ms,
+            held_out(customer, self.policy.holdout_salt, self.policy.holdout),
         )
 
     def _terms(self, name: str, rows: Matrix) -> list[dict[str, float]]:

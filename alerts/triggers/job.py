@@ -86,6 +86,9 @@ class CustomersJob:
             timers={**dict.fromkeys(due), **_timers(applied, due), **dict.fromkeys(gone)},
             messages=[*decided.messages, *examples, *letters],
             counts=counts,
+            receipts=decided.receipts,
+            receipts_kept=self.decider.keeping.receipts,
+            misses=decided.misses,
             causes_ms=decided.causes_ms,
         )
 
