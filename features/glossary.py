@@ -144,7 +144,7 @@ FIELDS = {
     "expires_ms": Word("when the coupon runs out, epoch ms"),
     "cause": Word("id of the event behind it; for a timer, its name and the time it was due"),
     "trigger_stamp_ms": Word("Kafka timestamp of the record behind it, epoch ms"),
-    "values": Word("what the rule looks at, as it was: features, scores, the event and the store's clock; null where there is no value"),
+    "values": Word("what the rule looks at, as it was: features, scores, event and clock; null where one had no value"),
     "terms": Word("for each score, the inputs that moved it most, in logits"),
     "coupons_in_cap_window": Word("coupons that count against the cap, before this one"),
     "cap": Word("coupons a customer may get within the cap's window"),

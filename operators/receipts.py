@@ -1,8 +1,8 @@
 """Reads the receipts that are kept of customers, and remembers the rule files that they speak of.
 
-    bl:{customers.3}:d:<customer>  list, the oldest first: alerts/triggers/kept.py
-    bl:{customers.3}:m:<customer>  hash: rule → the latest moment noted at which it did not fire
-    bl:rules                       hash: version → text of the rule's file
+bl:{customers.3}:d:<customer>  list, the oldest first: alerts/triggers/kept.py
+bl:{customers.3}:m:<customer>  hash: rule → the latest moment noted at which it did not fire
+bl:rules                       hash: version → text of the rule's file
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def read_receipts(redis: Redis, prefix: str, partitions: int, customers: list[st
         pipe.hvals(store.key(partition, f"m:{customer}"))
     found = [decode_kept(raw) for answer in pipe.execute() for raw in answer]
     latest = {(receipt.decision, receipt.outcome): receipt for receipt in found}
-    return sorted(reversed(latest.values()), key=lambda receipt: -receipt.at_ms)
+    return sorted(latest.values(), key=lambda receipt: receipt.at_ms)[::-1]
 
 
 def note_rules(redis: Redis, prefix: str, texts: Mapping[str, str]) -> None:

@@ -93,9 +93,9 @@ def renew_layout(redis: Redis, prefix: str, name: str, value: str, former: Colle
         redis.hset(f"{prefix}:layout", name, value)
 
 
-def stored_partitions(redis: Redis, prefix: str) -> int:
-    """Partitions that customers are spread over, 0 when no flow has run yet."""
-    raw: Any = redis.hget(f"{prefix}:layout", "partitions of events")
+def stored_partitions(redis: Redis, prefix: str, topic: str = "events") -> int:
+    """Partitions that customers, or what else a topic is keyed by, are spread over; 0 when no flow has run yet."""
+    raw: Any = redis.hget(f"{prefix}:layout", f"partitions of {topic}")
     return int(raw or 0)
 
 

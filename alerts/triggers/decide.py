@@ -23,7 +23,7 @@ from features.customer import Applied
 from features.job import Message
 from features.kernel.arrays import Ints
 from features.messages import cloudevent
-from features.models import LinearModel, Matrix, terms
+from features.models import LinearModel, Matrix, top_terms
 from features.outgoing import Receipt
 from features.record import Ledger, decode_ledger, encode_ledger
 
@@ -216,16 +216,8 @@ class Decider:
         )
 
     def _terms(self, name: str, rows: Matrix) -> list[dict[str, float]]:
-        """By row: the features that moved a score most, by what each added to the logit."""
         model = self.models.get(name)
-        if model is None:
-            return [{}] * len(rows)
-        added = terms(model, rows[:, self.catalog.models[name]])
-        most = np.argsort(-np.abs(added), axis=1)[:, :TOP_TERMS]
-        return [
-            {model.features[i]: round(value, 4) for i, value in zip(places, values, strict=True)}
-            for places, values in zip(most.tolist(), np.take_along_axis(added, most, axis=1).tolist(), strict=True)
-        ]
+        return top_terms(model, rows[:, self.catalog.models[name]], TOP_TERMS) if model else [{}] * len(rows)
 
 
 def _ranks(rules: Iterable[int], key: Callable[[int], Any]) -> Ints:

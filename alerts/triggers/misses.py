@@ -1,7 +1,7 @@
 """Moments at which a condition nearly held, and a sample of those at which it did not.
 
-What is asked of all moments stays as fast as it is: of each batch, one rule in turn is looked at again, and of that
-rule a bounded number of moments. Which ones hangs on the batch alone, so a batch that is repeated keeps the same.
+What is asked of all moments stays as fast as it is: of some thousand moments, one rule in turn is looked at again, at a
+bounded number of them. Which ones hangs on the batch alone, so a batch that is repeated notes the same.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alerts.triggers.condition import Condition, Conditions
+from alerts.triggers.condition import Conditions
 from alerts.triggers.kept import FALSE, NEAR, Keeping
 from alerts.triggers.moments import Moments
 from alerts.triggers.simple import Compare, Joined, Look, Rows
 
 Flags = npt.NDArray[np.bool_]
-LOOKED_AT = 64  # moments of a batch
+EVERY = 4_000  # moments, of which one rule is looked at again; a smaller batch may be passed over
+LOOKED_AT = 32  # moments of a batch
 NEAR_SHARE = 0.1  # of what a number is compared with
 NEAR_COUNT = 1.0  # of a number from 2 on
 MIX = 0x9E3779B97F4A7C15  # spreads numbers that follow each other (Knuth, TAOCP 6.4)
@@ -27,43 +28,43 @@ MIX = 0x9E3779B97F4A7C15  # spreads numbers that follow each other (Knuth, TAOCP
 def missed(
     conditions: Conditions, moments: Moments, held: Flags, look: Look, keeping: Keeping
 ) -> Iterator[tuple[str, Flags]]:
-    """Moments to be noted and the outcome they are noted under; of those noted twice, the later one counts."""
+    """Moments to be noted, bool[n, rules], with the outcome they are noted under; the later one counts."""
     asks = moments.asks
     if not asks.size:
         return
-    turn = int(moments.at_ms[-1])
+    turn = int(moments.at_ms[-1]) * MIX % 2**64 >> 16
     if keeping.false_share:
         yield FALSE, sampled(asks, held, keeping.false_share, turn)
-    if keeping.near_misses:
-        near = near_misses(conditions, asks, held, look, keeping, turn)
-        if near.any():
-            yield NEAR, near
-
-
-def near_misses(conditions: Conditions, asks: Flags, held: Flags, look: Look, keeping: Keeping, turn: int) -> Flags:
-    """bool[n, rules]: where all parts of a condition but one held, and that one by little did not."""
-    out, mixed = np.zeros_like(asks), turn * MIX >> 20
-    rule = mixed % len(conditions.rules)
-    rows = _from(np.flatnonzero(asks[:, rule] & ~held[:, rule]), mixed)[:LOOKED_AT]
-    if len(rows):
-        out[_near(conditions, conditions.conditions[rule], look, rows)[: keeping.near_misses], rule] = True
-    return out
+    if keeping.near_misses and turn % EVERY < len(asks):
+        rule = turn // EVERY % len(conditions.rules)
+        rows = np.flatnonzero(asks[:, rule] & ~held[:, rule])
+        near = near_misses(conditions, rule, look, _some(rows, turn))[: keeping.near_misses]
+        if len(near):
+            yield NEAR, _flags(asks, near, rule)
 
 
 def sampled(asks: Flags, held: Flags, share: float, turn: int) -> Flags:
-    """bool[n, rules]: so many of the moments at which a condition did not hold."""
+    """So many of the moments at which a condition did not hold."""
     out, every = np.zeros_like(asks), round(1 / share)
-    places = np.flatnonzero(asks & ~held)[(turn * MIX >> 20) % every :: every]
-    out.ravel()[places] = True
+    out.ravel()[np.flatnonzero(asks & ~held)[turn % every :: every]] = True
     return out
 
 
-def _from(rows: Rows, start: int) -> Rows:
-    """The same rows, from another one on: not always the first of a batch are looked at."""
-    return np.roll(rows, -(start % len(rows))) if len(rows) > LOOKED_AT else rows
+def _flags(asks: Flags, rows: Rows, rule: int) -> Flags:
+    out = np.zeros_like(asks)
+    out[rows, rule] = True
+    return out
 
 
-def _near(conditions: Conditions, condition: Condition, look: Look, rows: Rows) -> Rows:
+def _some(rows: Rows, turn: int) -> Rows:
+    """A bounded number of rows that follow each other, from anywhere in the batch."""
+    start = turn % max(1, len(rows) - LOOKED_AT)
+    return rows[start : start + LOOKED_AT]
+
+
+def near_misses(conditions: Conditions, rule: int, look: Look, rows: Rows) -> Rows:
+    """Where all parts of a rule's condition but one hold, and that one by little does not."""
+    condition = conditions.conditions[rule]
     if not condition.simple:
         return rows[:0]
     parts = np.array([part.holds(look, rows) for part in condition.simple])

@@ -7,6 +7,7 @@ import orjson
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
+from alerts.triggers.kept import NOTHING, Keeping
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
 from config import settings as conf
@@ -24,9 +25,11 @@ FREE = Policy(cap=1_000_000, cap_window_ms=DAY_MS, holdout=0.0, holdout_salt="te
 INPUTS = CATALOG.models["churn_risk"]
 
 
-def customers_job(rules: list[Rule], policy: Policy = FREE, horizon_ms: int = 5 * DAY_MS) -> CustomersJob:
+def customers_job(
+    rules: list[Rule], policy: Policy = FREE, horizon_ms: int = 5 * DAY_MS, keeping: Keeping = NOTHING
+) -> CustomersJob:
     conditions = over_catalog([(rule, f"{rule.id}.toml", "") for rule in rules], CATALOG)
-    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions")
+    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", keeping)
     return CustomersJob(CATALOG, decider, Churn("churn_risk", "l", INPUTS, horizon_ms), "examples", "dead-letters")
 
 
