@@ -14,7 +14,7 @@ import pytest
 from brewline.cli import _moment, _speed
 from operators.servers import free_port
 
-COMMANDS = ["demo", "run", "replay", "customer", "forget", "doctor", "rules", "rules check", "rules test", ""]
+COMMANDS = ["demo", "run", "replay", "customer", "why", "forget", "doctor", "rules", "rules check", "rules test", ""]
 
 
 def brewline(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -81,6 +81,7 @@ def test_doctor_names_every_ailment_and_its_cure() -> None:
         (["customer", "c12", "--at", "yesterday"], "expected RFC 3339 with offset"),
         (["customer", "card:12"], "Redis at"),
         (["forget", "card:12"], "Redis at"),
+        (["why", "card:12"], "Redis at"),
     ],
 )
 def test_a_wrong_word_gets_one_plain_line(words: list[str], message: str) -> None:
