@@ -62,6 +62,7 @@ def as_sent(receipts: dict[str, list[Kept]]) -> dict[str, list[dict]]:
 def test_the_latest_receipts_are_those_of_the_decisions_however_the_log_is_cut(log: list[e.Event], cuts: list) -> None:
     store = run(job(Keeping(KEPT, 4, 0.5)), batches("events", 0, encoded(GRANTS + log), cuts))[0]
     assert as_sent(kept(store)) == latest_sent(store)
+    assert store.receipts == run(job(Keeping(KEPT)), batches("events", 0, encoded(GRANTS + log)))[0].receipts
 
 
 @settings(max_examples=25, deadline=None)
