@@ -1,4 +1,4 @@
-"""The command line: demo, run, replay, customer, forget, rules, campaigns, doctor."""
+"""The command line: demo, run, replay, customer, why, forget, rules, campaigns, doctor."""
 
 from __future__ import annotations
 
@@ -96,6 +96,22 @@ def customer(
     from brewline.profile import show_customer
 
     show_customer(load(), id, _moment(at), out)
+
+
+@app.command()
+def why(
+    id: Annotated[str, typer.Argument(help="A customer id, or an identifier: card:123, phone:+8613800138000, ...")],
+    rule: Annotated[str, typer.Option(help="Also why this rule would fire now, or would not.")] = "",
+    at: Annotated[str | None, typer.Option(help="RFC 3339 time or epoch ms instead of now, with --rule.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Explains what was decided for a customer: what each rule saw, and what stood in the way.
+
+    Example: `brewline why card:123 --rule winback-14d`
+    """
+    from brewline.why import show_why
+
+    show_why(load(), id, rule, _moment(at), json, out)
 
 
 @app.command()

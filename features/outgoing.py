@@ -43,7 +43,10 @@ class Receipt(Struct, gc=False):
     terms: dict[str, dict[str, float]]
     coupons_in_cap_window: int
     cap: int
-    ran_out: str = ""
+    ran_out: str
+    clock_ms: int
+    cooldown_until_ms: int
+    holdout: bool
 
 
 class Delivery(Struct, gc=False):

@@ -9,19 +9,19 @@ import structlog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
-from alerts.triggers.policy import Policy
 from alerts.triggers.rule import WrongRule
-from alerts.triggers.schedule import read_quiet_hours
 from config.settings import WrongSettings
 from features.forgotten import Forgotten
 from features.labels import Churn
 from features.models import input_layouts
 from features.times import parse_duration
+from flows.coupons import keeping, policy
 from flows.files import load_catalog, stamp
 from flows.house import House
 from flows.rules import load_campaigns, load_conditions, load_rules
 from operators.health import RULES
 from operators.models import PublishedModels
+from operators.receipts import note_rules
 from operators.store import follow_layout
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ class Ruled:
         self.published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
         self.campaigns = load_campaigns(house.settings, load_rules(house.settings))  # as they stand at the start
         self.stamp = stamp(self.folder, "*.toml")
-        self.job = Merging(self._ruled(), house.topic("events"))
+        self.job = Merging(house.answered(self._ruled), house.topic("events"))
         self.next_s = time.monotonic() + EVERY_S
 
     def refresh(self) -> None:
@@ -51,10 +51,9 @@ class Ruled:
         if time.monotonic() < self.next_s:
             return
         self.next_s = time.monotonic() + EVERY_S
-        found = stamp(self.folder, "*.toml")
-        if found != self.stamp:
-            self.stamp = found
+        if (found := stamp(self.folder, "*.toml")) != self.stamp:
             self._reload()
+            self.stamp = found
 
     def _reload(self) -> None:
         try:
@@ -68,12 +67,13 @@ class Ruled:
 
     def _ruled(self) -> CustomersJob:
         house = self.house
-        conditions = load_conditions(self.catalog, load_rules(house.settings))
+        rules = load_rules(house.settings)
+        note_rules(house.redis, house.settings.redis.prefix, {rule.version: text for rule, _, text in rules})
+        conditions = load_conditions(self.catalog, rules)
         catalog = self.catalog.narrowed(n for names in conditions.names for n in names if n in self.catalog.names)
         coupons, decisions, examples, letters = map(house.topic, ("coupons", "decisions", "examples", "dead-letters"))
-        c, quiet = house.settings.coupons, read_quiet_hours(house.settings.coupons.quiet_hours)
-        policy = Policy(c.cap, parse_duration(c.cap_window), c.holdout_percent / 100, c.holdout_salt, c.require_consent)
-        decider = Decider(catalog, conditions, policy, coupons, decisions, self.campaigns, quiet)
+        asked = (policy(house.settings), coupons, decisions, self.campaigns, keeping(house.settings))
+        decider = Decider(catalog, conditions, *asked)
         decider.models = self.published.models
         horizon_ms = parse_duration(house.settings.learning.churn_horizon)
         churn = Churn("churn_risk", input_layouts(catalog)["churn_risk"], catalog.models["churn_risk"], horizon_ms)

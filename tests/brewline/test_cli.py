@@ -19,6 +19,7 @@ COMMANDS = [
     "run",
     "replay",
     "customer",
+    "why",
     "forget",
     "campaigns",
     "doctor",
@@ -94,6 +95,7 @@ def test_doctor_names_every_ailment_and_its_cure() -> None:
         (["customer", "c12", "--at", "yesterday"], "expected RFC 3339 with offset"),
         (["customer", "card:12"], "Redis at"),
         (["forget", "card:12"], "Redis at"),
+        (["why", "card:12"], "Redis at"),
     ],
 )
 def test_a_wrong_word_gets_one_plain_line(words: list[str], message: str) -> None:
