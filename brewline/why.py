@@ -24,7 +24,7 @@ from features.record import Record
 from features.times import local_ms
 from features.zones import zone_name
 from flows.coupons import policy
-from flows.files import load_pseudonyms
+from flows.keys import load_pseudonyms
 from flows.rules import load_conditions, load_rules
 from operators.customers import find_customer, read_current
 from operators.models import PublishedModels
