@@ -27,6 +27,7 @@ from flows.coupons import policy
 from flows.keys import load_pseudonyms
 from flows.rules import load_conditions, load_rules
 from operators.customers import find_customer, read_current
+from operators.health import configure_logs
 from operators.models import PublishedModels
 from operators.receipts import known_rules, read_receipts
 from operators.redis_link import connect_redis
@@ -48,6 +49,7 @@ class Why(Struct):
 
 def show_why(settings: Settings, id: str, rule: str, at_ms: int, as_json: bool, out: Console) -> None:
     """Prints it. Raises UnknownCustomer, Unreachable, NoState, WrongLayout, WrongRule, ValueError for no such rule."""
+    configure_logs("warning", "text")  # to stderr
     why = Explaining(settings, id).why(rule, at_ms)
     if as_json:
         shown = orjson.dumps(to_builtins(why), option=orjson.OPT_INDENT_2).decode()

@@ -34,7 +34,7 @@ def say(out: Console, text: str) -> None:
 
 def _show_outlook(rule: Outlook, zone: str, out: Console) -> None:
     say(out, f"\n[bold]{rule.rule}[/] as of {moment(rule.at_ms, zone)}: [bold]{rule.reason}[/]")
-    say(out, f"  {escape(rule.name)}; gives {escape(rule.gift)}")
+    say(out, f"  {escape(rule.name or rule.rule)}; gives {escape(rule.gift)}")
     say(out, f"  looks {rule.looks}{_next_look(rule, zone)}")
     out.print(_clauses(rule.clauses, "now"))
     table = Table("open", "on the way to the coupon", box=box.SIMPLE_HEAD)
@@ -60,7 +60,7 @@ def _show_decision(told: Told, zone: str, out: Console) -> None:
     if told.clauses:
         out.print(_clauses(told.clauses, "then"))
     else:
-        say(out, "  what the rule file said then is not known any more")
+        say(out, "  what the rule saw then cannot be told any more")
     _show_scores(told.scores, out)
     group = "of the holdout group" if told.holdout else "not of the holdout group"
     quiet = f"; the rule was quiet until {moment(told.cooldown_until_ms, zone)}" if told.cooldown_until_ms else ""
@@ -81,5 +81,5 @@ def _held(holds: Truth) -> str:
 def _show_scores(scores: dict[str, Score], out: Console) -> None:
     for name, score in scores.items():
         moved = ", ".join(f"{feature} {added:+.2f}" for feature, added in score.terms.items())
-        value = "has no value: no model is published" if score.value is None else f"{score.value:.2f}"
+        value = "without a value" if score.value is None else f"{score.value:.2f}"
         say(out, f"  {name} {value}{f'; moved most by {moved}' if moved else ''}")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 import polars as pl
 from msgspec import Struct
+from polars.exceptions import PolarsError
 
 from alerts.triggers import spoken
 from alerts.triggers.clauses import Asked, Truth, Value, ask, clauses_of, nearest_first
@@ -36,8 +37,8 @@ class Score(Struct):
 
 
 class Told(Struct):
-    """A decision that was taken. `rule_file`: how the rule stands now; `clauses` is empty where its file of then is
-    not known any more."""
+    """A decision that was taken. `rule_file`: how the rule stands now; `clauses` is empty where its file of then, or
+    a feature in it, is not known any more."""
 
     decision: str
     rule: str
@@ -87,7 +88,6 @@ class Outlook(Struct):
 
 def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> Told:
     """`then`: the rule as it stood, if that is known; `current`: as its file says now, if there is one."""
-    asked = ask(clauses_of(then, schema), with_texts(kept.values, schema), schema) if then else []
     return Told(
         decision=kept.decision,
         rule=kept.rule,
@@ -99,13 +99,22 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         at_ms=kept.at_ms,
         clock_ms=kept.clock_ms,
         cause=spoken.cause(kept.cause),
-        clauses=[_line(one, then) for one in nearest_first(asked)] if then else [],
+        clauses=_seen_then(kept, then, schema) if then else [],
         scores={name: Score(_number(kept.values.get(name)), terms) for name, terms in kept.terms.items()},
         coupons_in_cap_window=kept.coupons_in_cap_window,
         cap=kept.cap,
         cooldown_until_ms=kept.cooldown_until_ms,
         holdout=kept.holdout,
     )
+
+
+def _seen_then(kept: Kept, rule: Rule, schema: Types) -> list[Line]:
+    """Nothing where it speaks of a feature that is not declared any more."""
+    try:
+        asked = ask(clauses_of(rule, schema), with_texts(kept.values, schema), schema)
+    except PolarsError:
+        return []
+    return [_line(one, rule) for one in nearest_first(asked)]
 
 
 def outlook(

@@ -108,7 +108,7 @@ def needs(asked: Asked, schedule: Schedule) -> str:
     if asked.clause.of != "when":
         return clause(asked.clause, schedule)
     part = asked.clause.part
-    if isinstance(part, (Compare, Missing)) or (isinstance(part, Joined) and part.all and len(asked.values) == 1):
+    if isinstance(part, (Compare, Missing)) or (isinstance(part, Joined) and len(asked.values) == 1):
         return limit(part)
     if told := _SAYS.fullmatch(asked.clause.text):
         return told[2]
@@ -118,7 +118,7 @@ def needs(asked: Asked, schedule: Schedule) -> str:
 def limit(part: Any) -> str:
     """`3 or more`."""
     if isinstance(part, Joined):
-        return (" and " if part.all else " or ").join(map(limit, part.parts))
+        return (" and " if part.all else ", or ").join(map(limit, part.parts))
     if isinstance(part, Missing):
         return "no value" if part.missing else "a value"
     return LIMITS[part.sign].format(number(part.other))

@@ -65,7 +65,7 @@ def brewline(settings: conf.Settings, *words: str) -> str:
         "BREWLINE_COUPONS__CAP": str(settings.coupons.cap),
         "BREWLINE_COUPONS__HOLDOUT_PERCENT": str(settings.coupons.holdout_percent),
     }
-    env, command = {**os.environ, "COLUMNS": "140", "NO_COLOR": "1", **named}, [sys.executable, "-m", "brewline", "why"]
+    env, command = {**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **named}, [sys.executable, "-m", "brewline", "why"]
     shown = subprocess.run([*command, *words], capture_output=True, text=True, env=env, timeout=120, check=False)
     return shown.stdout + shown.stderr
 

@@ -119,7 +119,11 @@ def test_what_failed_comes_first_the_closest_before_the_others_then_what_is_unkn
             "orders_7d > aov_cents_30d",
             "aov_cents_30d is 1,500, orders_7d is 2, needs more than aov_cents_30d",
         ),
-        ("orders_7d IS NULL OR orders_7d > 9", "orders_7d is 2, needs orders_7d no value, or orders_7d more than 9"),
+        ("orders_7d IS NULL OR orders_7d > 9", "orders_7d is 2, needs no value, or more than 9"),
+        (
+            "orders_7d > 9 OR churn_risk > 0.5",
+            "churn_risk has no value, orders_7d is 2, needs orders_7d more than 9, or churn_risk more than 0.5",
+        ),
         ("ABS(orders_7d) > 9", "orders_7d is 2, needs ABS(orders_7d) > 9"),
     ],
 )
