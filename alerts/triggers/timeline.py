@@ -72,14 +72,13 @@ def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Cat
 
 
 def _records(rule: Rule, timeline: Timeline, file: str) -> list[bytes]:
-    """Each event behind a tick of its time, and a last tick when all waits are over."""
+    """Each event behind a tick of its time, a tick when each wait is over, and a last one."""
     events = sorted(_events(timeline, file), key=lambda event: event.at_ms)
-    wait_ms = rule.after.wait_ms if rule.after else 0
-    end_ms = max([event.at_ms for event in events], default=START_MS) + wait_ms + DAY_MS
-    records = []
-    for event in events:
-        records += [_tick(event.at_ms), e.encode(event)]
-    return [*records, _tick(end_ms)]
+    after, at_ms = rule.after, [event.at_ms for event in events] or [START_MS]
+    due_ms = [event.at_ms + after.wait_ms for event in events if after and after.event == e.kind_of(event)]
+    records = [(event.at_ms, [_tick(event.at_ms), e.encode(event)]) for event in events]
+    records += [(ms, [_tick(ms)]) for ms in (*due_ms, max([*at_ms, *due_ms]) + DAY_MS)]
+    return [record for _, both in sorted(records, key=lambda one: one[0]) for record in both]
 
 
 def _tick(at_ms: int) -> bytes:
