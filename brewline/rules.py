@@ -61,6 +61,7 @@ def run_rule_tests(settings: Settings, out: Console) -> tuple[dict[str, int], li
         "quiet_tests": sum(rule.quiet for rule in tested),
         "failed": len(failed),
     }
+    out.print(", ".join(f"{name.replace('_', ' ')}: {number}" for name, number in figures.items()), highlight=False)
     return figures, failed
 
 
