@@ -29,10 +29,10 @@ def check_rules(settings: Settings, out: Console) -> int:
     """Prints every rule; the exit code, 1 when a security rule is refused. Raises WrongRule for a coupon rule."""
     rules = load_rules(settings)
     load_conditions(load_catalog(settings), rules)
-    table = Table("coupon rule", "when it looks", "when", "coupon", "cooldown")
+    table = Table("coupon rule", "when it looks", "when", "gives", "cooldown")
     for rule, _, _ in rules:
         looks = ", ".join(rule.on) or (f"{rule.after.wait} after {rule.after.event}" if rule.after else "")
-        table.add_row(rule.id, looks, escape(rule.when), rule.then.coupon, rule.cooldown)
+        table.add_row(rule.id, looks, escape(rule.when), rule.then.coupon or rule.then.message, rule.cooldown)
     out.print(table)
     loaded, refused = rule_tests.load_tested(security_texts(settings))
     guards = Table("security rule", "level", "file")
