@@ -61,9 +61,10 @@ def test_rules_test_writes_its_figures(tmp_path: Path) -> None:
     figures = orjson.loads(file.read_bytes())
     assert shown.returncode == 0, shown.stdout
     assert figures["failed"] == 0
-    assert figures["rules"] >= 6
+    assert figures["rules"] >= 40
     assert min(figures["firing_tests"], figures["quiet_tests"]) >= figures["rules"]
     assert {"machine", "commit", "python", "packages"} <= figures.keys()
+    assert f"rules: {figures['rules']}, firing tests: {figures['firing_tests']}, quiet tests: " in shown.stdout
 
 
 def test_a_failing_timeline_fails_the_command_and_is_named(tmp_path: Path) -> None:
