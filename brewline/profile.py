@@ -10,7 +10,7 @@ from rich.table import Table
 from brewline.reading import Features
 from config.settings import Settings
 from features.times import rfc3339
-from flows.files import load_pseudonyms
+from flows.keys import load_pseudonyms
 from operators.customers import find_customer, read_record
 from operators.redis_link import connect_redis
 

@@ -19,12 +19,12 @@ from alerts.triggers.rule import Rule, WrongRule, hint, read_rule
 from brewline.reading import Features
 from brewline.why_shown import show
 from config.settings import Settings
-from features.models import score, top_terms
+from features.models import input_layouts, score, top_terms
 from features.record import Record
 from features.times import local_ms
 from features.zones import zone_name
-from flows.coupons import input_layouts, policy
-from flows.files import load_pseudonyms
+from flows.coupons import policy, quiet_hours
+from flows.keys import load_pseudonyms
 from flows.rules import load_conditions, load_rules
 from operators.customers import find_customer, read_current
 from operators.health import configure_logs
@@ -99,8 +99,15 @@ class Explaining:
         scores = self._scores(at_ms)
         values: dict[str, Value] = {**dict.fromkeys(OF_EVENTS), **row[self.customer]}
         values |= {name: score.value for name, score in scores.items()} | self._facts(rule, at_ms)
-        due_ms = next((due for code, due, _ in self.record.timers if code == rule.code), 0)
+        due_ms = next((self._held(rule, due) for code, due, _ in self.record.timers if code == rule.code), 0)
         return outlook(rule, values, scores, self._gates(rule, at_ms), self.conditions.schema, at_ms, due_ms)
+
+    def _held(self, rule: Rule, due_ms: int) -> int:
+        """When a wait that is over then is looked at: a rule that holds waits for quiet hours to end."""
+        return due_ms + (self._quiet_ms(due_ms) if rule.in_quiet_hours == "hold" else 0)
+
+    def _quiet_ms(self, at_ms: int) -> int:
+        return quiet_hours(self.settings).left_ms(local_ms(at_ms, self.zone))
 
     def _facts(self, rule: Rule, at_ms: int) -> dict[str, Value]:
         local = local_ms(at_ms, self.zone)
@@ -125,7 +132,9 @@ class Explaining:
     def _gates(self, rule: Rule, at_ms: int) -> list[tuple[Gate, str]]:
         asked = policy(self.settings)
         since_ms, granted = self.record.consent.get(crc32(asked.consent.encode()), (0, False))
-        standing = Standing(self.customer, self.record.ledger, at_ms, granted and since_ms <= at_ms)
+        standing = Standing(
+            self.customer, self.record.ledger, at_ms, granted and since_ms <= at_ms, self._quiet_ms(at_ms)
+        )
         rivals = [r.id for r in self.rules.values() if rule.group and r.group == rule.group and r != rule]
         return [(gate, spoken.barrier(gate, asked, self.zone)) for gate in gates(rule, rivals, asked, standing)]
 

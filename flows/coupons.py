@@ -1,13 +1,12 @@
-"""What the settings say of coupons, and the inputs of models: the same for flows and for commands that explain them."""
+"""What the settings say of coupons: the same for the flow that decides and for the command that explains."""
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 from alerts.triggers.kept import Keeping
 from alerts.triggers.policy import Policy
+from alerts.triggers.schedule import read_quiet_hours
 from config.settings import Settings
-from features.catalog import Catalog
+from features.quiet import QuietHours
 from features.times import parse_duration
 
 
@@ -21,9 +20,5 @@ def keeping(settings: Settings) -> Keeping:
     return Keeping(c.receipts_kept, c.near_misses_kept, c.false_share_kept)
 
 
-def input_layouts(catalog: Catalog) -> dict[str, str]:
-    """A hash of each model's input names: a model learned on other inputs is refused."""
-    return {
-        model: blake2b("|".join(catalog.names[i] for i in columns).encode(), digest_size=6).hexdigest()
-        for model, columns in catalog.models.items()
-    }
+def quiet_hours(settings: Settings) -> QuietHours:
+    return read_quiet_hours(settings.coupons.quiet_hours)

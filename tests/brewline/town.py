@@ -10,10 +10,10 @@ from alerts.triggers.merging import Merging
 from config import settings as conf
 from features import events as e
 from features.job import Batch
-from features.models import encode_model
+from features.models import encode_model, input_layouts
 from features.partitions import partition_of
 from features.times import HOUR_MS, parse_time
-from flows.coupons import input_layouts, policy
+from flows.coupons import policy, quiet_hours
 from flows.files import load_catalog
 from flows.rules import load_rules
 from operators.receipts import note_rules
@@ -36,7 +36,9 @@ class Town:
         follow_layout(self.client, prefix, catalog.layout, 0)
         rules = load_rules(settings)
         note_rules(self.client, prefix, {rule.version: text for rule, _, text in rules})
-        job = customers_job([rule for rule, _, _ in rules], policy(settings), keeping=keeping)
+        job = customers_job(
+            [rule for rule, _, _ in rules], policy(settings), quiet=quiet_hours(settings), keeping=keeping
+        )
         self.job = Merging(job, "events")
         self.store = PartitionStore(self.client, prefix, "customers")
         self.next = [0] * PARTITIONS
