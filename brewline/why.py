@@ -99,8 +99,15 @@ class Explaining:
         scores = self._scores(at_ms)
         values: dict[str, Value] = {**dict.fromkeys(OF_EVENTS), **row[self.customer]}
         values |= {name: score.value for name, score in scores.items()} | self._facts(rule, at_ms)
-        due_ms = next((due for code, due, _ in self.record.timers if code == rule.code), 0)
+        due_ms = next((self._held(rule, due) for code, due, _ in self.record.timers if code == rule.code), 0)
         return outlook(rule, values, scores, self._gates(rule, at_ms), self.conditions.schema, at_ms, due_ms)
+
+    def _held(self, rule: Rule, due_ms: int) -> int:
+        """When a wait that is over then is looked at: a rule that holds waits for quiet hours to end."""
+        return due_ms + (self._quiet_ms(due_ms) if rule.in_quiet_hours == "hold" else 0)
+
+    def _quiet_ms(self, at_ms: int) -> int:
+        return policy(self.settings).quiet.left_ms(local_ms(at_ms, self.zone))
 
     def _facts(self, rule: Rule, at_ms: int) -> dict[str, Value]:
         local = local_ms(at_ms, self.zone)
@@ -125,7 +132,9 @@ class Explaining:
     def _gates(self, rule: Rule, at_ms: int) -> list[tuple[Gate, str]]:
         asked = policy(self.settings)
         since_ms, granted = self.record.consent.get(crc32(asked.consent.encode()), (0, False))
-        standing = Standing(self.customer, self.record.ledger, at_ms, granted and since_ms <= at_ms)
+        standing = Standing(
+            self.customer, self.record.ledger, at_ms, granted and since_ms <= at_ms, self._quiet_ms(at_ms)
+        )
         rivals = [r.id for r in self.rules.values() if rule.group and r.group == rule.group and r != rule]
         return [(gate, spoken.barrier(gate, asked, self.zone)) for gate in gates(rule, rivals, asked, standing)]
 

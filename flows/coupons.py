@@ -1,4 +1,4 @@
-"""What the settings say of coupons: the same for flows and for commands that explain them."""
+"""What the settings say of coupons: the same for the flow that decides and for the command that explains."""
 
 from __future__ import annotations
 

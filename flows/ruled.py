@@ -53,7 +53,7 @@ class Ruled:
         self.next_s = time.monotonic() + EVERY_S
         if (found := stamp(self.folder, "*.toml")) != self.stamp:
             self._reload()
-            self.stamp = found
+            self.stamp = found  # not before: while Redis is away, this is tried again
 
     def _reload(self) -> None:
         try:
@@ -66,15 +66,14 @@ class Ruled:
             log.info("rules loaded", rules=len(self.job.job.decider.conditions.rules))
 
     def _ruled(self) -> CustomersJob:
-        house = self.house
-        rules = load_rules(house.settings)
-        note_rules(house.redis, house.settings.redis.prefix, {rule.version: text for rule, _, text in rules})
+        house, settings, rules = self.house, self.house.settings, load_rules(self.house.settings)
         conditions = load_conditions(self.catalog, rules)
+        note_rules(house.redis, settings.redis.prefix, {rule.version: text for rule, _, text in rules})
         catalog = self.catalog.narrowed(n for names in conditions.names for n in names if n in self.catalog.names)
         coupons, decisions, examples, letters = map(house.topic, ("coupons", "decisions", "examples", "dead-letters"))
-        asked = (policy(house.settings), coupons, decisions, self.campaigns, keeping(house.settings))
-        decider = Decider(catalog, conditions, *asked)
+        ways = (policy(settings), coupons, decisions, self.campaigns, keeping(settings))
+        decider = Decider(catalog, conditions, *ways)
         decider.models = self.published.models
-        horizon_ms = parse_duration(house.settings.learning.churn_horizon)
+        horizon_ms = parse_duration(settings.learning.churn_horizon)
         churn = Churn("churn_risk", input_layouts(catalog)["churn_risk"], catalog.models["churn_risk"], horizon_ms)
         return CustomersJob(catalog, decider, churn, examples, letters, self.earlier, self.forgotten)

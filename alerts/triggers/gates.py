@@ -27,6 +27,7 @@ class Standing(Struct):
     ledger: Ledger
     at_ms: int
     consented: bool
+    quiet_ms: int = 0  # how long quiet hours still last
 
 
 def gates(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> list[Gate]:
@@ -38,6 +39,7 @@ def gates(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> 
         Gate("holdout", not held),
         _cooldown(rule, standing),
         _cap(policy, standing),
+        _quiet_hours(rule, standing),
     ]
 
 
@@ -47,6 +49,12 @@ def _of_rival(rule: Rule, rival: str, standing: Standing) -> Gate:
 
 def _cooldown(rule: Rule, standing: Standing) -> Gate:
     return _quiet("cooldown", rule.id, rule.cooldown_ms, standing)
+
+
+def _quiet_hours(rule: Rule, standing: Standing) -> Gate:
+    """What is held is asked again when they end, so it finds the gate open."""
+    dropped = rule.in_quiet_hours == "drop" and standing.quiet_ms > 0
+    return Gate("quiet_hours", not dropped, standing.at_ms + standing.quiet_ms if dropped else 0)
 
 
 def _quiet(outcome: str, fired: str, cooldown_ms: int, standing: Standing) -> Gate:

@@ -37,6 +37,7 @@ class Kept(Struct, array_like=True, gc=False):
     cap: int
     cooldown_until_ms: int
     holdout: bool
+    ran_out: str = ""
 
 
 _encode = msgpack.Encoder().encode

@@ -32,6 +32,12 @@ OUTCOMES = {
     "holdout": "not given: the customer is of the holdout group",
     "cooldown": "not given: the rule's cooldown was not over",
     "capped": "not given: the customer had as many coupons as the cap allows",
+    "quiet_hours": "not given: it was in quiet hours",
+    "campaign_not_begun": "not given: the campaign had not begun",
+    "campaign_over": "not given: the campaign was over",
+    "customer_limit": "not given: the customer had as many coupons as the campaign gives",
+    "stock": "not given: the campaign's coupons had run out",
+    "budget": "not given: the campaign's budget had run out",
     "near_miss": "did not fire: all of its condition held but one clause, which nearly did",
     "condition_false": "did not fire: its condition did not hold",
 }
@@ -40,6 +46,7 @@ PROSPECTS = {
     "condition_false": "would not fire: its condition does not hold",
     "disabled": "would not fire: the rule is not enabled",
     "hangs_on_event": "may fire: that hangs on the event",
+    "quiet_hours": "would not fire: it is in quiet hours",
     "excluded": "would not fire: another rule of its group came before",
     "cooldown": "would not fire: the rule's cooldown is not over",
     "capped": "would not fire: the customer has as many coupons as the cap allows",
@@ -75,8 +82,15 @@ def gift(then: Then) -> str:
 def looks(rule: Rule) -> str:
     """When the rule looks."""
     words = [f"at each {' or '.join(rule.on)}"] if rule.on else []
-    words += [f"{rule.after.wait} after the latest {rule.after.event}"] if rule.after else []
-    return " and ".join(words)
+    return " and ".join([*words, *([_wait(rule)] if rule.after else [])])
+
+
+def _wait(rule: Rule) -> str:
+    after = rule.after
+    assert after is not None
+    until = f"the {after.until.replace('_', ' ')} that the latest {after.event} names" if after.until else ""
+    held = ", or when quiet hours end" if rule.in_quiet_hours == "hold" else ""
+    return f"{after.wait} after {until or f'the latest {after.event}'}{held}"
 
 
 def clause(of: Clause, schedule: Schedule) -> str:
@@ -164,6 +178,8 @@ def barrier(gate: Gate, policy: Policy, zone: str) -> str:
             return _consent(gate.is_open, policy.consent)
         case "holdout":
             return "not of the holdout group" if gate.is_open else "of the holdout group, which gets no coupons"
+        case "quiet_hours":
+            return f"quiet hours until {until}" if until else "no quiet hours keep it back"
         case "capped":
             counted = f"{len(gate.times_ms)} of {policy.cap} coupons within the cap's window"
             return f"{counted}{f' ({times})' if times else ''}{f': no other before {until}' if until else ''}"

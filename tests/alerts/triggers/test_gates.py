@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from alerts.triggers.campaign import Place
 from alerts.triggers.decide import Candidate, _barred
 from alerts.triggers.gates import Standing, gates
 from alerts.triggers.policy import Policy
@@ -30,21 +32,27 @@ policies = st.builds(
 )
 
 
-def decided(rivals: list[str], policy: Policy, standing: Standing) -> str:
+def decided(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> str:
     now_ms, customer = standing.at_ms, standing.customer
-    then = (RULE, 0, customer, now_ms, "e", 0, now_ms, standing.consented, rivals, {}, {})
-    told = (RULE, customer, standing.ledger, now_ms, standing.consented)
-    return _barred(Candidate(*then), standing.ledger) or policy.outcome(*told)
+    then = (rule, 0, customer, now_ms, "e", 0, now_ms, standing.consented, rivals, Place(now_ms, now_ms), {}, {})
+    told = (rule, customer, standing.ledger, now_ms, standing.consented)
+    outcome = _barred(Candidate(*then), standing.ledger) or policy.outcome(*told)
+    return "quiet_hours" if outcome == "issued" and rule.quiet == "drop" and standing.quiet_ms else outcome
 
 
-@given(ledgers, policies, times, st.booleans(), st.sampled_from(["c1", "c2", "c3"]), st.sampled_from([[], ["a", "b"]]))
+@given(
+    policies,
+    st.builds(Standing, st.sampled_from(["c1", "c2", "c3"]), ledgers, times, st.booleans(), st.sampled_from([0, 5])),
+    st.sampled_from([[], ["a", "b"]]),
+    st.sampled_from(["", "drop"]),
+)
 def test_the_first_gate_that_is_shut_is_what_a_decision_comes_to(
-    ledger: Ledger, policy: Policy, at_ms: int, consented: bool, customer: str, rivals: list[str]
+    policy: Policy, standing: Standing, rivals: list[str], quiet: str
 ) -> None:
-    standing = Standing(customer, ledger, at_ms, consented)
-    found = gates(RULE, rivals, policy, standing)
+    rule = replace(RULE, quiet=quiet)
+    found = gates(rule, rivals, policy, standing)
     shut = [gate.outcome for gate in found if not gate.is_open]
-    assert (shut or ["issued"])[0] == decided(rivals, policy, standing)
+    assert (shut or ["issued"])[0] == decided(rule, rivals, policy, standing)
     assert all(barrier(gate, policy, "Asia/Shanghai") for gate in found)
 
 
