@@ -127,7 +127,7 @@ def test_json_says_the_same(written: Written) -> None:
     score = told["scores"]["churn_risk"]
     assert (len(score["terms"]), 0 < score["value"] < 1) == (5, True)
     assert {one["clause"]: one["holds"] for one in told["clauses"]} == {
-        "orders_90d >= 3": True, "churn_risk IS NULL OR churn_risk >= 0.3": True,
+        "orders_90d >= 3": True, "churn_risk IS NULL OR churn_risk >= 0.1": True,
     }  # fmt: skip
     assert told["cause"] == "the end of its wait"
     assert why["rule"]["outcome"] == "condition_false", "ninety days later, orders are forgotten"
