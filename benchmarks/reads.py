@@ -79,7 +79,7 @@ def records_of(
     while values := list(islice(stream, CHUNK)):
         batch = Batch("events", 0, -1, [*range(len(values))], values, [0] * len(values))
         columns = core.columns(batch, Clock())
-        applied = core.apply(columns, [], records, 0)
+        applied = core.apply(columns, [], records)
         records |= zip(applied.customers, applied.records, strict=True)
         words |= applied.touches.words(columns.scanned, words)
         end_ms = max(end_ms, int(columns.numbers("at_ms").max()))

@@ -20,7 +20,7 @@ from brewline.account import Before
 from brewline.histories import History, Record
 from brewline.sender import Sent, send
 from config.settings import Settings
-from features.kernel import RING
+from features.kernel.arrays import RING
 from operators.kafka import producer
 
 

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from features import kernel
 from features.catalog import Catalog
 from features.declared import Value, Where, of_lines
 from features.fields import Scanned
-from features.kernel import Ints, hash_texts, local_times
-from features.scan import hashes
+from features.kernel import arrays
+from features.kernel.arrays import Ints
+from features.kernel.clocks import local_times
+from features.kernel.words import hash_texts, hashes
 from features.times import hour_of, weekday_of
 
 Mask = npt.NDArray[np.bool_]
@@ -33,7 +34,7 @@ class Texts(Struct):
 
 
 class Touches(Struct):
-    """int64[n, kernel.TOUCH] in log order, how many each event has, and the texts that codes stand for."""
+    """int64[n, arrays.TOUCH] in log order, how many each event has, and the texts that codes stand for."""
 
     rows: Ints
     counts: Ints
@@ -183,13 +184,13 @@ def touches(catalog: Catalog, kinds: list[Kind], events: int) -> Touches:
             else:
                 index = np.flatnonzero(kind.fitting(touch.where, touch.value.undo))
                 codes, amount = np.zeros(len(index), dtype=np.int64), kind.numbers(touch.value, touch.where)[index]
-            part = np.empty((len(index), kernel.TOUCH), dtype=np.int64)
-            part[:, kernel.TABLE_OF], part[:, kernel.CODE], part[:, kernel.AMOUNT] = touch.table, codes, amount
-            part[:, kernel.MOMENT] = kind.moments[index, 1 if touch.value.undo else 0]
+            part = np.empty((len(index), arrays.TOUCH), dtype=np.int64)
+            part[:, arrays.TABLE_OF], part[:, arrays.CODE], part[:, arrays.AMOUNT] = touch.table, codes, amount
+            part[:, arrays.MOMENT] = kind.moments[index, 1 if touch.value.undo else 0]
             parts.append(part)
             places.append(kind.rows[index])
     place = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
-    rows = np.concatenate(parts)[np.argsort(place, kind="stable")] if parts else np.empty((0, kernel.TOUCH), np.int64)
+    rows = np.concatenate(parts)[np.argsort(place, kind="stable")] if parts else np.empty((0, arrays.TOUCH), np.int64)
     spoken = [np.concatenate(each) for each in zip(*texts, strict=True)] or [np.empty(0, dtype=np.int64)] * 3
     return Touches(rows, np.bincount(place, minlength=events), *spoken)
 

@@ -10,9 +10,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from features import kernel
 from features.declared import (
-    WINDOWED,
     Declared,
     Measure,
     Value,
@@ -25,12 +23,14 @@ from features.declared import (
     read_measure,
     read_values,
 )
+from features.kernel import arrays
 from features.layout import Layout
 from features.times import UNITS_MS
 
 BUILT_IN = ("rhythm_days", "gap_over_rhythm", "age_days", "complaints_open")
 POINTS = ("points_balance", "points_expiring", "points_earned_12m")
 SPREAD = "rhythm_spread_days"
+COUNTED = "the rhythm of a customer is counted in orders"
 TIMES = "times of the latest orders"  # the first table of all
 SUMS, GREATEST, LEAST, SETS = range(4)  # the groups of a pane's cells
 
@@ -54,7 +54,7 @@ class Touch(Struct, frozen=True):
 
 
 class Catalog(Struct, frozen=True):
-    """Feature names in column order, and how the kernel fills them; lists as features.kernel describes them."""
+    """Feature names in column order, and how the kernel fills them; lists as features.kernel.arrays describes them."""
 
     measures: list[Measure]
     windows: list[str]
@@ -122,7 +122,7 @@ def build_catalog(raw: dict[str, Any], file: str = "features.toml") -> Catalog:
     for window in declared.windows:
         check_window(window, f"{file}: windows")
     if "orders" not in declared.measures:
-        raise WrongFeatures(f"{file}: [measures]: 'orders' is missing: the rhythm of a customer is counted in orders")
+        raise WrongFeatures(f"{file}: [measures]: 'orders' is missing: {COUNTED}")
     return _Building(declared, file).catalog()
 
 
@@ -133,17 +133,32 @@ class _Building:
         self.declared = declared
         self.file = file
         self.measures = [read_measure(n, m, declared.windows, file) for n, m in declared.measures.items()]
+        self.orders = self._orders()
         windows = [*declared.windows, *(window for measure in self.measures for window in measure.windows)]
         self.windows = list(dict.fromkeys(windows))
         self.effects: dict[str, list[Effect]] = {}
         self.touches: dict[str, list[Touch]] = {}
         self.cells = self._cells()
-        self.tables: list[tuple[int, int]] = [(kernel.TIMES, 0)]
+        self.tables: list[tuple[int, int]] = [(arrays.TIMES, 0)]
         self.table_names = [TIMES]
         self.names: list[str] = []
         self.kept_in: dict[str, list[str]] = {}
         self.texts: dict[str, list[str]] = {}
         self.made_of: dict[str, list[str]] = {}
+
+    def _orders(self) -> str:
+        """The definition of the cell that counts orders."""
+        measure, place = next(m for m in self.measures if m.name == "orders"), f"{self.file}: [measures] orders"
+        if measure.aggregate != "sum":
+            raise WrongFeatures(
+                f"{place}: aggregate: found {measure.aggregate!r}, expected 'sum': {COUNTED}; declare the"
+                f" {measure.aggregate} under another name"
+            )
+        if Value("order") not in measure.values:
+            raw = self.declared.measures["orders"]
+            found = f"found {raw['order']!r}" if "order" in raw else "is missing"
+            raise WrongFeatures(f"{place}: order: {found}, expected 1: {COUNTED}")
+        return f"sum {measure}"
 
     def _cells(self) -> list[list[str]]:
         """Definitions of the cells: sums, greatest, least, sets. Measures that mean the same share one."""
@@ -152,8 +167,8 @@ class _Building:
             for group, definition in _definitions(measure):
                 cells[group] += [definition] if definition not in cells[group] else []
         found = sum(map(len, cells))
-        if found > kernel.CELLS_OF_PANE:
-            room = kernel.CELLS_OF_PANE
+        if found > arrays.CELLS_OF_PANE:
+            room = arrays.CELLS_OF_PANE
             raise WrongFeatures(
                 f"{self.file}: [measures]: found {found} to be kept by window, there is room for {room}"
             )
@@ -167,7 +182,7 @@ class _Building:
         reads = self._table_reads()
         recencies = self._recencies()
         for name in BUILT_IN:
-            self._name(name, ["sum " + str(self.measures[[m.name for m in self.measures].index("orders")])])
+            self._name(name, [self.orders])
         ratios = [self._ratio(name, *parts) for name, parts in self.declared.ratios.items()]
         bands = [self._band(name) for name in self.declared.bands]
         segments = [self._segments(name) for name in self.declared.segments]
@@ -186,7 +201,7 @@ class _Building:
             touches=self.touches,
             cells=len(cells),
             ends=tuple(accumulate(map(len, self.cells[:3]))),  # type: ignore[arg-type]
-            orders=self.cell("sum " + str(next(m for m in self.measures if m.name == "orders"))),
+            orders=self.cell(self.orders),
             tables=self.tables,
             columns=columns,
             reads=reads,
@@ -240,28 +255,28 @@ class _Building:
             for name, what, argument in self._reads_of(measure):
                 reads.append((what, len(self.tables) - 1, argument))
                 self._name(name, [self.table_names[-1]])
-        reads.append((kernel.SPREAD, 0, 0))
+        reads.append((arrays.SPREAD, 0, 0))
         self._name(SPREAD, [TIMES])
         return reads + self._points()
 
     def _reads_of(self, measure: Measure) -> list[tuple[str, int, int]]:
-        """What is read from a measure's table, which is made for it."""
-        name, is_text = measure.name, measure.values[0].text
-        if measure.aggregate in WINDOWED and measure.aggregate != "distinct":
-            return []
-        if measure.aggregate == "distinct":
-            self._table(kernel.PLACES, self.cell(f"distinct {measure}"), f"places {measure}", measure)
-            return []
-        if measure.aggregate == "last":
-            self._table(kernel.LATEST, 0, f"last {measure}", measure)
-            self.texts |= {name: []} if is_text else {}
-            return [(name, kernel.VALUE, 0 if is_text else 1)]
-        keeps = kernel.WEIGHTS if measure.aggregate == "top" else kernel.DECAYED
-        self._table(keeps, measure.half_life_ms, f"{measure.aggregate} {measure}", measure)
-        if measure.aggregate == "decay":
-            return [(name, kernel.WEIGHT, 0)]
-        self.texts[name] = []
-        return [(name, kernel.FAVOURITE, 0), (f"{name}_share", kernel.SHARE, 0)]
+        """What is read from a measure's table, which is made for it where it needs one."""
+        name, meaning, is_text = measure.name, f"{measure.aggregate} {measure}", measure.values[0].text
+        match measure.aggregate:
+            case "distinct":
+                self._table(arrays.PLACES, self.cell(meaning), f"places {measure}", measure)
+            case "last":
+                self._table(arrays.LATEST, 0, meaning, measure)
+                self.texts |= {name: []} if is_text else {}
+                return [(name, arrays.VALUE, 0 if is_text else 1)]
+            case "decay":
+                self._table(arrays.DECAYED, measure.half_life_ms, meaning, measure)
+                return [(name, arrays.WEIGHT, 0)]
+            case "top":
+                self._table(arrays.WEIGHTS, measure.half_life_ms, meaning, measure)
+                self.texts[name] = []
+                return [(name, arrays.FAVOURITE, 0), (f"{name}_share", arrays.SHARE, 0)]
+        return []
 
     def _table(self, keeps: int, argument: int, definition: str, measure: Measure) -> None:
         self._add_table(keeps, argument, definition)
@@ -271,8 +286,8 @@ class _Building:
     def _add_table(self, keeps: int, argument: int, definition: str) -> None:
         if definition in self.table_names:
             raise WrongFeatures(f"{self.file}: [measures]: two measures mean the same: {definition}")
-        if len(self.tables) == kernel.TABLES_OF_RECORD:
-            room = kernel.TABLES_OF_RECORD
+        if len(self.tables) == arrays.TABLES_OF_RECORD:
+            room = arrays.TABLES_OF_RECORD
             raise WrongFeatures(f"{self.file}: [measures]: too many of top, last, decay and distinct: room for {room}")
         self.tables.append((keeps, argument))
         self.table_names.append(definition)
@@ -286,13 +301,13 @@ class _Building:
             raise WrongFeatures(f"{place}: expected cents_per_point of 1 or more, valid_months of 1 to 24")
         for word, spoken in (("earn", points.earn), ("spend", points.spend)):
             values = read_values(spoken, f"{place}: {word}")
-            self._add_table(kernel.MONTHS, 0, f"points {word} {' '.join(sorted(map(str, values)))}")
+            self._add_table(arrays.MONTHS, 0, f"points {word} {' '.join(sorted(map(str, values)))}")
             for value in values:
                 self.touches.setdefault(value.event, []).append(Touch(len(self.tables) - 1, value, Where()))
         earned = len(self.tables) - 2
         for name in POINTS:
             self._name(name, self.table_names[-2:])
-        return [(what, earned, points.valid_months) for what in (kernel.BALANCE, kernel.EXPIRING, kernel.EARNED)]
+        return [(what, earned, points.valid_months) for what in (arrays.BALANCE, arrays.EXPIRING, arrays.EARNED)]
 
     def _recencies(self) -> list[tuple[str, int]]:
         recencies = []
@@ -343,11 +358,11 @@ class _Building:
 
 
 HOW = {
-    "sum": kernel.SUM_OF,
-    "max": kernel.MOST_OF,
-    "min": kernel.MOST_OF,
-    "mean": kernel.MEAN_OF,
-    "distinct": kernel.DISTINCT_OF,
+    "sum": arrays.SUM_OF,
+    "max": arrays.MOST_OF,
+    "min": arrays.MOST_OF,
+    "mean": arrays.MEAN_OF,
+    "distinct": arrays.DISTINCT_OF,
 }
 
 

@@ -6,21 +6,23 @@ not decode all the same are told by index.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, get_type_hints
 from zlib import crc32
 
 import numpy as np
 from msgspec import Struct
 
 from features import events as e
-from features import kernel
 from features.amounts import Fields, Kind, Touches, amounts, touches
 from features.catalog import Catalog
 from features.declared import OPTIONS, of_lines
 from features.fields import Field, Scanned, Scanner, Words
 from features.job import Batch, Clock
-from features.kernel import Floats, Ints
-from features.scan import DECIMAL, FLAG, TEXT, WHOLE
+from features.kernel import arrays
+from features.kernel.arrays import Floats, Ints
+from features.kernel.scan import DECIMAL, FLAG, TEXT, WHOLE
 from features.zones import ZoneTable
 
 KINDS: dict[str, int] = {kind: code for code, kind in enumerate(e.CUSTOMER_EVENTS)}
@@ -29,10 +31,27 @@ TICK, COMPLAINT, ANSWERED, CONSENT = (KINDS[k] for k in ("tick", "complaint", "c
 UNDOING = (KINDS["refund"], KINDS["void"])
 FIELDS = {  # what the core looks at, beside the amounts of measures
     TEXT: ("type", "id", "customer", "tz", "store", "region", "channel", "source", "case", "purpose"),
-    WHOLE: ("at_ms", "ordered_ms", "of"),
+    WHOLE: ("at_ms", "ordered_ms", "promised_ms", "birthday_ms", "of"),
     FLAG: ("closed", "granted"),
     DECIMAL: ("stars",),
 }
+HOWS = {str: TEXT, int: WHOLE, float: DECIMAL}
+OF_ALL = {*get_type_hints(e.Event), *e.OF_INGEST}
+NAMED = {KINDS["delivery_promised"]: "promised_ms", KINDS["profile"]: "birthday_ms"}  # the moment that it names
+UNSPEAKABLE = {"case", "order"}  # words of SQL
+LEFT_OUT = {"currency", "qty"}  # by senders where they are CNY and 1
+
+
+@cache
+def event_fields() -> dict[str, tuple[int, frozenset[int]]]:
+    """By name: how a field that some events have of their own is read, and the codes of the kinds that have it."""
+    found: dict[str, tuple[int, frozenset[int]]] = {}
+    for kind, type in e.CUSTOMER_EVENTS.items():
+        for name, plain in get_type_hints(type).items() if kind != "tick" else ():
+            if plain in HOWS and name not in OF_ALL | UNSPEAKABLE | LEFT_OUT:
+                kinds = found[name][1] if name in found else frozenset()
+                found[name] = (HOWS[plain], kinds | {KINDS[kind]})
+    return found
 
 
 class Columns(Struct):
@@ -44,6 +63,7 @@ class Columns(Struct):
     kind: Any
     customers: list[str]  # in the order in which they come
     who: Ints  # by event: index into customers
+    before_ms: int  # the partition's clock when the batch begins
     moved: list[tuple[int, int]]  # (where in the batch, clock from then on)
     clock: Clock
     malformed: list[int]  # where in the batch
@@ -66,26 +86,36 @@ class Columns(Struct):
         """64-bit hashes of texts, the same in every process."""
         return self.scanned.hashes(self.fields[name], self.index[events])
 
+    def clock_at(self, places: Ints) -> Ints:
+        """The partition's clock once these records have come."""
+        moved_at = np.array([place for place, _ in self.moved], dtype=np.int64)
+        clocks = np.array([self.before_ms, *(now_ms for _, now_ms in self.moved)], dtype=np.int64)
+        at: Ints = clocks[np.searchsorted(moved_at, places, side="right")]
+        return at
+
 
 class Decoder:
     """Decodes batches for a catalog; keeps the zones it has met."""
 
-    def __init__(self, catalog: Catalog, zones: ZoneTable) -> None:
+    def __init__(self, catalog: Catalog, zones: ZoneTable, also: Iterable[str] = ()) -> None:
+        """`also`: further fields of events that somebody looks at, of `event_fields`."""
         self.catalog = catalog
         self.zones = zones
+        numbers, texts = _looked_at(catalog)
+        of_line = [Field(name, TEXT) for name in sorted(texts, key=lambda name: ("." in name, name)) if of_lines(name)]
+        wanted = {name: event_fields()[name][0] for name in also}
+        wanted |= dict.fromkeys(numbers - {"star_tenths"}, WHOLE)
+        wanted |= dict.fromkeys((name for name in texts if not name.startswith(OPTIONS)), TEXT)
         fields = [Field(name, how) for how, names in FIELDS.items() for name in names]
         known = {field.name for field in fields}
-        numbers, texts = _looked_at(catalog)
-        fields += [Field(name, WHOLE) for name in sorted(numbers - known - {"star_tenths"})]
-        fields += [Field(name, TEXT) for name in sorted(texts - known) if not name.startswith(OPTIONS)]
-        of_line = [Field(name, TEXT) for name in sorted(texts, key=lambda name: ("." in name, name)) if of_lines(name)]
+        fields += [Field(name, how) for name, how in sorted(wanted.items()) if name not in known]
         self.scanner = Scanner(fields, [Field("qty", WHOLE, 1), *of_line], "type")
         self.kinds = Words(NAMES)
 
     def columns(self, batch: Batch, clock: Clock) -> Columns:
         scanned, fields = self.scanner.scan(batch.values), self.scanner.fields
         kind = scanned.find(fields["type"], self.kinds)
-        moved: list[tuple[int, int]] = []
+        before_ms, moved = clock.now_ms, list[tuple[int, int]]()
         for i in np.flatnonzero(kind == TICK).tolist():
             now_ms, (of, at_ms) = clock.now_ms, (int(scanned.values[fields[name], i]) for name in ("of", "at_ms"))
             clock = clock.moved(scanned.texts(fields["source"], [i])[0], of, at_ms)
@@ -100,31 +130,32 @@ class Decoder:
             kind=kind[index],
             customers=scanned.texts(fields["customer"], index[first]),
             who=who,
+            before_ms=before_ms,
             moved=moved,
             clock=clock,
             malformed=np.flatnonzero(kind < 0).tolist(),
             last=batch.last,
         )
 
-    def events(self, columns: Columns, before_ms: int) -> tuple[Ints, Touches]:
+    def events(self, columns: Columns) -> tuple[Ints, Touches]:
         """int64[events, AMOUNTS + cells]: the kernel's view of them; and what they do to tables."""
-        out = np.zeros((len(columns.index), kernel.AMOUNTS + self.catalog.cells), dtype=np.int64)
-        out[:, kernel.KIND] = columns.kind
-        out[:, kernel.AT] = columns.numbers("at_ms")
-        out[:, kernel.ZONE] = self._zone_indexes(columns)
-        out[:, kernel.ID] = columns.hashes("id")
-        out[:, kernel.CLOCK] = _clocks(columns, before_ms)
+        out = np.zeros((len(columns.index), arrays.AMOUNTS + self.catalog.cells), dtype=np.int64)
+        out[:, arrays.KIND] = columns.kind
+        out[:, arrays.AT] = columns.numbers("at_ms")
+        out[:, arrays.ZONE] = self._zone_indexes(columns)
+        out[:, arrays.ID] = columns.hashes("id")
+        out[:, arrays.CLOCK] = columns.clock_at(columns.index)
         self._more(out, columns)
         kinds = self._kinds(columns, out)
-        amounts(self.catalog, kinds, out[:, kernel.AMOUNTS :])
+        amounts(self.catalog, kinds, out[:, arrays.AMOUNTS :])
         touched = touches(self.catalog, kinds, len(out))
-        out[:, kernel.TOUCHES] = touched.counts
-        out[:, kernel.TOUCHED] = np.cumsum(touched.counts) - touched.counts
+        out[:, arrays.TOUCHES] = touched.counts
+        out[:, arrays.TOUCHED] = np.cumsum(touched.counts) - touched.counts
         return out, touched
 
     def _kinds(self, columns: Columns, out: Ints) -> list[Kind]:
         """The events by type, of those types that change cells or tables."""
-        moments = out[:, [kernel.AT, kernel.ORDERED, kernel.ZONE]]
+        moments = out[:, [arrays.AT, arrays.ORDERED, arrays.ZONE]]
         fields = Fields(self.scanner.fields, self.scanner.of_line)
         kinds = []
         for name in dict.fromkeys([*self.catalog.effects, *self.catalog.touches]):
@@ -148,12 +179,15 @@ class Decoder:
     def _more(self, out: Ints, columns: Columns) -> None:
         """What few events have: the order that is undone, a complaint's case, a word on consent."""
         undoing = np.flatnonzero(np.isin(columns.kind, UNDOING))
-        out[undoing, kernel.ORDERED] = columns.numbers("ordered_ms", undoing)
+        out[undoing, arrays.ORDERED] = columns.numbers("ordered_ms", undoing)
+        for kind, name in NAMED.items():
+            naming = np.flatnonzero(columns.kind == kind)
+            out[naming, arrays.UNTIL] = columns.numbers(name, naming)
         consent = np.flatnonzero(columns.kind == CONSENT)
-        out[consent, kernel.WORD] = [crc32(purpose.encode()) for purpose in columns.texts("purpose", consent)]
-        out[consent, kernel.FLAG] = columns.numbers("granted", consent)
+        out[consent, arrays.WORD] = [crc32(purpose.encode()) for purpose in columns.texts("purpose", consent)]
+        out[consent, arrays.FLAG] = columns.numbers("granted", consent)
         cases = np.flatnonzero(np.isin(columns.kind, (COMPLAINT, ANSWERED)))
-        out[cases, kernel.WORD], out[cases, kernel.FLAG] = (
+        out[cases, arrays.WORD], out[cases, arrays.FLAG] = (
             columns.hashes("case", cases),
             columns.numbers("closed", cases),
         )
@@ -167,12 +201,3 @@ def _looked_at(catalog: Catalog) -> tuple[set[str], set[str]]:
     numbers = {x.value.field for x in each if x.value.field and not x.value.text}
     texts = {x.value.field for x in each if x.value.text} | {field for x in each for field, _ in x.where.texts}
     return numbers, texts
-
-
-def _clocks(columns: Columns, before_ms: int) -> Ints:
-    """By event: the partition's clock when it comes."""
-    if not columns.moved:
-        return np.full(len(columns.index), before_ms, dtype=np.int64)
-    places = np.array([place for place, _ in columns.moved], dtype=np.int64)
-    clocks = np.array([before_ms, *(now_ms for _, now_ms in columns.moved)], dtype=np.int64)
-    return clocks[np.searchsorted(places, columns.index)]

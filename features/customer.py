@@ -10,13 +10,18 @@ from zlib import crc32
 import numpy as np
 from msgspec import Struct
 
-from features import kernel
 from features.amounts import Touches
 from features.catalog import Catalog, build_catalog
 from features.columns import ANSWERED, COMPLAINT, CONSENT, KINDS, Columns, Decoder
 from features.job import Batch, Clock
-from features.kernel import FIVE_MS, LATE_MS, Floats, Ints, Merged, Outcome
+from features.kernel import arrays
+from features.kernel.advance import Outcome, advance
+from features.kernel.arrays import FIVE_MS, LATE_MS, Floats, Ints
+from features.kernel.linear import logits
+from features.kernel.merging import Merged, merge
+from features.kernel.rows import rows_as_of
 from features.layout import Layout
+from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import CorruptRecord, WrongLayout
 from features.times import DAY_MS, HOUR_MS, parse_duration
 from features.zones import ZoneTable
@@ -25,11 +30,15 @@ NOBODY = 0xFFFF_FFFF_FFFF  # no purpose has this code
 
 
 class Wait(Struct, frozen=True):
-    """A rule that looks again `wait_ms` after an event of a kind."""
+    """A rule that looks again a while after an event of a kind: `wait` is ms, or thousandths of the customer's rhythm;
+    ms from the event, or from the moment that it names."""
 
     kind: str
     rule: int
-    wait_ms: int
+    wait: int
+    how: int = arrays.A_WHILE
+    hold: bool = False  # not asked in quiet hours, but when they end
+    yearly: bool = False  # asked again every year
 
 
 class Label(Struct, frozen=True):
@@ -48,9 +57,9 @@ class Applied(Struct):
     wakes: Ints  # [customers, 2]: when to look at the customer again, before and after
     repeated: Any  # by event: applied before
     rows: Floats  # [asked, features]
-    asked: Ints  # [asked, kernel.ASKED]: whose, which event or timer, as of when
+    asked: Ints  # [asked, arrays.ASKED]: whose, which event or timer, as of when
     inputs: Floats  # [labelled, inputs]: the rows that got their label
-    labelled: Ints  # [labelled, kernel.LABELLED]
+    labelled: Ints  # [labelled, arrays.LABELLED]
     touches: Touches
 
 
@@ -73,25 +82,27 @@ class Core:
         label: Label | None = None,
         purpose: str = "",
         earlier: list[Layout] | None = None,
+        also: Iterable[str] = (),
+        quiet: QuietHours = ALWAYS_AWAKE,
     ) -> None:
         """`wanted`: kinds whose events get a feature row, by default all; `purpose`: whose consent is told;
-        `earlier`: layouts that records may still be written in."""
+        `earlier`: layouts that records may still be written in; `also`: further fields of events to read;
+        `quiet`: when rules that hold do not look."""
         self.catalog = catalog
         self.layouts = [catalog.layout, *(layout for layout in earlier or () if layout.id != catalog.layout.id)]
         self.zones = ZoneTable()
-        self.decoder = Decoder(catalog, self.zones)
+        self.decoder = Decoder(catalog, self.zones, also)
         self.features = len(catalog.names)
-        self.program = _program(
-            catalog, set(KINDS) if wanted is None else wanted, waits or [], label or Label(), purpose, self.layouts
-        )
+        asked = set(KINDS) if wanted is None else wanted
+        self.program = _program(catalog, asked, waits or [], label or Label(), purpose, self.layouts, quiet)
 
     def columns(self, batch: Batch, clock: Clock) -> Columns:
         return self.decoder.columns(batch, clock)
 
-    def apply(self, columns: Columns, idle: list[str], records: dict[str, bytes], before_ms: int) -> Applied:
+    def apply(self, columns: Columns, idle: list[str], records: dict[str, bytes]) -> Applied:
         """Applies the events, and fires the timers also of the `idle`. Raises Damaged, WrongLayout."""
         customers = columns.customers + idle
-        events, touches = self.decoder.events(columns, before_ms)
+        events, touches = self.decoder.events(columns)
         ends = np.cumsum(np.bincount(columns.who, minlength=len(customers)), dtype=np.int64)
         raw = list(map(records.get, customers, repeat(b"")))
         blob = np.frombuffer(b"".join(raw) or b"\0", dtype=np.uint8)
@@ -100,13 +111,13 @@ class Core:
         room = len(events) + 2 * len(idle) + 64
         while True:
             view = (events, touches.rows, order, ends, clock_ms, blob, blob_ends, self.features, room)
-            done = kernel.advance(self.program, self.zones.packed, *view)
-            if done.status == kernel.DONE:
+            done = advance(self.program, self.zones.packed, *view)
+            if done.status == arrays.DONE:
                 return _applied(customers, done, touches)
-            if done.status == kernel.NEEDS_ROOM:
+            if done.status == arrays.NEEDS_ROOM:
                 room *= 2
-            elif not (done.status == kernel.NEEDS_ZONE and self.zones.add_known(done.detail)):
-                self._refuse(done.status, customers[done.detail] if done.status != kernel.NEEDS_ZONE else "")
+            elif not (done.status == arrays.NEEDS_ZONE and self.zones.add_known(done.detail)):
+                self._refuse(done.status, customers[done.detail] if done.status != arrays.NEEDS_ZONE else "")
 
     def row(self, record: bytes, at_ms: int) -> list[float]:
         """One value per name of the catalog as of `at_ms`; NaN where there is none. Raises Damaged, WrongLayout."""
@@ -118,10 +129,10 @@ class Core:
         ends = np.cumsum([len(record) for record in records.values()], dtype=np.int64)
         while True:
             view = (self.program, self.zones.packed, blob, ends, at_ms, self.features)
-            status, detail, reached, rows = kernel.rows_as_of(*view)
-            if status == kernel.DONE:
+            status, detail, reached, rows = rows_as_of(*view)
+            if status == arrays.DONE:
                 return rows
-            if not (status == kernel.NEEDS_ZONE and self.zones.add_known(detail)):
+            if not (status == arrays.NEEDS_ZONE and self.zones.add_known(detail)):
                 self._refuse(status, list(records)[reached])
 
     def merge(self, record: bytes, other: bytes, clock_ms: int) -> Merged:
@@ -129,14 +140,14 @@ class Core:
         blob = np.frombuffer(record + other or b"\0", dtype=np.uint8)
         ends = (len(record), len(record) + len(other), clock_ms)
         while True:
-            done = kernel.merge(self.program, self.zones.packed, blob, *ends)
-            if done.status == kernel.DONE:
+            done = merge(self.program, self.zones.packed, blob, *ends)
+            if done.status == arrays.DONE:
                 return done._replace(inputs=done.inputs.view(np.float64))
-            if not (done.status == kernel.NEEDS_ZONE and self.zones.add_known(done.detail)):
+            if not (done.status == arrays.NEEDS_ZONE and self.zones.add_known(done.detail)):
                 self._refuse(done.status, "")
 
     def _refuse(self, status: int, customer: str) -> None:
-        if status == kernel.WRONG_LAYOUT:
+        if status == arrays.WRONG_LAYOUT:
             raise WrongLayout(
                 f"the record of customer {customer} was written under other measures or by another version:"
                 " rebuild the state by replay under a new redis.prefix"
@@ -157,11 +168,11 @@ def compile_kernel() -> None:
         b'{"type":"order","id":"1","customer":"c","at_ms":1,"store":"s","channel":"app","tz":"UTC",'
         b'"lines":[{"sku":"t","options":{"sugar":"half"}}]}'
     )
-    applied = core.apply(core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock()), [], {}, 0)
+    applied = core.apply(core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock()), [], {})
     core.row(applied.records[0], 1)
     core.merge(applied.records[0], applied.records[0], 1)
     none = np.zeros(1, dtype=np.float64)
-    kernel.logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), none, none + 1, none)
+    logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), none, none + 1, none)
 
 
 def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:
@@ -182,71 +193,83 @@ def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:
 
 
 def _program(
-    catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label, purpose: str, layouts: list[Layout]
+    catalog: Catalog,
+    wanted: set[str],
+    waits: list[Wait],
+    label: Label,
+    purpose: str,
+    layouts: list[Layout],
+    quiet: QuietHours,
 ) -> Ints:
     """The kernel's program: its numbers, then its lists. `layouts`: the own one first."""
     lists: list[int] = []
 
     def place(numbers: Iterable[int]) -> int:
-        start = kernel.PROGRAM + len(lists)
+        start = arrays.PROGRAM + len(lists)
         lists.extend(numbers)
         return start
 
-    table_at = kernel.LAST + len(KINDS)
-    life = table_at + kernel.TABLE * len(catalog.tables)
+    table_at = arrays.LAST + len(KINDS)
+    life = table_at + arrays.TABLE * len(catalog.tables)
     waiting = life + catalog.cells
     cells = waiting + len(label.columns)
-    totals = cells + kernel.PANES * catalog.cells
+    totals = cells + arrays.PANES * catalog.cells
     points = catalog.cents_per_point
     numbers = {
-        kernel.WIDTH: catalog.cells,
-        kernel.SUMS: catalog.ends[0],
-        kernel.GREATEST: catalog.ends[1],
-        kernel.LEAST: catalog.ends[2],
-        kernel.TABLES: len(catalog.tables),
-        kernel.KINDS: len(KINDS),
-        kernel.INPUTS: len(label.columns),
-        kernel.WINDOWS: len(catalog.windows),
-        kernel.LAYOUTS: len(layouts),
-        kernel.COLUMNS: len(catalog.columns),
-        kernel.READS: len(catalog.reads),
-        kernel.RECENCIES: len(catalog.recencies),
-        kernel.RATIOS: len(catalog.ratios),
-        kernel.BANDS: len(catalog.bands),
-        kernel.SEGMENTS: len(catalog.segments),
-        kernel.KEPT_DAYS: catalog.kept_days + LATE_MS // DAY_MS + 1,
-        kernel.HORIZON_MS: label.horizon_ms,
-        kernel.PURPOSE: crc32(purpose.encode()) if purpose else NOBODY,
-        kernel.ORDERS: catalog.orders,
-        kernel.POINT_CENTS: points,
-        kernel.ORDER: KINDS["order"],
-        kernel.VOID: KINDS["void"],
-        kernel.COMPLAINT: COMPLAINT,
-        kernel.ANSWERED: ANSWERED,
-        kernel.CONSENT: CONSENT,
-        kernel.TABLE_AT: table_at,
-        kernel.LIFE: life,
-        kernel.WAITING: waiting,
-        kernel.CELLS: cells,
-        kernel.TOTALS: totals,
-        kernel.STATE: totals + len(catalog.windows) * catalog.cells,
-        kernel.AT_LAYOUT: place(
+        arrays.WIDTH: catalog.cells,
+        arrays.SUMS: catalog.ends[0],
+        arrays.GREATEST: catalog.ends[1],
+        arrays.LEAST: catalog.ends[2],
+        arrays.TABLES: len(catalog.tables),
+        arrays.KINDS: len(KINDS),
+        arrays.INPUTS: len(label.columns),
+        arrays.WINDOWS: len(catalog.windows),
+        arrays.LAYOUTS: len(layouts),
+        arrays.COLUMNS: len(catalog.columns),
+        arrays.READS: len(catalog.reads),
+        arrays.RECENCIES: len(catalog.recencies),
+        arrays.RATIOS: len(catalog.ratios),
+        arrays.BANDS: len(catalog.bands),
+        arrays.SEGMENTS: len(catalog.segments),
+        arrays.KEPT_DAYS: catalog.kept_days + LATE_MS // DAY_MS + 1,
+        arrays.HORIZON_MS: label.horizon_ms,
+        arrays.PURPOSE: crc32(purpose.encode()) if purpose else NOBODY,
+        arrays.QUIET_FROM: quiet.from_ms,
+        arrays.QUIET_MS: quiet.length_ms,
+        arrays.HELD: sum(wait.hold for wait in waits),
+        arrays.YEARLY: sum(wait.yearly for wait in waits),
+        arrays.ORDERS: catalog.orders,
+        arrays.POINT_CENTS: points,
+        arrays.ORDER: KINDS["order"],
+        arrays.VOID: KINDS["void"],
+        arrays.COMPLAINT: COMPLAINT,
+        arrays.ANSWERED: ANSWERED,
+        arrays.CONSENT: CONSENT,
+        arrays.TABLE_AT: table_at,
+        arrays.LIFE: life,
+        arrays.WAITING: waiting,
+        arrays.CELLS: cells,
+        arrays.TOTALS: totals,
+        arrays.STATE: totals + len(catalog.windows) * catalog.cells,
+        arrays.AT_LAYOUT: place(
             chain(*[_layout(layout, layouts[0], place(layouts[0].places(layout))) for layout in layouts])
         ),
-        kernel.AT_TABLE: place(chain(*catalog.tables)),
-        kernel.AT_WINDOW: place(chain(*map(_window, catalog.windows))),
-        kernel.AT_COLUMN: place(chain(*catalog.columns)),
-        kernel.AT_READ: place(chain(*catalog.reads)),
-        kernel.AT_RECENCY: place(chain(*((KINDS[kind], unit_ms) for kind, unit_ms in catalog.recencies))),
-        kernel.AT_RATIO: place(chain(*catalog.ratios)),
-        kernel.AT_BAND: place(
+        arrays.AT_TABLE: place(chain(*catalog.tables)),
+        arrays.AT_WINDOW: place(chain(*map(_window, catalog.windows))),
+        arrays.AT_COLUMN: place(chain(*catalog.columns)),
+        arrays.AT_READ: place(chain(*catalog.reads)),
+        arrays.AT_RECENCY: place(chain(*((KINDS[kind], unit_ms) for kind, unit_ms in catalog.recencies))),
+        arrays.AT_RATIO: place(chain(*catalog.ratios)),
+        arrays.AT_BAND: place(
             chain(*[(column, len(cuts), less, place(map(_bits, cuts))) for column, cuts, less in catalog.bands])
         ),
-        kernel.AT_SEGMENT: place(chain(*[(len(s), place(chain(*map(_segment, s)))) for s in catalog.segments])),
-        kernel.AT_INPUT: place(label.columns),
-        kernel.AT_KIND: place(chain(*[_kind(kind, catalog, wanted, waits, label, place) for kind in KINDS])),
+        arrays.AT_SEGMENT: place(chain(*[(len(s), place(chain(*map(_segment, s)))) for s in catalog.segments])),
+        arrays.AT_HELD: place(wait.rule for wait in waits if wait.hold),
+        arrays.AT_YEARLY: place(wait.rule for wait in waits if wait.yearly),
+        arrays.AT_INPUT: place(label.columns),
+        arrays.AT_KIND: place(chain(*[_kind(kind, catalog, wanted, waits, label, place) for kind in KINDS])),
     }
-    return np.array([*(numbers[i] for i in range(kernel.PROGRAM)), *lists], dtype=np.int64)
+    return np.array([*(numbers[i] for i in range(arrays.PROGRAM)), *lists], dtype=np.int64)
 
 
 Place = Callable[[Iterable[int]], int]
@@ -256,7 +279,7 @@ def _kind(
     kind: str, catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label, place: Place
 ) -> tuple[int, ...]:
     effects = {effect.cell: effect.value.undo for effect in catalog.effects.get(kind, ())}
-    after = [(wait.rule, wait.wait_ms) for wait in waits if wait.kind == kind]
+    after = [(wait.rule, wait.wait, wait.how) for wait in waits if wait.kind == kind]
     asked = kind in wanted or (kind == "order" and label.horizon_ms > 0)
     return kind in DEALS, asked, place(chain(*effects.items())), len(effects), place(chain(*after)), len(after)
 
@@ -279,10 +302,10 @@ DEALS = {"order", "refund", "void", "coupon_issued", "coupon_redeemed", "coupon_
 def _window(window: str) -> tuple[int, int]:
     """What it is made of, and how many of that."""
     if window == "lifetime":
-        return kernel.LIFETIME, 0
+        return arrays.LIFETIME, 0
     length_ms = parse_duration(window)
     if length_ms <= HOUR_MS:
-        return kernel.FIVES, length_ms // FIVE_MS
+        return arrays.FIVES, length_ms // FIVE_MS
     if length_ms <= DAY_MS:
-        return kernel.HOURS, length_ms // HOUR_MS
-    return kernel.DAYS, length_ms // DAY_MS
+        return arrays.HOURS, length_ms // HOUR_MS
+    return arrays.DAYS, length_ms // DAY_MS

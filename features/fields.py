@@ -1,7 +1,7 @@
 """The wanted fields of a batch of JSON objects as columns, without a Python object for each.
 
-`features/scan.py` reads what it knows; what it leaves alone is decoded by msgspec, which alone decides what is
-malformed, so the result is the same for every input.
+`features/kernel/scan.py` reads what it knows; what it leaves alone is decoded by msgspec, which alone decides what
+is malformed, so the result is the same for every input.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta, Struct
 
-from features import scan
-from features.scan import DECIMAL, FLAG, LARGE, LINES, OPTIONS, TEXT, WHOLE, Bytes, Ints
+from features.kernel.arrays import Bytes, Ints
+from features.kernel.scan import DECIMAL, FLAG, LARGE, LINES, OPTIONS, TEXT, WHOLE, scan
+from features.kernel.words import find, group, hashes, slots
 
 MANY = 500  # texts
 
@@ -73,15 +74,15 @@ class Scanned(Struct):
 
     def hashes(self, field: int, rows: Any) -> Ints:
         """64-bit hashes of texts, the same in every process."""
-        return scan.hashes(self.bytes, self.values[field][rows], self.ends[field][rows])
+        return hashes(self.bytes, self.values[field][rows], self.ends[field][rows])
 
     def group(self, field: int, rows: Any) -> tuple[Ints, Ints]:
         """(by row: the number of its text among the different ones, by number: the place in `rows` of the first)."""
-        return scan.group(self.bytes, self.values[field][rows], self.ends[field][rows])
+        return group(self.bytes, self.values[field][rows], self.ends[field][rows])
 
     def find(self, field: int, words: Words) -> Ints:
         """By object: the number of its text among the known ones, or -1."""
-        return scan.find(self.bytes, self.values[field], self.ends[field], words.text, words.ends, words.slots)
+        return find(self.bytes, self.values[field], self.ends[field], words.text, words.ends, words.slots)
 
     def line_sums(self, field: int, rows: Any) -> Ints:
         """By object: the sum of a field over its lines."""
@@ -101,7 +102,7 @@ class Words:
             size *= 2
         self.text = np.frombuffer(b"".join(known) or b"\0", dtype=np.uint8)
         self.ends = np.cumsum([len(word) for word in known], dtype=np.int64)
-        self.slots = scan.slots(self.text, self.ends, size)
+        self.slots = slots(self.text, self.ends, size)
 
 
 class Scanner:
@@ -132,7 +133,7 @@ class Scanner:
         text = np.frombuffer(whole or b"\0", dtype=np.uint8)
         stops = np.cumsum(np.fromiter(map(len, values), dtype=np.int64, count=len(values)))
         most_lines = whole.count(b"{")
-        found = scan.scan(
+        found = scan(
             text,
             stops,
             (self.words.text, self.words.ends, self.words.slots, self.hows),

@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from features.events import Event
 from features.identity import first_name, next_name
-from features.kernel import Ints, hash_ids
+from features.kernel.arrays import Ints
+from features.kernel.words import hash_texts
 
 
 class Past(Struct):
@@ -51,7 +52,7 @@ class Forgotten:
         if not self.since_ms or not names:
             return set()
         listed = list(names)
-        hashes = name_hashes(listed)
+        hashes = hash_texts(listed)
         places = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
         return {listed[i] for i in np.flatnonzero(self.hashes[places] == hashes).tolist()}
 
@@ -102,15 +103,8 @@ def living(
     return kept, {pseudonym: past.name for pseudonym, past in pasts.items()}
 
 
-def name_hashes(names: list[str]) -> Ints:
-    """int64 by name."""
-    raw = [name.encode() for name in names]
-    ends = np.cumsum([len(name) for name in raw], dtype=np.int64)
-    return hash_ids(np.frombuffer(b"".join(raw) or b"\0", dtype=np.uint8), ends)
-
-
 def name_hash(name: str) -> int:
-    return int(name_hashes([name])[0])
+    return int(hash_texts([name])[0])
 
 
 def tombstone_key(hash: int) -> str:

@@ -9,7 +9,8 @@ import orjson
 from msgspec import Struct
 
 from features.customer import Applied
-from features.kernel import KNOWN, LABEL, SCORED, Merged
+from features.kernel.arrays import KNOWN, LABEL, SCORED
+from features.kernel.merging import Merged
 
 ROWS = 500  # in one message
 

@@ -30,6 +30,10 @@ class Receipt(Struct, gc=False):
     outcome: str
     coupon: str
     face_value_cents: int
+    percent: int
+    at_most_cents: int
+    message: str
+    channel: str
     campaign: str
     at_ms: int
     expires_ms: int

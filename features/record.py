@@ -24,7 +24,7 @@ into the event types, a purpose or rule the CRC-32 of its name. A pane counts ev
 In the place of the record of a customer who was merged into another stands a note, `FORWARD` and the id of that one.
 First bytes from 240 on are kept for such notes; no version will be one.
 
-`features/kernel.py` reads and writes these bytes; this module is its plain twin for reading.
+`features/kernel/records.py` reads and writes these bytes; this module is its plain twin for reading.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from collections import Counter
 
 from msgspec import Struct, msgpack
 
-from features.kernel import VERSION
+from features.kernel.arrays import VERSION
 
 FORWARD = 240  # the first byte of a note
 

@@ -26,7 +26,7 @@ from features.asyncapi import (
     sample,
 )
 from features.glossary import REASONS
-from features.kernel import RING
+from features.kernel.arrays import RING
 from features.labels import Examples
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from calendar import isleap
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import numpy as np
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -110,3 +113,42 @@ def hour_of(local_ms: Any) -> Any:
 def weekday_of(local_ms: Any) -> Any:
     """Monday is 1; the epoch's first day was a Thursday."""
     return (local_ms // DAY_MS + 3) % 7 + 1
+
+
+def next_day(month_day: str, day: int) -> int:
+    """The first day from `day` on that is `MM-DD`, as ordinals; 29 February is 1 March where there is none."""
+    year = date.fromordinal(day).year
+    return next(found for found in (_day_of(year, month_day), _day_of(year + 1, month_day)) if found >= day)
+
+
+def _day_of(year: int, month_day: str) -> int:
+    month, day = map(int, month_day.split("-"))
+    if (month, day) == (2, 29) and not isleap(year):
+        month, day = 3, 1
+    return date(year, month, day).toordinal()
+
+
+def midnight_ms(day: int, tz: str) -> int:
+    """When a calendar date begins in a zone."""
+    return round(datetime.combine(date.fromordinal(day), datetime.min.time(), ZoneInfo(tz)).timestamp() * 1000)
+
+
+def minute_of(local_ms: Any) -> Any:
+    """0 to 1439."""
+    return local_ms % DAY_MS // MINUTE_MS
+
+
+def ordinal_of(local_ms: Any) -> Any:
+    """As datetime.date.toordinal."""
+    return local_ms // DAY_MS + EPOCH_DAY
+
+
+def month_of(local_ms: Any) -> Any:
+    """1 to 12."""
+    return np.asarray(local_ms).astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64) % 12 + 1
+
+
+def day_of_month_of(local_ms: Any) -> Any:
+    """1 to 31."""
+    days = np.asarray(local_ms).astype("datetime64[ms]").astype("datetime64[D]")
+    return (days - days.astype("datetime64[M]")).astype(np.int64) + 1

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 
-from features.kernel import Ints
+from features.kernel.arrays import Ints
 from features.times import DAY_MS, MINUTE_MS, offset_ms, parse_time
 
 FROM_MS, TO_MS = parse_time("1990-01-01T00:00:00Z"), parse_time("2100-01-01T00:00:00Z")

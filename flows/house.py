@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -19,7 +20,7 @@ from operators.health import Pulse
 from operators.kafka import ensure_topics, require_kafka, require_room
 from operators.leases import Leases
 from operators.partition import PartitionStep
-from operators.redis_link import connect_redis
+from operators.redis_link import answered, connect_redis
 from operators.relay import Relay
 from operators.source import Fence, KafkaBatches
 from operators.store import PartitionStore, Sent, check_layout
@@ -34,11 +35,11 @@ class House:
     """One process's share of Brewline. `stop` ends every source; what is in flight is committed first."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.settings, kafka = settings, settings.kafka
         self.client: dict[str, Any] = settings.kafka.librdkafka()
         require_kafka(self.client, settings.kafka.start_timeout_s)
+        self.answered = partial(answered, settings.redis.url, settings.redis.start_timeout_s)  # while flows are set up
         self.redis: Redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
-        kafka = settings.kafka
         names, compacted = ([settings.topic(topic) for topic in topics] for topics in (TOPICS, COMPACTED))
         size = {"max.message.bytes": str(kafka.max_message_bytes)}
         made = ensure_topics(self.client, names, kafka.partitions, kafka.replication, size, compacted)
@@ -49,8 +50,8 @@ class House:
         self.stop, self.pulse = Event(), Pulse(settings.metrics.stall_s)
 
     def require_layout(self, layout: Mapping[str, str | int]) -> None:
-        """Refuses state that was laid out in another way. Raises WrongLayout."""
-        check_layout(self.redis, self.settings.redis.prefix, layout)
+        """Refuses state that was laid out in another way. Raises WrongLayout, Unreachable."""
+        self.answered(lambda: check_layout(self.redis, self.settings.redis.prefix, layout))
 
     def topic(self, name: str) -> str:
         return self.settings.topic(name)
@@ -63,8 +64,7 @@ class House:
         """`raw`: these are events as they were sent, whose own time counts where time comes with the input."""
         counts, kafka = {self.topic(topic): self.partitions[topic] for topic in topics}, self.settings.kafka
         pace = (kafka.batch_events, kafka.poll_ms, kafka.fetch_wait_ms, kafka.shared)
-        replayed = raw and self.settings.time.clock == "event"
-        times = (event_time, AT_END_S) if replayed else (kafka_time, 0.0)
+        times = (event_time, AT_END_S) if raw and self.settings.time.clock == "event" else (kafka_time, 0.0)
         step = Alignment(kafka.align_s * 1000, *times)
         return KafkaBatches(flow, self.client, counts, fence, self.pulse, self.stop, *pace, step)
 
@@ -73,7 +73,7 @@ class House:
     ) -> None:
         """A topic through a job: read, apply and commit, relay; `only` withholds messages, partitions share `pots`."""
         store = self.store(name)
-        leases = None if pots is None else Leases(store, pots, self.partitions[topic])
+        leases = None if pots is None else self.answered(lambda: Leases(store, pots, self.partitions[topic]))
         step = PartitionStep(job, store, self.topic("dead-letters"), self.pulse, self.stop, refresh, leases)
         sent = op.map(f"{name}-apply", op.input(f"{name}-read", flow, self.batches(name, (topic,), step)), step)
         sent = sent if only is None else op.map(f"{name}-withhold", sent, only)

@@ -8,8 +8,9 @@ from bytewax.dataflow import Dataflow
 from features.clean import Cleaner
 from features.identity import Degree, Pseudonyms
 from features.partitions import partition_keys
-from flows.files import load_limits, load_pseudonyms, load_stores
+from flows.files import load_limits, load_stores
 from flows.house import House
+from flows.keys import load_pseudonyms
 from flows.opening import open_house
 from flows.topics import SOURCES
 from operators.cleaning import CleanStep
@@ -21,9 +22,9 @@ from operators.transactions import TransactionFence, Transactions
 def add(flow: Dataflow, house: House) -> None:
     settings = house.settings
     pseudonyms = load_pseudonyms(settings)
-    former = pseudonyms.fingerprints
-    renew_layout(house.redis, settings.redis.prefix, "identity key", pseudonyms.fingerprint, former)
-    house.require_layout({"identity key": pseudonyms.fingerprint})
+    key, former, prefix = pseudonyms.fingerprint, pseudonyms.fingerprints, settings.redis.prefix
+    house.answered(lambda: renew_layout(house.redis, prefix, "identity key", key, former))
+    house.require_layout({"identity key": key})
     fence = TransactionFence("ingest", house.client, settings.kafka.topic_prefix, house.pulse, house.stop)
     step = CleanStep(
         cleaner=cleaner(house, pseudonyms),

@@ -11,7 +11,7 @@ from alerts.triggers.condition import Conditions, over_catalog
 from alerts.triggers.rule import Rule, WrongRule, read_rule
 from config.settings import Settings
 from features.catalog import Catalog
-from features.kernel import TIMERS
+from features.kernel.arrays import TIMERS
 from flows.files import texts
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]]) -> Ca
     units: dict[str, int] = {}
     for rule, _, _ in rules:
         then = rule.then
-        units[then.campaign] = min(then.face_value_cents, units.get(then.campaign, then.face_value_cents))
+        units[then.campaign] = min(then.worth_cents, units.get(then.campaign, then.worth_cents))
     found: dict[str, Campaign] = {}
     for file, text in files:
         campaign = read_campaign(text, file)

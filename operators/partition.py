@@ -5,7 +5,7 @@ again, and only then do the batch's messages leave, and its records enter the ca
 
 What can go wrong, and what happens:
 
-- Redis is away or refuses: the step waits and tries again; /healthz is red meanwhile.
+- Redis is away or refuses, be it when a partition is opened: the step waits and tries again; /healthz is red meanwhile.
 - The answer to a commit is bad or never comes: the batch is applied again in front of the next one.
 - The fence is not where this process left it (an unsure commit went through, or Redis lost its
   tail): the position is read again, the source rewinds or the batch is cut.
@@ -39,6 +39,8 @@ POISON_LIMIT = 100  # so many events of a partition in a row that raise are no b
 NOT_THE_JOBS = (Moved, Fenced, *AWAY)  # errors of the store
 LARGE = 50  # events in a batch: the answer to a smaller one comes sooner than the next turn
 NAMED = 5  # timers that a message names
+FIRST_WAIT_S = 0.1  # before Redis is tried again; twice as long every further time
+LONGEST_WAIT_S = 5.0
 
 
 class BrokenTimer(Exception):
@@ -90,10 +92,16 @@ class PartitionStep:
         self.poisoned: Counter[int] = Counter()  # events in a row that raised, by partition
 
     def claim(self, topic: str, partition: int) -> int:
-        self.positions[partition] = self.store.claim(partition)
-        self._take(partition)
-        self.unsent[partition] = self.store.unsent(partition)
-        return self.positions[partition].offset
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                self.positions[partition] = self.store.claim(partition)
+                self._take(partition)
+                self.unsent[partition] = self.store.unsent(partition)
+                self.pulse.well("redis")
+                return self.positions[partition].offset
+            except AWAY as error:
+                wait_s = self._wait_out(error, wait_s)
 
     def rewind(self, topic: str, partition: int) -> int | None:
         return self.rewinds.pop(partition, None)
@@ -118,7 +126,7 @@ class PartitionStep:
 
     def __call__(self, batch: Batch) -> list[Sent]:
         """Messages to relay, oldest first, once they are safe in the outbox."""
-        partition, before, wait_s = batch.partition, self.open.pop(batch.partition, None), 0.1
+        partition, before, wait_s = batch.partition, self.open.pop(batch.partition, None), FIRST_WAIT_S
         patient = len(batch.offsets) < LARGE
         while True:
             try:
@@ -138,13 +146,17 @@ class PartitionStep:
                 self.unsure.add(partition)
             except AWAY as error:
                 self.unsure.add(partition)
-                self._complain(error, wait_s)
-                if self.stop.wait(wait_s):
-                    raise
-                wait_s = min(wait_s * 2, 5.0)
+                wait_s = self._wait_out(error, wait_s)
             if before is not None:  # perhaps not committed, and the source has left it behind
                 batch, before = joined(before, batch), None
             patient = True
+
+    def _wait_out(self, error: Exception, wait_s: float) -> float:
+        """Complains and waits; how long to wait the next time. Raises the error at once when told to stop."""
+        self._complain(error, wait_s)
+        if self.stop.wait(wait_s):
+            raise error
+        return min(wait_s * 2, LONGEST_WAIT_S)
 
     def _complain(self, error: Exception, retry_s: float) -> None:
         self.pulse.trouble("redis", reason(error))

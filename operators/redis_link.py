@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import hiredis
 from redis import Redis
@@ -14,8 +15,9 @@ from redis.retry import Retry
 
 from operators.kafka import Unreachable
 
-# Redis cannot serve now, but may soon (it starts, is full, read-only or without its replicas): waited out, never fatal.
+Found = TypeVar("Found")
 MANY = 100
+# Redis cannot serve now, but may soon (it starts, is full, read-only or without its replicas): waited out, never fatal.
 AWAY = (ConnectionError, TimeoutError, ResponseError)
 
 
@@ -36,11 +38,16 @@ def connect_redis(url: str, timeout_s: float) -> Redis:
     redis = Redis.from_url(
         url, socket_timeout=10, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0), command_packer=Packer()
     )
+    answered(url, timeout_s, redis.ping)
+    return redis
+
+
+def answered(url: str, timeout_s: float, ask: Callable[[], Found]) -> Found:
+    """What Redis answers, asked again until it does. Raises Unreachable."""
     until = time.monotonic() + timeout_s
     while True:
         try:
-            redis.ping()
-            return redis
+            return ask()
         except RedisError as error:
             if time.monotonic() > until:
                 raise unreachable(url, error) from error

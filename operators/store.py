@@ -133,10 +133,12 @@ class PartitionStore:
         return self.key(partition, name).encode()
 
     def claim(self, partition: int) -> Position:
-        """Takes the partition over (the last to claim wins) and returns its position."""
-        token = uuid4().hex
+        """Takes the partition over (the last to claim wins) and returns its position.
+
+        May be repeated, under the same token: a claim that seemed lost may reach Redis after the one that followed it.
+        """
+        token = self.tokens.setdefault(partition, uuid4().hex)
         self.redis.set(self.key(partition, "owner"), token)
-        self.tokens[partition] = token
         return self.reopen(partition)
 
     def reopen(self, partition: int) -> Position:

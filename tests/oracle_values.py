@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from features import events as e
 from features.amounts import codes_of
-from features.kernel import hash_texts
+from features.kernel.words import hash_texts
 
 WINDOWED = {  # of (value, weight or sign)
     "sum": lambda found: sum(value * sign for value, sign in found),

@@ -15,15 +15,20 @@ from polars.exceptions import PolarsError
 from alerts.triggers.rule import Rule, WrongRule, hint, line_of
 from alerts.triggers.simple import Look, Rows, parts_of
 from features.catalog import Catalog
+from features.columns import event_fields
+from features.kernel.scan import TEXT
 
-FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "hour": pl.Int64,  # store-local
+Types = dict[str, pl.DataType | type[pl.DataType]]
+CLOCK: Types = {  # the store's own
+    "hour": pl.Int64,
     "weekday": pl.Int64,  # Monday is 1
-    "event": pl.String,
-    "store": pl.String,
-    "region": pl.String,
-    "channel": pl.String,
+    "minute_of_day": pl.Int64,
+    "local_day": pl.Int64,  # as datetime.date.toordinal
+    "month": pl.Int64,
+    "day_of_month": pl.Int64,
 }
+FACTS: Types = {**CLOCK, "event": pl.String, "store": pl.String, "region": pl.String, "channel": pl.String}
+OF_EVENTS: Types = {name: pl.String if how == TEXT else pl.Float64 for name, (how, _) in event_fields().items()}
 FUNCTIONS = {"abs", "ceil", "coalesce", "floor", "greatest", "least", "nullif", "round"}  # each looks at its row alone
 GRAMMAR = {
     "and",
@@ -66,17 +71,19 @@ class Conditions:
     ) -> None:
         """`rules`: (rule, file, text); names of the columns that are numbers, and of those that are texts;
         `dear`: asked for last. Raises WrongRule."""
-        self.schema = {**dict.fromkeys(numbers, pl.Float64), **dict.fromkeys(texts, pl.String), **FACTS}
+        features = {**dict.fromkeys(numbers, pl.Float64), **dict.fromkeys(texts, pl.String)}
+        self.schema: Types = {**OF_EVENTS, **features, **FACTS}
         self.rules = [rule for rule, _, _ in rules]
         expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
         read = [set(e.meta.root_names()) for e in expressions]
         known = [*numbers, *texts]
         self.names = [[name for name in known if name in names] for names in read]  # each rule reads, facts aside
+        self.fields = set().union(*read) - set(known) - set(FACTS)  # of events, that some rule reads
         self.conditions = [self._split(*pair, dear) for pair in zip(self.rules, expressions, strict=True)]
 
     def _split(self, rule: Rule, whole: pl.Expr, dear: Collection[str]) -> Condition:
         comparable = {name for name, type in self.schema.items() if type != pl.String}
-        simple, others = parts_of(rule.when, comparable)
+        simple, others = parts_of(rule.condition, comparable)
         rest = pl.sql_expr(" AND ".join(f"({text})" for text in others)) if simple and others else None
         rest = rest if simple else whole
         columns = sorted(set(rest.meta.root_names())) if rest is not None else []
@@ -108,14 +115,15 @@ def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Condit
     return Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
 
 
-def _compile(rule: Rule, file: str, text: str, schema: dict[str, pl.DataType | type[pl.DataType]]) -> pl.Expr:
+def _compile(rule: Rule, file: str, text: str, schema: Types) -> pl.Expr:
     place = f"{file}:{line_of(text, 'when')}: when"
     for word in _WORD.findall(_TEXT.sub("", rule.when)):
         if word not in schema and word.lower() not in FUNCTIONS | GRAMMAR:
             known = hint(word, [*schema, *sorted(FUNCTIONS)])
             raise WrongRule(f"{place}: there is no feature or function {word!r}{known}; found {rule.when!r}")
     try:
-        expression = pl.sql_expr(rule.when)
+        pl.sql_expr(rule.when)  # alone, or its errors would speak of the schedule, too
+        expression = pl.sql_expr(rule.condition)
     except (PolarsError, pl.exceptions.SQLInterfaceError) as error:
         raise WrongRule(f"{place}: not a condition: {_first_line(error)}; found {rule.when!r}") from error
     try:

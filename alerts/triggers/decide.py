@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -21,13 +21,15 @@ from alerts.triggers.simple import Look
 from features.catalog import Catalog
 from features.customer import Applied
 from features.job import Message
-from features.kernel import Ints
+from features.kernel.arrays import Ints
 from features.messages import cloudevent
 from features.models import LinearModel, Matrix, terms
 from features.outgoing import Receipt
+from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import Ledger, decode_ledger, encode_ledger
 
 TOP_TERMS = 5
+NEVER = 2**62
 
 
 class Candidate(Struct, gc=False):
@@ -39,8 +41,11 @@ class Candidate(Struct, gc=False):
     at_ms: int
     cause: str  # event id, or timer and due time
     stamp_ms: int
+    clock_ms: int
+    local_ms: int
     consented: bool
     place: Place
+    rivals: list[str]  # the other rules of its group
     values: dict[str, float | str | None]
     terms: dict[str, dict[str, float]]
 
@@ -64,6 +69,7 @@ class Decider:
         policy: Policy,
         coupons_topic: str,
         decisions_topic: str,
+        quiet: QuietHours = ALWAYS_AWAKE,
         campaigns: Campaigns = NONE,
     ) -> None:
         self.catalog = catalog
@@ -73,9 +79,12 @@ class Decider:
         self.campaigns = campaigns
         self.coupons_topic = coupons_topic
         self.decisions_topic = decisions_topic
+        self.quiet = quiet
         self.models: dict[str, LinearModel] = {}
-        names = sorted(range(len(conditions.rules)), key=lambda rule: f"{conditions.rules[rule].id}|")
-        self.ranks = np.argsort(np.array(names, dtype=np.int64))  # of rules, as the names of their timers sort
+        rules = conditions.rules
+        self.ranks = _ranks(range(len(rules)), key=lambda i: -rules[i].priority)
+        self.timer_ranks = _ranks(range(len(rules)), key=lambda i: (-rules[i].priority, f"{rules[i].id}|"))
+        self.rivals = [[r.id for r in rules if rule.group and r.group == rule.group and r != rule] for rule in rules]
 
     def decide(self, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease) -> Decided:
         """Decides in log order, of timers that one tick has reached, the earliest due first; spends from the lease."""
@@ -106,15 +115,16 @@ class Decider:
         at_ms, stamps_ms = moments.at_ms[at].tolist(), moments.stamps_ms[at].tolist()
         causes = self._causes(moments, at, rules, customers, at_ms)
         values, moved = self._explained(look, applied.rows, moments.rows, at, rule)
-        consented = (moments.consented[at] != 0).tolist()
-        places = self._places(look, at, at_ms, moments.local_ms[at].tolist())
-        return map(Candidate, rules, who, customers, at_ms, causes, stamps_ms, consented, places, values, moved)
+        clocks_ms, consented = moments.clock_ms[at].tolist(), (moments.consented[at] != 0).tolist()
+        rivals, places = [self.rivals[j] for j in rule.tolist()], self._places(look, at, at_ms, moments)
+        then = (at_ms, causes, stamps_ms, clocks_ms, moments.local_ms[at].tolist(), consented)
+        return map(Candidate, rules, who, customers, *then, places, rivals, values, moved)
 
     def _in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
-        """Moments and rules by place; timers that one tick has reached by due time, then by name: rule|customer."""
+        """Moments and rules by place, then priority; of timers that one tick has reached, the earliest due first."""
         at, rule = np.nonzero(held)
         timer = moments.event[at] < 0
-        due_ms, ranks = np.where(timer, moments.at_ms[at], 0), np.where(timer, self.ranks[rule], rule)
+        due_ms, ranks = np.where(timer, moments.at_ms[at], 0), np.where(timer, self.timer_ranks[rule], self.ranks[rule])
         order = np.lexsort((ranks, due_ms, moments.place[at]))
         keys = np.stack((moments.place[at], due_ms, ranks))[:, order]
         same = np.flatnonzero((keys[:, 1:] == keys[:, :-1]).all(axis=0))
@@ -134,8 +144,8 @@ class Decider:
             causes[i] = id
         return causes
 
-    def _places(self, look: Look, at: Ints, at_ms: list[int], local_ms: list[int]) -> list[Place]:
-        keys = self.campaigns.keys
+    def _places(self, look: Look, at: Ints, at_ms: list[int], moments: Moments) -> list[Place]:
+        keys, local_ms = self.campaigns.keys, moments.local_ms[at].tolist()
         return list(map(Place, at_ms, local_ms, _dicts(keys, [look(key, at).tolist() for key in keys], len(at))))
 
     def _explained(self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
@@ -152,14 +162,18 @@ class Decider:
     def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger, lease: Lease) -> str:
         """The outcome; sends the decision, and the coupon if one is issued."""
         rule, customer, at_ms = candidate.rule, candidate.customer, candidate.at_ms
-        outcome, ran_out = self.policy.outcome(rule, customer, ledger, at_ms, candidate.consented), ""
+        outcome = _barred(candidate, ledger) or self.policy.outcome(rule, customer, ledger, at_ms, candidate.consented)
+        if outcome == "issued" and rule.in_quiet_hours == "drop" and self.quiet.left_ms(candidate.local_ms):
+            outcome = "quiet_hours"
+        ran_out = ""
         if outcome == "issued":
             outcome, ran_out = self.campaigns.outcome(rule.then, candidate.place, ledger, lease)
         receipt = self._receipt(candidate, ledger, outcome, ran_out)
         if outcome == "issued":
             self.policy.issue(rule, ledger, at_ms)
             self.campaigns.issue(rule.then, candidate.place, ledger, lease)
-            decided.messages.append(self._message(self.coupons_topic, "coupon.issued", "coupons", receipt))
+            type = "coupon.issued" if rule.then.coupon else "message.due"
+            decided.messages.append(self._message(self.coupons_topic, type, "coupons", receipt))
             decided.causes_ms.append(candidate.stamp_ms)
         decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", receipt))
         return outcome
@@ -180,6 +194,10 @@ class Decider:
             outcome,
             then.coupon,
             then.face_value_cents,
+            then.percent,
+            then.at_most_cents,
+            then.message,
+            then.channel,
             then.campaign,
             at_ms,
             at_ms + then.valid_ms,
@@ -203,6 +221,21 @@ class Decider:
             {model.features[i]: round(value, 4) for i, value in zip(places, values, strict=True)}
             for places, values in zip(most.tolist(), np.take_along_axis(added, most, axis=1).tolist(), strict=True)
         ]
+
+
+def _ranks(rules: Iterable[int], key: Callable[[int], Any]) -> Ints:
+    """By rule: its place in that order."""
+    return np.argsort(np.array(sorted(rules, key=key), dtype=np.int64))
+
+
+def _barred(candidate: Candidate, ledger: Ledger) -> str:
+    """Why the rule itself does not fire now, if so."""
+    rule, at_ms = candidate.rule, candidate.at_ms
+    if rule.max_event_age_ms is not None and candidate.clock_ms - at_ms > rule.max_event_age_ms:
+        return "stale"
+    if any(at_ms < ledger.fired_ms.get(rival, -NEVER) + rule.cooldown_ms for rival in candidate.rivals):
+        return "excluded"
+    return ""
 
 
 def decision_id(rule: str, customer: str, cause: str) -> str:

@@ -10,14 +10,14 @@ from alerts.triggers.decide import Decider
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
 from features import events as e
-from features import kernel
 from features.catalog import Catalog
 from features.columns import NAMES, Columns
-from features.customer import Applied, Core, Damaged, Label, Wait
+from features.customer import Applied, Core, Damaged, Label
 from features.forgetting import Sifted, sift
 from features.forgotten import Forgotten
 from features.job import Batch, Changes, Message, Plan, Position, State
-from features.kernel import Ints
+from features.kernel import arrays
+from features.kernel.arrays import Ints
 from features.labels import Churn
 from features.layout import Layout
 from features.messages import Refused, dead_letter
@@ -52,10 +52,12 @@ class CustomersJob:
         self.core = Core(
             catalog,
             wanted={kind for kind, asks in zip(NAMES, self.asks, strict=True) if asks.any()},
-            waits=[Wait(rule.after.event, rule.code, rule.after.wait_ms) for _, rule in rules if rule.after],
+            waits=[wait for _, rule in rules if (wait := rule.wait)],
             label=Label(churn.columns, churn.horizon_ms),
             purpose=decider.policy.consent,
             earlier=earlier,
+            also=decider.conditions.fields,
+            quiet=decider.quiet,
         )
 
     def plan(self, batch: Batch, position: Position) -> Plan:
@@ -71,7 +73,7 @@ class CustomersJob:
         due = dict.fromkeys(customer for _, customer in state.due)
         gone = sifted.gone | self.forgotten.among(due)
         known = [c for c in due if c in state.records and c not in gone]
-        applied, damaged = self._applied(columns, known, state, plan.position.clock.now_ms)
+        applied, damaged = self._applied(columns, known, state)
         letters = [_malformed(self.dead_letters_topic, batch, i) for i in columns.malformed]
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]
         words = applied.touches.words(columns.scanned, state.words)
@@ -92,16 +94,14 @@ class CustomersJob:
             causes_ms=decided.causes_ms,
         )
 
-    def _applied(
-        self, columns: Columns, due: list[str], state: State, before_ms: int
-    ) -> tuple[Applied, list[tuple[int, str]]]:
+    def _applied(self, columns: Columns, due: list[str], state: State) -> tuple[Applied, list[tuple[int, str]]]:
         """A damaged record stops the batch where an event needs it, and only its own timers elsewhere."""
         active = set(columns.customers)
         damaged: list[tuple[int, str]] = []
         idle = [customer for customer in due if customer not in active]
         while True:
             try:
-                return self.core.apply(columns, idle, state.records, before_ms), damaged
+                return self.core.apply(columns, idle, state.records), damaged
             except Damaged as error:
                 if error.customer not in idle:
                     raise
@@ -111,25 +111,26 @@ class CustomersJob:
     def _moments(self, batch: Batch, columns: Columns, applied: Applied) -> Moments:
         """The rows that rules are asked about; what waits for a label alone is left out."""
         asked = applied.asked
-        event, code = asked[:, kernel.EVENT], asked[:, kernel.RULE]
+        event, code = asked[:, arrays.EVENT], asked[:, arrays.RULE]
         kinds = columns.kind[np.maximum(event, 0)] if len(columns.kind) else np.zeros(len(event), dtype=np.int64)
         asks = self.asks[kinds]
         timers = np.flatnonzero(event < 0)
         asks[timers] = code[timers, None] == self.codes  # of a rule that is gone, nobody asks
         rows = np.flatnonzero(asks.any(axis=1))
         asked, event = asked[rows], event[rows]
-        place = _places(columns, event, asked[:, kernel.FIRES])
+        place = _places(columns, event, asked[:, arrays.FIRES])
         return Moments(
             columns=columns,
             rows=rows,
             asks=asks[rows],
-            who=asked[:, kernel.WHO],
+            who=asked[:, arrays.WHO],
             event=event,
             place=place,
             stamps_ms=np.array(batch.stamps_ms, dtype=np.int64)[place],
-            at_ms=asked[:, kernel.AS_OF],
-            local_ms=asked[:, kernel.LOCAL],
-            consented=asked[:, kernel.CONSENTED],
+            at_ms=asked[:, arrays.AS_OF],
+            local_ms=asked[:, arrays.LOCAL],
+            consented=asked[:, arrays.CONSENTED],
+            clock_ms=columns.clock_at(place),
         )
 
 

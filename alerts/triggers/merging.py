@@ -25,7 +25,7 @@ from alerts.triggers.job import CustomersJob
 from features import events as e
 from features.forgetting import Sifted
 from features.job import Batch, Changes, Message, Plan, Position, State
-from features.kernel import VERSION
+from features.kernel.arrays import VERSION
 from features.record import (
     FORWARD,
     Ledger,

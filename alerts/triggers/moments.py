@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,20 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from features.catalog import Catalog
-from features.columns import Columns
-from features.kernel import Floats, Ints
+from features.columns import Columns, event_fields
+from features.kernel.arrays import Floats, Ints
+from features.kernel.scan import DECIMAL, TEXT, WHOLE
 from features.models import LinearModel, Matrix, score_rows
-from features.times import hour_of, weekday_of
+from features.times import day_of_month_of, hour_of, minute_of, month_of, ordinal_of, weekday_of
+
+CLOCK: dict[str, Callable[[Any], Any]] = {
+    "hour": hour_of,
+    "weekday": weekday_of,
+    "minute_of_day": minute_of,
+    "local_day": ordinal_of,
+    "month": month_of,
+    "day_of_month": day_of_month_of,
+}
 
 
 class Moments(Struct):
@@ -21,7 +31,7 @@ class Moments(Struct):
 
     `rows` are indexes of feature rows; `asks` is bool[n, rules]; `place` is where in the batch the cause stands: an
     event of `columns`, or the tick that reached a timer (then `event` is -1); `stamps_ms` are these records' Kafka
-    timestamps.
+    timestamps, `clock_ms` the partition's clock then.
     """
 
     columns: Columns
@@ -34,6 +44,7 @@ class Moments(Struct):
     at_ms: Ints
     local_ms: Ints
     consented: Ints
+    clock_ms: Ints
 
 
 class Seen(Struct):
@@ -53,12 +64,9 @@ class Seen(Struct):
             return self._spelt(name, values) if name in self.catalog.texts else values
         if name in self.catalog.models:
             return self._scores(name, self.moments.rows[at])
-        local_ms = self.moments.local_ms[at]
-        if name == "hour":
-            return np.asarray(hour_of(local_ms))
-        if name == "weekday":
-            return np.asarray(weekday_of(local_ms))
-        return self._texts("type" if name == "event" else name, self.moments.event[at])
+        if name in CLOCK:
+            return np.asarray(CLOCK[name](self.moments.local_ms[at]))
+        return self._told("type" if name == "event" else name, self.moments.event[at])
 
     def _spelt(self, name: str, values: Floats) -> npt.NDArray[Any]:
         """The texts of a feature that is one; "" where it has none."""
@@ -73,8 +81,17 @@ class Seen(Struct):
             return np.full(len(rows), np.nan)
         return score_rows(model, self.rows, rows, self.catalog.models[name])
 
-    def _texts(self, name: str, events: Ints) -> npt.NDArray[Any]:
-        texts = np.full(len(events), "", dtype=object)
-        of_event = np.flatnonzero(events >= 0)
-        texts[of_event] = self.moments.columns.texts(name, events[of_event])
-        return texts
+    def _told(self, name: str, events: Ints) -> npt.NDArray[Any]:
+        """What the events say themselves; nothing at a timer, and of events that have no such field."""
+        how, kinds = event_fields().get(name, (TEXT, None))
+        columns, there = self.moments.columns, events >= 0
+        if kinds is not None:
+            there &= np.isin(columns.kind[np.maximum(events, 0)], list(kinds)) if len(columns.kind) else False
+        values: npt.NDArray[Any] = np.full(len(events), "" if how == TEXT else np.nan, dtype=_type(how))
+        read = {TEXT: columns.texts, WHOLE: columns.numbers, DECIMAL: columns.decimals}[how]
+        values[there] = read(name, events[there])
+        return values
+
+
+def _type(how: int) -> type:
+    return object if how == TEXT else float

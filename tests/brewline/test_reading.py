@@ -22,7 +22,7 @@ from features.amounts import codes_of
 from features.customer import Core
 from features.identity import Pseudonyms
 from features.job import Batch, Clock
-from features.kernel import hash_texts
+from features.kernel.words import hash_texts
 from features.layout import Layout
 from features.partitions import partition_of
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time
@@ -59,7 +59,7 @@ def records(settings: conf.Settings, customers: int, seed: int = 5) -> dict[str,
         else:
             events.append(e.Complaint(**shared, tz=zone, case=f"k{number}"))
     batch = Batch("events", 0, -1, [*range(len(events))], [e.encode(event) for event in events], [0] * len(events))
-    applied = core.apply(core.columns(batch, Clock()), [], {}, 0)
+    applied = core.apply(core.columns(batch, Clock()), [], {})
     return dict(zip(applied.customers, applied.records, strict=True))
 
 
@@ -137,7 +137,7 @@ def test_before_the_newest_event_windows_end_there_and_sums_over_the_lifetime_ar
         for i in range(3)
     ]
     batch = Batch("events", 0, -1, [0, 1, 2], [e.encode(order) for order in orders], [0] * 3)
-    applied = core.apply(core.columns(batch, Clock()), [], {}, 0)
+    applied = core.apply(core.columns(batch, Clock()), [], {})
     features = Features(settings, fill(settings, dict(zip(applied.customers, applied.records, strict=True))))
     row = features.read("c1", NOON_MS + HOUR_MS)
     assert row is not None

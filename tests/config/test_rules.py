@@ -10,7 +10,7 @@ import pytest
 from alerts.triggers.rule import WrongRule, read_rule
 from alerts.triggers.timeline import failures
 from config import settings as conf
-from features.kernel import TIMERS
+from features.kernel.arrays import TIMERS
 from flows.files import load_catalog, texts
 from flows.rules import load_conditions, load_rules
 
@@ -65,7 +65,38 @@ def test_the_good_rule_is_good() -> None:
         ('id = "winback"\n', "", "r.toml:1: `id` is missing"),
         ('when = "orders_7d >= 3"\n', "", "r.toml:1: `when` is missing"),
         ('cooldown = "7d"\n', "", "r.toml:1: `cooldown` is missing"),
-        ('coupon = "X", ', "", "r.toml:5: then: `coupon` is missing"),
+        ('coupon = "X"', 'message = "hi"', "r.toml:5: then: a message alone is worth nothing: name"),
+        (
+            'coupon = "X", face_value_cents = 100',
+            "",
+            'r.toml:5: then: gives nothing: write coupon = "WB5" or message =',
+        ),
+        ("= 100", "= 100, percent = 5", "r.toml:5: then: found face_value_cents and percent, expected one of them"),
+        ("face_value_cents = 100", "percent = 5", "r.toml:5: then: percent needs at_most_cents, the most that"),
+        ('"X"', '"X", channel = "fax"', "r.toml:5: then.channel: found 'fax', invalid enum value 'fax'"),
+        ('"7d"', '"7d"\nquiet = "hold"', "r.toml:7: quiet: found 'hold', but a rule on events looks when they come"),
+        ('"7d"', '"7d"\nmax_event_age = "2w"', "r.toml:7: max_event_age: expected a duration such as"),
+        ('"7d"', '"7d"\nschedule = { hour = ["9"] }', "r.toml:7: schedule: unknown key 'hour'; did you mean 'hours'?"),
+        (
+            '"7d"',
+            '"7d"\nschedule = { hours = ["9-17"] }',
+            "r.toml:7: schedule: hours: found '9-17', expected for example '14:00-17:00' or '22:00-02:00'",
+        ),
+        (
+            '"7d"',
+            '"7d"\nschedule = { weekdays = ["Monday"] }',
+            "r.toml:7: schedule: weekdays: found 'Monday', expected some of mon, tue,",
+        ),
+        (
+            '"7d"',
+            '"7d"\nschedule = { from = 2026-06-02, until = 2026-06-01 }',
+            "r.toml:7: schedule: until: found 2026-06-01, which is before from = 2026-06-02",
+        ),
+        (
+            'on = ["order"]',
+            'after = { event = "order", wait = "1d" }\nschedule = { stores = ["s1"] }',
+            "r.toml:4: schedule.stores: a rule with `after` looks where nothing happens: ask for last_store",
+        ),
         ("cooldown =", "cooldwn =", "r.toml:6: unknown key 'cooldwn'; did you mean 'cooldown'?"),
         (
             "face_value_cents",
@@ -101,8 +132,8 @@ def test_the_good_rule_is_good() -> None:
         ),
         (
             "orders_7d >= 3",
-            "sum(orders_7d) > 3",
-            "r.toml:4: when: there is no feature or function 'sum'; known are abs",
+            "stddev(orders_7d) > 3",
+            "r.toml:4: when: there is no feature or function 'stddev'; known are abs",
         ),
         ("orders_7d >= 3", "orders_7d", "r.toml:4: when: yields Float64, expected true or false; found 'orders_7d'"),
         ("orders_7d >= 3", "channel >= 3", "r.toml:4: when: cannot compare string with numeric type"),

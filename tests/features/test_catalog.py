@@ -135,6 +135,25 @@ def test_a_measure_that_makes_no_sense_is_refused_by_name(measure: dict[str, Any
     assert str(wrong.value).startswith(f"f.toml: [measures] x: {message}")
 
 
+ORDERS_ERRORS: list[tuple[dict[str, Any], str]] = [
+    ({"order": 1, "aggregate": "max"}, "aggregate: found 'max', expected 'sum': the rhythm of a customer is"),
+    ({"order": 1, "aggregate": "mean"}, "aggregate: found 'mean', expected 'sum'"),
+    ({"order": 1, "aggregate": "decay", "half_life": "7d"}, "aggregate: found 'decay', expected 'sum'"),
+    ({"order": 1, "aggregate": "smu"}, "aggregate: found 'smu'; did you mean 'sum'?"),
+    ({"order": "items"}, "order: found 'items', expected 1: the rhythm of a customer is counted in orders"),
+    ({"order": 2}, "order: found 2, expected 1"),
+    ({"view": 1}, "order: is missing, expected 1"),
+]
+
+
+@pytest.mark.parametrize(("orders", "message"), ORDERS_ERRORS)
+def test_orders_that_are_not_counted_are_refused(orders: dict[str, Any], message: str) -> None:
+    count = {"order": 1}  # keeps the cell that the rhythm is counted in, under another name
+    with pytest.raises(WrongFeatures) as wrong:
+        build_catalog(SMALL | {"measures": {"orders": orders, "count": count}}, "f.toml")
+    assert str(wrong.value).startswith(f"f.toml: [measures] orders: {message}")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

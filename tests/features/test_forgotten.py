@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from features import events as e
 from features.check import Limits
 from features.clean import Cleaner
-from features.forgotten import Forgotten, name_hash, name_hashes, tombstone_hash, tombstone_key
+from features.forgotten import Forgotten, name_hash, tombstone_hash, tombstone_key
 from features.identity import Pseudonyms, Table, first_name, merged_key, next_name
 from features.job import Batch
+from features.kernel.words import hash_texts
 from features.stores import Stores
 from features.times import DAY_MS
 
@@ -52,7 +53,7 @@ def test_those_with_a_tombstone_are_told_from_all_others() -> None:
 
 def test_hashes_are_the_same_whatever_stands_beside_a_name() -> None:
     names = ["", "c1", "c-ünïcode", GONE]
-    assert name_hashes(names).tolist() == [name_hash(name) for name in names]
+    assert hash_texts(names).tolist() == [name_hash(name) for name in names]
 
 
 def test_a_tombstone_is_written_as_16_digits_and_read_again() -> None:

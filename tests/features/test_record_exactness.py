@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from config import settings as conf
 from features import events as e
-from features.kernel import LATE_MS, RING
+from features.kernel.arrays import LATE_MS, RING
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, local_day, parse_time
 from flows.files import load_catalog
 from tests.features.known import Known

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from features import events as e
 from features.fields import Field, Scanned, Scanner, Words
-from features.kernel import hash_ids
-from features.scan import DECIMAL, FLAG, LARGE, TEXT, WHOLE
+from features.kernel.scan import DECIMAL, FLAG, LARGE, TEXT, WHOLE
+from features.kernel.words import hash_texts
 from tests.features.streams import logs
 
 FIELDS = [
@@ -161,9 +161,7 @@ def test_texts_are_grouped_found_and_hashed_as_python_does(texts: list[str], wor
     assert scanned.texts(field, first) == different
     known = list(dict.fromkeys(words))
     assert scanned.find(field, Words(known)).tolist() == [known.index(t) if t in known else -1 for t in texts]
-    ends = np.cumsum([len(text.encode()) for text in texts], dtype=np.int64)
-    whole = np.frombuffer("".join(texts).encode() or b"\0", dtype=np.uint8)
-    assert scanned.hashes(field, rows).tolist() == hash_ids(whole, ends).tolist()
+    assert scanned.hashes(field, rows).tolist() == hash_texts(texts).tolist()
 
 
 def test_many_words_are_found_too() -> None:

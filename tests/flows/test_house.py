@@ -1,21 +1,28 @@
-"""A house opens only where all that it may have to write can be written."""
+"""A house opens only where all that it may have to write can be written, and waits for a Redis that goes away."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from os import urandom
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+from bytewax.dataflow import Dataflow
 from confluent_kafka import KafkaException
+from msgspec.structs import replace
 
 from config import settings as conf
 from config.settings import Settings
 from features.job import Message
+from flows import customers, ingest
 from flows.house import House
 from flows.topics import SOURCES
-from operators.kafka import NarrowTopic, ensure_topics, produce, producer
-from operators.servers import KafkaServer
+from operators.kafka import NarrowTopic, Unreachable, ensure_topics, produce, producer
+from operators.servers import KafkaServer, RedisServer, redis_server
+from tests.flowprocess import IDENTITY_KEY
 
 pytestmark = pytest.mark.servers
 WAIT_S = 20.0
@@ -60,3 +67,41 @@ def test_the_largest_message_that_a_producer_takes_is_taken_by_the_topic(
             size -= 50
     assert sender.flush(WAIT_S) == 0
     assert errors == [None]
+
+
+@pytest.fixture
+def own_redis(workdir: Path) -> Iterator[RedisServer]:
+    with redis_server(workdir, appendonly="always") as server:
+        yield server
+
+
+def house_on(own: RedisServer, settings: Settings, timeout_s: float) -> House:
+    """One whose Redis is there when it opens."""
+    redis = replace(settings.redis, url=own.url, start_timeout_s=timeout_s)
+    return House(replace(settings, redis=redis))
+
+
+@pytest.mark.parametrize("flow", [customers, ingest])
+def test_a_flow_whose_redis_goes_away_while_it_is_set_up_waits_for_it(
+    own_redis: RedisServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, flow: Any
+) -> None:
+    monkeypatch.setenv("BREWLINE_IDENTITY_KEY", IDENTITY_KEY)
+    house = house_on(own_redis, settings, timeout_s=WAIT_S)
+    own_redis.kill()
+    with ThreadPoolExecutor() as pool:
+        added = pool.submit(flow.add, Dataflow("test"), house)
+        try:
+            with pytest.raises(TimeoutError):
+                added.result(1)
+        finally:
+            own_redis.start()
+        added.result(WAIT_S)
+
+
+def test_a_flow_whose_redis_stays_away_while_it_is_set_up_says_which(
+    own_redis: RedisServer, settings: Settings
+) -> None:
+    house = house_on(own_redis, settings, timeout_s=0.1)
+    own_redis.kill()
+    with pytest.raises(Unreachable, match=f"Redis at {own_redis.url} does not answer"):
+        customers.add(Dataflow("test"), house)

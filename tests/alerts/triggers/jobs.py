@@ -16,6 +16,7 @@ from features.job import Message
 from features.labels import Churn
 from features.loop import Store
 from features.models import LinearModel
+from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.times import DAY_MS
 from flows.files import load_catalog
 
@@ -26,10 +27,14 @@ INPUTS = CATALOG.models["churn_risk"]
 
 
 def customers_job(
-    rules: list[Rule], policy: Policy = FREE, horizon_ms: int = 5 * DAY_MS, campaigns: Campaigns = NONE
+    rules: list[Rule],
+    policy: Policy = FREE,
+    horizon_ms: int = 5 * DAY_MS,
+    quiet: QuietHours = ALWAYS_AWAKE,
+    campaigns: Campaigns = NONE,
 ) -> CustomersJob:
     conditions = over_catalog([(rule, f"{rule.id}.toml", "") for rule in rules], CATALOG)
-    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", campaigns)
+    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", quiet, campaigns)
     return CustomersJob(CATALOG, decider, Churn("churn_risk", "l", INPUTS, horizon_ms), "examples", "dead-letters")
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from alerts.triggers.rule import Rule, Then
 from features import events as e
 from features.amounts import codes_of
-from features.kernel import LATE_MS, hash_texts
+from features.kernel.arrays import LATE_MS
+from features.kernel.words import hash_texts
 from features.loop import batches, run
 from features.times import DAY_MS
 from tests.alerts.triggers.jobs import CATALOG, HOUSE, customers_job, data_of, encoded

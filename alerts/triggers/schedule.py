@@ -1,0 +1,84 @@
+"""When and where a rule is in season: dates, hours, weekdays, stores, regions, tiers; clauses of its condition."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+
+from msgspec import Struct
+
+from features.quiet import ALWAYS_AWAKE, QuietHours
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_SPAN = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+DAY_MINUTES = 1440
+
+
+class WrongSchedule(ValueError):
+    """A schedule that cannot be used."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(f"{key}: {message}")
+        self.key = key
+
+
+class Schedule(Struct, forbid_unknown_fields=True, frozen=True, rename={"from_": "from"}):
+    """All in the store's local time; what is empty does not limit. Dates are inclusive."""
+
+    from_: date | None = None
+    until: date | None = None
+    hours: list[str] = []  # "14:00-17:00"; "22:00-02:00" goes past midnight
+    weekdays: list[str] = []
+    not_on: list[date] = []
+    stores: list[str] = []
+    regions: list[str] = []
+    tiers: list[str] = []
+
+    def check(self) -> None:
+        """Raises WrongSchedule."""
+        if self.from_ and self.until and self.until < self.from_:
+            raise WrongSchedule("until", f"found {self.until}, which is before from = {self.from_}")
+        for hours in self.hours:
+            span(hours)
+        for weekday in self.weekdays:
+            if weekday not in WEEKDAYS:
+                raise WrongSchedule("weekdays", f"found {weekday!r}, expected some of {', '.join(WEEKDAYS)}")
+
+    @property
+    def clauses(self) -> list[str]:
+        """SQL over the local clock and the event; all must hold. Comparisons of numbers come first: they are cheap."""
+        found = [f"local_day >= {self.from_.toordinal()}"] if self.from_ else []
+        found += [f"local_day <= {self.until.toordinal()}"] if self.until else []
+        found += [f"local_day <> {day.toordinal()}" for day in self.not_on]
+        found += [_any(map(_within, self.hours))] if self.hours else []
+        found += [_any(f"weekday = {WEEKDAYS.index(day) + 1}" for day in self.weekdays)] if self.weekdays else []
+        lists = {"store": self.stores, "region": self.regions, "tier": self.tiers}
+        return found + [f"{name} IN ({', '.join(map(_quoted, texts))})" for name, texts in lists.items() if texts]
+
+
+def span(hours: str) -> tuple[int, int]:
+    """(first minute of the day, the one behind the last): the second is smaller past midnight. Raises WrongSchedule."""
+    match = _SPAN.fullmatch(hours)
+    start, end = (int(match[i]) * 60 + int(match[i + 1]) for i in (1, 3)) if match else (0, 0)
+    if start == end or start >= DAY_MINUTES or end > DAY_MINUTES:
+        raise WrongSchedule("hours", f"found {hours!r}, expected for example '14:00-17:00' or '22:00-02:00'")
+    return start, end
+
+
+def read_quiet_hours(hours: str) -> QuietHours:
+    """Of "22:00-08:00", or "" for none. Raises WrongSchedule."""
+    return QuietHours(*span(hours)) if hours else ALWAYS_AWAKE
+
+
+def _within(hours: str) -> str:
+    start, end = span(hours)
+    return f"(minute_of_day >= {start} {'AND' if start < end else 'OR'} minute_of_day < {end})"
+
+
+def _any(clauses: Iterable[str]) -> str:
+    return f"({' OR '.join(clauses)})"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,36 @@
+"""What Numba has no word for, in LLVM's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+@intrinsic
+def copy_bytes(typing: Any, into: Any, to: Any, source: Any, start: Any, count: Any) -> Any:
+    """Copies `count` bytes between arrays of any type; both places are told in bytes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def place(array: int, at: int) -> Any:
+            data = context.make_array(signature.args[array])(context, builder, args[array]).data
+            offset = context.cast(builder, args[at], signature.args[at], types.intp)
+            return builder.gep(builder.bitcast(data, cgutils.voidptr_t), [offset])
+
+        length = context.cast(builder, args[4], signature.args[4], types.intp)
+        cgutils.raw_memcpy(builder, place(0, 1), place(2, 3), length, 1)
+        return context.get_dummy_value()
+
+    return types.void(into, to, source, start, count), generate
+
+
+@intrinsic
+def lowest_bit(typing: Any, mask: Any) -> Any:
+    """The place of the lowest bit that is set, of a number that is not 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], cgutils.true_bit)
+
+    return types.int64(types.int64), generate

@@ -1,0 +1,244 @@
+"""A customer's record, from bytes to the state array and back; features/record.py documents the bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from features.kernel.arrays import (
+    AT_LAYOUT,
+    AT_TABLE,
+    CASE,
+    CASES,
+    CELLS,
+    CORRUPT,
+    DEALS,
+    DONE,
+    FIRST,
+    HOME,
+    INPUTS,
+    KINDS,
+    LAST,
+    LAYOUTS,
+    LIFE,
+    N_CASES,
+    N_DEALS,
+    N_PANES,
+    N_PURPOSES,
+    N_SEEN,
+    N_TIMERS,
+    NEEDS_ZONE,
+    NEWEST,
+    OF_LAYOUT,
+    PAIRS,
+    PANE,
+    PANES,
+    PURPOSE_OF,
+    PURPOSES,
+    RING,
+    ROOM_OF,
+    SEEN,
+    STATE,
+    TABLE,
+    TABLE_AT,
+    TABLES,
+    TIMER,
+    TIMERS,
+    VERSION,
+    WAIT_AT,
+    WAIT_DUE,
+    WAIT_GRACE,
+    WAITING,
+    WAKE,
+    WIDTH,
+    WRONG_LAYOUT,
+    Bytes,
+    Ints,
+)
+from features.kernel.compiled import compiled
+from features.kernel.intrinsics import copy_bytes
+from features.kernel.packing import (
+    read_cells,
+    read_eights,
+    read_triples,
+    read_varint,
+    read_word,
+    write_cells,
+    write_eights,
+    write_triples,
+    write_varint,
+    write_word,
+)
+
+
+@compiled
+def new_state(g: Ints) -> Ints:
+    return np.zeros(g[STATE], np.int64)
+
+
+@compiled
+def unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[int, int, int]:
+    """(status, detail, where the ledger starts)."""
+    s[:DEALS] = 0
+    s[HOME] = -1
+    s[LAST : g[TABLE_AT]] = 0
+    s[g[LIFE] : g[WAITING]] = 0
+    for t in range(g[TABLES]):
+        s[g[TABLE_AT] + TABLE * t] = 0
+    if at == end:
+        return DONE, 0, end
+    if blob[at] != VERSION:
+        return WRONG_LAYOUT, 0, end
+    found, at = read_word(blob, at + 1, end, 4)
+    layout = g[AT_LAYOUT]
+    while g[layout] != found:
+        layout += OF_LAYOUT
+        if layout == g[AT_LAYOUT] + OF_LAYOUT * g[LAYOUTS]:
+            return WRONG_LAYOUT, 0, end
+    crc, at = read_word(blob, at, end, 4)
+    for zone in range(z[0]):
+        if z[1 + 2 * zone] == crc:
+            s[HOME] = zone
+    if s[HOME] < 0:
+        return NEEDS_ZONE, crc, end
+    at = _unpack_past(blob, at, end, s, g)
+    at = _unpack_waiting(blob, at, end, s, g, g[layout + 4])
+    width, places = g[layout + 1], g[layout + 3]
+    at = _unpack_tables(blob, at, end, s, g, places + width, g[layout + 2])
+    at = read_cells(blob, at, end, s, g[LIFE], g, places, width)
+    count, at = read_varint(blob, at, end)
+    if not 0 <= count <= PANES:
+        return CORRUPT, 0, end
+    s[N_PANES] = count
+    for p in range(count):
+        pane = PANE + 3 * p
+        s[pane], at = read_varint(blob, at, end)
+        s[pane + 1], at = read_varint(blob, at, end)
+        s[pane + 2], at = read_varint(blob, at, end)
+        at = read_cells(blob, at, end, s, g[CELLS] + p * g[WIDTH], g, places, width)
+    if at > end:
+        return CORRUPT, 0, end
+    return DONE, 0, at
+
+
+@compiled
+def _unpack_past(blob: Bytes, at: int, end: int, s: Ints, g: Ints) -> int:
+    """What stands before the row that waits."""
+    s[WAKE], at = read_varint(blob, at, end)
+    s[FIRST], at = read_varint(blob, at, end)
+    s[N_DEALS], at = read_eights(blob, at, end, s, DEALS, RING)
+    s[N_SEEN], at = read_eights(blob, at, end, s, SEEN, RING)
+    count, at = read_varint(blob, at, end)
+    for _ in range(count):
+        kind, at = read_varint(blob, at, end)
+        moment, at = read_varint(blob, at, end)
+        if at > end or not 0 <= kind < g[KINDS]:
+            return end + 1
+        s[LAST + kind] = moment
+        s[NEWEST] = max(s[NEWEST], moment)
+    s[N_CASES], at = read_eights(blob, at, end, s, CASE, CASES)
+    s[N_PURPOSES], at = read_triples(blob, at, end, s, PURPOSE_OF, PURPOSES)
+    s[N_TIMERS], at = read_triples(blob, at, end, s, TIMER, TIMERS)
+    return at
+
+
+@compiled
+def _unpack_waiting(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_inputs: int) -> int:
+    """What was scored on other features than now cannot be learned from."""
+    s[WAIT_AT], at = read_varint(blob, at, end)
+    if s[WAIT_AT] == 0:
+        return at
+    s[WAIT_DUE], at = read_varint(blob, at, end)
+    s[WAIT_GRACE], at = read_varint(blob, at, end)
+    count, after = read_varint(blob, at, end)
+    if not 0 <= count <= (end - after) // 8:
+        return end + 1
+    if same_inputs and count == g[INPUTS]:
+        count, at = read_eights(blob, at, end, s, g[WAITING], count)
+        return at
+    s[WAIT_AT] = 0
+    return after + 8 * count
+
+
+@compiled
+def _unpack_tables(blob: Bytes, at: int, end: int, s: Ints, g: Ints, places: int, tables: int) -> int:
+    known, at = read_varint(blob, at, end)
+    for _ in range(known):
+        old, at = read_varint(blob, at, end)
+        weighed_ms, at = read_varint(blob, at, end)
+        count, at = read_varint(blob, at, end)
+        if not 0 <= old < tables or not 0 <= count <= (end - at) // 16:
+            return end + 1
+        t = g[places + old]
+        if t >= 0:
+            if count > ROOM_OF[g[g[AT_TABLE] + 2 * t]]:
+                return end + 1
+            table = g[TABLE_AT] + TABLE * t
+            s[table], s[table + 1] = count, weighed_ms
+            copy_bytes(s, 8 * (table + PAIRS), blob, at, 16 * count)
+        at += 16 * count
+    return at
+
+
+@compiled
+def most_bytes(s: Ints, g: Ints) -> int:
+    """No record takes more bytes than this, its ledger left out."""
+    lists = 8 * (2 * RING + CASES) + 24 * (PURPOSES + TIMERS) + 20 * g[KINDS] + 8 * g[INPUTS]
+    for t in range(g[TABLES]):
+        lists += 30 + 16 * s[g[TABLE_AT] + TABLE * t]
+    return 256 + lists + (24 + 10 * (g[WIDTH] + 1)) * (s[N_PANES] + 1)
+
+
+@compiled
+def pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
+    width, kinds = g[WIDTH], g[KINDS]
+    out[at] = VERSION
+    at = write_word(out, at + 1, g[g[AT_LAYOUT]], 4)
+    at = write_word(out, at, z[1 + 2 * max(0, s[HOME])], 4)
+    at = write_varint(out, at, s[WAKE])
+    at = write_varint(out, at, s[FIRST])
+    at = write_eights(out, at, s, DEALS, s[N_DEALS])
+    at = write_eights(out, at, s, SEEN, s[N_SEEN])
+    known = 0
+    for kind in range(kinds):
+        known += s[LAST + kind] > 0
+    at = write_varint(out, at, known)
+    for kind in range(kinds):
+        if s[LAST + kind] > 0:
+            at = write_varint(out, at, kind)
+            at = write_varint(out, at, s[LAST + kind])
+    at = write_eights(out, at, s, CASE, s[N_CASES])
+    at = write_triples(out, at, s, PURPOSE_OF, s[N_PURPOSES])
+    at = write_triples(out, at, s, TIMER, s[N_TIMERS])
+    at = write_varint(out, at, s[WAIT_AT])
+    if s[WAIT_AT] > 0:
+        at = write_varint(out, at, s[WAIT_DUE])
+        at = write_varint(out, at, s[WAIT_GRACE])
+        at = write_eights(out, at, s, g[WAITING], g[INPUTS])
+    at = _pack_tables(out, at, s, g)
+    at = write_cells(out, at, s, g[LIFE], width)
+    at = write_varint(out, at, s[N_PANES])
+    for p in range(s[N_PANES]):
+        pane = PANE + 3 * p
+        at = write_varint(out, at, s[pane])
+        at = write_varint(out, at, s[pane + 1])
+        at = write_varint(out, at, s[pane + 2])
+        at = write_cells(out, at, s, g[CELLS] + p * width, width)
+    return at
+
+
+@compiled
+def _pack_tables(out: Bytes, at: int, s: Ints, g: Ints) -> int:
+    """Those that hold something."""
+    known = 0
+    for t in range(g[TABLES]):
+        known += s[g[TABLE_AT] + TABLE * t] > 0
+    at = write_varint(out, at, known)
+    for t in range(g[TABLES]):
+        table = g[TABLE_AT] + TABLE * t
+        if s[table] > 0:
+            at = write_varint(out, at, t)
+            at = write_varint(out, at, s[table + 1])
+            at = write_varint(out, at, s[table])
+            copy_bytes(out, at, s, 8 * (table + PAIRS), 16 * s[table])
+            at += 16 * s[table]
+    return at

@@ -1,0 +1,180 @@
+"""Timers: rules that look again after a while, and the label that comes late."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from features.kernel.arrays import (
+    A_WHILE,
+    AT_HELD,
+    AT_INPUT,
+    AT_YEARLY,
+    EVENT,
+    FIRES,
+    FIRST,
+    HELD,
+    HOME,
+    HORIZON_MS,
+    INPUTS,
+    KNOWN,
+    LABEL,
+    LAST,
+    LIFE,
+    LOCAL,
+    N_TIMERS,
+    NAMED,
+    OF_WAIT,
+    ORDER,
+    ORDERS,
+    QUIET_FROM,
+    QUIET_MS,
+    RHYTHM,
+    RULE,
+    SCORED,
+    TIMER,
+    TIMERS,
+    WAIT_AT,
+    WAIT_DUE,
+    WAIT_GRACE,
+    WAITING,
+    WAKE,
+    WHO,
+    YEARLY,
+    Floats,
+    Ints,
+    Labels,
+)
+from features.kernel.clocks import year_ms, zone_offset_ms
+from features.kernel.compiled import compiled
+from features.kernel.rows import ask_row
+from features.times import DAY_MS
+
+
+@compiled
+def arm(s: Ints, rule: int, due_ms: int, clock_ms: int) -> None:
+    """Sets a rule's timer anew. One that is due already fires when the clock moves next, not before."""
+    end = TIMER + 3 * s[N_TIMERS]
+    place, latest = end, TIMER
+    for t in range(TIMER, end, 3):
+        if s[t] == rule:
+            place = t
+        if s[t + 1] > s[latest + 1]:
+            latest = t
+    if place == end and s[N_TIMERS] == TIMERS:
+        place = latest
+    elif place == end:
+        s[N_TIMERS] += 1
+    s[place], s[place + 1], s[place + 2] = rule, due_ms, max(0, clock_ms + 1 - due_ms)
+    _wake_by(s, due_ms + s[place + 2])
+
+
+@compiled
+def arm_waits(s: Ints, g: Ints, waits: int, count: int, at_ms: int, until_ms: int, clock_ms: int) -> None:
+    """Sets the timers of the rules that wait from this event on; one that does not know until when is left alone."""
+    for k in range(waits, waits + OF_WAIT * count, OF_WAIT):
+        length, how = g[k + 1], g[k + 2]
+        if how == A_WHILE:
+            arm(s, g[k], at_ms + length, clock_ms)
+        elif how == NAMED and until_ms > 0:
+            arm(s, g[k], until_ms + length, clock_ms)
+        elif how == RHYTHM and s[g[LIFE] + g[ORDERS]] > 1:
+            gaps = s[g[LIFE] + g[ORDERS]] - 1
+            arm(s, g[k], at_ms + length * (s[LAST + g[ORDER]] - s[FIRST]) // (1000 * gaps), clock_ms)
+
+
+@compiled
+def _wake_by(s: Ints, at_ms: int) -> None:
+    """The customer is looked at no later than then; a timer that is put off leaves the earlier look where it is."""
+    if s[WAKE] == 0 or at_ms < s[WAKE]:
+        s[WAKE] = at_ms
+
+
+@compiled
+def _next_timer(s: Ints, clock_ms: int) -> int:
+    """Of the timers that the clock has reached, the one due first; -1 for the label, -2 for none."""
+    found, due_ms = -2, np.int64(0)
+    if s[WAIT_AT] > 0 and s[WAIT_DUE] + s[WAIT_GRACE] <= clock_ms:
+        found, due_ms = -1, s[WAIT_DUE]
+    for t in range(TIMER, TIMER + 3 * s[N_TIMERS], 3):
+        if s[t + 1] + s[t + 2] <= clock_ms:
+            sooner = found == -2 or s[t + 1] < due_ms
+            if sooner or (found >= 0 and s[t + 1] == due_ms and s[t] < s[found]):
+                found, due_ms = t, s[t + 1]
+    return found
+
+
+@compiled
+def rest(s: Ints) -> None:
+    """After the timers have fired: the next look, if any."""
+    s[WAKE] = s[WAIT_DUE] + s[WAIT_GRACE] if s[WAIT_AT] > 0 else 0
+    for t in range(TIMER, TIMER + 3 * s[N_TIMERS], 3):
+        _wake_by(s, s[t + 1] + s[t + 2])
+
+
+@compiled
+def fire(
+    s: Ints, g: Ints, z: Ints, clock_ms: int, who: int, rows: Floats, asked: Ints, r: int, out: Labels, n: int
+) -> tuple[int, int]:
+    """Fires what the clock has reached; how many rows are asked and labelled then, -1 when there is no room."""
+    while True:
+        t = _next_timer(s, clock_ms)
+        if t == -2:
+            break
+        if t == -1:
+            label_row(s, g, who, s[WAIT_DUE], 1, out, n)
+            n += 1
+            s[WAIT_AT] = 0
+            continue
+        left_ms = quiet_ms(s, g, z, s[t + 1]) if _among(g, AT_HELD, HELD, s[t]) else 0
+        if left_ms > 0:
+            s[t + 1], s[t + 2] = s[t + 1] + left_ms, max(0, s[t + 2] - left_ms)
+            continue
+        if r == len(asked):
+            return -1, n
+        asked[r, WHO], asked[r, EVENT], asked[r, RULE], asked[r, FIRES] = who, -1, s[t], s[t + 1] + s[t + 2]
+        ask_row(s, g, z, s[t + 1], rows, asked, r)
+        r += 1
+        if _among(g, AT_YEARLY, YEARLY, s[t]):
+            s[t + 1], s[t + 2] = s[t + 1] + year_ms(asked[r - 1, LOCAL]), 0
+            continue
+        s[N_TIMERS] -= 1
+        for k in range(t, TIMER + 3 * s[N_TIMERS]):
+            s[k] = s[k + 3]
+    rest(s)
+    return r, n
+
+
+@compiled
+def _among(g: Ints, at: int, count: int, rule: int) -> bool:
+    """Whether a rule is in a list of the program."""
+    found = False
+    for k in range(g[at], g[at] + g[count]):
+        found = found or g[k] == rule
+    return found
+
+
+@compiled
+def quiet_ms(s: Ints, g: Ints, z: Ints, at_ms: int) -> int:
+    """How long the quiet hours where the customer is last at a time; 0 outside of them."""
+    local_ms = at_ms + zone_offset_ms(z, max(0, s[HOME]), at_ms)
+    passed = (local_ms - g[QUIET_FROM]) % DAY_MS
+    return max(0, g[QUIET_MS] - passed)
+
+
+@compiled
+def label_row(s: Ints, g: Ints, who: int, known_ms: int, label: int, out: Labels, n: int) -> None:
+    """The row that waited gets its label."""
+    inputs, labelled = out
+    for k in range(g[INPUTS]):
+        inputs[n, k] = s[g[WAITING] + k]
+    labelled[n, WHO], labelled[n, SCORED], labelled[n, KNOWN], labelled[n, LABEL] = who, s[WAIT_AT], known_ms, label
+
+
+@compiled
+def keep_waiting(s: Ints, g: Ints, at_ms: int, clock_ms: int, bits: Ints, r: int) -> None:
+    """The row of the latest order so far waits for its label."""
+    for k in range(g[INPUTS]):
+        s[g[WAITING] + k] = bits[r, g[g[AT_INPUT] + k]]
+    s[WAIT_AT], s[WAIT_DUE] = at_ms, at_ms + g[HORIZON_MS]
+    s[WAIT_GRACE] = max(0, clock_ms + 1 - s[WAIT_DUE])
+    _wake_by(s, s[WAIT_DUE] + s[WAIT_GRACE])
