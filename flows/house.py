@@ -35,7 +35,7 @@ class House:
     """One process's share of Brewline. `stop` ends every source; what is in flight is committed first."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.settings, kafka = settings, settings.kafka
         self.client: dict[str, Any] = settings.kafka.librdkafka()
         require_kafka(self.client, settings.kafka.start_timeout_s)
         self.answered = partial(answered, settings.redis.url, settings.redis.start_timeout_s)  # while flows are set up
@@ -73,7 +73,7 @@ class House:
     ) -> None:
         """A topic through a job: read, apply and commit, relay; `only` withholds messages, partitions share `pots`."""
         store = self.store(name)
-        leases = None if pots is None else Leases(store, pots, self.partitions[topic])
+        leases = None if pots is None else self.answered(lambda: Leases(store, pots, self.partitions[topic]))
         step = PartitionStep(job, store, self.topic("dead-letters"), self.pulse, self.stop, refresh, leases)
         sent = op.map(f"{name}-apply", op.input(f"{name}-read", flow, self.batches(name, (topic,), step)), step)
         sent = sent if only is None else op.map(f"{name}-withhold", sent, only)

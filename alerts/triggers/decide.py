@@ -132,7 +132,7 @@ class Decider:
         causes = self._causes(moments, at, rules, customers, at_ms)
         values, moved = self._explained(look, applied.rows, moments.rows, at, rule)
         clocks_ms, consented = moments.clock_ms[at].tolist(), (moments.consented[at] != 0).tolist()
-        places = self._places(look, at, at_ms, moments.local_ms[at].tolist())
+        places = self._places(look, at, at_ms, moments)
         rivals = [self.rivals[j] for j in rule.tolist()]
         then = (at_ms, causes, stamps_ms, clocks_ms, consented)
         return map(Candidate, rules, who, customers, *then, rivals, places, values, moved)
@@ -161,8 +161,8 @@ class Decider:
             causes[i] = id
         return causes
 
-    def _places(self, look: Look, at: Ints, at_ms: list[int], local_ms: list[int]) -> list[Place]:
-        keys = self.campaigns.keys
+    def _places(self, look: Look, at: Ints, at_ms: list[int], moments: Moments) -> list[Place]:
+        keys, local_ms = self.campaigns.keys, moments.local_ms[at].tolist()
         return list(map(Place, at_ms, local_ms, _dicts(keys, [look(key, at).tolist() for key in keys], len(at))))
 
     def _explained(self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
