@@ -36,10 +36,9 @@ from features.job import Batch, Job, Message
 from features.labels import Churn
 from features.learning import LearningJob
 from features.loop import Store, run
-from features.models import decode_model
+from features.models import decode_model, input_layouts
 from features.stores import read_stores
 from features.times import DAY_MS, HOUR_MS, parse_duration
-from flows.customers import input_layouts
 from flows.files import load_catalog, load_limits
 from flows.rules import load_conditions, load_rules
 from sim import Chain, Truth
