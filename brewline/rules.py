@@ -30,10 +30,10 @@ def check_rules(settings: Settings, out: Console) -> int:
     rules = load_rules(settings)
     load_conditions(load_catalog(settings), rules)
     load_campaigns(settings, rules)
-    table = Table("coupon rule", "when it looks", "when", "coupon", "cooldown")
+    table = Table("coupon rule", "when it looks", "when", "gives", "cooldown")
     for rule, _, _ in rules:
         looks = ", ".join(rule.on) or (f"{rule.after.wait} after {rule.after.event}" if rule.after else "")
-        table.add_row(rule.id, looks, escape(rule.when), rule.then.coupon, rule.cooldown)
+        table.add_row(rule.id, looks, escape(rule.when), rule.then.coupon or rule.then.message, rule.cooldown)
     out.print(table)
     loaded, refused = rule_tests.load_tested(security_texts(settings))
     guards = Table("security rule", "level", "file")
@@ -62,6 +62,7 @@ def run_rule_tests(settings: Settings, out: Console) -> tuple[dict[str, int], li
         "quiet_tests": sum(rule.quiet for rule in tested),
         "failed": len(failed),
     }
+    out.print(", ".join(f"{name.replace('_', ' ')}: {number}" for name, number in figures.items()), highlight=False)
     return figures, failed
 
 

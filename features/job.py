@@ -115,7 +115,7 @@ class Changes(Struct):
 
     position: Position
     puts: dict[str, bytes] = {}
-    deletes: list[str] = []
+    deletes: list[str] = []  # with all receipts and misses
     words: dict[int, str] = {}  # texts whose codes were not known yet
     timers: dict[str, int | None] = {}  # due_ms, or None to take it back
     seen: dict[str, list[bytes]] = {}
@@ -124,6 +124,9 @@ class Changes(Struct):
     short: dict[str, int] = {}  # by shared pot, what was refused since the grant ran out; not committed
     messages: list[Message] = []
     counts: dict[str, int] = {}  # of this batch; `position` holds the totals
+    receipts: dict[str, list[bytes]] = {}  # by record: to be added to the latest that are kept with it
+    receipts_kept: int = 0  # so many with each record
+    misses: dict[str, dict[str, bytes]] = {}  # by record and rule: the latest of each is kept
     causes_ms: list[int] = []  # Kafka timestamps of the events behind decisions and alerts, for latency
 
 

@@ -35,13 +35,13 @@ class House:
     """One process's share of Brewline. `stop` ends every source; what is in flight is committed first."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, kafka = settings, settings.kafka
+        self.settings = settings
         self.client: dict[str, Any] = settings.kafka.librdkafka()
         require_kafka(self.client, settings.kafka.start_timeout_s)
         self.answered = partial(answered, settings.redis.url, settings.redis.start_timeout_s)  # while flows are set up
         self.redis: Redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
         names, compacted = ([settings.topic(topic) for topic in topics] for topics in (TOPICS, COMPACTED))
-        size = {"max.message.bytes": str(kafka.max_message_bytes)}
+        kafka, size = settings.kafka, {"max.message.bytes": str(settings.kafka.max_message_bytes)}
         made = ensure_topics(self.client, names, kafka.partitions, kafka.replication, size, compacted)
         self.partitions = {name.removeprefix(kafka.topic_prefix): count for name, count in made.items()}
         require_room(self.client, [settings.topic(topic) for topic in WRITTEN], kafka.max_message_bytes)

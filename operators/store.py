@@ -5,6 +5,8 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
     bl:{customers.3}:owner     token of the process that may write
     bl:{customers.3}:fence     Position: offset, clock, counts
     bl:{customers.3}:r:<name>  a record
+    bl:{customers.3}:d:<name>  list: receipts of the latest decisions for the record's customer
+    bl:{customers.3}:m:<name>  hash: rule → the latest moment noted at which it nearly fired
     bl:{customers.3}:s:<name>  an id set
     bl:{customers.3}:words     hash: code in records → the text it stands for
     bl:{customers.3}:spent     hash: pot shared by all partitions → what this one has spent of it
@@ -95,9 +97,9 @@ def renew_layout(redis: Redis, prefix: str, name: str, value: str, former: Colle
         redis.hset(f"{prefix}:layout", name, value)
 
 
-def stored_partitions(redis: Redis, prefix: str) -> int:
-    """Partitions that customers are spread over, 0 when no flow has run yet."""
-    raw: Any = redis.hget(f"{prefix}:layout", "partitions of events")
+def stored_partitions(redis: Redis, prefix: str, topic: str = "events") -> int:
+    """Partitions that customers, or what else a topic is keyed by, are spread over; 0 when no flow has run yet."""
+    raw: Any = redis.hget(f"{prefix}:layout", f"partitions of {topic}")
     return int(raw or 0)
 
 
@@ -275,7 +277,7 @@ class PartitionStore:
     def _writes(self, partition: int, changes: Changes) -> list[bytes]:
         """The commands of a commit. What is deleted and put is there afterwards; the outbox comes last."""
         writes: list[bytes] = []
-        gone = [f"r:{name}" for name in changes.deletes] + [f"s:{name}" for name in changes.drops]
+        gone = [f"{kind}:{name}" for name in changes.deletes for kind in "rdm"] + [f"s:{n}" for n in changes.drops]
         if gone:
             writes.append(pack(b"UNLINK", *[self._key(partition, name) for name in gone]))
         writes.append(self._puts(partition, changes))
@@ -288,6 +290,7 @@ class PartitionStore:
         for name, ids in changes.seen.items():
             writes.append(pack(b"SADD", self._key(partition, f"s:{name}"), *ids))
         writes += self._timers(partition, changes.timers)
+        writes += self._receipts(partition, changes)
         if changes.messages:  # Redis names the entry by its clock, so none from before a rollback has a later name
             writes.append(pack(b"XADD", self._key(partition, "outbox"), b"*", b"m", encode_messages(changes.messages)))
         return writes
@@ -297,6 +300,16 @@ class PartitionStore:
         keys = [(start + name).encode() for name in changes.puts]
         records = chain.from_iterable(zip(keys, changes.puts.values(), strict=True))
         return pack(b"MSET", self._key(partition, "fence"), fence, *records)
+
+    def _receipts(self, partition: int, changes: Changes) -> list[bytes]:
+        writes, oldest = list[bytes](), b"%d" % -changes.receipts_kept
+        for name, receipts in changes.receipts.items():
+            key = self._key(partition, f"d:{name}")
+            writes += (pack(b"RPUSH", key, *receipts), pack(b"LTRIM", key, oldest, b"-1"))
+        for name, misses in changes.misses.items():
+            pairs = chain.from_iterable((rule.encode(), miss) for rule, miss in misses.items())
+            writes.append(pack(b"HSET", self._key(partition, f"m:{name}"), *pairs))
+        return writes
 
     def _timers(self, partition: int, timers: Mapping[str, int | None]) -> list[bytes]:
         key, ahead, past = self._key(partition, "timers"), list[bytes](), list[bytes]()

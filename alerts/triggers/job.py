@@ -57,7 +57,7 @@ class CustomersJob:
             purpose=decider.policy.consent,
             earlier=earlier,
             also=decider.conditions.fields,
-            quiet=decider.quiet,
+            quiet=decider.policy.quiet,
         )
 
     def plan(self, batch: Batch, position: Position) -> Plan:
@@ -91,6 +91,9 @@ class CustomersJob:
             short=lease.short,
             messages=[*decided.messages, *examples, *letters],
             counts=counts,
+            receipts=decided.receipts,
+            receipts_kept=self.decider.keeping.receipts,
+            misses=decided.misses,
             causes_ms=decided.causes_ms,
         )
 

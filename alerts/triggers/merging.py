@@ -100,6 +100,11 @@ class Progress(Struct):
         self._times(more.timers)
         self.changes.messages += more.messages
         self.changes.causes_ms += more.causes_ms
+        self.changes.receipts_kept = more.receipts_kept
+        for name, receipts in more.receipts.items():
+            self.changes.receipts.setdefault(name, []).extend(receipts)
+        for name, misses in more.misses.items():
+            self.changes.misses.setdefault(name, {}).update(misses)
         self.changes.position = more.position
         self.changes.counts = dict(Counter(self.changes.counts) + Counter(more.counts))
 

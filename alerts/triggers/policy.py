@@ -10,6 +10,7 @@ from hashlib import blake2b
 from msgspec import Struct
 
 from alerts.triggers.rule import Rule
+from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import Ledger
 
 
@@ -21,6 +22,7 @@ class Policy(Struct, frozen=True):
     holdout: float
     holdout_salt: str
     consent: str
+    quiet: QuietHours = ALWAYS_AWAKE
 
     def outcome(self, rule: Rule, customer: str, ledger: Ledger, at_ms: int, consented: bool) -> str:
         """`issued`, or the first reason why not. `consented` is the consent as it stood at that event."""
