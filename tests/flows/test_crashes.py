@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,6 +46,9 @@ class Blueprint:
 
     def topic(self, name: str) -> str:
         return self.settings.topic(name)
+
+    def answered(self, ask: Callable[[], Any]) -> Any:
+        return ask()
 
     def store(self, flow: str) -> None:
         """Nothing is stored."""
