@@ -35,7 +35,7 @@ class House:
     """One process's share of Brewline. `stop` ends every source; what is in flight is committed first."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, kafka = settings, settings.kafka
+        self.settings = settings
         self.client: dict[str, Any] = settings.kafka.librdkafka()
         require_kafka(self.client, settings.kafka.start_timeout_s)
         self.answered = partial(answered, settings.redis.url, settings.redis.start_timeout_s)  # while flows are set up

@@ -99,12 +99,13 @@ class Campaigns:
         self.keys = [key for key in KEYS if any(campaign.budgets(key) for campaign in self.by_id.values())]
 
     def outcome(self, then: Then, place: Place, ledger: Ledger, lease: Lease) -> tuple[str, str]:
-        """(`issued` or the reason why not, what ran out)."""
+        """(`issued` or the reason why not, what ran out). A mere message takes nothing and only keeps to the days."""
         campaign = self.by_id.get(then.campaign)
         if campaign is None:
             return "issued", ""
-        if refusal := campaign.refusal(place, ledger.given.get(campaign.id, 0) if then.coupon else 0):
-            return refusal, ""
+        refusal = campaign.refusal(place, ledger.given.get(campaign.id, 0) if then.coupon else 0)
+        if refusal or not then.coupon:
+            return refusal or "issued", ""
         ran_out = lease.lacking(campaign.costs(then, place.names)).partition("/")[2]
         return ("stock" if ran_out == COUPONS else BUDGET if ran_out else "issued"), ran_out
 

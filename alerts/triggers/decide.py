@@ -161,8 +161,8 @@ class Decider:
             causes[i] = id
         return causes
 
-    def _places(self, look: Look, at: Ints, at_ms: list[int], moments: Moments) -> list[Place]:
-        keys, local_ms = self.campaigns.keys, moments.local_ms[at].tolist()
+    def _places(self, look: Look, at: Ints, at_ms: list[int], local_ms: list[int]) -> list[Place]:
+        keys = self.campaigns.keys
         return list(map(Place, at_ms, local_ms, _dicts(keys, [look(key, at).tolist() for key in keys], len(at))))
 
     def _explained(self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
