@@ -120,7 +120,7 @@ class Changes(Struct):
     drops: list[str] = []  # id sets that have served
     messages: list[Message] = []
     counts: dict[str, int] = {}  # of this batch; `position` holds the totals
-    receipts: dict[str, list[bytes]] = {}  # by record: to be added to the latest that are kept with it
+    receipts: dict[str, list[tuple[int, bytes]]] = {}  # by record: (time, receipt), of which the latest are kept
     receipts_kept: int = 0  # so many with each record
     misses: dict[str, dict[str, bytes]] = {}  # by record and rule: the latest of each is kept
     causes_ms: list[int] = []  # Kafka timestamps of the events behind decisions and alerts, for latency

@@ -56,7 +56,7 @@ class Decided(Struct):
     messages: list[Message] = []
     counts: dict[str, int] = {}
     causes_ms: list[int] = []
-    receipts: dict[str, list[bytes]] = {}  # by customer, as they are kept
+    receipts: dict[str, list[tuple[int, bytes]]] = {}  # by customer: (time, receipt as it is kept)
     misses: dict[str, dict[str, bytes]] = {}  # by customer and rule
 
 
@@ -184,7 +184,7 @@ class Decider:
             decided.causes_ms.append(candidate.stamp_ms)
         decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", receipt))
         if self.keeping.receipts:
-            decided.receipts.setdefault(customer, []).append(encode_kept(receipt))
+            decided.receipts.setdefault(customer, []).append((at_ms, encode_kept(receipt)))
         return outcome
 
     def _message(self, topic: str, type: str, source: str, receipt: Receipt) -> Message:
