@@ -15,12 +15,12 @@ import numpy as np
 import polars as pl
 from msgspec import Struct
 
-from features.columns import FIELDS, KINDS, NAMES, TICK, event_fields
+from features.columns import FIELDS, NAMES, TICK, event_fields
 from features.declared import LINE_TEXTS, OPTIONS, text_fields, whole_numbers
+from features.events import Merge, decode_clean
 from features.fields import Field, Scanned, Scanner, Words
 from features.job import Clock
 from features.kernel.scan import DECIMAL, FLAG, TEXT, WHOLE
-from features.times import DAY_MS
 
 SHARE = 262_144  # events, or thereabouts
 PLACES = {"partition": pl.Int32, "share": pl.Int32, "place": pl.Int64, "who": pl.Int32, "id_hash": pl.Int64}
@@ -61,43 +61,44 @@ class Archiver:
 
     def __init__(self, partition: int = 0) -> None:
         self.partition = partition
-        self.place = 0
+        self.next = 0
         self.clock = Clock()
         self.malformed = 0
 
-    def rows(self, values: list[bytes]) -> pl.DataFrame:
+    def rows(self, values: list[bytes], offsets: list[int] | None = None) -> pl.DataFrame:
         """The events and the moves of the clock among the next records; what is neither is left out, and counted."""
+        places = np.arange(self.next, self.next + len(values)) if offsets is None else np.array(offsets, dtype=np.int64)
         scanner = Scanner([Field(name, how) for name, how in fields().items()], _line_fields(values), "type")
         scanned = scanner.scan(values)
         kind = scanned.find(scanner.fields["type"], Words(NAMES))
         events = np.flatnonzero((kind >= 0) & (kind != TICK) & scanned.filled(scanner.fields["customer"]))
         self.malformed += int((kind < 0).sum())
-        found = [self._events(scanner, scanned, kind, events), self._moves(scanner, scanned, kind)]
-        self.place += len(values)
+        found = [self._events(scanner, scanned, kind, events, places), self._moves(scanner, scanned, kind, places)]
+        self.next = int(places[-1]) + 1 if len(places) else self.next
         return pl.concat([rows for rows in found if rows.height] or found[:1], how="diagonal")
 
-    def _events(self, scanner: Scanner, scanned: Scanned, kind: Any, events: Any) -> pl.DataFrame:
+    def _events(self, scanner: Scanner, scanned: Scanned, kind: Any, events: Any, places: Any) -> pl.DataFrame:
         columns = {name: _column(scanned, scanner.fields[name], name, how, events) for name, how in fields().items()}
         columns["type"] = pl.Series([NAMES[k] for k in kind[events].tolist()], dtype=pl.Enum(NAMES))
         columns["id_hash"] = pl.Series(scanned.hashes(scanner.fields["id"], events))
-        frame = pl.DataFrame(columns).with_columns(self._at(events)).with_row_index("row")
+        frame = pl.DataFrame(columns).with_columns(self._at(places[events])).with_row_index("row")
         return frame.join(_lines(scanner, scanned, events), on="row", how="left").drop("row")
 
-    def _moves(self, scanner: Scanner, scanned: Scanned, kind: Any) -> pl.DataFrame:
+    def _moves(self, scanner: Scanner, scanned: Scanned, kind: Any, places: Any) -> pl.DataFrame:
         moved: list[tuple[int, int]] = []
         for i in np.flatnonzero(kind == TICK).tolist():
             before_ms, (of, at_ms) = self.clock.now_ms, (int(scanned.values[scanner.fields[n], i]) for n in ("of", "at_ms"))
             self.clock = self.clock.moved(scanned.texts(scanner.fields["source"], [i])[0], of, at_ms)
             if self.clock.now_ms != before_ms:
                 moved.append((i, self.clock.now_ms))
-        places, clocks = np.array(moved, dtype=np.int64).reshape(-1, 2).T
-        frame = pl.DataFrame({"at_ms": clocks}).with_columns(self._at(places))
+        at, clocks = np.array(moved, dtype=np.int64).reshape(-1, 2).T
+        frame = pl.DataFrame({"at_ms": clocks}).with_columns(self._at(places[at]))
         return frame.with_columns(type=pl.lit("tick", pl.Enum(NAMES)))
 
     def _at(self, places: Any) -> list[Any]:
         return [
             pl.lit(self.partition, pl.Int32).alias("partition"),
-            pl.Series("place", np.asarray(places, dtype=np.int64) + self.place),
+            pl.Series("place", places, dtype=pl.Int64),
         ]
 
 
@@ -144,18 +145,49 @@ def _lines(scanner: Scanner, scanned: Scanned, events: Any) -> pl.DataFrame:
     return pl.DataFrame(columns).group_by("row", maintain_order=True).agg(pl.all())
 
 
-def in_shares(parts: Iterable[pl.DataFrame], size: int = SHARE) -> pl.DataFrame:
-    """All rows as an archive, in shares of about so many events."""
+def merges_in(values: Iterable[bytes]) -> dict[str, str]:
+    """Merged away → into whom, by the merges among clean events."""
+    words = (decode_clean(value) for value in values if b'"type":"merge"' in value)
+    return {word.customer: word.into for word in words if isinstance(word, Merge)}
+
+
+def in_shares(parts: Iterable[pl.DataFrame], merges: dict[str, str] | None = None, size: int = SHARE) -> pl.DataFrame:
+    """All rows as an archive, in shares of about so many events. Who was merged is one customer from the beginning."""
     rows = pl.concat(list(parts), how="diagonal")
-    events = rows.filter(pl.col("type") != "tick")
+    events = _as_one(rows.filter(pl.col("type") != "tick"), merges or {})
     shares = max(1, -(-events.height // size))
     share = (pl.col("customer").hash(seed=1) % shares).cast(pl.Int32)
     first = pl.col("place").min().over("partition", "customer")
     events = events.with_columns(share=share, first=first)
-    who = (pl.col("first").rank("dense").over("partition", "share") - 1).cast(pl.Int32)
+    who = (pl.struct("first", "customer").rank("dense").over("partition", "share") - 1).cast(pl.Int32)
     ticks = rows.filter(pl.col("type") == "tick").with_columns(share=pl.lit(-1, pl.Int32))
     whole = pl.concat([ticks, events.with_columns(who=who).drop("first")], how="diagonal")
     known = [*PLACES, *fields()]
-    return whole.select(known + [name for name in whole.columns if name not in known]).sort(
-        "partition", "share", "place"
-    )
+    order = known + [name for name in whole.columns if name not in known]
+    return whole.select(order).sort("partition", "share", "place", maintain_order=True)
+
+
+def _as_one(events: pl.DataFrame, merges: dict[str, str]) -> pl.DataFrame:
+    """Those merged away under the name, and in the partition, of whom they were merged into."""
+    roots = {customer: _root(customer, merges) for customer in merges}
+    if not roots:
+        return events
+    home = pl.col("partition").last().over("customer", order_by="at_ms")
+    events = events.with_columns(pl.col("customer").replace(roots)).with_columns(home=home)
+    stays = pl.col("partition") == pl.col("home")
+    parts = [events.filter(stays), *(_moved(part, events.filter(stays)) for part in events.filter(~stays).partition_by("home"))]
+    return pl.concat(parts).drop("home")
+
+
+def _moved(events: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """Events that come to another partition, before the first there that is later than they are."""
+    others = others.filter(pl.col("partition") == events["home"][0]).sort("place")
+    places = np.append(others["place"].to_numpy(), others["place"][-1] + 1)
+    place = places[np.searchsorted(others["at_ms"].cum_max().to_numpy(), events["at_ms"].to_numpy())]
+    return events.with_columns(partition=pl.col("home"), place=pl.Series(place))
+
+
+def _root(customer: str, merges: dict[str, str]) -> str:
+    while customer in merges:
+        customer = merges[customer]
+    return customer

@@ -54,6 +54,11 @@ class Judged(Struct):
     asked: Ints  # by rule: how often
     near: list[tuple[Ints, Ints]]  # by rule: whom it has nearly reached, and when
 
+    def of(self, rule: int, outcome: str) -> tuple[Ints, Ints]:
+        """Whom a rule had this outcome for, and when."""
+        mine = (self.rule == rule) & (self.outcome == outcome)
+        return self.who[mine], self.at_ms[mine]
+
     def decisions(self) -> list[Decision]:
         rules, customers = [self.rules[i].id for i in self.rule.tolist()], self.columns.customers
         rows = zip(rules, self.who.tolist(), self.at_ms.tolist(), self.outcome.tolist(), self.causes, strict=True)
@@ -90,6 +95,7 @@ class Backtest:
     ) -> None:
         """`ids`: decisions name their cause; the columns must hold the texts of the events' ids then."""
         self.span = span or Span()
+        conditions.fields |= {"coupon", "campaign"}  # of redeemed coupons
         self.decider = Noting(catalog, conditions, policy, ids)
         self.job = CustomersJob(catalog, self.decider, Churn("", "", [], 0), "", "")
         self.numbers = {rule.id: i for i, rule in enumerate(conditions.rules)}
