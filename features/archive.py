@@ -8,6 +8,7 @@ by. A row of type `tick`, in share -1, is a moment at which the partition's cloc
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ class _Ordered(Struct):
 _decode_ordered = msgspec.json.Decoder(_Ordered).decode
 
 
+@cache
 def fields() -> dict[str, int]:
     """Every field of clean events that a feature or a rule can look at, and how it is read."""
     found = {name: how for how, names in FIELDS.items() for name in names}
