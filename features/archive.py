@@ -2,7 +2,8 @@
 
 One row is one event. Rows stand by partition and share (all that some customers did), in log order; `place` is where in
 the partition's log a row stood, `who` the customer's number within the share, `id_hash` what the core calls the event
-by. A row of type `tick`, in share -1, is a moment at which the partition's clock moved, to `at_ms`. An empty text is null.
+by. A row of type `tick`, in share -1, is a moment at which the partition's clock moved, to `at_ms`. An empty text is
+null.
 """
 
 from __future__ import annotations
@@ -89,8 +90,9 @@ class Archiver:
     def _moves(self, scanner: Scanner, scanned: Scanned, kind: Any, places: Any) -> pl.DataFrame:
         moved: list[tuple[int, int]] = []
         for i in np.flatnonzero(kind == TICK).tolist():
-            before_ms, (of, at_ms) = self.clock.now_ms, (int(scanned.values[scanner.fields[n], i]) for n in ("of", "at_ms"))
-            self.clock = self.clock.moved(scanned.texts(scanner.fields["source"], [i])[0], of, at_ms)
+            of, at_ms = (int(scanned.values[scanner.fields[name], i]) for name in ("of", "at_ms"))
+            before_ms, [source] = self.clock.now_ms, scanned.texts(scanner.fields["source"], [i])
+            self.clock = self.clock.moved(source, of, at_ms)
             if self.clock.now_ms != before_ms:
                 moved.append((i, self.clock.now_ms))
         at, clocks = np.array(moved, dtype=np.int64).reshape(-1, 2).T
@@ -177,8 +179,8 @@ def _as_one(events: pl.DataFrame, merges: dict[str, str]) -> pl.DataFrame:
     home = pl.col("partition").last().over("customer", order_by="at_ms")
     events = events.with_columns(pl.col("customer").replace(roots)).with_columns(home=home)
     stays = pl.col("partition") == pl.col("home")
-    parts = [events.filter(stays), *(_moved(part, events.filter(stays)) for part in events.filter(~stays).partition_by("home"))]
-    return pl.concat(parts).drop("home")
+    staying, going = events.filter(stays), events.filter(~stays).partition_by("home")
+    return pl.concat([staying, *(_moved(part, staying) for part in going)]).drop("home")
 
 
 def _moved(events: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:

@@ -28,7 +28,7 @@ class WrongArchive(ValueError):
 
 
 class Kept(Scanned):
-    """Columns without the bytes of ids: hashes stand for them, and their texts are there where somebody asks for them."""
+    """Columns without the bytes of ids: hashes stand for them; their texts are there where somebody asked for them."""
 
     id_field: int
     id_hashes: Ints
@@ -150,7 +150,8 @@ def _kinds(types: pl.Series) -> Ints:
     """Codes of the event types, whatever the file calls them by."""
     names = types.dtype.categories.to_list()  # type: ignore[attr-defined]
     codes = np.array([KINDS.get(name, TICK) for name in names], dtype=np.int64)
-    return codes[types.to_physical().to_numpy()]
+    of_row: Ints = codes[types.to_physical().to_numpy()]
+    return of_row
 
 
 def _name_types(texts: _Texts, kind: Ints, values: Ints, ends: Ints, at: Ints) -> None:

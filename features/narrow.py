@@ -21,7 +21,7 @@ def narrow(raw: Raw, names: Iterable[str]) -> Raw:
     if measures["orders"] is None:  # the rhythm is counted in them
         measures["orders"] = {**raw["measures"]["orders"], "windows": ["lifetime"]}
     kept = {part: _only(raw.get(part, {}), wanted) for part in ("recency", "ratios", "bands", "segments")}
-    models = {model: {"features": []} for model in _only(raw.get("models", {}), wanted)}
+    models: Raw = {model: {"features": []} for model in _only(raw.get("models", {}), wanted)}
     points = {"points": raw["points"]} if "points" in raw and not wanted.isdisjoint(POINTS) else {}
     known = {name: measure for name, measure in measures.items() if measure is not None}
     return {"windows": [], "measures": known, **kept, "models": models, **points}

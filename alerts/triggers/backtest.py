@@ -108,7 +108,7 @@ class Backtest:
         words = applied.touches.words(columns.scanned, {})
         self.decider.decide(moments, applied, words)
         seen = Seen(self.decider.catalog, self.decider.columns, {}, moments, applied.rows, words)
-        noted = self.decider.noted
+        noted, near = self.decider.noted, nearly(self.decider.conditions, moments.asks, seen.look)
         numbers = np.array([(self.numbers[n[0]], n[1], n[2]) for n in noted], dtype=np.int64).reshape(-1, 3)
         return Judged(
             columns=columns,
@@ -119,7 +119,7 @@ class Backtest:
             outcome=np.array([n[3] for n in noted], dtype=object),
             causes=[n[4] for n in noted],
             asked=moments.asks.sum(axis=0),
-            near=[(moments.who[at], moments.at_ms[at]) for at in nearly(self.decider.conditions, moments.asks, seen.look)],
+            near=[(moments.who[at], moments.at_ms[at]) for at in near],
         )
 
     def _moments(self, columns: Columns, applied: Applied) -> Moments:

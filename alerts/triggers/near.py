@@ -35,9 +35,10 @@ def _near(conditions: Conditions, condition: Condition, look: Look, rows: Rows) 
 
 
 def only_just(part: Any, look: Look, rows: Rows) -> npt.NDArray[np.bool_]:
-    """Of moments at which a part does not hold: where it nearly does."""
+    """Of moments at which a part does not hold: where it nearly does; of several, one that is a little off will do."""
     if isinstance(part, Joined):
-        return np.logical_or.reduce([only_just(inner, look, rows) for inner in part.parts])
+        close = [only_just(inner, look, rows) & ~inner.holds(look, rows) for inner in part.parts]
+        return np.asarray(np.logical_or.reduce(close), dtype=np.bool_)
     if not isinstance(part, Compare) or isinstance(part.other, str) or part.name in CLOCK:
         return np.zeros(len(rows), dtype=np.bool_)
     off = np.abs(look(part.name, rows) - part.other)

@@ -76,8 +76,8 @@ def respond(events: Events, rule: Rule, who: Ints, at_ms: Ints, end_ms: int) -> 
     over = at_ms + rule.then.valid_ms <= end_ms
     who, at_ms = who[over], at_ms[over]
     keys = Events.key(who, at_ms), Events.key(who, at_ms + rule.then.valid_ms)
-    counts = [_between(times, *keys) for times in (events.orders, events.redeemed, events.own[rule.id])]
-    return Response(len(who), *counts, int((~over).sum()))
+    ordered, redeemed, own = (_between(times, *keys) for times in (events.orders, events.redeemed, events.own[rule.id]))
+    return Response(len(who), ordered, redeemed, own, int((~over).sum()))
 
 
 def _between(times: Ints, after: Ints, until: Ints) -> int:

@@ -14,9 +14,9 @@ from alerts.triggers.backtest import Judged
 from alerts.triggers.response import Events, Response, respond
 from alerts.triggers.rule import Rule
 from features.kernel.arrays import Ints
+from features.kernel.clocks import local_times
 from features.times import DAY_MS, ordinal_of
 from features.zones import ZoneTable
-from features.kernel.clocks import local_times
 
 GROUPS = ("issued", "holdout", "nearly")
 
@@ -77,10 +77,10 @@ def count(judged: Judged, timezone: str, end_ms: int) -> Counted:
     tallies = {}
     for i, rule in enumerate(judged.rules):
         tally = _tally(judged, i, issued[i], timezone)
-        tally.groups = {name: respond(events, rule, *moments, end_ms) for name, moments in _groups(judged, i, issued[i])}
-        tally.common = {
-            other.id: _common(issued[i], issued[j]) for j, other in enumerate(judged.rules) if j != i
+        tally.groups = {
+            name: respond(events, rule, *moments, end_ms) for name, moments in _groups(judged, i, issued[i])
         }
+        tally.common = {other.id: _common(issued[i], issued[j]) for j, other in enumerate(judged.rules) if j != i}
         tallies[rule.id] = tally
     return Counted(len(columns.index), len(columns.customers), tallies)
 

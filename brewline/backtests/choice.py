@@ -67,8 +67,13 @@ def _apart(before: list[Named], chosen: list[Named]) -> list[Named]:
 
 def span_of(from_text: str | None, to_text: str | None) -> Span:
     """What was typed. Raises ValueError."""
-    from_ms, to_ms = (parse_time(int(t) if t.isdigit() else t) if t else None for t in (from_text, to_text))
-    span = Span(*(ms if ms is not None else default for ms, default in zip((from_ms, to_ms), (0, FOREVER_MS), strict=True)))
+    span = Span(_moment(from_text, 0), _moment(to_text, FOREVER_MS))
     if span.from_ms >= span.to_ms:
         raise ValueError(f"--from {from_text} is not before --to {to_text}")
     return span
+
+
+def _moment(text: str | None, default_ms: int) -> int:
+    if text is None:
+        return default_ms
+    return parse_time(int(text) if text.isdigit() else text)

@@ -60,9 +60,7 @@ def opened(settings: Settings, history: str, progress: Progress) -> Archive:
     return found
 
 
-def tried_over(
-    settings: Settings, archive: Archive, tried: Tried, assume_consent: bool, progress: Progress
-) -> Figures:
+def tried_over(settings: Settings, archive: Archive, tried: Tried, assume_consent: bool, progress: Progress) -> Figures:
     run = Run(settings, archive, tried, assume_consent)
     task = progress.add_task("trying", total=archive.events)
     started_s = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from brewline.backtests.figures import Figures
 from brewline.backtests.svg import colour, line, picture, rect, steps, text
@@ -44,7 +45,7 @@ def write_plot(file: Path | None, figures: Figures) -> None:
         file.write_text(drawn if file.suffix == ".svg" else _page(drawn, figures), "utf-8")
 
 
-def _resvg(file: Path):  # noqa: ANN202 - a module
+def _resvg(file: Path) -> Any:
     try:
         import resvg_py
     except ImportError as error:
@@ -58,7 +59,7 @@ def _page(drawn: str, figures: Figures) -> str:
     title = escape(f"Back-test over {figures['history']}")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<style>body{{margin:2em auto;max-width:{WIDTH}px}}svg{{max-width:100%;height:auto}}</style></head>'
+        f"<style>body{{margin:2em auto;max-width:{WIDTH}px}}svg{{max-width:100%;height:auto}}</style></head>"
         f"<body>{drawn}</body></html>\n"
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Any
 
+import polars as pl
 from msgspec.structs import replace
 
 from alerts.triggers.backtest import Backtest, Decision
@@ -16,6 +16,7 @@ from brewline.backtests.choice import Named, Tried
 from brewline.histories.archives import Archive, Share
 from config.settings import Settings
 from features.catalog import Catalog, build_catalog
+from features.columns import Columns
 from features.kept import columns_read, kept_columns
 from features.narrow import narrow
 from features.times import parse_duration
@@ -52,33 +53,33 @@ class Run:
     def backtest(self) -> Backtest:
         return Backtest(*lean(self.settings, self.tried.all), self.policy, self.tried.span, self.ids)
 
-    def figures(self, walk: Callable[[int], None], threads: int = THREADS) -> Counted:
-        """`walk` is told how many events were judged."""
-        total, free = Counted(), [self.backtest() for _ in range(threads)]
-
-        def one(share: Share) -> tuple[int, Counted]:
-            backtest = free.pop()
-            try:
-                judged = backtest.judge(self._columns(backtest, share))
-                return share.length, count(judged, self.archive.timezone, self.archive.last_ms)
-            finally:
-                free.append(backtest)
-
-        pool = ThreadPoolExecutor(threads)
+    def figures(self, walk: Callable[[int], None], backtests: list[Backtest] | None = None) -> Counted:
+        """Each of `backtests` has a thread of its own; `walk` is told how many events were judged."""
+        free = backtests or [self.backtest() for _ in range(THREADS)]
+        total, pool = Counted(), ThreadPoolExecutor(len(free))
         try:
-            for done in as_completed([pool.submit(one, share) for share in self.archive.shares]):
-                events, counted = done.result()
-                total.add(counted)
-                walk(events)
+            for done in as_completed([pool.submit(self._counted, free, share) for share in self.archive.shares]):
+                total.add(done.result())
+                walk(done.result().events)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         return total
+
+    def _counted(self, free: list[Backtest], share: Share) -> Counted:
+        backtest = free.pop()
+        try:
+            judged = backtest.judge(self._columns(backtest, share))
+            return count(judged, self.archive.timezone, self.archive.last_ms)
+        finally:
+            free.append(backtest)
 
     def decisions(self) -> Iterator[Decision]:
         backtest = self.backtest()
         for share in self.archive.shares:
             yield from backtest.judge(self._columns(backtest, share)).decisions()
 
-    def _columns(self, backtest: Backtest, share: Share) -> Any:
-        rows = self.archive.read(share, self.columns)
+    def _columns(self, backtest: Backtest, share: Share) -> Columns:
+        return self.columns_of(backtest, self.archive.read(share, self.columns), share)
+
+    def columns_of(self, backtest: Backtest, rows: pl.DataFrame, share: Share) -> Columns:
         return kept_columns(backtest.job.core.decoder, rows, self.moves[share.partition])

@@ -34,7 +34,7 @@ def picture(width: float, height: float, shapes: Iterable[str]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
         f' height="{height:.0f}" font-family="system-ui, DejaVu Sans, Arial, sans-serif">'
-        f'{rect(0, 0, width, height, "#ffffff")}{"".join(shapes)}</svg>'
+        f"{rect(0, 0, width, height, '#ffffff')}{''.join(shapes)}</svg>"
     )
 
 

@@ -50,7 +50,9 @@ def _given(figures: Figures) -> Table:
 
 def _lookalikes(figures: Figures) -> Table:
     title = "what customers did while the coupon was, or would have been, valid"
-    table = _table(title, "rule", "customers who", "moments", "ordered", "redeemed any", "redeemed this", "not over yet")
+    table = _table(
+        title, "rule", "customers who", "moments", "ordered", "redeemed any", "redeemed this", "not over yet"
+    )
     for id, rule in figures["rules"].items():
         for group, seen in rule["lookalikes"].items():
             if seen["moments"] or seen["open"]:

@@ -26,12 +26,15 @@ class Raw(Protocol):
     tick: bool
 
 
-def cleaned(settings: Settings, records: Iterable[Raw], walk: Walk, refused: Counter[str]) -> Iterator[list[bytes]]:
-    """Clean events and ticks, some at a time; `walk` is told how many records were read, `refused` counts reasons.
+def cleaned(
+    settings: Settings, records: Iterable[Raw], walk: Walk, refused: Counter[str], table: Table | None = None
+) -> Iterator[list[bytes]]:
+    """Clean events and ticks, some at a time; `walk` is told how many records were read, `refused` counts reasons;
+    `table` learns who is who.
 
     Who turns out to be one customer later on is told by merges among the events, as live.
     """
-    cleaner, table = _cleaner(settings), Table()
+    cleaner, table = _cleaner(settings), Table() if table is None else table
     rest = iter(records)
     while some := list(islice(rest, CHUNK)):
         offsets, stamps_ms = [*range(len(some))], [record.at_ms for record in some]
@@ -46,7 +49,7 @@ def _cleaner(settings: Settings) -> Cleaner:
     identity = settings.identity
     return Cleaner(
         limits=load_limits(settings),
-        pseudonyms=_pseudonyms(settings),
+        pseudonyms=pseudonyms_of(settings),
         stores=load_stores(settings),
         events_topic="events",
         dead_letters_topic="dead-letters",
@@ -57,7 +60,7 @@ def _cleaner(settings: Settings) -> Cleaner:
     )
 
 
-def _pseudonyms(settings: Settings) -> Pseudonyms:
+def pseudonyms_of(settings: Settings) -> Pseudonyms:
     """The house's own, so that whom it holds out live is held out here; any other where it has none."""
     try:
         return load_pseudonyms(settings)

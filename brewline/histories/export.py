@@ -29,8 +29,13 @@ def export_history(
     events = rows.filter(pl.col("share") >= 0).height
     if not events:
         raise WrongHistory(f"{history}: there are no events between --from and --to")
+    write_archive(rows, file)
+    out.print(f"{file}: {events:,} events, {file.stat().st_size / 1e6:,.1f} MB", highlight=False)
+
+
+def write_archive(rows: pl.DataFrame, file: Path) -> None:
+    """Whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(file.name + ".new")
     rows.write_parquet(new, row_group_size=ROWS)
     new.replace(file)
-    out.print(f"{file}: {events:,} events, {file.stat().st_size / 1e6:,.1f} MB", highlight=False)

@@ -128,9 +128,6 @@ def test_a_customer_who_was_merged_is_one_from_the_beginning() -> None:
 
 
 def _orders(customer: str, count: int, after_ms: int = 0) -> list[e.Event]:
-    start_ms = 1_777_824_000_000 + after_ms
-    line = e.Line("tea")
-    return [
-        e.Order(id=f"{customer}{i}", customer=customer, at_ms=start_ms + i * HOUR_MS, tz=ZONES[0], lines=[line], total_cents=900)
-        for i in range(count)
-    ]
+    paid = {"lines": [e.Line("tea")], "total_cents": 900, "tz": ZONES[0], "customer": customer}
+    times_ms = [1_777_824_000_000 + after_ms + i * HOUR_MS for i in range(count)]
+    return [e.Order(id=f"{customer}{i}", at_ms=at_ms, **paid) for i, at_ms in enumerate(times_ms)]
