@@ -64,7 +64,8 @@ def measure(asked: argparse.Namespace, file: Path, bar: Progress) -> dict[str, A
     if not file.exists():
         task = bar.add_task("making events", total=asked.events)
         chunks = _chunks(asked.events, asked.customers, asked.days)
-        rows = archived(values for made, values in chunks if bar.update(task, completed=made) is None)
+        shown = (values for made, values in chunks if bar.update(task, completed=made) is None)
+        rows = archived(shown, "the events")
         write_archive(rows, file)
     archive = open_archive(settings, str(file), lambda done, total: None)
     names = asked.rule or ["winback-14d", "third-in-a-week"]

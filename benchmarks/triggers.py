@@ -78,7 +78,7 @@ def measure(chain: Chain, bar: Progress | None = None) -> dict[str, Any]:
                 yield record
 
     chunks = cleaned(settings, records(), lambda events: None, Counter(), table)
-    archive = Archive("the chain", settings.stores.timezone, archived(chunks).lazy())
+    archive = Archive("the chain", settings.stores.timezone, archived(chunks, "the chain").lazy())
     past = _past(settings, chain, table, archive)
     run = Run(settings, archive, choose(settings, [CART, WINBACK], [], False, Span()), assume_consent=True)
     decisions = list(run.decisions())

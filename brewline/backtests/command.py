@@ -44,7 +44,10 @@ def backtest(settings: Settings, tried: Tried, asked: Asked, out: Console) -> Fi
         f"{figures['events']:,} events of {figures['customers']:,} customers,"
         f" {figures['first']} to {figures['last']}; {figures['events_per_s']:,} events/s",
         highlight=False,
+        soft_wrap=True,
     )
+    for reason, count in figures["refused"].items():
+        out.print(f"left out, as ingest would: {count:,} {reason}", highlight=False)
     print_tables(figures, out)
     if not asked.assume_consent and all(_refused(rule) for rule in figures["rules"].values()):
         out.print("nobody had consented in this history: --assume-consent tries the rules as if all had")
@@ -74,6 +77,7 @@ def tried_over(settings: Settings, archive: Archive, tried: Tried, assume_consen
         "from": rfc3339(max(tried.span.from_ms, archive.first_ms)),
         "to": rfc3339(min(tried.span.to_ms, archive.last_ms)),
         "consent_assumed": assume_consent,
+        "refused": archive.refused,
         "events": counted.events,
         "customers": counted.customers,
         "seconds": round(seconds, 3),

@@ -66,10 +66,17 @@ def _page(drawn: str, figures: Figures) -> str:
 
 def draw(figures: Figures) -> str:
     """Panels one below the other: what is given out over time, outcomes, what customers did."""
-    y, shapes = 34.0, [text(20, 34, f"Back-test over {figures['history']}", 18, weight="bold"), _caption(figures)]
+    y, shapes = (
+        34.0,
+        [text(20, 34, f"Back-test over {Path(figures['history']).name}", 18, weight="bold"), _caption(figures)],
+    )
     y += 60
-    for panel in (_burn, _outcomes, _lookalikes):
-        drawn, height = panel(figures["rules"], y)
+    held = {id: rule for id, rule in figures["rules"].items() if rule["held"]}
+    if never := [id for id in figures["rules"] if id not in held]:
+        shapes.append(text(20, 76, f"never held: {', '.join(never)}", 13))
+        y += 20
+    for panel in (_burn, _outcomes, _lookalikes) if held else ():
+        drawn, height = panel(held, y)
         shapes += drawn
         y += height + 45
     return picture(WIDTH, y - 15, shapes)

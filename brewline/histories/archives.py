@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -30,9 +30,9 @@ class Share(Struct):
 class Archive:
     """A history as an archive, in memory or in a file; its days are those of `timezone`."""
 
-    def __init__(self, name: str, timezone: str, rows: pl.LazyFrame) -> None:
-        """Raises WrongHistory when there is nothing in it, or it is none."""
-        self.name, self.timezone, self.rows = name, timezone, rows
+    def __init__(self, name: str, timezone: str, rows: pl.LazyFrame, refused: Mapping[str, int] | None = None) -> None:
+        """`refused`: records that ingest would have refused, by reason. Raises WrongHistory when nothing is left."""
+        self.name, self.timezone, self.rows, self.refused = name, timezone, rows, dict(refused or {})
         self.columns = rows.collect_schema().names()
         try:
             require_archive(self.columns)
@@ -45,7 +45,8 @@ class Archive:
         self.ticks = {one.partition: one for share, one in found if share < 0}
         self.events = sum(one.length for one in self.shares)
         if not self.events:
-            raise WrongHistory(f"{name}: there are no events in it")
+            told = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
+            raise WrongHistory(f"{name}: there are no events in it{f' but those refused: {told}' if told else ''}")
         times = rows.filter(pl.col("share") >= 0).select(first=pl.col("at_ms").min(), last=pl.col("at_ms").max())
         [(self.first_ms, self.last_ms)] = times.collect().rows()
 
@@ -67,8 +68,7 @@ def open_archive(settings: Settings, name: str, advance: Advance) -> Archive:
         return Archive(name, timezone, _folder(path).lazy())
     if path.suffix == ".parquet" and path.is_file() and "share" in _schema(path):
         return Archive(name, timezone, pl.scan_parquet(path))
-    rows, timezone = from_history(settings, name, advance)
-    return Archive(name, timezone, rows.lazy())
+    return from_history(settings, name, advance)
 
 
 def _schema(path: Path) -> list[str]:
@@ -92,8 +92,8 @@ def _folder(path: Path) -> pl.DataFrame:
     return in_shares([rows.unique(["partition", "place", "type", "id_hash"], keep="first", maintain_order=True)])
 
 
-def from_history(settings: Settings, name: str, advance: Advance) -> tuple[pl.DataFrame, str]:
-    """A history that `brewline replay` knows, cleaned as ingest would; and its time zone. Raises WrongHistory."""
+def from_history(settings: Settings, name: str, advance: Advance) -> Archive:
+    """A history that `brewline replay` knows, cleaned as ingest would. Raises WrongHistory."""
     if name not in PACKAGED and not Path(name).suffix:
         raise WrongHistory(
             f"found history {name!r}, expected {', '.join(PACKAGED)}, kafka, FILE.parquet, FILE.ndjson or a folder"
@@ -106,18 +106,18 @@ def from_history(settings: Settings, name: str, advance: Advance) -> tuple[pl.Da
         advance(done, history.total)
 
     refused: Counter[str] = Counter()
-    rows = archived(cleaned(settings, history.records(), walk, refused))
-    return rows, history.timezone
+    rows = archived(cleaned(settings, history.records(), walk, refused), name)
+    return Archive(name, history.timezone, rows.lazy(), refused)
 
 
-def archived(chunks: Iterator[list[bytes]]) -> pl.DataFrame:
-    """Clean events and ticks of one partition as an archive."""
+def archived(chunks: Iterator[list[bytes]], name: str) -> pl.DataFrame:
+    """Clean events and ticks of one partition as an archive. Raises WrongHistory when there is nothing."""
     archiver, merges, parts = Archiver(), dict[str, str](), []
     for values in chunks:
         parts.append(archiver.rows(values))
         merges |= merges_in(values)
     if not parts:
-        raise WrongHistory("the history is empty")
+        raise WrongHistory(f"{name}: there is nothing in it")
     return in_shares(parts, merges)
 
 
