@@ -13,12 +13,13 @@ RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))
 FROM python:3.12.12-slim-bookworm
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin brewline
 COPY --from=build /venv /venv
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 NUMBA_CACHE_DIR=/var/cache/brewline
 WORKDIR /app
 COPY alerts alerts
 COPY features features
 COPY operators operators
 COPY flows flows
 COPY config config
-RUN python -c 'from features.customer import compile_kernel; compile_kernel()'
+RUN install -d -o brewline /var/cache/brewline
 USER brewline
+RUN python -c 'from features.customer import compile_kernel; compile_kernel()'

@@ -21,9 +21,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.load import clean_events
 from config.settings import HERE, Settings, load
-from features.models import LinearModel, encode_model
+from features.models import LinearModel, encode_model, input_layouts
 from features.partitions import partition_of
-from flows.customers import input_layouts
 from flows.files import load_catalog
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer

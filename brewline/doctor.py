@@ -13,7 +13,8 @@ from rich.markup import escape
 
 from alerts.security.rule_tests import load_tested
 from config.settings import Settings
-from flows.files import load_catalog, load_pseudonyms, load_stores
+from flows.files import load_catalog, load_stores
+from flows.keys import load_pseudonyms
 from flows.rules import load_conditions, load_rules, security_texts
 from flows.topics import TOPICS
 from operators.kafka import Unreachable, require_kafka

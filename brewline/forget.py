@@ -17,7 +17,7 @@ from config.settings import Settings
 from features.customer import Damaged
 from features.identity import about
 from features.record import Ledger, WrongLayout, decode_ledger, forwarded
-from flows.files import load_pseudonyms
+from flows.keys import load_pseudonyms
 from flows.topics import SOURCES
 from operators.customers import UnknownCustomer, find_customer, read_stored
 from operators.erasing import Eraser, Person, Topics

@@ -11,7 +11,7 @@ from brewline.reading import Features
 from config.settings import Settings
 from features.record import decode_record
 from features.times import rfc3339
-from flows.files import load_pseudonyms
+from flows.keys import load_pseudonyms
 from operators.customers import find_customer, read_record
 from operators.redis_link import connect_redis
 

@@ -30,7 +30,8 @@ from config.settings import Settings, load
 from features.customer import Core
 from features.kernel.arrays import Floats
 from features.times import parse_time
-from flows.files import load_catalog, load_pseudonyms
+from flows.files import load_catalog
+from flows.keys import load_pseudonyms
 from operators.customers import find_customers, laid_out, read_records, read_words
 from operators.redis_link import connect_redis, unreachable
 from operators.store import stored_layouts

@@ -13,7 +13,8 @@ from brewline.histories import History, WrongHistory
 from brewline.histories.recount import expected, households
 from config.settings import Settings
 from features.customer import Core
-from flows.files import load_catalog, load_pseudonyms
+from flows.files import load_catalog
+from flows.keys import load_pseudonyms
 from operators.customers import find_customer, read_record
 
 TOLERANCE = 1e-9

@@ -104,6 +104,7 @@ class Coupons(Struct, forbid_unknown_fields=True):
     rules: str = "rules/coupons"
     cap: Positive = 3  # coupons per customer ...
     cap_window: Duration = "7d"
+    quiet_hours: Annotated[str, Meta(pattern=r"^(\d\d:\d\d-\d\d:\d\d)?$")] = "22:00-08:00"  # where the customer is
     holdout_percent: Annotated[float, Meta(ge=0, lt=100)] = 5.0
     holdout_salt: str = "brewline"
     require_consent: str = "marketing"  # purpose the customer must have granted; "" for none

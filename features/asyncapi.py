@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 VERSION = "0.1.0"
 SENDER_ONLY = {"time", "who"}
-SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "ordered_ms", "ordered_day", "source", "of"}
+SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "source", "of", *e.OF_INGEST}
 RECEIVED = {**e.CUSTOMER_EVENTS, **e.AUDIT_EVENTS}
 NOBODY = {"footfall", "tick", *e.AUDIT_EVENTS}  # events of no customer
 IDENTITY = "The customer id; of a group, its pseudonyms and whom it has taken in. None: not needed, or forgotten."
@@ -245,6 +245,7 @@ def _clean(kind: str, shape: type[e.Event]) -> Json:
     filled = ["at_ms", "source", "of"] if shape is e.Tick else ["at_ms", "day", "tz"]
     if issubclass(shape, e.Refund):
         filled += ["ordered_ms", "ordered_day"]
+    filled += {e.DeliveryPromised: ["promised_ms"], e.Profile: ["birthday_ms"]}.get(shape, [])
     gone = dict.fromkeys(sorted(SENDER_ONLY), False)
     return {"payload": {"allOf": [_ref(shape), {"required": filled, "properties": gone}]}}
 

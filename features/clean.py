@@ -17,7 +17,7 @@ from features.identity import Degree, Pseudonyms, Table, growing, resolve
 from features.job import Batch, Message
 from features.messages import Refused, dead_letter
 from features.stores import Stores
-from features.times import DAY_MS, local_day, parse_time
+from features.times import DAY_MS, local_day, midnight_ms, next_day, parse_time
 
 LONGEST_PROMISE_MS = 30 * DAY_MS  # a delivery promised for later than that is a slip of the keyboard
 
@@ -99,9 +99,18 @@ class Cleaner(Struct, frozen=True):
         if isinstance(event, e.Refund):
             event.ordered_ms = self._instant(event.ordered_time, "ordered_time", event.at_ms)
             event.ordered_day = local_day(event.ordered_ms, event.tz)
-
         elif isinstance(event, e.DeliveryPromised):
-            self._instant(event.promised_time, "promised_time", event.at_ms + LONGEST_PROMISE_MS)
+            latest_ms = event.at_ms + LONGEST_PROMISE_MS
+            event.promised_ms = self._instant(event.promised_time, "promised_time", latest_ms)
+        elif isinstance(event, e.Profile):
+            event.birthday_ms = self._birthday_ms(event)
+
+    def _birthday_ms(self, event: e.Profile) -> int:
+        """When the next one begins."""
+        try:
+            return midnight_ms(next_day(event.birthday, event.day), event.tz)
+        except ValueError as error:
+            raise Refused("out_of_range", "birthday: there is no such day") from error
 
     def _instant(self, value: int | str, name: str, latest_ms: int) -> int:
         try:

@@ -31,12 +31,13 @@ TICK, COMPLAINT, ANSWERED, CONSENT = (KINDS[k] for k in ("tick", "complaint", "c
 UNDOING = (KINDS["refund"], KINDS["void"])
 FIELDS = {  # what the core looks at, beside the amounts of measures
     TEXT: ("type", "id", "customer", "tz", "store", "region", "channel", "source", "case", "purpose"),
-    WHOLE: ("at_ms", "ordered_ms", "of"),
+    WHOLE: ("at_ms", "ordered_ms", "promised_ms", "birthday_ms", "of"),
     FLAG: ("closed", "granted"),
     DECIMAL: ("stars",),
 }
 HOWS = {str: TEXT, int: WHOLE, float: DECIMAL}
-OF_ALL = {*get_type_hints(e.Event), "ordered_ms", "ordered_day"}
+OF_ALL = {*get_type_hints(e.Event), *e.OF_INGEST}
+NAMED = {KINDS["delivery_promised"]: "promised_ms", KINDS["profile"]: "birthday_ms"}  # the moment that it names
 UNSPEAKABLE = {"case", "order"}  # words of SQL
 LEFT_OUT = {"currency", "qty"}  # by senders where they are CNY and 1
 
@@ -179,6 +180,9 @@ class Decoder:
         """What few events have: the order that is undone, a complaint's case, a word on consent."""
         undoing = np.flatnonzero(np.isin(columns.kind, UNDOING))
         out[undoing, arrays.ORDERED] = columns.numbers("ordered_ms", undoing)
+        for kind, name in NAMED.items():
+            naming = np.flatnonzero(columns.kind == kind)
+            out[naming, arrays.UNTIL] = columns.numbers(name, naming)
         consent = np.flatnonzero(columns.kind == CONSENT)
         out[consent, arrays.WORD] = [crc32(purpose.encode()) for purpose in columns.texts("purpose", consent)]
         out[consent, arrays.FLAG] = columns.numbers("granted", consent)

@@ -21,6 +21,7 @@ from features.kernel.linear import logits
 from features.kernel.merging import Merged, merge
 from features.kernel.rows import rows_as_of
 from features.layout import Layout
+from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import CorruptRecord, WrongLayout
 from features.times import DAY_MS, HOUR_MS, parse_duration
 from features.zones import ZoneTable
@@ -29,11 +30,15 @@ NOBODY = 0xFFFF_FFFF_FFFF  # no purpose has this code
 
 
 class Wait(Struct, frozen=True):
-    """A rule that looks again `wait_ms` after an event of a kind."""
+    """A rule that looks again a while after an event of a kind: `wait` is ms, or thousandths of the customer's rhythm;
+    ms from the event, or from the moment that it names."""
 
     kind: str
     rule: int
-    wait_ms: int
+    wait: int
+    how: int = arrays.A_WHILE
+    hold: bool = False  # not asked in quiet hours, but when they end
+    yearly: bool = False  # asked again every year
 
 
 class Label(Struct, frozen=True):
@@ -78,17 +83,18 @@ class Core:
         purpose: str = "",
         earlier: list[Layout] | None = None,
         also: Iterable[str] = (),
+        quiet: QuietHours = ALWAYS_AWAKE,
     ) -> None:
         """`wanted`: kinds whose events get a feature row, by default all; `purpose`: whose consent is told;
-        `earlier`: layouts that records may still be written in; `also`: further fields of events to read."""
+        `earlier`: layouts that records may still be written in; `also`: further fields of events to read;
+        `quiet`: when rules that hold do not look."""
         self.catalog = catalog
         self.layouts = [catalog.layout, *(layout for layout in earlier or () if layout.id != catalog.layout.id)]
         self.zones = ZoneTable()
         self.decoder = Decoder(catalog, self.zones, also)
         self.features = len(catalog.names)
-        self.program = _program(
-            catalog, set(KINDS) if wanted is None else wanted, waits or [], label or Label(), purpose, self.layouts
-        )
+        asked = set(KINDS) if wanted is None else wanted
+        self.program = _program(catalog, asked, waits or [], label or Label(), purpose, self.layouts, quiet)
 
     def columns(self, batch: Batch, clock: Clock) -> Columns:
         return self.decoder.columns(batch, clock)
@@ -187,7 +193,13 @@ def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:
 
 
 def _program(
-    catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label, purpose: str, layouts: list[Layout]
+    catalog: Catalog,
+    wanted: set[str],
+    waits: list[Wait],
+    label: Label,
+    purpose: str,
+    layouts: list[Layout],
+    quiet: QuietHours,
 ) -> Ints:
     """The kernel's program: its numbers, then its lists. `layouts`: the own one first."""
     lists: list[int] = []
@@ -222,6 +234,10 @@ def _program(
         arrays.KEPT_DAYS: catalog.kept_days + LATE_MS // DAY_MS + 1,
         arrays.HORIZON_MS: label.horizon_ms,
         arrays.PURPOSE: crc32(purpose.encode()) if purpose else NOBODY,
+        arrays.QUIET_FROM: quiet.from_ms,
+        arrays.QUIET_MS: quiet.length_ms,
+        arrays.HELD: sum(wait.hold for wait in waits),
+        arrays.YEARLY: sum(wait.yearly for wait in waits),
         arrays.ORDERS: catalog.orders,
         arrays.POINT_CENTS: points,
         arrays.ORDER: KINDS["order"],
@@ -248,6 +264,8 @@ def _program(
             chain(*[(column, len(cuts), less, place(map(_bits, cuts))) for column, cuts, less in catalog.bands])
         ),
         arrays.AT_SEGMENT: place(chain(*[(len(s), place(chain(*map(_segment, s)))) for s in catalog.segments])),
+        arrays.AT_HELD: place(wait.rule for wait in waits if wait.hold),
+        arrays.AT_YEARLY: place(wait.rule for wait in waits if wait.yearly),
         arrays.AT_INPUT: place(label.columns),
         arrays.AT_KIND: place(chain(*[_kind(kind, catalog, wanted, waits, label, place) for kind in KINDS])),
     }
@@ -261,7 +279,7 @@ def _kind(
     kind: str, catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label, place: Place
 ) -> tuple[int, ...]:
     effects = {effect.cell: effect.value.undo for effect in catalog.effects.get(kind, ())}
-    after = [(wait.rule, wait.wait_ms) for wait in waits if wait.kind == kind]
+    after = [(wait.rule, wait.wait, wait.how) for wait in waits if wait.kind == kind]
     asked = kind in wanted or (kind == "order" and label.horizon_ms > 0)
     return kind in DEALS, asked, place(chain(*effects.items())), len(effects), place(chain(*after)), len(after)
 

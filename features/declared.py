@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import msgspec
 from msgspec import Struct
 
-from features.events import CUSTOMER_EVENTS
+from features.events import CUSTOMER_EVENTS, OF_INGEST
 from features.times import DAY_MS, HOUR_MS, parse_duration
 
 Amount = int | str
@@ -18,7 +18,7 @@ WINDOWED = ("sum", "min", "max", "mean", "distinct")
 TEXTS_ONLY = ("distinct", "top")  # what they look at is no number
 COMPUTED = {"order": {"items"}, "rating": {"star_tenths"}}  # numbers that are no field of the event
 LINE_TEXTS, OPTIONS = ("sku", "category"), "options."  # of an order's lines
-TIMES_AND_DAYS = {"at_ms", "day", "ordered_ms", "ordered_day"}
+TIMES_AND_DAYS = {"at_ms", "day", *OF_INGEST}
 NO_MEASURE = ("aggregate", "where", "windows", "half_life")  # keys of a measure that are no event types
 
 

@@ -41,6 +41,9 @@ class Line(Struct, omit_defaults=True, gc=False):
     options: dict[str, str] = {}
 
 
+OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms"}  # which ingest adds to some events
+
+
 class Event(Struct, kw_only=True, omit_defaults=True):
     """What all events share."""
 
@@ -151,6 +154,7 @@ class ComplaintAnswered(Event, tag="complaint_answered"):
 class DeliveryPromised(Event, tag="delivery_promised"):
     order: Id
     promised_time: Time
+    promised_ms: int = 0  # set by ingest
 
 
 class DeliveryDelivered(Event, tag="delivery_delivered"):
@@ -177,6 +181,13 @@ class PointsSpent(Event, tag="points_spent"):
 
     points: Count
     what: Name = ""
+
+
+class Profile(Event, tag="profile"):
+    """The customer has told their birthday."""
+
+    birthday: Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
+    birthday_ms: int = 0  # set by ingest
 
 
 class Footfall(Event, tag="footfall"):
@@ -275,6 +286,7 @@ CustomerEvent: TypeAlias = (
     | Footfall
     | Tick
     | PointsSpent
+    | Profile
 )
 Control: TypeAlias = Merge | History | Moved | Forget  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick

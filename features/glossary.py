@@ -72,6 +72,9 @@ FIELDS = {
     "ordered_time": Word("when that order was placed", "2026-05-01T08:10:00+08:00"),
     "amount_cents": Word("money given back", 3100),
     "items": Word("pieces given back", 2),
+    "promised_ms": Word("`promised_time` in epoch ms"),
+    "birthday": Word("day of the year, MM-DD: never the year", "05-14"),
+    "birthday_ms": Word("when the next birthday begins in the customer's time zone, in epoch ms"),
     "ordered_ms": Word("`ordered_time` in epoch ms"),
     "ordered_day": Word("the store's calendar date at `ordered_time`, counted as in `day`"),
     "face_value_cents": Word("what the coupon is worth", 500),
@@ -132,7 +135,7 @@ FIELDS = {
     "Receipt.customer": Word("customer id"),
     "outcome": Word(
         "`issued`, or why not: `stale` (the event came too late), `excluded` (another rule of the group was first),"
-        " `no_consent`, `holdout`, `cooldown`, `capped`"
+        " `no_consent`, `holdout`, `cooldown`, `capped`, `quiet_hours`"
     ),
     "Receipt.channel": Word("how the customer is told: push, sms, wechat, email", "push"),
     "percent": Word("what the coupon takes off the order, in percent; 0: it takes off `face_value_cents`", 10),

@@ -11,16 +11,15 @@ import polars as pl
 
 from features.archive import OF_LINE, PLACES, fields
 from features.catalog import Catalog
-from features.columns import KINDS, NAMES, TICK, Columns, Decoder
+from features.columns import FIELDS, KINDS, NAMES, TICK, Columns, Decoder
 from features.declared import of_lines
 from features.fields import Scanned
 from features.job import Clock
 from features.kernel.arrays import Ints
 from features.kernel.scan import DECIMAL, TEXT
 
-ALWAYS = (
-    "place", "who", "id_hash", "customer", "type", "at_ms", "tz", "ordered_ms", "purpose", "granted", "case", "closed",
-)  # fmt: skip
+UNREAD = {"id", "source", "of", "store", "region", "channel", "stars"}  # unless somebody looks at them
+ALWAYS = ("place", "who", "id_hash", *(name for names in FIELDS.values() for name in names if name not in UNREAD))
 
 
 class WrongArchive(ValueError):

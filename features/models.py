@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from msgspec import Struct, json
 from river import linear_model, optim, preprocessing
 
+from features.catalog import Catalog
 from features.kernel.arrays import Ints
 from features.kernel.linear import logits
 
@@ -124,3 +127,11 @@ class Learner:
             [known.weights.get(f, 0.0) for f in self.features],
             known.bias,
         )
+
+
+def input_layouts(catalog: Catalog) -> dict[str, str]:
+    """A hash of each model's input names: a model learned on other inputs is refused."""
+    return {
+        model: blake2b("|".join(catalog.names[i] for i in columns).encode(), digest_size=6).hexdigest()
+        for model, columns in catalog.models.items()
+    }

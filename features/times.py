@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import isleap
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
@@ -112,6 +113,24 @@ def hour_of(local_ms: Any) -> Any:
 def weekday_of(local_ms: Any) -> Any:
     """Monday is 1; the epoch's first day was a Thursday."""
     return (local_ms // DAY_MS + 3) % 7 + 1
+
+
+def next_day(month_day: str, day: int) -> int:
+    """The first day from `day` on that is `MM-DD`, as ordinals; 29 February is 1 March where there is none."""
+    year = date.fromordinal(day).year
+    return next(found for found in (_day_of(year, month_day), _day_of(year + 1, month_day)) if found >= day)
+
+
+def _day_of(year: int, month_day: str) -> int:
+    month, day = map(int, month_day.split("-"))
+    if (month, day) == (2, 29) and not isleap(year):
+        month, day = 3, 1
+    return date(year, month, day).toordinal()
+
+
+def midnight_ms(day: int, tz: str) -> int:
+    """When a calendar date begins in a zone."""
+    return round(datetime.combine(date.fromordinal(day), datetime.min.time(), ZoneInfo(tz)).timestamp() * 1000)
 
 
 def minute_of(local_ms: Any) -> Any:

@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from hashlib import blake2b
-
 from bytewax.dataflow import Dataflow
 
-from alerts.triggers.decide import Decider
-from alerts.triggers.job import CustomersJob
-from alerts.triggers.merging import Merging
-from alerts.triggers.policy import Policy
-from features.catalog import Catalog
-from features.forgotten import Forgotten
-from features.labels import Churn
-from features.times import parse_duration
-from flows.files import load_catalog
 from flows.house import House
 from flows.opening import open_house
-from flows.rules import load_conditions, load_rules
-from operators.models import PublishedModels
-from operators.store import follow_layout
+from flows.ruled import Ruled
 from operators.tombstones import withhold
 
 
 def add(flow: Dataflow, house: House) -> None:
-    catalog = load_catalog(house.settings)
-    prefix, layout, now_ms = house.settings.redis.prefix, catalog.layout, round(time.time() * 1000)
-    earlier = house.answered(lambda: follow_layout(house.redis, prefix, layout, now_ms))
-    conditions = load_conditions(catalog, load_rules(house.settings))
-    catalog = catalog.narrowed(name for names in conditions.names for name in names if name in catalog.names)
-    decider = Decider(
-        catalog,
-        conditions,
-        policy(house),
-        house.topic("coupons"),
-        house.topic("decisions"),
-    )
-    layouts = input_layouts(catalog)
-    churn = Churn(
-        "churn_risk",
-        layouts["churn_risk"],
-        catalog.models["churn_risk"],
-        parse_duration(house.settings.learning.churn_horizon),
-    )
-    forgotten = Forgotten(house.tombstones.told())
-    job = CustomersJob(
-        catalog, decider, churn, house.topic("examples"), house.topic("dead-letters"), earlier, forgotten
-    )
-    published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
-    decider.models = published.models
-    merging = Merging(job, house.topic("events"))
-    house.stage(flow, "customers", "events", merging, published.refresh, withhold(forgotten))
-
-
-def policy(house: House) -> Policy:
-    c = house.settings.coupons
-    return Policy(c.cap, parse_duration(c.cap_window), c.holdout_percent / 100, c.holdout_salt, c.require_consent)
-
-
-def input_layouts(catalog: Catalog) -> dict[str, str]:
-    """A hash of each model's input names: a model learned on other inputs is refused."""
-    return {
-        model: blake2b("|".join(catalog.names[i] for i in columns).encode(), digest_size=6).hexdigest()
-        for model, columns in catalog.models.items()
-    }
+    ruled = Ruled(house)
+    house.stage(flow, "customers", "events", ruled.job, ruled.refresh, withhold(ruled.forgotten))
 
 
 def flow() -> Dataflow:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from config.settings import Settings, WrongSettings
 from features.catalog import Catalog, build_catalog
 from features.check import Limits
-from features.identity import Pseudonyms
 from features.stores import Stores, read_stores
 from features.times import parse_time
 
@@ -28,7 +27,7 @@ def load_features(settings: Settings) -> dict[str, Any]:
     """The features file, parsed; `load_catalog` checks it."""
     path = settings.path(settings.features)
     try:
-        return tomllib.loads(_text(path))
+        return tomllib.loads(text_of(path))
     except tomllib.TOMLDecodeError as error:
         raise WrongSettings(f"{path}: not valid TOML: {error}") from error
 
@@ -37,14 +36,24 @@ def texts(folder: Path, pattern: str) -> list[tuple[str, str]]:
     """(file, text) of the files under a folder, by name."""
     if not folder.is_dir():
         raise WrongSettings(f"{folder}: is no folder; rules are looked for there")
-    return [(str(path), _text(path)) for path in sorted(folder.rglob(pattern))]
+    return [(str(path), text_of(path)) for path in sorted(folder.rglob(pattern))]
+
+
+def stamp(folder: Path, pattern: str) -> list[tuple[str, int, int]]:
+    """Changes whenever one of the files under a folder does."""
+    found = []
+    for path in sorted(folder.rglob(pattern)):
+        with suppress(FileNotFoundError):  # gone in this moment
+            stat = path.stat()
+            found.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return found
 
 
 def load_stores(settings: Settings) -> Stores:
     if not settings.stores.file:
         return Stores(settings.stores.timezone)
     path = settings.path(settings.stores.file)
-    return read_stores(_text(path).splitlines(), settings.stores.timezone, str(path))
+    return read_stores(text_of(path).splitlines(), settings.stores.timezone, str(path))
 
 
 def load_limits(settings: Settings) -> Limits:
@@ -52,28 +61,7 @@ def load_limits(settings: Settings) -> Limits:
     return Limits(settings.kafka.max_event_bytes, parse_time(time.earliest), round(time.max_future_s * 1000))
 
 
-def load_pseudonyms(settings: Settings) -> Pseudonyms:
-    """The pseudonym key, from BREWLINE_IDENTITY_KEY or [identity] key_file, and the former ones."""
-    identity = settings.identity
-    [key] = _keys(settings, "BREWLINE_IDENTITY_KEY", [identity.key_file])
-    former = _keys(settings, "BREWLINE_FORMER_IDENTITY_KEY", identity.former_key_files)
-    others = tuple(one.encode() for one in dict.fromkeys(former) if one != key)
-    return Pseudonyms(key.encode(), identity.phone_region, others)
-
-
-def _keys(settings: Settings, variable: str, files: list[str]) -> list[str]:
-    one = os.environ.get(variable, "")
-    keys = [one] if one else [_text(settings.path(file)).strip() if file else "" for file in files]
-    if any(len(key) < 16 for key in keys):
-        raise WrongSettings(
-            "the key of the pseudonyms, or a former one, is missing or shorter than 16 characters: set"
-            " BREWLINE_IDENTITY_KEY, or [identity] key_file to a file that holds it (make one with `openssl rand -hex"
-            " 32`), and keep it: with another key every customer is a stranger"
-        )
-    return keys
-
-
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

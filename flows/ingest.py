@@ -8,8 +8,9 @@ from bytewax.dataflow import Dataflow
 from features.clean import Cleaner
 from features.identity import Degree, Pseudonyms
 from features.partitions import partition_keys
-from flows.files import load_limits, load_pseudonyms, load_stores
+from flows.files import load_limits, load_stores
 from flows.house import House
+from flows.keys import load_pseudonyms
 from flows.opening import open_house
 from flows.topics import SOURCES
 from operators.cleaning import CleanStep

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bytewax.dataflow import Dataflow
 
 from features.learning import LearningJob
-from flows.customers import input_layouts
+from features.models import input_layouts
 from flows.files import load_catalog
 from flows.house import House
 from flows.opening import open_house

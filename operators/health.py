@@ -34,6 +34,7 @@ LATENCY = Histogram(
 LAG = Gauge("brewline_consumer_lag", "Records a partition has not yet read", ["flow", "topic", "partition"])
 FENCE = Gauge("brewline_fence_timestamp_seconds", "Time of the last commit", ["flow", "partition"])
 OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirmed by Kafka", ["flow"])
+RULES = Counter("brewline_rule_changes_total", "Changes of the rule files by what became of them", ["outcome"])
 MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
 
 ANSWER_S = 2.0

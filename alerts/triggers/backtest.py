@@ -21,6 +21,7 @@ from features.customer import Applied
 from features.job import Batch, Message
 from features.kernel.arrays import Ints
 from features.labels import Churn
+from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import Ledger
 
 UNSENT = Message("", "", b"")
@@ -31,6 +32,9 @@ class Span(Struct, frozen=True):
 
     from_ms: int = 0
     to_ms: int = 2**62
+
+
+ALL_OF_IT = Span()
 
 
 class Decision(NamedTuple):
@@ -68,8 +72,8 @@ class Judged(Struct):
 class Noting(Decider):
     """Decides as live, and keeps what was decided instead of telling it. Causes are told where `ids` are known."""
 
-    def __init__(self, catalog: Catalog, conditions: Conditions, policy: Policy, ids: bool) -> None:
-        super().__init__(catalog, conditions, policy, "", "")
+    def __init__(self, catalog: Catalog, conditions: Conditions, policy: Policy, quiet: QuietHours, ids: bool) -> None:
+        super().__init__(catalog, conditions, policy, "", "", quiet)
         self.ids = ids
         self.noted: list[tuple[str, int, int, str, str]] = []
 
@@ -91,12 +95,18 @@ class Backtest:
     """One thread's: give each its own."""
 
     def __init__(
-        self, catalog: Catalog, conditions: Conditions, policy: Policy, span: Span | None = None, ids: bool = False
+        self,
+        catalog: Catalog,
+        conditions: Conditions,
+        policy: Policy,
+        quiet: QuietHours = ALWAYS_AWAKE,
+        span: Span = ALL_OF_IT,
+        ids: bool = False,
     ) -> None:
         """`ids`: decisions name their cause; the columns must hold the texts of the events' ids then."""
-        self.span = span or Span()
+        self.span = span
         conditions.fields |= {"coupon", "campaign"}  # of redeemed coupons
-        self.decider = Noting(catalog, conditions, policy, ids)
+        self.decider = Noting(catalog, conditions, policy, quiet, ids)
         self.job = CustomersJob(catalog, self.decider, Churn("", "", [], 0), "", "")
         self.numbers = {rule.id: i for i, rule in enumerate(conditions.rules)}
 

@@ -23,6 +23,7 @@ from features.kernel.arrays import Ints
 from features.messages import cloudevent
 from features.models import LinearModel, Matrix, terms
 from features.outgoing import Receipt
+from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import Ledger, decode_ledger, encode_ledger
 
 TOP_TERMS = 5
@@ -39,6 +40,7 @@ class Candidate(Struct, gc=False):
     cause: str  # event id, or timer and due time
     stamp_ms: int
     clock_ms: int
+    local_ms: int
     consented: bool
     rivals: list[str]  # the other rules of its group
     values: dict[str, float | str | None]
@@ -58,7 +60,13 @@ class Decider:
     """Evaluates all rules at all moments of a batch at once, then walks over those that held."""
 
     def __init__(
-        self, catalog: Catalog, conditions: Conditions, policy: Policy, coupons_topic: str, decisions_topic: str
+        self,
+        catalog: Catalog,
+        conditions: Conditions,
+        policy: Policy,
+        coupons_topic: str,
+        decisions_topic: str,
+        quiet: QuietHours = ALWAYS_AWAKE,
     ) -> None:
         self.catalog = catalog
         self.conditions = conditions
@@ -66,6 +74,7 @@ class Decider:
         self.policy = policy
         self.coupons_topic = coupons_topic
         self.decisions_topic = decisions_topic
+        self.quiet = quiet
         self.models: dict[str, LinearModel] = {}
         rules = conditions.rules
         self.ranks = _ranks(range(len(rules)), key=lambda i: -rules[i].priority)
@@ -103,7 +112,7 @@ class Decider:
         values, moved = self._explained(look, applied.rows, moments.rows, at, rule)
         clocks_ms, consented = moments.clock_ms[at].tolist(), (moments.consented[at] != 0).tolist()
         rivals = [self.rivals[j] for j in rule.tolist()]
-        then = (at_ms, causes, stamps_ms, clocks_ms, consented)
+        then = (at_ms, causes, stamps_ms, clocks_ms, moments.local_ms[at].tolist(), consented)
         return map(Candidate, rules, who, customers, *then, rivals, values, moved)
 
     def _in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
@@ -145,6 +154,8 @@ class Decider:
         """The outcome; sends the decision, and the coupon if one is issued."""
         rule, customer, at_ms = candidate.rule, candidate.customer, candidate.at_ms
         outcome = _barred(candidate, ledger) or self.policy.outcome(rule, customer, ledger, at_ms, candidate.consented)
+        if outcome == "issued" and rule.in_quiet_hours == "drop" and self.quiet.left_ms(candidate.local_ms):
+            outcome = "quiet_hours"
         receipt = self._receipt(candidate, ledger, outcome)
         if outcome == "issued":
             self.policy.issue(rule, ledger, at_ms)

@@ -11,7 +11,7 @@ from alerts.triggers.moments import Moments
 from features import events as e
 from features.catalog import Catalog
 from features.columns import NAMES, Columns
-from features.customer import Applied, Core, Damaged, Label, Wait
+from features.customer import Applied, Core, Damaged, Label
 from features.forgetting import Sifted, sift
 from features.forgotten import Forgotten
 from features.job import Batch, Changes, Message, Plan, Position, State
@@ -51,11 +51,12 @@ class CustomersJob:
         self.core = Core(
             catalog,
             wanted={kind for kind, asks in zip(NAMES, self.asks, strict=True) if asks.any()},
-            waits=[Wait(rule.after.event, rule.code, rule.after.wait_ms) for _, rule in rules if rule.after],
+            waits=[wait for _, rule in rules if (wait := rule.wait)],
             label=Label(churn.columns, churn.horizon_ms),
             purpose=decider.policy.consent,
             earlier=earlier,
             also=decider.conditions.fields,
+            quiet=decider.quiet,
         )
 
     def plan(self, batch: Batch, position: Position) -> Plan:

@@ -13,8 +13,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from alerts.triggers.schedule import Schedule, WrongSchedule
+from features.customer import Wait
 from features.events import CUSTOMER_EVENTS
-from features.times import parse_duration
+from features.kernel.arrays import A_WHILE, NAMED, RHYTHM
+from features.times import DAY_MS, parse_duration
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,19 +24,43 @@ else:
     import tomli as tomllib
 
 
+_RHYTHMS = re.compile(r"(\d+(?:\.\d+)?) rhythms?")
+LONG_RHYTHM_MS = 60 * DAY_MS
+NAMES = {"promised_time": "delivery_promised", "birthday": "profile"}  # moment → the event that names it
+
+
 class WrongRule(ValueError):
     """A rule that cannot be used; the message names file, line, what was found and what to write."""
 
 
 class After(Struct, forbid_unknown_fields=True, frozen=True):
-    """Look again a while after an event; a later event of the type starts the wait anew."""
+    """Look again a while after an event, or after the moment that it names; a later one starts the wait anew."""
 
     event: str
-    wait: str
+    wait: str  # "14d", or "1.5 rhythm": times the customer's own days between orders
+    until: Literal["", "promised_time", "birthday"] = ""
+
+    @property
+    def rhythms(self) -> float:
+        """How many of the customer's rhythms; 0 where the wait is a duration."""
+        match = _RHYTHMS.fullmatch(self.wait)
+        return float(match[1]) if match else 0.0
 
     @property
     def wait_ms(self) -> int:
         return parse_duration(self.wait)
+
+    @property
+    def longest_ms(self) -> int:
+        """Of a duration, it; of a rhythm, what a test waits."""
+        return round(self.rhythms * LONG_RHYTHM_MS) if self.rhythms else self.wait_ms
+
+    @property
+    def length(self) -> tuple[int, int]:
+        """How long it is, and of what, as the core takes it."""
+        if self.rhythms:
+            return round(self.rhythms * 1000), RHYTHM
+        return self.wait_ms, NAMED if self.until else A_WHILE
 
 
 Text = Annotated[str, Meta(max_length=64)]
@@ -86,6 +112,7 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     priority: int = 0  # of rules that hold at one moment, the greatest is settled first
     group: str = ""  # of the rules of a group, a customer gets one within the cooldown
     max_event_age: str = ""  # how far the clock may be past the event
+    quiet: Literal["", "hold", "drop", "send"] = ""  # in quiet hours; by default a rule with `after` holds, others send
     schedule: Schedule = Schedule()
     test: list[Timeline] = []
     version: str = ""  # hash of the file's text, set at load
@@ -97,6 +124,18 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     @property
     def max_event_age_ms(self) -> int | None:
         return parse_duration(self.max_event_age) if self.max_event_age else None
+
+    @property
+    def wait(self) -> Wait | None:
+        """What the core is to wait for."""
+        if self.after is None:
+            return None
+        hold, yearly = self.in_quiet_hours == "hold", self.after.until == "birthday"
+        return Wait(self.after.event, self.code, *self.after.length, hold, yearly)
+
+    @property
+    def in_quiet_hours(self) -> str:
+        return self.quiet or ("hold" if self.after else "send")
 
     @property
     def condition(self) -> str:
@@ -164,6 +203,9 @@ def _check_events(rule: Rule, text: str, file: str) -> None:
     for event in [*rule.on, *([rule.after.event] if rule.after else [])]:
         if event not in known:
             raise WrongRule(f"{file}:{line_of(text, event)}: there is no event {event!r}{hint(event, known)}")
+    if rule.after and rule.after.until and NAMES[rule.after.until] != rule.after.event:
+        until, event = rule.after.until, NAMES[rule.after.until]
+        raise WrongRule(f"{file}:{line_of(text, 'until')}: after.until: {until} is named by event = {event!r} only")
 
 
 def _check_then(then: Then, text: str, file: str) -> None:
@@ -183,6 +225,11 @@ def _check_schedule(rule: Rule, text: str, file: str) -> None:
         rule.schedule.check()
     except WrongSchedule as error:
         raise WrongRule(f"{file}:{line_of(text, error.key)}: schedule: {error}") from error
+    if rule.quiet == "hold" and not rule.after:
+        raise WrongRule(
+            f"{file}:{line_of(text, 'quiet')}: quiet: found 'hold', but a rule on events looks when they come:"
+            " write 'drop' or 'send', or wait with `after`"
+        )
     for key in ("stores", "regions") if rule.after else ():
         if getattr(rule.schedule, key):
             raise WrongRule(
@@ -193,7 +240,7 @@ def _check_schedule(rule: Rule, text: str, file: str) -> None:
 
 def _check_durations(rule: Rule, text: str, file: str) -> None:
     durations = {"cooldown": rule.cooldown, "valid": rule.then.valid}
-    if rule.after:
+    if rule.after and not rule.after.rhythms:
         durations["wait"] = rule.after.wait
     if rule.max_event_age:
         durations["max_event_age"] = rule.max_event_age
@@ -201,7 +248,8 @@ def _check_durations(rule: Rule, text: str, file: str) -> None:
         try:
             parse_duration(value)
         except ValueError as error:
-            raise WrongRule(f"{file}:{line_of(text, key)}: {key}: {error}") from error
+            more = ", or '1.5 rhythm'" if key == "wait" else ""
+            raise WrongRule(f"{file}:{line_of(text, key)}: {key}: {error}{more}") from error
 
 
 def _check_tests(rule: Rule, file: str) -> None:

@@ -8,6 +8,8 @@ from datetime import date
 
 from msgspec import Struct
 
+from features.quiet import ALWAYS_AWAKE, QuietHours
+
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SPAN = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 DAY_MINUTES = 1440
@@ -62,6 +64,11 @@ def span(hours: str) -> tuple[int, int]:
     if start == end or start >= DAY_MINUTES or end > DAY_MINUTES:
         raise WrongSchedule("hours", f"found {hours!r}, expected for example '14:00-17:00' or '22:00-02:00'")
     return start, end
+
+
+def read_quiet_hours(hours: str) -> QuietHours:
+    """Of "22:00-08:00", or "" for none. Raises WrongSchedule."""
+    return QuietHours(*span(hours)) if hours else ALWAYS_AWAKE
 
 
 def _within(hours: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -21,10 +22,20 @@ from features.job import Batch
 from features.labels import Churn
 from features.loop import run
 from features.models import LinearModel
-from features.times import DAY_MS, local_day, parse_duration, parse_offset, spell_offsets
+from features.times import (
+    DAY_MS,
+    MINUTE_MS,
+    local_day,
+    midnight_ms,
+    next_day,
+    parse_duration,
+    parse_offset,
+    spell_offsets,
+)
 
 START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in the test's time zone
 ZONE = "Asia/Shanghai"
+TICK_MS = 10 * MINUTE_MS
 ALWAYS = Policy(cap=1_000_000, cap_window_ms=DAY_MS, holdout=0.0, holdout_salt="test", consent="")
 
 
@@ -58,7 +69,7 @@ def failures(rule: Rule, file: str, text: str, catalog: Catalog) -> list[str]:
 
 
 def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Catalog, file: str) -> list[int]:
-    """When the rule gives its coupon, in ms from the start; consent, caps and holdout do not interfere."""
+    """When the rule gives its coupon, in ms from the start; consent, caps, holdout and quiet hours do not interfere."""
     decider = Decider(catalog, conditions, ALWAYS, "coupons", "decisions")
     for model in timeline.scores:
         if model not in catalog.models:
@@ -72,14 +83,13 @@ def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Cat
 
 
 def _records(rule: Rule, timeline: Timeline, file: str) -> list[bytes]:
-    """Each event behind a tick of its time, and a last tick when all waits are over."""
+    """Each event behind a tick of its time; and a tick every ten minutes, until all waits are over."""
     events = sorted(_events(timeline, file), key=lambda event: event.at_ms)
-    wait_ms = rule.after.wait_ms if rule.after else 0
+    wait_ms = rule.after.longest_ms if rule.after else 0
     end_ms = max([event.at_ms for event in events], default=START_MS) + wait_ms + DAY_MS
-    records = []
-    for event in events:
-        records += [_tick(event.at_ms), e.encode(event)]
-    return [*records, _tick(end_ms)]
+    ticks = {event.at_ms for event in events} | set(range(START_MS, end_ms + TICK_MS, TICK_MS))
+    records = [(at_ms, False, _tick(at_ms)) for at_ms in ticks] + [(v.at_ms, True, e.encode(v)) for v in events]
+    return [record for _, _, record in sorted(records, key=itemgetter(0, 1))]
 
 
 def _tick(at_ms: int) -> bytes:
@@ -114,6 +124,10 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
     event.day = local_day(event.at_ms, ZONE)
     if isinstance(event, e.Refund):
         event.ordered_ms, event.ordered_day = event.at_ms, event.day
+    elif isinstance(event, e.DeliveryPromised):
+        event.promised_ms = START_MS + parse_offset(str(event.promised_time))
+    elif isinstance(event, e.Profile):
+        event.birthday_ms = midnight_ms(next_day(event.birthday, event.day), ZONE)
     return event
 
 

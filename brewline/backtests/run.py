@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from alerts.triggers.backtest import Backtest, Decision
 from alerts.triggers.condition import Conditions, over_catalog
 from alerts.triggers.policy import Policy
+from alerts.triggers.schedule import read_quiet_hours
 from alerts.triggers.tally import Counted, count
 from brewline.backtests.choice import Named, Tried
 from brewline.histories.archives import Archive, Share
@@ -51,7 +52,8 @@ class Run:
         self.moves = {partition: archive.moves(partition) for partition in {s.partition for s in archive.shares}}
 
     def backtest(self) -> Backtest:
-        return Backtest(*lean(self.settings, self.tried.all), self.policy, self.tried.span, self.ids)
+        quiet = read_quiet_hours(self.settings.coupons.quiet_hours)
+        return Backtest(*lean(self.settings, self.tried.all), self.policy, quiet, self.tried.span, self.ids)
 
     def figures(self, walk: Callable[[int], None], backtests: list[Backtest] | None = None) -> Counted:
         """Each of `backtests` has a thread of its own; `walk` is told how many events were judged."""

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from brewline.backtests.figures import Figures
 
-OUTCOMES = ("issued", "cooldown", "capped", "holdout", "excluded", "stale", "no_consent")
+OUTCOMES = ("issued", "cooldown", "capped", "holdout", "excluded", "stale", "quiet_hours", "no_consent")
 GROUPS = {"issued": "got it", "holdout": "held out", "nearly": "nearly qualified"}
 
 

@@ -11,7 +11,8 @@ from config.settings import Settings, WrongSettings
 from features.clean import Cleaner
 from features.identity import Degree, Pseudonyms, Table
 from features.job import Batch
-from flows.files import load_limits, load_pseudonyms, load_stores
+from flows.files import load_limits, load_stores
+from flows.keys import load_pseudonyms
 
 CHUNK = 20_000
 SECRET = b"of a back-test that has no key"

@@ -46,6 +46,7 @@ from features.kernel.arrays import (
     TABLE_OF,
     TOUCHED,
     TOUCHES,
+    UNTIL,
     VOID,
     WAIT_AT,
     WAIT_DUE,
@@ -64,7 +65,7 @@ from features.kernel.panes import add_cell, coarsen, pane_at
 from features.kernel.records import most_bytes, new_state, pack, unpack
 from features.kernel.rows import ask_row
 from features.kernel.tables import add_time, drop_time, touch
-from features.kernel.timers import arm, fire, keep_waiting, label_row
+from features.kernel.timers import arm_waits, fire, keep_waiting, label_row
 
 
 class Outcome(NamedTuple):
@@ -187,8 +188,7 @@ def _apply(
             keep_waiting(s, g, at_ms, clock_ms, rows.view(np.int64), r)
         r += 1
     if newest:
-        for k in range(g[of_kind + 4], g[of_kind + 4] + 2 * g[of_kind + 5], 2):
-            arm(s, g[k], at_ms + g[k + 1], clock_ms)
+        arm_waits(s, g, g[of_kind + 4], g[of_kind + 5], at_ms, e[i, UNTIL], clock_ms)
     return r, n, False
 
 

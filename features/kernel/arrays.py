@@ -52,6 +52,10 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     KEPT_DAYS,
     HORIZON_MS,  # 0: nothing is labelled
     PURPOSE,  # whose consent is told with each row
+    QUIET_FROM,  # quiet hours: ms of the day
+    QUIET_MS,  # how long; 0: none
+    HELD,  # rules that do not look in them
+    YEARLY,  # rules that look again every year
     ORDERS,  # the measure
     POINT_CENTS,  # that earn a point
     ORDER,  # kinds that mean more than their measures
@@ -74,14 +78,20 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     AT_RATIO,  # pairs: columns
     AT_BAND,  # column, cuts, 1 where less is better, where the cuts start
     AT_SEGMENT,  # by feature: segments, where their conditions start
+    AT_HELD,
+    AT_YEARLY,
     AT_INPUT,  # columns
     AT_KIND,  # by kind: deal, wanted, where its effects start, how many, where its waits start, how many
     PROGRAM,
-) = range(43)
+) = range(49)
 OF_LAYOUT, OF_KIND = 5, 6
 
 # an event; its amounts by cell follow
 KIND, AT, ZONE, ID, ORDERED, WORD, FLAG, CLOCK, TOUCHED, TOUCHES, AMOUNTS = range(11)
+UNTIL = ORDERED  # of an event that undoes nothing: the moment that it names
+# a wait: rule, its length, and what that is: ms from the event, thousandths of the rhythm, ms from the moment it names
+A_WHILE, RHYTHM, NAMED = range(3)
+OF_WAIT = 3
 # what an event does to a table; an event's stand from TOUCHED on, TOUCHES of them
 TABLE_OF, CODE, AMOUNT, MOMENT, TOUCH = range(5)
 

@@ -47,3 +47,12 @@ def month_of(day: int) -> int:
     year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
     of_year = of_era - (365 * year + year // 4 - year // 100)
     return 12 * (year + 400 * era) + 2 + (5 * of_year + 2) // 153
+
+
+@compiled
+def year_ms(local_ms: int) -> int:
+    """From a local time to the same date a year later; from 29 February, to 1 March."""
+    month = month_of(local_ms // DAY_MS + EPOCH_DAY)
+    year = month // 12 + (month % 12 >= 2)  # whose 29 February would lie between
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return (366 if leap else 365) * DAY_MS

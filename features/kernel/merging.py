@@ -32,6 +32,7 @@ from features.kernel.arrays import (
     N_TIMERS,
     NEWEST,
     OF_KIND,
+    OF_WAIT,
     ORDER,
     PAIRS,
     PANE,
@@ -203,7 +204,7 @@ def _merge_timers(s: Ints, t: Ints, g: Ints, clock_ms: int) -> None:
     """A rule waits from the latest event of its kind on: the timer of whoever had that one counts, if it still runs."""
     for kind in range(g[KINDS]):
         of_kind, mine_ms, other_ms = g[AT_KIND] + OF_KIND * kind, s[LAST + kind], t[LAST + kind]
-        for k in range(g[of_kind + 4], g[of_kind + 4] + 2 * g[of_kind + 5], 2):
+        for k in range(g[of_kind + 4], g[of_kind + 4] + OF_WAIT * g[of_kind + 5], OF_WAIT):
             if other_ms > mine_ms:
                 _drop_timer(s, g[k])
             else:

@@ -5,14 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from features.kernel.arrays import (
+    A_WHILE,
+    AT_HELD,
     AT_INPUT,
+    AT_YEARLY,
     EVENT,
     FIRES,
+    FIRST,
+    HELD,
+    HOME,
     HORIZON_MS,
     INPUTS,
     KNOWN,
     LABEL,
+    LAST,
+    LIFE,
+    LOCAL,
     N_TIMERS,
+    NAMED,
+    OF_WAIT,
+    ORDER,
+    ORDERS,
+    QUIET_FROM,
+    QUIET_MS,
+    RHYTHM,
     RULE,
     SCORED,
     TIMER,
@@ -23,12 +39,15 @@ from features.kernel.arrays import (
     WAITING,
     WAKE,
     WHO,
+    YEARLY,
     Floats,
     Ints,
     Labels,
 )
+from features.kernel.clocks import year_ms, zone_offset_ms
 from features.kernel.compiled import compiled
 from features.kernel.rows import ask_row
+from features.times import DAY_MS
 
 
 @compiled
@@ -47,6 +66,20 @@ def arm(s: Ints, rule: int, due_ms: int, clock_ms: int) -> None:
         s[N_TIMERS] += 1
     s[place], s[place + 1], s[place + 2] = rule, due_ms, max(0, clock_ms + 1 - due_ms)
     _wake_by(s, due_ms + s[place + 2])
+
+
+@compiled
+def arm_waits(s: Ints, g: Ints, waits: int, count: int, at_ms: int, until_ms: int, clock_ms: int) -> None:
+    """Sets the timers of the rules that wait from this event on; one that does not know until when is left alone."""
+    for k in range(waits, waits + OF_WAIT * count, OF_WAIT):
+        length, how = g[k + 1], g[k + 2]
+        if how == A_WHILE:
+            arm(s, g[k], at_ms + length, clock_ms)
+        elif how == NAMED and until_ms > 0:
+            arm(s, g[k], until_ms + length, clock_ms)
+        elif how == RHYTHM and s[g[LIFE] + g[ORDERS]] > 1:
+            gaps = s[g[LIFE] + g[ORDERS]] - 1
+            arm(s, g[k], at_ms + length * (s[LAST + g[ORDER]] - s[FIRST]) // (1000 * gaps), clock_ms)
 
 
 @compiled
@@ -92,16 +125,40 @@ def fire(
             n += 1
             s[WAIT_AT] = 0
             continue
+        left_ms = quiet_ms(s, g, z, s[t + 1]) if _among(g, AT_HELD, HELD, s[t]) else 0
+        if left_ms > 0:
+            s[t + 1], s[t + 2] = s[t + 1] + left_ms, max(0, s[t + 2] - left_ms)
+            continue
         if r == len(asked):
             return -1, n
         asked[r, WHO], asked[r, EVENT], asked[r, RULE], asked[r, FIRES] = who, -1, s[t], s[t + 1] + s[t + 2]
         ask_row(s, g, z, s[t + 1], rows, asked, r)
         r += 1
+        if _among(g, AT_YEARLY, YEARLY, s[t]):
+            s[t + 1], s[t + 2] = s[t + 1] + year_ms(asked[r - 1, LOCAL]), 0
+            continue
         s[N_TIMERS] -= 1
         for k in range(t, TIMER + 3 * s[N_TIMERS]):
             s[k] = s[k + 3]
     rest(s)
     return r, n
+
+
+@compiled
+def _among(g: Ints, at: int, count: int, rule: int) -> bool:
+    """Whether a rule is in a list of the program."""
+    found = False
+    for k in range(g[at], g[at] + g[count]):
+        found = found or g[k] == rule
+    return found
+
+
+@compiled
+def quiet_ms(s: Ints, g: Ints, z: Ints, at_ms: int) -> int:
+    """How long the quiet hours where the customer is last at a time; 0 outside of them."""
+    local_ms = at_ms + zone_offset_ms(z, max(0, s[HOME]), at_ms)
+    passed = (local_ms - g[QUIET_FROM]) % DAY_MS
+    return max(0, g[QUIET_MS] - passed)
 
 
 @compiled

@@ -187,3 +187,15 @@ def test_docker_compose_says_what_to_do_when_the_key_is_missing() -> None:
     done = compose({})
     assert done.returncode != 0
     assert f"required variable {KEY} is missing a value: set it to a secret" in done.stderr
+
+
+def test_the_compiled_core_lies_where_the_flows_user_may_write() -> None:
+    """Numba loads from no folder that it could not write to; all else of a container is read-only."""
+    [folder] = re.findall(r"NUMBA_CACHE_DIR=(\S+)", DOCKERFILE)
+    own, user, compiled = (
+        DOCKERFILE.index(f"install -d -o brewline {folder}"),
+        DOCKERFILE.index("\nUSER brewline"),
+        DOCKERFILE.index("compile_kernel()"),
+    )
+    assert own < user < compiled
+    assert all(any(volume.endswith(f":{folder}") for volume in SERVICES[flow]["volumes"]) for flow in FLOWS)

@@ -74,6 +74,7 @@ def test_the_good_rule_is_good() -> None:
         ("= 100", "= 100, percent = 5", "r.toml:5: then: found face_value_cents and percent, expected one of them"),
         ("face_value_cents = 100", "percent = 5", "r.toml:5: then: percent needs at_most_cents, the most that"),
         ('"X"', '"X", channel = "fax"', "r.toml:5: then.channel: found 'fax', invalid enum value 'fax'"),
+        ('"7d"', '"7d"\nquiet = "hold"', "r.toml:7: quiet: found 'hold', but a rule on events looks when they come"),
         ('"7d"', '"7d"\nmax_event_age = "2w"', "r.toml:7: max_event_age: expected a duration such as"),
         ('"7d"', '"7d"\nschedule = { hour = ["9"] }', "r.toml:7: schedule: unknown key 'hour'; did you mean 'hours'?"),
         (

@@ -15,6 +15,7 @@ from features.job import Message
 from features.labels import Churn
 from features.loop import Store
 from features.models import LinearModel
+from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.times import DAY_MS
 from flows.files import load_catalog
 
@@ -24,9 +25,11 @@ FREE = Policy(cap=1_000_000, cap_window_ms=DAY_MS, holdout=0.0, holdout_salt="te
 INPUTS = CATALOG.models["churn_risk"]
 
 
-def customers_job(rules: list[Rule], policy: Policy = FREE, horizon_ms: int = 5 * DAY_MS) -> CustomersJob:
+def customers_job(
+    rules: list[Rule], policy: Policy = FREE, horizon_ms: int = 5 * DAY_MS, quiet: QuietHours = ALWAYS_AWAKE
+) -> CustomersJob:
     conditions = over_catalog([(rule, f"{rule.id}.toml", "") for rule in rules], CATALOG)
-    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions")
+    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", quiet)
     return CustomersJob(CATALOG, decider, Churn("churn_risk", "l", INPUTS, horizon_ms), "examples", "dead-letters")
 
 

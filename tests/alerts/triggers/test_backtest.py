@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.triggers.backtest import Backtest, Decision, Span
+from alerts.triggers.backtest import ALL_OF_IT, Backtest, Decision, Span
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.rule import After, Rule, Then
@@ -19,6 +19,7 @@ from features.catalog import build_catalog
 from features.kept import columns_read, kept_columns
 from features.loop import batches, run
 from features.narrow import narrow
+from features.quiet import QuietHours
 from features.times import DAY_MS, HOUR_MS
 from flows.files import load_features
 from tests.alerts.triggers.jobs import CATALOG, HOUSE, customers_job, data_of, encoded
@@ -27,6 +28,7 @@ from tests.features.streams import ZONES, cuts, logs, with_ticks
 CUSTOMERS = ("ca", "cb", "cc", "cd")
 SALT = next(s for s in map(str, range(99)) if [held_out(c, s, 0.3) for c in CUSTOMERS] == [False, True, False, False])
 POLICY = Policy(cap=3, cap_window_ms=2 * DAY_MS, holdout=0.3, holdout_salt=SALT, consent="marketing")
+QUIET = QuietHours(22 * 60, 8 * 60)
 SOME = Then("b", face_value_cents=300)
 RULES = [
     Rule(id="busy", on=["order"], when="orders_24h >= 2", then=SOME, cooldown="3d", group="g"),
@@ -43,6 +45,8 @@ RULES = [
     Rule(id="trend", on=["order"], when="orders_trend_7d_30d >= 0.5", then=SOME, cooldown="2h",
          schedule=Schedule(weekdays=["mon", "tue", "sat", "sun"], stores=["s1", ""])),
     Rule(id="rhythm", after=After("order", "2h"), when="gap_over_rhythm < 1", then=SOME, cooldown="1d"),
+    Rule(id="own", after=After("order", "1.5 rhythm"), when="orders_90d >= 1", then=SOME, cooldown="1d", quiet="send"),
+    Rule(id="day", on=["view"], when="views_24h >= 1", then=SOME, cooldown="1h", quiet="drop"),
     Rule(id="risk", on=["order"], when="churn_risk IS NULL AND complaints_open >= 0", then=SOME, cooldown="9d"),
 ]  # fmt: skip
 GRANTS: list[e.Event] = [
@@ -53,20 +57,20 @@ streams = logs(CUSTOMERS, longest=50).flatmap(with_ticks).map(lambda log: GRANTS
 
 def live(rules: list[Rule], log: list[e.Event], cuts: list[int]) -> list[Decision]:
     """As the flow decides: the whole catalog, batch by batch, out of the messages it sends."""
-    store = run(customers_job(rules, POLICY), batches("events", 0, encoded(log), cuts))[0]
+    store = run(customers_job(rules, POLICY, quiet=QUIET), batches("events", 0, encoded(log), cuts))[0]
     told = data_of(store, "decisions")
     return [Decision(d["rule"], d["customer"], d["at_ms"], d["outcome"], d["cause"]) for d in told]
 
 
 def tried(
-    rules: list[Rule], log: list[e.Event], cuts: list[int], size: int, span: Span | None = None, policy: Policy = POLICY
+    rules: list[Rule], log: list[e.Event], cuts: list[int], size: int, span: Span = ALL_OF_IT, policy: Policy = POLICY
 ) -> list[Decision]:
     archive = archived(log, cuts, size)
     named = [(rule, f"{rule.id}.toml", "") for rule in rules]
     names = {name for names in over_catalog(named, CATALOG).names for name in names}
     catalog = build_catalog(narrow(load_features(HOUSE), names))
     conditions = over_catalog(named, catalog)
-    backtest = Backtest(catalog, conditions, policy, span, ids=True)
+    backtest = Backtest(catalog, conditions, policy, QUIET, span, ids=True)
     read = {name for condition in conditions.conditions for name in condition.columns} | conditions.fields
     columns = [name for name in columns_read(catalog, read, ids=True) if name in archive.columns]
     moves = archive.filter(pl.col("share") < 0)

@@ -1,0 +1,79 @@
+"""The customers job under the rules as their files stand: made anew, between two batches, when a file changes."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from alerts.triggers.decide import Decider
+from alerts.triggers.job import CustomersJob
+from alerts.triggers.merging import Merging
+from alerts.triggers.policy import Policy
+from alerts.triggers.rule import WrongRule
+from alerts.triggers.schedule import read_quiet_hours
+from config.settings import WrongSettings
+from features.forgotten import Forgotten
+from features.labels import Churn
+from features.models import input_layouts
+from features.times import parse_duration
+from flows.files import load_catalog, stamp
+from flows.house import House
+from flows.rules import load_conditions, load_rules
+from operators.health import RULES
+from operators.models import PublishedModels
+from operators.store import follow_layout
+
+log = structlog.get_logger()
+EVERY_S = 1.0
+
+
+class Ruled:
+    """`job` stays the same; the rules in it follow their files. Files that are wrong change nothing, and are told."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.folder = house.settings.path(house.settings.coupons.rules)
+        self.catalog = load_catalog(house.settings)
+        now_ms = round(time.time() * 1000)
+        self.earlier = follow_layout(house.redis, house.settings.redis.prefix, self.catalog.layout, now_ms)
+        self.forgotten = Forgotten(house.tombstones.told())
+        layouts = input_layouts(self.catalog)
+        self.published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
+        self.stamp = stamp(self.folder, "*.toml")
+        self.job = Merging(self._ruled(), house.topic("events"))
+        self.next_s = time.monotonic() + EVERY_S
+
+    def refresh(self) -> None:
+        """Before a batch: the models that were published and, every second, the rules."""
+        self.published.refresh()
+        if time.monotonic() < self.next_s:
+            return
+        self.next_s = time.monotonic() + EVERY_S
+        found = stamp(self.folder, "*.toml")
+        if found != self.stamp:
+            self.stamp = found
+            self._reload()
+
+    def _reload(self) -> None:
+        try:
+            self.job.job = self._ruled()
+        except (WrongRule, WrongSettings) as error:
+            RULES.labels("refused").inc()
+            log.error("rules refused, the former ones stay", error=str(error))
+        else:
+            RULES.labels("loaded").inc()
+            log.info("rules loaded", rules=len(self.job.job.decider.conditions.rules))
+
+    def _ruled(self) -> CustomersJob:
+        house = self.house
+        conditions = load_conditions(self.catalog, load_rules(house.settings))
+        catalog = self.catalog.narrowed(n for names in conditions.names for n in names if n in self.catalog.names)
+        coupons, decisions, examples, letters = map(house.topic, ("coupons", "decisions", "examples", "dead-letters"))
+        c = house.settings.coupons
+        policy = Policy(c.cap, parse_duration(c.cap_window), c.holdout_percent / 100, c.holdout_salt, c.require_consent)
+        decider = Decider(catalog, conditions, policy, coupons, decisions, read_quiet_hours(c.quiet_hours))
+        decider.models = self.published.models
+        horizon_ms = parse_duration(house.settings.learning.churn_horizon)
+        churn = Churn("churn_risk", input_layouts(catalog)["churn_risk"], catalog.models["churn_risk"], horizon_ms)
+        return CustomersJob(catalog, decider, churn, examples, letters, self.earlier, self.forgotten)
