@@ -162,7 +162,7 @@ def rules_backtest(
 ) -> None:
     """Says what rules would have done with a past: whom they reach, what they cost, where they overlap. Sends nothing.
 
-    Examples: `brewline rules backtest winback-14d --history completejourney`; a draft beside the rule it may replace:
+    Example: `brewline rules backtest winback-14d --history completejourney`; a draft beside the rule it may replace:
     `brewline rules backtest draft.toml --against winback-14d --history may.parquet --plot draft.html`; all of them:
     `brewline rules backtest --all --from 2026-05-01T00:00:00+08:00 --json out/rules.json`
     """
@@ -185,7 +185,7 @@ def history_export(
 ) -> None:
     """Writes clean events as columns, from the topic `events` or another history, for back-tests that parse no JSON.
 
-    Examples: `brewline history export --out may.parquet --from 2026-05-01T00:00:00+08:00`;
+    Example: `brewline history export --out may.parquet --from 2026-05-01T00:00:00+08:00`;
     `brewline history export --history completejourney --out year.parquet`
     """
     from brewline.histories.export import export_history
@@ -238,5 +238,3 @@ def main() -> Any:
         app()
     except (ValueError, Unreachable, RedisError) as error:
         sys.exit(f"brewline: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -14,7 +14,10 @@ import pytest
 from brewline.cli import _moment, _speed
 from operators.servers import free_port
 
-COMMANDS = ["demo", "run", "replay", "customer", "forget", "doctor", "rules", "rules check", "rules test", ""]
+COMMANDS = [
+    *("demo", "run", "replay", "customer", "forget", "doctor", "history", "history export", ""),
+    *("rules", "rules check", "rules test", "rules backtest"),
+]
 
 
 def brewline(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
