@@ -26,7 +26,7 @@ from rich.progress import Progress
 from alerts.triggers.backtest import Span
 from alerts.triggers.tally import count
 from benchmarks.house import out, progress
-from benchmarks.load import START_MS, clean_event
+from benchmarks.load import START_MS, ZONE, clean_event
 from brewline.backtests.choice import Tried, choose
 from brewline.backtests.run import Run
 from brewline.histories.archives import Archive, archived, open_archive
@@ -66,7 +66,7 @@ def measure(asked: argparse.Namespace, file: Path, bar: Progress) -> dict[str, A
         chunks = _chunks(asked.events, asked.customers, asked.days)
         shown = (values for made, values in chunks if bar.update(task, completed=made) is None)
         rows = archived(shown, "the events")
-        write_archive(rows, file)
+        write_archive(rows, file, ZONE)
     archive = open_archive(settings, str(file), lambda done, total: None)
     names = asked.rule or ["winback-14d", "third-in-a-week"]
     tried = {name: choose(settings, [name], [], False, Span()) for name in names}

@@ -19,12 +19,12 @@ from msgspec import Struct
 
 from features.columns import FIELDS, NAMES, TICK, event_fields
 from features.declared import LINE_TEXTS, OPTIONS, text_fields, whole_numbers
-from features.events import Merge, decode_clean
+from features.events import Forget, Merge, decode_clean
 from features.fields import Field, Scanned, Scanner, Words
 from features.job import Clock
 from features.kernel.scan import DECIMAL, FLAG, TEXT, WHOLE
 
-SHARE = 262_144  # events, or thereabouts
+SHARE = 65_536  # events, or thereabouts: what is made of them stays in the cache
 PLACES = {"partition": pl.Int32, "share": pl.Int32, "place": pl.Int64, "who": pl.Int32, "id_hash": pl.Int64}
 MANY = ("id", "customer", "case", "order", "coupon", "friend")  # texts of which there are about as many as events
 TYPES = {TEXT: pl.Categorical(), WHOLE: pl.Int64(), FLAG: pl.Boolean(), DECIMAL: pl.Float64()}
@@ -149,16 +149,31 @@ def _lines(scanner: Scanner, scanned: Scanned, events: Any) -> pl.DataFrame:
     return pl.DataFrame(columns).group_by("row", maintain_order=True).agg(pl.all())
 
 
-def merges_in(values: Iterable[bytes]) -> dict[str, str]:
-    """Merged away → into whom, by the merges among clean events."""
-    words = (decode_clean(value) for value in values if b'"type":"merge"' in value)
-    return {word.customer: word.into for word in words if isinstance(word, Merge)}
+class Told(Struct):
+    """What clean events say of customers as such."""
+
+    merges: dict[str, str] = {}  # merged away → into whom
+    forgotten: set[str] = set()
+
+    def hear(self, values: Iterable[bytes]) -> None:
+        for value in values:
+            if b'"type":"merge"' in value or b'"type":"forget"' in value:
+                word = decode_clean(value)
+                if isinstance(word, Merge):
+                    self.merges[word.customer] = word.into
+                elif isinstance(word, Forget):
+                    self.forgotten.add(word.customer)
 
 
-def in_shares(parts: Iterable[pl.DataFrame], merges: dict[str, str] | None = None, size: int = SHARE) -> pl.DataFrame:
-    """All rows as an archive, in shares of about so many events. Who was merged is one customer from the beginning."""
+def in_shares(parts: Iterable[pl.DataFrame], told: Told | None = None, size: int = SHARE) -> pl.DataFrame:
+    """All rows as an archive, in shares of about so many events.
+
+    Who was merged is one customer from the beginning; of who was forgotten there is nothing.
+    """
+    told = told or Told()
     rows = pl.concat(list(parts), how="diagonal")
-    events = _as_one(rows.filter(pl.col("type") != "tick"), merges or {})
+    events = _as_one(rows.filter(pl.col("type") != "tick"), told.merges)
+    events = events.filter(~pl.col("customer").is_in(list(told.forgotten)))
     shares = max(1, -(-events.height // size))
     share = (pl.col("customer").hash(seed=1) % shares).cast(pl.Int32)
     first = pl.col("place").min().over("partition", "customer")

@@ -10,7 +10,7 @@ from rich.table import Table
 from brewline.backtests.figures import Figures
 
 OUTCOMES = ("issued", "cooldown", "capped", "holdout", "excluded", "stale", "quiet_hours", "no_consent")
-GROUPS = {"issued": "got it", "holdout": "held out", "nearly": "nearly qualified"}
+GROUPS = {"issued": "got it", "holdout": "held out", "nearly": "nearly"}
 
 
 def print_tables(figures: Figures, out: Console) -> None:
@@ -50,9 +50,7 @@ def _given(figures: Figures) -> Table:
 
 def _lookalikes(figures: Figures) -> Table:
     title = "what customers did while the coupon was, or would have been, valid"
-    table = _table(
-        title, "rule", "customers who", "moments", "ordered", "redeemed any", "redeemed this", "not over yet"
-    )
+    table = _table(title, "rule", "who", "moments", "ordered", "redeemed any", "this one", "still valid")
     for id, rule in figures["rules"].items():
         for group, seen in rule["lookalikes"].items():
             if seen["moments"] or seen["open"]:

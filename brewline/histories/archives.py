@@ -13,11 +13,12 @@ from brewline.histories import PACKAGED, open_history
 from brewline.histories.cleaned import cleaned
 from brewline.histories.history import WrongHistory
 from config.settings import Settings
-from features.archive import Archiver, in_shares, merges_in
+from features.archive import Archiver, Told, in_shares
 from features.kept import WrongArchive, require_archive
 from operators.kafka import require_kafka
 from operators.topic import ends, read_to_end
 
+TIMEZONE = "brewline.timezone"  # in a file's metadata
 Advance = Callable[[int, int], None]  # so many of so many records are read
 
 
@@ -65,9 +66,9 @@ def open_archive(settings: Settings, name: str, advance: Advance) -> Archive:
     if name == "kafka":
         return Archive(name, timezone, from_kafka(settings, advance).lazy())
     if path.is_dir():
-        return Archive(name, timezone, _folder(path).lazy())
+        return Archive(name, *_folder(path, timezone))
     if path.suffix == ".parquet" and path.is_file() and "share" in _schema(path):
-        return Archive(name, timezone, pl.scan_parquet(path))
+        return Archive(name, _timezone(path, timezone), pl.scan_parquet(path))
     return from_history(settings, name, advance)
 
 
@@ -78,8 +79,12 @@ def _schema(path: Path) -> list[str]:
         raise WrongHistory(f"{path}: cannot be read: {error}") from error
 
 
-def _folder(path: Path) -> pl.DataFrame:
-    """The archives in a folder as one; what stands in several of them counts once."""
+def _timezone(path: Path, otherwise: str) -> str:
+    return pl.read_parquet_metadata(path).get(TIMEZONE, otherwise)
+
+
+def _folder(path: Path, timezone: str) -> tuple[str, pl.LazyFrame]:
+    """The archives in a folder as one, on the clock of the first; what stands in several of them counts once."""
     files = sorted(path.glob("*.parquet"))
     if not files:
         raise WrongHistory(f"{path}: there is no *.parquet in this folder")
@@ -89,7 +94,8 @@ def _folder(path: Path) -> pl.DataFrame:
         except WrongArchive as error:
             raise WrongHistory(f"{file}: {error}") from error
     rows = pl.concat([pl.read_parquet(file) for file in files], how="diagonal").drop("share", "who")
-    return in_shares([rows.unique(["partition", "place", "type", "id_hash"], keep="first", maintain_order=True)])
+    rows = rows.unique(["partition", "place", "type", "id_hash"], keep="first", maintain_order=True)
+    return _timezone(files[0], timezone), in_shares([rows]).lazy()
 
 
 def from_history(settings: Settings, name: str, advance: Advance) -> Archive:
@@ -112,13 +118,13 @@ def from_history(settings: Settings, name: str, advance: Advance) -> Archive:
 
 def archived(chunks: Iterator[list[bytes]], name: str) -> pl.DataFrame:
     """Clean events and ticks of one partition as an archive. Raises WrongHistory when there is nothing."""
-    archiver, merges, parts = Archiver(), dict[str, str](), []
+    archiver, told, parts = Archiver(), Told(), []
     for values in chunks:
         parts.append(archiver.rows(values))
-        merges |= merges_in(values)
+        told.hear(values)
     if not parts:
         raise WrongHistory(f"{name}: there is nothing in it")
-    return in_shares(parts, merges)
+    return in_shares(parts, told)
 
 
 def from_kafka(settings: Settings, advance: Advance) -> pl.DataFrame:
@@ -130,10 +136,10 @@ def from_kafka(settings: Settings, advance: Advance) -> pl.DataFrame:
     if not total:
         raise WrongHistory(f"Kafka topic {topic} is empty: run `brewline run ingest` first")
     archivers = {partition: Archiver(partition) for partition in bounds}
-    parts, merges = [], dict[str, str]()
+    parts, told = [], Told()
     for part in read_to_end(client, topic, bounds):
         parts.append(archivers[part.partition].rows(part.values, part.offsets))
-        merges |= merges_in(part.values)
+        told.hear(part.values)
         done += len(part.values)
         advance(done, total)
-    return in_shares(parts, merges)
+    return in_shares(parts, told)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from brewline.backtests.choice import span_of
 from brewline.backtests.command import bar, opened
+from brewline.histories.archives import TIMEZONE
 from brewline.histories.history import WrongHistory
 from config.settings import Settings
 
@@ -29,13 +30,13 @@ def export_history(
     events = rows.filter(pl.col("share") >= 0).height
     if not events:
         raise WrongHistory(f"{history}: there are no events between --from and --to")
-    write_archive(rows, file)
+    write_archive(rows, file, archive.timezone)
     out.print(f"{file}: {events:,} events, {file.stat().st_size / 1e6:,.1f} MB", highlight=False)
 
 
-def write_archive(rows: pl.DataFrame, file: Path) -> None:
-    """Whole or not at all."""
+def write_archive(rows: pl.DataFrame, file: Path, timezone: str) -> None:
+    """Whole or not at all; it remembers whose days its days are."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(file.name + ".new")
-    rows.write_parquet(new, row_group_size=ROWS)
+    rows.write_parquet(new, row_group_size=ROWS, metadata={TIMEZONE: timezone})
     new.replace(file)

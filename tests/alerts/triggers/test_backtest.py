@@ -14,7 +14,7 @@ from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.rule import After, Rule, Then
 from alerts.triggers.schedule import Schedule
 from features import events as e
-from features.archive import Archiver, in_shares, merges_in
+from features.archive import Archiver, Told, in_shares
 from features.catalog import build_catalog
 from features.kept import columns_read, kept_columns
 from features.loop import batches, run
@@ -82,9 +82,10 @@ def tried(
 
 
 def archived(log: list[e.Event], cuts: list[int], size: int) -> pl.DataFrame:
-    archiver, values = Archiver(), encoded(log)
+    archiver, told, values = Archiver(), Told(), encoded(log)
+    told.hear(values)
     parts = [archiver.rows(batch.values) for batch in batches("events", 0, values, cuts)]
-    return in_shares(parts, merges_in(values), size)
+    return in_shares(parts, told, size)
 
 
 @settings(max_examples=120, deadline=None)
@@ -129,6 +130,11 @@ def test_a_customer_who_was_merged_is_one_from_the_beginning() -> None:
     merge = e.Merge(id="m", customer="cd", into="ca", at_ms=other[0].at_ms)
     assert [d.customer for d in tried(RULES[:1], [*GRANTS, *one, *other, merge], [], 1000)] == ["ca"]
     assert tried(RULES[:1], [*GRANTS, *one, *other], [], 1000) == []
+
+
+def test_of_a_customer_who_was_forgotten_there_is_nothing() -> None:
+    log = [*GRANTS, *_orders("ca", 2), e.Forget(id="f", customer="ca", at_ms=1), *_orders("cc", 2)]
+    assert [d.customer for d in tried(RULES[:1], log, [], 1000)] == ["cc"]
 
 
 def _orders(customer: str, count: int, after_ms: int = 0) -> list[e.Event]:
