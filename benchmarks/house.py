@@ -41,7 +41,14 @@ from operators.servers.process import Server
 from operators.store import PartitionStore
 
 out = Console()
-SHIPPED = 6  # rules
+SHIPPED = (  # rules that are measured; more are shipped, and figures stay comparable all the same
+    "afternoon-tea",
+    "bad-rating",
+    "cart-left",
+    "second-order",
+    "third-in-a-week",
+    "winback-14d",
+)
 WHENS = (  # of further rules: what they look at is usual, and few customers fulfil it
     ("orders_30d >= 12 AND churn_risk > 0.5", "order"),
     ("orders_7d >= 6 AND aov_cents_30d < 900", "order"),
@@ -124,7 +131,7 @@ class House:
     @property
     def size(self) -> dict[str, int]:
         """What the flow has to do for an event."""
-        rules = SHIPPED + len(WHENS)
+        rules = len(SHIPPED) + len(WHENS)
         return {"features": len(self.catalog.names), "rules": rules, "models": len(self.catalog.models)}
 
     def _publish_models(self) -> None:
@@ -203,8 +210,11 @@ class House:
 
 
 def _configuration(folder: Path) -> Path:
-    """The shipped one, with more rules and a second model."""
+    """The shipped one, with twenty rules and a second model."""
     shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    for file in (folder / "rules/coupons").iterdir():
+        if file.stem not in SHIPPED:
+            file.unlink()
     for number, (when, on) in enumerate(WHENS):
         (folder / f"rules/coupons/usual-{number}.toml").write_text(RULE.format(number=number, when=when, on=on))
     with (folder / "features.toml").open("a") as features:

@@ -75,7 +75,7 @@ def effects(message: Message) -> Iterable[tuple[str, Any]]:
 
 
 def judge_state(verdict: Verdict, partition: int, expected: Store, found: Store, row: Row) -> None:
-    """Records, feature rows and timers by customer, and the partition's clock and counts."""
+    """Records, feature rows, timers and receipts by customer, and the partition's clock and counts."""
     if found.position != expected.position:
         verdict.wrong_fences += 1
         verdict.tell(f"partition {partition} stands at {found.position}, expected {expected.position}")
@@ -84,9 +84,11 @@ def judge_state(verdict: Verdict, partition: int, expected: Store, found: Store,
         raw, wanted = found.records.get(customer), expected.records.get(customer)
         rows = [_values(row, one) for one in (raw, wanted)]
         same_timer = found.timers.get(customer) == expected.timers.get(customer)
-        if raw != wanted or not same_timer or not np.array_equal(*rows, equal_nan=True):
+        same_receipts = found.receipts.get(customer) == expected.receipts.get(customer)
+        if raw != wanted or not (same_timer and same_receipts) or not np.array_equal(*rows, equal_nan=True):
             verdict.wrong_features += 1
-            verdict.tell(f"customer {customer} differs: {raw!r}, expected {wanted!r}; timer as expected: {same_timer}")
+            told = f"timer as expected: {same_timer}, receipts: {same_receipts}"
+            verdict.tell(f"customer {customer} differs: {raw!r}, expected {wanted!r}; {told}")
 
 
 def _values(row: Row, raw: bytes | None) -> Any:
@@ -104,11 +106,13 @@ def stored(store: PartitionStore, partition: int) -> Store:
     names = list(redis.scan_iter(f"{start}*", count=10_000))
     records = dict(zip(names, redis.mget(names), strict=True)) if names else {}
     timers = redis.zrange(store.key(partition, "timers"), 0, -1, withscores=True)
+    receipts = {name: redis.lrange(name, 0, -1) for name in redis.scan_iter(store.key(partition, "d:*"), count=10_000)}
     fence = redis.get(store.key(partition, "fence"))
     return Store(
         position=decode_position(fence) if fence else Store().position,
         records={name.decode().removeprefix(start): raw for name, raw in records.items()},
         timers={name.decode(): int(due_ms) for name, due_ms in timers},
+        receipts={name.decode().removeprefix(store.key(partition, "d:")): raws for name, raws in receipts.items()},
     )
 
 
@@ -118,4 +122,4 @@ def same(one: Store, other: Store) -> bool:
 
 
 def _all_of(store: Store) -> tuple[Any, ...]:
-    return msgspec.to_builtins(store.position), store.records, store.timers, contents(store.sent)
+    return msgspec.to_builtins(store.position), store.records, store.timers, store.receipts, contents(store.sent)

@@ -1,151 +1,234 @@
-"""Precision and recall of cart-left and winback-14d against what the simulated chain knows of its members.
+"""Precision and recall of triggers against what the simulated chain knows of its members.
 
-python -m benchmarks.triggers [--days 45] [--customers 800] [--stores 12] [--seed 1] [--json FILE]
+python -m benchmarks.triggers [--days 42] [--members 1500] [--stores 8] [--seed 1] [--horizon 10d] [--quick]
+                              [--json FILE]
 
-A rule is right about a moment whatever policy makes of it, so consent, caps, holdout and quiet
-hours do not count here.
+The chain's records go through ingest's cleaning, the customers job and the learning job, all in this process, under the
+shipped settings and rules. A trigger has found something when its condition held, whatever the policy made of it.
 
-cart-left: the chain tells every session that ended with a full cart, and when the last piece was added. A moment is
-right if it comes half an hour after such a piece; a cart is found if such a moment comes.
-winback-14d: the chain tells since when a member neither comes nor opens the app any more. A moment is right if its
-member has lapsed by then; a lapse is found if such a moment comes. Lapses of the last fifteen days cannot be found, and
-are left out; `regulars` are those with three orders in the ninety days before.
+cart-left, view-left and bad-rating are judged moment by moment. The win-back family is judged by member: it is right
+where the member had lapsed by then, and it has missed those who lapsed, long enough before the end for a rule to look,
+and of whom it never said so. `members` is the share of all members whom a rule ever meant, `issued` what they got.
 """
 
 from __future__ import annotations
 
 import argparse
-from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from msgspec import Struct
-from rich.progress import Progress
+import orjson
+from msgspec import Struct, to_builtins
+from rich.table import Table as Shown
 
-from alerts.triggers.backtest import Decision, Span
+from alerts.triggers.decide import Decider
+from alerts.triggers.job import CustomersJob
+from alerts.triggers.policy import Policy
+from alerts.triggers.rule import Rule
 from benchmarks.house import out, progress
-from brewline.backtests.choice import choose
-from brewline.backtests.run import Run
-from brewline.histories.archives import Archive, archived
-from brewline.histories.cleaned import cleaned, pseudonyms_of
-from brewline.results import circumstances, write_json
+from brewline.results import write_json
 from config.settings import Settings, load
-from features.identity import Table
-from features.times import DAY_MS, MINUTE_MS
-from sim.chain import Chain
+from features.clean import Cleaner
+from features.identity import Pseudonyms, Table, merged_key
+from features.job import Batch, Job, Message
+from features.labels import Churn
+from features.learning import LearningJob
+from features.loop import Store, run
+from features.models import decode_model
+from features.stores import read_stores
+from features.times import DAY_MS, HOUR_MS, parse_duration
+from flows.customers import input_layouts
+from flows.files import load_catalog, load_limits
+from flows.rules import load_conditions, load_rules
+from sim import Chain, Truth
+from sim.wire import AUDIT, POS
 
-CART, WINBACK = "cart-left", "winback-14d"
-WAIT_MS, TOLERANCE_MS = 30 * MINUTE_MS, MINUTE_MS
-WINDOW_MS, REACH_MS = 90 * DAY_MS, 15 * DAY_MS
+STRETCH_MS = 2 * HOUR_MS  # of stream time in one batch
+FAMILY = "winback"
+SLACK_MS = 2 * DAY_MS  # between the last visit and the lapse, as a rule
+MODEL = "churn_risk"
+SHARES = ("precision", "recall")
 
 
-class Past(Struct):
-    """What the chain knows, by customer id: when carts were left, since when somebody has lapsed; and all orders."""
+class Decision(NamedTuple):
+    customer: str
+    at_ms: int
+    outcome: str
 
-    carts: dict[str, list[int]]
-    lapsed: dict[str, int]
-    orders: dict[str, list[int]]
+
+class Verdict(Struct):
+    """`found`: moments or decisions; `missed`: of what was there to be found."""
+
+    found: int
+    right: int
+    there: int
+    missed: int
+
+    @property
+    def shares(self) -> tuple[float | None, float | None]:
+        """Precision, recall; None of nothing."""
+        return _share(self.right, self.found), _share(self.there - self.missed, self.there)
+
+
+class Life(Struct):
+    """What a chain has lived through, and what was decided in it."""
+
+    truth: Truth
     end_ms: int
+    members: int
+    customers: dict[str, str]  # app id → customer
+    decisions: dict[str, list[Decision]]  # by rule
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--days", type=float, default=45)
-    parser.add_argument("--customers", type=int, default=800)
-    parser.add_argument("--stores", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--days", type=float, default=42, help="length of the chain's life")
+    parser.add_argument("--members", type=int, default=1_500)
+    parser.add_argument("--stores", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=1, help="the same seed is the same chain")
+    parser.add_argument("--horizon", default="10d", help="without an order for so long is churn, to the model")
+    parser.add_argument("--quick", action="store_true", help="24 days of 300 members")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
+    if asked.quick:
+        asked.days, asked.members = 24, 300
+    chain = Chain(asked.seed, asked.stores, asked.members, asked.days)
+    settings = load(environ={"BREWLINE_LEARNING__CHURN_HORIZON": asked.horizon})
+    rules = [rule for rule, _, _ in load_rules(settings)]
+    life = live(chain, settings)
+    verdicts = judged(life, rules)
+    _show(life, rules, verdicts)
+    triggers = {name: to_builtins(v) | dict(zip(SHARES, v.shares, strict=True)) for name, v in verdicts.items()}
+    reached = {rule.id: reach(life, rule.id) for rule in rules}
+    asked_for = {name: getattr(asked, name) for name in ("days", "members", "stores", "seed", "horizon")}
+    write_json(asked.json, {**asked_for, "triggers": triggers, "rules": reached})
+
+
+def live(chain: Chain, settings: Settings) -> Life:
+    """The chain's life from its records to decisions. Raises ValueError when members turn out to be one."""
+    job, learning = _jobs(settings)
+    table, pseudonyms = Table(), Pseudonyms(b"a benchmark's key", "CN")
+    customers, learned = Log("events", job), Log("examples", learning)
+    decisions: dict[str, list[Decision]] = defaultdict(list)
     with progress() as bar:
-        chain = Chain(asked.seed, asked.stores, asked.customers, asked.days)
-        figures = measure(chain, bar)
-    for name, value in {**figures, **circumstances()}.items():
-        out.print(f"{name:>12}  {value}", highlight=False, soft_wrap=True)
-    write_json(asked.json, figures)
+        batches = bar.track(_clean(chain, settings, pseudonyms, table), _stretches(chain), description="the chain")
+        for sent in map(customers.append, batches):
+            learned.append([message.value for message in sent if message.topic == "examples"])
+            if raw := learned.store.records.get(f"model|{MODEL}"):
+                job.decider.models[MODEL] = decode_model(raw)
+            for told in (orjson.loads(message.value)["data"] for message in sent if message.topic == "decisions"):
+                decisions[told["rule"]].append(Decision(told["customer"], told["at_ms"], told["outcome"]))
+    names = {f"app-{n + 1:06d}": pseudonyms.one("app_id", f"app-{n + 1:06d}") for n in range(chain.customers)}
+    known = {app_id: table.links[name] for app_id, name in names.items() if name in table.links}
+    if any(merged_key(customer) in table.links for customer in known.values()):
+        raise ValueError("members were merged: what was decided of them stands under two names")
+    return Life(chain.truth, chain.end_ms, chain.customers, known, decisions)
 
 
-def measure(chain: Chain, bar: Progress | None = None) -> dict[str, Any]:
-    """Figures of both rules over a chain's life, from its first day."""
-    settings, table = load(environ={"BREWLINE_COUPONS__QUIET_HOURS": ""}), Table()
-    task = bar.add_task("days", total=chain.days) if bar else None
+def _jobs(settings: Settings) -> tuple[CustomersJob, LearningJob]:
+    """As the flows make them."""
+    catalog, coupons = load_catalog(settings), settings.coupons
+    conditions, layouts = load_conditions(catalog, load_rules(settings)), input_layouts(catalog)
+    window_ms, holdout = parse_duration(coupons.cap_window), coupons.holdout_percent / 100
+    policy = Policy(coupons.cap, window_ms, holdout, coupons.holdout_salt, coupons.require_consent)
+    churn = Churn(MODEL, layouts[MODEL], catalog.models[MODEL], parse_duration(settings.learning.churn_horizon))
+    decider = Decider(catalog, conditions, policy, "coupons", "decisions")
+    inputs = {model: [catalog.names[i] for i in columns] for model, columns in catalog.models.items()}
+    learning = LearningJob(inputs, layouts, settings.learning.publish_every, "dead-letters")
+    return CustomersJob(catalog, decider, churn, "examples", "dead-letters"), learning
 
-    def records() -> Iterable[Any]:
-        for record in chain.records():
-            if bar and task is not None:
-                bar.update(task, completed=(record.at_ms - chain.start_ms) / DAY_MS)
-            if record.topic != "audit.events":
-                yield record
 
-    chunks = cleaned(settings, records(), lambda events: None, Counter(), table)
-    archive = Archive("the chain", settings.stores.timezone, archived(chunks, "the chain").lazy())
-    past = _past(settings, chain, table, archive)
-    run = Run(settings, archive, choose(settings, [CART, WINBACK], [], False, Span()), assume_consent=True)
-    decisions = list(run.decisions())
-    return {
-        "days": chain.days,
-        "customers": chain.customers,
-        "events": archive.events,
-        CART: judge_carts([d for d in decisions if d.rule == CART], past),
-        WINBACK: judge_lapses([d for d in decisions if d.rule == WINBACK], past),
+class Log:
+    """A topic of one partition, and a job that has read it to the end."""
+
+    def __init__(self, topic: str, job: Job) -> None:
+        self.topic, self.job, self.store, self.end = topic, job, Store(), 0
+
+    def append(self, values: list[bytes]) -> list[Message]:
+        """What the job sends because of them."""
+        offsets = [*range(self.end, self.end + len(values))]
+        run(self.job, [Batch(self.topic, 0, self.end - 1, offsets, values, [0] * len(values))], {0: self.store})
+        self.end += len(values)
+        sent, self.store.sent = self.store.sent, []
+        return sent
+
+
+def _stretches(chain: Chain) -> int:
+    return -(-(chain.end_ms - chain.start_ms) // STRETCH_MS)
+
+
+def _clean(chain: Chain, settings: Settings, pseudonyms: Pseudonyms, table: Table) -> Iterator[list[bytes]]:
+    """Clean events by stretch, in order of sending; of the ticks, which come for each topic, one a minute."""
+    lines = chain.stores_csv().splitlines()
+    stores = read_stores(lines, settings.stores.timezone, "stores.csv")
+    cleaner = Cleaner(load_limits(settings), pseudonyms, stores, "events", "dead-letters", "identities", ["0"], 1)
+    held: list[tuple[int, bytes]] = []
+    for record in chain.records():
+        if record.topic == AUDIT or (record.tick and record.topic != POS):
+            continue
+        held.append((record.at_ms, record.value))
+        if record.tick and ((record.at_ms - chain.start_ms) % STRETCH_MS == 0 or record.at_ms == chain.end_ms):
+            stamps_ms, values = (list(each) for each in zip(*held, strict=True))
+            batch = Batch("chain", 0, -1, [*range(len(held))], values, stamps_ms)
+            messages, _, _ = cleaner.finish(cleaner.check(batch), table)
+            yield [message.value for message in messages if message.topic == "events"]
+            held = []
+
+
+def judged(life: Life, rules: list[Rule]) -> dict[str, Verdict]:
+    """By trigger, the win-back family as a whole and rule by rule."""
+    by_id, truth = {rule.id: rule for rule in rules}, life.truth
+    moments: dict[str, list[Any]] = {
+        "cart-left": truth.abandoned,
+        "view-left": truth.idle_looks,
+        "bad-rating": truth.disappointed,
     }
+    verdicts = {}
+    for id, there in moments.items():
+        after = by_id[id].after
+        wait_ms = after.wait_ms if after else 0
+        known = {(life.customers[one.app_id], one.at_ms) for one in there if one.at_ms + wait_ms < life.end_ms}
+        verdicts[id] = _by_moment({(d.customer, d.at_ms - wait_ms) for d in life.decisions[id]}, known)
+    family = [rule for rule in rules if rule.group == FAMILY]
+    verdicts[f"{FAMILY}, all"] = _by_member(life, family)
+    return verdicts | {rule.id: _by_member(life, [rule]) for rule in family}
 
 
-def _past(settings: Settings, chain: Chain, table: Table, archive: Archive) -> Past:
-    pseudonyms = pseudonyms_of(settings)
-
-    def customer(app_id: str) -> str:
-        return table.root(table.links.get(pseudonyms.one("app_id", app_id), ""))
-
-    carts, orders = defaultdict(list), defaultdict(list)
-    for cart in chain.truth.abandoned:
-        carts[customer(cart.app_id)].append(cart.at_ms)
-    told = archive.rows.select("customer", "at_ms", "type").collect()
-    for who, at_ms in told.filter(type="order").sort("at_ms").select("customer", "at_ms").iter_rows():
-        orders[who].append(at_ms)
-    lapsed = {customer(lapse.app_id): lapse.from_ms for lapse in chain.truth.lapsed}
-    return Past({who: sorted(times) for who, times in carts.items()}, lapsed, dict(orders), chain.end_ms)
+def _by_moment(found: set[tuple[str, int]], known: set[tuple[str, int]]) -> Verdict:
+    return Verdict(len(found), len(found & known), len(known), len(known - found))
 
 
-def judge_carts(decisions: list[Decision], past: Past) -> dict[str, Any]:
-    moments = _by_customer(decisions)
-    right = sum(_near(past.carts.get(d.customer, []), d.at_ms - WAIT_MS) for d in decisions)
-    left = [(who, ms) for who, times in past.carts.items() for ms in times if ms + 2 * WAIT_MS <= past.end_ms]
-    found = sum(_near(moments.get(who, []), ms + WAIT_MS) for who, ms in left)
-    return _figures(right, len(decisions), found, len(left))
+def _by_member(life: Life, rules: list[Rule]) -> Verdict:
+    lapsed_ms = {life.customers[lapse.app_id]: lapse.from_ms for lapse in life.truth.lapsed}
+    wait_ms = min(rule.after.wait_ms for rule in rules if rule.after)
+    found = [decision for rule in rules for decision in life.decisions[rule.id]]
+    right = [d for d in found if lapsed_ms.get(d.customer, life.end_ms) <= d.at_ms]
+    there = {customer for customer, from_ms in lapsed_ms.items() if from_ms + wait_ms + SLACK_MS < life.end_ms}
+    return Verdict(len(found), len(right), len(there), len(there - {d.customer for d in right}))
 
 
-def judge_lapses(decisions: list[Decision], past: Past) -> dict[str, Any]:
-    moments = _by_customer(decisions)
-    right = sum(d.at_ms >= past.lapsed.get(d.customer, past.end_ms) for d in decisions)
-    gone = [(who, ms) for who, ms in past.lapsed.items() if ms + REACH_MS <= past.end_ms]
-    regulars = [(who, ms) for who, ms in gone if _orders_before(past, who, ms) >= 3]
-    found, of_regulars = (
-        sum(any(at >= ms for at in moments.get(w, [])) for w, ms in some) for some in (gone, regulars)
-    )
-    more = {"regulars": len(regulars), "recall_of_regulars": _share(of_regulars, len(regulars))}
-    return _figures(right, len(decisions), found, len(gone)) | more
+def reach(life: Life, rule: str) -> dict[str, Any]:
+    """How often a rule's condition held, of how many of the members, and what became of it."""
+    decisions = life.decisions[rule]
+    members = len({decision.customer for decision in decisions}) / life.members
+    return {"held": len(decisions), "members": round(members, 3), **Counter(d.outcome for d in decisions)}
 
 
-def _orders_before(past: Past, who: str, at_ms: int) -> int:
-    return sum(at_ms - WINDOW_MS < ms <= at_ms for ms in past.orders.get(who, []))
-
-
-def _by_customer(decisions: list[Decision]) -> dict[str, list[int]]:
-    moments = defaultdict(list)
-    for decision in sorted(decisions, key=lambda d: d.at_ms):
-        moments[decision.customer].append(decision.at_ms)
-    return moments
-
-
-def _near(times: list[int], at_ms: int) -> bool:
-    place = bisect_left(times, at_ms - TOLERANCE_MS)
-    return place < len(times) and times[place] <= at_ms + TOLERANCE_MS
-
-
-def _figures(right: int, moments: int, found: int, truth: int) -> dict[str, Any]:
-    return {"moments": moments, "precision": _share(right, moments), "truth": truth, "recall": _share(found, truth)}
+def _show(life: Life, rules: Iterable[Rule], verdicts: dict[str, Verdict]) -> None:
+    shown = Shown("trigger", "found", "right", "precision", "there", "missed", "recall", title="against the truth")
+    for name, v in verdicts.items():
+        precision, recall = ("–" if share is None else f"{share:.3f}" for share in v.shares)
+        shown.add_row(name, f"{v.found:,}", f"{v.right:,}", precision, f"{v.there:,}", f"{v.missed:,}", recall)
+    out.print(shown)
+    reached = Shown("rule", "held", "members", "issued", "kept back", title="the rules")
+    for rule in rules:
+        counts = reach(life, rule.id)
+        held, members, issued = counts.pop("held"), counts.pop("members"), counts.pop("issued", 0)
+        others = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items()))
+        reached.add_row(rule.id, f"{held:,}", f"{members:.1%}", f"{issued:,}", others)
+    out.print(reached)
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -25,7 +25,7 @@ class Twin(House):
 
     job: Job
 
-    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None, only: Any = None) -> None:
+    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None, *more: Any) -> None:
         refresh()
         self.job = job
 

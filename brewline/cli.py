@@ -1,4 +1,4 @@
-"""The command line: demo, run, replay, history, customer, forget, rules, doctor."""
+"""The command line: demo, run, replay, history, customer, why, forget, rules, campaigns, doctor."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Flow(str, Enum):
     kpis = "kpis"
     security = "security"
     learning = "learning"
+    dispatch = "dispatch"
 
 
 @app.command()
@@ -73,10 +74,18 @@ def run(
     names = tuple(flow.value for flow in flows)
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise ValueError(f"run: found {', '.join(twice)} more than once, expected each flow once")
-    module = f"flows.{names[0]}:flow" if len(names) == 1 else f"flows.together:flow{names!r}"
+    if "dispatch" in names and len(names) > 1:
+        raise ValueError("run: found dispatch beside other flows, expected it alone: it needs a process of its own")
     environ = {**os.environ, "BREWLINE_KAFKA__SHARE": share} if share else dict(os.environ)
     load(environ=environ)
-    os.execve(sys.executable, [sys.executable, "-m", "bytewax.run", module], environ)
+    os.execve(sys.executable, [sys.executable, "-m", *module(names)], environ)
+
+
+def module(flows: tuple[str, ...]) -> list[str]:
+    """What Python runs; dispatch is no dataflow."""
+    if flows == ("dispatch",):
+        return ["flows.dispatch"]
+    return ["bytewax.run", f"flows.{flows[0]}:flow" if len(flows) == 1 else f"flows.together:flow{flows!r}"]
 
 
 @app.command()
@@ -94,6 +103,22 @@ def customer(
 
 
 @app.command()
+def why(
+    id: Annotated[str, typer.Argument(help="A customer id, or an identifier: card:123, phone:+8613800138000, ...")],
+    rule: Annotated[str, typer.Option(help="Also why this rule would fire now, or would not.")] = "",
+    at: Annotated[str | None, typer.Option(help="RFC 3339 time or epoch ms instead of now, with --rule.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Explains what was decided for a customer: what each rule saw, and what stood in the way.
+
+    Example: `brewline why card:123 --rule winback-14d`
+    """
+    from brewline.why import show_why
+
+    show_why(load(), id, rule, _moment(at), json, out)
+
+
+@app.command()
 def forget(
     id: Annotated[str, typer.Argument(help="A customer id, or an identifier: card:123, phone:+8613800138000, ...")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -108,8 +133,20 @@ def forget(
 
 
 @app.command()
+def campaigns(json: JsonFile = None) -> None:
+    """Shows what each campaign with a file may still spend, and how fast it does.
+
+    Example: `brewline campaigns --json out/campaigns.json`
+    """
+    from brewline.campaigns import show_campaigns
+    from brewline.results import write_json
+
+    write_json(json, {"campaigns": show_campaigns(load(), out)})
+
+
+@app.command()
 def doctor() -> None:
-    """Checks settings, rules, Kafka and Redis, and says how to mend what is wrong.
+    """Checks settings, rules, Kafka, Redis and gateways, and says how to mend what is wrong.
 
     Example: `BREWLINE_KAFKA__BROKERS=host:9092 brewline doctor`
     """

@@ -102,6 +102,7 @@ class Demo:
         self.partitions = ensure_topics(settings.kafka.librdkafka(), names, settings.kafka.partitions, 1, {})[names[0]]
         self.watch = Watch(settings)
         self.next_coupon_s = 0.0
+        self.met: set[str] = set()  # rules of which a coupon was shown
         self.stretch: tuple[int, int, int] = (0, 0, 0)  # four hours of KPI minutes: which, orders, cents
 
     @contextmanager
@@ -199,14 +200,15 @@ class Demo:
             self._require(flows)
 
     def _show(self) -> None:
-        """Prints what is new, not more often than a person can read."""
+        """Prints what is new: the first coupon of each rule, and others not more often than a person can read."""
         for topic, event in self.watch.poll(0.2):
             data, now_s = event["data"], time.monotonic()
             if topic == "alerts":
                 self.out.print(f"[bold red]alert [/] {escape(str(data['why']))}", highlight=False, soft_wrap=True)
-            elif topic == "coupons" and now_s >= self.next_coupon_s:
+            elif topic == "coupons" and (now_s >= self.next_coupon_s or data["rule"] not in self.met):
                 self.next_coupon_s = now_s + COUPON_LINE_S
-                line = f"{data['rule']:<18} {data['face_value_cents'] / 100:.2f} for {data['customer'][:9]}…"
+                self.met.add(data["rule"])
+                line = f"{data['rule']:<18} {_gift(data)} for {data['customer'][:9]}…"
                 self.out.print(f"[green]coupon[/] {_clock(data['at_ms'])} {line}", highlight=False)
             elif topic == "kpi.minutes" and event["subject"] == "chain:*":
                 self._add_minute(data)
@@ -266,6 +268,13 @@ class Demo:
             value = figures[name]
             table.add_row(f"event to coupon, {name[8:11]}", "–" if value is None else f"{value:,.0f} ms")
         self.out.print(table)
+
+
+def _gift(data: dict[str, Any]) -> str:
+    """What a coupon takes off, or the message where there is no coupon."""
+    if not data["coupon"]:
+        return str(data["message"])
+    return f"{data['percent']} %" if data["percent"] else f"{data['face_value_cents'] / 100:.2f}"
 
 
 def _clock(at_ms: int) -> str:

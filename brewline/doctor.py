@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
@@ -14,14 +16,16 @@ from rich.markup import escape
 from alerts.security.rule_tests import load_tested
 from config.settings import Settings
 from flows.files import load_catalog, load_stores
+from flows.gateways import load_gateways
 from flows.keys import load_pseudonyms
-from flows.rules import load_conditions, load_rules, security_texts
+from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
 from flows.topics import TOPICS
 from operators.kafka import Unreachable, require_kafka
 from operators.redis_link import connect_redis
 from operators.store import stored_partitions
 
 OLDEST_REDIS = (6, 2)
+CONNECT_S = 3.0
 
 
 class Ailing(Exception):
@@ -38,6 +42,7 @@ def examine(settings: Settings, out: Console) -> int:
         "pseudonym key": lambda s: "there" if load_pseudonyms(s) else "",
         "kafka": _kafka,
         "redis": _redis,
+        "gateways": _gateways,
     }
     failed = 0
     with ThreadPoolExecutor() as pool:  # the servers are asked at once: each may keep us waiting
@@ -54,7 +59,7 @@ def examine(settings: Settings, out: Console) -> int:
 def _rules(settings: Settings) -> str:
     rules = load_rules(settings)
     load_conditions(load_catalog(settings), rules)
-    return f"{len(rules)} rules"
+    return f"{len(rules)} rules, {len(load_campaigns(settings, rules).by_id)} campaigns with limits"
 
 
 def _security_rules(settings: Settings) -> str:
@@ -88,3 +93,24 @@ def _redis(settings: Settings) -> str:
     persistence = "append-only file on" if info["aof_enabled"] else "no append-only file: a restart replays from Kafka"
     partitions = stored_partitions(redis, settings.redis.prefix) or "no"
     return f"Redis {version}, {persistence}, state of {partitions} partitions under prefix {settings.redis.prefix!r}"
+
+
+def _gateways(settings: Settings) -> str:
+    targets = load_gateways(settings)
+    with ThreadPoolExecutor(max_workers=max(1, len(targets))) as pool:
+        found = [*pool.map(lambda one: _connect(one.name, one.gateway.url), targets)]
+    if away := [said for well, said in found if not well]:
+        raise Ailing("; ".join(away))
+    return ", ".join(said for _, said in found) or "none configured: coupons stay on their topic"
+
+
+def _connect(name: str, url: str) -> tuple[bool, str]:
+    """Whether the gateway takes a connection, and words for it; no request is sent."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((host, port), CONNECT_S).close()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        return False, f"{name} at {host}:{port} takes no connection ({why}): see [dispatch.gateways.{name}] url"
+    return True, f"{name} at {host}:{port} takes connections"

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from brewline.reading import Features
 from config.settings import Settings
-from features.record import decode_record
 from features.times import rfc3339
 from flows.keys import load_pseudonyms
 from operators.customers import find_customer, read_record
@@ -34,8 +33,7 @@ def show_customer(settings: Settings, id: str, at_ms: int, out: Console) -> None
     for name in catalog.names[len(catalog.columns) :]:
         others.add_row(name, _plain(row[name], 3), _since(features, name))
     out.print(others)
-    now = features.core.merge(raw, b"", 0)  # as it is written today, whatever layout it was written in
-    record = decode_record(now.record.tobytes() + raw[now.ledger :], catalog.layout.id, catalog.cells)
+    record = features.unpacked(raw)
     purposes = {crc32(name.encode()): name for name in (settings.coupons.require_consent, "marketing", "profiling")}
     for purpose, (since_ms, granted) in record.consent.items():
         name = purposes.get(purpose, f"purpose {purpose:08x}")

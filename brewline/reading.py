@@ -29,6 +29,7 @@ from redis.exceptions import ConnectionError, TimeoutError
 from config.settings import Settings, load
 from features.customer import Core
 from features.kernel.arrays import Floats
+from features.record import Record, decode_record
 from features.times import parse_time
 from flows.files import load_catalog
 from flows.keys import load_pseudonyms
@@ -115,6 +116,11 @@ class Features:
         """The packed records of those customer ids that have one."""
         with self._answering():
             return read_records(self.redis, self.settings.redis.prefix, self.partitions, ids)
+
+    def unpacked(self, raw: bytes) -> Record:
+        """A record as it is written today, whatever layout it was written in. Raises WrongLayout, Damaged."""
+        now = self.core.merge(raw, b"", 0)
+        return decode_record(now.record.tobytes() + raw[now.ledger :], self.catalog.layout.id, self.catalog.cells)
 
     def _ids(self, asked: list[str]) -> dict[str, str]:
         """Customer ids by what was asked for; without those identifiers that nobody is known by."""

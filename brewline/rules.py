@@ -13,7 +13,7 @@ from alerts.security import rule_tests
 from alerts.triggers.timeline import failures
 from config.settings import Settings
 from flows.files import load_catalog
-from flows.rules import load_conditions, load_rules, security_texts
+from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
 
 
 class Tested(Struct):
@@ -29,10 +29,11 @@ def check_rules(settings: Settings, out: Console) -> int:
     """Prints every rule; the exit code, 1 when a security rule is refused. Raises WrongRule for a coupon rule."""
     rules = load_rules(settings)
     load_conditions(load_catalog(settings), rules)
-    table = Table("coupon rule", "when it looks", "when", "coupon", "cooldown")
+    load_campaigns(settings, rules)
+    table = Table("coupon rule", "when it looks", "when", "gives", "cooldown")
     for rule, _, _ in rules:
         looks = ", ".join(rule.on) or (f"{rule.after.wait} after {rule.after.event}" if rule.after else "")
-        table.add_row(rule.id, looks, escape(rule.when), rule.then.coupon, rule.cooldown)
+        table.add_row(rule.id, looks, escape(rule.when), rule.then.coupon or rule.then.message, rule.cooldown)
     out.print(table)
     loaded, refused = rule_tests.load_tested(security_texts(settings))
     guards = Table("security rule", "level", "file")
@@ -61,6 +62,7 @@ def run_rule_tests(settings: Settings, out: Console) -> tuple[dict[str, int], li
         "quiet_tests": sum(rule.quiet for rule in tested),
         "failed": len(failed),
     }
+    out.print(", ".join(f"{name.replace('_', ' ')}: {number}" for name, number in figures.items()), highlight=False)
     return figures, failed
 
 

@@ -20,6 +20,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Struct, field
 
+from config import gateways
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -102,12 +104,16 @@ class Stores(Struct, forbid_unknown_fields=True):
 
 class Coupons(Struct, forbid_unknown_fields=True):
     rules: str = "rules/coupons"
+    campaigns: str = "campaigns"  # limits of the campaigns that rules name; "" for none
     cap: Positive = 3  # coupons per customer ...
     cap_window: Duration = "7d"
     quiet_hours: Annotated[str, Meta(pattern=r"^(\d\d:\d\d-\d\d:\d\d)?$")] = "22:00-08:00"  # where the customer is
     holdout_percent: Annotated[float, Meta(ge=0, lt=100)] = 5.0
     holdout_salt: str = "brewline"
     require_consent: str = "marketing"  # purpose the customer must have granted; "" for none
+    receipts_kept: Annotated[int, Meta(ge=0)] = 20  # latest decisions of each customer, for `brewline why`
+    near_misses_kept: Annotated[int, Meta(ge=0)] = 4  # of a batch, at most; the latest by customer and rule
+    false_share_kept: Annotated[float, Meta(ge=0, le=1)] = 0.0  # of all moments at which a condition did not hold
 
 
 class Learning(Struct, forbid_unknown_fields=True):
@@ -134,6 +140,7 @@ class Metrics(Struct, forbid_unknown_fields=True):
     kpis: Port = 9103
     security: Port = 9104
     learning: Port = 9105
+    dispatch: Port = 9106
     stall_s: Seconds = 15.0  # /healthz turns red when a partition has not moved for so long
 
 
@@ -152,6 +159,7 @@ class Settings(Struct, forbid_unknown_fields=True):
     learning: Learning = field(default_factory=Learning)
     kpis: Kpis = field(default_factory=Kpis)
     security: Security = field(default_factory=Security)
+    dispatch: gateways.Dispatch = field(default_factory=gateways.Dispatch)
     metrics: Metrics = field(default_factory=Metrics)
     log: Log = field(default_factory=Log)
     features: str = "features.toml"
@@ -177,6 +185,8 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
     raw.setdefault("folder", str(path.parent.resolve()))
     _refuse_unknown(raw, Settings, str(path))
     named = _override(raw, environ)
+    variable = named.get(("dispatch", "gateways"))
+    _check_gateways(raw, environ, f"environment variable {variable}" if variable else str(path))
     _name_shipped(raw)
     try:
         settings = msgspec.convert(raw, Settings)
@@ -194,6 +204,10 @@ def _name_shipped(raw: dict[str, Any]) -> None:
         usual = getattr(getattr(Settings(), section) if section else Settings(), key)
         if isinstance(table, dict) and key not in table and not Path(raw["folder"], usual).exists():
             table[key] = str(HERE / usual)
+    coupons = raw["coupons"]
+    if isinstance(coupons, dict) and "campaigns" not in coupons and not Path(raw["folder"], "campaigns").exists():
+        shipped = coupons.get("rules") == str(HERE / Coupons().rules)
+        coupons["campaigns"] = str(HERE / "campaigns") if shipped else ""  # they go with the shipped rules
 
 
 def _check(settings: Settings, path: Path, named: Mapping[tuple[str, str], str]) -> None:
@@ -250,6 +264,18 @@ def _check_kafka(kafka: Kafka, path: Path) -> None:
         )
 
 
+def _check_gateways(raw: dict[str, Any], environ: Mapping[str, str], where: str) -> None:
+    """What is wrong is told with the gateway's name, and without what stands beside it."""
+    dispatch = raw.get("dispatch", {})
+    tables = dispatch.get("gateways", {}) if isinstance(dispatch, dict) else {}
+    if not isinstance(tables, dict):
+        return  # it is refused with the file
+    if told := gateways.complaint(tables):
+        raise WrongSettings(f"{where}: {told}")
+    if stray := gateways.stray_secret(tables, environ):
+        raise WrongSettings(f"environment variable {stray}")
+
+
 def _refuse_unknown(raw: dict[str, Any], shape: type[Struct], where: str) -> None:
     known = _types(shape)
     for key, value in raw.items():
@@ -279,7 +305,7 @@ def _override(raw: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str
     sections = {name: kind for name, kind in _types(Settings).items() if _is_section(kind)}
     named: dict[tuple[str, str], str] = {}
     for name, value in environ.items():
-        if not name.startswith("BREWLINE_") or name in READ_ELSEWHERE:
+        if not name.startswith("BREWLINE_") or name in READ_ELSEWHERE or name.startswith(gateways.SECRET):
             continue
         section, double, key = name.removeprefix("BREWLINE_").lower().partition("__")
         if not double:
@@ -310,7 +336,7 @@ def _plain(text: str, kind: Any, name: str) -> Any:
 
 def _table(text: str, kind: Any, name: str) -> Any:
     try:
-        return msgspec.json.decode(text, type=kind)
+        return msgspec.json.decode(text, type=dict[str, Any] if _is_section(get_args(kind)[-1]) else kind)
     except msgspec.DecodeError as error:  # what was found may hold a password
         example = '{"security.protocol": "SSL"}' if get_origin(kind) is dict else '["former.key"]'
         raise WrongSettings(f"environment variable {name}: expected JSON such as {example}: {error}") from error

@@ -32,6 +32,8 @@ CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "coupon.issued": ("coupons", out.Receipt),
     "message.due": ("coupons", out.Receipt),
     "decision": ("decisions", out.Receipt),
+    "coupon.delivered": ("dispatch", out.Delivery),
+    "coupon.undeliverable": ("dispatch", out.Delivery),
     "kpi.minute": ("kpis", out.KpiMinute),
     "alert.kpi": ("kpis", out.KpiAlert),
     "alert.security": ("security", out.Finding),
@@ -146,8 +148,18 @@ TOPICS = (
         "Coupons and messages to hand out.",
         "customer",
         "customers",
-        "coupon service",
+        "dispatch, coupon service",
         ("coupon.issued", "message.due"),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "deliveries",
+        "What became of each coupon at each gateway.",
+        "decision",
+        "dispatch",
+        "coupon service, analysts, warehouse",
+        ("coupon.delivered", "coupon.undeliverable"),
         sent=True,
     ),
     Topic(
@@ -170,9 +182,9 @@ TOPICS = (
     ),
     Topic(
         "dead-letters",
-        "What could not be used, as it was. It holds the same personal data as the topics it came from, and needs"
-        " their access rights and their retention.",
-        "topic/partition/offset",
+        "What could not be used or delivered, as it was. It holds the same personal data as the topics it came from,"
+        " and needs their access rights and their retention.",
+        "topic/partition/offset, of a coupon with its gateway behind",
         "every flow",
         "whoever mends it and sends it again",
         ("dead_letter",),

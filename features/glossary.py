@@ -135,7 +135,8 @@ FIELDS = {
     "Receipt.customer": Word("customer id"),
     "outcome": Word(
         "`issued`, or why not: `stale` (the event came too late), `excluded` (another rule of the group was first),"
-        " `no_consent`, `holdout`, `cooldown`, `capped`, `quiet_hours`"
+        " `no_consent`, `holdout`, `cooldown`, `capped`, `quiet_hours`,"
+        " `campaign_not_begun`, `campaign_over`, `customer_limit`, `stock`, `budget`"
     ),
     "Receipt.channel": Word("how the customer is told: push, sms, wechat, email", "push"),
     "percent": Word("what the coupon takes off the order, in percent; 0: it takes off `face_value_cents`", 10),
@@ -147,10 +148,20 @@ FIELDS = {
     "expires_ms": Word("when the coupon runs out, epoch ms"),
     "cause": Word("id of the event behind it; for a timer, its name and the time it was due"),
     "trigger_stamp_ms": Word("Kafka timestamp of the record behind it, epoch ms"),
-    "values": Word("the features and scores that the rule looks at, as they were; null where one had no value"),
+    "values": Word("what the rule looks at, as it was: features, scores, event and clock; null where one had no value"),
     "terms": Word("for each score, the inputs that moved it most, in logits"),
     "coupons_in_cap_window": Word("coupons that count against the cap, before this one"),
     "cap": Word("coupons a customer may get within the cap's window"),
+    "ran_out": Word("what the campaign had no more of: `coupons`, `budget`, or the budget of `region:`, `store:`, ..."),
+    "clock_ms": Word("what time it was for the partition that decided: its watermark, epoch ms"),
+    "cooldown_until_ms": Word("until when the rule had to be quiet, as it stood before, epoch ms; 0: it had not fired"),
+    "holdout": Word("true: the customer is of the group that gets no coupons"),
+    # deliveries
+    "gateway": Word("name of the gateway in the settings"),
+    "reason": Word("why it was given up, as in its dead letter; empty when it was delivered"),
+    "attempts": Word("requests that were made since the flow has started"),
+    "status": Word("HTTP status of the latest answer; 0 when none came"),
+    "Delivery.at_ms": Word("when that was known, epoch ms"),
     # minutes and alerts of KPIs
     "dim": Word("`chain:*`, or `store:`, `region:`, `channel:` or `campaign:` with its name"),
     "minute_ms": Word("start of the minute, epoch ms"),
@@ -198,7 +209,7 @@ FIELDS = {
 
 HEADERS = {  # of dead letters
     "ce_specversion": "CloudEvents version",
-    "ce_id": "where the record stands: topic/partition/offset; also the key",
+    "ce_id": "where the record stands: topic/partition/offset, for a coupon with the gateway behind; also the key",
     "ce_type": "brewline.dead_letter",
     "ce_source": "the topic it was read from",
     "ce_time": "Kafka timestamp of the record",
@@ -213,5 +224,8 @@ REASONS = {  # those that features/check.py does not give
     "identity_limit": "would give one customer more identifiers, or merge more customers, than `[identity]` allows",
     "too_late": "an audit event so late that its duplicates are forgotten",
     "layout": "an example learned on other features than those declared now",
+    "gateway_refused": "a gateway has answered a coupon with a status that another attempt would not change",
+    "gateway_unreachable": "a gateway could not be asked, or failed, as often or as long as its settings allow",
+    "expired": "a coupon ran out before its gateway took it",
     "internal_error": "the program raised on it: a bug, whose traceback is in the log",
 }

@@ -106,6 +106,8 @@ class State(Struct):
     seen: set[tuple[str, bytes]] = set()
     due: list[tuple[int, str]] = []  # (due_ms, timer), earliest first
     words: dict[int, str] = {}  # the texts that codes in records stand for; read it only
+    spent: dict[str, int] = {}  # by shared pot, by this partition since the beginning; read it only
+    grants: dict[str, int] | None = None  # by shared pot, what it may have spent at most; None: it shares with nobody
 
 
 class Changes(Struct):
@@ -113,13 +115,18 @@ class Changes(Struct):
 
     position: Position
     puts: dict[str, bytes] = {}
-    deletes: list[str] = []
+    deletes: list[str] = []  # with all receipts and misses
     words: dict[int, str] = {}  # texts whose codes were not known yet
     timers: dict[str, int | None] = {}  # due_ms, or None to take it back
     seen: dict[str, list[bytes]] = {}
     drops: list[str] = []  # id sets that have served
+    spent: dict[str, int] = {}  # by shared pot, what is spent now
+    short: dict[str, int] = {}  # by shared pot, what was refused since the grant ran out; not committed
     messages: list[Message] = []
     counts: dict[str, int] = {}  # of this batch; `position` holds the totals
+    receipts: dict[str, list[bytes]] = {}  # by record: to be added to the latest that are kept with it
+    receipts_kept: int = 0  # so many with each record
+    misses: dict[str, dict[str, bytes]] = {}  # by record and rule: the latest of each is kept
     causes_ms: list[int] = []  # Kafka timestamps of the events behind decisions and alerts, for latency
 
 

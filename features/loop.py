@@ -19,13 +19,18 @@ class Store:
     seen: dict[str, set[bytes]] = field(default_factory=dict)
     timers: dict[str, int] = field(default_factory=dict)
     words: dict[int, str] = field(default_factory=dict)
+    spent: dict[str, int] = field(default_factory=dict)
     sent: list[Message] = field(default_factory=list)
+    receipts: dict[str, list[bytes]] = field(default_factory=dict)
+    misses: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     def load(self, job: Job, plan: Plan) -> State:
         due = self._due(plan) if plan.clock.now_ms != plan.position.clock.now_ms else []
         names = {*plan.records, *job.timer_records(due)}
         seen = {(name, id) for name, ids in plan.seen.items() for id in ids if id in self.seen.get(name, ())}
-        return State({name: self.records[name] for name in names & self.records.keys()}, seen, due, self.words)
+        return State(
+            {name: self.records[name] for name in names & self.records.keys()}, seen, due, self.words, self.spent
+        )
 
     def _due(self, plan: Plan) -> list[tuple[int, str]]:
         return sorted((due_ms, timer) for timer, due_ms in self.timers.items() if due_ms <= plan.clock.now_ms)
@@ -33,13 +38,19 @@ class Store:
     def commit(self, changes: Changes) -> None:
         """All of it or nothing; deletes and drops come before what is put."""
         for name in changes.deletes:
-            self.records.pop(name, None)
+            for kept in (self.records, self.receipts, self.misses):
+                kept.pop(name, None)
         for name in changes.drops:
             self.seen.pop(name, None)
         self.records |= changes.puts
         self.words |= changes.words
+        self.spent |= changes.spent
         for name, ids in changes.seen.items():
             self.seen.setdefault(name, set()).update(ids)
+        for name, receipts in changes.receipts.items():
+            self.receipts[name] = [*self.receipts.get(name, ()), *receipts][-changes.receipts_kept :]
+        for name, misses in changes.misses.items():
+            self.misses[name] = self.misses.get(name, {}) | misses
         self.timers |= {timer: due_ms for timer, due_ms in changes.timers.items() if due_ms is not None}
         for timer in [timer for timer, due_ms in changes.timers.items() if due_ms is None]:
             self.timers.pop(timer, None)

@@ -34,10 +34,13 @@ class Refused(Exception):
         self.detail = detail
 
 
-def dead_letter(topic: str, batch: Batch, index: int, refused: Refused) -> Message:
-    """The original bytes with reason, detail and source offset in the headers."""
+def dead_letter(topic: str, batch: Batch, index: int, refused: Refused, reader: str = "") -> Message:
+    """The original bytes with reason, detail and source offset in the headers.
+
+    `reader`: who of several that read the record, each for itself, could not use it.
+    """
     offset, at_ms = batch.offsets[index], batch.stamps_ms[index]
-    place = f"{batch.topic}/{batch.partition}/{offset}"
+    place = f"{batch.topic}/{batch.partition}/{offset}" + (f"/{reader}" if reader else "")
     headers = {
         "ce_specversion": "1.0",
         "ce_id": place,

@@ -49,6 +49,16 @@ def terms(model: LinearModel, values: Matrix) -> Matrix:
     return added
 
 
+def top_terms(model: LinearModel, values: Matrix, count: int) -> list[dict[str, float]]:
+    """By row: the features that moved the score most, by what each added to the logit."""
+    added = terms(model, values)
+    most = np.argsort(-np.abs(added), axis=1)[:, :count]
+    return [
+        {model.features[i]: round(value, 4) for i, value in zip(places, values, strict=True)}
+        for places, values in zip(most.tolist(), np.take_along_axis(added, most, axis=1).tolist(), strict=True)
+    ]
+
+
 def score(model: LinearModel, values: Matrix) -> Matrix:
     """float64[n] probabilities of float64[n, features]."""
     logit = model.bias + terms(model, values).sum(axis=1)

@@ -43,6 +43,21 @@ class Receipt(Struct, gc=False):
     terms: dict[str, dict[str, float]]
     coupons_in_cap_window: int
     cap: int
+    ran_out: str
+    clock_ms: int
+    cooldown_until_ms: int
+    holdout: bool
+
+
+class Delivery(Struct, gc=False):
+    """How a gateway's delivery of a coupon has ended. After a crash it may be told again under the same id."""
+
+    decision: str
+    gateway: str
+    reason: str
+    attempts: int
+    status: int
+    at_ms: int
 
 
 class KpiMinute(Struct):

@@ -10,7 +10,7 @@
             [float64]: the row
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
-    msgpack [fired_ms, issued_ms, taken]     the ledger: what policy decided, whose histories were taken in
+    msgpack [fired_ms, issued_ms, taken, given]  the ledger: what policy decided, whose histories were taken in
 
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
 entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag
@@ -28,6 +28,8 @@ First bytes from 240 on are kept for such notes; no version will be one.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 from msgspec import Struct, msgpack
 
@@ -49,9 +51,10 @@ class Ledger(Struct, array_like=True):
     fired_ms: dict[str, int] = {}  # rule → latest coupon, for cooldowns
     issued_ms: list[int] = []  # coupons within the cap window
     taken: dict[str, Taken] = {}  # by customer
+    given: dict[str, int] = {}  # campaign → coupons, of campaigns with a file
 
     def merge(self, other: Ledger) -> Ledger:
-        """Both ledgers as one: cooldowns from the later coupon on, all coupons count against the cap."""
+        """Both ledgers as one: cooldowns from the later coupon on; all coupons count against cap and limits."""
         taken = dict(self.taken)
         for customer, more in other.taken.items():
             mine = taken.get(customer, Taken())
@@ -59,7 +62,8 @@ class Ledger(Struct, array_like=True):
         fired_ms = {
             r: max(self.fired_ms.get(r, 0), other.fired_ms.get(r, 0)) for r in {**self.fired_ms, **other.fired_ms}
         }
-        return Ledger(fired_ms, sorted([*self.issued_ms, *other.issued_ms]), taken)
+        given = dict(Counter(self.given) + Counter(other.given))
+        return Ledger(fired_ms, sorted([*self.issued_ms, *other.issued_ms]), taken, given)
 
 
 class Waiting(Struct):

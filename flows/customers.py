@@ -12,7 +12,7 @@ from operators.tombstones import withhold
 
 def add(flow: Dataflow, house: House) -> None:
     ruled = Ruled(house)
-    house.stage(flow, "customers", "events", ruled.job, ruled.refresh, withhold(ruled.forgotten))
+    house.stage(flow, "customers", "events", ruled.job, ruled.refresh, withhold(ruled.forgotten), ruled.campaigns)
 
 
 def flow() -> Dataflow:

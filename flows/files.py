@@ -27,7 +27,7 @@ def load_features(settings: Settings) -> dict[str, Any]:
     """The features file, parsed; `load_catalog` checks it."""
     path = settings.path(settings.features)
     try:
-        return tomllib.loads(text_of(path))
+        return tomllib.loads(text(path))
     except tomllib.TOMLDecodeError as error:
         raise WrongSettings(f"{path}: not valid TOML: {error}") from error
 
@@ -36,7 +36,7 @@ def texts(folder: Path, pattern: str) -> list[tuple[str, str]]:
     """(file, text) of the files under a folder, by name."""
     if not folder.is_dir():
         raise WrongSettings(f"{folder}: is no folder; rules are looked for there")
-    return [(str(path), text_of(path)) for path in sorted(folder.rglob(pattern))]
+    return [(str(path), text(path)) for path in sorted(folder.rglob(pattern))]
 
 
 def stamp(folder: Path, pattern: str) -> list[tuple[str, int, int]]:
@@ -53,7 +53,7 @@ def load_stores(settings: Settings) -> Stores:
     if not settings.stores.file:
         return Stores(settings.stores.timezone)
     path = settings.path(settings.stores.file)
-    return read_stores(text_of(path).splitlines(), settings.stores.timezone, str(path))
+    return read_stores(text(path).splitlines(), settings.stores.timezone, str(path))
 
 
 def load_limits(settings: Settings) -> Limits:
@@ -61,7 +61,7 @@ def load_limits(settings: Settings) -> Limits:
     return Limits(settings.kafka.max_event_bytes, parse_time(time.earliest), round(time.max_future_s * 1000))
 
 
-def text_of(path: Path) -> str:
+def text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -11,12 +11,14 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from redis import Redis
 
+from alerts.triggers.campaign import Campaigns
 from config.settings import Settings
 from features.job import Job
 from flows.topics import COMPACTED, KEYED, TOPICS, WRITTEN
 from operators.alignment import AT_END_S, Alignment, event_time, kafka_time
 from operators.health import Pulse
 from operators.kafka import ensure_topics, require_kafka, require_room
+from operators.leases import Leases
 from operators.partition import PartitionStep
 from operators.redis_link import answered, connect_redis
 from operators.relay import Relay
@@ -25,7 +27,8 @@ from operators.store import PartitionStore, Sent, check_layout
 from operators.tombstones import Tombstones
 
 Hook = Callable[[], None] | None
-Only = Callable[[list[Sent]], list[Sent]] | None
+Cut = Callable[[list[Sent]], list[Sent]] | None
+Pots = Campaigns | None
 
 
 class House:
@@ -37,16 +40,14 @@ class House:
         require_kafka(self.client, settings.kafka.start_timeout_s)
         self.answered = partial(answered, settings.redis.url, settings.redis.start_timeout_s)  # while flows are set up
         self.redis: Redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
-        kafka = settings.kafka
         names, compacted = ([settings.topic(topic) for topic in topics] for topics in (TOPICS, COMPACTED))
-        size = {"max.message.bytes": str(kafka.max_message_bytes)}
+        kafka, size = settings.kafka, {"max.message.bytes": str(settings.kafka.max_message_bytes)}
         made = ensure_topics(self.client, names, kafka.partitions, kafka.replication, size, compacted)
         self.partitions = {name.removeprefix(kafka.topic_prefix): count for name, count in made.items()}
         require_room(self.client, [settings.topic(topic) for topic in WRITTEN], kafka.max_message_bytes)
         self.require_layout({f"partitions of {topic}": self.partitions[topic] for topic in KEYED})
         self.tombstones = Tombstones(self.redis, settings.redis.prefix, self.client, self.topic("forgotten"))
-        self.stop = Event()
-        self.pulse = Pulse(settings.metrics.stall_s)
+        self.stop, self.pulse = Event(), Pulse(settings.metrics.stall_s)
 
     def require_layout(self, layout: Mapping[str, str | int]) -> None:
         """Refuses state that was laid out in another way. Raises WrongLayout, Unreachable."""
@@ -61,18 +62,19 @@ class House:
 
     def batches(self, flow: str, topics: tuple[str, ...], fence: Fence, raw: bool = False) -> KafkaBatches:
         """`raw`: these are events as they were sent, whose own time counts where time comes with the input."""
-        counts = {self.topic(topic): self.partitions[topic] for topic in topics}
-        kafka = self.settings.kafka
+        counts, kafka = {self.topic(topic): self.partitions[topic] for topic in topics}, self.settings.kafka
         pace = (kafka.batch_events, kafka.poll_ms, kafka.fetch_wait_ms, kafka.shared)
-        replayed = raw and self.settings.time.clock == "event"
-        times = (event_time, AT_END_S) if replayed else (kafka_time, 0.0)
+        times = (event_time, AT_END_S) if raw and self.settings.time.clock == "event" else (kafka_time, 0.0)
         step = Alignment(kafka.align_s * 1000, *times)
         return KafkaBatches(flow, self.client, counts, fence, self.pulse, self.stop, *pace, step)
 
-    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Hook = None, only: Only = None) -> None:
-        """A topic through a job: read, apply and commit, relay; `only` takes out of an outbox what must not leave."""
+    def stage(
+        self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Hook = None, only: Cut = None, pots: Pots = None
+    ) -> None:
+        """A topic through a job: read, apply and commit, relay; `only` withholds messages, partitions share `pots`."""
         store = self.store(name)
-        step = PartitionStep(job, store, self.topic("dead-letters"), self.pulse, self.stop, refresh)
+        leases = None if pots is None else Leases(store, pots, self.partitions[topic])
+        step = PartitionStep(job, store, self.topic("dead-letters"), self.pulse, self.stop, refresh, leases)
         sent = op.map(f"{name}-apply", op.input(f"{name}-read", flow, self.batches(name, (topic,), step)), step)
         sent = sent if only is None else op.map(f"{name}-withhold", sent, only)
         op.output(f"{name}-relay", sent, Relay(self.client, store, self.stop))

@@ -6,7 +6,7 @@ import os
 
 from config.settings import Settings, WrongSettings
 from features.identity import Pseudonyms
-from flows.files import text_of
+from flows.files import text
 
 
 def load_pseudonyms(settings: Settings) -> Pseudonyms:
@@ -20,7 +20,7 @@ def load_pseudonyms(settings: Settings) -> Pseudonyms:
 
 def _keys(settings: Settings, variable: str, files: list[str]) -> list[str]:
     one = os.environ.get(variable, "")
-    keys = [one] if one else [text_of(settings.path(file)).strip() if file else "" for file in files]
+    keys = [one] if one else [text(settings.path(file)).strip() if file else "" for file in files]
     if any(len(key) < 16 for key in keys):
         raise WrongSettings(
             "the key of the pseudonyms, or a former one, is missing or shorter than 16 characters: set"

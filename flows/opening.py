@@ -11,9 +11,10 @@ import structlog
 from bytewax.dataflow import Dataflow
 from confluent_kafka import KafkaException
 
-from config.settings import Settings, WrongSettings, load
+from config.settings import load
 from flows.house import House
-from operators.health import Pulse, configure_logs, serve_health
+from flows.showing import show_health
+from operators.health import configure_logs
 from operators.kafka import Unreachable
 from operators.redis_link import AWAY
 from operators.source import OffsetExpired
@@ -30,7 +31,7 @@ def open_house(name: str, *parts: Callable[[Dataflow, House], None]) -> Dataflow
         settings = load()
         configure_logs(settings.log.level, settings.log.format)
         house = House(settings)
-        _serve_health(settings, name, house.pulse)
+        show_health(settings, name, house.pulse)
         flow = Dataflow(name)
         for part in parts:
             part(flow, house)
@@ -60,14 +61,3 @@ def _say_last(house: House, error: BaseException) -> None:
             return
         cause = cause.__cause__ or cause.__context__
     sys.__excepthook__(type(error), error, error.__traceback__)
-
-
-def _serve_health(settings: Settings, name: str, pulse: Pulse) -> None:
-    metrics, port = settings.metrics, getattr(settings.metrics, name)
-    try:
-        serve_health(metrics.host, port, pulse)
-    except OSError as error:
-        raise WrongSettings(
-            f"metrics cannot be served at {metrics.host}:{port} ({error.strerror}): name another port with"
-            f" [metrics] {name} or BREWLINE_METRICS__{name.upper()}, or 0 for none"
-        ) from error

@@ -9,19 +9,19 @@ import structlog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
-from alerts.triggers.policy import Policy
 from alerts.triggers.rule import WrongRule
-from alerts.triggers.schedule import read_quiet_hours
 from config.settings import WrongSettings
 from features.forgotten import Forgotten
 from features.labels import Churn
 from features.models import input_layouts
 from features.times import parse_duration
+from flows.coupons import keeping, policy
 from flows.files import load_catalog, stamp
 from flows.house import House
-from flows.rules import load_conditions, load_rules
+from flows.rules import load_campaigns, load_conditions, load_rules
 from operators.health import RULES
 from operators.models import PublishedModels
+from operators.receipts import note_rules
 from operators.store import follow_layout
 
 log = structlog.get_logger()
@@ -35,13 +35,14 @@ class Ruled:
         self.house = house
         self.folder = house.settings.path(house.settings.coupons.rules)
         self.catalog = load_catalog(house.settings)
-        now_ms = round(time.time() * 1000)
-        self.earlier = follow_layout(house.redis, house.settings.redis.prefix, self.catalog.layout, now_ms)
+        layout = (house.settings.redis.prefix, self.catalog.layout, round(time.time() * 1000))
+        self.earlier = house.answered(lambda: follow_layout(house.redis, *layout))
         self.forgotten = Forgotten(house.tombstones.told())
         layouts = input_layouts(self.catalog)
         self.published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
+        self.campaigns = load_campaigns(house.settings, load_rules(house.settings))  # as they stand at the start
         self.stamp = stamp(self.folder, "*.toml")
-        self.job = Merging(self._ruled(), house.topic("events"))
+        self.job = Merging(house.answered(self._ruled), house.topic("events"))
         self.next_s = time.monotonic() + EVERY_S
 
     def refresh(self) -> None:
@@ -50,10 +51,9 @@ class Ruled:
         if time.monotonic() < self.next_s:
             return
         self.next_s = time.monotonic() + EVERY_S
-        found = stamp(self.folder, "*.toml")
-        if found != self.stamp:
-            self.stamp = found
+        if (found := stamp(self.folder, "*.toml")) != self.stamp:
             self._reload()
+            self.stamp = found  # not before: while Redis is away, this is tried again
 
     def _reload(self) -> None:
         try:
@@ -66,14 +66,14 @@ class Ruled:
             log.info("rules loaded", rules=len(self.job.job.decider.conditions.rules))
 
     def _ruled(self) -> CustomersJob:
-        house = self.house
-        conditions = load_conditions(self.catalog, load_rules(house.settings))
+        house, settings, rules = self.house, self.house.settings, load_rules(self.house.settings)
+        conditions = load_conditions(self.catalog, rules)
+        note_rules(house.redis, settings.redis.prefix, {rule.version: text for rule, _, text in rules})
         catalog = self.catalog.narrowed(n for names in conditions.names for n in names if n in self.catalog.names)
         coupons, decisions, examples, letters = map(house.topic, ("coupons", "decisions", "examples", "dead-letters"))
-        c = house.settings.coupons
-        policy = Policy(c.cap, parse_duration(c.cap_window), c.holdout_percent / 100, c.holdout_salt, c.require_consent)
-        decider = Decider(catalog, conditions, policy, coupons, decisions, read_quiet_hours(c.quiet_hours))
+        ways = (policy(settings), coupons, decisions, self.campaigns, keeping(settings))
+        decider = Decider(catalog, conditions, *ways)
         decider.models = self.published.models
-        horizon_ms = parse_duration(house.settings.learning.churn_horizon)
+        horizon_ms = parse_duration(settings.learning.churn_horizon)
         churn = Churn("churn_risk", input_layouts(catalog)["churn_risk"], catalog.models["churn_risk"], horizon_ms)
         return CustomersJob(catalog, decider, churn, examples, letters, self.earlier, self.forgotten)

@@ -6,6 +6,7 @@ import structlog
 
 from alerts.security.rule_tests import load_tested
 from alerts.security.sigma import Rules
+from alerts.triggers.campaign import Campaign, Campaigns, read_campaign
 from alerts.triggers.condition import Conditions, over_catalog
 from alerts.triggers.rule import Rule, WrongRule, read_rule
 from config.settings import Settings
@@ -34,6 +35,25 @@ def load_rules(settings: Settings) -> list[tuple[Rule, str, str]]:
 
 def load_conditions(catalog: Catalog, rules: list[tuple[Rule, str, str]]) -> Conditions:
     return over_catalog(rules, catalog)
+
+
+def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]]) -> Campaigns:
+    """Those that have a file. Raises WrongRule, WrongSettings."""
+    folder = settings.path(settings.coupons.campaigns)
+    files = texts(folder, "*.toml") if settings.coupons.campaigns else []
+    units: dict[str, int] = {}
+    for rule, _, _ in rules:
+        then = rule.then
+        units[then.campaign] = min(then.worth_cents, units.get(then.campaign, then.worth_cents))
+    found: dict[str, Campaign] = {}
+    for file, text in files:
+        campaign = read_campaign(text, file)
+        if campaign.id in found:
+            raise WrongRule(f"{file}: the id {campaign.id!r} is taken by another file: choose another")
+        if campaign.id not in units:
+            log.warning("no rule names the campaign", file=file, campaign=campaign.id, rules_name=sorted(units))
+        found[campaign.id] = campaign
+    return Campaigns(found.values(), units)
 
 
 def security_texts(settings: Settings) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from redis import Redis
 
 from features.identity import KINDS, Pseudonyms
 from features.partitions import partitions_of
-from features.record import forwarded
+from features.record import forward, forwarded
 from operators.identities import look_up
 from operators.store import PartitionStore, stored_partitions
 
@@ -51,6 +51,16 @@ def read_record(redis: Redis, prefix: str, customer: str) -> bytes:
     if not found:
         raise UnknownCustomer(f"no customer {customer!r}: give a customer id, or an identifier such as card:123")
     return found[customer]
+
+
+def read_current(redis: Redis, prefix: str, customer: str) -> tuple[str, bytes]:
+    """Who a customer is now, and the stored record, packed. Raises UnknownCustomer, NoState."""
+    partitions, raw = laid_out(redis, prefix), forward(customer)
+    while into := forwarded(raw):
+        customer, raw = into, read_stored(redis, prefix, partitions, [into]).get(into, b"")
+    if not raw:
+        raise UnknownCustomer(f"no customer {customer!r}: give a customer id, or an identifier such as card:123")
+    return customer, raw
 
 
 def laid_out(redis: Redis, prefix: str) -> int:

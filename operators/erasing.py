@@ -3,7 +3,8 @@
     find     the whole person: all ids that became one, and all pseudonyms, of the identity table in Redis, and of the
              topic behind it
     mark     tombstones, on their topic first: from now on ingest names nobody so, and a flow that starts knows it
-    tell     the word to forget, to each partition in which the customers flow keeps a record, or a note in its place
+    tell     the word to forget, to each partition in which the customers flow keeps a record, or a note in its place,
+             and receipts
     unlink   null on the topic `identities`, so that compaction drops what it holds; then Redis
 
 Each may be repeated, so a command that was interrupted is given again. The links go last: they tell who is meant.

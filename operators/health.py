@@ -36,6 +36,25 @@ FENCE = Gauge("brewline_fence_timestamp_seconds", "Time of the last commit", ["f
 OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirmed by Kafka", ["flow"])
 RULES = Counter("brewline_rule_changes_total", "Changes of the rule files by what became of them", ["outcome"])
 MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
+DELIVERIES = Counter("brewline_deliveries_total", "Coupons by what became of them at a gateway", ["gateway", "outcome"])
+ATTEMPTS = Counter(
+    "brewline_delivery_attempts_total", "Requests to a gateway by how it answered", ["gateway", "answer"]
+)
+ATTEMPT = Histogram(
+    "brewline_delivery_attempt_seconds",
+    "Seconds until a gateway has answered, or failed to",
+    ["gateway"],
+    buckets=[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+)
+CIRCUIT = Gauge("brewline_delivery_circuit", "Circuit of a gateway: 0 closed, 1 half-open, 2 open", ["gateway"])
+UNSETTLED = Gauge("brewline_delivery_unsettled", "Coupons taken from Kafka whose delivery has not ended", ["gateway"])
+OLDEST = Gauge("brewline_delivery_oldest_seconds", "Age in Kafka of the oldest coupon not settled", ["gateway"])
+
+LIMIT = Gauge("brewline_campaign_limit", "Cents of a campaign's budget, or its stock of coupons", ["campaign", "of"])
+RESERVED = Gauge(
+    "brewline_campaign_reserved", "Of that, what a partition was granted in all", ["campaign", "of", "partition"]
+)
+SPENT = Gauge("brewline_campaign_spent", "Of that, what a partition has spent in all", ["campaign", "of", "partition"])
 
 ANSWER_S = 2.0
 SELDOM_S = 10.0

@@ -30,6 +30,7 @@ from msgspec.structs import replace
 from features.job import Batch, Changes, Job, Plan, Position, State
 from features.messages import Refused, dead_letter
 from operators.health import BATCH, FENCE, LATENCY, STAGE, Pulse, count, warn_seldom
+from operators.leases import Leases
 from operators.redis_link import AWAY, reason
 from operators.store import Fenced, Moved, PartitionStore, Sent
 
@@ -72,6 +73,7 @@ class PartitionStep:
         pulse: Pulse,
         stop: Event,
         refresh: Callable[[], None] | None = None,
+        leases: Leases | None = None,
     ) -> None:
         self.job = job
         self.store = store
@@ -79,6 +81,7 @@ class PartitionStep:
         self.pulse = pulse
         self.stop = stop
         self.refresh = refresh
+        self.leases = leases
         self.positions: dict[int, Position] = {}
         self.rewinds: dict[int, int] = {}
         self.unsent: dict[int, list[Sent]] = {}  # safe in the outbox, not yet handed to the relay
@@ -93,6 +96,7 @@ class PartitionStep:
         while True:
             try:
                 self.positions[partition] = self.store.claim(partition)
+                self._take(partition)
                 self.unsent[partition] = self.store.unsent(partition)
                 self.pulse.well("redis")
                 return self.positions[partition].offset
@@ -104,6 +108,21 @@ class PartitionStep:
 
     def awaits(self, topic: str, partition: int) -> bool:
         return partition in self.flights
+
+    def release(self, topic: str, partition: int) -> None:
+        """Gives back what the partition holds of shared budgets and has not spent, when nothing more is to come."""
+        if self.leases is None:
+            return
+        try:
+            if not self._land(partition):
+                self.store.check(partition, self.positions[partition])
+            self.leases.give_back(partition)
+        except NOT_THE_JOBS as error:
+            log.warning("leases stay", flow=self.store.flow, partition=partition, error=reason(error))
+
+    def _take(self, partition: int) -> None:
+        if self.leases is not None:
+            self.leases.take(partition)
 
     def __call__(self, batch: Batch) -> list[Sent]:
         """Messages to relay, oldest first, once they are safe in the outbox."""
@@ -148,6 +167,7 @@ class PartitionStep:
         self.flights.pop(partition, None)
         self.held.pop(partition, None)
         self.positions[partition] = self.store.reopen(partition)
+        self._take(partition)
         self.unsent[partition] = self.store.unsent(partition)
         self.unsure.discard(partition)
         log.warning(
@@ -183,6 +203,7 @@ class PartitionStep:
         else:  # a heartbeat: a quiet partition, too, notices a Redis that is away or fell back
             if not self._land(partition):
                 self.store.check(partition, position)
+            self._lend(partition, position.clock.now_ms)
             self._bury(partition)
 
     def _hold(self, batch: Batch, error: Exception) -> None:
@@ -214,7 +235,7 @@ class PartitionStep:
         plan = self.job.plan(batch, self.positions[batch.partition])
         self._land(batch.partition)
         state = self.store.load(batch.partition, plan, self.job.timer_records)
-        self.job.apply(plan, state if timers else State(state.records, state.seen))
+        self.job.apply(plan, state if timers else replace(state, due=[]))
         return state.due
 
     def _commit(self, batch: Batch, job: Job) -> None:
@@ -226,7 +247,7 @@ class PartitionStep:
         landed = time.perf_counter()
         state = self.store.load(partition, plan, job.timer_records)
         loaded = time.perf_counter()
-        changes = job.apply(plan, state)
+        changes = self._apply(partition, job, plan, state)
         applied = time.perf_counter()
         self.store.send(partition, changes)
         sent = time.perf_counter()
@@ -238,6 +259,19 @@ class PartitionStep:
         }
         self.positions[partition] = changes.position
         self.flights[partition] = Flight(batch, changes, took_s)
+
+    def _apply(self, partition: int, job: Job, plan: Plan, state: State) -> Changes:
+        """Once more, while shared budgets have more to give than the partition had been granted."""
+        state.grants = self._lend(partition, plan.clock.now_ms)
+        changes = job.apply(plan, state)
+        while self.leases is not None and changes.short and self.leases.more(partition, changes.short):
+            changes = job.apply(plan, state)
+        if self.leases is not None and changes.spent:
+            self.leases.note(partition, changes.spent)
+        return changes
+
+    def _lend(self, partition: int, now_ms: int) -> dict[str, int] | None:
+        return None if self.leases is None else self.leases.ready(partition, now_ms)
 
     def _land(self, partition: int) -> bool:
         """Waits for what Redis was sent; whether there was anything. Its messages may leave now."""

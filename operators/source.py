@@ -36,6 +36,9 @@ class Fence(Protocol):
     def awaits(self, topic: str, partition: int) -> bool:
         """Whether a commit waits to be taken up by the partition's next batch, be it an empty one."""
 
+    def release(self, topic: str, partition: int) -> None:
+        """Nothing more comes of the partition: it is left in order."""
+
 
 class KafkaBatches(FixedPartitionedSource[Batch, None]):
     """Micro-batches of whole topics; one consumer per partition, a heartbeat batch per quiet second."""
@@ -139,6 +142,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
     def _last_words(self) -> list[Batch]:
         if batches := self._taking_up():
             return batches
+        self.source.fence.release(self.topic, self.number)
         raise StopIteration
 
     def _read(self) -> list[Message]:

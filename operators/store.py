@@ -5,8 +5,11 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
     bl:{customers.3}:owner     token of the process that may write
     bl:{customers.3}:fence     Position: offset, clock, counts
     bl:{customers.3}:r:<name>  a record
+    bl:{customers.3}:d:<name>  list: receipts of the latest decisions for the record's customer
+    bl:{customers.3}:m:<name>  hash: rule → the latest moment noted at which it nearly fired
     bl:{customers.3}:s:<name>  an id set
     bl:{customers.3}:words     hash: code in records → the text it stands for
+    bl:{customers.3}:spent     hash: pot shared by all partitions → what this one has spent of it
     bl:{customers.3}:timers    sorted set: timer → due_ms
     bl:{customers.3}:outbox    stream: messages committed and not yet confirmed by Kafka
 """
@@ -39,6 +42,9 @@ from operators.cache import Cache
 from operators.line import Guard, Line, pack, scored
 
 Due = list[tuple[int, str]]  # (due_ms, timer), earliest first
+TOUCH = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1]) end
+"""  # by its owner: what was watched on another connection no longer commits
 
 
 class Fenced(Exception):
@@ -91,9 +97,9 @@ def renew_layout(redis: Redis, prefix: str, name: str, value: str, former: Colle
         redis.hset(f"{prefix}:layout", name, value)
 
 
-def stored_partitions(redis: Redis, prefix: str) -> int:
-    """Partitions that customers are spread over, 0 when no flow has run yet."""
-    raw: Any = redis.hget(f"{prefix}:layout", "partitions of events")
+def stored_partitions(redis: Redis, prefix: str, topic: str = "events") -> int:
+    """Partitions that customers, or what else a topic is keyed by, are spread over; 0 when no flow has run yet."""
+    raw: Any = redis.hget(f"{prefix}:layout", f"partitions of {topic}")
     return int(raw or 0)
 
 
@@ -120,6 +126,7 @@ class PartitionStore:
         self.trims = Line(redis)
         self.sent: dict[int, Changes] = {}  # by partition, what Redis has not yet confirmed
         self.words: defaultdict[int, dict[int, str]] = defaultdict(dict)
+        self.spent: defaultdict[int, dict[str, int]] = defaultdict(dict)
 
     def key(self, partition: int, name: str) -> str:
         return f"{self.prefix}:{{{self.flow}.{partition}}}:{name}"
@@ -140,12 +147,18 @@ class PartitionStore:
         """Where the partition stands in Redis; what this process remembers of its records is forgotten."""
         self.lines[partition].hang_up()
         self.sent.pop(partition, None)
+        self.redis.eval(TOUCH, 1, self.key(partition, "owner"), self.tokens[partition])
         self.caches[partition] = Cache(0)
         found: Any = self.redis.hgetall(self.key(partition, "words"))
         self.words[partition] = {int(code): text.decode() for code, text in found.items()}
+        self.spent[partition] = self.stored_spent(partition)
         for cache in self.caches.values():
             cache.budget_bytes = self.cache_bytes / len(self.caches)
         return self.position(partition)
+
+    def stored_spent(self, partition: int) -> dict[str, int]:
+        found: Any = self.redis.hgetall(self.key(partition, "spent"))
+        return {pot.decode(): int(spent) for pot, spent in found.items()}
 
     def position(self, partition: int) -> Position:
         raw = self.redis.get(self.key(partition, "fence"))
@@ -172,7 +185,7 @@ class PartitionStore:
         records.update(more)
         if missing:
             records.update(_found(missing, line.ask(self._get(partition, missing))[0]))
-        return State(records, seen, due, self.words[partition])
+        return State(records, seen, due, self.words[partition], self.spent[partition])
 
     def _watch(self, partition: int) -> tuple[bytes, ...]:
         """Watches owner and fence, and reads them. Who writes timers moves the fence: these are watched as well."""
@@ -258,21 +271,26 @@ class PartitionStore:
         self.caches[partition].drop(changes.deletes)
         self.caches[partition].put(changes.puts)
         self.words[partition].update(changes.words)
+        self.spent[partition].update(changes.spent)
         return [Sent(partition, done[-1].decode(), changes.messages)] if changes.messages else []
 
     def _writes(self, partition: int, changes: Changes) -> list[bytes]:
         """The commands of a commit. What is deleted and put is there afterwards; the outbox comes last."""
         writes: list[bytes] = []
-        gone = [f"r:{name}" for name in changes.deletes] + [f"s:{name}" for name in changes.drops]
+        gone = [f"{kind}:{name}" for name in changes.deletes for kind in "rdm"] + [f"s:{n}" for n in changes.drops]
         if gone:
             writes.append(pack(b"UNLINK", *[self._key(partition, name) for name in gone]))
         writes.append(self._puts(partition, changes))
         if changes.words:
             pairs = chain.from_iterable((b"%d" % code, text.encode()) for code, text in changes.words.items())
             writes.append(pack(b"HSET", self._key(partition, "words"), *pairs))
+        if changes.spent:
+            pairs = chain.from_iterable((pot.encode(), b"%d" % spent) for pot, spent in changes.spent.items())
+            writes.append(pack(b"HSET", self._key(partition, "spent"), *pairs))
         for name, ids in changes.seen.items():
             writes.append(pack(b"SADD", self._key(partition, f"s:{name}"), *ids))
         writes += self._timers(partition, changes.timers)
+        writes += self._receipts(partition, changes)
         if changes.messages:  # Redis names the entry by its clock, so none from before a rollback has a later name
             writes.append(pack(b"XADD", self._key(partition, "outbox"), b"*", b"m", encode_messages(changes.messages)))
         return writes
@@ -282,6 +300,16 @@ class PartitionStore:
         keys = [(start + name).encode() for name in changes.puts]
         records = chain.from_iterable(zip(keys, changes.puts.values(), strict=True))
         return pack(b"MSET", self._key(partition, "fence"), fence, *records)
+
+    def _receipts(self, partition: int, changes: Changes) -> list[bytes]:
+        writes, oldest = list[bytes](), b"%d" % -changes.receipts_kept
+        for name, receipts in changes.receipts.items():
+            key = self._key(partition, f"d:{name}")
+            writes += (pack(b"RPUSH", key, *receipts), pack(b"LTRIM", key, oldest, b"-1"))
+        for name, misses in changes.misses.items():
+            pairs = chain.from_iterable((rule.encode(), miss) for rule, miss in misses.items())
+            writes.append(pack(b"HSET", self._key(partition, f"m:{name}"), *pairs))
+        return writes
 
     def _timers(self, partition: int, timers: Mapping[str, int | None]) -> list[bytes]:
         key, ahead, past = self._key(partition, "timers"), list[bytes](), list[bytes]()

@@ -107,6 +107,9 @@ class TransactionFence:
     def awaits(self, topic: str, partition: int) -> bool:
         return False  # a transaction is committed before the next batch is read
 
+    def release(self, topic: str, partition: int) -> None:
+        """Nothing is held that others wait for."""
+
     def follows(self, batch: Batch) -> bool:
         """Whether a batch is the next one to commit; the source rewinds when it is a later one."""
         place = (batch.topic, batch.partition)

@@ -22,9 +22,11 @@ from features.times import MINUTE_MS
 from sim.members import Coupon, Member
 from sim.menu import pick
 from sim.stores import Store
+from sim.truth import Disappointment
 from sim.world import World
 
 OPEN_CODE = Coupon("TEA5", "happy-hour", 500)  # anyone may use it, again and again
+GOOD_STARS = 3.0  # a rating below is a disappointment
 SURGE_SHARE = 0.75  # of members' orders use a coupon while it is misconfigured, against about 0.13 as a rule
 _HOLDER_SHARE, _CODE_SHARE = 0.45, 0.075
 _VOID, _REFUND, _RATING, _COMPLAINT, _SHARE, _REFERRAL = 0.008, 0.012, 0.10, 0.01, 0.015, 0.004
@@ -107,12 +109,18 @@ def _take_back(world: World, at_ms: int, store: Store, order: Order, kind: type[
     world.wire.from_till(store, event, at_ms)
 
 
+def disappoint(at_ms: int, world: World, rating: Disappointment) -> None:
+    world.truth.disappointed.append(rating)
+
+
 def _please(world: World, at_ms: int, store: Store, order: Order, member: Member) -> None:
     """Delivery, rating, complaint, share and referral."""
     rng = world.rng
 
-    def send(kind: type[Event], prefix: str, low_min: float, high_min: float, **fields: object) -> None:
-        world.from_app(member, kind, prefix, at_ms + _between(world, low_min, high_min), store, **fields)
+    def send(kind: type[Event], prefix: str, low_min: float, high_min: float, **fields: object) -> tuple[int, int]:
+        """When it happens, and when it is sent."""
+        then_ms = at_ms + _between(world, low_min, high_min)
+        return then_ms, world.from_app(member, kind, prefix, then_ms, store, **fields)
 
     if order.channel == "delivery":
         promised = world.stamp(at_ms + 40 * MINUTE_MS, store.timezone)
@@ -120,7 +128,9 @@ def _please(world: World, at_ms: int, store: Store, order: Order, member: Member
         send(DeliveryDelivered, "dd", 18, 43, order=order.id)
     if rng.random() < _RATING:
         stars = pick(rng, (5.0, 5.0, 5.0, 4.5, 4.0, 4.0, 3.0, 1.0))
-        send(Rating, "ra", 45, 120, stars=stars, order=order.id)
+        then_ms, sent_ms = send(Rating, "ra", 45, 120, stars=stars, order=order.id)
+        if stars < GOOD_STARS:
+            world.plan(sent_ms, disappoint, world, Disappointment(member.app_id, then_ms))
     if rng.random() < _COMPLAINT:
         case = world.new_id("case")
         send(Complaint, "co", 45, 90, case=case, topic=pick(rng, ("taste", "waiting", "delivery", "billing")))

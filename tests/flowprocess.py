@@ -15,6 +15,7 @@ from uuid import uuid4
 import msgspec
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from brewline.cli import module
 from config import settings as conf
 from config.settings import Settings
 from operators.kafka import consumer, ensure_topics, producer
@@ -33,7 +34,7 @@ def settings_for(brokers: str, redis_url: str, **kafka: int) -> Settings:
         kafka=conf.Kafka(brokers=brokers, topic_prefix=f"{prefix}-", **kafka),
         redis=conf.Redis(url=redis_url, prefix=prefix),
         time=conf.Time(clock="event"),
-        metrics=conf.Metrics(ingest=0, customers=0),
+        metrics=conf.Metrics(ingest=0, customers=0, dispatch=0),
         folder=str(conf.HERE),
     )
 
@@ -63,7 +64,7 @@ class Flow:
         self.log = log
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bytewax.run", f"flows.{name}:flow"],
+                [sys.executable, "-m", *module((name,))],
                 cwd=ROOT,
                 env=environ(settings) | environment,
                 stdin=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ from operators.partition import PartitionStep
 from operators.store import PartitionStore, Sent
 
 TOPIC = "events"
+KEPT = 3  # receipts of a name
 
 
 class Entry(Struct, omit_defaults=True):
@@ -31,7 +32,8 @@ class Entry(Struct, omit_defaults=True):
 class Tally:
     """A record lists all that happened to its name, in order; every happening is also a message.
 
-    The ids of a name are kept in an id set: what comes twice happens once.
+    The ids of a name are kept in an id set: what comes twice happens once. The latest happenings are its receipts, and
+    the latest of each first digit a miss.
     """
 
     def plan(self, batch: Batch, position: Position) -> Plan:
@@ -60,7 +62,7 @@ class TallyWalk:
         self.records = {name: raw.decode().split() for name, raw in state.records.items()}
         self.seen = set(state.seen)
         self.due = {name: due_ms for due_ms, name in state.due}
-        self.out = Changes(plan.position)
+        self.out = Changes(plan.position, receipts_kept=KEPT)
 
     def changes(self) -> Changes:
         last, entries = self.plan.work
@@ -93,6 +95,8 @@ class TallyWalk:
         self.seen = {(of, id) for of, id in self.seen if of != name}
         self.out.puts.pop(name, None)
         self.out.seen.pop(name, None)
+        self.out.receipts.pop(name, None)
+        self.out.misses.pop(name, None)
         self.out.timers[name] = None
         self.out.deletes.append(name)
         self.out.drops.append(name)
@@ -108,6 +112,8 @@ class TallyWalk:
     def _note(self, name: str, what: str) -> None:
         self.records.setdefault(name, []).append(what)
         self.out.puts[name] = b""  # written once, at the end
+        self.out.receipts.setdefault(name, []).append(what.encode())
+        self.out.misses.setdefault(name, {})[what[:1]] = what.encode()
         self.out.messages.append(Message("out", name, f"{name} {len(self.records[name])} {what}".encode()))
 
     def _count(self, name: str) -> None:
@@ -170,6 +176,11 @@ def stored(store: PartitionStore, partition: int = 0) -> Store:
             out.position = decode_position(redis.get(key))  # type: ignore[arg-type]
         elif kind == "r":
             out.records[name] = redis.get(key)  # type: ignore[assignment]
+        elif kind == "d":
+            out.receipts[name] = redis.lrange(key, 0, -1)  # type: ignore[assignment]
+        elif kind == "m":
+            misses: Any = redis.hgetall(key)
+            out.misses[name] = {rule.decode(): raw for rule, raw in misses.items()}
         elif kind == "s":
             out.seen[name] = set(redis.smembers(key))  # type: ignore[arg-type]
         elif kind == "timers":

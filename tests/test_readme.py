@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from alerts.triggers.rule import read_rule
+from alerts.triggers.rule import WrongRule, read_rule
+from alerts.triggers.timeline import failures
 from brewline.cli import app
+from config.settings import load
+from flows.files import load_catalog
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -20,6 +23,16 @@ def test_the_rule_in_the_readme_is_a_shipped_one() -> None:
     (shown,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     rule = read_rule(shown, "README.md")
     assert shown == (ROOT / f"config/rules/coupons/{rule.id}.toml").read_text()
+
+
+def test_the_walk_shows_what_a_wrong_rule_is_told() -> None:
+    (shown,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    file, catalog = f"config/rules/coupons/{read_rule(shown, '').id}.toml", load_catalog(load(environ={}))
+    misspelt, misjudged = shown.replace("views_24h", "view_24h"), shown.replace('["+2d 11h 2m"]', '["+2d 11h"]')
+    with pytest.raises(WrongRule) as refused:
+        failures(read_rule(misspelt, file), file, misspelt, catalog)
+    told = [str(refused.value), *failures(read_rule(misjudged, file), file, misjudged, catalog)]
+    assert re.findall(rf"^{file}:.*$", README, re.MULTILINE) == told
 
 
 def test_every_folder_in_the_readme_exists() -> None:

@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.condition import Conditions
 from alerts.triggers.decide import Candidate, Decider
 from alerts.triggers.job import CustomersJob
+from alerts.triggers.lease import Lease
+from alerts.triggers.misses import near_misses
 from alerts.triggers.moments import Moments, Seen
-from alerts.triggers.near import nearly
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
 from features.catalog import Catalog
@@ -21,7 +23,6 @@ from features.customer import Applied
 from features.job import Batch, Message
 from features.kernel.arrays import Ints
 from features.labels import Churn
-from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import Ledger
 
 UNSENT = Message("", "", b"")
@@ -72,8 +73,10 @@ class Judged(Struct):
 class Noting(Decider):
     """Decides as live, and keeps what was decided instead of telling it. Causes are told where `ids` are known."""
 
-    def __init__(self, catalog: Catalog, conditions: Conditions, policy: Policy, quiet: QuietHours, ids: bool) -> None:
-        super().__init__(catalog, conditions, policy, "", "", quiet)
+    def __init__(
+        self, catalog: Catalog, conditions: Conditions, policy: Policy, campaigns: Campaigns, ids: bool
+    ) -> None:
+        super().__init__(catalog, conditions, policy, "", "", campaigns)
         self.ids = ids
         self.noted: list[tuple[str, int, int, str, str]] = []
 
@@ -99,14 +102,14 @@ class Backtest:
         catalog: Catalog,
         conditions: Conditions,
         policy: Policy,
-        quiet: QuietHours = ALWAYS_AWAKE,
+        campaigns: Campaigns = NONE,
         span: Span = ALL_OF_IT,
         ids: bool = False,
     ) -> None:
         """`ids`: decisions name their cause; the columns must hold the texts of the events' ids then."""
         self.span = span
         conditions.fields |= {"coupon", "campaign"}  # of redeemed coupons
-        self.decider = Noting(catalog, conditions, policy, quiet, ids)
+        self.decider = Noting(catalog, conditions, policy, campaigns, ids)
         self.job = CustomersJob(catalog, self.decider, Churn("", "", [], 0), "", "")
         self.numbers = {rule.id: i for i, rule in enumerate(conditions.rules)}
 
@@ -116,9 +119,8 @@ class Backtest:
         applied = self.job.core.apply(columns, [], {})
         moments = self._moments(columns, applied)
         words = applied.touches.words(columns.scanned, {})
-        self.decider.decide(moments, applied, words)
-        seen = Seen(self.decider.catalog, self.decider.columns, {}, moments, applied.rows, words)
-        noted, near = self.decider.noted, nearly(self.decider.conditions, moments.asks, seen.look)
+        self.decider.decide(moments, applied, words, Lease())
+        noted, near = self.decider.noted, self._near(moments, applied, words)
         numbers = np.array([(self.numbers[n[0]], n[1], n[2]) for n in noted], dtype=np.int64).reshape(-1, 3)
         return Judged(
             columns=columns,
@@ -131,6 +133,13 @@ class Backtest:
             asked=moments.asks.sum(axis=0),
             near=[(moments.who[at], moments.at_ms[at]) for at in near],
         )
+
+    def _near(self, moments: Moments, applied: Applied, words: dict[int, str]) -> list[Ints]:
+        """By rule: the moments at which it nearly held."""
+        decider = self.decider
+        seen = Seen(decider.catalog, decider.columns, decider.models, moments, applied.rows, words)
+        asked = [np.flatnonzero(asks) for asks in moments.asks.T]
+        return [near_misses(decider.conditions, i, seen.look, rows) for i, rows in enumerate(asked)]
 
     def _moments(self, columns: Columns, applied: Applied) -> Moments:
         stamps: Any = np.zeros(columns.last + 1, dtype=np.int64)

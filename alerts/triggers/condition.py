@@ -78,6 +78,7 @@ class Conditions:
         read = [set(e.meta.root_names()) for e in expressions]
         known = [*numbers, *texts]
         self.names = [[name for name in known if name in names] for names in read]  # each rule reads, facts aside
+        self.facts = [[name for name in self.schema if name in names and name not in known] for names in read]
         self.fields = set().union(*read) - set(known) - set(FACTS)  # of events, that some rule reads
         self.conditions = [self._split(*pair, dear) for pair in zip(self.rules, expressions, strict=True)]
 
@@ -98,11 +99,11 @@ class Conditions:
                 if len(rows):
                     rows = rows[part.holds(look, rows)]
             if len(rows) and condition.rest is not None:
-                rows = rows[self._holds(condition.rest, condition.columns, look, rows)]
+                rows = rows[self.rest_holds(condition.rest, condition.columns, look, rows)]
             out[rows, i] = True
         return out
 
-    def _holds(self, rest: pl.Expr, columns: list[str], look: Look, rows: Rows) -> npt.NDArray[np.bool_]:
+    def rest_holds(self, rest: pl.Expr, columns: list[str], look: Look, rows: Rows) -> npt.NDArray[np.bool_]:
         series = [pl.Series(name, look(name, rows), self.schema[name], nan_to_null=True) for name in columns]
         frame = pl.DataFrame(series or [pl.Series("row", rows)])
         held = frame.select_seq(rest.fill_null(False).alias("when"))["when"].to_numpy()

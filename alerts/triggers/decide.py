@@ -11,9 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from alerts.triggers.campaign import NONE, Campaigns, Place
 from alerts.triggers.condition import Conditions
+from alerts.triggers.kept import NOTHING, Keeping, encode_kept
+from alerts.triggers.lease import Lease
+from alerts.triggers.misses import missed
 from alerts.triggers.moments import Moments, Seen
-from alerts.triggers.policy import Policy
+from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.rule import Rule
 from alerts.triggers.simple import Look
 from features.catalog import Catalog
@@ -21,9 +25,8 @@ from features.customer import Applied
 from features.job import Message
 from features.kernel.arrays import Ints
 from features.messages import cloudevent
-from features.models import LinearModel, Matrix, terms
+from features.models import LinearModel, Matrix, top_terms
 from features.outgoing import Receipt
-from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import Ledger, decode_ledger, encode_ledger
 
 TOP_TERMS = 5
@@ -40,9 +43,9 @@ class Candidate(Struct, gc=False):
     cause: str  # event id, or timer and due time
     stamp_ms: int
     clock_ms: int
-    local_ms: int
     consented: bool
     rivals: list[str]  # the other rules of its group
+    place: Place
     values: dict[str, float | str | None]
     terms: dict[str, dict[str, float]]
 
@@ -54,6 +57,20 @@ class Decided(Struct):
     messages: list[Message] = []
     counts: dict[str, int] = {}
     causes_ms: list[int] = []
+    receipts: dict[str, list[bytes]] = {}  # by customer, as they are kept
+    misses: dict[str, dict[str, bytes]] = {}  # by customer and rule
+
+
+class Ledgers(dict[int, Ledger]):
+    """By customer of a batch, each unpacked when it is first asked for."""
+
+    def __init__(self, applied: Applied) -> None:
+        super().__init__()
+        self.applied = applied
+
+    def __missing__(self, who: int) -> Ledger:
+        ledger = self[who] = decode_ledger(self.applied.records[who][self.applied.ledgers[who] :])
+        return ledger
 
 
 class Decider:
@@ -66,35 +83,39 @@ class Decider:
         policy: Policy,
         coupons_topic: str,
         decisions_topic: str,
-        quiet: QuietHours = ALWAYS_AWAKE,
+        campaigns: Campaigns = NONE,
+        keeping: Keeping = NOTHING,
     ) -> None:
         self.catalog = catalog
         self.conditions = conditions
         self.columns = {name: i for i, name in enumerate(catalog.names)}
         self.policy = policy
+        self.campaigns = campaigns
         self.coupons_topic = coupons_topic
         self.decisions_topic = decisions_topic
-        self.quiet = quiet
+        self.keeping = keeping
         self.models: dict[str, LinearModel] = {}
         rules = conditions.rules
         self.ranks = _ranks(range(len(rules)), key=lambda i: -rules[i].priority)
         self.timer_ranks = _ranks(range(len(rules)), key=lambda i: (-rules[i].priority, f"{rules[i].id}|"))
         self.rivals = [[r.id for r in rules if rule.group and r.group == rule.group and r != rule] for rule in rules]
 
-    def decide(self, moments: Moments, applied: Applied, words: Mapping[int, str]) -> Decided:
-        """Decides in log order; of timers that one tick has reached, the earliest due first."""
+    def decide(self, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease) -> Decided:
+        """Decides in log order, of timers that one tick has reached, the earliest due first; spends from the lease."""
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows, words)
         held = self.conditions.evaluate(moments.asks, seen.look)
-        starts, ledgers, outcomes = applied.ledgers.tolist(), dict[int, Ledger](), []
+        starts, ledgers, outcomes = applied.ledgers.tolist(), Ledgers(applied), []
         for candidate in self._candidates(held, moments, applied, seen.look):
             who = candidate.who
-            if who not in ledgers:
-                ledgers[who] = decode_ledger(applied.records[who][starts[who] :])
-            outcome = self._settle(decided, candidate, ledgers[who])
+            outcome = self._settle(decided, candidate, ledgers[who], lease)
             outcomes.append((candidate.rule.id, outcome))
             if outcome == "issued":
                 decided.records[candidate.customer] = applied.records[who][: starts[who]] + encode_ledger(ledgers[who])
+        for outcome, places in missed(self.conditions, moments, held, seen.look, self.keeping):
+            for candidate in self._candidates(places, moments, applied, seen.look):
+                receipt = self._receipt(candidate, ledgers[candidate.who], outcome)
+                decided.misses.setdefault(candidate.customer, {})[candidate.rule.id] = encode_kept(receipt)
         decided.counts = {f"decision:{rule}:{outcome}": n for (rule, outcome), n in Counter(outcomes).items()}
         if decided.causes_ms:
             decided.counts["coupons"] = len(decided.causes_ms)
@@ -111,9 +132,10 @@ class Decider:
         causes = self._causes(moments, at, rules, customers, at_ms)
         values, moved = self._explained(look, applied.rows, moments.rows, at, rule)
         clocks_ms, consented = moments.clock_ms[at].tolist(), (moments.consented[at] != 0).tolist()
+        places = self._places(look, at, at_ms, moments.local_ms[at].tolist())
         rivals = [self.rivals[j] for j in rule.tolist()]
-        then = (at_ms, causes, stamps_ms, clocks_ms, moments.local_ms[at].tolist(), consented)
-        return map(Candidate, rules, who, customers, *then, rivals, values, moved)
+        then = (at_ms, causes, stamps_ms, clocks_ms, consented)
+        return map(Candidate, rules, who, customers, *then, rivals, places, values, moved)
 
     def _in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
         """Moments and rules by place, then priority; of timers that one tick has reached, the earliest due first."""
@@ -139,37 +161,52 @@ class Decider:
             causes[i] = id
         return causes
 
+    def _places(self, look: Look, at: Ints, at_ms: list[int], local_ms: list[int]) -> list[Place]:
+        keys = self.campaigns.keys
+        return list(map(Place, at_ms, local_ms, _dicts(keys, [look(key, at).tolist() for key in keys], len(at))))
+
     def _explained(self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
         """By candidate: the values that its rule looked at, and what moved its scores."""
         seen, moved = np.empty((2, len(at)), dtype=object)
         for j in np.unique(rule).tolist():
-            places, names = np.flatnonzero(rule == j), self.conditions.names[j]
+            places, names = np.flatnonzero(rule == j), [*self.conditions.names[j], *self.conditions.facts[j]]
             seen[places] = _dicts(names, [_plain(look(name, at[places])) for name in names], len(places))
             models = [name for name in self.catalog.models if name in names]
             mine = features[rows[at[places]]] if models else features
             moved[places] = _dicts(models, [self._terms(name, mine) for name in models], len(places))
         return seen.tolist(), moved.tolist()
 
-    def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger) -> str:
+    def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger, lease: Lease) -> str:
         """The outcome; sends the decision, and the coupon if one is issued."""
-        rule, customer, at_ms = candidate.rule, candidate.customer, candidate.at_ms
-        outcome = _barred(candidate, ledger) or self.policy.outcome(rule, customer, ledger, at_ms, candidate.consented)
-        if outcome == "issued" and rule.in_quiet_hours == "drop" and self.quiet.left_ms(candidate.local_ms):
-            outcome = "quiet_hours"
-        receipt = self._receipt(candidate, ledger, outcome)
+        rule, at_ms = candidate.rule, candidate.at_ms
+        outcome, ran_out = self._outcome(candidate, ledger, lease)
+        receipt = self._receipt(candidate, ledger, outcome, ran_out)
         if outcome == "issued":
             self.policy.issue(rule, ledger, at_ms)
+            self.campaigns.issue(rule.then, candidate.place, ledger, lease)
             type = "coupon.issued" if rule.then.coupon else "message.due"
             decided.messages.append(self._message(self.coupons_topic, type, "coupons", receipt))
             decided.causes_ms.append(candidate.stamp_ms)
         decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", receipt))
+        if self.keeping.receipts:
+            decided.receipts.setdefault(candidate.customer, []).append(encode_kept(receipt))
         return outcome
+
+    def _outcome(self, candidate: Candidate, ledger: Ledger, lease: Lease) -> tuple[str, str]:
+        """(`issued`, or the first reason why not, which of the campaign's pots ran out)."""
+        rule, customer, at_ms, place = candidate.rule, candidate.customer, candidate.at_ms, candidate.place
+        outcome = _barred(candidate, ledger) or self.policy.outcome(rule, customer, ledger, at_ms, candidate.consented)
+        if outcome != "issued":
+            return outcome, ""
+        if rule.in_quiet_hours == "drop" and self.policy.quiet.left_ms(place.local_ms):
+            return "quiet_hours", ""
+        return self.campaigns.outcome(rule.then, place, ledger, lease)
 
     def _message(self, topic: str, type: str, source: str, receipt: Receipt) -> Message:
         customer = receipt.customer
         return cloudevent(topic, customer, receipt.decision, type, source, receipt.at_ms, customer, receipt)
 
-    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str) -> Receipt:
+    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, ran_out: str = "") -> Receipt:
         """All that explains the decision: the rule's version, the values it saw, the caps as they stood."""
         rule, customer, at_ms, cause = candidate.rule, candidate.customer, candidate.at_ms, candidate.cause
         then = rule.then
@@ -194,19 +231,15 @@ class Decider:
             candidate.terms,
             len(self.policy.recent(ledger, at_ms)),
             self.policy.cap,
+            ran_out,
+            candidate.clock_ms,
+            ledger.fired_ms.get(rule.id, -rule.cooldown_ms) + rule.cooldown_ms,
+            held_out(customer, self.policy.holdout_salt, self.policy.holdout),
         )
 
     def _terms(self, name: str, rows: Matrix) -> list[dict[str, float]]:
-        """By row: the features that moved a score most, by what each added to the logit."""
         model = self.models.get(name)
-        if model is None:
-            return [{}] * len(rows)
-        added = terms(model, rows[:, self.catalog.models[name]])
-        most = np.argsort(-np.abs(added), axis=1)[:, :TOP_TERMS]
-        return [
-            {model.features[i]: round(value, 4) for i, value in zip(places, values, strict=True)}
-            for places, values in zip(most.tolist(), np.take_along_axis(added, most, axis=1).tolist(), strict=True)
-        ]
+        return top_terms(model, rows[:, self.catalog.models[name]], TOP_TERMS) if model else [{}] * len(rows)
 
 
 def _ranks(rules: Iterable[int], key: Callable[[int], Any]) -> Ints:

@@ -7,6 +7,7 @@ from collections import ChainMap, Counter
 import numpy as np
 
 from alerts.triggers.decide import Decider
+from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
 from features import events as e
 from features.catalog import Catalog
@@ -56,7 +57,7 @@ class CustomersJob:
             purpose=decider.policy.consent,
             earlier=earlier,
             also=decider.conditions.fields,
-            quiet=decider.quiet,
+            quiet=decider.policy.quiet,
         )
 
     def plan(self, batch: Batch, position: Position) -> Plan:
@@ -76,7 +77,8 @@ class CustomersJob:
         letters = [_malformed(self.dead_letters_topic, batch, i) for i in columns.malformed]
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]
         words = applied.touches.words(columns.scanned, state.words)
-        decided = self.decider.decide(self._moments(batch, columns, applied), applied, ChainMap(words, state.words))
+        moments, lease = self._moments(batch, columns, applied), Lease(state.grants, state.spent)
+        decided = self.decider.decide(moments, applied, ChainMap(words, state.words), lease)
         counts = {**_counts(columns, applied, letters), **decided.counts, **sifted.counts}
         examples = [Message(self.examples_topic, self.churn.model, m) for m in self.churn.messages(applied)]
         return Changes(
@@ -85,8 +87,13 @@ class CustomersJob:
             words=words,
             deletes=sorted(gone),
             timers={**dict.fromkeys(due), **_timers(applied, due), **dict.fromkeys(gone)},
+            spent=lease.spent,
+            short=lease.short,
             messages=[*decided.messages, *examples, *letters],
             counts=counts,
+            receipts=decided.receipts,
+            receipts_kept=self.decider.keeping.receipts,
+            misses=decided.misses,
             causes_ms=decided.causes_ms,
         )
 

@@ -59,11 +59,16 @@ class Progress(Struct):
     due: dict[str, int]
     words: dict[int, str]
     changes: Changes
+    spent: dict[str, int]
+    grants: dict[str, int] | None
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
     def now_ms(self) -> int:
         return self.changes.position.clock.now_ms
+
+    def state(self, due: list[tuple[int, str]]) -> State:
+        return State(self.records, due=due, words=self.words, spent=self.spent, grants=self.grants)
 
     def put(self, customer: str, record: bytes) -> None:
         self.records[customer] = self.changes.puts[customer] = record
@@ -89,9 +94,17 @@ class Progress(Struct):
         self.records |= more.puts
         self.changes.puts |= more.puts
         self.changes.words |= more.words
+        self.changes.spent |= more.spent
+        self.changes.short = dict(Counter(self.changes.short) + Counter(more.short))
+        self.spent = {**self.spent, **more.spent}
         self._times(more.timers)
         self.changes.messages += more.messages
         self.changes.causes_ms += more.causes_ms
+        self.changes.receipts_kept = more.receipts_kept
+        for name, receipts in more.receipts.items():
+            self.changes.receipts.setdefault(name, []).extend(receipts)
+        for name, misses in more.misses.items():
+            self.changes.misses.setdefault(name, {}).update(misses)
         self.changes.position = more.position
         self.changes.counts = dict(Counter(self.changes.counts) + Counter(more.counts))
 
@@ -135,9 +148,9 @@ class Merging:
         if not work.words and FORWARD not in map(itemgetter(0), state.records.values()):
             return self.job.apply(replace(plan, work=work.sifted), state)
         due = {customer: due_ms for due_ms, customer in state.due}
-        progress, start = Progress(dict(state.records), due, state.words, Changes(plan.position)), 0
+        progress = Progress(dict(state.records), due, state.words, Changes(plan.position), state.spent, state.grants)
         progress.forget(work.sifted)
-        batch = replace(work.sifted.batch, values=list(work.sifted.batch.values))
+        batch, start = replace(work.sifted.batch, values=list(work.sifted.batch.values)), 0
         for place in sorted(work.words):
             self._apply(progress, batch.cut(start, place))
             start = place + 1
@@ -155,7 +168,7 @@ class Merging:
             plan = self.job.plan(replace(part, **columns), progress.changes.position)
             moved = plan.clock.now_ms != progress.now_ms
             due = sorted((at, c) for c, at in progress.due.items() if at <= plan.clock.now_ms) if moved else []
-            progress.take(self.job.apply(plan, State(progress.records, due=due, words=progress.words)))
+            progress.take(self.job.apply(plan, progress.state(due)))
 
     def _sent_on(self, progress: Progress, offset: int, raw: bytes) -> bool:
         of = _name(raw)

@@ -1,4 +1,7 @@
-"""Who may get a coupon now: consent, holdout, cooldown, cap. Pure, and all of it in the customer's ledger."""
+"""Who may get a coupon now: consent, holdout, cooldown, cap. Pure, and all of it in the customer's ledger.
+
+What a campaign adds to that stands in `campaign.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from hashlib import blake2b
 from msgspec import Struct
 
 from alerts.triggers.rule import Rule
+from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import Ledger
 
 
@@ -18,6 +22,7 @@ class Policy(Struct, frozen=True):
     holdout: float
     holdout_salt: str
     consent: str
+    quiet: QuietHours = ALWAYS_AWAKE
 
     def outcome(self, rule: Rule, customer: str, ledger: Ledger, at_ms: int, consented: bool) -> str:
         """`issued`, or the first reason why not. `consented` is the consent as it stood at that event."""
@@ -37,8 +42,10 @@ class Policy(Struct, frozen=True):
         return [issued_ms for issued_ms in ledger.issued_ms if issued_ms > at_ms - self.cap_window_ms]
 
     def issue(self, rule: Rule, ledger: Ledger, at_ms: int) -> None:
+        """Keeps the coupons of two windows: an event up to one window late still finds those that count against it."""
         ledger.fired_ms[rule.id] = at_ms
-        ledger.issued_ms = [*self.recent(ledger, at_ms), at_ms]
+        kept_ms = max([at_ms, *ledger.issued_ms]) - 2 * self.cap_window_ms
+        ledger.issued_ms = [*(issued_ms for issued_ms in ledger.issued_ms if issued_ms > kept_ms), at_ms]
 
 
 def held_out(customer: str, salt: str, share: float) -> bool:

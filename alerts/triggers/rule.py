@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from difflib import get_close_matches
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
@@ -168,7 +169,7 @@ def read_rule(text: str, file: str) -> Rule:
     try:
         rule = msgspec.convert({**raw, "version": blake2b(text.encode(), digest_size=6).hexdigest()}, Rule)
     except msgspec.ValidationError as error:
-        raise WrongRule(_told(error, raw, text, file)) from error
+        raise WrongRule(told(error, raw, text, file)) from error
     _check_events(rule, text, file)
     _check_then(rule.then, text, file)
     _check_schedule(rule, text, file)
@@ -177,14 +178,20 @@ def read_rule(text: str, file: str) -> Rule:
     return rule
 
 
-def _told(error: msgspec.ValidationError, raw: dict[str, Any], text: str, file: str) -> str:
+def told(
+    error: msgspec.ValidationError,
+    raw: dict[str, Any],
+    text: str,
+    file: str,
+    parts: Mapping[str, type[Struct]] = PARTS,
+) -> str:
     """msgspec's "Expected X, got Y - at `$.then.coupon`" with line, key and what was found."""
     said, _, at = str(error).partition(" - at `$")
     keys = re.findall(r"\w+", at)
     where = ".".join(key for key in keys if not key.isdigit())
     part = keys[0] if keys else ""
     if unknown := re.search("unknown field `(.*)`", said):
-        known = [f.name for f in msgspec.structs.fields(PARTS[part])]
+        known = [f.name for f in msgspec.structs.fields(parts[part])]
         return f"{file}:{line_of(text, unknown[1])}: {where}: unknown key {unknown[1]!r}{hint(unknown[1], known)}"
     if missing := re.search("missing required field (`.*`)", said):
         return f"{file}:{line_of(text, part)}: {where + ': ' if where else ''}{missing[1]} is missing"

@@ -87,9 +87,7 @@ def parts_of(when: str, numbers: Collection[str]) -> tuple[list[Any], list[str]]
     """(the simple parts that its outermost ANDs join, the text of the others); `numbers`: names they may compare."""
     simple: list[Any] = []
     others: list[str] = []
-    if not _PLAIN.fullmatch(when):
-        return simple, [when]
-    for tokens, text in _conjuncts(when):
+    for tokens, text in conjuncts(when):
         try:
             simple.append(_Parser(tokens, numbers).whole())
         except NotSimple:
@@ -97,8 +95,10 @@ def parts_of(when: str, numbers: Collection[str]) -> tuple[list[Any], list[str]]
     return simple, others
 
 
-def _conjuncts(when: str) -> list[tuple[list[str], str]]:
-    """Tokens and text of what the outermost ANDs join; all in one when there is an OR beside them."""
+def conjuncts(when: str) -> list[tuple[list[str], str]]:
+    """Tokens and text of what the outermost ANDs join; all in one when there is an OR beside them, or a comment."""
+    if not _PLAIN.fullmatch(when):
+        return [([], when)]
     found = [(match[1], match.start(1), match.end(1)) for match in _TOKEN.finditer(when)]
     depth, between, cuts = 0, 0, [-1]
     for at, (token, _, _) in enumerate(found):

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from alerts.triggers.backtest import Span
 from brewline.backtests.choice import Tried
-from brewline.backtests.figures import Figures, rule_figures
+from brewline.backtests.figures import Figures, campaign_figures, rule_figures
 from brewline.backtests.plot import write_plot
 from brewline.backtests.run import Run
 from brewline.backtests.tables import print_tables
@@ -69,6 +69,8 @@ def tried_over(settings: Settings, archive: Archive, tried: Tried, assume_consen
     started_s = time.perf_counter()
     counted = run.figures(lambda events: progress.advance(task, events))
     seconds = time.perf_counter() - started_s
+    rules = {rule.id: rule_figures(rule, counted.rules[rule.id]) for rule, _, _ in tried.all}
+    of = {rule.id: rule.then.campaign for rule, _, _ in tried.all}
     return {
         "history": archive.name,
         "timezone": archive.timezone,
@@ -82,7 +84,8 @@ def tried_over(settings: Settings, archive: Archive, tried: Tried, assume_consen
         "customers": counted.customers,
         "seconds": round(seconds, 3),
         "events_per_s": round(counted.events / seconds),
-        "rules": {rule.id: rule_figures(rule, counted.rules[rule.id]) for rule, _, _ in tried.all},
+        "campaigns": campaign_figures(run.campaigns, rules, of),
+        "rules": rules,
     }
 
 

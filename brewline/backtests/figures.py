@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
+from itertools import accumulate
 from typing import Any
 
+from alerts.triggers.campaign import Campaigns
 from alerts.triggers.rule import Rule
 from alerts.triggers.tally import Common, Tally
 
@@ -58,3 +60,31 @@ def _monday(day: int) -> date:
 
 def _common(common: Common) -> Figures:
     return {"customers": common.customers, "coupons_within_a_day": common.coupons}
+
+
+def campaign_figures(campaigns: Campaigns, rules: Figures, of: dict[str, str]) -> Figures:
+    """What the rules tried would have taken of each campaign's limits, and on which day these would have run out.
+
+    `of`: by rule its campaign.
+    """
+    found: Figures = {}
+    for id, campaign in campaigns.by_id.items():
+        mine = [rule["by_day"] for name, rule in rules.items() if of[name] == id]
+        days = {
+            day: _sums([by_day.get(day, {}) for by_day in mine]) for day in sorted({d for days in mine for d in days})
+        }
+        if days:
+            limits = {"cents": campaign.budget_cents, "coupons": campaign.coupons}
+            found[id] = {"budget_cents": campaign.budget_cents, "stock": campaign.coupons, **_sums(list(days.values()))}
+            found[id] |= {f"{unit}_over_on": _over_on(days, unit, limit) for unit, limit in limits.items()}
+    return found
+
+
+def _sums(parts: list[Figures]) -> Figures:
+    return {unit: sum(part.get(unit, 0) for part in parts) for unit in ("cents", "coupons")}
+
+
+def _over_on(days: Figures, unit: str, limit: int | None) -> str | None:
+    """The day on which more than the limit has been given; None for never."""
+    totals = zip(days, accumulate(day[unit] for day in days.values()), strict=True)
+    return next((day for day, total in totals if limit is not None and total > limit), None)

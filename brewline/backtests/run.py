@@ -9,9 +9,8 @@ import polars as pl
 from msgspec.structs import replace
 
 from alerts.triggers.backtest import Backtest, Decision
+from alerts.triggers.campaign import Campaigns
 from alerts.triggers.condition import Conditions, over_catalog
-from alerts.triggers.policy import Policy
-from alerts.triggers.schedule import read_quiet_hours
 from alerts.triggers.tally import Counted, count
 from brewline.backtests.choice import Named, Tried
 from brewline.histories.archives import Archive, Share
@@ -20,16 +19,18 @@ from features.catalog import Catalog, build_catalog
 from features.columns import Columns
 from features.kept import columns_read, kept_columns
 from features.narrow import narrow
-from features.times import parse_duration
+from flows.coupons import policy
 from flows.files import load_catalog, load_features
+from flows.rules import load_campaigns
 
 THREADS = 2
 
 
-def policy(settings: Settings, assume_consent: bool) -> Policy:
-    c = settings.coupons
-    consent = "" if assume_consent else c.require_consent
-    return Policy(c.cap, parse_duration(c.cap_window), c.holdout_percent / 100, c.holdout_salt, consent)
+def unlimited(campaigns: Campaigns) -> Campaigns:
+    """Their dates and what one customer may get; what all customers share is not rationed, as shares know nothing of
+    each other."""
+    free = {"budget_cents": None, "coupons": None, "per_region": {}, "per_store": {}, "per_channel": {}}
+    return Campaigns(replace(campaign, **free) for campaign in campaigns.by_id.values())
 
 
 def lean(settings: Settings, rules: list[Named]) -> tuple[Catalog, Conditions]:
@@ -45,15 +46,16 @@ class Run:
 
     def __init__(self, settings: Settings, archive: Archive, tried: Tried, assume_consent: bool, ids: bool = False):
         self.settings, self.archive, self.tried, self.ids = settings, archive, tried, ids
-        self.policy = policy(settings, assume_consent)
+        self.policy = replace(policy(settings), consent="") if assume_consent else policy(settings)
+        self.campaigns = load_campaigns(settings, tried.all)
         catalog, conditions = lean(settings, tried.all)
         read = {name for condition in conditions.conditions for name in condition.columns}
         self.columns = columns_read(catalog, {*read, *conditions.fields, "coupon", "campaign"}, ids)
         self.moves = {partition: archive.moves(partition) for partition in {s.partition for s in archive.shares}}
 
     def backtest(self) -> Backtest:
-        quiet = read_quiet_hours(self.settings.coupons.quiet_hours)
-        return Backtest(*lean(self.settings, self.tried.all), self.policy, quiet, self.tried.span, self.ids)
+        ways = (self.policy, unlimited(self.campaigns), self.tried.span, self.ids)
+        return Backtest(*lean(self.settings, self.tried.all), *ways)
 
     def figures(self, walk: Callable[[int], None], backtests: list[Backtest] | None = None) -> Counted:
         """Each of `backtests` has a thread of its own; `walk` is told how many events were judged."""

@@ -9,12 +9,24 @@ from rich.table import Table
 
 from brewline.backtests.figures import Figures
 
-OUTCOMES = ("issued", "cooldown", "capped", "holdout", "excluded", "stale", "quiet_hours", "no_consent")
+OUTCOMES = (
+    "issued",
+    "cooldown",
+    "capped",
+    "holdout",
+    "excluded",
+    "stale",
+    "quiet_hours",
+    "campaign_not_begun",
+    "campaign_over",
+    "customer_limit",
+    "no_consent",
+)
 GROUPS = {"issued": "got it", "holdout": "held out", "nearly": "nearly"}
 
 
 def print_tables(figures: Figures, out: Console) -> None:
-    for table in (_decided(figures), _given(figures), _lookalikes(figures), _overlap(figures)):
+    for table in (_decided(figures), _given(figures), _campaigns(figures), _lookalikes(figures), _overlap(figures)):
         if table.row_count:
             out.print(table)
 
@@ -45,6 +57,25 @@ def _given(figures: Figures) -> Table:
         if weeks:
             cents = [rule["worth_cents"], rule["given_cents"], sum(weeks) / len(weeks), max(weeks)]
             table.add_row(id, f"{rule['outcomes']['issued']:,}", *(f"{c / 100:,.2f}" for c in cents))
+    return table
+
+
+def _campaigns(figures: Figures) -> Table:
+    table = _table(
+        "of campaigns, which are not rationed here",
+        "campaign",
+        "given",
+        "budget",
+        "over on",
+        "coupons",
+        "stock",
+        "over on",
+    )
+    for id, seen in figures["campaigns"].items():
+        cents = ["-" if c is None else f"{c / 100:,.2f}" for c in (seen["cents"], seen["budget_cents"])]
+        stock = "-" if seen["stock"] is None else f"{seen['stock']:,}"
+        over = [seen[f"{unit}_over_on"] or "" for unit in ("cents", "coupons")]
+        table.add_row(id, *cents, over[0], f"{seen['coupons']:,}", stock, over[1])
     return table
 
 

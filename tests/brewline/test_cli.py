@@ -15,8 +15,21 @@ from brewline.cli import _moment, _speed
 from operators.servers import free_port
 
 COMMANDS = [
-    *("demo", "run", "replay", "customer", "forget", "doctor", "history", "history export", ""),
-    *("rules", "rules check", "rules test", "rules backtest"),
+    "demo",
+    "run",
+    "replay",
+    "customer",
+    "why",
+    "forget",
+    "campaigns",
+    "doctor",
+    "rules",
+    "rules check",
+    "rules test",
+    "rules backtest",
+    "history",
+    "history export",
+    "",
 ]
 
 
@@ -51,9 +64,10 @@ def test_rules_test_writes_its_figures(tmp_path: Path) -> None:
     figures = orjson.loads(file.read_bytes())
     assert shown.returncode == 0, shown.stdout
     assert figures["failed"] == 0
-    assert figures["rules"] >= 6
+    assert figures["rules"] >= 40
     assert min(figures["firing_tests"], figures["quiet_tests"]) >= figures["rules"]
     assert {"machine", "commit", "python", "packages"} <= figures.keys()
+    assert f"rules: {figures['rules']}, firing tests: {figures['firing_tests']}, quiet tests: " in shown.stdout
 
 
 def test_a_failing_timeline_fails_the_command_and_is_named(tmp_path: Path) -> None:
@@ -79,11 +93,13 @@ def test_doctor_names_every_ailment_and_its_cure() -> None:
     ("words", "message"),
     [
         (["run", "ingest", "kpis", "ingest"], "run: found ingest more than once, expected each flow once"),
+        (["run", "kpis", "dispatch"], "run: found dispatch beside other flows, expected it alone"),
         (["replay", "completejourny"], "found history 'completejourny', expected completejourney"),
         (["replay", "completejourney", "--speed", "fast"], "--speed: found 'fast', expected `max` or a factor"),
         (["customer", "c12", "--at", "yesterday"], "expected RFC 3339 with offset"),
         (["customer", "card:12"], "Redis at"),
         (["forget", "card:12"], "Redis at"),
+        (["why", "card:12"], "Redis at"),
     ],
 )
 def test_a_wrong_word_gets_one_plain_line(words: list[str], message: str) -> None:
@@ -92,6 +108,21 @@ def test_a_wrong_word_gets_one_plain_line(words: list[str], message: str) -> Non
     assert shown.stderr.startswith("brewline: ")
     assert message in shown.stderr
     assert "Traceback" not in shown.stderr
+
+
+def test_doctor_asks_gateways_for_a_connection_and_names_one_that_takes_none(tmp_path: Path) -> None:
+    away = free_port()
+    (tmp_path / "brewline.toml").write_text(
+        f"[dispatch.gateways.push]\nurl = 'http://127.0.0.1:{away}/coupons?token=hunter2'\n"
+    )
+    settings = {"BREWLINE_SETTINGS": str(tmp_path / "brewline.toml"), **nowhere()}
+    shown = brewline("doctor", **settings, BREWLINE_DISPATCH_SECRET_PUSH="whsec_" + "A" * 32)
+    assert f"FAIL gateways: push at 127.0.0.1:{away} takes no connection (Connection refused)" in shown.stdout
+    assert "hunter2" not in shown.stdout + shown.stderr
+    shown = brewline("doctor", **settings)
+    assert "FAIL gateways: [dispatch.gateways.push]: there is no secret to sign with: set BREWLINE" in shown.stdout
+    shown = brewline("doctor", **nowhere())
+    assert "ok   gateways: none configured: coupons stay on their topic" in shown.stdout
 
 
 def test_run_refuses_a_share_that_is_none() -> None:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from config.settings import Settings, load
+from flows.dispatch import CLOSE_S
 from flows.together import FLOWS
 from operators.transactions import TIMEOUT_S
 
@@ -59,7 +60,8 @@ def test_the_image_of_the_flows_bears_the_version_of_the_package() -> None:
 
 
 def test_every_flow_is_a_service_and_runs_its_own_module() -> None:
-    assert {name for name, service in SERVICES.items() if "build" in service} == FLOWS.keys()
+    assert {name for name, service in SERVICES.items() if "build" in service} == {*FLOWS, "dispatch"}
+    assert SERVICES["dispatch"]["command"] == ["python", "-m", "flows.dispatch"]
     for flow in FLOWS:
         *run, target = SERVICES[flow]["command"]
         assert run == ["python", "-m", "bytewax.run"]
@@ -68,7 +70,7 @@ def test_every_flow_is_a_service_and_runs_its_own_module() -> None:
         assert callable(getattr(import_module(module), function))
 
 
-@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("flow", [*FLOWS, "dispatch"])
 def test_what_a_flow_is_told_are_settings_and_lead_to_services_that_exist(flow: str) -> None:
     told = settings(flow)
     advertised = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
@@ -84,7 +86,7 @@ def test_what_a_flow_is_told_are_settings_and_lead_to_services_that_exist(flow: 
 def test_health_and_metrics_are_asked_for_at_the_ports_of_the_settings() -> None:
     (job,) = PROMETHEUS["scrape_configs"]
     scraped = {entry["labels"]["flow"]: entry["targets"] for entry in job["static_configs"]}
-    for flow in FLOWS:
+    for flow in (*FLOWS, "dispatch"):
         port = getattr(settings(flow).metrics, flow)
         assert f"'http://127.0.0.1:{port}/healthz'" in SERVICES[flow]["healthcheck"]["test"][-1]
         assert scraped.pop(flow) == [f"{flow}:{port}"]
@@ -142,6 +144,8 @@ def test_redis_writes_every_second_and_never_drops_state_for_lack_of_memory() ->
 def test_a_flow_is_given_the_time_to_finish_a_transaction() -> None:
     for flow in FLOWS:
         assert int(SERVICES[flow]["stop_grace_period"].removesuffix("s")) > TIMEOUT_S
+    dispatch = settings("dispatch").dispatch.stop_s + CLOSE_S
+    assert int(SERVICES["dispatch"]["stop_grace_period"].removesuffix("s")) > dispatch
 
 
 def test_bytewax_serves_no_page_without_a_login() -> None:

@@ -51,7 +51,21 @@ def test_a_shipped_rule_passes_its_own_timelines(file: str, text: str) -> None:
 
 def test_all_shipped_rules_load_together() -> None:
     rules = load_rules(HOUSE)
-    assert len(load_conditions(CATALOG, rules).rules) == len(SHIPPED) >= 6
+    assert len(load_conditions(CATALOG, rules).rules) == len(SHIPPED) >= 35
+
+
+def test_no_shipped_rule_gives_a_stale_coupon_or_one_that_nobody_counts() -> None:
+    for rule, _, _ in load_rules(HOUSE):
+        assert rule.max_event_age_ms, f"{rule.id}: the events of a till that was offline come late"
+        assert rule.then.campaign, f"{rule.id}: what is given is counted by campaign"
+        assert rule.then.worth_cents <= 2_000, f"{rule.id}: no coupon costs more than a drink"
+
+
+def test_the_win_back_family_offers_more_the_longer_somebody_stays_away() -> None:
+    family = [rule for rule, _, _ in load_rules(HOUSE) if rule.group == "winback" and rule.after.event == "order"]
+    steps = sorted((rule.after.wait_ms, rule.then.worth_cents) for rule in family if not rule.after.rhythms)
+    assert [worth for _, worth in steps] == sorted(worth for _, worth in steps)
+    assert len({wait for wait, _ in steps}) == len(steps) == 4
 
 
 def test_the_good_rule_is_good() -> None:

@@ -50,7 +50,7 @@ class Blueprint:
     def store(self, flow: str) -> None:
         """Nothing is stored."""
 
-    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None, only: Any = None) -> None:
+    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None, *more: Any) -> None:
         self.jobs[name] = job
 
 

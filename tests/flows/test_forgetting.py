@@ -125,6 +125,9 @@ class House:
         timers = [self.redis.zscore(self.store.key(part, "timers"), customer) for part in self.parts]
         return next(filter(None, records), None), next(filter(None, timers), None)
 
+    def receipts(self, customer: str) -> int:
+        return sum(self.redis.llen(self.store.key(part, f"d:{customer}")) for part in self.parts)
+
     def holding(self, *texts: str) -> list[bytes]:
         """Keys under the prefix that hold one of these, by a look of its own: as the server dumps them."""
         found = []
@@ -137,6 +140,7 @@ class House:
         kind = self.redis.type(key).decode()
         reads = {"string": self.redis.get, "hash": self.redis.hgetall, "set": self.redis.smembers}
         reads |= {"stream": self.redis.xrange, "zset": lambda key: self.redis.zrange(key, 0, -1)}
+        reads |= {"list": lambda key: self.redis.lrange(key, 0, -1)}
         return reads[kind](key)
 
 
@@ -162,9 +166,10 @@ def house(
 
 
 def test_a_customer_is_forgotten_comes_back_and_stays_forgotten_after_restart_and_replay(house: House) -> None:
-    # the week: both have a coupon and a timer
+    # the week: both have a coupon, its receipt and a timer
     before, coupons = house.of(OTHER), house.coupons(GONE)
     assert len(coupons) == 1
+    assert house.receipts(GONE) == house.receipts(OTHER) == 1
     assert all(house.of(GONE))
     assert all(before)
     assert house.holding(*HASHES)
@@ -182,6 +187,7 @@ def test_a_customer_is_forgotten_comes_back_and_stays_forgotten_after_restart_an
     assert f"{house.settings.topic('identities')}: until it is compacted, about 48 h" in told
     assert house.holding(*HASHES, GONE, CARD) == []
     assert house.of(OTHER) == before
+    assert (house.receipts(GONE), house.receipts(OTHER)) == (0, 1)
     latest = {m.key(): m.value() for m in read_all(house.settings, "identities")}
     assert {latest[SECRET.one("phone", PHONE).encode()], latest[SECRET.one("card", CARD).encode()]} == {None}
     assert latest[SECRET.one("phone", OTHER_PHONE).encode()] == OTHER.encode()

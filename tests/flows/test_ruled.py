@@ -11,10 +11,12 @@ from signal import SIGTERM
 import msgspec
 import orjson
 import pytest
+from redis import Redis
 
 from config.settings import HERE
 from features.times import parse_time
 from flows.topics import TOPICS
+from operators.receipts import known_rules
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from sim.chain import Record
 from tests.flowprocess import Flow, feed, make_topics, read_all, settings_for, until
@@ -94,3 +96,6 @@ def test_rules_follow_their_files_and_wrong_ones_change_nothing(
     look(3, ["THIRD", "FIFTH"])
     assert (customers.end(SIGTERM), ingest.end(SIGTERM)) == (0, 0)
     assert sorted(given()) == [("v0", "FIRST"), ("v1", "SECOND"), ("v2", "SECOND"), ("v3", "FIFTH"), ("v3", "THIRD")]
+    versions = {orjson.loads(m.value() or b"")["data"]["rule_version"] for m in read_all(settings, "decisions")}
+    assert known_rules(Redis.from_url(redis.url), settings.redis.prefix, versions).keys() == versions
+    assert len(versions) == 4

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -71,7 +72,7 @@ def messages(sent: list[Sent]) -> list[Message]:
 
 
 def without_outbox(store: Store) -> Store:
-    return Store(store.position, store.records, store.seen, store.timers)
+    return replace(store, sent=[], words={})
 
 
 def assert_as_undisturbed(step: PartitionStep, log: Log, sent: list[Sent]) -> None:

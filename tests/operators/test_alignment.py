@@ -197,6 +197,9 @@ class Fence:
     def awaits(self, topic: str, partition: int) -> bool:
         return False
 
+    def release(self, topic: str, partition: int) -> None:
+        """Nothing is held."""
+
 
 def turn(partitions: Iterable[Partition], what: Callable[[Batch], object], until: Callable[[], object]) -> None:
     end = monotonic() + 20

@@ -28,6 +28,7 @@ class Book:
         self.at = at
         self.back: int | None = None
         self.open = False  # a commit waits to be taken up
+        self.released = False
 
     def claim(self, topic: str, partition: int) -> int:
         return self.at
@@ -38,6 +39,9 @@ class Book:
 
     def awaits(self, topic: str, partition: int) -> bool:
         return self.open
+
+    def release(self, topic: str, partition: int) -> None:
+        self.released = True
 
 
 class Reader:

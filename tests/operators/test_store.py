@@ -21,6 +21,9 @@ FIRST = Changes(
     timers={"ann": 5_000, "bob": 6_000},
     seen={"day": [b"x", b"y"], "old": [b"z"]},
     messages=[Message("out", "ann", b"hello", {"reason": "none"}), Message("out", "bob", b"\x00\xff")],
+    receipts={"ann": [b"r1", b"r2"], "bob": [b"r3"]},
+    receipts_kept=3,
+    misses={"ann": {"rule": b"m1", "other": b"m2"}, "bob": {"rule": b"m3"}},
 )
 SECOND = Changes(
     position=Position(12, Clock(2_000, {"s": 2_000}), {"applied": 3}),
@@ -30,6 +33,9 @@ SECOND = Changes(
     seen={"day": [b"w"]},
     drops=["old"],
     messages=[Message("out", "ann", b"again")],
+    receipts={"ann": [b"r4", b"r5"]},
+    receipts_kept=3,
+    misses={"ann": {"rule": b"m4"}},
 )
 
 
@@ -98,6 +104,16 @@ def test_a_commit_writes_records_fence_timers_id_sets_and_outbox(store: Partitio
     assert found.timers == {"ann": 5_000, "bob": 6_000}
     assert found.seen == {"day": {b"x", b"y"}, "old": {b"z"}}
     assert found.sent == FIRST.messages
+    assert (found.receipts, found.misses) == (FIRST.receipts, FIRST.misses)
+
+
+def test_a_commit_that_did_not_go_through_adds_no_receipts(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    open_at(store, FIRST.position)
+    commit(owner_of_same_token(store), FIRST.position, Changes(Position(11)))
+    with pytest.raises(Moved):
+        store.commit(PARTITION, SECOND)
+    assert stored(store, PARTITION).receipts == FIRST.receipts
 
 
 def test_a_commit_takes_back_records_timers_and_id_sets(store: PartitionStore) -> None:
@@ -109,6 +125,14 @@ def test_a_commit_takes_back_records_timers_and_id_sets(store: PartitionStore) -
     assert found.timers == {"bob": 7_000}
     assert found.seen == {"day": {b"w", b"x", b"y"}}
     assert found.sent == [*FIRST.messages, *SECOND.messages]
+
+
+def test_the_latest_receipts_are_kept_and_of_each_rule_the_latest_miss(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    commit(store, FIRST.position, SECOND)
+    found = stored(store, PARTITION)
+    assert found.receipts == {"ann": [b"r2", b"r4", b"r5"]}
+    assert found.misses == {"ann": {"rule": b"m4", "other": b"m2"}}
 
 
 def test_what_a_commit_deletes_and_puts_at_once_is_there_afterwards(store: PartitionStore) -> None:

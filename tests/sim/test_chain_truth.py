@@ -8,7 +8,7 @@ from msgspec import json
 
 from features.check import Limits, check
 from features.clean import Cleaner
-from features.events import AUDIT_EVENTS, AppOpen, Bind, CartAdd, Order, Who, decode_audit
+from features.events import AUDIT_EVENTS, AppOpen, Bind, CartAdd, Order, Rating, View, Who, decode_audit
 from features.identity import Pseudonyms, Table
 from features.job import Batch
 from features.messages import Refused
@@ -109,7 +109,9 @@ def test_the_truth_tells_of_what_was_sent_so_far():
             assert +sent == chain.truth.sent
 
 
-def test_an_abandoned_cart_is_followed_by_no_order_for_two_hours(run):
+def orders_ms(run) -> dict[str, list[int]]:
+    """When each member ordered, by app id."""
+
     def name(who: Who) -> str:
         return who.card or who.marketplace_id or who.phone.replace(" ", "").replace("-", "")[-8:]
 
@@ -121,6 +123,11 @@ def test_an_abandoned_cart_is_followed_by_no_order_for_two_hours(run):
     for _, order in run.of(Order):
         if order.who is not None:
             ordered_ms[order.who.app_id or owners[name(order.who)]].append(parse_time(order.time))
+    return ordered_ms
+
+
+def test_an_abandoned_cart_is_followed_by_no_order_for_two_hours(run):
+    ordered_ms = orders_ms(run)
     added_ms: dict[str, list[int]] = defaultdict(list)
     for _, cart in run.of(CartAdd):
         added_ms[cart.who.app_id].append(parse_time(cart.time))
@@ -143,6 +150,21 @@ def test_every_cart_is_ordered_or_abandoned(run):
     for app_id, at_ms in last_ms.items():
         ordered = any(at_ms < order_ms < at_ms + 5 * MINUTE_MS for order_ms in ordered_ms[app_id])
         assert at_ms > end_ms or ordered != ((app_id, at_ms) in abandoned)
+
+
+def test_an_idle_look_is_followed_by_no_order_and_no_cart_for_an_hour(run):
+    done_ms, looked = orders_ms(run), {(view.who.app_id, parse_time(view.time)) for _, view in run.of(View)}
+    for _, cart in run.of(CartAdd):
+        done_ms[cart.who.app_id].append(parse_time(cart.time))
+    assert len(run.truth.idle_looks) > 1_000
+    for look in run.truth.idle_looks:
+        assert (look.app_id, look.at_ms) in looked
+        assert not any(look.at_ms < at_ms < look.at_ms + HOUR_MS for at_ms in done_ms[look.app_id])
+
+
+def test_each_rating_below_three_stars_is_a_disappointment(run):
+    bad = {(rating.who.app_id, parse_time(rating.time)) for _, rating in run.of(Rating) if rating.stars < 3}
+    assert {(one.app_id, one.at_ms) for one in run.truth.disappointed} == bad != set()
 
 
 def test_a_lapsed_customer_never_comes_back(run):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import orjson
 
+from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
+from alerts.triggers.kept import NOTHING, Keeping
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
 from config import settings as conf
@@ -15,7 +17,6 @@ from features.job import Message
 from features.labels import Churn
 from features.loop import Store
 from features.models import LinearModel
-from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.times import DAY_MS
 from flows.files import load_catalog
 
@@ -26,10 +27,14 @@ INPUTS = CATALOG.models["churn_risk"]
 
 
 def customers_job(
-    rules: list[Rule], policy: Policy = FREE, horizon_ms: int = 5 * DAY_MS, quiet: QuietHours = ALWAYS_AWAKE
+    rules: list[Rule],
+    policy: Policy = FREE,
+    horizon_ms: int = 5 * DAY_MS,
+    campaigns: Campaigns = NONE,
+    keeping: Keeping = NOTHING,
 ) -> CustomersJob:
     conditions = over_catalog([(rule, f"{rule.id}.toml", "") for rule in rules], CATALOG)
-    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", quiet)
+    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", campaigns, keeping)
     return CustomersJob(CATALOG, decider, Churn("churn_risk", "l", INPUTS, horizon_ms), "examples", "dead-letters")
 
 

@@ -7,8 +7,10 @@ from collections import Counter
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from alerts.triggers.backtest import ALL_OF_IT, Backtest, Decision, Span
+from alerts.triggers.campaign import Bound, Campaign, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.rule import After, Rule, Then
@@ -23,15 +25,17 @@ from features.quiet import QuietHours
 from features.times import DAY_MS, HOUR_MS
 from flows.files import load_features
 from tests.alerts.triggers.jobs import CATALOG, HOUSE, customers_job, data_of, encoded
-from tests.features.streams import ZONES, cuts, logs, with_ticks
+from tests.features.streams import STARTS_MS, ZONES, cuts, logs, with_ticks
 
 CUSTOMERS = ("ca", "cb", "cc", "cd")
 SALT = next(s for s in map(str, range(99)) if [held_out(c, s, 0.3) for c in CUSTOMERS] == [False, True, False, False])
-POLICY = Policy(cap=3, cap_window_ms=2 * DAY_MS, holdout=0.3, holdout_salt=SALT, consent="marketing")
 QUIET = QuietHours(22 * 60, 8 * 60)
+POLICY = Policy(cap=3, cap_window_ms=2 * DAY_MS, holdout=0.3, holdout_salt=SALT, consent="marketing", quiet=QUIET)
+CAMPAIGNS = Campaigns([Campaign("few", coupons_per_customer=2, ends=Bound(STARTS_MS[4] + 3 * DAY_MS))])
 SOME = Then("b", face_value_cents=300)
+LIMITED = Then("b", face_value_cents=300, campaign="few")
 RULES = [
-    Rule(id="busy", on=["order"], when="orders_24h >= 2", then=SOME, cooldown="3d", group="g"),
+    Rule(id="busy", on=["order"], when="orders_24h >= 2", then=LIMITED, cooldown="3d", group="g"),
     Rule(id="morning", on=["view", "order"], when="hour < 12 AND weekday <= 5", then=SOME, cooldown="0s"),
     Rule(id="cart", after=After("cart_add", "30m"), when="orders_1h = 0", then=SOME, cooldown="1d", priority=2),
     Rule(id="back", after=After("order", "5d"), when="orders_90d >= 1", then=SOME, cooldown="10d", group="g"),
@@ -57,7 +61,7 @@ streams = logs(CUSTOMERS, longest=50).flatmap(with_ticks).map(lambda log: GRANTS
 
 def live(rules: list[Rule], log: list[e.Event], cuts: list[int]) -> list[Decision]:
     """As the flow decides: the whole catalog, batch by batch, out of the messages it sends."""
-    store = run(customers_job(rules, POLICY, quiet=QUIET), batches("events", 0, encoded(log), cuts))[0]
+    store = run(customers_job(rules, POLICY, campaigns=CAMPAIGNS), batches("events", 0, encoded(log), cuts))[0]
     told = data_of(store, "decisions")
     return [Decision(d["rule"], d["customer"], d["at_ms"], d["outcome"], d["cause"]) for d in told]
 
@@ -70,7 +74,7 @@ def tried(
     names = {name for names in over_catalog(named, CATALOG).names for name in names}
     catalog = build_catalog(narrow(load_features(HOUSE), names))
     conditions = over_catalog(named, catalog)
-    backtest = Backtest(catalog, conditions, policy, QUIET, span, ids=True)
+    backtest = Backtest(catalog, conditions, policy, CAMPAIGNS, span, ids=True)
     read = {name for condition in conditions.conditions for name in condition.columns} | conditions.fields
     columns = [name for name in columns_read(catalog, read, ids=True) if name in archive.columns]
     moves = archive.filter(pl.col("share") < 0)
@@ -119,7 +123,7 @@ def test_nobody_is_asked_outside_the_span_and_windows_are_filled_before_it() -> 
 
 
 def test_consent_can_be_assumed() -> None:
-    free = Policy(POLICY.cap, POLICY.cap_window_ms, POLICY.holdout, POLICY.holdout_salt, consent="")
+    free = replace(POLICY, consent="")
     log = _orders("ca", 2)
     assert [d.outcome for d in tried(RULES[:1], log, [], 1000)] == ["no_consent"]
     assert [d.outcome for d in tried(RULES[:1], log, [], 1000, policy=free)] == ["issued"]

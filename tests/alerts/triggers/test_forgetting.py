@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.triggers.job import CustomersJob
+from alerts.triggers.kept import Keeping
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import After, Rule, Then
@@ -59,7 +60,7 @@ def works(log: list[e.Event], stores: dict[int, Store] | None = None, forgotten:
 
 
 def job(forgotten: Forgotten | None = None) -> CustomersJob:
-    made = customers_job([AT_ONCE, LATER])
+    made = customers_job([AT_ONCE, LATER], keeping=Keeping(5, 4, 1.0))
     made.forgotten = forgotten or Forgotten()
     return made
 
@@ -70,7 +71,8 @@ def of(store: Store, customer: str) -> list[bytes]:
 
 def everything(store: Store) -> bytes:
     """All that a store keeps and has sent."""
-    return repr((store.records, store.timers, store.seen, store.position, store.sent)).encode()
+    kept = (store.records, store.timers, store.seen, store.position, store.receipts, store.misses)
+    return repr((kept, store.sent)).encode()
 
 
 def test_record_and_timers_are_gone_and_nobody_elses_change() -> None:

@@ -159,3 +159,15 @@ def test_a_rule_without_a_schedule_asks_what_it_says_and_no_more() -> None:
     assert Rule("r", "a OR b", Then("X"), "1m", schedule=winter).condition == (
         "((minute_of_day >= 480 AND minute_of_day < 540)) AND (weekday = 1 OR weekday = 2) AND (a OR b)"
     )
+
+
+def test_a_timeline_looks_at_a_wait_when_it_is_over_so_that_nothing_is_stale_by_then() -> None:
+    text = FILE.format(
+        on="order",
+        when="views_24h = 1",
+        schedule="",
+        event='{ type = "view" }, { type = "order", at = "+3h" }',
+        at="+1h",
+        other='{ type = "view" }, { type = "view", at = "+30m" }',
+    ).replace('on = ["order"]', 'after = { event = "view", wait = "1h" }\nmax_event_age = "1s"')
+    assert failures(read_rule(text, "r.toml"), "r.toml", text, CATALOG) == []

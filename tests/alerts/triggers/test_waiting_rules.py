@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from alerts.triggers.rule import After, Rule, Then, WrongRule, read_rule
 from alerts.triggers.schedule import read_quiet_hours
@@ -16,7 +17,7 @@ from features.kernel.clocks import year_ms
 from features.loop import Store, batches, run
 from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, local_day, midnight_ms, next_day
-from tests.alerts.triggers.jobs import CATALOG, customers_job, data_of, encoded
+from tests.alerts.triggers.jobs import CATALOG, FREE, customers_job, data_of, encoded
 
 MONDAY_MS = 1_777_824_000_000  # 4 May 2026, 00:00 in the store's zone
 NIGHT = read_quiet_hours("22:00-08:00")
@@ -94,7 +95,7 @@ def tick(at_ms: int) -> e.Tick:
 
 
 def decided(rule: Rule, log: list[e.Event], quiet: QuietHours = ALWAYS_AWAKE, cuts: tuple[int, ...] = ()) -> Store:
-    return run(customers_job([rule], quiet=quiet), batches("events", 0, encoded(log), cuts))[0]
+    return run(customers_job([rule], replace(FREE, quiet=quiet)), batches("events", 0, encoded(log), cuts))[0]
 
 
 def test_a_birthday_comes_every_year_at_ten_by_the_customers_clock() -> None:

@@ -1,0 +1,48 @@
+"""Decisions as they are kept with their customer: packed, and without what the rule's own file says."""
+
+from __future__ import annotations
+
+from msgspec import Struct, msgpack
+
+from features.outgoing import Receipt
+
+NEAR, FALSE = "near_miss", "condition_false"  # outcomes of moments at which a condition did not hold
+
+
+class Keeping(Struct, frozen=True):
+    """How much is kept: the latest `receipts` of a customer, `near_misses` of a batch at most, and this share (0 to 1)
+    of all other moments at which a condition did not hold."""
+
+    receipts: int = 0
+    near_misses: int = 0
+    false_share: float = 0.0
+
+
+NOTHING = Keeping()
+
+
+class Kept(Struct, array_like=True, gc=False):
+    """Of a receipt, what explains it. New fields are added at the end, with a default: older ones are still read."""
+
+    decision: str
+    rule: str
+    rule_version: str
+    outcome: str
+    at_ms: int
+    clock_ms: int
+    cause: str
+    values: dict[str, float | str | None]
+    terms: dict[str, dict[str, float]]
+    coupons_in_cap_window: int
+    cap: int
+    cooldown_until_ms: int
+    holdout: bool
+    ran_out: str = ""
+
+
+_encode = msgpack.Encoder().encode
+decode_kept = msgpack.Decoder(Kept).decode
+
+
+def encode_kept(receipt: Receipt) -> bytes:
+    return _encode(tuple(getattr(receipt, name) for name in Kept.__struct_fields__))

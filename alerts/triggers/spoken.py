@@ -1,0 +1,195 @@
+"""Rules, clauses and outcomes in the words of those who write rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from alerts.triggers.clauses import Asked, Clause, Value
+from alerts.triggers.gates import Gate
+from alerts.triggers.policy import Policy
+from alerts.triggers.rule import Rule, Then
+from alerts.triggers.schedule import WEEKDAYS, Schedule
+from alerts.triggers.simple import Compare, Joined, Missing
+
+LIMITS = {
+    ">": "more than {}",
+    ">=": "{} or more",
+    "<": "less than {}",
+    "<=": "{} or less",
+    "=": "exactly {}",
+    "<>": "anything but {}",
+    "!=": "anything but {}",
+}
+OUTCOMES = {
+    "issued": "given",
+    "stale": "not given: the event came too late",
+    "excluded": "not given: another rule of its group was first",
+    "no_consent": "not given: the customer has not consented",
+    "holdout": "not given: the customer is of the holdout group",
+    "cooldown": "not given: the rule's cooldown was not over",
+    "capped": "not given: the customer had as many coupons as the cap allows",
+    "quiet_hours": "not given: it was in quiet hours",
+    "campaign_not_begun": "not given: the campaign had not begun",
+    "campaign_over": "not given: the campaign was over",
+    "customer_limit": "not given: the customer had as many coupons as the campaign gives",
+    "stock": "not given: the campaign's coupons had run out",
+    "budget": "not given: the campaign's budget had run out",
+    "near_miss": "did not fire: all of its condition held but one clause, which nearly did",
+    "condition_false": "did not fire: its condition did not hold",
+}
+PROSPECTS = {
+    "issued": "would fire",
+    "condition_false": "would not fire: its condition does not hold",
+    "disabled": "would not fire: the rule is not enabled",
+    "hangs_on_event": "may fire: that hangs on the event",
+    "quiet_hours": "would not fire: it is in quiet hours",
+    "excluded": "would not fire: another rule of its group came before",
+    "cooldown": "would not fire: the rule's cooldown is not over",
+    "capped": "would not fire: the customer has as many coupons as the cap allows",
+}
+SEASONS: dict[str, Callable[[Schedule], str]] = {
+    "from": lambda s: f"in season from {s.from_} on",
+    "until": lambda s: f"in season until {s.until}",
+    "hours": lambda s: f"between {' or '.join(s.hours)}",
+    "weekdays": lambda s: f"on {' or '.join(s.weekdays)}",
+    "stores": lambda s: f"at {' or '.join(s.stores)}",
+    "regions": lambda s: f"in {' or '.join(s.regions)}",
+    "tiers": lambda s: f"tier is {' or '.join(s.tiers)}",
+}
+_SAYS = re.compile(r"(\w+)\s*=\s*'((?:[^']|'')*)'")
+
+
+def outcome(name: str) -> str:
+    return OUTCOMES.get(name, f"not given: {name.replace('_', ' ')}")
+
+
+def prospect(name: str) -> str:
+    """What a decision would come to."""
+    return PROSPECTS.get(name) or f"would not fire: {outcome(name).partition(': ')[2]}"
+
+
+def gift(then: Then) -> str:
+    """What the customer gets."""
+    worth = f"{then.percent}% off" if then.percent else f"{then.face_value_cents / 100:,.2f} off"
+    parts = [f"{then.coupon} ({worth})"] if then.coupon and then.worth_cents else [then.coupon] if then.coupon else []
+    return " and ".join([*parts, *([f"the {then.channel} message {then.message}"] if then.message else [])])
+
+
+def looks(rule: Rule) -> str:
+    """When the rule looks."""
+    words = [f"at each {' or '.join(rule.on)}"] if rule.on else []
+    return " and ".join([*words, *([_wait(rule)] if rule.after else [])])
+
+
+def _wait(rule: Rule) -> str:
+    after = rule.after
+    assert after is not None
+    until = f"the {after.until.replace('_', ' ')} that the latest {after.event} names" if after.until else ""
+    held = ", or when quiet hours end" if rule.in_quiet_hours == "hold" else ""
+    return f"{after.wait} after {until or f'the latest {after.event}'}{held}"
+
+
+def clause(of: Clause, schedule: Schedule) -> str:
+    """The clause as it is written, or what the schedule asks for."""
+    if of.of == "not_on":
+        return f"not on {date.fromordinal(int(of.text.rpartition(' ')[2]))}"
+    return SEASONS[of.of](schedule) if of.of in SEASONS else of.text
+
+
+def found(asked: Asked, open_names: Collection[str] = ()) -> str:
+    """What the clause saw: `orders_7d is 2`; `open_names`: what only the event will tell."""
+    return ", ".join(
+        f"{name} is the event's" if name in open_names and value is None else _seen(name, value)
+        for name, value in asked.values.items()
+    )
+
+
+def change(asked: Asked, schedule: Schedule, open_names: Collection[str] = ()) -> str:
+    """`orders_7d is 2, needs 3 or more`."""
+    return f"{found(asked, open_names)}, needs {needs(asked, schedule)}"
+
+
+def cause(text: str) -> str:
+    return "the end of its wait" if text.startswith("rule|") else f"event {text}"
+
+
+def needs(asked: Asked, schedule: Schedule) -> str:
+    """What would have to change, where something has to."""
+    if asked.clause.of != "when":
+        return clause(asked.clause, schedule)
+    part = asked.clause.part
+    if isinstance(part, (Compare, Missing)) or (isinstance(part, Joined) and len(asked.values) == 1):
+        return limit(part)
+    if told := _SAYS.fullmatch(asked.clause.text):
+        return told[2]
+    return spelt(part) if part is not None else asked.clause.text
+
+
+def limit(part: Any) -> str:
+    """`3 or more`."""
+    if isinstance(part, Joined):
+        return (" and " if part.all else ", or ").join(map(limit, part.parts))
+    if isinstance(part, Missing):
+        return "no value" if part.missing else "a value"
+    return LIMITS[part.sign].format(number(part.other))
+
+
+def spelt(part: Any) -> str:
+    """The same with names: `churn_risk without a value, or churn_risk 0.3 or more`."""
+    if isinstance(part, Joined):
+        return (" and " if part.all else ", or ").join(map(spelt, part.parts))
+    return f"{part.name} {limit(part)}"
+
+
+def number(value: Value) -> str:
+    if not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+
+
+def _seen(name: str, value: Value) -> str:
+    if name == "local_day" and isinstance(value, (int, float)):
+        return f"it is {date.fromordinal(int(value))} there"
+    if name == "minute_of_day" and isinstance(value, (int, float)):
+        return f"it is {int(value) // 60:02}:{int(value) % 60:02} there"
+    if name == "weekday" and isinstance(value, (int, float)):
+        return f"weekday is {number(value)} ({WEEKDAYS[int(value) - 1]})"
+    if value is None:
+        return f"{name} has no value"
+    return f"{name} is {number(value)}" if value != "" else f"there is no {name}"
+
+
+def moment(at_ms: int, zone: str) -> str:
+    """`Mon 4 May 2026 12:30`, by the clocks of a zone."""
+    at = datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone))
+    return f"{at:%a} {at.day} {at:%b %Y %H:%M}"
+
+
+def barrier(gate: Gate, policy: Policy, zone: str) -> str:
+    """A gate, open or shut."""
+    times = ", ".join(moment(ms, zone) for ms in gate.times_ms)
+    until = moment(gate.until_ms, zone) if gate.until_ms else ""
+    match gate.outcome:
+        case "no_consent":
+            return _consent(gate.is_open, policy.consent)
+        case "holdout":
+            return "not of the holdout group" if gate.is_open else "of the holdout group, which gets no coupons"
+        case "quiet_hours":
+            return f"quiet hours until {until}" if until else "no quiet hours keep it back"
+        case "capped":
+            counted = f"{len(gate.times_ms)} of {policy.cap} coupons within the cap's window"
+            return f"{counted}{f' ({times})' if times else ''}{f': no other before {until}' if until else ''}"
+    whose = f"{gate.rule}, of the same group," if gate.outcome == "excluded" else "this rule"
+    if not times:
+        return f"{whose} has not fired before"
+    return f"{whose} fired {times}: {'was quiet until' if gate.is_open else 'quiet until'} {until}"
+
+
+def _consent(given: bool, purpose: str) -> str:
+    if not purpose:
+        return "no consent is asked for"
+    return f"has {'' if given else 'not '}consented to {purpose}"

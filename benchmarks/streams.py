@@ -1,0 +1,117 @@
+"""Random streams of decisions: customers who look at things, rules that give coupons, campaigns that limit them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from random import Random
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from alerts.triggers.campaign import Campaign, Campaigns, read_campaign
+from alerts.triggers.condition import over_catalog
+from alerts.triggers.decide import Decider
+from alerts.triggers.job import CustomersJob
+from alerts.triggers.policy import Policy
+from alerts.triggers.rule import Rule, Then
+from config import settings as conf
+from features import events as e
+from features.job import Batch
+from features.labels import Churn
+from features.times import DAY_MS, HOUR_MS, local_day
+from flows.files import load_catalog
+
+START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in Shanghai
+ZONE = "Asia/Shanghai"
+PARTITIONS = 3
+STEPS_MS = (0, 1, 999, HOUR_MS, 9 * HOUR_MS, DAY_MS, 3 * DAY_MS)
+STORES = ("", "s1", "s2")
+WINDOWS_D = (1, 3, 7)
+
+
+class Case(Struct):
+    """`logs`: the batches of each partition; a customer is in one partition."""
+
+    policy: Policy
+    rules: list[Rule]
+    campaigns: Campaigns
+    logs: list[list[Batch]]
+    events: list[list[e.Event]]  # by partition and offset
+
+
+def random_case(rng: Random, name: str) -> Case:
+    policy = Policy(rng.randint(1, 4), rng.choice(WINDOWS_D) * DAY_MS, rng.choice((0.0, 0.1, 0.3)), "salt", "marketing")
+    rules = [_rule(rng, number) for number in range(3)]
+    units = {rule.then.campaign: min(r.then.face_value_cents for r in rules) for rule in rules}
+    campaigns = Campaigns([_campaign(rng, id) for id in ("a", "b")], units)
+    events = [_events(rng, f"{name}.{partition}", policy.cap_window_ms) for partition in range(PARTITIONS)]
+    return Case(policy, rules, campaigns, [_cut(rng, p, log) for p, log in enumerate(events)], events)
+
+
+def _rule(rng: Random, number: int) -> Rule:
+    then = Then(f"c{number}", rng.choice((100, 300, 500)), campaign=rng.choice(("a", "b", "free")))
+    cooldown = rng.choice(("0s", "1s", "9h", "3d"))
+    return Rule(id=f"r{number}", on=["view"], when="views_1h >= 1", then=then, cooldown=cooldown)
+
+
+def _campaign(rng: Random, id: str) -> Campaign:
+    lines = [f'id = "{id}"']
+    if rng.random() < 0.7:
+        lines.append(f"budget_cents = {rng.choice((0, 700, 2_000, 5_000))}")
+    if rng.random() < 0.5:
+        lines.append(f"coupons = {rng.randint(0, 20)}")
+    if rng.random() < 0.5:
+        lines.append(f"coupons_per_customer = {rng.randint(1, 3)}")
+    if rng.random() < 0.3:
+        lines += ["from = 2026-05-05", "until = 2026-05-12T00:00:00+08:00"]
+    if rng.random() < 0.3:
+        lines += ["[per_store]", f"s1 = {rng.choice((300, 1_000))}", "default = 1_500"]
+    return read_campaign("\n".join(lines), f"{id}.toml")
+
+
+def _events(rng: Random, name: str, late_ms: int) -> list[e.Event]:
+    """Mostly in order of time; some come late, at most as late as the cap looks back."""
+    at_ms, log = START_MS, list[e.Event]()
+    for customer in range(4):
+        log.append(_consent(f"{name}.g{customer}", f"{name}.{customer}", at_ms, True))
+    for number in range(rng.randint(5, 25)):
+        at_ms += rng.choice(STEPS_MS)
+        then_ms = at_ms if rng.random() < 0.8 else max(START_MS, at_ms - rng.randrange(late_ms))
+        customer = f"{name}.{rng.randrange(4)}"
+        if rng.random() < 0.1:
+            log.append(_consent(f"{name}.{number}", customer, then_ms, rng.random() < 0.6))
+        else:
+            day, store = local_day(then_ms, ZONE), rng.choice(STORES)
+            log.append(e.View(id=f"{name}.{number}", customer=customer, at_ms=then_ms, day=day, tz=ZONE, store=store))
+    return log
+
+
+def _consent(id: str, customer: str, at_ms: int, granted: bool) -> e.Event:
+    day = local_day(at_ms, ZONE)
+    return e.Consent(id=id, customer=customer, at_ms=at_ms, day=day, tz=ZONE, purpose="marketing", granted=granted)
+
+
+def _cut(rng: Random, partition: int, log: list[e.Event]) -> list[Batch]:
+    values = [e.encode(event) for event in log]
+    whole = Batch("events", partition, -1, [*range(len(values))], values, [0] * len(values))
+    edges = sorted({0, len(values), *(rng.randrange(len(values)) for _ in range(rng.randint(0, 4)))})
+    return [whole.cut(start, stop) for start, stop in pairwise(edges)]
+
+
+class Bench:
+    """One customers job, set up anew for each case: to compile one takes longer than a case."""
+
+    def __init__(self) -> None:
+        catalog = load_catalog(conf.load(environ={}))
+        rules = [_rule(Random(0), number) for number in range(3)]
+        conditions = over_catalog([(rule, rule.id, "") for rule in rules], catalog)
+        catalog = catalog.narrowed(["views_1h"])
+        policy = Policy(1, DAY_MS, 0.0, "salt", "marketing")
+        decider = Decider(catalog, conditions, policy, "coupons", "decisions")
+        self.job = CustomersJob(catalog, decider, Churn("", "", [], 0), "examples", "dead-letters")
+
+    def set_up(self, case: Case) -> CustomersJob:
+        decider = self.job.decider
+        decider.policy, decider.campaigns = case.policy, case.campaigns
+        decider.conditions.rules[:] = [replace(rule, version="1") for rule in case.rules]
+        return self.job

@@ -1,0 +1,98 @@
+"""What campaigns may spend, have reserved and have spent: the table of `brewline campaigns`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from redis import Redis
+from rich.console import Console
+from rich.table import Table
+
+from alerts.triggers.campaign import BUDGET, COUPONS, SINCE, Campaign, Campaigns, Place
+from config.settings import Settings
+from features.times import DAY_MS, HOUR_MS, local_ms
+from flows.rules import load_campaigns, load_rules
+from operators.leases import read_reserved
+from operators.redis_link import connect_redis
+from operators.store import PartitionStore, stored_partitions
+
+COLUMNS = ("campaign", "state", "budget", "spent", "reserved", "remaining", "burn a day", "coupons", "given", "ran out")
+
+
+def show_campaigns(settings: Settings, out: Console) -> list[dict[str, Any]]:
+    """Prints the table; a row as a dictionary for each campaign with a file, amounts in cents."""
+    campaigns = load_campaigns(settings, load_rules(settings))
+    redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+    rows = read_campaigns(redis, settings.redis.prefix, campaigns, settings.stores.timezone)
+    table = Table(*COLUMNS)
+    for row in rows:
+        money = [_money(row[f"{name}_cents"]) for name in ("budget", "spent", "reserved", "remaining", "burn")]
+        ran_out = ", ".join(row["ran_out"][:5]) + (", ..." if len(row["ran_out"]) > 5 else "")
+        stock = "" if row["coupons"] is None else f"{row['coupons']:,}"
+        table.add_row(row["campaign"], row["state"], *money, stock, f"{row['given']:,}", ran_out)
+    out.print(table)
+    return rows
+
+
+def _money(cents: float | None) -> str:
+    return "" if cents is None else f"{cents / 100:,.2f}"
+
+
+def read_campaigns(redis: Redis, prefix: str, campaigns: Campaigns, timezone: str) -> list[dict[str, Any]]:
+    """What the partitions' keys and the campaigns' say, as of the latest clock of a partition."""
+    store, spent, since, now_ms = PartitionStore(redis, prefix, "customers"), Counter[str](), dict[str, int](), 0
+    for partition in range(stored_partitions(redis, prefix)):
+        now_ms = max(now_ms, store.position(partition).clock.now_ms)
+        for pot, number in store.stored_spent(partition).items():
+            if pot.endswith(f"/{SINCE}"):
+                since[pot] = min(number, since.get(pot, number))
+            else:
+                spent[pot] += number
+    now_ms = now_ms or round(time.time() * 1000)
+    now = Place(now_ms, local_ms(now_ms, timezone))
+    rows = []
+    for campaign in campaigns.by_id.values():
+        reserved = read_reserved(redis, prefix, campaign.id)
+        rows.append(_row(campaigns, campaign, spent, reserved, now, since.get(f"{campaign.id}/{SINCE}")))
+    return rows
+
+
+def _row(
+    campaigns: Campaigns,
+    campaign: Campaign,
+    spent: Counter[str],
+    reserved: dict[str, int],
+    now: Place,
+    since_ms: int | None,
+) -> dict[str, Any]:
+    pot = f"{campaign.id}/{BUDGET}"
+    mine = [pot for pot in sorted({*spent, *reserved}) if pot.startswith(f"{campaign.id}/")]
+    limits = {pot: limit for pot in mine if (limit := campaigns.limit(pot)) is not None}
+    ran_out = [pot.partition("/")[2] for pot, limit in limits.items() if limit - spent[pot] < campaigns.unit(pot)]
+    days = max(now.at_ms - since_ms, HOUR_MS) / DAY_MS if since_ms else None
+    budget = campaign.budget_cents
+    return {
+        "campaign": campaign.id,
+        "state": _state(campaign, now, ran_out),
+        "budget_cents": budget,
+        "spent_cents": spent[pot],
+        "reserved_cents": None if budget is None else reserved.get(pot, 0),
+        "remaining_cents": None if budget is None else budget - spent[pot],
+        "burn_cents": round(spent[pot] / days) if days else None,
+        "coupons": campaign.coupons,
+        "given": spent[f"{campaign.id}/{COUPONS}"],
+        "ran_out": ran_out,
+        "pots": {
+            pot.partition("/")[2]: {"limit": limit, "reserved": reserved.get(pot, 0), "spent": spent[pot]}
+            for pot, limit in limits.items()
+        },
+    }
+
+
+def _state(campaign: Campaign, now: Place, ran_out: list[str]) -> str:
+    refusal = campaign.refusal(now, given=0)
+    if refusal:
+        return refusal.removeprefix("campaign_").replace("_", " ")
+    return "budget gone" if BUDGET in ran_out else "no stock" if COUPONS in ran_out else "running"

@@ -1,0 +1,154 @@
+"""Why a customer got a coupon or did not: what was decided, and what a rule would decide now."""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+import numpy as np
+import orjson
+from msgspec import Struct, to_builtins
+from rich.console import Console
+
+from alerts.triggers import spoken
+from alerts.triggers.clauses import Value
+from alerts.triggers.condition import OF_EVENTS, Conditions
+from alerts.triggers.explain import Outlook, Score, Told, outlook, told, told_event
+from alerts.triggers.gates import Gate, Standing, gates
+from alerts.triggers.moments import CLOCK
+from alerts.triggers.rule import Rule, WrongRule, hint, read_rule
+from brewline.reading import Features
+from brewline.why_shown import show
+from config.settings import Settings
+from features.models import input_layouts, score, top_terms
+from features.record import Record
+from features.times import local_ms
+from features.zones import zone_name
+from flows.coupons import policy
+from flows.keys import load_pseudonyms
+from flows.rules import load_conditions, load_rules
+from operators.customers import find_customer, read_current
+from operators.health import configure_logs
+from operators.models import PublishedModels
+from operators.receipts import known_rules, read_receipts
+from operators.redis_link import connect_redis
+from operators.store import PartitionStore, stored_partitions
+
+TOP_TERMS = 5
+UNZONED = "UTC"
+
+
+class Why(Struct):
+    """All that can be said; `rule` if one was asked for."""
+
+    customer: str
+    zone: str
+    at_ms: int
+    decisions: list[Told]
+    rule: Outlook | None = None
+
+
+def show_why(settings: Settings, id: str, rule: str, at_ms: int, as_json: bool, out: Console) -> None:
+    """Prints it. Raises UnknownCustomer, Unreachable, NoState, WrongLayout, WrongRule, ValueError for no such rule."""
+    configure_logs("warning", "text")  # to stderr
+    why = Explaining(settings, id).why(rule, at_ms)
+    if as_json:
+        shown = orjson.dumps(to_builtins(why), option=orjson.OPT_INDENT_2).decode()
+        out.print(shown, soft_wrap=True, highlight=False, markup=False)
+    else:
+        show(why, out)
+
+
+class Explaining:
+    """One customer and the rules as they stand."""
+
+    def __init__(self, settings: Settings, id: str) -> None:
+        self.settings, self.prefix = settings, settings.redis.prefix
+        self.redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+        self.features = Features(settings, self.redis)
+        pseudonyms = load_pseudonyms(settings) if ":" in id else None
+        self.customer, self.raw = read_current(
+            self.redis, self.prefix, find_customer(self.redis, self.prefix, pseudonyms, id)
+        )
+        self.record: Record = self.features.unpacked(self.raw)
+        self.zone = _zone(self.record)
+        loaded = load_rules(settings)
+        self.rules = {rule.id: rule for rule, _, _ in loaded}
+        self.conditions: Conditions = load_conditions(self.features.catalog, loaded)
+
+    def why(self, rule: str, at_ms: int) -> Why:
+        found = self._outlook(self._rule(rule), at_ms) if rule else None
+        return Why(self.customer, self.zone, at_ms, self._decisions(rule), found)
+
+    def _rule(self, id: str) -> Rule:
+        if id not in self.rules:
+            raise ValueError(f"there is no rule {id!r}{hint(id, self.rules)}")
+        return self.rules[id]
+
+    def _decisions(self, rule: str) -> list[Told]:
+        """Also those for customers who have become one with this one."""
+        names = [self.customer, *self.record.ledger.taken]
+        found = read_receipts(self.redis, self.prefix, self.features.partitions, names)
+        found = [kept for kept in found if not rule or kept.rule == rule]
+        texts = known_rules(self.redis, self.prefix, (kept.rule_version for kept in found))
+        rules = {version: _read(text) for version, text in texts.items()} | {r.version: r for r in self.rules.values()}
+        schema = self.conditions.schema
+        return [told(kept, rules.get(kept.rule_version), self.rules.get(kept.rule), schema) for kept in found]
+
+    def _outlook(self, rule: Rule, at_ms: int) -> Outlook:
+        row = self.features.rows([self.customer], self.features.core.rows({self.customer: self.raw}, at_ms))
+        scores = self._scores(at_ms)
+        values: dict[str, Value] = {**dict.fromkeys(OF_EVENTS), **row[self.customer]}
+        values |= {name: score.value for name, score in scores.items()} | self._facts(rule, at_ms)
+        due_ms = next((self._held(rule, due) for code, due, _ in self.record.timers if code == rule.code), 0)
+        return outlook(rule, values, scores, self._gates(rule, at_ms), self.conditions.schema, at_ms, due_ms)
+
+    def _held(self, rule: Rule, due_ms: int) -> int:
+        """When a wait that is over then is looked at: a rule that holds waits for quiet hours to end."""
+        return due_ms + (self._quiet_ms(due_ms) if rule.in_quiet_hours == "hold" else 0)
+
+    def _quiet_ms(self, at_ms: int) -> int:
+        return policy(self.settings).quiet.left_ms(local_ms(at_ms, self.zone))
+
+    def _facts(self, rule: Rule, at_ms: int) -> dict[str, Value]:
+        local = local_ms(at_ms, self.zone)
+        told = dict.fromkeys(("event", "store", "region", "channel"))
+        return {**told, "event": told_event(rule) or None, **{name: int(of(local)) for name, of in CLOCK.items()}}
+
+    def _scores(self, at_ms: int) -> dict[str, Score]:
+        """By the models that are published now."""
+        catalog = self.features.catalog
+        partitions = stored_partitions(self.redis, self.prefix, "examples") or 1
+        published = PublishedModels(
+            PartitionStore(self.redis, self.prefix, "learning"), partitions, input_layouts(catalog)
+        )
+        published.refresh()
+        row = self.features.core.rows({self.customer: self.raw}, at_ms)
+        scores = {name: Score(None, {}) for name in catalog.models}
+        for name, model in published.models.items():
+            inputs = row[:, np.array(catalog.models[name])]
+            scores[name] = Score(round(float(score(model, inputs)[0]), 6), top_terms(model, inputs, TOP_TERMS)[0])
+        return scores
+
+    def _gates(self, rule: Rule, at_ms: int) -> list[tuple[Gate, str]]:
+        asked = policy(self.settings)
+        since_ms, granted = self.record.consent.get(crc32(asked.consent.encode()), (0, False))
+        standing = Standing(
+            self.customer, self.record.ledger, at_ms, granted and since_ms <= at_ms, self._quiet_ms(at_ms)
+        )
+        rivals = [r.id for r in self.rules.values() if rule.group and r.group == rule.group and r != rule]
+        return [(gate, spoken.barrier(gate, asked, self.zone)) for gate in gates(rule, rivals, asked, standing)]
+
+
+def _read(text: str) -> Rule | None:
+    """A rule file of before; nothing if what it says is not understood any more."""
+    try:
+        return read_rule(text, "kept")
+    except WrongRule:
+        return None
+
+
+def _zone(record: Record) -> str:
+    try:
+        return zone_name(record.zone)
+    except KeyError:
+        return UNZONED
