@@ -1,4 +1,4 @@
-"""The command line: demo, run, replay, customer, why, forget, rules, campaigns, doctor."""
+"""The command line: demo, run, replay, history, customer, why, forget, rules, campaigns, doctor."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ rules_app = typer.Typer(
     no_args_is_help=True, help="Check and test the trigger rules.\n\nExample: `brewline rules test`"
 )
 app.add_typer(rules_app, name="rules")
+history_app = typer.Typer(
+    no_args_is_help=True, help="Keep what has happened.\n\nExample: `brewline history export --out may.parquet`"
+)
+app.add_typer(history_app, name="history")
 out = Console()
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
@@ -174,6 +178,56 @@ def rules_test(json: JsonFile = None) -> None:
     figures, failed = run_rule_tests(load(), out)
     write_json(json, figures)
     sys.exit(1 if failed else 0)
+
+
+From = Annotated[str | None, typer.Option("--from", help="RFC 3339 time or epoch ms; default: the beginning.")]
+To = Annotated[str | None, typer.Option("--to", help="RFC 3339 time or epoch ms, excluded; default: the end.")]
+HISTORIES = "completejourney, cdnow, kafka, FILE.parquet, FILE.ndjson, or a folder of exported files."
+
+
+@rules_app.command("backtest")
+def rules_backtest(
+    rules: Annotated[list[str] | None, typer.Argument(help="Ids of rules, or files of drafts.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All rules of the configured folder.")] = False,
+    from_: From = None,
+    to: To = None,
+    against: Annotated[list[str] | None, typer.Option(help="Another rule to run beside; may be repeated.")] = None,
+    history: Annotated[str, typer.Option(help=HISTORIES)] = "kafka",
+    assume_consent: Annotated[bool, typer.Option("--assume-consent", help="As if all had consented.")] = False,
+    json: JsonFile = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures: F.html, F.svg, or F.png.")] = None,
+) -> None:
+    """Says what rules would have done with a past: whom they reach, what they cost, where they overlap. Sends nothing.
+
+    Example: `brewline rules backtest winback-14d --history completejourney`; a draft beside the rule it may replace:
+    `brewline rules backtest draft.toml --against winback-14d --history may.parquet --plot draft.html`; all of them:
+    `brewline rules backtest --all --from 2026-05-01T00:00:00+08:00 --json out/rules.json`
+    """
+    from brewline.backtests.choice import choose, span_of
+    from brewline.backtests.command import Asked, backtest
+    from brewline.backtests.plot import check_plot
+
+    settings = load()
+    tried = choose(settings, rules or [], against or [], every, span_of(from_, to))
+    check_plot(plot)
+    backtest(settings, tried, Asked(history, assume_consent, json, plot), out)
+
+
+@history_app.command("export")
+def history_export(
+    to_file: Annotated[Path, typer.Option("--out", help="The file to write: F.parquet.")],
+    from_: From = None,
+    to: To = None,
+    history: Annotated[str, typer.Option(help=HISTORIES)] = "kafka",
+) -> None:
+    """Writes clean events as columns, from the topic `events` or another history, for back-tests that parse no JSON.
+
+    Example: `brewline history export --out may.parquet --from 2026-05-01T00:00:00+08:00`;
+    `brewline history export --history completejourney --out year.parquet`
+    """
+    from brewline.histories.export import export_history
+
+    export_history(load(), history, to_file, from_, to, out)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from config.settings import Settings, WrongSettings
 from features.catalog import Catalog, build_catalog
@@ -19,9 +20,14 @@ else:
 
 
 def load_catalog(settings: Settings) -> Catalog:
+    return build_catalog(load_features(settings), str(settings.path(settings.features)))
+
+
+def load_features(settings: Settings) -> dict[str, Any]:
+    """The features file, parsed; `load_catalog` checks it."""
     path = settings.path(settings.features)
     try:
-        return build_catalog(tomllib.loads(text(path)), str(path))
+        return tomllib.loads(text(path))
     except tomllib.TOMLDecodeError as error:
         raise WrongSettings(f"{path}: not valid TOML: {error}") from error
 

@@ -26,6 +26,9 @@ COMMANDS = [
     "rules",
     "rules check",
     "rules test",
+    "rules backtest",
+    "history",
+    "history export",
     "",
 ]
 

@@ -1,0 +1,109 @@
+"""The command: opens the history, tries the rules, prints and writes the figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from alerts.triggers.backtest import Span
+from brewline.backtests.choice import Tried
+from brewline.backtests.figures import Figures, campaign_figures, rule_figures
+from brewline.backtests.plot import write_plot
+from brewline.backtests.run import Run
+from brewline.backtests.tables import print_tables
+from brewline.histories import WrongHistory
+from brewline.histories.archives import Archive, open_archive
+from brewline.results import write_json
+from config.settings import Settings
+from features.times import rfc3339
+
+
+class Asked(Struct):
+    """What was typed, beside the rules."""
+
+    history: str
+    assume_consent: bool
+    json: Path | None
+    plot: Path | None
+
+
+def backtest(settings: Settings, tried: Tried, asked: Asked, out: Console) -> Figures:
+    """Raises WrongRule, WrongHistory, Unreachable; KeyboardInterrupt once what runs has ended."""
+    with bar(out) as progress:
+        archive = opened(settings, asked.history, progress)
+        require_inside(archive, tried.span)
+        figures = tried_over(settings, archive, tried, asked.assume_consent, progress)
+    out.print(
+        f"{figures['events']:,} events of {figures['customers']:,} customers,"
+        f" {figures['first']} to {figures['last']}; {figures['events_per_s']:,} events/s",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for reason, count in figures["refused"].items():
+        out.print(f"left out, as ingest would: {count:,} {reason}", highlight=False)
+    print_tables(figures, out)
+    if not asked.assume_consent and all(_refused(rule) for rule in figures["rules"].values()):
+        out.print("nobody had consented in this history: --assume-consent tries the rules as if all had")
+    write_json(asked.json, figures)
+    write_plot(asked.plot, figures)
+    return figures
+
+
+def opened(settings: Settings, history: str, progress: Progress) -> Archive:
+    task = progress.add_task(f"reading {history}", total=None)
+    found = open_archive(settings, history, lambda done, total: progress.update(task, completed=done, total=total))
+    progress.update(task, completed=found.events, total=found.events)
+    return found
+
+
+def tried_over(settings: Settings, archive: Archive, tried: Tried, assume_consent: bool, progress: Progress) -> Figures:
+    run = Run(settings, archive, tried, assume_consent)
+    task = progress.add_task("trying", total=archive.events)
+    started_s = time.perf_counter()
+    counted = run.figures(lambda events: progress.advance(task, events))
+    seconds = time.perf_counter() - started_s
+    rules = {rule.id: rule_figures(rule, counted.rules[rule.id]) for rule, _, _ in tried.all}
+    of = {rule.id: rule.then.campaign for rule, _, _ in tried.all}
+    return {
+        "history": archive.name,
+        "timezone": archive.timezone,
+        "first": rfc3339(archive.first_ms),
+        "last": rfc3339(archive.last_ms),
+        "from": rfc3339(max(tried.span.from_ms, archive.first_ms)),
+        "to": rfc3339(min(tried.span.to_ms, archive.last_ms)),
+        "consent_assumed": assume_consent,
+        "refused": archive.refused,
+        "events": counted.events,
+        "customers": counted.customers,
+        "seconds": round(seconds, 3),
+        "events_per_s": round(counted.events / seconds),
+        "campaigns": campaign_figures(run.campaigns, rules, of),
+        "rules": rules,
+    }
+
+
+def require_inside(archive: Archive, span: Span) -> None:
+    """Raises WrongHistory when nothing of the history lies between."""
+    if span.to_ms <= archive.first_ms or span.from_ms > archive.last_ms:
+        raise WrongHistory(
+            f"{archive.name} reaches from {rfc3339(archive.first_ms)} to {rfc3339(archive.last_ms)}:"
+            " nothing of it lies between --from and --to"
+        )
+
+
+def _refused(rule: Figures) -> bool:
+    return set(rule["outcomes"]) == {"no_consent"}
+
+
+@contextmanager
+def bar(out: Console) -> Iterator[Progress]:
+    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    with Progress(*columns, console=out) as progress:
+        yield progress

@@ -1,0 +1,90 @@
+"""The figures of a back-test: what goes into JSON, tables and the plot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import date, timedelta
+from itertools import accumulate
+from typing import Any
+
+from alerts.triggers.campaign import Campaigns
+from alerts.triggers.rule import Rule
+from alerts.triggers.tally import Common, Tally
+
+Figures = dict[str, Any]
+
+
+def rule_figures(rule: Rule, tally: Tally) -> Figures:
+    """`cents` are the most that the coupons can cost: the face value, or the most that a percentage takes off."""
+    issued = tally.outcomes["issued"]
+    worth_cents = rule.then.worth_cents
+    return {
+        "name": rule.name,
+        "version": rule.version,
+        "asked": tally.asked,
+        "held": tally.outcomes.total(),
+        "outcomes": dict(tally.outcomes.most_common()),
+        "customers": tally.customers,
+        "customers_reached": tally.reached,
+        "customers_held_out": tally.held_out,
+        "caps_hit": tally.outcomes["capped"],
+        "coupon": rule.then.coupon,
+        "valid": rule.then.valid,
+        "worth_cents": worth_cents,
+        "given_cents": issued * worth_cents,
+        "by_day": _burn(tally.issued_on, worth_cents, date.fromordinal),
+        "by_week": _burn(tally.issued_on, worth_cents, _monday),
+        "overlap": {other: _common(common) for other, common in sorted(tally.common.items())},
+        "lookalikes": {group: response.figures() for group, response in tally.groups.items()},
+    }
+
+
+def _burn(issued_on: Counter[int], worth_cents: int, period: Callable[[int], date]) -> Figures:
+    """By the first day of a period: coupons and cents; periods without any stand between those with some."""
+    coupons: Counter[date] = Counter()
+    for day, issued in issued_on.items():
+        coupons[period(day)] += issued
+    if not coupons:
+        return {}
+    first, last = min(coupons), max(coupons)
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    starts = sorted({period(day.toordinal()) for day in days})
+    return {f"{day}": {"coupons": coupons[day], "cents": coupons[day] * worth_cents} for day in starts}
+
+
+def _monday(day: int) -> date:
+    found = date.fromordinal(day)
+    return found - timedelta(days=found.weekday())
+
+
+def _common(common: Common) -> Figures:
+    return {"customers": common.customers, "coupons_within_a_day": common.coupons}
+
+
+def campaign_figures(campaigns: Campaigns, rules: Figures, of: dict[str, str]) -> Figures:
+    """What the rules tried would have taken of each campaign's limits, and on which day these would have run out.
+
+    `of`: by rule its campaign.
+    """
+    found: Figures = {}
+    for id, campaign in campaigns.by_id.items():
+        mine = [rule["by_day"] for name, rule in rules.items() if of[name] == id]
+        days = {
+            day: _sums([by_day.get(day, {}) for by_day in mine]) for day in sorted({d for days in mine for d in days})
+        }
+        if days:
+            limits = {"cents": campaign.budget_cents, "coupons": campaign.coupons}
+            found[id] = {"budget_cents": campaign.budget_cents, "stock": campaign.coupons, **_sums(list(days.values()))}
+            found[id] |= {f"{unit}_over_on": _over_on(days, unit, limit) for unit, limit in limits.items()}
+    return found
+
+
+def _sums(parts: list[Figures]) -> Figures:
+    return {unit: sum(part.get(unit, 0) for part in parts) for unit in ("cents", "coupons")}
+
+
+def _over_on(days: Figures, unit: str, limit: int | None) -> str | None:
+    """The day on which more than the limit has been given; None for never."""
+    totals = zip(days, accumulate(day[unit] for day in days.values()), strict=True)
+    return next((day for day, total in totals if limit is not None and total > limit), None)

@@ -1,0 +1,162 @@
+"""The picture of a back-test: an HTML file that needs nothing else, an SVG, or a PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from brewline.backtests.figures import Figures
+from brewline.backtests.svg import colour, line, picture, rect, steps, text
+from brewline.backtests.tables import GROUPS, OUTCOMES
+
+WIDTH, LEFT, RIGHT = 1000, 170, 60
+INNER = WIDTH - LEFT - RIGHT
+BURN_HEIGHT, ROW, BAR = 220, 30, 16
+DAYS = 62  # up to so many are shown one by one; longer by week
+KINDS = (".html", ".svg", ".png")
+
+
+class WrongPlot(ValueError):
+    """A file that the picture cannot be written to."""
+
+
+def check_plot(file: Path | None) -> None:
+    """Before the work begins. Raises WrongPlot."""
+    if file is None:
+        return
+    if file.suffix not in KINDS:
+        raise WrongPlot(f"--plot: found {file}, expected a file that ends in {', '.join(KINDS)}")
+    if file.suffix == ".png":
+        _resvg(file)
+
+
+def write_plot(file: Path | None, figures: Figures) -> None:
+    """Raises WrongPlot."""
+    if file is None:
+        return
+    check_plot(file)
+    drawn = draw(figures)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix == ".png":
+        file.write_bytes(bytes(_resvg(file).svg_to_bytes(svg_string=drawn, zoom=2)))
+    else:
+        file.write_text(drawn if file.suffix == ".svg" else _page(drawn, figures), "utf-8")
+
+
+def _resvg(file: Path) -> Any:
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise WrongPlot(
+            f"--plot {file}: a PNG needs resvg-py: pip install -e '.[plot]'; {file.with_suffix('.html')} needs nothing"
+        ) from error
+    return resvg_py
+
+
+def _page(drawn: str, figures: Figures) -> str:
+    title = escape(f"Back-test over {figures['history']}")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>body{{margin:2em auto;max-width:{WIDTH}px}}svg{{max-width:100%;height:auto}}</style></head>"
+        f"<body>{drawn}</body></html>\n"
+    )
+
+
+def draw(figures: Figures) -> str:
+    """Panels one below the other: what is given out over time, outcomes, what customers did."""
+    y, shapes = (
+        34.0,
+        [text(20, 34, f"Back-test over {Path(figures['history']).name}", 18, weight="bold"), _caption(figures)],
+    )
+    y += 60
+    held = {id: rule for id, rule in figures["rules"].items() if rule["held"]}
+    if never := [id for id in figures["rules"] if id not in held]:
+        shapes.append(text(20, 76, f"never held: {', '.join(never)}", 13))
+        y += 20
+    for panel in (_burn, _outcomes, _lookalikes) if held else ():
+        drawn, height = panel(held, y)
+        shapes += drawn
+        y += height + 45
+    return picture(WIDTH, y - 15, shapes)
+
+
+def _caption(figures: Figures) -> str:
+    consent = "; consent assumed" if figures["consent_assumed"] else ""
+    told = f"{figures['events']:,} events of {figures['customers']:,} customers"
+    return text(20, 56, f"{told}, rules asked from {figures['from'][:10]} to {figures['to'][:10]}{consent}", 13)
+
+
+def _burn(rules: Figures, y: float) -> tuple[list[str], float]:
+    """Bars by week, or by day: the most that the coupons of each rule can cost, stacked."""
+    by = "by_day" if max((len(rule["by_day"]) for rule in rules.values()), default=0) <= DAYS else "by_week"
+    periods = sorted({day for rule in rules.values() for day in rule[by]})
+    cents = {id: [rule[by].get(day, {"cents": 0})["cents"] for day in periods] for id, rule in rules.items()}
+    totals = [sum(column) for column in zip(*cents.values(), strict=True)]
+    ticks = steps(max(totals, default=0) / 100)
+    shapes = [text(20, y, f"Face value given out, at most, by {by.removeprefix('by_')}", 14, weight="bold")]
+    top, scale = y + 38, BURN_HEIGHT / (ticks[-1] * 100)
+    shapes += _legend({id: colour(i) for i, id in enumerate(rules)}, y + 18)
+    for tick in ticks:
+        at = top + BURN_HEIGHT - tick * 100 * scale
+        shapes += [line(LEFT, at, WIDTH - RIGHT, at), text(LEFT - 8, at + 4, f"{tick:,.10g}", 11, "end")]
+    width = INNER / max(len(periods), 1)
+    for i, day in enumerate(periods):
+        x, bottom = LEFT + i * width, top + BURN_HEIGHT
+        for j, (id, values) in enumerate(cents.items()):
+            height = values[i] * scale
+            bottom -= height
+            told = f"{day} {id}: {values[i] / 100:,.2f}"
+            shapes += [rect(x + width * 0.1, bottom, width * 0.8, height, colour(j), told)] if height else []
+        if i % max(1, len(periods) // 8) == 0:
+            shapes.append(text(x, top + BURN_HEIGHT + 16, day, 11))
+    return shapes, 38 + BURN_HEIGHT + 20
+
+
+def _legend(named: dict[str, str], y: float) -> Iterator[str]:
+    x = float(LEFT)
+    for name, fill in named.items():
+        yield rect(x, y - 9, 10, 10, fill)
+        yield text(x + 14, y, name, 11)
+        x += 28 + 6.4 * len(name)
+
+
+def _outcomes(rules: Figures, y: float) -> tuple[list[str], float]:
+    """By rule, a bar of all moments at which it held, in parts."""
+    found = {outcome for rule in rules.values() for outcome in rule["outcomes"]}
+    named = {o: colour(i) for i, o in enumerate([*OUTCOMES, *sorted(found - set(OUTCOMES))]) if o in found}
+    shapes = [text(20, y, "What came of the moments at which a rule held", 14, weight="bold"), *_legend(named, y + 18)]
+    for i, (id, rule) in enumerate(rules.items()):
+        at, x = y + 34 + i * ROW, float(LEFT)
+        shapes.append(text(LEFT - 8, at + 13, id, 12, "end"))
+        for outcome in (o for o in named if o in rule["outcomes"]):
+            count = rule["outcomes"][outcome]
+            width = INNER * count / rule["held"]
+            shapes.append(rect(x, at, width, BAR, named[outcome], f"{id}: {outcome} {count:,}"))
+            x += width
+        shapes.append(text(WIDTH - RIGHT + 6, at + 13, f"{rule['held']:,}", 11))
+    return shapes, 34 + ROW * len(rules)
+
+
+def _lookalikes(rules: Figures, y: float) -> tuple[list[str], float]:
+    """By rule and group: how many ordered while the coupon was, or would have been, valid."""
+    named = {told: colour(i) for i, told in enumerate(GROUPS.values())}
+    shapes = [
+        text(20, y, "Who ordered while the coupon was, or would have been, valid", 14, weight="bold"),
+        *_legend(named, y + 18),
+    ]
+    height = 14 * len(GROUPS) + 12
+    for i, (id, rule) in enumerate(rules.items()):
+        at = y + 34 + i * height
+        shapes.append(text(LEFT - 8, at + 24, id, 12, "end"))
+        for j, (group, told) in enumerate(GROUPS.items()):
+            seen = rule["lookalikes"].get(group, {})
+            share, row = seen.get("ordered_share"), at + 14 * j
+            if share is None:
+                shapes.append(text(LEFT + 4, row + 10, f"{told}: nobody", 10))
+                continue
+            words = f"{share:.1%} of {seen['moments']:,}"
+            shapes += [rect(LEFT, row, (INNER - 130) * share, 11, named[told], f"{id}, {told}: {words}")]
+            shapes.append(text(LEFT + (INNER - 130) * share + 6, row + 10, words, 10))
+    return shapes, 34 + height * len(rules)

@@ -1,0 +1,105 @@
+"""A back-test's figures as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from brewline.backtests.figures import Figures
+
+OUTCOMES = (
+    "issued",
+    "cooldown",
+    "capped",
+    "holdout",
+    "excluded",
+    "stale",
+    "quiet_hours",
+    "campaign_not_begun",
+    "campaign_over",
+    "customer_limit",
+    "no_consent",
+)
+GROUPS = {"issued": "got it", "holdout": "held out", "nearly": "nearly"}
+
+
+def print_tables(figures: Figures, out: Console) -> None:
+    for table in (_decided(figures), _given(figures), _campaigns(figures), _lookalikes(figures), _overlap(figures)):
+        if table.row_count:
+            out.print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title)
+    table.add_column(columns[0], no_wrap=True, overflow="fold")
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _decided(figures: Figures) -> Table:
+    rules = figures["rules"]
+    found = {outcome for rule in rules.values() for outcome in rule["outcomes"]}
+    outcomes = [*(name for name in OUTCOMES if name in found), *sorted(found - set(OUTCOMES))]
+    table = _table("what each rule would have decided", "rule", "asked", "held", *outcomes, "customers", "reached")
+    for id, rule in rules.items():
+        numbers = [rule["asked"], rule["held"], *(rule["outcomes"].get(name, 0) for name in outcomes)]
+        table.add_row(id, *(f"{n:,}" for n in [*numbers, rule["customers"], rule["customers_reached"]]))
+    return table
+
+
+def _given(figures: Figures) -> Table:
+    table = _table("what it would have given, at most", "rule", "coupons", "each", "in all", "a week", "most in a week")
+    for id, rule in figures["rules"].items():
+        weeks = [week["cents"] for week in rule["by_week"].values()]
+        if weeks:
+            cents = [rule["worth_cents"], rule["given_cents"], sum(weeks) / len(weeks), max(weeks)]
+            table.add_row(id, f"{rule['outcomes']['issued']:,}", *(f"{c / 100:,.2f}" for c in cents))
+    return table
+
+
+def _campaigns(figures: Figures) -> Table:
+    table = _table(
+        "of campaigns, which are not rationed here",
+        "campaign",
+        "given",
+        "budget",
+        "over on",
+        "coupons",
+        "stock",
+        "over on",
+    )
+    for id, seen in figures["campaigns"].items():
+        cents = ["-" if c is None else f"{c / 100:,.2f}" for c in (seen["cents"], seen["budget_cents"])]
+        stock = "-" if seen["stock"] is None else f"{seen['stock']:,}"
+        over = [seen[f"{unit}_over_on"] or "" for unit in ("cents", "coupons")]
+        table.add_row(id, *cents, over[0], f"{seen['coupons']:,}", stock, over[1])
+    return table
+
+
+def _lookalikes(figures: Figures) -> Table:
+    title = "what customers did while the coupon was, or would have been, valid"
+    table = _table(title, "rule", "who", "moments", "ordered", "redeemed any", "this one", "still valid")
+    for id, rule in figures["rules"].items():
+        for group, seen in rule["lookalikes"].items():
+            if seen["moments"] or seen["open"]:
+                shares = [seen[f"{name}_share"] for name in ("ordered", "redeemed", "own")]
+                told = ["-" if share is None else f"{share:.1%}" for share in shares]
+                table.add_row(id, GROUPS[group], f"{seen['moments']:,}", *told, f"{seen['open']:,}")
+    return table
+
+
+def _overlap(figures: Figures) -> Table:
+    table = _table("overlap", "rule", "with", "customers who got both", "coupons within a day of one of the other")
+    for row in _pairs(figures):
+        table.add_row(*row)
+    return table
+
+
+def _pairs(figures: Figures) -> Iterator[tuple[str, str, str, str]]:
+    for id, rule in figures["rules"].items():
+        for other, common in rule["overlap"].items():
+            if common["customers"]:
+                yield id, other, f"{common['customers']:,}", f"{common['coupons_within_a_day']:,}"

@@ -1,0 +1,147 @@
+"""A back-test decides what the live job decides on the same events."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from alerts.triggers.backtest import ALL_OF_IT, Backtest, Decision, Span
+from alerts.triggers.campaign import Bound, Campaign, Campaigns
+from alerts.triggers.condition import over_catalog
+from alerts.triggers.policy import Policy, held_out
+from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.schedule import Schedule
+from features import events as e
+from features.archive import Archiver, Told, in_shares
+from features.catalog import build_catalog
+from features.kept import columns_read, kept_columns
+from features.loop import batches, run
+from features.narrow import narrow
+from features.quiet import QuietHours
+from features.times import DAY_MS, HOUR_MS
+from flows.files import load_features
+from tests.alerts.triggers.jobs import CATALOG, HOUSE, customers_job, data_of, encoded
+from tests.features.streams import STARTS_MS, ZONES, cuts, logs, with_ticks
+
+CUSTOMERS = ("ca", "cb", "cc", "cd")
+SALT = next(s for s in map(str, range(99)) if [held_out(c, s, 0.3) for c in CUSTOMERS] == [False, True, False, False])
+QUIET = QuietHours(22 * 60, 8 * 60)
+POLICY = Policy(cap=3, cap_window_ms=2 * DAY_MS, holdout=0.3, holdout_salt=SALT, consent="marketing", quiet=QUIET)
+CAMPAIGNS = Campaigns([Campaign("few", coupons_per_customer=2, ends=Bound(STARTS_MS[4] + 3 * DAY_MS))])
+SOME = Then("b", face_value_cents=300)
+LIMITED = Then("b", face_value_cents=300, campaign="few")
+RULES = [
+    Rule(id="busy", on=["order"], when="orders_24h >= 2", then=LIMITED, cooldown="3d", group="g"),
+    Rule(id="morning", on=["view", "order"], when="hour < 12 AND weekday <= 5", then=SOME, cooldown="0s"),
+    Rule(id="cart", after=After("cart_add", "30m"), when="orders_1h = 0", then=SOME, cooldown="1d", priority=2),
+    Rule(id="back", after=After("order", "5d"), when="orders_90d >= 1", then=SOME, cooldown="10d", group="g"),
+    Rule(id="same", after=After("order", "5d"), when="spend_cents_7d > 0", then=SOME, cooldown="1h", priority=1),
+    Rule(id="old", on=["app_open"], when="days_since_order < 3", then=SOME, cooldown="1h", max_event_age="1h"),
+    Rule(id="fan", on=["order"], when="usual_sugar = 'half' AND channel = 'app'", then=SOME, cooldown="1d"),
+    Rule(id="where", on=["order"], when="stores_30d > 1 OR favourite_store LIKE 's%'", then=SOME, cooldown="1d"),
+    Rule(id="stars", on=["rating"], when="stars < 3 AND rating_tenths_90d < 40", then=SOME, cooldown="1d"),
+    Rule(id="tier", on=["order"], when="tier = 'ordinary' AND rfm_segment <> 'lost'", then=SOME, cooldown="6h"),
+    Rule(id="sweet", on=["order"], when="drinks_90d >= 1 AND morning_orders_90d >= 1", then=SOME, cooldown="2h"),
+    Rule(id="trend", on=["order"], when="orders_trend_7d_30d >= 0.5", then=SOME, cooldown="2h",
+         schedule=Schedule(weekdays=["mon", "tue", "sat", "sun"], stores=["s1", ""])),
+    Rule(id="rhythm", after=After("order", "2h"), when="gap_over_rhythm < 1", then=SOME, cooldown="1d"),
+    Rule(id="own", after=After("order", "1.5 rhythm"), when="orders_90d >= 1", then=SOME, cooldown="1d", quiet="send"),
+    Rule(id="day", on=["view"], when="views_24h >= 1", then=SOME, cooldown="1h", quiet="drop"),
+    Rule(id="risk", on=["order"], when="churn_risk IS NULL AND complaints_open >= 0", then=SOME, cooldown="9d"),
+]  # fmt: skip
+GRANTS: list[e.Event] = [
+    e.Consent(id=f"g{c}", customer=c, at_ms=1, purpose="marketing", granted=True, tz="Asia/Shanghai") for c in CUSTOMERS
+]
+streams = logs(CUSTOMERS, longest=50).flatmap(with_ticks).map(lambda log: GRANTS + log)
+
+
+def live(rules: list[Rule], log: list[e.Event], cuts: list[int]) -> list[Decision]:
+    """As the flow decides: the whole catalog, batch by batch, out of the messages it sends."""
+    store = run(customers_job(rules, POLICY, campaigns=CAMPAIGNS), batches("events", 0, encoded(log), cuts))[0]
+    told = data_of(store, "decisions")
+    return [Decision(d["rule"], d["customer"], d["at_ms"], d["outcome"], d["cause"]) for d in told]
+
+
+def tried(
+    rules: list[Rule], log: list[e.Event], cuts: list[int], size: int, span: Span = ALL_OF_IT, policy: Policy = POLICY
+) -> list[Decision]:
+    archive = archived(log, cuts, size)
+    named = [(rule, f"{rule.id}.toml", "") for rule in rules]
+    names = {name for names in over_catalog(named, CATALOG).names for name in names}
+    catalog = build_catalog(narrow(load_features(HOUSE), names))
+    conditions = over_catalog(named, catalog)
+    backtest = Backtest(catalog, conditions, policy, CAMPAIGNS, span, ids=True)
+    read = {name for condition in conditions.conditions for name in condition.columns} | conditions.fields
+    columns = [name for name in columns_read(catalog, read, ids=True) if name in archive.columns]
+    moves = archive.filter(pl.col("share") < 0)
+    found: list[Decision] = []
+    for share in archive.filter(pl.col("share") >= 0).partition_by("share", maintain_order=True):
+        kept = kept_columns(backtest.job.core.decoder, share.select(columns), moves)
+        found += backtest.judge(kept).decisions()
+    return found
+
+
+def archived(log: list[e.Event], cuts: list[int], size: int) -> pl.DataFrame:
+    archiver, told, values = Archiver(), Told(), encoded(log)
+    told.hear(values)
+    parts = [archiver.rows(batch.values) for batch in batches("events", 0, values, cuts)]
+    return in_shares(parts, told, size)
+
+
+@settings(max_examples=120, deadline=None)
+@given(streams, cuts, cuts, st.sampled_from((1, 7, 1000)))
+def test_a_backtest_decides_as_the_live_job(log: list[e.Event], cuts: list[int], others: list[int], size: int) -> None:
+    found, wanted = tried(RULES, log, cuts, size), live(RULES, log, others)
+    assert Counter(found) == Counter(wanted)
+    for customer in CUSTOMERS:
+        assert [d for d in found if d.customer == customer] == [d for d in wanted if d.customer == customer]
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams, st.sampled_from(RULES))
+def test_one_rule_alone_out_of_its_narrow_records_decides_as_the_live_job(log: list[e.Event], rule: Rule) -> None:
+    assert Counter(tried([rule], log, [], 1000)) == Counter(live([rule], log, []))
+
+
+def test_an_archive_that_was_written_and_read_decides_the_same(tmp_path) -> None:
+    log = [*GRANTS, *_orders("ca", 6)]
+    archived(log, [], 1000).write_parquet(tmp_path / "a.parquet")
+    read = pl.read_parquet(tmp_path / "a.parquet")
+    assert read.equals(archived(log, [2, 5], 1000).select(read.columns))
+
+
+def test_nobody_is_asked_outside_the_span_and_windows_are_filled_before_it() -> None:
+    log = [*GRANTS, *_orders("ca", 6)]
+    day = [d.at_ms for d in tried(RULES[:1], log, [], 1000)]
+    span = Span(log[-2].at_ms, log[-1].at_ms)
+    assert [d.at_ms for d in tried(RULES[:1], log, [], 1000, span)] == [log[-2].at_ms]
+    assert len(day) > 1
+
+
+def test_consent_can_be_assumed() -> None:
+    free = replace(POLICY, consent="")
+    log = _orders("ca", 2)
+    assert [d.outcome for d in tried(RULES[:1], log, [], 1000)] == ["no_consent"]
+    assert [d.outcome for d in tried(RULES[:1], log, [], 1000, policy=free)] == ["issued"]
+
+
+def test_a_customer_who_was_merged_is_one_from_the_beginning() -> None:
+    one, other = _orders("ca", 1), _orders("cd", 1, HOUR_MS)
+    merge = e.Merge(id="m", customer="cd", into="ca", at_ms=other[0].at_ms)
+    assert [d.customer for d in tried(RULES[:1], [*GRANTS, *one, *other, merge], [], 1000)] == ["ca"]
+    assert tried(RULES[:1], [*GRANTS, *one, *other], [], 1000) == []
+
+
+def test_of_a_customer_who_was_forgotten_there_is_nothing() -> None:
+    log = [*GRANTS, *_orders("ca", 2), e.Forget(id="f", customer="ca", at_ms=1), *_orders("cc", 2)]
+    assert [d.customer for d in tried(RULES[:1], log, [], 1000)] == ["cc"]
+
+
+def _orders(customer: str, count: int, after_ms: int = 0) -> list[e.Event]:
+    paid = {"lines": [e.Line("tea")], "total_cents": 900, "tz": ZONES[0], "customer": customer}
+    times_ms = [1_777_824_000_000 + after_ms + i * HOUR_MS for i in range(count)]
+    return [e.Order(id=f"{customer}{i}", at_ms=at_ms, **paid) for i, at_ms in enumerate(times_ms)]
