@@ -58,7 +58,7 @@ from features.kernel.arrays import (
     Labels,
 )
 from features.kernel.clocks import day_of
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, making_arrays
 from features.kernel.consent import note
 from features.kernel.panes import add_cell, coarsen, pane_at
 from features.kernel.records import most_bytes, new_state, pack, unpack
@@ -81,7 +81,7 @@ class Outcome(NamedTuple):
     labelled: Ints  # [labelled, LABELLED]
 
 
-@compiled
+@making_arrays
 def advance(
     g: Ints,
     z: Ints,
@@ -237,7 +237,7 @@ def _count(s: Ints, g: Ints, z: Ints, e: Ints, touches: Ints, i: int) -> None:
     s[NEWEST] = newest_ms
 
 
-@compiled
+@making_arrays
 def _grown(out: Bytes, at: int, room: int) -> Bytes:
     if at + room <= len(out):
         return out

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from features.kernel.arrays import Ints
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, making_arrays
 from features.times import DAY_MS, EPOCH_DAY
 
 
@@ -24,7 +24,7 @@ def zone_offset_ms(z: Ints, zone: int, at_ms: int) -> int:
     return z[low + 1]
 
 
-@compiled
+@making_arrays
 def local_times(z: Ints, zones: Ints, at_ms: Ints) -> Ints:
     """The wall's clock of each moment in its zone (UTC for -1), as if it were UTC, in ms."""
     local_ms = np.empty(len(at_ms), np.int64)

@@ -37,7 +37,7 @@ from features.kernel.arrays import (
     Ints,
 )
 from features.kernel.clocks import month_of
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, making_arrays
 from features.kernel.panes import add_cells
 from features.kernel.tables import find_pair, halved
 from features.times import DAY_MS, HOUR_MS
@@ -127,7 +127,7 @@ def _rhythm_spread(s: Ints, table: int) -> float:
     return float(np.sqrt(squares / gaps) / DAY_MS)
 
 
-@compiled
+@making_arrays
 def _points(s: Ints, g: Ints, what: int, earned: int, today: int, valid: int) -> float:
     """Points as of a day: what a month's net spend earned is good for `valid` months more, and is spent oldest first.
 
