@@ -15,6 +15,8 @@ from features.times import DAY_MS, EPOCH_DAY
 @compiled
 def zone_offset_ms(z: Ints, zone: int, at_ms: int) -> int:
     low, high = z[2 + 2 * zone], z[4 + 2 * zone]
+    if z[high - 2] <= at_ms:
+        return z[high - 1]
     while high - low > 2:
         middle = low + (high - low) // 4 * 2
         if z[middle] <= at_ms:
