@@ -112,3 +112,21 @@ def group(text: Bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
             count += 1
         who[i] = slots[slot]
     return who, first[:count]
+
+
+@making_arrays
+def first_of_each(codes: Ints) -> Ints:
+    """Where each of the different codes stands for the first time; codes are as good as hashes in their lower bits."""
+    size = 64
+    while size < 2 * len(codes):
+        size *= 2
+    slots = np.full(size, -1, np.int64)
+    first, count = np.empty(len(codes), np.int64), 0
+    for i in range(len(codes)):
+        slot = codes[i] & (size - 1)
+        while slots[slot] >= 0 and codes[slots[slot]] != codes[i]:
+            slot = (slot + 1) & (size - 1)
+        if slots[slot] < 0:
+            slots[slot], first[count] = i, i
+            count += 1
+    return first[:count]
