@@ -168,7 +168,9 @@ def compile_kernel() -> None:
         b'{"type":"order","id":"1","customer":"c","at_ms":1,"store":"s","channel":"app","tz":"UTC",'
         b'"lines":[{"sku":"t","options":{"sugar":"half"}}]}'
     )
-    applied = core.apply(core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock()), [], {})
+    columns = core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock())
+    applied = core.apply(columns, [], {})
+    applied.touches.words(columns.scanned, {})
     core.row(applied.records[0], 1)
     core.merge(applied.records[0], applied.records[0], 1)
     none = np.zeros(1, dtype=np.float64)
