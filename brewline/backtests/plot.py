@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from html import escape
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from brewline.backtests.figures import Figures
-from brewline.backtests.svg import colour, line, picture, rect, steps, text
+from brewline.backtests.svg import COLOURS, colour, line, picture, rect, steps, text
 from brewline.backtests.tables import GROUPS, OUTCOMES
 
 WIDTH, LEFT, RIGHT = 1000, 170, 60
 INNER = WIDTH - LEFT - RIGHT
 BURN_HEIGHT, ROW, BAR = 220, 30, 16
+LINE = 135  # characters
 DAYS = 62  # up to so many are shown one by one; longer by week
 KINDS = (".html", ".svg", ".png")
 
@@ -73,8 +74,9 @@ def draw(figures: Figures) -> str:
     y += 60
     held = {id: rule for id, rule in figures["rules"].items() if rule["held"]}
     if never := [id for id in figures["rules"] if id not in held]:
-        shapes.append(text(20, 76, f"never held: {', '.join(never)}", 13))
-        y += 20
+        lines = wrap(f"never held: {', '.join(never)}", LINE)
+        shapes += [text(20, 76 + 18 * i, line, 13) for i, line in enumerate(lines)]
+        y += 18 * len(lines) + 2
     for panel in (_burn, _outcomes, _lookalikes) if held else ():
         drawn, height = panel(held, y)
         shapes += drawn
@@ -92,12 +94,13 @@ def _burn(rules: Figures, y: float) -> tuple[list[str], float]:
     """Bars by week, or by day: the most that the coupons of each rule can cost, stacked."""
     by = "by_day" if max((len(rule["by_day"]) for rule in rules.values()), default=0) <= DAYS else "by_week"
     periods = sorted({day for rule in rules.values() for day in rule[by]})
-    cents = {id: [rule[by].get(day, {"cents": 0})["cents"] for day in periods] for id, rule in rules.items()}
+    cents = _most({id: [rule[by].get(day, {"cents": 0})["cents"] for day in periods] for id, rule in rules.items()})
     totals = [sum(column) for column in zip(*cents.values(), strict=True)]
     ticks = steps(max(totals, default=0) / 100)
     shapes = [text(20, y, f"Face value given out, at most, by {by.removeprefix('by_')}", 14, weight="bold")]
-    top, scale = y + 38, BURN_HEIGHT / (ticks[-1] * 100)
-    shapes += _legend({id: colour(i) for i, id in enumerate(rules)}, y + 18)
+    legend, below = _legend({id: colour(i) for i, id in enumerate(cents)}, y + 18)
+    shapes += legend
+    top, scale = below + 20, BURN_HEIGHT / (ticks[-1] * 100)
     for tick in ticks:
         at = top + BURN_HEIGHT - tick * 100 * scale
         shapes += [line(LEFT, at, WIDTH - RIGHT, at), text(LEFT - 8, at + 4, f"{tick:,.10g}", 11, "end")]
@@ -111,22 +114,37 @@ def _burn(rules: Figures, y: float) -> tuple[list[str], float]:
             shapes += [rect(x + width * 0.1, bottom, width * 0.8, height, colour(j), told)] if height else []
         if i % max(1, len(periods) // 8) == 0:
             shapes.append(text(x, top + BURN_HEIGHT + 16, day, 11))
-    return shapes, 38 + BURN_HEIGHT + 20
+    return shapes, top - y + BURN_HEIGHT + 20
 
 
-def _legend(named: dict[str, str], y: float) -> Iterator[str]:
-    x = float(LEFT)
+def _most(cents: dict[str, list[int]]) -> dict[str, list[int]]:
+    """The rules that give most, and the others as one: no two shall have one colour."""
+    given = sorted((id for id in cents if any(cents[id])), key=lambda id: -sum(cents[id]))
+    shown, others = given[: len(COLOURS) - 1], given[len(COLOURS) - 1 :]
+    rest = {"others": [sum(column) for column in zip(*(cents[id] for id in others), strict=True)]} if others else {}
+    return {id: cents[id] for id in shown} | rest
+
+
+def _legend(named: dict[str, str], y: float) -> tuple[list[str], float]:
+    """(shapes, where its last line stands)."""
+    x, shapes = float(LEFT), list[str]()
     for name, fill in named.items():
-        yield rect(x, y - 9, 10, 10, fill)
-        yield text(x + 14, y, name, 11)
-        x += 28 + 6.4 * len(name)
+        width = 28 + 6.4 * len(name)
+        if x + width > WIDTH - 10:
+            x, y = float(LEFT), y + 16
+        shapes += [rect(x, y - 9, 10, 10, fill), text(x + 14, y, name, 11)]
+        x += width
+    return shapes, y
 
 
 def _outcomes(rules: Figures, y: float) -> tuple[list[str], float]:
     """By rule, a bar of all moments at which it held, in parts."""
     found = {outcome for rule in rules.values() for outcome in rule["outcomes"]}
     named = {o: colour(i) for i, o in enumerate([*OUTCOMES, *sorted(found - set(OUTCOMES))]) if o in found}
-    shapes = [text(20, y, "What came of the moments at which a rule held", 14, weight="bold"), *_legend(named, y + 18)]
+    shapes = [
+        text(20, y, "What came of the moments at which a rule held", 14, weight="bold"),
+        *_legend(named, y + 18)[0],
+    ]
     for i, (id, rule) in enumerate(rules.items()):
         at, x = y + 34 + i * ROW, float(LEFT)
         shapes.append(text(LEFT - 8, at + 13, id, 12, "end"))
@@ -144,7 +162,7 @@ def _lookalikes(rules: Figures, y: float) -> tuple[list[str], float]:
     named = {told: colour(i) for i, told in enumerate(GROUPS.values())}
     shapes = [
         text(20, y, "Who ordered while the coupon was, or would have been, valid", 14, weight="bold"),
-        *_legend(named, y + 18),
+        *_legend(named, y + 18)[0],
     ]
     height = 14 * len(GROUPS) + 12
     for i, (id, rule) in enumerate(rules.items()):

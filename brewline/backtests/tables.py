@@ -22,6 +22,7 @@ OUTCOMES = (
     "customer_limit",
     "no_consent",
 )
+PAIRS = 20
 GROUPS = {"issued": "got it", "holdout": "held out", "nearly": "nearly"}
 
 
@@ -92,14 +93,18 @@ def _lookalikes(figures: Figures) -> Table:
 
 
 def _overlap(figures: Figures) -> Table:
+    """Each pair once, the nearest first."""
     table = _table("overlap", "rule", "with", "customers who got both", "coupons within a day of one of the other")
-    for row in _pairs(figures):
-        table.add_row(*row)
+    pairs = sorted(_pairs(figures), reverse=True)
+    for near, both, id, other in pairs[:PAIRS]:
+        table.add_row(id, other, f"{both:,}", f"{near:,}")
+    if len(pairs) > PAIRS:
+        table.caption = f"and {len(pairs) - PAIRS} more pairs, which --json has all of"
     return table
 
 
-def _pairs(figures: Figures) -> Iterator[tuple[str, str, str, str]]:
+def _pairs(figures: Figures) -> Iterator[tuple[int, int, str, str]]:
     for id, rule in figures["rules"].items():
         for other, common in rule["overlap"].items():
-            if common["customers"]:
-                yield id, other, f"{common['customers']:,}", f"{common['coupons_within_a_day']:,}"
+            if common["customers"] and id < other:
+                yield common["coupons_within_a_day"], common["customers"], id, other
