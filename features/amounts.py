@@ -45,8 +45,11 @@ class Touches(Struct):
     def words(self, scanned: Scanned, known: Mapping[int, str]) -> dict[int, str]:
         """The texts behind the codes that are not `known` yet."""
         fresh = set(self.codes.tolist()) - known.keys()
-        places = (int(np.flatnonzero(self.codes == code)[0]) for code in fresh)
-        return {int(self.codes[i]): scanned.text[self.starts[i] : self.ends[i]].decode() for i in places}
+        if not fresh:
+            return {}
+        codes, places = np.unique(self.codes, return_index=True)
+        first = dict(zip(codes.tolist(), places.tolist(), strict=True))
+        return {code: scanned.text[self.starts[i] : self.ends[i]].decode() for code in fresh for i in (first[code],)}
 
 
 class Kind:
