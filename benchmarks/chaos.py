@@ -7,12 +7,12 @@ Example: python -m benchmarks.chaos --faults 100 --seed 7 --json chaos.json
 Late, repeated and taken-back events go to the clean topic while the flow's processes, Redis and Kafka are killed,
 paused, filled up and started again. In the end, each customer's record and features, each decision and coupon is
 compared with what the same job makes of the same log in a plain loop. `lost`: effects that are missing; `duplicated`:
-effects that are not expected, or have another content; `wrong_features`: customers whose record, features or timer
-differ; `stuck_partitions`: such as do not come to their end. Also counted: `unfenced` processes that did not end though
-others had taken their partitions over; `wrong_fences`, partitions whose clock or counts differ; and `cut_matters`,
-partitions of which the plain loop itself makes something else when it is given other batches. The exit code is 1 when
-any of these is not 0. `repeated` messages came again under the same id, which is allowed. A seed gives the same events
-and the same faults; when exactly they strike hangs on the machine.
+effects that are not expected, or have another content; `wrong_features`: customers whose record, features, timer or
+receipts differ; `stuck_partitions`: such as do not come to their end. Also counted: `unfenced` processes that did not
+end though others had taken their partitions over; `wrong_fences`, partitions whose clock or counts differ; and
+`cut_matters`, partitions of which the plain loop itself makes something else when it is given other batches. The exit
+code is 1 when any of these is not 0. `repeated` messages came again under the same id, which is allowed. A seed gives
+the same events and the same faults; when exactly they strike hangs on the machine.
 """
 
 from __future__ import annotations

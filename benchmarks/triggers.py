@@ -36,10 +36,9 @@ from features.job import Batch, Job, Message
 from features.labels import Churn
 from features.learning import LearningJob
 from features.loop import Store, run
-from features.models import decode_model
+from features.models import decode_model, input_layouts
 from features.stores import read_stores
 from features.times import DAY_MS, HOUR_MS, parse_duration
-from flows.customers import input_layouts
 from flows.files import load_catalog, load_limits
 from flows.rules import load_conditions, load_rules
 from sim import Chain, Truth
@@ -188,7 +187,7 @@ def judged(life: Life, rules: list[Rule]) -> dict[str, Verdict]:
     verdicts = {}
     for id, there in moments.items():
         after = by_id[id].after
-        wait_ms = after.wait_ms if after else 0
+        wait_ms = after.longest_ms if after else 0
         known = {(life.customers[one.app_id], one.at_ms) for one in there if one.at_ms + wait_ms < life.end_ms}
         verdicts[id] = _by_moment({(d.customer, d.at_ms - wait_ms) for d in life.decisions[id]}, known)
     family = [rule for rule in rules if rule.group == FAMILY]
@@ -202,7 +201,7 @@ def _by_moment(found: set[tuple[str, int]], known: set[tuple[str, int]]) -> Verd
 
 def _by_member(life: Life, rules: list[Rule]) -> Verdict:
     lapsed_ms = {life.customers[lapse.app_id]: lapse.from_ms for lapse in life.truth.lapsed}
-    wait_ms = min(rule.after.wait_ms for rule in rules if rule.after)
+    wait_ms = min(rule.after.longest_ms for rule in rules if rule.after)
     found = [decision for rule in rules for decision in life.decisions[rule.id]]
     right = [d for d in found if lapsed_ms.get(d.customer, life.end_ms) <= d.at_ms]
     there = {customer for customer, from_ms in lapsed_ms.items() if from_ms + wait_ms + SLACK_MS < life.end_ms}

@@ -55,7 +55,8 @@ def _next_look(rule: Outlook, zone: str) -> str:
 def _show_decision(told: Told, zone: str, out: Console) -> None:
     gift = f" {escape(told.gift)}" if told.gift else ""
     say(out, f"\n[bold]{moment(told.at_ms, zone)}  {told.rule}[/]{gift}: [bold]{told.reason}[/]")
-    say(out, f"  by {escape(told.cause)}; the partition's clock stood at {moment(told.clock_ms, zone)}")
+    clock = f"stood at {moment(told.clock_ms, zone)}" if told.clock_ms else "did not run yet"
+    say(out, f"  by {escape(told.cause)}; the partition's clock {clock}")
     say(out, f"  rule file {told.rule_file} (version {told.rule_version})")
     if told.clauses:
         out.print(_clauses(told.clauses, "then"))

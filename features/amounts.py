@@ -16,7 +16,7 @@ from features.fields import Scanned
 from features.kernel import arrays
 from features.kernel.arrays import Ints
 from features.kernel.clocks import local_times
-from features.kernel.words import hash_texts, hashes
+from features.kernel.words import first_of_each, hash_texts, hashes
 from features.times import hour_of, weekday_of
 
 Mask = npt.NDArray[np.bool_]
@@ -44,12 +44,9 @@ class Touches(Struct):
 
     def words(self, scanned: Scanned, known: Mapping[int, str]) -> dict[int, str]:
         """The texts behind the codes that are not `known` yet."""
-        fresh = set(self.codes.tolist()) - known.keys()
-        if not fresh:
-            return {}
-        codes, places = np.unique(self.codes, return_index=True)
-        first = dict(zip(codes.tolist(), places.tolist(), strict=True))
-        return {code: scanned.text[self.starts[i] : self.ends[i]].decode() for code in fresh for i in (first[code],)}
+        first = first_of_each(self.codes)
+        each = zip(self.codes[first].tolist(), self.starts[first].tolist(), self.ends[first].tolist(), strict=True)
+        return {code: scanned.text[start:end].decode() for code, start, end in each if code not in known}
 
 
 class Kind:

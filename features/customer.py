@@ -168,7 +168,9 @@ def compile_kernel() -> None:
         b'{"type":"order","id":"1","customer":"c","at_ms":1,"store":"s","channel":"app","tz":"UTC",'
         b'"lines":[{"sku":"t","options":{"sugar":"half"}}]}'
     )
-    applied = core.apply(core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock()), [], {})
+    columns = core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock())
+    applied = core.apply(columns, [], {})
+    applied.touches.words(columns.scanned, {})
     core.row(applied.records[0], 1)
     core.merge(applied.records[0], applied.records[0], 1)
     none = np.zeros(1, dtype=np.float64)
@@ -255,7 +257,7 @@ def _program(
             chain(*[_layout(layout, layouts[0], place(layouts[0].places(layout))) for layout in layouts])
         ),
         arrays.AT_TABLE: place(chain(*catalog.tables)),
-        arrays.AT_WINDOW: place(chain(*map(_window, catalog.windows))),
+        arrays.AT_WINDOW: place(chain(*[_window(w, catalog, place) for w in range(len(catalog.windows))])),
         arrays.AT_COLUMN: place(chain(*catalog.columns)),
         arrays.AT_READ: place(chain(*catalog.reads)),
         arrays.AT_RECENCY: place(chain(*((KINDS[kind], unit_ms) for kind, unit_ms in catalog.recencies))),
@@ -299,8 +301,15 @@ def _bits(number: float) -> int:
 DEALS = {"order", "refund", "void", "coupon_issued", "coupon_redeemed", "coupon_expired"}
 
 
-def _window(window: str) -> tuple[int, int]:
-    """What it is made of, and how many of that."""
+def _window(number: int, catalog: Catalog, place: Place) -> tuple[int, ...]:
+    first = number * catalog.cells
+    read = {total - first for _, *totals in catalog.columns for total in totals}
+    cells = sorted(read.intersection(range(catalog.cells)))
+    return *_made_of(catalog.windows[number]), len(cells), place(cells)
+
+
+def _made_of(window: str) -> tuple[int, int]:
+    """What a window is made of, and how many of that."""
     if window == "lifetime":
         return arrays.LIFETIME, 0
     length_ms = parse_duration(window)

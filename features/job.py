@@ -124,7 +124,7 @@ class Changes(Struct):
     short: dict[str, int] = {}  # by shared pot, what was refused since the grant ran out; not committed
     messages: list[Message] = []
     counts: dict[str, int] = {}  # of this batch; `position` holds the totals
-    receipts: dict[str, list[bytes]] = {}  # by record: to be added to the latest that are kept with it
+    receipts: dict[str, list[tuple[int, bytes]]] = {}  # by record: (time, receipt), of which the latest are kept
     receipts_kept: int = 0  # so many with each record
     misses: dict[str, dict[str, bytes]] = {}  # by record and rule: the latest of each is kept
     causes_ms: list[int] = []  # Kafka timestamps of the events behind decisions and alerts, for latency

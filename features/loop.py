@@ -21,7 +21,7 @@ class Store:
     words: dict[int, str] = field(default_factory=dict)
     spent: dict[str, int] = field(default_factory=dict)
     sent: list[Message] = field(default_factory=list)
-    receipts: dict[str, list[bytes]] = field(default_factory=dict)
+    receipts: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     misses: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     def load(self, job: Job, plan: Plan) -> State:
@@ -38,8 +38,8 @@ class Store:
     def commit(self, changes: Changes) -> None:
         """All of it or nothing; deletes and drops come before what is put."""
         for name in changes.deletes:
-            for kept in (self.records, self.receipts, self.misses):
-                kept.pop(name, None)
+            for part in (self.records, self.receipts, self.misses):
+                part.pop(name, None)
         for name in changes.drops:
             self.seen.pop(name, None)
         self.records |= changes.puts
@@ -48,7 +48,8 @@ class Store:
         for name, ids in changes.seen.items():
             self.seen.setdefault(name, set()).update(ids)
         for name, receipts in changes.receipts.items():
-            self.receipts[name] = [*self.receipts.get(name, ()), *receipts][-changes.receipts_kept :]
+            kept = sorted({*self.receipts.get(name, ()), *receipts})
+            self.receipts[name] = kept[-changes.receipts_kept :]
         for name, misses in changes.misses.items():
             self.misses[name] = self.misses.get(name, {}) | misses
         self.timers |= {timer: due_ms for timer, due_ms in changes.timers.items() if due_ms is not None}

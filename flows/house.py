@@ -73,7 +73,7 @@ class House:
     ) -> None:
         """A topic through a job: read, apply and commit, relay; `only` withholds messages, partitions share `pots`."""
         store = self.store(name)
-        leases = None if pots is None else Leases(store, pots, self.partitions[topic])
+        leases = None if pots is None else self.answered(lambda: Leases(store, pots, self.partitions[topic]))
         step = PartitionStep(job, store, self.topic("dead-letters"), self.pulse, self.stop, refresh, leases)
         sent = op.map(f"{name}-apply", op.input(f"{name}-read", flow, self.batches(name, (topic,), step)), step)
         sent = sent if only is None else op.map(f"{name}-withhold", sent, only)

@@ -16,6 +16,7 @@ from flows.house import House
 from flows.showing import show_health
 from operators.health import configure_logs
 from operators.kafka import Unreachable
+from operators.memory import keep_memory
 from operators.redis_link import AWAY
 from operators.source import OffsetExpired
 from operators.store import Fenced
@@ -40,6 +41,7 @@ def open_house(name: str, *parts: Callable[[Dataflow, House], None]) -> Dataflow
     # A batch makes tens of thousands of objects and drops them: looking for cycles among them took a third of the time.
     gc.freeze()
     gc.set_threshold(200_000, 50, 50)
+    keep_memory()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: _stop(house, number))
     sys.excepthook = lambda _, error, __: _say_last(house, error)

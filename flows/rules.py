@@ -41,17 +41,16 @@ def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]]) -> Ca
     """Those that have a file. Raises WrongRule, WrongSettings."""
     folder = settings.path(settings.coupons.campaigns)
     files = texts(folder, "*.toml") if settings.coupons.campaigns else []
-    units: dict[str, int] = {}
-    for rule, _, _ in rules:
-        then = rule.then
+    named, units = sorted({rule.then.campaign for rule, _, _ in rules}), dict[str, int]()
+    for then in (rule.then for rule, _, _ in rules if rule.then.coupon):
         units[then.campaign] = min(then.worth_cents, units.get(then.campaign, then.worth_cents))
     found: dict[str, Campaign] = {}
     for file, text in files:
         campaign = read_campaign(text, file)
         if campaign.id in found:
             raise WrongRule(f"{file}: the id {campaign.id!r} is taken by another file: choose another")
-        if campaign.id not in units:
-            log.warning("no rule names the campaign", file=file, campaign=campaign.id, rules_name=sorted(units))
+        if campaign.id not in named:
+            log.warning("no rule names the campaign", file=file, campaign=campaign.id, rules_name=named)
         found[campaign.id] = campaign
     return Campaigns(found.values(), units)
 

@@ -5,7 +5,7 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
     bl:{customers.3}:owner     token of the process that may write
     bl:{customers.3}:fence     Position: offset, clock, counts
     bl:{customers.3}:r:<name>  a record
-    bl:{customers.3}:d:<name>  list: receipts of the latest decisions for the record's customer
+    bl:{customers.3}:d:<name>  sorted set: receipts of the latest decisions for the record's customer → their time
     bl:{customers.3}:m:<name>  hash: rule → the latest moment noted at which it nearly fired
     bl:{customers.3}:s:<name>  an id set
     bl:{customers.3}:words     hash: code in records → the text it stands for
@@ -302,10 +302,12 @@ class PartitionStore:
         return pack(b"MSET", self._key(partition, "fence"), fence, *records)
 
     def _receipts(self, partition: int, changes: Changes) -> list[bytes]:
-        writes, oldest = list[bytes](), b"%d" % -changes.receipts_kept
+        """May be repeated: Redis has run a part of it twice where its log was cut off within a transaction."""
+        writes, more = list[bytes](), b"%d" % (-1 - changes.receipts_kept)
         for name, receipts in changes.receipts.items():
             key = self._key(partition, f"d:{name}")
-            writes += (pack(b"RPUSH", key, *receipts), pack(b"LTRIM", key, oldest, b"-1"))
+            scored = chain.from_iterable((b"%d" % at_ms, receipt) for at_ms, receipt in receipts)
+            writes += (pack(b"ZADD", key, *scored), pack(b"ZREMRANGEBYRANK", key, b"0", more))
         for name, misses in changes.misses.items():
             pairs = chain.from_iterable((rule.encode(), miss) for rule, miss in misses.items())
             writes.append(pack(b"HSET", self._key(partition, f"m:{name}"), *pairs))

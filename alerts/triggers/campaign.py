@@ -72,9 +72,10 @@ class Campaign(Struct, frozen=True, forbid_unknown_fields=True):
         return self.budgets(key).get(of, self.budgets(key).get(DEFAULT))
 
     def costs(self, then: Then, names: Mapping[str, str]) -> list[Cost]:
-        """What a coupon takes, and where from; one that comes of no region, say, counts for none."""
-        amounts = {COUPONS: int(then.coupon != ""), BUDGET: then.worth_cents}
-        amounts |= {f"{key}:{names[key]}": then.worth_cents for key in KEYS if names.get(key) and self.budgets(key)}
+        """What a coupon takes, and where from; one that comes of no region, of no region's. A message takes nothing."""
+        cents = then.worth_cents
+        amounts = {COUPONS: 1, BUDGET: cents} if then.coupon else {}
+        amounts |= {f"{key}:{names[key]}": cents for key in KEYS if names.get(key) and self.budgets(key)}
         costs = [Cost(f"{self.id}/{name}", amount, self.limit(name)) for name, amount in amounts.items()]
         return [cost for cost in costs if cost.limit is not None or cost.pot.endswith((COUPONS, BUDGET))]
 
@@ -98,18 +99,19 @@ class Campaigns:
         self.keys = [key for key in KEYS if any(campaign.budgets(key) for campaign in self.by_id.values())]
 
     def outcome(self, then: Then, place: Place, ledger: Ledger, lease: Lease) -> tuple[str, str]:
-        """(`issued` or the reason why not, what ran out)."""
+        """(`issued` or the reason why not, what ran out). A mere message takes nothing and only keeps to the days."""
         campaign = self.by_id.get(then.campaign)
         if campaign is None:
             return "issued", ""
-        if refusal := campaign.refusal(place, ledger.given.get(campaign.id, 0)):
-            return refusal, ""
+        refusal = campaign.refusal(place, ledger.given.get(campaign.id, 0) if then.coupon else 0)
+        if refusal or not then.coupon:
+            return refusal or "issued", ""
         ran_out = lease.lacking(campaign.costs(then, place.names)).partition("/")[2]
         return ("stock" if ran_out == COUPONS else BUDGET if ran_out else "issued"), ran_out
 
     def issue(self, then: Then, place: Place, ledger: Ledger, lease: Lease) -> None:
         campaign = self.by_id.get(then.campaign)
-        if campaign is not None:
+        if campaign is not None and then.coupon:
             lease.spend(campaign.costs(then, place.names))
             lease.mark(f"{campaign.id}/{SINCE}", place.at_ms)
             ledger.given[campaign.id] = ledger.given.get(campaign.id, 0) + 1

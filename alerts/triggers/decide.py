@@ -57,7 +57,7 @@ class Decided(Struct):
     messages: list[Message] = []
     counts: dict[str, int] = {}
     causes_ms: list[int] = []
-    receipts: dict[str, list[bytes]] = {}  # by customer, as they are kept
+    receipts: dict[str, list[tuple[int, bytes]]] = {}  # by customer: (time, receipt as it is kept)
     misses: dict[str, dict[str, bytes]] = {}  # by customer and rule
 
 
@@ -132,7 +132,7 @@ class Decider:
         causes = self._causes(moments, at, rules, customers, at_ms)
         values, moved = self._explained(look, applied.rows, moments.rows, at, rule)
         clocks_ms, consented = moments.clock_ms[at].tolist(), (moments.consented[at] != 0).tolist()
-        places = self._places(look, at, at_ms, moments.local_ms[at].tolist())
+        places = self._places(look, at, at_ms, moments)
         rivals = [self.rivals[j] for j in rule.tolist()]
         then = (at_ms, causes, stamps_ms, clocks_ms, consented)
         return map(Candidate, rules, who, customers, *then, rivals, places, values, moved)
@@ -161,8 +161,8 @@ class Decider:
             causes[i] = id
         return causes
 
-    def _places(self, look: Look, at: Ints, at_ms: list[int], local_ms: list[int]) -> list[Place]:
-        keys = self.campaigns.keys
+    def _places(self, look: Look, at: Ints, at_ms: list[int], moments: Moments) -> list[Place]:
+        keys, local_ms = self.campaigns.keys, moments.local_ms[at].tolist()
         return list(map(Place, at_ms, local_ms, _dicts(keys, [look(key, at).tolist() for key in keys], len(at))))
 
     def _explained(self, look: Look, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
@@ -189,7 +189,7 @@ class Decider:
             decided.causes_ms.append(candidate.stamp_ms)
         decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", receipt))
         if self.keeping.receipts:
-            decided.receipts.setdefault(candidate.customer, []).append(encode_kept(receipt))
+            decided.receipts.setdefault(candidate.customer, []).append((at_ms, encode_kept(receipt)))
         return outcome
 
     def _outcome(self, candidate: Candidate, ledger: Ledger, lease: Lease) -> tuple[str, str]:

@@ -38,7 +38,7 @@ def gates(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> 
         Gate("no_consent", standing.consented or not policy.consent),
         Gate("holdout", not held),
         _cooldown(rule, standing),
-        _cap(policy, standing),
+        *([_cap(policy, standing)] if rule.capped else []),
         _quiet_hours(rule, standing),
     ]
 

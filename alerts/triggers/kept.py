@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from msgspec import Struct, msgpack
 
 from features.outgoing import Receipt
@@ -40,9 +42,10 @@ class Kept(Struct, array_like=True, gc=False):
     ran_out: str = ""
 
 
+_fields = attrgetter(*Kept.__struct_fields__)
 _encode = msgpack.Encoder().encode
 decode_kept = msgpack.Decoder(Kept).decode
 
 
 def encode_kept(receipt: Receipt) -> bytes:
-    return _encode(tuple(getattr(receipt, name) for name in Kept.__struct_fields__))
+    return _encode(_fields(receipt))

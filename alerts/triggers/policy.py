@@ -33,7 +33,7 @@ class Policy(Struct, frozen=True):
         fired_ms = ledger.fired_ms.get(rule.id)
         if fired_ms is not None and at_ms < fired_ms + rule.cooldown_ms:
             return "cooldown"
-        if len(self.recent(ledger, at_ms)) >= self.cap:
+        if rule.capped and len(self.recent(ledger, at_ms)) >= self.cap:
             return "capped"
         return "issued"
 
@@ -45,7 +45,8 @@ class Policy(Struct, frozen=True):
         """Keeps the coupons of two windows: an event up to one window late still finds those that count against it."""
         ledger.fired_ms[rule.id] = at_ms
         kept_ms = max([at_ms, *ledger.issued_ms]) - 2 * self.cap_window_ms
-        ledger.issued_ms = [*(issued_ms for issued_ms in ledger.issued_ms if issued_ms > kept_ms), at_ms]
+        counted = [at_ms] if rule.capped else []
+        ledger.issued_ms = [*(issued_ms for issued_ms in ledger.issued_ms if issued_ms > kept_ms), *counted]
 
 
 def held_out(customer: str, salt: str, share: float) -> bool:

@@ -110,6 +110,7 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     after: After | None = None
     name: str = ""
     enabled: bool = True
+    capped: bool = True  # asks the cap on a customer's coupons, and counts against it
     priority: int = 0  # of rules that hold at one moment, the greatest is settled first
     group: str = ""  # of the rules of a group, a customer gets one within the cooldown
     max_event_age: str = ""  # how far the clock may be past the event

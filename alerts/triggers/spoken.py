@@ -125,7 +125,7 @@ def needs(asked: Asked, schedule: Schedule) -> str:
     if isinstance(part, (Compare, Missing)) or (isinstance(part, Joined) and len(asked.values) == 1):
         return limit(part)
     if told := _SAYS.fullmatch(asked.clause.text):
-        return told[2]
+        return told[2].replace("''", "'")
     return spelt(part) if part is not None else asked.clause.text
 
 
@@ -139,7 +139,7 @@ def limit(part: Any) -> str:
 
 
 def spelt(part: Any) -> str:
-    """The same with names: `churn_risk without a value, or churn_risk 0.3 or more`."""
+    """The same with names: `churn_risk no value, or orders_7d 3 or more`."""
     if isinstance(part, Joined):
         return (" and " if part.all else ", or ").join(map(spelt, part.parts))
     return f"{part.name} {limit(part)}"

@@ -59,8 +59,9 @@ from features.kernel.arrays import (
     Labels,
 )
 from features.kernel.clocks import day_of
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, making_arrays
 from features.kernel.consent import note
+from features.kernel.intrinsics import copy_bytes
 from features.kernel.panes import add_cell, coarsen, pane_at
 from features.kernel.records import most_bytes, new_state, pack, unpack
 from features.kernel.rows import ask_row
@@ -82,7 +83,7 @@ class Outcome(NamedTuple):
     labelled: Ints  # [labelled, LABELLED]
 
 
-@compiled
+@making_arrays
 def advance(
     g: Ints,
     z: Ints,
@@ -109,6 +110,7 @@ def advance(
     rows, asked = np.empty((room, features), np.float64), np.empty((room, ASKED), np.int64)
     inputs = np.empty((events + customers, g[INPUTS]), np.int64)
     labelled = np.empty((events + customers, LABELLED), np.int64)
+    labels = (inputs, labelled)
     r, n, at, status, detail = np.int64(0), np.int64(0), np.int64(0), DONE, np.int64(0)
     start, first = np.int64(0), np.int64(0)
     for c in range(customers):
@@ -120,11 +122,11 @@ def advance(
         for k in range(first, ends[c]):
             i = order[k]
             if r >= 0 and 0 < s[WAKE] <= e[i, CLOCK]:
-                r, n = fire(s, g, z, e[i, CLOCK], c, rows, asked, r, (inputs, labelled), n)
+                r, n = fire(s, g, z, e[i, CLOCK], c, rows, asked, r, labels, n)
             if r >= 0:
-                r, n, repeated[i] = _apply(s, g, z, e, touches, i, c, rows, asked, r, (inputs, labelled), n)
+                r, n, repeated[i] = _apply(s, g, z, e, touches, i, c, rows, asked, r, labels, n)
         if r >= 0 and 0 < s[WAKE] <= clock_ms:
-            r, n = fire(s, g, z, clock_ms, c, rows, asked, r, (inputs, labelled), n)
+            r, n = fire(s, g, z, clock_ms, c, rows, asked, r, labels, n)
         if r < 0:
             status = NEEDS_ROOM
             break
@@ -133,7 +135,7 @@ def advance(
         out = _grown(out, at, most_bytes(s, g) + tail)
         at = pack(out, at, s, g, z)
         ledgers[c] = at
-        out[at : at + tail] = blob[ledger : blob_ends[c]]
+        copy_bytes(out, at, blob, ledger, tail)
         at += tail
         out_ends[c] = at
         start, first = blob_ends[c], ends[c]
@@ -237,7 +239,7 @@ def _count(s: Ints, g: Ints, z: Ints, e: Ints, touches: Ints, i: int) -> None:
     s[NEWEST] = newest_ms
 
 
-@compiled
+@making_arrays
 def _grown(out: Bytes, at: int, room: int) -> Bytes:
     if at + room <= len(out):
         return out

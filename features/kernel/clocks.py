@@ -8,13 +8,15 @@ from __future__ import annotations
 import numpy as np
 
 from features.kernel.arrays import Ints
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, making_arrays
 from features.times import DAY_MS, EPOCH_DAY
 
 
 @compiled
 def zone_offset_ms(z: Ints, zone: int, at_ms: int) -> int:
     low, high = z[2 + 2 * zone], z[4 + 2 * zone]
+    if z[high - 2] <= at_ms:
+        return z[high - 1]
     while high - low > 2:
         middle = low + (high - low) // 4 * 2
         if z[middle] <= at_ms:
@@ -24,7 +26,7 @@ def zone_offset_ms(z: Ints, zone: int, at_ms: int) -> int:
     return z[low + 1]
 
 
-@compiled
+@making_arrays
 def local_times(z: Ints, zones: Ints, at_ms: Ints) -> Ints:
     """The wall's clock of each moment in its zone (UTC for -1), as if it were UTC, in ms."""
     local_ms = np.empty(len(at_ms), np.int64)

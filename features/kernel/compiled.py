@@ -39,9 +39,21 @@ class _Cache(FunctionCache):
 def compiled(function: Function) -> Function:
     """Compiles at the first call, without the GIL, unless the cache has it.
 
+    The function neither makes nor returns an array, so no references are counted: that would be two atomic operations
+    for each array at each call. Numba refuses one that makes an array; for these there is `making_arrays`.
+
     Numba alone looks at the file of the function, not at those it imports from. So what compiled functions call, and
     every number that may change and is compiled into them, stands in this folder. See decision 0006.
     """
-    dispatcher = njit(nogil=True)(function)
+    return _compiled(function, counts_references=False)
+
+
+def making_arrays(function: Function) -> Function:
+    """As `compiled`, for a function that makes or returns arrays."""
+    return _compiled(function, counts_references=True)
+
+
+def _compiled(function: Function, counts_references: bool) -> Function:
+    dispatcher = njit(nogil=True, _nrt=counts_references)(function)
     dispatcher._cache = _Cache(function)
     return dispatcher

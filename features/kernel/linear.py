@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from features.kernel.arrays import Floats, Ints
-from features.kernel.compiled import compiled
+from features.kernel.compiled import making_arrays
 
 
-@compiled
+@making_arrays
 def logits(features: Floats, rows: Ints, columns: Ints, mean: Floats, scale: Floats, weights: Floats) -> Floats:
     """float64[rows]: what the columns of these rows add to the logit of a linear model; see features.models.terms."""
     out = np.zeros(len(rows), np.float64)

@@ -59,8 +59,9 @@ from features.kernel.arrays import (
     Labels,
 )
 from features.kernel.clocks import day_of
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, making_arrays
 from features.kernel.consent import set_consent
+from features.kernel.intrinsics import copy_bytes
 from features.kernel.panes import add_cells, coarsen, pane_cells
 from features.kernel.records import most_bytes, new_state, pack, unpack
 from features.kernel.tables import add_month, add_time, placed, weigh
@@ -78,7 +79,7 @@ class Merged(NamedTuple):
     labelled: Ints  # [labelled, LABELLED]
 
 
-@compiled
+@making_arrays
 def merge(g: Ints, z: Ints, blob: Bytes, middle: int, end: int, clock_ms: int) -> Merged:
     """Two records that stand one behind the other, with `middle` between them, as one; either may be empty."""
     s, t = new_state(g), new_state(g)
@@ -119,7 +120,7 @@ def _merge(s: Ints, t: Ints, g: Ints, z: Ints, clock_ms: int, out: Labels) -> in
     return labelled
 
 
-@compiled
+@making_arrays
 def _merge_ring(s: Ints, t: Ints, counter: int, ring: int) -> None:
     """Both rings' ids, each once; of more than a ring holds, the latest of either in turn."""
     mine, other = s[ring : ring + s[counter]].copy(), t[ring : ring + t[counter]]
@@ -164,7 +165,7 @@ def _merge_panes(s: Ints, t: Ints, g: Ints, z: Ints) -> None:
         add_cells(s, g, into, t, g[CELLS] + p * g[WIDTH])
 
 
-@compiled
+@making_arrays
 def _rename_places(s: Ints, t: Ints, g: Ints) -> None:
     """The other's sets, in the bits that stand for the same codes here; a code that finds no bit is left out."""
     bits = np.empty(ROOM_OF[PLACES], np.int64)
@@ -246,7 +247,7 @@ def _merge_waiting(s: Ints, t: Ints, g: Ints, clock_ms: int, out: Labels) -> int
         label_row(t, g, 0, mine_ms, mine_ms >= t[WAIT_DUE], out, labelled)
         labelled += 1
     elif t[WAIT_AT] > 0 and other_ms > mine_ms:
-        s[g[WAITING] : g[WAITING] + g[INPUTS]] = t[g[WAITING] : g[WAITING] + g[INPUTS]]
+        copy_bytes(s, 8 * g[WAITING], t, 8 * g[WAITING], 8 * g[INPUTS])
         s[WAIT_AT], s[WAIT_DUE] = t[WAIT_AT], t[WAIT_DUE]
         s[WAIT_GRACE] = _due_later(t[WAIT_DUE], t[WAIT_GRACE], clock_ms)
     return labelled

@@ -119,8 +119,10 @@ def add_cell(s: Ints, g: Ints, into: int, cell: int, amount: int) -> None:
         s[into + cell] += amount
     elif cell < g[GREATEST]:
         s[into + cell] = max(s[into + cell], amount)
-    else:
+    elif cell < g[LEAST]:
         s[into + cell] = _lesser(s[into + cell], amount)
+    else:
+        s[into + cell] |= amount
 
 
 @compiled

@@ -20,6 +20,7 @@ from features.kernel.arrays import (
     MONTHS,
     MOST_OF,
     N_PANES,
+    OF_WINDOW,
     PAIRS,
     PANE,
     POINT_CENTS,
@@ -37,8 +38,8 @@ from features.kernel.arrays import (
     Ints,
 )
 from features.kernel.clocks import month_of
-from features.kernel.compiled import compiled
-from features.kernel.panes import add_cells
+from features.kernel.compiled import compiled, making_arrays
+from features.kernel.panes import add_cell
 from features.kernel.tables import find_pair, halved
 from features.times import DAY_MS, HOUR_MS
 
@@ -47,26 +48,27 @@ TIED = 1 - 1e-9  # weights that differ by less are the same: the sums were round
 
 @compiled
 def total_windows(s: Ints, g: Ints, at_ms: int, today: int) -> None:
-    """The cells of every window as of `at_ms`, from g[TOTALS] on."""
+    """As of `at_ms`, the cells of windows that are read: from g[TOTALS] on, where all of them have a place."""
     width, windows, at_window, totals = g[WIDTH], g[WINDOWS], g[AT_WINDOW], g[TOTALS]
     for w in range(windows):
-        whole = g[at_window + 2 * w] == LIFETIME
-        for m in range(width):
-            s[totals + w * width + m] = s[g[LIFE] + m] if whole else 0
+        spec = at_window + OF_WINDOW * w
+        for k in range(g[spec + 3], g[spec + 3] + g[spec + 2]):
+            s[totals + w * width + g[k]] = s[g[LIFE] + g[k]] if g[spec] == LIFETIME else 0
     five, hour = at_ms // FIVE_MS, at_ms // HOUR_MS
     for p in range(s[N_PANES]):
         level, number, day = s[PANE + 3 * p], s[PANE + 3 * p + 1], s[PANE + 3 * p + 2]
         of_hour = number // 12 if level == 0 else number
         for w in range(windows):
-            made_of, length = g[at_window + 2 * w], g[at_window + 2 * w + 1]
+            spec = at_window + OF_WINDOW * w
+            made_of, length = g[spec], g[spec + 1]
             if made_of == FIVES:
                 inside = level == 0 and five - length <= number <= five
             elif made_of == HOURS:
                 inside = level < 2 and hour - length <= of_hour <= hour
             else:
                 inside = made_of == DAYS and today - length <= day <= today
-            if inside:
-                add_cells(s, g, totals + w * width, s, g[CELLS] + p * width)
+            for k in range(g[spec + 3], g[spec + 3] + g[spec + 2] if inside else 0):
+                add_cell(s, g, totals + w * width, g[k], s[g[CELLS] + p * width + g[k]])
 
 
 @compiled
@@ -127,7 +129,7 @@ def _rhythm_spread(s: Ints, table: int) -> float:
     return float(np.sqrt(squares / gaps) / DAY_MS)
 
 
-@compiled
+@making_arrays
 def _points(s: Ints, g: Ints, what: int, earned: int, today: int, valid: int) -> float:
     """Points as of a day: what a month's net spend earned is good for `valid` months more, and is spent oldest first.
 

@@ -54,7 +54,7 @@ from features.kernel.arrays import (
     Bytes,
     Ints,
 )
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, making_arrays
 from features.kernel.intrinsics import copy_bytes
 from features.kernel.packing import (
     read_cells,
@@ -70,7 +70,7 @@ from features.kernel.packing import (
 )
 
 
-@compiled
+@making_arrays
 def new_state(g: Ints) -> Ints:
     return np.zeros(g[STATE], np.int64)
 

@@ -35,7 +35,7 @@ from features.kernel.arrays import (
     Ints,
 )
 from features.kernel.clocks import day_of, zone_offset_ms
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, making_arrays
 from features.kernel.consent import consent_of
 from features.kernel.readings import read_table, since, total_windows, window_value
 from features.kernel.records import new_state, unpack
@@ -107,7 +107,7 @@ def ask_row(s: Ints, g: Ints, z: Ints, at_ms: int, rows: Floats, asked: Ints, r:
     asked[r, AS_OF], asked[r, LOCAL], asked[r, CONSENTED] = at_ms, local_ms, consent_of(s, g[PURPOSE])
 
 
-@compiled
+@making_arrays
 def rows_as_of(g: Ints, z: Ints, blob: Bytes, ends: Ints, at_ms: int, features: int) -> tuple[int, int, int, Floats]:
     """(status, detail, at which record it ended, feature rows) of records one behind the other, as of a time."""
     s, rows = new_state(g), np.empty((len(ends), features), np.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from features.kernel.arrays import Bytes, Ints
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, making_arrays
 from features.kernel.syntax import (
     CLOSE,
     CLOSE_LIST,
@@ -147,7 +147,7 @@ def _lines(
         at += 1
 
 
-@compiled
+@making_arrays
 def scan(
     text: Bytes,
     stops: Ints,

@@ -7,7 +7,7 @@ from itertools import accumulate
 import numpy as np
 
 from features.kernel.arrays import Bytes, Ints
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, making_arrays
 
 
 @compiled
@@ -21,7 +21,7 @@ def _hash(text: Bytes, start: int, end: int) -> int:
     return np.int64(h ^ (h >> np.uint64(33)))
 
 
-@compiled
+@making_arrays
 def hashes(text: Bytes, starts: Ints, ends: Ints) -> Ints:
     """64-bit hashes of texts, the same in every process."""
     out = np.empty(len(starts), np.int64)
@@ -70,7 +70,7 @@ def find_one(text: Bytes, start: int, end: int, known: Bytes, known_ends: Ints, 
     return -1
 
 
-@compiled
+@making_arrays
 def slots(known: Bytes, ends: Ints, size: int) -> Ints:
     """The hash table of some words: their numbers, -1 where there is none."""
     table, start = np.full(size, -1, np.int64), np.int64(0)
@@ -83,7 +83,7 @@ def slots(known: Bytes, ends: Ints, size: int) -> Ints:
     return table
 
 
-@compiled
+@making_arrays
 def find(text: Bytes, starts: Ints, ends: Ints, known: Bytes, known_ends: Ints, slots: Ints) -> Ints:
     """By text: its number among the known ones, or -1."""
     out = np.empty(len(starts), np.int64)
@@ -92,7 +92,7 @@ def find(text: Bytes, starts: Ints, ends: Ints, known: Bytes, known_ends: Ints, 
     return out
 
 
-@compiled
+@making_arrays
 def group(text: Bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
     """(by text: its number among the different ones, by number: which text was the first of it)."""
     size = 64
@@ -112,3 +112,21 @@ def group(text: Bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
             count += 1
         who[i] = slots[slot]
     return who, first[:count]
+
+
+@making_arrays
+def first_of_each(codes: Ints) -> Ints:
+    """Where each of the different codes stands for the first time; codes are as good as hashes in their lower bits."""
+    size = 64
+    while size < 2 * len(codes):
+        size *= 2
+    slots = np.full(size, -1, np.int64)
+    first, count = np.empty(len(codes), np.int64), 0
+    for i in range(len(codes)):
+        slot = codes[i] & (size - 1)
+        while slots[slot] >= 0 and codes[slots[slot]] != codes[i]:
+            slot = (slot + 1) & (size - 1)
+        if slots[slot] < 0:
+            slots[slot], first[count] = i, i
+            count += 1
+    return first[:count]

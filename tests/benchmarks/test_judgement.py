@@ -76,7 +76,7 @@ def test_a_dead_letter_that_nobody_expects_is_seen() -> None:
         ({"records": {"ann": b"1", "bob": b"2", "cem": b"3"}}, 1, 0),
         ({"timers": {}}, 1, 0),
         ({"timers": {"ann": 6_000}}, 1, 0),
-        ({"receipts": {"ann": [b"r", b"r"]}}, 1, 0),
+        ({"receipts": {"ann": [(1, b"r"), (2, b"r")]}}, 1, 0),
         ({"position": changed(POSITION, offset=8)}, 0, 1),
         ({"position": changed(POSITION, counts={"applied": 3})}, 0, 1),
     ],
@@ -85,7 +85,7 @@ def test_a_customer_and_a_fence_that_differ_are_counted(
     change: dict[str, Any], wrong_features: int, wrong_fences: int
 ) -> None:
     expected: dict[str, Any] = {"position": POSITION, "records": {"ann": b"1", "bob": b"2"}, "timers": {"ann": 5_000}}
-    expected["receipts"] = {"ann": [b"r"]}
+    expected["receipts"] = {"ann": [(1, b"r")]}
     verdict = Verdict()
     judge_state(verdict, 0, Store(**expected), Store(**{**expected, **change}), row=list)
     assert (verdict.wrong_features, verdict.wrong_fences) == (wrong_features, wrong_fences)

@@ -1,4 +1,4 @@
-"""A back-test of shipped rules over the simulated chain finds the carts that were left and the members who lapsed."""
+"""A back-test of the shipped rules over the simulated chain finds carts that were left and members who lapsed."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_the_good_rule_is_good() -> None:
             "r.toml:5: then: unknown key 'face_value'; did you mean 'face_value_cents'?",
         ),
         ("fires_at =", "fire_at =", "r.toml:11: test: unknown key 'fire_at'; did you mean 'fires_at'?"),
-        ('"7d"', '"7d"\nversion = "3"', "r.toml:7: unknown key 'version'; known are after, cooldown"),
+        ('"7d"', '"7d"\nversion = "3"', "r.toml:7: unknown key 'version'; known are after, capped, cooldown"),
         ('"winback"', '"Win back"', "r.toml:1: id: found 'Win back', expected `str` matching regex"),
         ('["order"]', '"order"', "r.toml:3: on: found 'order', expected `array`, got `str`"),
         ("= 100", "= -1", "r.toml:5: then.face_value_cents: found -1, expected `int` >= 0"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from io import StringIO
 from itertools import count
@@ -126,7 +127,7 @@ class House:
         return next(filter(None, records), None), next(filter(None, timers), None)
 
     def receipts(self, customer: str) -> int:
-        return sum(self.redis.llen(self.store.key(part, f"d:{customer}")) for part in self.parts)
+        return sum(self.redis.zcard(self.store.key(part, f"d:{customer}")) for part in self.parts)
 
     def holding(self, *texts: str) -> list[bytes]:
         """Keys under the prefix that hold one of these, by a look of its own: as the server dumps them."""
@@ -152,7 +153,10 @@ def house(
     if not isinstance(kafka, KafkaServer):
         pytest.skip("needs real Kafka: the mock cluster forgets offsets sent in transactions")
     settings = settings_for(kafka.brokers, redis.url, partitions=2)
-    settings.coupons = conf.Coupons(holdout_percent=0.0)
+    rules = tmp_path_factory.mktemp("rules")  # those that the week is about
+    for name in ("third-in-a-week", "cart-left"):
+        shutil.copy(conf.HERE / f"rules/coupons/{name}.toml", rules)
+    settings.coupons = conf.Coupons(rules=str(rules), holdout_percent=0.0)
     house = House(settings, tmp_path_factory.mktemp("house"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BREWLINE_IDENTITY_KEY", IDENTITY_KEY)

@@ -106,6 +106,16 @@ def test_a_date_is_the_stores_own_and_a_time_is_a_moment(bounds: str, zone: str,
     assert outcomes(f'id = "spring"\n{bounds}', view(0, parse_time(moment), tz=zone)) == [(outcome, "")]
 
 
+def test_a_mere_message_counts_for_no_limit_and_keeps_to_the_days() -> None:
+    file = 'id = "spring"\nbudget_cents = 0\ncoupons = 0\ncoupons_per_customer = 1\nuntil = 2026-05-05'
+    rule = Rule(id="r", on=["view"], when="true", then=Then(message="hello", campaign="spring"), cooldown="0s")
+    job = customers_job([rule], FREE, campaigns=campaigns_of(file))
+    log = [view(0, customer="c"), view(1, customer="c"), view(2, NOON_MS + 48 * HOUR_MS, customer="c")]
+    store = run(job, batches("events", 0, encoded(log)))[0]
+    assert [d["outcome"] for d in data_of(store, "decisions")] == ["issued", "issued", "campaign_over"]
+    assert store.spent == {}
+
+
 def test_a_customer_gets_so_many_coupons_of_a_campaign_and_no_more() -> None:
     log = [view(n, customer=customer) for n, customer in enumerate("aabab")]
     found = [outcome for outcome, _ in outcomes('id = "spring"\ncoupons_per_customer = 2', *log)]

@@ -45,11 +45,12 @@ def decided(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -
     st.builds(Standing, st.sampled_from(["c1", "c2", "c3"]), ledgers, times, st.booleans(), st.sampled_from([0, 5])),
     st.sampled_from([[], ["a", "b"]]),
     st.sampled_from(["", "drop"]),
+    st.booleans(),
 )
 def test_the_first_gate_that_is_shut_is_what_a_decision_comes_to(
-    policy: Policy, standing: Standing, rivals: list[str], quiet: str
+    policy: Policy, standing: Standing, rivals: list[str], quiet: str, capped: bool
 ) -> None:
-    rule = replace(RULE, quiet=quiet)
+    rule = replace(RULE, quiet=quiet, capped=capped)
     found = gates(rule, rivals, policy, standing)
     shut = [gate.outcome for gate in found if not gate.is_open]
     assert (shut or ["issued"])[0] == decided(rule, rivals, policy, standing)

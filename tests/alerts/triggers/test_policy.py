@@ -21,7 +21,11 @@ from tests.oracle import Customer
 
 START_MS = parse_time("2026-05-04T08:00:00+08:00")
 CAP, WINDOW_MS = 3, 7 * DAY_MS
-RULES = [Rule(id=f"r{n}", on=["view"], when="true", then=Then(f"c{n}"), cooldown=f"{n * 9}h") for n in range(4)]
+RULES = [
+    Rule(id=f"r{n}", on=["view"], when="true", then=Then(f"c{n}"), cooldown=f"{n * 9}h", capped=n != 2)
+    for n in range(5)
+]
+UNCAPPED = {rule.id for rule in RULES if not rule.capped}
 POLICY = Policy(CAP, WINDOW_MS, holdout=0.2, holdout_salt="salt", consent="marketing")
 JOB = customers_job(RULES, POLICY)
 NUMBERED = [f"c{number}" for number in range(99)]
@@ -61,7 +65,7 @@ def wanted_outcomes(log: list[e.Event]) -> list[tuple[str, str, str]]:
                 outcome = "holdout"
             elif any(r == rule.id and event.at_ms - at_ms < rule.cooldown_ms for r, at_ms in mine):
                 outcome = "cooldown"
-            elif sum(event.at_ms - at_ms < WINDOW_MS for _, at_ms in mine) >= CAP:
+            elif rule.capped and sum(event.at_ms - at_ms < WINDOW_MS for r, at_ms in mine if r not in UNCAPPED) >= CAP:
                 outcome = "capped"
             else:
                 outcome = "issued"
