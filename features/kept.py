@@ -48,7 +48,7 @@ def require_archive(columns: Iterable[str]) -> None:
     if missing:
         raise WrongArchive(
             f"misses the column{'s' if len(missing) > 1 else ''} {', '.join(missing[:5])}: an archive is written by"
-            " `brewline history export`"
+            " `brewline history export`; export anew what another version has written"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from textwrap import wrap
@@ -14,7 +15,7 @@ from brewline.backtests.tables import GROUPS, OUTCOMES
 WIDTH, LEFT, RIGHT = 1000, 170, 60
 INNER = WIDTH - LEFT - RIGHT
 BURN_HEIGHT, ROW, BAR = 220, 30, 16
-LINE = 135  # characters
+LINE = 140  # characters
 DAYS = 62  # up to so many are shown one by one; longer by week
 KINDS = (".html", ".svg", ".png")
 
@@ -67,16 +68,14 @@ def _page(drawn: str, figures: Figures) -> str:
 
 def draw(figures: Figures) -> str:
     """Panels one below the other: what is given out over time, outcomes, what customers did."""
-    y, shapes = (
-        34.0,
-        [text(20, 34, f"Back-test over {Path(figures['history']).name}", 18, weight="bold"), _caption(figures)],
-    )
-    y += 60
+    y, title = 76.0, f"Back-test over {Path(figures['history']).name}"
+    shapes = [text(20, 34, title, 18, weight="bold"), _caption(figures)]
     held = {id: rule for id, rule in figures["rules"].items() if rule["held"]}
-    if never := [id for id in figures["rules"] if id not in held]:
-        lines = wrap(f"never held: {', '.join(never)}", LINE)
-        shapes += [text(20, 76 + 18 * i, line, 13) for i, line in enumerate(lines)]
-        y += 18 * len(lines) + 2
+    never = ", ".join(id for id in figures["rules"] if id not in held)
+    for words in wrap(f"never held: {never}", LINE) if never else ():
+        shapes.append(text(20, y, words, 13))
+        y += 18
+    y += 18
     for panel in (_burn, _outcomes, _lookalikes) if held else ():
         drawn, height = panel(held, y)
         shapes += drawn
@@ -92,59 +91,60 @@ def _caption(figures: Figures) -> str:
 
 def _burn(rules: Figures, y: float) -> tuple[list[str], float]:
     """Bars by week, or by day: the most that the coupons of each rule can cost, stacked."""
-    by = "by_day" if max((len(rule["by_day"]) for rule in rules.values()), default=0) <= DAYS else "by_week"
+    by = "by_day" if max(len(rule["by_day"]) for rule in rules.values()) <= DAYS else "by_week"
     periods = sorted({day for rule in rules.values() for day in rule[by]})
-    cents = _most({id: [rule[by].get(day, {"cents": 0})["cents"] for day in periods] for id, rule in rules.items()})
+    cents = _greatest({id: [rule[by].get(day, {"cents": 0})["cents"] for day in periods] for id, rule in rules.items()})
     totals = [sum(column) for column in zip(*cents.values(), strict=True)]
     ticks = steps(max(totals, default=0) / 100)
-    shapes = [text(20, y, f"Face value given out, at most, by {by.removeprefix('by_')}", 14, weight="bold")]
-    legend, below = _legend({id: colour(i) for i, id in enumerate(cents)}, y + 18)
-    shapes += legend
-    top, scale = below + 20, BURN_HEIGHT / (ticks[-1] * 100)
+    legend, height = _legend({id: colour(i) for i, id in enumerate(cents)}, y + 18)
+    bottom, scale = y + 20 + height + BURN_HEIGHT, BURN_HEIGHT / (ticks[-1] * 100)
+    shapes = [text(20, y, f"Face value given out, at most, by {by.removeprefix('by_')}", 14, weight="bold"), *legend]
     for tick in ticks:
-        at = top + BURN_HEIGHT - tick * 100 * scale
+        at = bottom - tick * 100 * scale
         shapes += [line(LEFT, at, WIDTH - RIGHT, at), text(LEFT - 8, at + 4, f"{tick:,.10g}", 11, "end")]
-    width = INNER / max(len(periods), 1)
     for i, day in enumerate(periods):
-        x, bottom = LEFT + i * width, top + BURN_HEIGHT
-        for j, (id, values) in enumerate(cents.items()):
-            height = values[i] * scale
-            bottom -= height
-            told = f"{day} {id}: {values[i] / 100:,.2f}"
-            shapes += [rect(x + width * 0.1, bottom, width * 0.8, height, colour(j), told)] if height else []
+        x = LEFT + i * INNER / len(periods)
+        shapes += _bar(day, {id: values[i] for id, values in cents.items()}, x, bottom, INNER / len(periods), scale)
         if i % max(1, len(periods) // 8) == 0:
-            shapes.append(text(x, top + BURN_HEIGHT + 16, day, 11))
-    return shapes, top - y + BURN_HEIGHT + 20
+            shapes.append(text(x, bottom + 16, day, 11))
+    return shapes, 40 + height + BURN_HEIGHT
 
 
-def _most(cents: dict[str, list[int]]) -> dict[str, list[int]]:
-    """The rules that give most, and the others as one: no two shall have one colour."""
-    given = sorted((id for id in cents if any(cents[id])), key=lambda id: -sum(cents[id]))
-    shown, others = given[: len(COLOURS) - 1], given[len(COLOURS) - 1 :]
-    rest = {"others": [sum(column) for column in zip(*(cents[id] for id in others), strict=True)]} if others else {}
-    return {id: cents[id] for id in shown} | rest
+def _greatest(cents: dict[str, list[int]]) -> dict[str, list[int]]:
+    """As many rules as there are colours; those that give least are shown together."""
+    order = sorted((id for id in cents if any(cents[id])), key=lambda id: -sum(cents[id]))
+    shown, rest = (order, []) if len(order) <= len(COLOURS) else (order[: len(COLOURS) - 1], order[len(COLOURS) - 1 :])
+    together = {f"{len(rest)} others": [sum(column) for column in zip(*map(cents.get, rest), strict=True)]}  # type: ignore[arg-type]
+    return {id: cents[id] for id in shown} | (together if rest else {})
+
+
+def _bar(day: str, cents: dict[str, int], x: float, bottom: float, width: float, scale: float) -> Iterator[str]:
+    for i, (id, value) in enumerate(cents.items()):
+        bottom -= value * scale
+        if value:
+            yield rect(
+                x + width * 0.1, bottom, width * 0.8, value * scale, colour(i), f"{day} {id}: {value / 100:,.2f}"
+            )
 
 
 def _legend(named: dict[str, str], y: float) -> tuple[list[str], float]:
-    """(shapes, where its last line stands)."""
-    x, shapes = float(LEFT), list[str]()
+    """Its shapes, and how much its lines take."""
+    x, first, shapes = float(LEFT), y, list[str]()
     for name, fill in named.items():
-        width = 28 + 6.4 * len(name)
+        width = 28 + 6.6 * len(name)
         if x + width > WIDTH - 10:
             x, y = float(LEFT), y + 16
         shapes += [rect(x, y - 9, 10, 10, fill), text(x + 14, y, name, 11)]
         x += width
-    return shapes, y
+    return shapes, y - first + 18
 
 
 def _outcomes(rules: Figures, y: float) -> tuple[list[str], float]:
     """By rule, a bar of all moments at which it held, in parts."""
     found = {outcome for rule in rules.values() for outcome in rule["outcomes"]}
     named = {o: colour(i) for i, o in enumerate([*OUTCOMES, *sorted(found - set(OUTCOMES))]) if o in found}
-    shapes = [
-        text(20, y, "What came of the moments at which a rule held", 14, weight="bold"),
-        *_legend(named, y + 18)[0],
-    ]
+    legend, _ = _legend(named, y + 18)
+    shapes = [text(20, y, "What came of the moments at which a rule held", 14, weight="bold"), *legend]
     for i, (id, rule) in enumerate(rules.items()):
         at, x = y + 34 + i * ROW, float(LEFT)
         shapes.append(text(LEFT - 8, at + 13, id, 12, "end"))
@@ -160,10 +160,8 @@ def _outcomes(rules: Figures, y: float) -> tuple[list[str], float]:
 def _lookalikes(rules: Figures, y: float) -> tuple[list[str], float]:
     """By rule and group: how many ordered while the coupon was, or would have been, valid."""
     named = {told: colour(i) for i, told in enumerate(GROUPS.values())}
-    shapes = [
-        text(20, y, "Who ordered while the coupon was, or would have been, valid", 14, weight="bold"),
-        *_legend(named, y + 18)[0],
-    ]
+    legend, _ = _legend(named, y + 18)
+    shapes = [text(20, y, "Who ordered while the coupon was, or would have been, valid", 14, weight="bold"), *legend]
     height = 14 * len(GROUPS) + 12
     for i, (id, rule) in enumerate(rules.items()):
         at = y + 34 + i * height

@@ -22,7 +22,8 @@ OUTCOMES = (
     "customer_limit",
     "no_consent",
 )
-PAIRS = 20
+SHORT = 8  # of so many rules, those that never held are shown too
+PAIRS = 20  # of overlapping rules that are shown
 GROUPS = {"issued": "got it", "holdout": "held out", "nearly": "nearly"}
 
 
@@ -45,9 +46,11 @@ def _decided(figures: Figures) -> Table:
     found = {outcome for rule in rules.values() for outcome in rule["outcomes"]}
     outcomes = [*(name for name in OUTCOMES if name in found), *sorted(found - set(OUTCOMES))]
     table = _table("what each rule would have decided", "rule", "asked", "held", *outcomes, "customers", "reached")
-    for id, rule in rules.items():
+    for id, rule in ((id, rule) for id, rule in rules.items() if rule["held"] or len(rules) <= SHORT):
         numbers = [rule["asked"], rule["held"], *(rule["outcomes"].get(name, 0) for name in outcomes)]
         table.add_row(id, *(f"{n:,}" for n in [*numbers, rule["customers"], rule["customers_reached"]]))
+    if never := [id for id, rule in rules.items() if not rule["held"]]:
+        table.caption = f"never held: {', '.join(never)}"
     return table
 
 
@@ -93,18 +96,18 @@ def _lookalikes(figures: Figures) -> Table:
 
 
 def _overlap(figures: Figures) -> Table:
-    """Each pair once, the nearest first."""
     table = _table("overlap", "rule", "with", "customers who got both", "coupons within a day of one of the other")
     pairs = sorted(_pairs(figures), reverse=True)
-    for near, both, id, other in pairs[:PAIRS]:
-        table.add_row(id, other, f"{both:,}", f"{near:,}")
+    for close, customers, id, other in pairs[:PAIRS]:
+        table.add_row(id, other, f"{customers:,}", f"{close:,}")
     if len(pairs) > PAIRS:
-        table.caption = f"and {len(pairs) - PAIRS} more pairs, which --json has all of"
+        table.caption = f"and {len(pairs) - PAIRS} pairs more, with fewer; --json has them all"
     return table
 
 
 def _pairs(figures: Figures) -> Iterator[tuple[int, int, str, str]]:
+    """Coupons within a day, customers, the rule, the other."""
     for id, rule in figures["rules"].items():
         for other, common in rule["overlap"].items():
-            if common["customers"] and id < other:
+            if common["customers"]:
                 yield common["coupons_within_a_day"], common["customers"], id, other
