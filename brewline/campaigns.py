@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from redis import Redis
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +19,8 @@ from operators.leases import read_reserved
 from operators.redis_link import connect_redis
 from operators.store import PartitionStore, stored_partitions
 
-COLUMNS = ("campaign", "state", "budget", "spent", "reserved", "remaining", "burn a day", "coupons", "given", "ran out")
+COLUMNS = ("spent", "reserved", "a day", "coupons given")
+NAMED = 5  # budgets that ran out
 
 
 def show_campaigns(settings: Settings, out: Console) -> list[dict[str, Any]]:
@@ -26,18 +28,34 @@ def show_campaigns(settings: Settings, out: Console) -> list[dict[str, Any]]:
     campaigns = load_campaigns(settings, load_rules(settings))
     redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
     rows = read_campaigns(redis, settings.redis.prefix, campaigns, settings.stores.timezone)
-    table = Table(*COLUMNS)
+    table = Table("campaign", "state", box=SIMPLE_HEAD)
+    for name in COLUMNS:
+        table.add_column(name, justify="right")
     for row in rows:
-        money = [_money(row[f"{name}_cents"]) for name in ("budget", "spent", "reserved", "remaining", "burn")]
-        ran_out = ", ".join(row["ran_out"][:5]) + (", ..." if len(row["ran_out"]) > 5 else "")
-        stock = "" if row["coupons"] is None else f"{row['coupons']:,}"
-        table.add_row(row["campaign"], row["state"], *money, stock, f"{row['given']:,}", ran_out)
+        spent = _of(_money(row["spent_cents"]), _money(row["budget_cents"]))
+        given = _of(f"{row['given']:,}", "" if row["coupons"] is None else f"{row['coupons']:,}")
+        table.add_row(
+            row["campaign"], _told(row), spent, _money(row["reserved_cents"]), _money(row["burn_cents"]), given
+        )
     out.print(table)
     return rows
 
 
+def _told(row: dict[str, Any]) -> str:
+    """The state, and of which region, say, the budget is gone."""
+    parts = [name for name in row["ran_out"] if name not in (BUDGET, COUPONS)]
+    return "; ".join(
+        [row["state"], *(f"no more for {name}" for name in parts[:NAMED])] + ["..."] * (len(parts) > NAMED)
+    )
+
+
+def _of(some: str, whole: str) -> str:
+    return f"{some} of {whole}" if whole else some
+
+
 def _money(cents: float | None) -> str:
-    return "" if cents is None else f"{cents / 100:,.2f}"
+    """Whole units of the currency; cents stand in the JSON."""
+    return "" if cents is None else f"{cents / 100:,.0f}"
 
 
 def read_campaigns(redis: Redis, prefix: str, campaigns: Campaigns, timezone: str) -> list[dict[str, Any]]:
