@@ -9,8 +9,9 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from alerts.triggers.campaign import NONE, Campaigns
+from alerts.triggers.candidates import Candidate, Candidates
 from alerts.triggers.condition import Conditions
-from alerts.triggers.decide import Candidate, Decider
+from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.lease import Lease
 from alerts.triggers.misses import near_misses
@@ -70,6 +71,21 @@ class Judged(Struct):
         return [Decision(rule, customers[who], at_ms, outcome, cause) for rule, who, at_ms, outcome, cause in rows]
 
 
+class Bare(Candidates):
+    """Nobody reads what explains them."""
+
+    def __init__(self, catalog: Catalog, conditions: Conditions, keys: list[str], ids: bool) -> None:
+        super().__init__(catalog, conditions, keys)
+        self.ids = ids
+
+    def _causes(self, moments: Moments, at: Ints, rules: list[Rule], *more: Any) -> list[str]:
+        return super()._causes(moments, at, rules, *more) if self.ids else [""] * len(rules)
+
+    def _explained(self, seen: Seen, features: Any, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
+        nothing: list[Any] = [{}] * len(at)
+        return nothing, nothing
+
+
 class Noting(Decider):
     """Decides as live, and keeps what was decided instead of telling it. Causes are told where `ids` are known."""
 
@@ -77,7 +93,7 @@ class Noting(Decider):
         self, catalog: Catalog, conditions: Conditions, policy: Policy, campaigns: Campaigns, ids: bool
     ) -> None:
         super().__init__(catalog, conditions, policy, "", "", campaigns)
-        self.ids = ids
+        self.candidates = Bare(catalog, conditions, campaigns.keys, ids)
         self.noted: list[tuple[str, int, int, str, str]] = []
 
     def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, *_: Any) -> Any:
@@ -85,13 +101,6 @@ class Noting(Decider):
 
     def _message(self, *_: Any) -> Message:
         return UNSENT
-
-    def _causes(self, moments: Moments, at: Ints, rules: list[Rule], *more: Any) -> list[str]:
-        return super()._causes(moments, at, rules, *more) if self.ids else [""] * len(rules)
-
-    def _explained(self, look: Any, features: Any, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
-        nothing: list[Any] = [{}] * len(at)
-        return nothing, nothing
 
 
 class Backtest:

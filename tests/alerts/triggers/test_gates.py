@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from alerts.triggers.campaign import Place
-from alerts.triggers.decide import Candidate, _barred
+from alerts.triggers.candidates import Candidate
+from alerts.triggers.decide import _barred
 from alerts.triggers.gates import Standing, gates
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule, Then

@@ -1,0 +1,130 @@
+"""Moments at which a rule's condition held, in the order in which they are decided, with all that explains them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from alerts.triggers.campaign import Place
+from alerts.triggers.condition import Conditions
+from alerts.triggers.moments import Moments, Seen
+from alerts.triggers.rule import Rule
+from alerts.triggers.simple import Look
+from features.catalog import Catalog
+from features.customer import Applied
+from features.kernel.arrays import Ints
+from features.models import LinearModel, Matrix, top_terms
+
+TOP_TERMS = 5
+
+
+class Candidate(Struct, gc=False):
+    """A moment at which a rule's condition held."""
+
+    rule: Rule
+    who: int
+    customer: str
+    at_ms: int
+    cause: str  # event id, or timer and due time
+    stamp_ms: int
+    clock_ms: int
+    consented: bool
+    rivals: list[str]  # the other rules of its group
+    place: Place
+    values: dict[str, float | str | None]
+    terms: dict[str, dict[str, float]]
+
+
+class Candidates:
+    """Finds them for a set of rules; `keys`: what campaigns have budgets by."""
+
+    def __init__(self, catalog: Catalog, conditions: Conditions, keys: list[str]) -> None:
+        self.catalog = catalog
+        self.conditions = conditions
+        self.keys = keys
+        rules = conditions.rules
+        self.ranks = _ranks(range(len(rules)), key=lambda i: -rules[i].priority)
+        self.timer_ranks = _ranks(range(len(rules)), key=lambda i: (-rules[i].priority, f"{rules[i].id}|"))
+        self.rivals = [[r.id for r in rules if rule.group and r.group == rule.group and r != rule] for rule in rules]
+
+    def at(self, held: npt.NDArray[np.bool_], moments: Moments, applied: Applied, seen: Seen) -> Iterator[Candidate]:
+        """`held`: bool[n, rules]; in log order, of timers that one tick has reached, the earliest due first."""
+        at, rule = self._in_order(held, moments, applied.customers)
+        rules = [self.conditions.rules[j] for j in rule.tolist()]
+        who = moments.who[at].tolist()
+        customers = [applied.customers[w] for w in who]
+        at_ms, stamps_ms = moments.at_ms[at].tolist(), moments.stamps_ms[at].tolist()
+        causes = self._causes(moments, at, rules, customers, at_ms)
+        values, moved = self._explained(seen, applied.rows, moments.rows, at, rule)
+        clocks_ms, consented = moments.clock_ms[at].tolist(), (moments.consented[at] != 0).tolist()
+        places = self._places(seen.look, at, at_ms, moments)
+        rivals = [self.rivals[j] for j in rule.tolist()]
+        then = (at_ms, causes, stamps_ms, clocks_ms, consented)
+        return map(Candidate, rules, who, customers, *then, rivals, places, values, moved)
+
+    def _in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
+        """Moments and rules by place, then priority; of timers that one tick has reached, the earliest due first."""
+        at, rule = np.nonzero(held)
+        timer = moments.event[at] < 0
+        due_ms, ranks = np.where(timer, moments.at_ms[at], 0), np.where(timer, self.timer_ranks[rule], self.ranks[rule])
+        order = np.lexsort((ranks, due_ms, moments.place[at]))
+        keys = np.stack((moments.place[at], due_ms, ranks))[:, order]
+        same = np.flatnonzero((keys[:, 1:] == keys[:, :-1]).all(axis=0))
+        if len(same):
+            names = [customers[w] for w in moments.who[at].tolist()]
+            places = {name: place for place, name in enumerate(sorted(set(names)))}
+            order = np.lexsort((np.array([places[name] for name in names]), ranks, due_ms, moments.place[at]))
+        return at[order], rule[order]
+
+    def _causes(
+        self, moments: Moments, at: Ints, rules: list[Rule], customers: list[str], at_ms: list[int]
+    ) -> list[str]:
+        causes = [f"rule|{rule.id}|{customer}|{ms}" for rule, customer, ms in zip(rules, customers, at_ms, strict=True)]
+        event = moments.event[at]
+        of_event = np.flatnonzero(event >= 0)
+        for i, id in zip(of_event.tolist(), moments.columns.texts("id", event[of_event]), strict=True):
+            causes[i] = id
+        return causes
+
+    def _places(self, look: Look, at: Ints, at_ms: list[int], moments: Moments) -> list[Place]:
+        keys, local_ms = self.keys, moments.local_ms[at].tolist()
+        return list(map(Place, at_ms, local_ms, _dicts(keys, [look(key, at).tolist() for key in keys], len(at))))
+
+    def _explained(self, seen: Seen, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
+        """By candidate: the values that its rule looked at, and what moved its scores."""
+        told, moved = np.empty((2, len(at)), dtype=object)
+        for j in np.unique(rule).tolist():
+            places, names = np.flatnonzero(rule == j), [*self.conditions.names[j], *self.conditions.facts[j]]
+            told[places] = _dicts(names, [_plain(seen.look(name, at[places])) for name in names], len(places))
+            models = [name for name in self.catalog.models if name in names]
+            mine = features[rows[at[places]]] if models else features
+            moved[places] = _dicts(
+                models, [self._terms(seen.models.get(name), name, mine) for name in models], len(places)
+            )
+        return told.tolist(), moved.tolist()
+
+    def _terms(self, model: LinearModel | None, name: str, rows: Matrix) -> list[dict[str, float]]:
+        return top_terms(model, rows[:, self.catalog.models[name]], TOP_TERMS) if model else [{}] * len(rows)
+
+
+def _ranks(rules: Iterable[int], key: Callable[[int], Any]) -> Ints:
+    """By rule: its place in that order."""
+    return np.argsort(np.array(sorted(rules, key=key), dtype=np.int64))
+
+
+def _plain(values: npt.NDArray[Any]) -> list[float | str | None]:
+    """Texts, or numbers of six digits; None where there is none."""
+    if values.dtype == object:
+        return [value or None for value in values.tolist()]
+    return [None if value != value else round(value, 6) for value in values.tolist()]
+
+
+def _dicts(names: list[str], columns: list[list[Any]], length: int) -> list[dict[str, Any]]:
+    """Columns as a dictionary for each of their rows."""
+    if not names:
+        return [{} for _ in range(length)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
