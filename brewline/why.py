@@ -132,9 +132,8 @@ class Explaining:
     def _gates(self, rule: Rule, at_ms: int) -> list[tuple[Gate, str]]:
         asked = policy(self.settings)
         since_ms, granted = self.record.consent.get(crc32(asked.consent.encode()), (0, False))
-        standing = Standing(
-            self.customer, self.record.ledger, at_ms, granted and since_ms <= at_ms, self._quiet_ms(at_ms)
-        )
+        local, consented = local_ms(at_ms, self.zone), granted and since_ms <= at_ms
+        standing = Standing(self.customer, self.record.ledger, at_ms, local, consented)
         rivals = [r.id for r in self.rules.values() if rule.group and r.group == rule.group and r != rule]
         return [(gate, spoken.barrier(gate, asked, self.zone)) for gate in gates(rule, rivals, asked, standing)]
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.candidates import Candidate, Candidates
 from alerts.triggers.condition import Conditions
+from alerts.triggers.gates import Standing, first_reason
 from alerts.triggers.kept import NOTHING, Keeping, encode_kept
 from alerts.triggers.lease import Lease
 from alerts.triggers.misses import missed
@@ -23,8 +24,6 @@ from features.messages import cloudevent
 from features.models import LinearModel
 from features.outgoing import Receipt
 from features.record import Ledger, decode_ledger, encode_ledger
-
-NEVER = 2**62
 
 
 class Decided(Struct):
@@ -113,13 +112,11 @@ class Decider:
 
     def _outcome(self, candidate: Candidate, ledger: Ledger, lease: Lease) -> tuple[str, str]:
         """(`issued`, or the first reason why not, which of the campaign's pots ran out)."""
-        rule, customer, at_ms, place = candidate.rule, candidate.customer, candidate.at_ms, candidate.place
-        outcome = _barred(candidate, ledger) or self.policy.outcome(rule, customer, ledger, at_ms, candidate.consented)
-        if outcome != "issued":
-            return outcome, ""
-        if rule.in_quiet_hours == "drop" and self.policy.quiet.left_ms(place.local_ms):
-            return "quiet_hours", ""
-        return self.campaigns.outcome(rule.then, place, ledger, lease)
+        at_ms, place = candidate.at_ms, candidate.place
+        age_ms = candidate.clock_ms - at_ms
+        standing = Standing(candidate.customer, ledger, at_ms, place.local_ms, candidate.consented, age_ms)
+        reason = first_reason(candidate.rule, candidate.rivals, self.policy, standing)
+        return (reason, "") if reason else self.campaigns.outcome(candidate.rule.then, place, ledger, lease)
 
     def _message(self, topic: str, type: str, source: str, receipt: Receipt) -> Message:
         customer = receipt.customer
@@ -155,16 +152,6 @@ class Decider:
             ledger.fired_ms.get(rule.id, -rule.cooldown_ms) + rule.cooldown_ms,
             held_out(customer, self.policy.holdout_salt, self.policy.holdout),
         )
-
-
-def _barred(candidate: Candidate, ledger: Ledger) -> str:
-    """Why the rule itself does not fire now, if so."""
-    rule, at_ms = candidate.rule, candidate.at_ms
-    if rule.max_event_age_ms is not None and candidate.clock_ms - at_ms > rule.max_event_age_ms:
-        return "stale"
-    if any(at_ms < ledger.fired_ms.get(rival, -NEVER) + rule.cooldown_ms for rival in candidate.rivals):
-        return "excluded"
-    return ""
 
 
 def decision_id(rule: str, customer: str, cause: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from alerts.triggers.policy import Policy, held_out
@@ -26,35 +28,34 @@ class Standing(Struct):
     customer: str
     ledger: Ledger
     at_ms: int
-    consented: bool
-    quiet_ms: int = 0  # how long quiet hours still last
+    local_ms: int  # on the clock where the customer is
+    consented: bool  # as it stood at the event
+    age_ms: int = 0  # how far the partition's clock is past it
 
 
-def gates(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> list[Gate]:
-    """Once the condition holds, the first that is shut names the outcome."""
-    held = held_out(standing.customer, policy.holdout_salt, policy.holdout)
-    return [
-        *(_of_rival(rule, rival, standing) for rival in rivals),
-        Gate("no_consent", standing.consented or not policy.consent),
-        Gate("holdout", not held),
-        _cooldown(rule, standing),
-        *([_cap(policy, standing)] if rule.capped else []),
-        _quiet_hours(rule, standing),
-    ]
+def first_reason(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> str:
+    """What the first gate that is shut says; empty where all are open."""
+    return next((gate.outcome for gate in gates(rule, rivals, policy, standing) if not gate.is_open), "")
 
 
-def _of_rival(rule: Rule, rival: str, standing: Standing) -> Gate:
-    return _quiet("excluded", rival, rule.cooldown_ms, standing)
+def gates(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> Iterator[Gate]:
+    """`rivals`: the other rules of its group. That of age is told of where it is shut only."""
+    if rule.max_event_age_ms is not None and standing.age_ms > rule.max_event_age_ms:
+        yield Gate("stale", False)
+    for rival in rivals:
+        yield _quiet("excluded", rival, rule.cooldown_ms, standing)
+    yield Gate("no_consent", standing.consented or not policy.consent)
+    yield Gate("holdout", not held_out(standing.customer, policy.holdout_salt, policy.holdout))
+    yield _quiet("cooldown", rule.id, rule.cooldown_ms, standing)
+    if rule.capped:
+        yield _cap(policy, standing)
+    yield _quiet_hours(rule, policy, standing)
 
 
-def _cooldown(rule: Rule, standing: Standing) -> Gate:
-    return _quiet("cooldown", rule.id, rule.cooldown_ms, standing)
-
-
-def _quiet_hours(rule: Rule, standing: Standing) -> Gate:
+def _quiet_hours(rule: Rule, policy: Policy, standing: Standing) -> Gate:
     """What is held is asked again when they end, so it finds the gate open."""
-    dropped = rule.in_quiet_hours == "drop" and standing.quiet_ms > 0
-    return Gate("quiet_hours", not dropped, standing.at_ms + standing.quiet_ms if dropped else 0)
+    left_ms = policy.quiet.left_ms(standing.local_ms) if rule.in_quiet_hours == "drop" else 0
+    return Gate("quiet_hours", not left_ms, standing.at_ms + left_ms if left_ms else 0)
 
 
 def _quiet(outcome: str, fired: str, cooldown_ms: int, standing: Standing) -> Gate:

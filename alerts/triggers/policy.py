@@ -1,4 +1,4 @@
-"""Who may get a coupon now: consent, holdout, cooldown, cap. Pure, and all of it in the customer's ledger.
+"""What the house allows: consent, holdout, cap, quiet hours; and what it notes in the customer's ledger.
 
 What a campaign adds to that stands in `campaign.py`.
 """
@@ -23,19 +23,6 @@ class Policy(Struct, frozen=True):
     holdout_salt: str
     consent: str
     quiet: QuietHours = ALWAYS_AWAKE
-
-    def outcome(self, rule: Rule, customer: str, ledger: Ledger, at_ms: int, consented: bool) -> str:
-        """`issued`, or the first reason why not. `consented` is the consent as it stood at that event."""
-        if self.consent and not consented:
-            return "no_consent"
-        if held_out(customer, self.holdout_salt, self.holdout):
-            return "holdout"
-        fired_ms = ledger.fired_ms.get(rule.id)
-        if fired_ms is not None and at_ms < fired_ms + rule.cooldown_ms:
-            return "cooldown"
-        if rule.capped and len(self.recent(ledger, at_ms)) >= self.cap:
-            return "capped"
-        return "issued"
 
     def recent(self, ledger: Ledger, at_ms: int) -> list[int]:
         """Times of the coupons that count against the cap."""

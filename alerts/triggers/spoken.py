@@ -174,6 +174,8 @@ def barrier(gate: Gate, policy: Policy, zone: str) -> str:
     times = ", ".join(moment(ms, zone) for ms in gate.times_ms)
     until = moment(gate.until_ms, zone) if gate.until_ms else ""
     match gate.outcome:
+        case "stale":
+            return "it came too late"
         case "no_consent":
             return _consent(gate.is_open, policy.consent)
         case "holdout":

@@ -15,9 +15,9 @@ from alerts.triggers.tally import Counted, count
 from brewline.backtests.choice import Named, Tried
 from brewline.histories.archives import Archive, Share
 from config.settings import Settings
+from features.archived import archived_columns, columns_read
 from features.catalog import Catalog, build_catalog
 from features.columns import Columns
-from features.kept import columns_read, kept_columns
 from features.narrow import narrow
 from flows.coupons import policy
 from flows.files import load_catalog, load_features
@@ -86,4 +86,4 @@ class Run:
         return self.columns_of(backtest, self.archive.read(share, self.columns), share)
 
     def columns_of(self, backtest: Backtest, rows: pl.DataFrame, share: Share) -> Columns:
-        return kept_columns(backtest.job.core.decoder, rows, self.moves[share.partition])
+        return archived_columns(backtest.job.core.decoder, rows, self.moves[share.partition])

@@ -14,7 +14,7 @@ from brewline.histories.cleaned import cleaned
 from brewline.histories.history import WrongHistory
 from config.settings import Settings
 from features.archive import Archiver, Told, in_shares
-from features.kept import WrongArchive, require_archive
+from features.archived import WrongArchive, require_archive
 from operators.kafka import require_kafka
 from operators.topic import ends, read_to_end
 

@@ -17,8 +17,8 @@ from alerts.triggers.rule import After, Rule, Then
 from alerts.triggers.schedule import Schedule
 from features import events as e
 from features.archive import Archiver, Told, in_shares
+from features.archived import archived_columns, columns_read
 from features.catalog import build_catalog
-from features.kept import columns_read, kept_columns
 from features.loop import batches, run
 from features.narrow import narrow
 from features.quiet import QuietHours
@@ -80,7 +80,7 @@ def tried(
     moves = archive.filter(pl.col("share") < 0)
     found: list[Decision] = []
     for share in archive.filter(pl.col("share") >= 0).partition_by("share", maintain_order=True):
-        kept = kept_columns(backtest.job.core.decoder, share.select(columns), moves)
+        kept = archived_columns(backtest.job.core.decoder, share.select(columns), moves)
         found += backtest.judge(kept).decisions()
     return found
 

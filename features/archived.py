@@ -26,7 +26,7 @@ class WrongArchive(ValueError):
     """A table that is no archive; the message says what is missing."""
 
 
-class Kept(Scanned):
+class Archived(Scanned):
     """Columns without the bytes of ids: hashes stand for them; their texts are there where somebody asked for them."""
 
     id_field: int
@@ -89,7 +89,7 @@ class _Texts:
         return starts, ends
 
 
-def kept_columns(decoder: Decoder, share: pl.DataFrame, moves: pl.DataFrame) -> Columns:
+def archived_columns(decoder: Decoder, share: pl.DataFrame, moves: pl.DataFrame) -> Columns:
     """The events of a share with the moves of their partition's clock between them, as one batch."""
     scanner, texts = decoder.scanner, _Texts()
     at, moved = _interleaved(share["place"].to_numpy(), moves["place"].to_numpy())
@@ -106,7 +106,7 @@ def kept_columns(decoder: Decoder, share: pl.DataFrame, moves: pl.DataFrame) -> 
     _name_types(texts, kind, values[type], ends[type], at)
     clocks = moves["at_ms"].to_list()
     return Columns(
-        scanned=Kept(
+        scanned=Archived(
             b"".join(texts.parts),
             values,
             ends,
