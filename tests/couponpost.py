@@ -97,3 +97,7 @@ class Post:
 
 def _headers(message: Message) -> dict[str, str]:
     return {name: str(value, "utf-8") for name, value in message.headers() or []}
+
+
+def ids(number: int, start: int = 0) -> list[str]:
+    return [f"d{i}" for i in range(start, start + number)]

@@ -133,3 +133,18 @@ def receiver(reply: Callable[[Request], Reply] = lambda _: WELL, port: int = 0) 
         told.closing.set()
         server.shutdown()
         server.server_close()
+
+
+def fails_at_first(*replies: Reply) -> Callable[[Request], Reply]:
+    """These in turn for each coupon, and then well."""
+    return lambda request: replies[request.number - 1] if request.number <= len(replies) else WELL
+
+
+def waits_for(event: Event) -> Callable[[Request], Reply]:
+    """Well, when that has happened."""
+
+    def reply(_: Request) -> Reply:
+        event.wait(60)
+        return WELL
+
+    return reply

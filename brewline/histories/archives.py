@@ -16,8 +16,9 @@ from config.settings import Settings
 from features.archive import Archiver, Told, in_shares
 from features.archived import WrongArchive, require_archive
 from operators.kafka import require_kafka
-from operators.topic import ends, read_to_end
+from operators.topic import bounds_of, read_to_end
 
+GROUP = "brewline-history"
 TIMEZONE = "brewline.timezone"  # in a file's metadata
 Advance = Callable[[int, int], None]  # so many of so many records are read
 
@@ -131,15 +132,18 @@ def from_kafka(settings: Settings, advance: Advance) -> pl.DataFrame:
     """The clean topic from its beginning to where it ends now. Raises Unreachable, WrongHistory."""
     client, topic = settings.kafka.librdkafka(), settings.topic("events")
     require_kafka(client, settings.kafka.start_timeout_s)
-    bounds, done = ends(client, topic), 0
+    bounds, done = bounds_of(client, topic, GROUP), 0
     total = sum(end - first for first, end in bounds.values())
     if not total:
         raise WrongHistory(f"Kafka topic {topic} is empty: run `brewline run ingest` first")
     archivers = {partition: Archiver(partition) for partition in bounds}
     parts, told = [], Told()
-    for part in read_to_end(client, topic, bounds):
-        parts.append(archivers[part.partition].rows(part.values, part.offsets))
-        told.hear(part.values)
-        done += len(part.values)
+    for records in read_to_end(client, topic, GROUP, bounds):
+        for partition in {record.partition() or 0 for record in records}:
+            mine = [record for record in records if record.partition() == partition]
+            values = [record.value() or b"" for record in mine]
+            parts.append(archivers[partition].rows(values, [record.offset() or 0 for record in mine]))
+            told.hear(values)
+        done += len(records)
         advance(done, total)
     return in_shares(parts, told)

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from io import StringIO
 from pathlib import Path
 
 import orjson
 import polars as pl
+import psutil
 import pytest
 from rich.console import Console
 
@@ -31,6 +31,7 @@ from features.job import Message
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
 from operators.kafka import ensure_topics, produce, producer
 from tests.brewline.test_cli import brewline
+from tests.flowprocess import until
 
 HOUSE = conf.load(environ={"BREWLINE_COUPONS__HOLDOUT_PERCENT": "0", "BREWLINE_COUPONS__QUIET_HOURS": ""})
 NOON_MS = 1_777_867_200_000  # Monday, 4 May 2026, 12:00 in Shanghai
@@ -228,9 +229,10 @@ def test_the_command_ends_with_a_plain_line_and_shows_examples(tmp_path: Path) -
 
 def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
     events = [order("anna", NOON_MS + n * MINUTE_MS) for n in range(150_000)]
-    command = [sys.executable, "-m", "brewline", "rules", "backtest", RULE, "--history", ndjson(tmp_path, events)]
+    events_file = ndjson(tmp_path, events)
+    command = [sys.executable, "-m", "brewline", "rules", "backtest", RULE, "--history", events_file]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
-    time.sleep(4)
+    until(lambda: any(file.path == events_file for file in psutil.Process(running.pid).open_files()))
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode in (1, 130), out + err

@@ -3,58 +3,23 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from signal import SIGTERM
 from threading import Event, Thread
-from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import msgspec
 import pytest
 from jsonschema import Draft7Validator
 
-from config.settings import Settings
 from features import asyncapi
-from operators.servers import KafkaServer, MockKafka, NoKafka, RedisServer, free_port, kafka_server
-from tests.couponpost import Post
-from tests.flowprocess import read_all, settings_for
-from tests.receiver import SECRET, WELL, Reply, Request, receiver
+from operators.servers import free_port
+from tests.couponpost import Post, ids
+from tests.flowprocess import read_all
+from tests.receiver import SECRET, WELL, Reply, fails_at_first, receiver, waits_for
 
 pytestmark = pytest.mark.servers
 CONTRACT = asyncapi.document()
-
-
-@pytest.fixture
-def settings(kafka: KafkaServer | MockKafka, redis: RedisServer) -> Settings:
-    return settings_for(kafka.brokers, redis.url)
-
-
-@pytest.fixture
-def post(settings: Settings, workdir: Path) -> Iterator[Post]:
-    post = Post(settings, workdir)
-    yield post
-    post.close()
-
-
-def ids(number: int, start: int = 0) -> list[str]:
-    return [f"d{i}" for i in range(start, start + number)]
-
-
-def fails_at_first(*replies: Reply):  # type: ignore[no-untyped-def]
-    """These in turn for each coupon, and then well."""
-    return lambda request: replies[request.number - 1] if request.number <= len(replies) else WELL
-
-
-def waits_for(event: Event):  # type: ignore[no-untyped-def]
-    """Well, when that has happened."""
-
-    def reply(_: Request) -> Reply:
-        event.wait(60)
-        return WELL
-
-    return reply
 
 
 def test_every_coupon_arrives_signed_as_it_stands_in_kafka_and_its_delivery_is_told(post: Post) -> None:
@@ -197,28 +162,6 @@ def test_attempts_at_the_same_time_are_limited(post: Post) -> None:
     assert told.most_under_way == 3
 
 
-def test_no_offset_is_committed_over_a_coupon_that_is_not_settled(post: Post) -> None:
-    post.coupons(["poison"])
-    post.coupons(ids(200))
-    mended = Event()
-
-    def reply(request: Request) -> Reply:
-        return Reply(500) if request.id == "poison" and not mended.is_set() else WELL
-
-    with receiver(reply) as (told, url):
-        flow = post.start({"push": {"url": url}})
-        flow.until(lambda: len(told.taken) == 200 and len(post.outcomes()) == 200)
-        flow.until(lambda: post.committed() > 0)
-        flow.kill()
-        first = post.committed()
-        assert first < 201
-        mended.set()
-        flow = post.start({"push": {"url": url}})
-        flow.until(lambda: len(told.taken) == 201)
-        flow.until(lambda: post.committed() == 201)
-    assert told.taken == post.sent
-
-
 def test_a_gateway_that_is_away_is_left_alone_and_gets_all_when_it_is_back(post: Post) -> None:
     port = free_port()
     terms = {"url": f"http://127.0.0.1:{port}/", "breaker_failures": 3, "breaker_pause_s": 0.5, "max_attempts": 5}
@@ -258,59 +201,6 @@ def test_an_attempt_that_a_gateway_drags_out_is_given_up_like_one_that_hangs(pos
     assert (post.outcome("ill")["reason"], post.outcome("ill")["attempts"]) == ("gateway_unreachable", 2)
 
 
-def test_told_to_stop_the_flow_ends_what_is_in_flight_and_begins_nothing(post: Post) -> None:
-    post.coupons(ids(20))
-    go_on = Event()
-    with receiver(waits_for(go_on)) as (told, url):
-        flow = post.start({"push": {"url": url, "in_flight": 5, "timeout_s": 60}}, BREWLINE_DISPATCH__STOP_S="60")
-        flow.until(lambda: told.under_way == 5)
-        flow.send(SIGTERM)
-        flow.until(lambda: "stopping" in flow.said)
-        go_on.set()
-        assert flow.end() == 0
-        assert len(told.requests) == len(told.taken) == 5
-        assert {outcome["decision"] for outcome in post.outcomes()} == set(told.taken)
-        flow = post.start({"push": {"url": url}})
-        flow.until(lambda: len(told.taken) == 20)
-
-
-def test_told_to_stop_the_flow_does_not_wait_for_a_gateway_that_hangs(post: Post) -> None:
-    post.coupons(ids(5))
-    with receiver(lambda _: Reply(hangs=True)) as (told, url):
-        flow = post.start({"push": {"url": url, "timeout_s": 600}}, BREWLINE_DISPATCH__STOP_S="0.5")
-        flow.until(lambda: told.under_way == 5)
-        assert flow.end(SIGTERM) == 0
-    assert post.committed() == 0
-    assert post.outcomes() == post.letters() == []
-
-
-def test_a_gateway_that_is_new_may_begin_at_the_end(post: Post) -> None:
-    post.coupons(ids(10))
-    with receiver() as (told, url):
-        flow = post.start({"push": {"url": url, "begin": "latest"}})
-        flow.until(lambda: "gateway opened" in flow.said)
-        assert post.committed() == 10
-        flow.kill()
-        post.coupons(ids(5, 10))
-        flow = post.start({"push": {"url": url, "begin": "latest"}})
-        flow.until(lambda: len(told.taken) == 5)
-    assert set(told.taken) == set(ids(5, 10))
-
-
-def test_without_a_gateway_the_flow_says_so_and_is_well(post: Post) -> None:
-    port = free_port()
-    flow = post.start({}, BREWLINE_METRICS__DISPATCH=str(port))
-    flow.until(lambda: "no gateway is configured" in flow.said)
-    assert urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).read() == b"ok\n"
-    assert flow.end(SIGTERM) == 0
-
-
-def test_without_its_secret_the_flow_does_not_start_and_says_what_to_do(post: Post) -> None:
-    flow = post.start({"app-push": {"url": "http://127.0.0.1:9/"}}, BREWLINE_DISPATCH_SECRET_APP_PUSH="")
-    assert flow.end() == 1
-    assert flow.said.startswith("brewline: [dispatch.gateways.app-push]: there is no secret to sign with: set BREWLINE")
-
-
 def test_metrics_tell_of_deliveries_attempts_and_the_circuit(post: Post) -> None:
     port = free_port()
     post.coupons(ids(4))
@@ -332,75 +222,3 @@ def test_metrics_tell_of_deliveries_attempts_and_the_circuit(post: Post) -> None
             f'brewline_consumer_lag{{flow="dispatch-push",partition="0",topic="{post.settings.topic("coupons")}"}} 0.0',
         ):
             assert line in shown()
-
-
-@pytest.mark.slow
-def test_killed_again_and_again_the_flow_loses_no_coupon_and_the_receiver_sees_each_once(post: Post) -> None:
-    number, died = 1_200, 0
-    post.coupons(ids(number))
-    with receiver(fails_at_first(Reply(500))) as (told, url):
-        terms = {"url": url, "rate_per_s": 600, "window": 100}
-        for share in (0.1, 0.3, 0.5, 0.7):
-            flow = post.start({"push": terms})
-            flow.until(lambda share=share: len(told.taken) > share * number)
-            flow.kill()
-            died += len(told.taken) < number
-        flow = post.start({"push": terms})
-        flow.until(lambda: len(told.taken) == number)
-        flow.until(lambda: post.committed() == number)
-        assert flow.end(SIGTERM) == 0
-    assert died == 4
-    assert told.taken == post.sent
-    assert told.refused == 0
-    assert {outcome["decision"] for outcome in post.outcomes()} == set(post.sent)
-    assert {outcome["type"] for outcome in post.outcomes()} == {"brewline.coupon.delivered"}
-    assert post.letters() == []
-
-
-def test_a_group_whose_offsets_are_gone_says_what_to_do_and_holds_up_no_other(
-    real_kafka: KafkaServer, post: Post
-) -> None:
-    post.coupons(ids(20))
-    with receiver() as (told, url), receiver() as (other, other_url):
-        flow = post.start({"push": {"url": url}})
-        flow.until(lambda: post.committed() == 20)
-        assert flow.end(SIGTERM) == 0
-        post.coupons(ids(20, 20))
-        ends = post.delete_all()
-        flow = post.start({"push": {"url": url}, "other": {"url": other_url}})
-        flow.until(lambda: "the committed offset is no longer in Kafka" in flow.said)
-        assert f"--group {post.settings.topic('dispatch-push')}" in flow.said
-        post.coupons(ids(20, 40))
-        flow.until(lambda: len(other.taken) == 20)
-        assert set(told.taken) == set(ids(20))
-        post.commit(ends)  # as the command does that it names
-        flow.until(lambda: len(told.taken) == 40)
-
-
-@pytest.mark.slow
-def test_a_kafka_that_is_killed_costs_no_coupon_and_the_same_process_goes_on(redis: RedisServer, workdir: Path) -> None:
-    port = free_port()
-    try:
-        with kafka_server(workdir / "kafka") as own, receiver() as (told, url):
-            post = Post(settings_for(own.brokers, redis.url), workdir)
-            post.coupons(ids(400))
-            flow = post.start({"push": {"url": url, "rate_per_s": 100}}, BREWLINE_METRICS__DISPATCH=str(port))
-            flow.until(lambda: len(told.taken) > 150)
-            own.kill()
-            flow.until(lambda: not healthy(port))
-            own.start()
-            flow.until(lambda: len(told.taken) == 400)
-            flow.until(lambda: healthy(port))
-            assert flow.end(SIGTERM) == 0
-            assert post.committed() == 400
-            assert {outcome["decision"] for outcome in post.outcomes()} == set(ids(400))
-            post.close()
-    except NoKafka as reason:
-        pytest.skip(str(reason))
-
-
-def healthy(port: int) -> bool:
-    try:
-        return bool(urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).status == 200)
-    except HTTPError:
-        return False

@@ -220,7 +220,7 @@ def test_links_behind_an_open_transaction_are_waited_for(opened: Producer, table
 def test_a_table_that_cannot_be_read_to_its_end_is_not_taken_for_whole(
     opened: Producer, tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("operators.compacted.PATIENCE_S", 1.0)
+    monkeypatch.setattr("operators.topic.PATIENCE_S", 1.0)
     for table in (tables(), tables()):
         with pytest.raises(Unreachable, match="could not be read to its end"):
             table.restore()
