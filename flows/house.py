@@ -11,7 +11,6 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from redis import Redis
 
-from alerts.triggers.campaign import Campaigns
 from config.settings import Settings
 from features.job import Job
 from flows.topics import COMPACTED, KEYED, TOPICS, WRITTEN
@@ -28,7 +27,7 @@ from operators.tombstones import Tombstones
 
 Hook = Callable[[], None] | None
 Cut = Callable[[list[Sent]], list[Sent]] | None
-Pots = Campaigns | None
+Lend = Callable[[PartitionStore], Leases] | None
 
 
 class House:
@@ -69,11 +68,11 @@ class House:
         return KafkaBatches(flow, self.client, counts, fence, self.pulse, self.stop, *pace, step)
 
     def stage(
-        self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Hook = None, only: Cut = None, pots: Pots = None
+        self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Hook = None, only: Cut = None, lend: Lend = None
     ) -> None:
-        """A topic through a job: read, apply and commit, relay; `only` withholds messages, partitions share `pots`."""
+        """A topic through a job: read, apply and commit, relay; `only` withholds messages, `lend` shares budgets."""
         store = self.store(name)
-        leases = None if pots is None else self.answered(lambda: Leases(store, pots, self.partitions[topic]))
+        leases = None if lend is None else self.answered(lambda: lend(store))
         step = PartitionStep(job, store, self.topic("dead-letters"), self.pulse, self.stop, refresh, leases)
         sent = op.map(f"{name}-apply", op.input(f"{name}-read", flow, self.batches(name, (topic,), step)), step)
         sent = sent if only is None else op.map(f"{name}-withhold", sent, only)

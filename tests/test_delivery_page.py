@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from alerts.delivery.lane import Terms
 from alerts.delivery.signature import headers, read_secrets
 from config.gateways import Dispatch, Gateway, complaint, variable
 from tests.receiver import SECRET
@@ -59,8 +58,3 @@ def test_every_setting_is_told_with_its_default() -> None:
             default = field.default if isinstance(field.default, str) else f"{field.default:.0f}"
             assert told[field.name] == default, field.name
     assert f"`[dispatch] stop_s` ({Dispatch().stop_s:g})" in PAGE
-
-
-def test_what_is_agreed_without_settings_is_what_settings_say() -> None:
-    gateway = Gateway("")
-    assert Terms(**{name: getattr(gateway, name) for name in Terms.__struct_fields__}) == Terms()

@@ -23,16 +23,16 @@ Outcome = Literal["delivered", "gateway_refused", "gateway_unreachable", "expire
 class Terms(Struct, frozen=True):
     """What was agreed with a gateway."""
 
-    rate_per_s: float = 50.0
-    timeout_s: float = 10.0
-    in_flight: int = 16
-    window: int = 500
-    max_attempts: int = 10
-    give_up_s: float = 86_400.0
-    backoff_s: float = 0.5
-    backoff_most_s: float = 60.0
-    breaker_failures: int = 5
-    breaker_pause_s: float = 30.0
+    rate_per_s: float
+    timeout_s: float
+    in_flight: int
+    window: int
+    max_attempts: int
+    give_up_s: float
+    backoff_s: float
+    backoff_most_s: float
+    breaker_failures: int
+    breaker_pause_s: float
 
 
 class Lane:

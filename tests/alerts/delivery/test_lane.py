@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from alerts.delivery.answer import Answer
 from alerts.delivery.lane import GRACE_S, LONGEST_PAUSE_S, Lane, Terms
 from alerts.delivery.parcel import Parcel, read_parcel
+from config.gateways import Gateway
 from features.job import Batch
 from features.messages import Refused
 
@@ -29,7 +30,8 @@ def parcel(offset: int = 0, expires_ms: int = NEVER_MS, now_s: float = 0.0) -> P
 
 def lane(**terms: float) -> Lane:
     """With the longest backoff that chance allows."""
-    return Lane(msgspec.convert(terms, Terms), lambda _, longest: longest, 0.0)
+    usual = {name: getattr(Gateway(""), name) for name in Terms.__struct_fields__}
+    return Lane(msgspec.convert({**usual, **terms}, Terms), lambda _, longest: longest, 0.0)
 
 
 def attempt(lane: Lane, now_s: float, answer: Answer) -> str | None:
