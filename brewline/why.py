@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 import orjson
-from msgspec import Struct, to_builtins
+from msgspec import to_builtins
 from rich.console import Console
 
 from alerts.triggers import spoken
@@ -17,7 +17,7 @@ from alerts.triggers.gates import Gate, Standing, gates
 from alerts.triggers.moments import CLOCK
 from alerts.triggers.rule import Rule, WrongRule, hint, read_rule
 from brewline.reading import Features
-from brewline.why_shown import show
+from brewline.why_shown import Why, show
 from config.settings import Settings
 from features.models import input_layouts, score, top_terms
 from features.record import Record
@@ -35,16 +35,6 @@ from operators.store import PartitionStore, stored_partitions
 
 TOP_TERMS = 5
 UNZONED = "UTC"
-
-
-class Why(Struct):
-    """All that can be said; `rule` if one was asked for."""
-
-    customer: str
-    zone: str
-    at_ms: int
-    decisions: list[Told]
-    rule: Outlook | None = None
 
 
 def show_why(settings: Settings, id: str, rule: str, at_ms: int, as_json: bool, out: Console) -> None:

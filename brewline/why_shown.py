@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from msgspec import Struct
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -13,10 +12,17 @@ from alerts.triggers.clauses import Truth
 from alerts.triggers.explain import Line, Outlook, Score, Told
 from alerts.triggers.spoken import moment
 
-if TYPE_CHECKING:
-    from brewline.why import Why
-
 HELD = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]unknown[/]"}
+
+
+class Why(Struct):
+    """All that can be said; `rule` if one was asked for."""
+
+    customer: str
+    zone: str
+    at_ms: int
+    decisions: list[Told]
+    rule: Outlook | None = None
 
 
 def show(why: Why, out: Console) -> None:
