@@ -74,8 +74,8 @@ class Judged(Struct):
 class Bare(Candidates):
     """Nobody reads what explains them."""
 
-    def __init__(self, catalog: Catalog, conditions: Conditions, keys: list[str], ids: bool) -> None:
-        super().__init__(catalog, conditions, keys)
+    def __init__(self, catalog: Catalog, conditions: Conditions, ids: bool) -> None:
+        super().__init__(catalog, conditions)
         self.ids = ids
 
     def _causes(self, moments: Moments, at: Ints, rules: list[Rule], *more: Any) -> list[str]:
@@ -93,7 +93,7 @@ class Noting(Decider):
         self, catalog: Catalog, conditions: Conditions, policy: Policy, campaigns: Campaigns, ids: bool
     ) -> None:
         super().__init__(catalog, conditions, policy, "", "", campaigns)
-        self.candidates = Bare(catalog, conditions, campaigns.keys, ids)
+        self.candidates = Bare(catalog, conditions, ids)
         self.noted: list[tuple[str, int, int, str, str]] = []
 
     def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, *_: Any) -> Any:

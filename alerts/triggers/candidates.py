@@ -40,19 +40,23 @@ class Candidate(Struct, gc=False):
 
 
 class Candidates:
-    """Finds them for a set of rules; `keys`: what campaigns have budgets by."""
+    """Finds them for a set of rules."""
 
-    def __init__(self, catalog: Catalog, conditions: Conditions, keys: list[str]) -> None:
+    def __init__(self, catalog: Catalog, conditions: Conditions) -> None:
         self.catalog = catalog
         self.conditions = conditions
-        self.keys = keys
         rules = conditions.rules
         self.ranks = _ranks(range(len(rules)), key=lambda i: -rules[i].priority)
         self.timer_ranks = _ranks(range(len(rules)), key=lambda i: (-rules[i].priority, f"{rules[i].id}|"))
         self.rivals = [[r.id for r in rules if rule.group and r.group == rule.group and r != rule] for rule in rules]
 
-    def at(self, held: npt.NDArray[np.bool_], moments: Moments, applied: Applied, seen: Seen) -> Iterator[Candidate]:
-        """`held`: bool[n, rules]; in log order, of timers that one tick has reached, the earliest due first."""
+    def at(
+        self, held: npt.NDArray[np.bool_], moments: Moments, applied: Applied, seen: Seen, keys: list[str]
+    ) -> Iterator[Candidate]:
+        """`held`: bool[n, rules]; in log order, of timers that one tick has reached, the earliest due first.
+
+        `keys`: what campaigns have budgets by.
+        """
         at, rule = self._in_order(held, moments, applied.customers)
         rules = [self.conditions.rules[j] for j in rule.tolist()]
         who = moments.who[at].tolist()
@@ -61,7 +65,7 @@ class Candidates:
         causes = self._causes(moments, at, rules, customers, at_ms)
         values, moved = self._explained(seen, applied.rows, moments.rows, at, rule)
         clocks_ms, consented = moments.clock_ms[at].tolist(), (moments.consented[at] != 0).tolist()
-        places = self._places(seen.look, at, at_ms, moments)
+        places = _places(seen.look, at, at_ms, moments, keys)
         rivals = [self.rivals[j] for j in rule.tolist()]
         then = (at_ms, causes, stamps_ms, clocks_ms, consented)
         return map(Candidate, rules, who, customers, *then, rivals, places, values, moved)
@@ -90,10 +94,6 @@ class Candidates:
             causes[i] = id
         return causes
 
-    def _places(self, look: Look, at: Ints, at_ms: list[int], moments: Moments) -> list[Place]:
-        keys, local_ms = self.keys, moments.local_ms[at].tolist()
-        return list(map(Place, at_ms, local_ms, _dicts(keys, [look(key, at).tolist() for key in keys], len(at))))
-
     def _explained(self, seen: Seen, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
         """By candidate: the values that its rule looked at, and what moved its scores."""
         told, moved = np.empty((2, len(at)), dtype=object)
@@ -114,6 +114,11 @@ class Candidates:
 def _ranks(rules: Iterable[int], key: Callable[[int], Any]) -> Ints:
     """By rule: its place in that order."""
     return np.argsort(np.array(sorted(rules, key=key), dtype=np.int64))
+
+
+def _places(look: Look, at: Ints, at_ms: list[int], moments: Moments, keys: list[str]) -> list[Place]:
+    names = _dicts(keys, [look(key, at).tolist() for key in keys], len(at))
+    return list(map(Place, at_ms, moments.local_ms[at].tolist(), names))
 
 
 def _plain(values: npt.NDArray[Any]) -> list[float | str | None]:

@@ -71,7 +71,7 @@ class Decider:
         self.decisions_topic = decisions_topic
         self.keeping = keeping
         self.models: dict[str, LinearModel] = {}
-        self.candidates = Candidates(catalog, conditions, campaigns.keys)
+        self.candidates = Candidates(catalog, conditions)
 
     def decide(self, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease) -> Decided:
         """Decides in log order, of timers that one tick has reached, the earliest due first; spends from the lease."""
@@ -79,14 +79,14 @@ class Decider:
         seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows, words)
         held = self.conditions.evaluate(moments.asks, seen.look)
         starts, ledgers, outcomes = applied.ledgers.tolist(), Ledgers(applied), []
-        for candidate in self.candidates.at(held, moments, applied, seen):
+        for candidate in self.candidates.at(held, moments, applied, seen, self.campaigns.keys):
             who = candidate.who
             outcome = self._settle(decided, candidate, ledgers[who], lease)
             outcomes.append((candidate.rule.id, outcome))
             if outcome == "issued":
                 decided.records[candidate.customer] = applied.records[who][: starts[who]] + encode_ledger(ledgers[who])
         for outcome, places in missed(self.conditions, moments, held, seen.look, self.keeping):
-            for candidate in self.candidates.at(places, moments, applied, seen):
+            for candidate in self.candidates.at(places, moments, applied, seen, self.campaigns.keys):
                 receipt = self._receipt(candidate, ledgers[candidate.who], outcome)
                 decided.misses.setdefault(candidate.customer, {})[candidate.rule.id] = encode_kept(receipt)
         decided.counts = {f"decision:{rule}:{outcome}": n for (rule, outcome), n in Counter(outcomes).items()}

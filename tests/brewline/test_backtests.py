@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
 import orjson
 import polars as pl
-import psutil
 import pytest
 from rich.console import Console
 
@@ -31,7 +32,6 @@ from features.job import Message
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
 from operators.kafka import ensure_topics, produce, producer
 from tests.brewline.test_cli import brewline
-from tests.flowprocess import until
 
 HOUSE = conf.load(environ={"BREWLINE_COUPONS__HOLDOUT_PERCENT": "0", "BREWLINE_COUPONS__QUIET_HOURS": ""})
 NOON_MS = 1_777_867_200_000  # Monday, 4 May 2026, 12:00 in Shanghai
@@ -229,11 +229,15 @@ def test_the_command_ends_with_a_plain_line_and_shows_examples(tmp_path: Path) -
 
 def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
     events = [order("anna", NOON_MS + n * MINUTE_MS) for n in range(150_000)]
-    events_file = ndjson(tmp_path, events)
-    command = [sys.executable, "-m", "brewline", "rules", "backtest", RULE, "--history", events_file]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
-    until(lambda: any(file.path == events_file for file in psutil.Process(running.pid).open_files()))
+    command = [sys.executable, "-m", "brewline", "rules", "backtest", RULE, "--history", ndjson(tmp_path, events)]
+    screen, theirs = pty.openpty()
+    running = subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"})
+    os.close(theirs)
+    shown = os.read(screen, 4096)  # the progress bar: it is at work
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
-    assert running.returncode in (1, 130), out + err
-    assert "Traceback" not in out + err
+    with suppress(OSError):  # the screen is gone with the process
+        while more := os.read(screen, 65_536):
+            shown += more
+    os.close(screen)
+    assert running.wait(60) in (1, 130), shown
+    assert b"Traceback" not in shown
