@@ -13,12 +13,12 @@ from typing import Any
 import polars as pl
 from msgspec import Struct
 
-from alerts.triggers.condition import Types
+from alerts.triggers.condition import Types, numbers_of
 from alerts.triggers.rule import Rule
 from alerts.triggers.schedule import Schedule
 from alerts.triggers.simple import COMPARED, Compare, Joined, conjuncts, parts_of
 
-Value = float | str | None
+Value = float | bool | str | None
 Truth = bool | None
 
 
@@ -46,7 +46,7 @@ class Asked(Struct, frozen=True):
 
 def clauses_of(rule: Rule, schema: Types) -> list[Clause]:
     """Those of the schedule first."""
-    numbers = {name for name, type in schema.items() if type != pl.String}
+    numbers = numbers_of(schema)
     spoken = [*_of_schedule(rule.schedule), *(("when", text) for text in flattened(rule.when))]
     return [_clause(of, text, numbers) for of, text in spoken]
 

@@ -146,6 +146,8 @@ def spelt(part: Any) -> str:
 
 
 def number(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if not isinstance(value, (int, float)):
         return str(value)
     return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
