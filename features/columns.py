@@ -36,11 +36,13 @@ FIELDS = {  # what the core looks at, beside the amounts of measures
     DECIMAL: ("stars",),
 }
 HOWS = {str: TEXT, int: WHOLE, float: DECIMAL, bool: FLAG}
-OF_ALL = {*get_type_hints(e.Event), *e.OF_INGEST}
+OF_ALL = {*get_type_hints(e.Event), *e.OF_INGEST} - e.WEATHER
 NAMED = {KINDS["delivery_promised"]: "promised_ms", KINDS["profile"]: "birthday_ms"}  # the moment that it names
 SPOKEN = {"case": "case_id", "order": "order_id"}  # fields that are words of SQL, as conditions name them
 WRITTEN = {spoken: name for name, spoken in SPOKEN.items()}
 LEFT_OUT = {"currency", "qty"}  # by senders where they are CNY and 1
+UNASKED = {"tick", "weather"}  # of no customer
+KNOWN_BY = dict.fromkeys(e.WEATHER, "weather_ms")  # a number that may be 0: not 0 where it is known
 
 
 @cache
@@ -48,7 +50,7 @@ def event_fields() -> dict[str, tuple[int, frozenset[int]]]:
     """By the name that conditions use: how a field that some events have of their own is read, and the kinds' codes."""
     found: dict[str, tuple[int, frozenset[int]]] = {}
     for kind, type in e.CUSTOMER_EVENTS.items():
-        for name, plain in get_type_hints(type).items() if kind != "tick" else ():
+        for name, plain in get_type_hints(type).items() if kind not in UNASKED else ():
             if plain in HOWS and name not in OF_ALL | LEFT_OUT:
                 spoken = SPOKEN.get(name, name)
                 kinds = found[spoken][1] if spoken in found else frozenset()

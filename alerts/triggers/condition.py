@@ -15,7 +15,7 @@ from polars.exceptions import PolarsError
 from alerts.triggers.rule import Rule, WrongRule, hint, line_of
 from alerts.triggers.simple import Look, Rows, parts_of, tokens_of
 from features.catalog import Catalog
-from features.columns import event_fields
+from features.columns import KNOWN_BY, event_fields
 from features.kernel.scan import FLAG, TEXT
 
 Types = dict[str, pl.DataType | type[pl.DataType]]
@@ -83,7 +83,8 @@ class Conditions:
         known = [*numbers, *texts]
         self.names = [[name for name in known if name in names] for names in read]  # each rule reads, facts aside
         self.facts = [[name for name in self.schema if name in names and name not in known] for names in read]
-        self.fields = set().union(*read) - set(known) - set(FACTS)  # of events, that some rule reads
+        told = set().union(*read) - set(known) - set(FACTS)
+        self.fields = told | {KNOWN_BY[name] for name in told & set(KNOWN_BY)}  # of events, that some rule reads
         self.conditions = [self._split(*pair, dear) for pair in zip(self.rules, expressions, strict=True)]
 
     def _split(self, rule: Rule, whole: pl.Expr, dear: Collection[str]) -> Condition:

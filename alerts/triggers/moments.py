@@ -10,7 +10,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from features.catalog import Catalog
-from features.columns import Columns, event_fields, written
+from features.columns import KNOWN_BY, Columns, event_fields, written
 from features.kernel.arrays import Floats, Ints
 from features.kernel.scan import DECIMAL, FLAG, TEXT, WHOLE
 from features.models import LinearModel, Matrix, score_rows
@@ -85,9 +85,11 @@ class Seen(Struct):
     def _told(self, name: str, events: Ints) -> npt.NDArray[Any]:
         """What the events say themselves; nothing at a timer, and of events that have no such field."""
         how, kinds = event_fields().get(name, (TEXT, None))
-        columns, there = self.moments.columns, events >= 0
+        columns, there = self.moments.columns, np.flatnonzero(events >= 0)
         if kinds is not None:
-            there &= np.isin(columns.kind[np.maximum(events, 0)], list(kinds)) if len(columns.kind) else False
+            there = there[np.isin(columns.kind[events[there]], list(kinds))]
+        if name in KNOWN_BY:
+            there = there[columns.numbers(KNOWN_BY[name], events[there]) != 0]
         none, type = MISSING.get(how, (np.nan, float))
         values: npt.NDArray[Any] = np.full(len(events), none, dtype=type)
         read = {TEXT: columns.texts, DECIMAL: columns.decimals}.get(how, columns.numbers)
