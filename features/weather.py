@@ -1,4 +1,4 @@
-"""The weather by place, as far back as events may be late: from it ingest tells events what it was like there and then."""
+"""The weather by place, as far back as events may be late: what ingest tells them it was like there and then."""
 
 from __future__ import annotations
 

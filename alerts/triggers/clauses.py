@@ -5,7 +5,7 @@ The condition holds exactly where all of its clauses are true.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from itertools import accumulate
 from math import inf
 from typing import Any
@@ -15,7 +15,6 @@ from msgspec import Struct
 
 from alerts.triggers.condition import Types, numbers_of
 from alerts.triggers.rule import Rule
-from alerts.triggers.schedule import Schedule
 from alerts.triggers.simple import COMPARED, Compare, Joined, conjuncts, parts_of
 
 Value = float | bool | str | None
@@ -47,15 +46,8 @@ class Asked(Struct, frozen=True):
 def clauses_of(rule: Rule, schema: Types) -> list[Clause]:
     """Those of the schedule first."""
     numbers = numbers_of(schema)
-    spoken = [*_of_schedule(rule.schedule), *(("when", text) for text in flattened(rule.when))]
+    spoken = [*rule.schedule.clauses(rule.holidays), *(("when", text) for text in flattened(rule.when))]
     return [_clause(of, text, numbers) for of, text in spoken]
-
-
-def _of_schedule(schedule: Schedule) -> Iterator[tuple[str, str]]:
-    """What each of its keys asks for alone."""
-    for key in Schedule.__struct_fields__:
-        if value := getattr(schedule, key):
-            yield from ((key.strip("_"), text) for text in Schedule(**{key: value}).clauses)
 
 
 def flattened(when: str) -> list[str]:

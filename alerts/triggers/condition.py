@@ -113,7 +113,6 @@ class Conditions:
         held = frame.select_seq(rest.fill_null(False).alias("when"))["when"].to_numpy()
         return np.broadcast_to(held, rows.shape)  # a condition without columns is one value for all rows
 
-
     def _series(self, name: str, values: npt.NDArray[Any]) -> pl.Series:
         type = self.schema[name]
         if type == pl.Boolean:
@@ -162,7 +161,9 @@ def _misused(when: str, flags: Collection[str]) -> str:
     tokens = ["(", *tokens_of(when), ")", ")"]
     for before, name, after, other in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
         compared = after in EQUAL and other.lower() in ("true", "false")
-        if name.strip('"') in flags and not (before.lower() in BEFORE_FLAG and (compared or after.lower() in BEHIND_FLAG)):
+        if name.strip('"') in flags and not (
+            before.lower() in BEFORE_FLAG and (compared or after.lower() in BEHIND_FLAG)
+        ):
             return name.strip('"')
     return ""
 

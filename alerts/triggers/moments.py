@@ -12,7 +12,7 @@ from msgspec import Struct
 from features.catalog import Catalog
 from features.columns import KNOWN_BY, Columns, event_fields, written
 from features.kernel.arrays import Floats, Ints
-from features.kernel.scan import DECIMAL, FLAG, TEXT, WHOLE
+from features.kernel.scan import DECIMAL, FLAG, TEXT
 from features.models import LinearModel, Matrix, score_rows
 from features.times import day_of_month_of, hour_of, minute_of, month_of, ordinal_of, weekday_of
 
@@ -59,7 +59,7 @@ class Seen(Struct):
     words: Mapping[int, str]  # the texts that codes stand for
 
     def look(self, name: str, at: Ints) -> npt.NDArray[Any]:
-        """The values of a name at some moments; NaN where a number is missing, "" where a text, None where a flag is."""
+        """The values of a name at some moments; where there is none NaN, of a text "", of a flag None."""
         if name in self.columns:
             values = np.asarray(self.rows[self.moments.rows[at], self.columns[name]])
             return self._spelt(name, values) if name in self.catalog.texts else values
@@ -93,6 +93,6 @@ class Seen(Struct):
         none, type = MISSING.get(how, (np.nan, float))
         values: npt.NDArray[Any] = np.full(len(events), none, dtype=type)
         read = {TEXT: columns.texts, DECIMAL: columns.decimals}.get(how, columns.numbers)
-        told = read(written(name), events[there])
+        told: Any = read(written(name), events[there])
         values[there] = told.astype(np.bool_) if how == FLAG else told
         return values

@@ -54,6 +54,8 @@ PROSPECTS = {
 SEASONS: dict[str, Callable[[Schedule], str]] = {
     "from": lambda s: f"in season from {s.from_} on",
     "until": lambda s: f"in season until {s.until}",
+    "holidays": lambda s: f"on {' or '.join(s.holidays)}",
+    "not_on_holidays": lambda s: f"not on {' or '.join(s.not_on_holidays)}",
     "hours": lambda s: f"between {' or '.join(s.hours)}",
     "weekdays": lambda s: f"on {' or '.join(s.weekdays)}",
     "stores": lambda s: f"at {' or '.join(s.stores)}",

@@ -81,7 +81,9 @@ def test_a_reading_goes_to_the_other_processes_and_to_the_clean_topic() -> None:
     ]
 
 
-@pytest.mark.parametrize("wrong", [{"temp_c": 100}, {"temp_c": "hot"}, {}, {"temp_c": 3, "rain_mm": -1}, {"temp_c": 3, "place": ""}])
+@pytest.mark.parametrize(
+    "wrong", [{"temp_c": 100}, {"temp_c": "hot"}, {}, {"temp_c": 3, "rain_mm": -1}, {"temp_c": 3, "place": ""}]
+)
 def test_a_reading_that_is_none_is_a_dead_letter(wrong: dict[str, Any]) -> None:
     assert [m.topic for m in cleaned(written("weather", **{"place": "east", **wrong}))] == ["dead-letters"]
 

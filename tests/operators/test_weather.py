@@ -66,7 +66,9 @@ def told(step: CleanStep, store: str) -> float | None:
     return event.temp_c if isinstance(event, e.AppOpen) and event.weather_ms else None
 
 
-def test_a_process_that_begins_anew_tells_the_weather_that_the_former_one_had_read(start: Callable[[], CleanStep]) -> None:
+def test_a_process_that_begins_anew_tells_the_weather_that_the_former_one_had_read(
+    start: Callable[[], CleanStep],
+) -> None:
     former = start()
     publish(former, former(batch(weather("s1", -20, 31), weather("s2", -30, 17), weather("s1", -5, 33))).messages)
     successor = start()

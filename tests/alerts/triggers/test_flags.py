@@ -22,7 +22,9 @@ ANSWERS = [
 
 
 def held(when: str) -> list[str]:
-    return [d["cause"] for d in decided([Rule("r", when, Then("X"), "1m", on=["complaint_answered", "consent"])], ANSWERS)]
+    return [
+        d["cause"] for d in decided([Rule("r", when, Then("X"), "1m", on=["complaint_answered", "consent"])], ANSWERS)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,9 @@ def test_a_condition_asks_for_true_and_false(when: str, found: list[str]) -> Non
 WRONG = [f"{name} {sign}" for name, sign in product(["closed"], ["= 1", "= 'yes'", "> false", "= hour", "+ 1 > 1"])]
 
 
-@pytest.mark.parametrize("when", [*WRONG, "hour = closed", "closed IN (true)", '"closed" = 1', "granted BETWEEN 0 AND 1"])
+@pytest.mark.parametrize(
+    "when", [*WRONG, "hour = closed", "closed IN (true)", '"closed" = 1', "granted BETWEEN 0 AND 1"]
+)
 def test_a_flag_is_no_number_and_no_text(when: str) -> None:
     with pytest.raises(WrongRule, match=r"(closed|granted) is true or false: write \1, NOT \1 or \1 = false"):
         customers_job([Rule("r", when, Then("X"), "1m", on=["complaint_answered"])])
