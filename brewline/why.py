@@ -10,6 +10,7 @@ from msgspec import to_builtins
 from rich.console import Console
 
 from alerts.triggers import spoken
+from alerts.triggers.calendar import Calendars
 from alerts.triggers.clauses import Value
 from alerts.triggers.condition import OF_EVENTS, Conditions
 from alerts.triggers.explain import Outlook, Score, Told, outlook, told, told_event
@@ -25,7 +26,7 @@ from features.times import local_ms
 from features.zones import zone_name
 from flows.coupons import policy
 from flows.keys import load_pseudonyms
-from flows.rules import load_conditions, load_rules
+from flows.rules import load_calendars, load_conditions, load_rules
 from operators.customers import find_customer, read_current
 from operators.health import configure_logs
 from operators.models import PublishedModels
@@ -80,7 +81,10 @@ class Explaining:
         found = read_receipts(self.redis, self.prefix, self.features.partitions, names)
         found = [kept for kept in found if not rule or kept.rule == rule]
         texts = known_rules(self.redis, self.prefix, (kept.rule_version for kept in found))
-        rules = {version: _read(text) for version, text in texts.items()} | {r.version: r for r in self.rules.values()}
+        calendars = load_calendars(self.settings)
+        rules = {version: _read(text, calendars) for version, text in texts.items()} | {
+            r.version: r for r in self.rules.values()
+        }
         schema = self.conditions.schema
         return [told(kept, rules.get(kept.rule_version), self.rules.get(kept.rule), schema) for kept in found]
 
@@ -128,10 +132,10 @@ class Explaining:
         return [(gate, spoken.barrier(gate, asked, self.zone)) for gate in gates(rule, rivals, asked, standing)]
 
 
-def _read(text: str) -> Rule | None:
+def _read(text: str, calendars: Calendars) -> Rule | None:
     """A rule file of before; nothing if what it says is not understood any more."""
     try:
-        return read_rule(text, "kept")
+        return read_rule(text, "kept", calendars)
     except WrongRule:
         return None
 

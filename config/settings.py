@@ -104,6 +104,7 @@ class Stores(Struct, forbid_unknown_fields=True):
 
 class Coupons(Struct, forbid_unknown_fields=True):
     rules: str = "rules/coupons"
+    calendars: str = "calendars"  # holidays that rules name
     campaigns: str = "campaigns"  # limits of the campaigns that rules name; "" for none
     cap: Positive = 3  # coupons per customer ...
     cap_window: Duration = "7d"
@@ -199,7 +200,7 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
 
 def _name_shipped(raw: dict[str, Any]) -> None:
     """Paths that are not named, and are not beside the file under their usual names, are the shipped ones."""
-    for section, key in (("", "features"), ("coupons", "rules"), ("security", "rules")):
+    for section, key in (("", "features"), ("coupons", "rules"), ("coupons", "calendars"), ("security", "rules")):
         table = raw.setdefault(section, {}) if section else raw
         usual = getattr(getattr(Settings(), section) if section else Settings(), key)
         if isinstance(table, dict) and key not in table and not Path(raw["folder"], usual).exists():

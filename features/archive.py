@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from msgspec import Struct
 
-from features.columns import FIELDS, NAMES, TICK, event_fields
+from features.columns import FIELDS, NAMES, TICK, event_fields, written
 from features.declared import LINE_TEXTS, OPTIONS, text_fields, whole_numbers
 from features.events import Forget, Merge, decode_clean
 from features.fields import Field, Scanned, Scanner, Words
@@ -50,7 +50,7 @@ def fields() -> dict[str, int]:
         found |= dict.fromkeys(sorted(whole_numbers(kind) - {"items", "star_tenths"}), WHOLE)
         found |= dict.fromkeys(sorted(text_fields(kind) - set(LINE_TEXTS)), TEXT)
     found |= {"items": WHOLE, "sku": TEXT, "category": TEXT}
-    return found | {name: how for name, (how, _) in event_fields().items()}
+    return found | {written(name): how for name, (how, _) in event_fields().items()}
 
 
 def column_type(name: str, how: int) -> Any:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from features import events as e
 from features import outgoing as out
-from features.glossary import EVENTS, FIELDS, HEADERS
+from features.glossary import EVENTS, FIELDS, HEADERS, Word
 from features.job import Batch
 from features.labels import Examples
 from features.messages import Refused, dead_letter
@@ -24,8 +24,9 @@ Json = dict[str, Any]
 VERSION = "0.1.0"
 SENDER_ONLY = {"time", "who"}
 SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "source", "of", *e.OF_INGEST}
+MEASURED = {f"Weather.{name}" for name in e.WEATHER}  # which a sender tells there, and Brewline elsewhere
 RECEIVED = {**e.CUSTOMER_EVENTS, **e.AUDIT_EVENTS}
-NOBODY = {"footfall", "tick", *e.AUDIT_EVENTS}  # events of no customer
+NOBODY = {"footfall", "weather", "tick", *e.AUDIT_EVENTS}  # events of no customer
 IDENTITY = "The customer id; of a group, its pseudonyms and whom it has taken in. None: not needed, or forgotten."
 TIME = [{"type": "integer"}, {"type": "string"}]  # how msgspec describes features.events.Time
 CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
@@ -111,6 +112,16 @@ TOPICS = (
         "`brewline forget`",
         "ingest, customers",
         ("tombstone",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "weather",
+        "The weather of the last day, for all ingest processes. Compacted.",
+        "place/number of its ten minutes, modulo a day and three hours",
+        "ingest",
+        "ingest",
+        ("clean.weather",),
         received=True,
         sent=True,
     ),
@@ -281,8 +292,16 @@ def sample(kind: str) -> Json:
     """An event of this kind, as a sender might write it, with all fields that are its own."""
     shape = RECEIVED[kind]
     common = ["id", "time", *(["who"] if kind not in NOBODY else []), *(["store"] if kind != "tick" else [])]
-    names = [*common, *(name for name in own_fields(shape) if name not in SET_BY_BREWLINE)]
-    return {"type": kind, **{name: FIELDS[name].sample for name in names}}
+    names = [*common, *(name for name in own_fields(shape) if not set_by_brewline(shape.__name__, name))]
+    return {"type": kind, **{name: _word(shape.__name__, name).sample for name in names}}
+
+
+def _word(shape: str, field: str) -> Word:
+    return FIELDS.get(f"{shape}.{field}") or FIELDS[field]
+
+
+def set_by_brewline(shape: str, field: str) -> bool:
+    return field in SET_BY_BREWLINE and f"{shape}.{field}" not in MEASURED
 
 
 def own_fields(shape: type[Struct]) -> list[str]:
@@ -314,7 +333,7 @@ def schemas() -> dict[str, Json]:
             schema["allOf"] = [_ref(e.Event)]
         for field, part in schema["properties"].items():
             _describe(part, name, field)
-            if name in {"Event", *kinds} and field in SENDER_ONLY | SET_BY_BREWLINE:
+            if name in {"Event", *kinds} and (field in SENDER_ONLY or set_by_brewline(name, field)):
                 part["writeOnly" if field in SENDER_ONLY else "readOnly"] = True
     return found
 
@@ -325,6 +344,6 @@ def _without(schema: Json, fields: tuple[str, ...]) -> None:
 
 
 def _describe(part: Json, shape: str, field: str) -> None:
-    part["description"] = (FIELDS.get(f"{shape}.{field}") or FIELDS[field]).meaning
+    part["description"] = _word(shape, field).meaning
     if part.get("anyOf") == TIME:
         part["anyOf"] = [{"type": "integer"}, {"type": "string", "format": "date-time"}]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from features import events as e
 from features.check import Limits, check
@@ -18,6 +18,7 @@ from features.job import Batch, Message
 from features.messages import Refused, dead_letter
 from features.stores import Stores
 from features.times import DAY_MS, local_day, midnight_ms, next_day, parse_time
+from features.weather import Readings, slot_key
 
 LONGEST_PROMISE_MS = 30 * DAY_MS  # a delivery promised for later than that is a slip of the keyboard
 
@@ -55,6 +56,8 @@ class Cleaner(Struct, frozen=True):
     tick_keys: list[str]
     sources: int  # source partitions in all, each of which ticks
     degree: Degree = Degree()
+    weather_topic: str = "weather"
+    readings: Readings = field(default_factory=Readings)  # of the weather: grow with what is checked
     live: bool = False  # ingest makes the ticks itself: nobody who sends events may move time
 
     def check(self, batch: Batch) -> Checked:
@@ -96,7 +99,11 @@ class Cleaner(Struct, frozen=True):
         event.day = local_day(event.at_ms, event.tz)
         event.time = 0
         event.customer = ""
-        if isinstance(event, e.Refund):
+        if isinstance(event, e.Placed):
+            self.readings.tell(event)
+        elif isinstance(event, e.Weather):
+            self.readings.note(event)
+        elif isinstance(event, e.Refund):
             event.ordered_ms = self._instant(event.ordered_time, "ordered_time", event.at_ms)
             event.ordered_day = local_day(event.ordered_ms, event.tz)
         elif isinstance(event, e.DeliveryPromised):
@@ -142,6 +149,8 @@ class Cleaner(Struct, frozen=True):
     def _clean(self, checked: Checked, event: e.Event, pseudonyms: list[str], table: Table) -> list[Message]:
         if isinstance(event, e.Tick):
             return self.ticks(checked.batch, event.at_ms)
+        if isinstance(event, e.Weather):
+            return self._weather(event)
         if not pseudonyms:
             return [Message(self.events_topic, event.store or event.id, e.encode(event))]
         found = resolve(event, pseudonyms, table, self.degree, checked.former)
@@ -153,6 +162,13 @@ class Cleaner(Struct, frozen=True):
         return [
             *(Message(self.events_topic, word.customer, e.encode(word)) for word in (*merges, event)),
             *(Message(self.identities_topic, name, (told or "").encode()) for name, told in found.links.items()),
+        ]
+
+    def _weather(self, event: e.Weather) -> list[Message]:
+        """Told to all ingest processes, unless a later reading of the place has come already."""
+        told = [Message(self.events_topic, event.place, e.encode(event))]
+        return told + [
+            Message(self.weather_topic, slot_key(event), m.value) for m in told if self.readings.holds(event)
         ]
 
     def ticks(self, batch: Batch, at_ms: int) -> list[Message]:

@@ -35,23 +35,32 @@ FIELDS = {  # what the core looks at, beside the amounts of measures
     FLAG: ("closed", "granted"),
     DECIMAL: ("stars",),
 }
-HOWS = {str: TEXT, int: WHOLE, float: DECIMAL}
-OF_ALL = {*get_type_hints(e.Event), *e.OF_INGEST}
+HOWS = {str: TEXT, int: WHOLE, float: DECIMAL, bool: FLAG}
+OF_ALL = {*get_type_hints(e.Event), *e.OF_INGEST} - e.WEATHER
 NAMED = {KINDS["delivery_promised"]: "promised_ms", KINDS["profile"]: "birthday_ms"}  # the moment that it names
-UNSPEAKABLE = {"case", "order"}  # words of SQL
+SPOKEN = {"case": "case_id", "order": "order_id"}  # fields that are words of SQL, as conditions name them
+WRITTEN = {spoken: name for name, spoken in SPOKEN.items()}
 LEFT_OUT = {"currency", "qty"}  # by senders where they are CNY and 1
+UNASKED = {"tick", "weather"}  # of no customer
+KNOWN_BY = dict.fromkeys(e.WEATHER, "weather_ms")  # a number that may be 0: not 0 where it is known
 
 
 @cache
 def event_fields() -> dict[str, tuple[int, frozenset[int]]]:
-    """By name: how a field that some events have of their own is read, and the codes of the kinds that have it."""
+    """By the name that conditions use: how a field that some events have of their own is read, and the kinds' codes."""
     found: dict[str, tuple[int, frozenset[int]]] = {}
     for kind, type in e.CUSTOMER_EVENTS.items():
-        for name, plain in get_type_hints(type).items() if kind != "tick" else ():
-            if plain in HOWS and name not in OF_ALL | UNSPEAKABLE | LEFT_OUT:
-                kinds = found[name][1] if name in found else frozenset()
-                found[name] = (HOWS[plain], kinds | {KINDS[kind]})
+        for name, plain in get_type_hints(type).items() if kind not in UNASKED else ():
+            if plain in HOWS and name not in OF_ALL | LEFT_OUT:
+                spoken = SPOKEN.get(name, name)
+                kinds = found[spoken][1] if spoken in found else frozenset()
+                found[spoken] = (HOWS[plain], kinds | {KINDS[kind]})
     return found
+
+
+def written(name: str) -> str:
+    """A field's name in JSON, of the one that conditions use."""
+    return WRITTEN.get(name, name)
 
 
 class Columns(Struct):
@@ -103,7 +112,7 @@ class Decoder:
         self.zones = zones
         numbers, texts = _looked_at(catalog)
         of_line = [Field(name, TEXT) for name in sorted(texts, key=lambda name: ("." in name, name)) if of_lines(name)]
-        wanted = {name: event_fields()[name][0] for name in also}
+        wanted = {written(name): event_fields()[name][0] for name in also}
         wanted |= dict.fromkeys(numbers - {"star_tenths"}, WHOLE)
         wanted |= dict.fromkeys((name for name in texts if not name.startswith(OPTIONS)), TEXT)
         fields = [Field(name, how) for how, names in FIELDS.items() for name in names]

@@ -41,7 +41,8 @@ class Line(Struct, omit_defaults=True, gc=False):
     options: dict[str, str] = {}
 
 
-OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms"}  # which ingest adds to some events
+WEATHER = {"temp_c", "rain_mm", "weather_ms"}
+OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms", *WEATHER}  # which ingest adds to some events
 
 
 class Event(Struct, kw_only=True, omit_defaults=True):
@@ -68,7 +69,16 @@ def kind_of(event: Event) -> str:
     return str(event.__struct_config__.tag)
 
 
-class Order(Event, tag="order"):
+class Placed(Event, kw_only=True):
+    """An event that is told what it was like at its store, or in its region, when it happened."""
+
+    # set by ingest
+    temp_c: float = 0.0
+    rain_mm: float = 0.0
+    weather_ms: int = 0  # when that was measured; 0: it is not known
+
+
+class Order(Placed, tag="order"):
     anonymous: ClassVar[bool] = True
     lines: Annotated[list[Line], Meta(min_length=1, max_length=2_000)]
     total_cents: Cents
@@ -95,17 +105,17 @@ class Void(Refund, tag="void"):
     """Takes back a whole order: its count, its items and its money."""
 
 
-class AppOpen(Event, tag="app_open"):
+class AppOpen(Placed, tag="app_open"):
     anonymous: ClassVar[bool] = True
 
 
-class View(Event, tag="view"):
+class View(Placed, tag="view"):
     anonymous: ClassVar[bool] = True
     sku: Name = ""
     category: Name = ""
 
 
-class CartAdd(Event, tag="cart_add"):
+class CartAdd(Placed, tag="cart_add"):
     sku: Id
     qty: Annotated[int, Meta(ge=1, le=10_000)] = 1
     price_cents: Cents = 0
@@ -193,6 +203,15 @@ class Profile(Event, tag="profile"):
 class Footfall(Event, tag="footfall"):
     anonymous: ClassVar[bool] = True
     visitors: Count
+
+
+class Weather(Event, tag="weather"):
+    """What was measured at a place. Later events of its stores are told, for up to three hours."""
+
+    anonymous: ClassVar[bool] = True
+    place: Id
+    temp_c: Annotated[float, Meta(ge=-90, le=60)]
+    rain_mm: Annotated[float, Meta(ge=0, le=500)] = 0.0
 
 
 class Tick(Event, tag="tick"):
@@ -287,6 +306,7 @@ CustomerEvent: TypeAlias = (
     | Tick
     | PointsSpent
     | Profile
+    | Weather
 )
 Control: TypeAlias = Merge | History | Moved | Forget  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick

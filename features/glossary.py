@@ -90,6 +90,14 @@ FIELDS = {
     "purpose": Word("what the data are used for", "marketing"),
     "granted": Word("true: consent given; false: taken back", True),
     "visitors": Word("people", 12),
+    "place": Word("a store's id, or a region as in the stores file", "east"),
+    "temp_c": Word(
+        "the air's temperature where it happened, in °C, by the latest reading; counts if `weather_ms` is set"
+    ),
+    "Weather.temp_c": Word("the air's temperature, in °C", 31.5),
+    "rain_mm": Word("the rain that had fallen there within an hour, in mm; counts if `weather_ms` is set"),
+    "Weather.rain_mm": Word("the rain of the last hour, in mm", 0.4),
+    "weather_ms": Word("when that weather was measured, epoch ms: at most three hours before; 0: it is not known"),
     "source": Word("source partition, as topic/partition"),
     "of": Word("number of source partitions"),
     # merges

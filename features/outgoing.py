@@ -39,7 +39,7 @@ class Receipt(Struct, gc=False):
     expires_ms: int
     cause: str
     trigger_stamp_ms: int
-    values: dict[str, float | str | None]
+    values: dict[str, float | bool | str | None]
     terms: dict[str, dict[str, float]]
     coupons_in_cap_window: int
     cap: int

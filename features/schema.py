@@ -18,7 +18,6 @@ from features.asyncapi import (
     CLOUDEVENTS,
     NOBODY,
     RECEIVED,
-    SET_BY_BREWLINE,
     TOPICS,
     Json,
     dead_letter_headers,
@@ -121,7 +120,7 @@ def _table(shape: Json, set_by: bool = False) -> str:
     for name, part in fields:
         needed = name in shape["required"] or name == "time"
         row = (f"`{name}`", _type(part), "yes" if needed else "", part["description"])
-        rows.append((*row, "Brewline" if name in SET_BY_BREWLINE else "sender") if set_by else row)
+        rows.append((*row, "Brewline" if part.get("readOnly") else "sender") if set_by else row)
     return _rows(("Field", "Type", "Required", "Meaning", *(["Set by"] if set_by else [])), rows)
 
 

@@ -39,10 +39,10 @@ def texts(folder: Path, pattern: str) -> list[tuple[str, str]]:
     return [(str(path), text(path)) for path in sorted(folder.rglob(pattern))]
 
 
-def stamp(folder: Path, pattern: str) -> list[tuple[str, int, int]]:
-    """Changes whenever one of the files under a folder does."""
+def stamp(folders: list[Path], pattern: str) -> list[tuple[str, int, int]]:
+    """Changes whenever one of the files under these folders does."""
     found = []
-    for path in sorted(folder.rglob(pattern)):
+    for path in sorted(path for folder in folders for path in folder.rglob(pattern)):
         with suppress(FileNotFoundError):  # gone in this moment
             stat = path.stat()
             found.append((str(path), stat.st_mtime_ns, stat.st_size))

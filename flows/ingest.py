@@ -17,6 +17,7 @@ from operators.cleaning import CleanStep
 from operators.identities import IdentityTable
 from operators.store import renew_layout
 from operators.transactions import TransactionFence, Transactions
+from operators.weather import WeatherTopic
 
 
 def add(flow: Dataflow, house: House) -> None:
@@ -26,11 +27,13 @@ def add(flow: Dataflow, house: House) -> None:
     house.answered(lambda: renew_layout(house.redis, prefix, "identity key", key, former))
     house.require_layout({"identity key": key})
     fence = TransactionFence("ingest", house.client, settings.kafka.topic_prefix, house.pulse, house.stop)
+    checking = cleaner(house, pseudonyms)
     step = CleanStep(
-        cleaner=cleaner(house, pseudonyms),
+        cleaner=checking,
         identities=IdentityTable(
             house.redis, settings.redis.prefix, house.client, house.topic("identities"), house.tombstones
         ),
+        weather=WeatherTopic(checking.readings, house.client, house.topic("weather")),
         tick_ms=round(settings.time.tick_s * 1000) if settings.time.clock == "wall" else None,
         pulse=house.pulse,
         stop=house.stop,
@@ -49,6 +52,7 @@ def cleaner(house: House, pseudonyms: Pseudonyms) -> Cleaner:
         events_topic=house.topic("events"),
         dead_letters_topic=house.topic("dead-letters"),
         identities_topic=house.topic("identities"),
+        weather_topic=house.topic("weather"),
         tick_keys=partition_keys(house.partitions["events"]),
         sources=sum(house.partitions[topic] for topic in SOURCES),
         degree=Degree(limits.max_of_a_kind, limits.max_identifiers, limits.max_merged),

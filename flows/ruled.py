@@ -33,7 +33,8 @@ class Ruled:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.folder = house.settings.path(house.settings.coupons.rules)
+        coupons = house.settings.coupons
+        self.folders = [house.settings.path(folder) for folder in (coupons.rules, coupons.calendars)]
         self.catalog = load_catalog(house.settings)
         layout = (house.settings.redis.prefix, self.catalog.layout, round(time.time() * 1000))
         self.earlier = house.answered(lambda: follow_layout(house.redis, *layout))
@@ -41,7 +42,7 @@ class Ruled:
         layouts = input_layouts(self.catalog)
         self.published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
         self.campaigns = load_campaigns(house.settings, load_rules(house.settings))  # as they stand at the start
-        self.stamp = stamp(self.folder, "*.toml")
+        self.stamp = stamp(self.folders, "*.toml")
         self.job = Merging(house.answered(self._ruled), house.topic("events"))
         self.next_s = time.monotonic() + EVERY_S
 
@@ -51,7 +52,7 @@ class Ruled:
         if time.monotonic() < self.next_s:
             return
         self.next_s = time.monotonic() + EVERY_S
-        if (found := stamp(self.folder, "*.toml")) != self.stamp:
+        if (found := stamp(self.folders, "*.toml")) != self.stamp:
             self._reload()
             self.stamp = found  # not before: while Redis is away, this is tried again
 

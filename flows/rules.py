@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import structlog
 
 from alerts.security.rule_tests import load_tested
 from alerts.security.sigma import Rules
+from alerts.triggers.calendar import Calendars, WrongCalendar, all_calendars, read_calendar
 from alerts.triggers.campaign import Campaign, Campaigns, read_campaign
 from alerts.triggers.condition import Conditions, over_catalog
 from alerts.triggers.rule import Rule, WrongRule, read_rule
@@ -19,9 +22,8 @@ log = structlog.get_logger()
 
 def load_rules(settings: Settings) -> list[tuple[Rule, str, str]]:
     """Every rule with its file and text; two rules may not share an id, nor the code that records call them by."""
-    rules = [
-        (read_rule(text, file), file, text) for file, text in texts(settings.path(settings.coupons.rules), "*.toml")
-    ]
+    calendars, folder = load_calendars(settings), settings.path(settings.coupons.rules)
+    rules = [(read_rule(text, file, calendars), file, text) for file, text in texts(folder, "*.toml")]
     seen: dict[int, str] = {}
     for rule, file, _ in rules:
         if rule.code in seen:
@@ -31,6 +33,16 @@ def load_rules(settings: Settings) -> list[tuple[Rule, str, str]]:
     if len(waits) > TIMERS:
         raise WrongRule(f"{len(waits)} rules with `after`, a customer's record has room for the timers of {TIMERS}")
     return rules
+
+
+def load_calendars(settings: Settings) -> Calendars:
+    """Raises WrongRule, WrongSettings."""
+    folder = settings.path(settings.coupons.calendars)
+    files = texts(folder, "*.toml") if folder.is_dir() else []
+    try:
+        return all_calendars({Path(file).stem: read_calendar(text, file) for file, text in files})
+    except WrongCalendar as error:
+        raise WrongRule(str(error)) from error
 
 
 def load_conditions(catalog: Catalog, rules: list[tuple[Rule, str, str]]) -> Conditions:

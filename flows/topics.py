@@ -7,6 +7,7 @@ TOPICS = (
     "events",
     "identities",
     "forgotten",
+    "weather",
     "examples",
     "kpi.partials",
     "kpi.minutes",
@@ -17,5 +18,5 @@ TOPICS = (
     "dead-letters",
 )
 WRITTEN = TOPICS[3:]  # by Brewline itself
-COMPACTED = ("identities", "forgotten")  # only the latest record of a key matters
+COMPACTED = ("identities", "forgotten", "weather")  # only the latest record of a key matters
 KEYED = ("events", "audit.events", "kpi.partials", "examples")  # whose keys must stay in their partitions

@@ -11,26 +11,37 @@ from operators.identities import IdentityTable
 from operators.kafka import Unreachable
 from operators.redis_link import AWAY, reason
 from operators.transactions import Cleaned
+from operators.weather import WeatherTopic
 
 
 class CleanStep:
     """`tick_ms`: how often a source partition says how late it is; None when ticks come with the input."""
 
     def __init__(
-        self, cleaner: Cleaner, identities: IdentityTable, tick_ms: int | None, pulse: Pulse, stop: Event
+        self,
+        cleaner: Cleaner,
+        identities: IdentityTable,
+        tick_ms: int | None,
+        pulse: Pulse,
+        stop: Event,
+        weather: WeatherTopic | None = None,
     ) -> None:
         self.cleaner = cleaner
         self.identities = identities
         self.tick_ms = tick_ms
         self.pulse = pulse
         self.stop = stop
+        self.weather = weather
         self.ticked_ms: dict[tuple[str, int], int] = {}
 
     def __call__(self, batch: Batch) -> Cleaned:
-        checked = self.cleaner.check(batch)
+        checked: Checked | None = None
         wait_s = 0.1
         while True:
             try:
+                if self.weather:
+                    self.weather.follow()
+                checked = checked or self.cleaner.check(batch)
                 cleaned = self._resolve(checked)
                 self.pulse.well("redis")
                 self.pulse.well("identities")

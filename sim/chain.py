@@ -15,6 +15,7 @@ from sim.offices import HEAD_OFFICE, open_office, open_shift
 from sim.stores import open_stores, stores_csv, wall_ms
 from sim.truth import Truth
 from sim.visits import SLOT_MS, join, open_slot
+from sim.weather import measure
 from sim.wire import APP, TOPICS, Rates
 from sim.world import World
 
@@ -76,6 +77,8 @@ class Chain:
         world = World(rng, self.rates, stores, members, self.truth, start_ms)
         for member in members:
             world.plan(member.joins_ms, join, world, member)
+        for region, sky in world.skies.items():
+            world.plan(start_ms, measure, world, sky, Random(f"{self.seed} {region}"))
         for store in stores:
             world.plan(-(-start_ms // SLOT_MS) * SLOT_MS, open_slot, world, store)
             world.plan(start_ms, open_shift, world, store)

@@ -15,13 +15,14 @@ SLOT_MS = 5 * MINUTE_MS  # of walk-ins and of the visitor counter
 REST_MS = 2 * HOUR_MS  # no member orders again within it, so an abandoned cart stays abandoned
 _SETTLED_MS = 6 * HOUR_MS  # from joining to the first visit, so that every partition knows the binding by then
 _BROWSES_A_DAY = 0.6  # half of them fall into the night and stay undone
+_DELIVERED = 0.35  # of the orders in the app, on a dry day
 _ABANDONS = 0.12  # of those who came to order; browsers fill a cart in 3 of 10 sessions and never order
 
 
 def open_slot(at_ms: int, world: World, store: Store) -> None:
     """Walk-ins of the coming slot, and at its end the number of visitors."""
     world.plan(at_ms + SLOT_MS, open_slot, world, store)
-    expected = store.walk_ins_a_day * store.demand(at_ms) * SLOT_MS / HOUR_MS
+    expected = store.walk_ins_a_day * store.demand(at_ms) * world.sky(store).walk_ins * SLOT_MS / HOUR_MS
     if not expected:
         return
     rng, end_ms = world.rng, at_ms + SLOT_MS
@@ -86,7 +87,7 @@ def visit(at_ms: int, world: World, member: Member, regular: bool) -> None:
             if rng.random() < _BROWSES_A_DAY:
                 world.plan(at_ms + REST_MS + day * DAY_MS + int(rng.random() * DAY_MS), browse, world, member)
     stays_home = regular and rng.random() > DAYS[weekday(at_ms, member.store.timezone)] / max(DAYS)
-    if stays_home or at_ms < member.busy_until_ms:
+    if stays_home or at_ms < member.busy_until_ms or world.sky(member.store).stays_home(rng):
         return
     store = member.store if rng.random() < 0.9 else pick(rng, world.stores)
     if not store.is_open(at_ms) or store.is_down(at_ms):
@@ -129,7 +130,7 @@ def app_session(world: World, at_ms: int, member: Member, store: Store, hungry: 
     member.busy_until_ms = now_ms + REST_MS
     order_ms = now_ms + 10_000 + int(rng.random() * 90_000)
     if hungry and rng.random() >= _ABANDONS and store.is_open(order_ms) and not store.is_down(order_ms):
-        channel = "delivery" if rng.random() < 0.35 else "app"
+        channel = "delivery" if rng.random() < world.sky(store).delivery_share(_DELIVERED) else "app"
         place(world, order_ms, store, cart, channel, Who(app_id=member.app_id), member)
     else:
         world.plan(sent_ms, abandon, world, AbandonedCart(member.app_id, now_ms))

@@ -13,6 +13,7 @@ from sim.agenda import Agenda
 from sim.members import Member
 from sim.stores import Store
 from sim.truth import Incident, Truth
+from sim.weather import Sky, open_skies
 from sim.wire import Rates, Wire
 
 
@@ -27,11 +28,15 @@ class World:
         self.plan = self.agenda.plan
         self.wire = Wire(self.agenda, truth, rng, rates)
         self.surge = Incident("", 0, 0)  # of coupons; this one never happens
+        self.skies = open_skies(stores)
         self._ids = count(1)
 
     def new_id(self, prefix: str) -> str:
         """An id no other event of this run has."""
         return f"{prefix}{next(self._ids):08d}"
+
+    def sky(self, store: Store) -> Sky:
+        return self.skies[store.region]
 
     def stamp(self, at_ms: int, tz: str) -> int | str:
         """An event time as devices write it: mostly epoch ms, else RFC 3339 with the local offset."""

@@ -35,7 +35,7 @@ class Candidate(Struct, gc=False):
     consented: bool
     rivals: list[str]  # the other rules of its group
     place: Place
-    values: dict[str, float | str | None]
+    values: dict[str, float | bool | str | None]
     terms: dict[str, dict[str, float]]
 
 
@@ -121,10 +121,10 @@ def _places(look: Look, at: Ints, at_ms: list[int], moments: Moments, keys: list
     return list(map(Place, at_ms, moments.local_ms[at].tolist(), names))
 
 
-def _plain(values: npt.NDArray[Any]) -> list[float | str | None]:
-    """Texts, or numbers of six digits; None where there is none."""
+def _plain(values: npt.NDArray[Any]) -> list[float | bool | str | None]:
+    """Texts, flags, or numbers of six digits; None where there is none."""
     if values.dtype == object:
-        return [value or None for value in values.tolist()]
+        return [None if value == "" else value for value in values.tolist()]
     return [None if value != value else round(value, 6) for value in values.tolist()]
 
 

@@ -5,7 +5,7 @@ The condition holds exactly where all of its clauses are true.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from itertools import accumulate
 from math import inf
 from typing import Any
@@ -13,12 +13,11 @@ from typing import Any
 import polars as pl
 from msgspec import Struct
 
-from alerts.triggers.condition import Types
+from alerts.triggers.condition import Types, numbers_of
 from alerts.triggers.rule import Rule
-from alerts.triggers.schedule import Schedule
 from alerts.triggers.simple import COMPARED, Compare, Joined, conjuncts, parts_of
 
-Value = float | str | None
+Value = float | bool | str | None
 Truth = bool | None
 
 
@@ -46,16 +45,9 @@ class Asked(Struct, frozen=True):
 
 def clauses_of(rule: Rule, schema: Types) -> list[Clause]:
     """Those of the schedule first."""
-    numbers = {name for name, type in schema.items() if type != pl.String}
-    spoken = [*_of_schedule(rule.schedule), *(("when", text) for text in flattened(rule.when))]
+    numbers = numbers_of(schema)
+    spoken = [*rule.schedule.clauses(rule.holidays), *(("when", text) for text in flattened(rule.when))]
     return [_clause(of, text, numbers) for of, text in spoken]
-
-
-def _of_schedule(schedule: Schedule) -> Iterator[tuple[str, str]]:
-    """What each of its keys asks for alone."""
-    for key in Schedule.__struct_fields__:
-        if value := getattr(schedule, key):
-            yield from ((key.strip("_"), text) for text in Schedule(**{key: value}).clauses)
 
 
 def flattened(when: str) -> list[str]:

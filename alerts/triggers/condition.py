@@ -13,10 +13,10 @@ from msgspec import Struct
 from polars.exceptions import PolarsError
 
 from alerts.triggers.rule import Rule, WrongRule, hint, line_of
-from alerts.triggers.simple import Look, Rows, parts_of
+from alerts.triggers.simple import Look, Rows, parts_of, tokens_of
 from features.catalog import Catalog
-from features.columns import event_fields
-from features.kernel.scan import TEXT
+from features.columns import KNOWN_BY, event_fields
+from features.kernel.scan import FLAG, TEXT
 
 Types = dict[str, pl.DataType | type[pl.DataType]]
 CLOCK: Types = {  # the store's own
@@ -28,7 +28,8 @@ CLOCK: Types = {  # the store's own
     "day_of_month": pl.Int64,
 }
 FACTS: Types = {**CLOCK, "event": pl.String, "store": pl.String, "region": pl.String, "channel": pl.String}
-OF_EVENTS: Types = {name: pl.String if how == TEXT else pl.Float64 for name, (how, _) in event_fields().items()}
+TYPES: dict[int, Any] = {TEXT: pl.String, FLAG: pl.Boolean}
+OF_EVENTS: Types = {name: TYPES.get(how, pl.Float64) for name, (how, _) in event_fields().items()}
 FUNCTIONS = {"abs", "ceil", "coalesce", "floor", "greatest", "least", "nullif", "round"}  # each looks at its row alone
 GRAMMAR = {
     "and",
@@ -47,6 +48,9 @@ GRAMMAR = {
     "true",
     "when",
 }
+EQUAL = {"=", "<>", "!="}
+BEFORE_FLAG = {"(", ",", "and", "or", "not", "when", "then", "else"}
+BEHIND_FLAG = {")", ",", "and", "or", "is", "when", "then", "else", "end"}
 _TEXT = re.compile(r"'(?:[^']|'')*'")
 _WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
 
@@ -79,12 +83,12 @@ class Conditions:
         known = [*numbers, *texts]
         self.names = [[name for name in known if name in names] for names in read]  # each rule reads, facts aside
         self.facts = [[name for name in self.schema if name in names and name not in known] for names in read]
-        self.fields = set().union(*read) - set(known) - set(FACTS)  # of events, that some rule reads
+        told = set().union(*read) - set(known) - set(FACTS)
+        self.fields = told | {KNOWN_BY[name] for name in told & set(KNOWN_BY)}  # of events, that some rule reads
         self.conditions = [self._split(*pair, dear) for pair in zip(self.rules, expressions, strict=True)]
 
     def _split(self, rule: Rule, whole: pl.Expr, dear: Collection[str]) -> Condition:
-        comparable = {name for name, type in self.schema.items() if type != pl.String}
-        simple, others = parts_of(rule.condition, comparable)
+        simple, others = parts_of(rule.condition, numbers_of(self.schema))
         rest = pl.sql_expr(" AND ".join(f"({text})" for text in others)) if simple and others else None
         rest = rest if simple else whole
         columns = sorted(set(rest.meta.root_names())) if rest is not None else []
@@ -104,10 +108,21 @@ class Conditions:
         return out
 
     def rest_holds(self, rest: pl.Expr, columns: list[str], look: Look, rows: Rows) -> npt.NDArray[np.bool_]:
-        series = [pl.Series(name, look(name, rows), self.schema[name], nan_to_null=True) for name in columns]
+        series = [self._series(name, look(name, rows)) for name in columns]
         frame = pl.DataFrame(series or [pl.Series("row", rows)])
         held = frame.select_seq(rest.fill_null(False).alias("when"))["when"].to_numpy()
         return np.broadcast_to(held, rows.shape)  # a condition without columns is one value for all rows
+
+    def _series(self, name: str, values: npt.NDArray[Any]) -> pl.Series:
+        type = self.schema[name]
+        if type == pl.Boolean:
+            return pl.Series(name, values.tolist(), type)
+        return pl.Series(name, values, type, nan_to_null=True)
+
+
+def numbers_of(schema: Types) -> set[str]:
+    """The names that can be more or less."""
+    return {name for name, type in schema.items() if type not in (pl.String, pl.Boolean)}
 
 
 def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Conditions:
@@ -122,6 +137,9 @@ def _compile(rule: Rule, file: str, text: str, schema: Types) -> pl.Expr:
         if word not in schema and word.lower() not in FUNCTIONS | GRAMMAR:
             known = hint(word, [*schema, *sorted(FUNCTIONS)])
             raise WrongRule(f"{place}: there is no feature or function {word!r}{known}; found {rule.when!r}")
+    if flag := _misused(rule.when, {name for name, type in schema.items() if type == pl.Boolean}):
+        how = f"write {flag}, NOT {flag} or {flag} = false"
+        raise WrongRule(f"{place}: {flag} is true or false: {how}; found {rule.when!r}")
     try:
         pl.sql_expr(rule.when)  # alone, or its errors would speak of the schedule, too
         expression = pl.sql_expr(rule.condition)
@@ -136,6 +154,18 @@ def _compile(rule: Rule, file: str, text: str, schema: Types) -> pl.Expr:
     if found != pl.Boolean:
         raise WrongRule(f"{place}: yields {found}, expected true or false; found {rule.when!r}")
     return expression
+
+
+def _misused(when: str, flags: Collection[str]) -> str:
+    """A flag that is compared with anything but true and false, which Polars would put up with; "" if there is none."""
+    tokens = ["(", *tokens_of(when), ")", ")"]
+    for before, name, after, other in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
+        compared = after in EQUAL and other.lower() in ("true", "false")
+        if name.strip('"') in flags and not (
+            before.lower() in BEFORE_FLAG and (compared or after.lower() in BEHIND_FLAG)
+        ):
+            return name.strip('"')
+    return ""
 
 
 def _first_line(error: Exception) -> str:

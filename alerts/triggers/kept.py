@@ -33,7 +33,7 @@ class Kept(Struct, array_like=True, gc=False):
     at_ms: int
     clock_ms: int
     cause: str
-    values: dict[str, float | str | None]
+    values: dict[str, float | bool | str | None]
     terms: dict[str, dict[str, float]]
     coupons_in_cap_window: int
     cap: int

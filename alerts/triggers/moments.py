@@ -10,9 +10,9 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from features.catalog import Catalog
-from features.columns import Columns, event_fields
+from features.columns import KNOWN_BY, Columns, event_fields, written
 from features.kernel.arrays import Floats, Ints
-from features.kernel.scan import DECIMAL, TEXT, WHOLE
+from features.kernel.scan import DECIMAL, FLAG, TEXT
 from features.models import LinearModel, Matrix, score_rows
 from features.times import day_of_month_of, hour_of, minute_of, month_of, ordinal_of, weekday_of
 
@@ -24,6 +24,7 @@ CLOCK: dict[str, Callable[[Any], Any]] = {
     "month": month_of,
     "day_of_month": day_of_month_of,
 }
+MISSING: dict[int, tuple[Any, type]] = {TEXT: ("", object), FLAG: (None, object)}  # and how values are held
 
 
 class Moments(Struct):
@@ -58,7 +59,7 @@ class Seen(Struct):
     words: Mapping[int, str]  # the texts that codes stand for
 
     def look(self, name: str, at: Ints) -> npt.NDArray[Any]:
-        """The values of a name at some moments; NaN where a number is missing, "" where a text is."""
+        """The values of a name at some moments; where there is none NaN, of a text "", of a flag None."""
         if name in self.columns:
             values = np.asarray(self.rows[self.moments.rows[at], self.columns[name]])
             return self._spelt(name, values) if name in self.catalog.texts else values
@@ -84,14 +85,14 @@ class Seen(Struct):
     def _told(self, name: str, events: Ints) -> npt.NDArray[Any]:
         """What the events say themselves; nothing at a timer, and of events that have no such field."""
         how, kinds = event_fields().get(name, (TEXT, None))
-        columns, there = self.moments.columns, events >= 0
+        columns, there = self.moments.columns, np.flatnonzero(events >= 0)
         if kinds is not None:
-            there &= np.isin(columns.kind[np.maximum(events, 0)], list(kinds)) if len(columns.kind) else False
-        values: npt.NDArray[Any] = np.full(len(events), "" if how == TEXT else np.nan, dtype=_type(how))
-        read = {TEXT: columns.texts, WHOLE: columns.numbers, DECIMAL: columns.decimals}[how]
-        values[there] = read(name, events[there])
+            there = there[np.isin(columns.kind[events[there]], list(kinds))]
+        if name in KNOWN_BY:
+            there = there[columns.numbers(KNOWN_BY[name], events[there]) != 0]
+        none, type = MISSING.get(how, (np.nan, float))
+        values: npt.NDArray[Any] = np.full(len(events), none, dtype=type)
+        read = {TEXT: columns.texts, DECIMAL: columns.decimals}.get(how, columns.numbers)
+        told: Any = read(written(name), events[there])
+        values[there] = told.astype(np.bool_) if how == FLAG else told
         return values
-
-
-def _type(how: int) -> type:
-    return object if how == TEXT else float

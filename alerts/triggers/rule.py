@@ -12,7 +12,9 @@ from zlib import crc32
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
+from alerts.triggers.calendar import NONE, Calendars, Days, WrongCalendar
 from alerts.triggers.schedule import Schedule, WrongSchedule
 from features.customer import Wait
 from features.events import CUSTOMER_EVENTS
@@ -117,7 +119,8 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     quiet: Literal["", "hold", "drop", "send"] = ""  # in quiet hours; by default a rule with `after` holds, others send
     schedule: Schedule = Schedule()
     test: list[Timeline] = []
-    version: str = ""  # hash of the file's text, set at load
+    version: str = ""  # hash of the file's text, and of the holidays it names; set at load
+    holidays: dict[str, Days] = {}  # by key of the schedule, the days it names; set at load
 
     @property
     def cooldown_ms(self) -> int:
@@ -142,7 +145,8 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     @property
     def condition(self) -> str:
         """What must hold: the schedule, then `when`."""
-        return " AND ".join([*self.schedule.clauses, f"({self.when})" if self.schedule.clauses else self.when])
+        season = [clause for _, clause in self.schedule.clauses(self.holidays)]
+        return " AND ".join([*season, f"({self.when})" if season else self.when])
 
     @property
     def timer(self) -> str:
@@ -154,21 +158,22 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
         return crc32(self.id.encode())
 
 
+SET_AT_LOAD = {"version", "holidays"}
 PARTS: dict[str, type[Struct]] = {"then": Then, "after": After, "schedule": Schedule, "test": Timeline}
 
 
-def read_rule(text: str, file: str) -> Rule:
+def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
     """The rule of a file's text. Raises WrongRule."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise WrongRule(f"{file}: not valid TOML: {error}") from error
-    known = [f.name for f in msgspec.structs.fields(Rule) if f.name != "version"]
+    known = [f.name for f in msgspec.structs.fields(Rule) if f.name not in SET_AT_LOAD]
     for key in raw:
         if key not in known:
             raise WrongRule(f"{file}:{line_of(text, key)}: unknown key {key!r}{hint(key, known)}")
     try:
-        rule = msgspec.convert({**raw, "version": blake2b(text.encode(), digest_size=6).hexdigest()}, Rule)
+        rule = msgspec.convert(raw, Rule)
     except msgspec.ValidationError as error:
         raise WrongRule(told(error, raw, text, file)) from error
     _check_events(rule, text, file)
@@ -176,7 +181,9 @@ def read_rule(text: str, file: str) -> Rule:
     _check_schedule(rule, text, file)
     _check_durations(rule, text, file)
     _check_tests(rule, file)
-    return rule
+    holidays = _holidays(rule.schedule, calendars, text, file)
+    named = text + (repr(holidays) if holidays else "")
+    return replace(rule, holidays=holidays, version=blake2b(named.encode(), digest_size=6).hexdigest())
 
 
 def told(
@@ -244,6 +251,17 @@ def _check_schedule(rule: Rule, text: str, file: str) -> None:
                 f"{file}:{line_of(text, key)}: schedule.{key}: a rule with `after` looks where nothing happens:"
                 " ask for last_store or favourite_store in `when`"
             )
+
+
+def _holidays(schedule: Schedule, calendars: Calendars, text: str, file: str) -> dict[str, Days]:
+    """By key of the schedule, the days that it means. Raises WrongRule."""
+    found: dict[str, Days] = {}
+    for key, names in {"holidays": schedule.holidays, "not_on_holidays": schedule.not_on_holidays}.items():
+        try:
+            found |= {key: calendars.of(names)} if names else {}
+        except WrongCalendar as error:
+            raise WrongRule(f"{file}:{line_of(text, key)}: schedule.{key}: {error}") from error
+    return found
 
 
 def _check_durations(rule: Rule, text: str, file: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 from msgspec import Struct
 
+from alerts.triggers.calendar import Days
 from features.quiet import ALWAYS_AWAKE, QuietHours
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -31,6 +32,8 @@ class Schedule(Struct, forbid_unknown_fields=True, frozen=True, rename={"from_":
     hours: list[str] = []  # "14:00-17:00"; "22:00-02:00" goes past midnight
     weekdays: list[str] = []
     not_on: list[date] = []
+    holidays: list[str] = []  # of a calendar, or a calendar's name for all of its own
+    not_on_holidays: list[str] = []
     stores: list[str] = []
     regions: list[str] = []
     tiers: list[str] = []
@@ -45,16 +48,18 @@ class Schedule(Struct, forbid_unknown_fields=True, frozen=True, rename={"from_":
             if weekday not in WEEKDAYS:
                 raise WrongSchedule("weekdays", f"found {weekday!r}, expected some of {', '.join(WEEKDAYS)}")
 
-    @property
-    def clauses(self) -> list[str]:
-        """SQL over the local clock and the event; all must hold. Comparisons of numbers come first: they are cheap."""
-        found = [f"local_day >= {self.from_.toordinal()}"] if self.from_ else []
-        found += [f"local_day <= {self.until.toordinal()}"] if self.until else []
-        found += [f"local_day <> {day.toordinal()}" for day in self.not_on]
-        found += [_any(map(_within, self.hours))] if self.hours else []
-        found += [_any(f"weekday = {WEEKDAYS.index(day) + 1}" for day in self.weekdays)] if self.weekdays else []
+    def clauses(self, holidays: Mapping[str, Days]) -> list[tuple[str, str]]:
+        """By key, SQL over the local clock and the event; all must hold. Comparisons of numbers come first: they are
+        cheap. `holidays`: the days that `holidays` and `not_on_holidays` mean."""
+        found = [("from", f"local_day >= {self.from_.toordinal()}")] if self.from_ else []
+        found += [("until", f"local_day <= {self.until.toordinal()}")] if self.until else []
+        found += [("not_on", f"local_day <> {day.toordinal()}") for day in self.not_on]
+        found += [(key, _days(days, key == "holidays")) for key, days in holidays.items()]
+        found += [("hours", _any(map(_within, self.hours)))] if self.hours else []
+        weekdays = [f"weekday = {WEEKDAYS.index(day) + 1}" for day in self.weekdays]
+        found += [("weekdays", _any(weekdays))] if weekdays else []
         lists = {"store": self.stores, "region": self.regions, "tier": self.tiers}
-        return found + [f"{name} IN ({', '.join(map(_quoted, texts))})" for name, texts in lists.items() if texts]
+        return found + [(f"{name}s", f"{name} IN ({', '.join(map(_quoted, ts))})") for name, ts in lists.items() if ts]
 
 
 def span(hours: str) -> tuple[int, int]:
@@ -74,6 +79,13 @@ def read_quiet_hours(hours: str) -> QuietHours:
 def _within(hours: str) -> str:
     start, end = span(hours)
     return f"(minute_of_day >= {start} {'AND' if start < end else 'OR'} minute_of_day < {end})"
+
+
+def _days(spans: Days, inside: bool) -> str:
+    """Within one of these spans, or outside all of them."""
+    if inside:
+        return _any(f"(local_day >= {first} AND local_day <= {last})" for first, last in spans)
+    return f"({' AND '.join(f'(local_day < {first} OR local_day > {last})' for first, last in spans)})"
 
 
 def _any(clauses: Iterable[str]) -> str:

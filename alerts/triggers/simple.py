@@ -95,6 +95,10 @@ def parts_of(when: str, numbers: Collection[str]) -> tuple[list[Any], list[str]]
     return simple, others
 
 
+def tokens_of(when: str) -> list[str]:
+    return _TOKEN.findall(when)
+
+
 def conjuncts(when: str) -> list[tuple[list[str], str]]:
     """Tokens and text of what the outermost ANDs join; all in one when there is an OR beside them, or a comment."""
     if not _PLAIN.fullmatch(when):

@@ -54,6 +54,8 @@ PROSPECTS = {
 SEASONS: dict[str, Callable[[Schedule], str]] = {
     "from": lambda s: f"in season from {s.from_} on",
     "until": lambda s: f"in season until {s.until}",
+    "holidays": lambda s: f"on {' or '.join(s.holidays)}",
+    "not_on_holidays": lambda s: f"not on {' or '.join(s.not_on_holidays)}",
     "hours": lambda s: f"between {' or '.join(s.hours)}",
     "weekdays": lambda s: f"on {' or '.join(s.weekdays)}",
     "stores": lambda s: f"at {' or '.join(s.stores)}",
@@ -146,6 +148,8 @@ def spelt(part: Any) -> str:
 
 
 def number(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if not isinstance(value, (int, float)):
         return str(value)
     return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"

@@ -115,6 +115,8 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
     if raw.get("type") == "order":
         raw.setdefault("total_cents", 1800)
         raw.setdefault("lines", [{"sku": "milk-tea", "price_cents": raw["total_cents"]}])
+    if raw.get("type") == "weather":
+        raise ValueError("the weather is told by the events that it is asked of: write temp_c, rain_mm there")
     event: e.Event = msgspec.convert(raw, e.CustomerEvent)
     known = [*event.__struct_fields__, "type"]
     for key in written:
@@ -122,7 +124,9 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
             raise ValueError(f"unknown key {key!r}{hint(key, known)}")
     event.at_ms, event.customer, event.tz = START_MS + from_start_ms, "c-test", ZONE
     event.day = local_day(event.at_ms, ZONE)
-    if isinstance(event, e.Refund):
+    if isinstance(event, e.Placed) and e.WEATHER & raw.keys():
+        event.weather_ms = event.at_ms
+    elif isinstance(event, e.Refund):
         event.ordered_ms, event.ordered_day = event.at_ms, event.day
     elif isinstance(event, e.DeliveryPromised):
         event.promised_ms = START_MS + parse_offset(str(event.promised_time))

@@ -8,10 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from alerts.triggers.backtest import Span
+from alerts.triggers.calendar import Calendars
 from alerts.triggers.rule import Rule, WrongRule, hint, read_rule
 from config.settings import Settings
 from features.times import parse_time
-from flows.rules import load_rules
+from flows.rules import load_calendars, load_rules
 
 Named = tuple[Rule, str, str]  # rule, file, text
 FOREVER_MS = 2**62
@@ -34,13 +35,14 @@ def choose(settings: Settings, names: list[str], against: list[str], every: bool
     known = {rule.id: (rule, file, text) for rule, file, text in load_rules(settings)}
     if not (names or every):
         raise WrongRule(f"name a rule{hint('', known)}; or a file, or --all")
-    chosen = [_find(name, known) for name in names] + ([*known.values()] if every else [])
+    calendars = load_calendars(settings)
+    chosen = [_find(name, known, calendars) for name in names] + ([*known.values()] if every else [])
     rules = _apart([], chosen)
-    others = _apart(rules, [_find(name, known) for name in against])
+    others = _apart(rules, [_find(name, known, calendars) for name in against])
     return Tried(rules, [one for one in others if one not in rules], span)
 
 
-def _find(name: str, known: dict[str, Named]) -> Named:
+def _find(name: str, known: dict[str, Named], calendars: Calendars) -> Named:
     path = Path(name)
     if name in known:
         return known[name]
@@ -48,7 +50,7 @@ def _find(name: str, known: dict[str, Named]) -> Named:
         what = f"{name}: there is no such file" if path.suffix == ".toml" else f"there is no rule {name!r}"
         raise WrongRule(f"{what}{hint(name, known)}")
     text = path.read_text("utf-8")
-    return read_rule(text, name), name, text
+    return read_rule(text, name, calendars), name, text
 
 
 def _apart(before: list[Named], chosen: list[Named]) -> list[Named]:

@@ -12,7 +12,7 @@ from alerts.triggers.timeline import failures
 from config import settings as conf
 from features.kernel.arrays import TIMERS
 from flows.files import load_catalog, texts
-from flows.rules import load_conditions, load_rules
+from flows.rules import load_calendars, load_conditions, load_rules
 
 HOUSE = conf.load(environ={})
 CATALOG = load_catalog(HOUSE)
@@ -43,7 +43,7 @@ def judged(text: str) -> list[str]:
 
 @pytest.mark.parametrize(("file", "text"), SHIPPED, ids=[Path(file).stem for file, _ in SHIPPED])
 def test_a_shipped_rule_passes_its_own_timelines(file: str, text: str) -> None:
-    rule = read_rule(text, file)
+    rule = read_rule(text, file, load_calendars(HOUSE))
     assert failures(rule, file, text, CATALOG) == []
     assert rule.id == Path(file).stem
     assert rule.name

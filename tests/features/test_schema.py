@@ -193,7 +193,7 @@ def test_clean_events_fit_the_clean_topic_and_raw_ones_do_not() -> None:
     raw = [sent(kind) for kind in kinds]
     batch = Batch("pos.events", 0, -1, list(range(len(raw))), raw, [NOW_MS] * len(raw))
     messages, _, _ = CLEANER.finish(CLEANER.check(batch), Table())
-    assert {message.topic for message in messages} == {"events", "identities"}
+    assert {message.topic for message in messages} == {"events", "identities", "weather"}
     clean = [message for message in messages if message.topic == "events"]
     assert [json.loads(message.value)["type"] for message in clean] == kinds
     for kind, message in zip(kinds, clean, strict=True):

@@ -100,6 +100,8 @@ def test_keys_are_store_app_or_actor(run):
     for record, event in run.events:
         if record.topic == "pos.events":
             assert record.key == event.store
+        elif event.__struct_config__.tag == "weather":
+            assert record.key == event.place
         elif record.topic == "app.events":
             assert record.key == event.who.app_id or identifiers(event)[0][0] == "marketplace_id"
         else:

@@ -26,6 +26,8 @@ ALL = convert(
         "hours": ["09:00-11:00", "22:00-02:00"],
         "weekdays": ["mon", "sun"],
         "not_on": ["2026-05-05"],
+        "holidays": ["china"],
+        "not_on_holidays": ["qixi"],
         "stores": ["s1", "o'neil"],
         "regions": ["Len"],
         "tiers": ["gold"],
@@ -91,8 +93,9 @@ def test_only_what_the_outermost_ands_join_is_cut(when: str, parts: list[str]) -
 
 
 def test_the_clauses_of_a_schedule_are_all_that_it_asks_for() -> None:
-    clauses = clauses_of(rule("orders_7d > 0", schedule=ALL), {**SCHEMA, "tier": pl.String})
-    assert sorted(c.text for c in clauses if c.of != "when") == sorted(ALL.clauses)
+    asked = rule("orders_7d > 0", schedule=ALL, holidays={"holidays": ((1, 2),), "not_on_holidays": ((3, 3),)})
+    clauses = clauses_of(asked, {**SCHEMA, "tier": pl.String})
+    assert " AND ".join([*(c.text for c in clauses if c.of != "when"), "(orders_7d > 0)"]) == asked.condition
     assert {c.of for c in clauses} == {name.strip("_") for name in Schedule.__struct_fields__} | {"when"}
     assert all(spoken.clause(clause, ALL) for clause in clauses)
 
