@@ -29,9 +29,14 @@ NOBODY = {"footfall", "tick", *e.AUDIT_EVENTS}  # events of no customer
 IDENTITY = "The customer id; of a group, its pseudonyms and whom it has taken in. None: not needed, or forgotten."
 TIME = [{"type": "integer"}, {"type": "string"}]  # how msgspec describes features.events.Time
 CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
-    "coupon.issued": ("coupons", out.Receipt),
+    "coupon.issued": ("coupons", out.IssuedCoupon),
     "message.due": ("coupons", out.Receipt),
     "decision": ("decisions", out.Receipt),
+    "coupon.redeemed": ("redemptions", out.CouponVerdict),
+    "coupon.refused": ("redemptions", out.CouponVerdict),
+    "coupon.revoked": ("redemptions", out.CouponVerdict),
+    "coupon.restored": ("redemptions", out.CouponVerdict),
+    "coupon.opened": ("redemptions", out.CouponVerdict),
     "coupon.delivered": ("dispatch", out.Delivery),
     "coupon.undeliverable": ("dispatch", out.Delivery),
     "kpi.minute": ("kpis", out.KpiMinute),
@@ -85,7 +90,7 @@ TOPICS = (
         "events",
         "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
         "customer; store where nobody is known",
-        "ingest, customers, `brewline forget`",
+        "ingest, customers, dispatch, `brewline forget`, `brewline coupons revoke`",
         "customers, kpis",
         (*(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS), *e.CONTROL),
         received=True,
@@ -151,6 +156,15 @@ TOPICS = (
         "dispatch, coupon service",
         ("coupon.issued", "message.due"),
         received=True,
+        sent=True,
+    ),
+    Topic(
+        "redemptions",
+        "Whether a coupon may be used, and what else became of it: opened, revoked, given back.",
+        "customer",
+        "customers",
+        "tills, coupon service, analysts, warehouse",
+        ("coupon.redeemed", "coupon.refused", "coupon.revoked", "coupon.restored", "coupon.opened"),
         sent=True,
     ),
     Topic(

@@ -11,6 +11,7 @@ TOPICS = (
     "kpi.partials",
     "kpi.minutes",
     "coupons",
+    "redemptions",
     "deliveries",
     "decisions",
     "alerts",
