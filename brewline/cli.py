@@ -1,4 +1,4 @@
-"""The command line: demo, run, replay, history, customer, why, forget, rules, campaigns, doctor."""
+"""The command line: demo, run, replay, history, customer, why, forget, rules, coupons, campaigns, doctor."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ history_app = typer.Typer(
     no_args_is_help=True, help="Keep what has happened.\n\nExample: `brewline history export --out may.parquet`"
 )
 app.add_typer(history_app, name="history")
+coupons_app = typer.Typer(
+    no_args_is_help=True, help="What became of coupons.\n\nExample: `brewline coupons list card:123`"
+)
+app.add_typer(coupons_app, name="coupons")
 out = Console()
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
@@ -153,6 +157,57 @@ def doctor() -> None:
     from brewline.doctor import examine
 
     sys.exit(examine(load(), out))
+
+
+CUSTOMER = "A customer id, or an identifier: card:123, phone:+8613800138000, ..."
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+At = Annotated[str | None, typer.Option(help="RFC 3339 time or epoch ms; default: now.")]
+
+
+@coupons_app.command("list")
+def coupons_list(id: Annotated[str, typer.Argument(help=CUSTOMER)], at: At = None, json: AsJson = False) -> None:
+    """Lists a customer's coupons with the state they are in as of a time.
+
+    Example: `brewline coupons list card:123 --at 2026-05-01T12:00:00+08:00`
+    """
+    from brewline.coupons import show_coupons
+
+    show_coupons(load(), id, _moment(at), json, out)
+
+
+@coupons_app.command("check")
+def coupons_check(
+    code: Annotated[str, typer.Argument(help="As the customer shows it.")],
+    customer: Annotated[str, typer.Option(help=f"{CUSTOMER} Without it, no Redis is asked.")] = "",
+    store: Annotated[str, typer.Option(help="Where.")] = "",
+    total_cents: Annotated[int, typer.Option(help="Of the order, before the coupon.", min=0)] = 0,
+    at: At = None,
+    json: AsJson = False,
+) -> None:
+    """Says whether a till would take a coupon, and why not. Uses nothing up; exit code 1 is no.
+
+    Example: `brewline coupons check 7Q2M-X0KD-R4TB-9WZC-M3HA --customer card:123 --store sh-0001`
+    """
+    from alerts.coupons.check import Attempt
+    from brewline.coupons import check_coupon
+
+    asked = Attempt(code, _moment(at), store, total_cents=total_cents)
+    sys.exit(check_coupon(load(), customer, asked, json, out))
+
+
+@coupons_app.command("revoke")
+def coupons_revoke(
+    id: Annotated[str, typer.Argument(help=CUSTOMER)],
+    coupon: Annotated[str, typer.Argument(help="Its code, or the id of its decision.")],
+    reason: Annotated[str, typer.Option(help="Told with the verdict.")] = "",
+) -> None:
+    """Takes back a coupon that was not used yet. The customers flow must be running.
+
+    Example: `brewline coupons revoke card:123 5f0c83f0a7d14f0c9b6e2d41 --reason "sent by mistake"`
+    """
+    from brewline.coupons import revoke_coupon
+
+    sys.exit(revoke_coupon(load(), id, coupon, reason, out))
 
 
 @rules_app.command("check")

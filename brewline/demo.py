@@ -84,6 +84,7 @@ def _settings(folder: Path, brokers: str, redis_url: str, chain: Chain) -> Setti
         "BREWLINE_METRICS__KPIS": str(free_port()),
         "BREWLINE_LOG__LEVEL": "warning",
         "BREWLINE_IDENTITY_KEY": secrets.token_hex(32),
+        "BREWLINE_COUPON_KEY": secrets.token_hex(32),
     }
     return load()
 

@@ -17,7 +17,7 @@ from alerts.security.rule_tests import load_tested
 from config.settings import Settings
 from flows.files import load_catalog, load_stores
 from flows.gateways import load_gateways
-from flows.keys import load_pseudonyms
+from flows.keys import load_codes, load_pseudonyms
 from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
 from flows.topics import TOPICS
 from operators.kafka import Unreachable, require_kafka
@@ -40,6 +40,7 @@ def examine(settings: Settings, out: Console) -> int:
         "security rules": _security_rules,
         "stores": lambda s: f"{len(load_stores(s).places)} in the table, others are in {s.stores.timezone}",
         "pseudonym key": lambda s: "there" if load_pseudonyms(s) else "",
+        "coupon key": lambda s: "there" if load_codes(s) else "none: coupons carry no code, and tills check none",
         "kafka": _kafka,
         "redis": _redis,
         "gateways": _gateways,

@@ -30,7 +30,7 @@ FLOW = "customers"
 K = TypeVar("K")
 STALLED_S = 20.0  # nothing has moved for so long: nobody is at work
 LOOK_S = 0.1
-HELD = ("pos.events", "app.events", "events", "identities", "coupons", "decisions", "dead-letters")
+HELD = ("pos.events", "app.events", "events", "identities", "coupons", "redemptions", "decisions", "dead-letters")
 
 
 class Stalled(Exception):

@@ -37,6 +37,8 @@ READ_ELSEWHERE = {  # variables that are no settings
     "BREWLINE_SETTINGS",
     "BREWLINE_IDENTITY_KEY",
     "BREWLINE_FORMER_IDENTITY_KEY",
+    "BREWLINE_COUPON_KEY",
+    "BREWLINE_FORMER_COUPON_KEY",
     "BREWLINE_CACHE",
     "BREWLINE_REQUIRE_REAL",
 }
@@ -112,6 +114,9 @@ class Coupons(Struct, forbid_unknown_fields=True):
     holdout_percent: Annotated[float, Meta(ge=0, lt=100)] = 5.0
     holdout_salt: str = "brewline"
     require_consent: str = "marketing"  # purpose the customer must have granted; "" for none
+    key_file: str = ""  # secret of the coupons' codes; or BREWLINE_COUPON_KEY. Without one, coupons carry no code
+    former_key_files: list[str] = []  # their codes are still good; or one, in BREWLINE_FORMER_COUPON_KEY
+    ended_kept: Duration = "30d"  # how long a coupon stays with its customer when it has expired
     receipts_kept: Annotated[int, Meta(ge=0)] = 20  # latest decisions of each customer, for `brewline why`
     near_misses_kept: Annotated[int, Meta(ge=0)] = 4  # of a batch, at most; the latest by customer and rule
     false_share_kept: Annotated[float, Meta(ge=0, le=1)] = 0.0  # of all moments at which a condition did not hold

@@ -30,9 +30,14 @@ NOBODY = {"footfall", "weather", "tick", *e.AUDIT_EVENTS}  # events of no custom
 IDENTITY = "The customer id; of a group, its pseudonyms and whom it has taken in. None: not needed, or forgotten."
 TIME = [{"type": "integer"}, {"type": "string"}]  # how msgspec describes features.events.Time
 CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
-    "coupon.issued": ("coupons", out.Receipt),
+    "coupon.issued": ("coupons", out.IssuedCoupon),
     "message.due": ("coupons", out.Receipt),
     "decision": ("decisions", out.Receipt),
+    "coupon.redeemed": ("redemptions", out.CouponVerdict),
+    "coupon.refused": ("redemptions", out.CouponVerdict),
+    "coupon.revoked": ("redemptions", out.CouponVerdict),
+    "coupon.restored": ("redemptions", out.CouponVerdict),
+    "coupon.opened": ("redemptions", out.CouponVerdict),
     "coupon.delivered": ("dispatch", out.Delivery),
     "coupon.undeliverable": ("dispatch", out.Delivery),
     "kpi.minute": ("kpis", out.KpiMinute),
@@ -86,7 +91,7 @@ TOPICS = (
         "events",
         "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
         "customer; store where nobody is known",
-        "ingest, customers, `brewline forget`",
+        "ingest, customers, dispatch, `brewline forget`, `brewline coupons revoke`",
         "customers, kpis",
         (*(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS), *e.CONTROL),
         received=True,
@@ -162,6 +167,15 @@ TOPICS = (
         "dispatch, coupon service",
         ("coupon.issued", "message.due"),
         received=True,
+        sent=True,
+    ),
+    Topic(
+        "redemptions",
+        "Whether a coupon may be used, and what else became of it: opened, revoked, given back.",
+        "customer",
+        "customers",
+        "tills, coupon service, analysts, warehouse",
+        ("coupon.redeemed", "coupon.refused", "coupon.revoked", "coupon.restored", "coupon.opened"),
         sent=True,
     ),
     Topic(
@@ -266,6 +280,8 @@ def _received(kind: str, shape: type[e.Event]) -> Json:
 def _clean(kind: str, shape: type[e.Event]) -> Json:
     """As it stands in the clean topic."""
     filled = ["at_ms", "source", "of"] if shape is e.Tick else ["at_ms", "day", "tz"]
+    if shape in (e.CouponDelivered, e.CouponRevoked):  # Brewline's own do not say where
+        filled = ["at_ms"]
     if issubclass(shape, e.Refund):
         filled += ["ordered_ms", "ordered_day"]
     filled += {e.DeliveryPromised: ["promised_ms"], e.Profile: ["birthday_ms"]}.get(shape, [])

@@ -139,6 +139,7 @@ class CouponRedeemed(Event, tag="coupon_redeemed"):
     coupon: Id
     campaign: Name = ""
     order: Name = ""
+    total_cents: Cents = 0
 
 
 class CouponExpired(Event, tag="coupon_expired"):
@@ -198,6 +199,26 @@ class Profile(Event, tag="profile"):
 
     birthday: Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
     birthday_ms: int = 0  # set by ingest
+
+
+class CouponDelivered(Event, tag="coupon_delivered"):
+    """A gateway has taken a coupon. `brewline run dispatch` writes it; a service of one's own may send it as well."""
+
+    coupon: Id
+    gateway: Name = ""
+
+
+class CouponOpened(Event, tag="coupon_opened"):
+    """The customer has looked at a coupon."""
+
+    coupon: Id
+
+
+class CouponRevoked(Event, tag="coupon_revoked"):
+    """Somebody takes back a coupon that was not used yet."""
+
+    coupon: Id
+    reason: Name = ""
 
 
 class Footfall(Event, tag="footfall"):
@@ -307,6 +328,9 @@ CustomerEvent: TypeAlias = (
     | PointsSpent
     | Profile
     | Weather
+    | CouponDelivered
+    | CouponOpened
+    | CouponRevoked
 )
 Control: TypeAlias = Merge | History | Moved | Forget  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick

@@ -6,6 +6,7 @@ about it stands in its headers (CloudEvents Kafka binding, binary mode).
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any
 
 from msgspec import json
@@ -23,6 +24,11 @@ def cloudevent(topic: str, key: str, id: str, type: str, source: str, at_ms: int
     time, origin = rfc3339(at_ms), f"brewline/{source}"
     event = CloudEvent("1.0", id, f"brewline.{type}", origin, time, subject, "application/json", data)
     return Message(topic, key, _encode(event), HEADERS)
+
+
+def digest(text: str) -> str:
+    """An id that is the same after every replay: receivers take it as idempotency key."""
+    return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 class Refused(Exception):

@@ -49,6 +49,38 @@ class Receipt(Struct, gc=False):
     holdout: bool
 
 
+class IssuedCoupon(Receipt, kw_only=True):
+    """A coupon with its code, and where it is good; beside that, the receipt of the decision that issued it."""
+
+    code: str
+    min_spend_cents: int
+    stores: list[str]
+    regions: list[str]
+
+
+class CouponVerdict(Struct, gc=False):
+    """What became of a coupon: how a redemption was judged, or that it was opened, taken back or given back.
+
+    Where a redemption names no coupon of the customer's, nothing is told of one: fields that are empty or 0.
+    """
+
+    decision: str
+    rule: str
+    customer: str
+    reason: str
+    coupon: str
+    campaign: str
+    face_value_cents: int
+    percent: int
+    at_most_cents: int
+    event: str
+    order: str
+    store: str
+    total_cents: int
+    expires_ms: int
+    at_ms: int
+
+
 class Delivery(Struct, gc=False):
     """How a gateway's delivery of a coupon has ended. After a crash it may be told again under the same id."""
 

@@ -10,7 +10,8 @@
             [float64]: the row
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
-    msgpack [fired_ms, issued_ms, taken, given]  the ledger: what policy decided, whose histories were taken in
+    msgpack [fired_ms, issued_ms, taken, given, coupons]  the ledger: what policy decided, whose histories were taken
+            in, the coupons and what became of them
 
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
 entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag
@@ -45,6 +46,33 @@ class Taken(Struct, array_like=True):
     history: bool = False
 
 
+class Coupon(Struct, array_like=True):
+    """A coupon that a customer got, and what became of it; times are 0 until it has.
+
+    New fields are added at the end, with a default.
+    """
+
+    decision: str
+    rule: str
+    name: str = ""  # what the rule calls it
+    campaign: str = ""
+    face_value_cents: int = 0
+    percent: int = 0
+    at_most_cents: int = 0
+    min_spend_cents: int = 0
+    stores: list[str] = []  # where it is good; everywhere, if both are empty
+    regions: list[str] = []
+    cause: str = ""  # id of the event that earned it, or its timer
+    issued_ms: int = 0
+    expires_ms: int = 0
+    delivered_ms: int = 0
+    opened_ms: int = 0
+    redeemed_ms: int = 0
+    order: str = ""  # in which it was used
+    revoked_ms: int = 0
+    revoked_for: str = ""
+
+
 class Ledger(Struct, array_like=True):
     """What policy has decided for a customer, and who was merged into this one."""
 
@@ -52,6 +80,7 @@ class Ledger(Struct, array_like=True):
     issued_ms: list[int] = []  # coupons within the cap window
     taken: dict[str, Taken] = {}  # by customer
     given: dict[str, int] = {}  # campaign → coupons, of campaigns with a file
+    coupons: dict[int, Coupon] = {}  # by serial, until some time after they have expired
 
     def merge(self, other: Ledger) -> Ledger:
         """Both ledgers as one: cooldowns from the later coupon on; all coupons count against cap and limits."""
@@ -63,7 +92,9 @@ class Ledger(Struct, array_like=True):
             r: max(self.fired_ms.get(r, 0), other.fired_ms.get(r, 0)) for r in {**self.fired_ms, **other.fired_ms}
         }
         given = dict(Counter(self.given) + Counter(other.given))
-        return Ledger(fired_ms, sorted([*self.issued_ms, *other.issued_ms]), taken, given)
+        coupons = dict(sorted((other.coupons | self.coupons).items()))
+        issued_ms = sorted([*self.issued_ms, *other.issued_ms])
+        return Ledger(fired_ms, issued_ms, taken, given, coupons=coupons)
 
 
 class Waiting(Struct):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from alerts.coupons.lifecycle import Lifecycle
 from alerts.triggers.kept import Keeping
 from alerts.triggers.policy import Policy
 from alerts.triggers.schedule import read_quiet_hours
 from config.settings import Settings
 from features.times import parse_duration
+from flows.keys import load_codes
 
 
 def policy(settings: Settings) -> Policy:
@@ -18,3 +20,9 @@ def policy(settings: Settings) -> Policy:
 def keeping(settings: Settings) -> Keeping:
     c = settings.coupons
     return Keeping(c.receipts_kept, c.near_misses_kept, c.false_share_kept)
+
+
+def lifecycle(settings: Settings) -> Lifecycle:
+    """Raises WrongSettings for a key that is too short."""
+    kept_ms = parse_duration(settings.coupons.ended_kept)
+    return Lifecycle(settings.topic("redemptions"), load_codes(settings), kept_ms)

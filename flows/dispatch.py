@@ -23,7 +23,7 @@ from operators.keeping import keep, watch_kafka
 from operators.telling import Telling
 
 log = structlog.get_logger()
-USED = ("coupons", "deliveries", "dead-letters")
+USED = ("coupons", "deliveries", "dead-letters", "events")
 CLOSE_S = 10.0  # on top of `stop_s`: to confirm, to commit, to close
 
 
@@ -57,7 +57,7 @@ def carry(settings: Settings, target: Target, parts: range, pulse: Pulse, stop: 
     intake = Intake(client, settings.topic(flow), flow, settings.topic("coupons"), parts, latest)
     attempts = Attempts(Gateway(gateway.url, target.secrets, terms.timeout_s, terms.in_flight).post, terms.in_flight)
     telling = Telling(producer(client), intake.finish, stop)
-    topics = Topics(settings.topic("deliveries"), settings.topic("dead-letters"))
+    topics = Topics(*map(settings.topic, USED[1:]))
     log.info("gateway opened", gateway=target.name, partitions=[*parts])
     courier = Courier(target.name, gateway.channels, terms, topics, intake, attempts, telling, pulse)
     courier.carry(stop, settings.dispatch.stop_s)

@@ -15,7 +15,7 @@ from features.forgotten import Forgotten
 from features.labels import Churn
 from features.models import input_layouts
 from features.times import parse_duration
-from flows.coupons import keeping, policy
+from flows.coupons import keeping, lifecycle, policy
 from flows.files import load_catalog, stamp
 from flows.house import House
 from flows.rules import load_campaigns, load_conditions, load_rules
@@ -42,6 +42,7 @@ class Ruled:
         layouts = input_layouts(self.catalog)
         self.published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
         self.campaigns = load_campaigns(house.settings, load_rules(house.settings))  # as they stand at the start
+        self.lifecycle = lifecycle(house.settings)
         self.stamp = stamp(self.folders, "*.toml")
         self.job = Merging(house.answered(self._ruled), house.topic("events"))
         self.next_s = time.monotonic() + EVERY_S
@@ -72,7 +73,7 @@ class Ruled:
         note_rules(house.redis, settings.redis.prefix, {rule.version: text for rule, _, text in rules})
         catalog = self.catalog.narrowed(n for names in conditions.names for n in names if n in self.catalog.names)
         coupons, decisions, examples, letters = map(house.topic, ("coupons", "decisions", "examples", "dead-letters"))
-        ways = (policy(settings), coupons, decisions, self.campaigns, keeping(settings))
+        ways = (policy(settings), coupons, decisions, self.campaigns, keeping(settings), self.lifecycle)
         decider = Decider(catalog, conditions, *ways)
         decider.models = self.published.models
         horizon_ms = parse_duration(settings.learning.churn_horizon)

@@ -12,6 +12,7 @@ TOPICS = (
     "kpi.partials",
     "kpi.minutes",
     "coupons",
+    "redemptions",
     "deliveries",
     "decisions",
     "alerts",

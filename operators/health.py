@@ -37,6 +37,7 @@ OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirme
 RULES = Counter("brewline_rule_changes_total", "Changes of the rule files by what became of them", ["outcome"])
 MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
 DELIVERIES = Counter("brewline_deliveries_total", "Coupons by what became of them at a gateway", ["gateway", "outcome"])
+COUPONS = Counter("brewline_coupon_turns_total", "What became of coupons, and why", ["turn", "reason"])
 ATTEMPTS = Counter(
     "brewline_delivery_attempts_total", "Requests to a gateway by how it answered", ["gateway", "answer"]
 )
@@ -74,7 +75,10 @@ def warn_seldom(event: str, *kind: str, **told: Any) -> None:
 
 
 def count(flow: str, counts: dict[str, int]) -> None:
-    """Adds a batch's counts to the metrics; names are `outcome`, `dead_lettered:reason` or `decision:rule:outcome`."""
+    """Adds a batch's counts to the metrics.
+
+    Names are `outcome`, `dead_lettered:reason`, `decision:rule:outcome` or `coupon:turn:reason`.
+    """
     for name, number in counts.items():
         kind, _, rest = name.partition(":")
         if kind == "dead_lettered" and rest:
@@ -82,6 +86,9 @@ def count(flow: str, counts: dict[str, int]) -> None:
         elif kind == "decision":
             rule, _, outcome = rest.rpartition(":")
             DECISIONS.labels(rule, outcome).inc(number)
+        elif kind == "coupon":
+            turn, _, reason = rest.partition(":")
+            COUPONS.labels(turn, reason).inc(number)
         elif not rest:
             EVENTS.labels(flow, name).inc(number)
 

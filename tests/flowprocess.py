@@ -24,6 +24,7 @@ from sim.agenda import Record
 
 ROOT = Path(__file__).parent.parent
 IDENTITY_KEY = "a key for tests, of 16 and more characters"
+COUPON_KEY = "a key for tests that signs coupons"
 WAIT_S = 60.0
 
 
@@ -45,7 +46,8 @@ def environ(settings: Settings) -> dict[str, str]:
     for section, values in msgspec.to_builtins(settings).items():
         if isinstance(values, dict):
             own |= {f"BREWLINE_{section}__{key}".upper(): f"{v}" for key, v in values.items() if key != "client"}
-    return own | {"BREWLINE_IDENTITY_KEY": IDENTITY_KEY, "PYTHONPATH": str(ROOT)}
+    keys = {"BREWLINE_IDENTITY_KEY": IDENTITY_KEY, "BREWLINE_COUPON_KEY": COUPON_KEY}
+    return own | keys | {"PYTHONPATH": str(ROOT)}
 
 
 def until(what: Callable[[], object], wait_s: float = WAIT_S, because: Callable[[], str] = lambda: "") -> None:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from alerts.delivery.lane import GivenUp, Outcome
 from alerts.delivery.parcel import Parcel
+from features.events import CouponDelivered, encode
 from features.job import Batch, Message
 from features.messages import Refused, cloudevent, dead_letter
 from features.outgoing import Delivery
@@ -14,14 +15,30 @@ from features.outgoing import Delivery
 class Topics(Struct, frozen=True):
     deliveries: str
     dead_letters: str
+    events: str
 
 
 def told(topics: Topics, gateway: str, parcel: Parcel, outcome: Outcome, at_ms: int) -> list[Message]:
     """The messages that must be in Kafka before the coupon's offset may be committed."""
     if outcome == "delivered":
-        return [_event(topics, gateway, parcel, "", at_ms)]
+        return [_event(topics, gateway, parcel, "", at_ms), *_noted(topics, gateway, parcel, at_ms)]
     letter = buried(topics, gateway, parcel.record, _refused(gateway, parcel, outcome))
     return [letter, _event(topics, gateway, parcel, outcome, at_ms)]
+
+
+def _noted(topics: Topics, gateway: str, parcel: Parcel, at_ms: int) -> list[Message]:
+    """For the customer's record; in event time, so that a replay of old events does not reach into the present."""
+    if not (parcel.customer and parcel.is_coupon):
+        return []
+    took_ms = max(0, at_ms - parcel.record.stamps_ms[0])
+    event = CouponDelivered(
+        id=f"{parcel.id}/delivered",
+        customer=parcel.customer,
+        at_ms=parcel.decided_ms + took_ms,
+        coupon=parcel.id,
+        gateway=gateway,
+    )
+    return [Message(topics.events, parcel.customer, encode(event))]
 
 
 def buried(topics: Topics, gateway: str, record: Batch, refused: Refused) -> Message:

@@ -16,6 +16,9 @@ PUSH = "push"
 class _Data(Struct):
     expires_ms: int
     channel: str = PUSH
+    customer: str = ""
+    coupon: str = ""
+    at_ms: int = 0
 
 
 class _Coupon(Struct):
@@ -32,6 +35,9 @@ class Parcel(Struct):
     expires_ms: int
     taken_s: float  # monotonic, as is `due_s`
     due_s: float
+    customer: str = ""
+    decided_ms: int = 0
+    is_coupon: bool = False  # not a mere message
     attempts: int = 0
     spared: int = 0  # attempts that failed for reasons that are not the coupon's
     probe: bool = False  # whether the latest attempt asks for all whether the gateway is back
@@ -56,4 +62,6 @@ def read_parcel(record: Batch, now_s: float) -> Parcel:
         coupon = _decode(record.values[0])
     except msgspec.DecodeError:
         raise Refused("malformed", "no coupon") from None
-    return Parcel(record, coupon.id, coupon.data.channel, coupon.data.expires_ms, now_s, now_s)
+    data = coupon.data
+    whose = (data.customer, data.at_ms, bool(data.coupon))
+    return Parcel(record, coupon.id, data.channel, data.expires_ms, now_s, now_s, *whose)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from hashlib import blake2b
 
 from msgspec import Struct
 
+from alerts.coupons.lifecycle import Lifecycle
+from alerts.coupons.walk import Walk
 from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.candidates import Candidate, Candidates
 from alerts.triggers.condition import Conditions
@@ -17,10 +18,11 @@ from alerts.triggers.lease import Lease
 from alerts.triggers.misses import missed
 from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.policy import Policy, held_out
+from alerts.triggers.rule import Then
 from features.catalog import Catalog
 from features.customer import Applied
 from features.job import Message
-from features.messages import cloudevent
+from features.messages import cloudevent, digest
 from features.models import LinearModel
 from features.outgoing import Receipt
 from features.record import Ledger, decode_ledger, encode_ledger
@@ -38,15 +40,21 @@ class Decided(Struct):
 
 
 class Ledgers(dict[int, Ledger]):
-    """By customer of a batch, each unpacked when it is first asked for."""
+    """By customer of a batch, each unpacked when it is first asked for; `changed` are those to be packed again."""
 
     def __init__(self, applied: Applied) -> None:
         super().__init__()
         self.applied = applied
+        self.changed: set[int] = set()
 
     def __missing__(self, who: int) -> Ledger:
         ledger = self[who] = decode_ledger(self.applied.records[who][self.applied.ledgers[who] :])
         return ledger
+
+    def records(self) -> dict[str, bytes]:
+        """The changed ones, by customer."""
+        records, starts, customers = self.applied.records, self.applied.ledgers, self.applied.customers
+        return {customers[who]: records[who][: starts[who]] + encode_ledger(self[who]) for who in sorted(self.changed)}
 
 
 class Decider:
@@ -61,7 +69,9 @@ class Decider:
         decisions_topic: str,
         campaigns: Campaigns = NONE,
         keeping: Keeping = NOTHING,
+        lifecycle: Lifecycle | None = None,
     ) -> None:
+        """Without a `lifecycle`, coupons are issued and forgotten: for back-tests, which nobody redeems anything in."""
         self.catalog = catalog
         self.conditions = conditions
         self.columns = {name: i for i, name in enumerate(catalog.names)}
@@ -70,26 +80,38 @@ class Decider:
         self.coupons_topic = coupons_topic
         self.decisions_topic = decisions_topic
         self.keeping = keeping
+        self.lifecycle = lifecycle
         self.models: dict[str, LinearModel] = {}
         self.candidates = Candidates(catalog, conditions)
 
-    def decide(self, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease) -> Decided:
-        """Decides in log order, of timers that one tick has reached, the earliest due first; spends from the lease."""
+    def decide(
+        self, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease, walk: Walk | None = None
+    ) -> Decided:
+        """Decides in log order, of timers that one tick has reached, the earliest due first; spends from the lease.
+
+        What an event of the `walk` does to a coupon comes before what rules decide at that event.
+        """
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows, words)
         held = self.conditions.evaluate(moments.asks, seen.look)
-        starts, ledgers, outcomes = applied.ledgers.tolist(), Ledgers(applied), []
+        ledgers, outcomes = Ledgers(applied), []
         for candidate in self.candidates.at(held, moments, applied, seen, self.campaigns.keys):
-            who = candidate.who
-            outcome = self._settle(decided, candidate, ledgers[who], lease)
+            if walk:
+                decided.messages += walk.until(candidate.index, ledgers, ledgers.changed)
+            outcome = self._settle(decided, candidate, ledgers[candidate.who], lease)
             outcomes.append((candidate.rule.id, outcome))
             if outcome == "issued":
-                decided.records[candidate.customer] = applied.records[who][: starts[who]] + encode_ledger(ledgers[who])
+                ledgers.changed.add(candidate.who)
+        if walk:
+            decided.messages += walk.rest(ledgers, ledgers.changed)
+        decided.records |= ledgers.records()
         for outcome, places in missed(self.conditions, moments, held, seen.look, self.keeping):
             for candidate in self.candidates.at(places, moments, applied, seen, self.campaigns.keys):
                 receipt = self._receipt(candidate, ledgers[candidate.who], outcome)
                 decided.misses.setdefault(candidate.customer, {})[candidate.rule.id] = encode_kept(receipt)
         decided.counts = {f"decision:{rule}:{outcome}": n for (rule, outcome), n in Counter(outcomes).items()}
+        if walk:
+            decided.counts |= walk.counts
         if decided.causes_ms:
             decided.counts["coupons"] = len(decided.causes_ms)
         return decided
@@ -102,8 +124,7 @@ class Decider:
         if outcome == "issued":
             self.policy.issue(rule, ledger, at_ms)
             self.campaigns.issue(rule.then, candidate.place, ledger, lease)
-            type = "coupon.issued" if rule.then.coupon else "message.due"
-            decided.messages.append(self._message(self.coupons_topic, type, "coupons", receipt))
+            decided.messages.append(self._issued(rule.then, ledger, receipt))
             decided.causes_ms.append(candidate.stamp_ms)
         decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", receipt))
         if self.keeping.receipts:
@@ -117,6 +138,14 @@ class Decider:
         standing = Standing(candidate.customer, ledger, at_ms, place.local_ms, candidate.consented, age_ms)
         reason = first_reason(candidate.rule, candidate.rivals, self.policy, standing)
         return (reason, "") if reason else self.campaigns.outcome(candidate.rule.then, place, ledger, lease)
+
+    def _issued(self, then: Then, ledger: Ledger, receipt: Receipt) -> Message:
+        """The coupon, with its code where coupons have a lifecycle; or the message that is due."""
+        if not then.coupon:
+            return self._message(self.coupons_topic, "message.due", "coupons", receipt)
+        if self.lifecycle:
+            receipt = self.lifecycle.issue(ledger, receipt, then.min_spend_cents, then.stores, then.regions)
+        return self._message(self.coupons_topic, "coupon.issued", "coupons", receipt)
 
     def _message(self, topic: str, type: str, source: str, receipt: Receipt) -> Message:
         customer = receipt.customer
@@ -155,5 +184,4 @@ class Decider:
 
 
 def decision_id(rule: str, customer: str, cause: str) -> str:
-    """The same after every replay: receivers take it as idempotency key."""
-    return blake2b(f"{rule}|{customer}|{cause}".encode(), digest_size=12).hexdigest()
+    return digest(f"{rule}|{customer}|{cause}")

@@ -6,6 +6,7 @@ from collections import ChainMap, Counter
 
 import numpy as np
 
+from alerts.coupons.walk import Walk
 from alerts.triggers.decide import Decider
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
@@ -78,7 +79,9 @@ class CustomersJob:
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]
         words = applied.touches.words(columns.scanned, state.words)
         moments, lease = self._moments(batch, columns, applied), Lease(state.grants, state.spent)
-        decided = self.decider.decide(moments, applied, ChainMap(words, state.words), lease)
+        lifecycle = self.decider.lifecycle
+        walk = Walk(lifecycle, batch, columns, applied) if lifecycle else None
+        decided = self.decider.decide(moments, applied, ChainMap(words, state.words), lease, walk)
         counts = {**_counts(columns, applied, letters), **decided.counts, **sifted.counts}
         examples = [Message(self.examples_topic, self.churn.model, m) for m in self.churn.messages(applied)]
         return Changes(

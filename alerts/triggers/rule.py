@@ -83,6 +83,9 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
     at_most_cents: Annotated[int, Meta(ge=0)] = 0
     message: Text = ""  # name of the channel's template
     channel: Literal["push", "sms", "wechat", "email"] = "push"
+    stores: list[str] = []  # where the coupon is good; everywhere, if both are empty
+    regions: list[str] = []
+    min_spend_cents: Annotated[int, Meta(ge=0)] = 0  # of the order, before the coupon
 
     @property
     def worth_cents(self) -> int:
@@ -233,6 +236,8 @@ def _check_then(then: Then, text: str, file: str) -> None:
         raise WrongRule(f"{place}: percent needs at_most_cents, the most that the coupon takes off")
     if not then.coupon and then.worth_cents:
         raise WrongRule(f"{place}: a message alone is worth nothing: name the coupon, or drop its value")
+    if not then.coupon and (then.stores or then.regions or then.min_spend_cents):
+        raise WrongRule(f"{place}: a message alone is good nowhere: name the coupon, or drop where it is good")
 
 
 def _check_schedule(rule: Rule, text: str, file: str) -> None:

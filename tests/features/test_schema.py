@@ -17,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
+from alerts.coupons.code import Codes
+from alerts.coupons.lifecycle import Lifecycle
 from alerts.kpis.detector import Judging
 from alerts.kpis.incident import Incident, Verdict, alert
 from alerts.kpis.ledger import Topics
@@ -65,6 +67,7 @@ CLEANER = Cleaner(
     sources=1,
 )
 UNSEEN_BY_SCHEMAS = {"malformed", "absurd_time", "identity", "too_large"}  # a schema knows neither clocks nor phones
+CODES = Codes(b"k" * 16)
 CONTRACT = asyncapi.document()
 
 
@@ -223,7 +226,7 @@ def test_coupons_and_decisions_are_as_described() -> None:
     policy = Policy(cap=1, cap_window_ms=DAY_MS, holdout=0.0, holdout_salt="", consent="")
     job = CustomersJob(
         catalog,
-        Decider(catalog, conditions, policy, "coupons", "decisions"),
+        Decider(catalog, conditions, policy, "coupons", "decisions", lifecycle=Lifecycle("redemptions", CODES, DAY_MS)),
         Churn("churn_risk", "layout", [0], DAY_MS),
         "examples",
         "dead-letters",
@@ -232,10 +235,11 @@ def test_coupons_and_decisions_are_as_described() -> None:
     later = msgspec.structs.replace(order, id="o2", at_ms=NOW_MS + 1)
     messages = run(job, batches("events", 0, [e.encode(order), e.encode(later)]))[0].sent
     assert [message.topic for message in messages] == ["coupons", "decisions", "decisions", "examples"]
+    shapes = {"coupon.issued": "IssuedCoupon", "decision": "Receipt"}
     for message, name in zip(messages, ["coupon.issued", "decision", "decision", "example"], strict=True):
         assert complaints(name, message.value) == []
         if name != "example":
-            assert json.loads(message.value)["data"].keys() == fields_of("Receipt")
+            assert json.loads(message.value)["data"].keys() == fields_of(shapes[name])
 
 
 def test_minutes_are_as_described() -> None:

@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from features import asyncapi
+from features import events as e
 from operators.servers import free_port
 from tests.couponpost import Post, ids
 from tests.flowprocess import read_all
@@ -222,3 +223,19 @@ def test_metrics_tell_of_deliveries_attempts_and_the_circuit(post: Post) -> None
             f'brewline_consumer_lag{{flow="dispatch-push",partition="0",topic="{post.settings.topic("coupons")}"}} 0.0',
         ):
             assert line in shown()
+
+
+def test_what_a_gateway_has_taken_is_noted_for_the_customer_in_event_time(post: Post) -> None:
+    decided_ms = 1_777_824_000_000  # long ago: a replay
+    post.coupons(["coupon"], coupon="WB5", at_ms=decided_ms)
+    post.coupons(["message"], coupon="", message="come-now", at_ms=decided_ms)
+    with receiver() as (_, url):
+        flow = post.start({"push": {"url": url}, "other": {"url": url}})
+        flow.until(lambda: len(post.outcomes()) == 4)
+    noted = [(message.key(), e.decode_clean(message.value() or b"")) for message in read_all(post.settings, "events")]
+    assert {event.gateway for _, event in noted} == {"push", "other"}
+    for key, event in noted:
+        assert (key, event.customer, event.id, event.coupon) == (b"c-coupon", "c-coupon", "coupon/delivered", "coupon")
+        assert 0 <= event.at_ms - decided_ms < 60_000
+        pointer = {"$ref": "#/components/messages/clean.coupon_delivered/payload", "components": CONTRACT["components"]}
+        assert Draft7Validator(pointer).is_valid(msgspec.json.decode(e.encode(event)))

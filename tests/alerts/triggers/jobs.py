@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import orjson
 
+from alerts.coupons.code import Codes
+from alerts.coupons.lifecycle import Lifecycle
 from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
@@ -23,6 +25,8 @@ from flows.files import load_catalog
 HOUSE = conf.load(environ={})
 CATALOG = load_catalog(HOUSE)
 FREE = Policy(cap=1_000_000, cap_window_ms=DAY_MS, holdout=0.0, holdout_salt="test", consent="")
+CODES = Codes(b"a key for tests only")
+LIFECYCLE = Lifecycle("redemptions", CODES, keep_ms=30 * DAY_MS)
 INPUTS = CATALOG.models["churn_risk"]
 
 
@@ -32,9 +36,10 @@ def customers_job(
     horizon_ms: int = 5 * DAY_MS,
     campaigns: Campaigns = NONE,
     keeping: Keeping = NOTHING,
+    lifecycle: Lifecycle | None = LIFECYCLE,
 ) -> CustomersJob:
     conditions = over_catalog([(rule, f"{rule.id}.toml", "") for rule in rules], CATALOG)
-    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", campaigns, keeping)
+    decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", campaigns, keeping, lifecycle)
     return CustomersJob(CATALOG, decider, Churn("churn_risk", "l", INPUTS, horizon_ms), "examples", "dead-letters")
 
 

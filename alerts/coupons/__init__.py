@@ -1,0 +1,1 @@
+"""Coupons: their codes, whether one may be used, and what becomes of them once they are issued."""

@@ -1,0 +1,327 @@
+"""What becomes of coupons, against a slow and obvious ledger of all that was ever issued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import Any
+
+import msgspec
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.coupons.check import state
+from alerts.coupons.code import Forged, serial_of
+from alerts.coupons.lifecycle import Lifecycle
+from alerts.triggers.merging import Merging
+from features import events as e
+from features.loop import Store, batches, run
+from features.record import Coupon, decode_ledger
+from features.times import DAY_MS, HOUR_MS
+from tests.alerts.coupons.streams import FREE, RULES, START_MS, code, decision, lives, order
+from tests.alerts.triggers.jobs import CODES, customers_job, data_of, encoded
+from tests.features.streams import cuts
+from tests.world import World
+
+JOB = customers_job(RULES)
+THEN = {rule.id: rule.then for rule in RULES}
+
+
+def after(log: list[e.Event], cuts: Iterable[int] = (), store: Store | None = None) -> Store:
+    return run(JOB, batches("events", 0, encoded(log), cuts), {0: store or Store()})[0]
+
+
+def told(store: Store) -> list[tuple[str, str, str, str]]:
+    """(turn, reason, decision, event) of all verdicts, in order."""
+    found = [orjson.loads(message.value) for message in store.sent if message.topic == "redemptions"]
+    data = [(one["type"].removeprefix("brewline.coupon."), one["data"]) for one in found]
+    return [(turn, one["reason"], one["decision"], one["event"]) for turn, one in data]
+
+
+def held(store: Store, customer: str = "ca") -> dict[int, Coupon]:
+    record = store.records[customer]
+    return decode_ledger(record[JOB.core.merge(record, b"", 0).ledger :]).coupons
+
+
+class Book:
+    """All coupons that were ever issued, one dictionary each."""
+
+    def __init__(self) -> None:
+        self.coupons: list[dict[str, Any]] = []
+        self.verdicts: list[tuple[str, str, str, str]] = []
+
+    def issue(self, receipt: dict[str, Any]) -> None:
+        then = THEN[receipt["rule"]]
+        self.coupons.append(
+            receipt
+            | {"then": then, "code": CODES.code(receipt["decision"], receipt["expires_ms"])}
+            | {"used": None, "void": None, "seen": False}
+        )
+
+    def hear(self, event: e.Event) -> None:
+        mine = [coupon for coupon in self.coupons if coupon["customer"] == event.customer]
+        if isinstance(event, e.CouponRedeemed):
+            self.redeem(event, mine)
+        elif isinstance(event, e.Refund):
+            self.undo(event, mine)
+        elif isinstance(event, e.CouponOpened | e.CouponRevoked):
+            for coupon in mine:
+                if event.coupon == coupon["decision"] or event.coupon.upper() == coupon["code"]:
+                    if isinstance(event, e.CouponRevoked):
+                        self.revoke(coupon, event, "withdrawn")
+                    elif not coupon["seen"]:
+                        coupon["seen"] = True
+                        self.tell("opened", "", coupon["decision"], event)
+
+    def redeem(self, event: e.CouponRedeemed, mine: list[dict[str, Any]]) -> None:
+        if len(event.coupon.replace("-", "")) != 20:
+            return
+        found = [coupon for coupon in mine if coupon["code"] == event.coupon.upper()]
+        reason = self.refusal(event, found[0]) if found else self.nobodys(event)
+        if not reason:
+            found[0]["used"] = (event.at_ms, event.order)
+        self.tell("refused" if reason else "redeemed", reason, found[0]["decision"] if found else "", event)
+
+    def nobodys(self, event: e.CouponRedeemed) -> str:
+        try:
+            signed = CODES.read(event.coupon)
+        except Forged:
+            return "forged"
+        assert signed is not None
+        return "expired" if event.at_ms // DAY_MS > signed.last_day else "not_yours"
+
+    def refusal(self, event: e.CouponRedeemed, coupon: dict[str, Any]) -> str:
+        then = coupon["then"]
+        if coupon["used"]:
+            return "already_redeemed"
+        if coupon["void"] and coupon["void"][0] <= event.at_ms:
+            return "revoked"
+        if event.at_ms >= coupon["expires_ms"]:
+            return "expired"
+        if then.stores and not (event.store in then.stores or event.region in then.regions):
+            return "wrong_store"
+        return "below_minimum" if event.total_cents < then.min_spend_cents else ""
+
+    def undo(self, event: e.Refund, mine: list[dict[str, Any]]) -> None:
+        for coupon in mine:
+            if coupon["cause"] == event.order:
+                self.revoke(coupon, event, e.kind_of(event))
+            in_time = event.at_ms < coupon["expires_ms"]
+            if isinstance(event, e.Void) and in_time and coupon["used"] and coupon["used"][1] == event.order:
+                coupon["used"] = None
+                if coupon["void"]:
+                    self.tell("revoked", coupon["void"][1], coupon["decision"], event)
+                else:
+                    self.tell("restored", "", coupon["decision"], event)
+
+    def revoke(self, coupon: dict[str, Any], event: e.Event, reason: str) -> None:
+        if coupon["void"] or event.at_ms >= coupon["expires_ms"]:
+            return
+        coupon["void"] = (event.at_ms, reason)
+        if not coupon["used"]:
+            self.tell("revoked", reason, coupon["decision"], event)
+
+    def tell(self, turn: str, reason: str, of: str, event: e.Event) -> None:
+        self.verdicts.append((turn, reason, of, event.id))
+
+
+def expected(log: list[e.Event], coupons: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """Events one by one, each once; a coupon is issued behind the event that caused it."""
+    book, seen = Book(), set[tuple[str, str]]()
+    for event in log:
+        if (event.customer, event.id) not in seen:
+            seen.add((event.customer, event.id))
+            book.hear(event)
+            for receipt in coupons:
+                if (receipt["customer"], receipt["cause"]) == (event.customer, event.id):
+                    book.issue(receipt)
+    return book.verdicts
+
+
+@settings(max_examples=150, deadline=None)
+@given(lives())
+def test_the_verdicts_are_those_of_a_plain_book_of_all_coupons(log: list[e.Event]) -> None:
+    store = after(log)
+    assert told(store) == expected(log, data_of(store, "coupons"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(lives(), cuts)
+def test_batches_cut_anywhere_give_the_same_verdicts_records_and_counts(log: list[e.Event], cuts: list[int]) -> None:
+    whole, single, cut = after(log), after(log, list(range(len(log)))), after(log, cuts)
+    for store in (single, cut):
+        assert [m for m in store.sent if m.topic != "examples"] == [m for m in whole.sent if m.topic != "examples"]
+        assert (store.records, store.position) == (whole.records, whole.position)
+
+
+@settings(max_examples=30, deadline=None)
+@given(lives(), cuts, st.integers(0, 30))
+def test_a_replay_says_the_same_under_the_same_ids(log: list[e.Event], cuts: list[int], kept: int) -> None:
+    store = after(log[:kept], cuts)
+    replayed = after(log, cuts, deepcopy(store))
+    ids = [orjson.loads(m.value)["id"] for m in replayed.sent if m.topic == "redemptions"]
+    assert len(set(ids)) == len(ids)
+    assert told(replayed) == told(after(log))
+
+
+def redeemed(hours: int, customer: str = "ca", rule: str = "free", id: str = "", **more: Any) -> e.CouponRedeemed:
+    """The coupon of ca's first order."""
+    common = {"customer": customer, "at_ms": START_MS + hours * HOUR_MS, "tz": "UTC", "coupon": FIRST[rule]}
+    return e.CouponRedeemed(id=id or f"r{hours}", **{**common, "order": "till-1", **more})
+
+
+def undone(kind: type[e.Refund], hours: int, order: str) -> e.Refund:
+    at_ms = START_MS + hours * HOUR_MS
+    common = {"customer": "ca", "at_ms": at_ms, "tz": "UTC", "ordered_time": 0, "ordered_ms": at_ms}
+    return kind(id=f"u{hours}", **common, order=order, amount_cents=1)
+
+
+FIRST = {"free": code("free", "ca", 0, START_MS), "bound": code("bound", "ca", 1, START_MS)}
+BEFORE: list[e.Event] = [order("ca", 0, START_MS), order("ca", 1, START_MS), order("cb", 0, START_MS)]
+ENDS_H = FREE.valid_ms // HOUR_MS
+
+
+def verdicts(*log: e.Event) -> list[tuple[str, str]]:
+    return [(turn, reason) for turn, reason, _, _ in told(after([*BEFORE, *log]))]
+
+
+def test_a_coupon_is_used_once_by_its_customer_and_before_it_ends() -> None:
+    assert verdicts(redeemed(1)) == [("redeemed", "")]
+    assert verdicts(redeemed(1), redeemed(2)) == [("redeemed", ""), ("refused", "already_redeemed")]
+    assert verdicts(redeemed(1, customer="cb")) == [("refused", "not_yours")]
+    assert verdicts(redeemed(ENDS_H - 1)) == [("redeemed", "")]
+    assert verdicts(redeemed(ENDS_H)) == [("refused", "expired")]
+    forged = FIRST["free"][:-1] + ("0" if FIRST["free"][-1] != "0" else "1")
+    assert verdicts(redeemed(1, coupon=forged)) == [("refused", "forged")]
+    assert verdicts(redeemed(1, coupon="WB5")) == []
+
+
+def test_a_coupon_bound_to_a_place_and_a_minimum_is_refused_elsewhere_and_below() -> None:
+    enough = {"rule": "bound", "total_cents": 2_000}
+    assert verdicts(redeemed(1, store="s1", **enough)) == [("redeemed", "")]
+    assert verdicts(redeemed(1, store="s9", region="east", **enough)) == [("redeemed", "")]
+    assert verdicts(redeemed(1, store="s9", **enough)) == [("refused", "wrong_store")]
+    assert verdicts(redeemed(1, rule="bound", store="s1", total_cents=1_999)) == [("refused", "below_minimum")]
+
+
+def test_a_refusal_leaves_the_coupon_as_it_was() -> None:
+    refused = redeemed(1, rule="bound", store="s9", total_cents=2_000)
+    accepted = redeemed(2, rule="bound", store="s1", total_cents=2_000)
+    assert verdicts(refused, accepted) == [("refused", "wrong_store"), ("redeemed", "")]
+
+
+def test_refund_or_void_of_the_order_takes_back_what_it_earned_unless_it_is_used() -> None:
+    for kind in (e.Refund, e.Void):
+        name = kind.__name__.lower()
+        assert verdicts(undone(kind, 1, "ca-o0"), redeemed(2)) == [("revoked", name), ("refused", "revoked")]
+        assert verdicts(redeemed(1), undone(kind, 2, "ca-o0")) == [("redeemed", "")]
+        assert verdicts(undone(kind, ENDS_H, "ca-o0")) == []
+
+
+def test_a_till_that_was_offline_when_the_coupon_was_taken_back_has_used_it_before() -> None:
+    assert verdicts(undone(e.Refund, 3, "ca-o0"), redeemed(2)) == [("revoked", "refund"), ("redeemed", "")]
+
+
+def test_a_void_of_the_order_gives_the_coupon_back_and_a_refund_does_not() -> None:
+    again = redeemed(4, order="till-2")
+    assert verdicts(redeemed(1), undone(e.Void, 3, "till-1"), again) == [
+        ("redeemed", ""),
+        ("restored", ""),
+        ("redeemed", ""),
+    ]
+    assert verdicts(redeemed(1), undone(e.Refund, 3, "till-1"), again)[1:] == [("refused", "already_redeemed")]
+    assert verdicts(redeemed(1), undone(e.Void, ENDS_H, "till-1")) == [("redeemed", "")]
+
+
+def test_what_was_earned_by_an_undone_order_does_not_come_back() -> None:
+    log = redeemed(1), undone(e.Refund, 2, "ca-o0"), undone(e.Void, 3, "till-1"), redeemed(4)
+    assert verdicts(*log) == [("redeemed", ""), ("revoked", "refund"), ("refused", "revoked")]
+
+
+def test_state_is_that_of_a_time() -> None:
+    common = {"customer": "ca", "tz": "UTC", "coupon": decision("free", "ca", 0)}
+    delivered = e.CouponDelivered(id="d", at_ms=START_MS + HOUR_MS, **common)
+    opened = e.CouponOpened(id="o", at_ms=START_MS + 2 * HOUR_MS, **common)
+    store = after([*BEFORE, opened, delivered, redeemed(3)])
+    coupon = held(store)[serial_of(decision("free", "ca", 0))]
+    states = [state(coupon, START_MS + hours * HOUR_MS) for hours in range(4)]
+    assert states == ["issued", "delivered", "opened", "redeemed"]
+    unused = held(after(BEFORE))[serial_of(decision("free", "ca", 0))]
+    assert state(unused, START_MS + ENDS_H * HOUR_MS) == "expired"
+    revoked = held(after([*BEFORE, undone(e.Void, 1, "ca-o0")]))[serial_of(decision("free", "ca", 0))]
+    assert state(revoked, START_MS + 2 * HOUR_MS) == "revoked"
+
+
+def test_ended_coupons_go_when_another_comes_some_time_later() -> None:
+    late = order("ca", 2, START_MS + FREE.valid_ms + 29 * DAY_MS)
+    later = order("ca", 3, START_MS + FREE.valid_ms + 30 * DAY_MS)
+    assert serial_of(decision("free", "ca", 0)) in held(after([*BEFORE, late]))
+    assert serial_of(decision("free", "ca", 0)) not in held(after([*BEFORE, later]))
+    assert told(after([*BEFORE, later, redeemed(ENDS_H + 24)]))[0][:2] == ("refused", "expired")
+
+
+def test_under_review_nothing_can_be_used() -> None:
+    lifecycle = Lifecycle("redemptions", CODES, DAY_MS, held=lambda ledger, at_ms: at_ms >= START_MS + 2 * HOUR_MS)
+    job = customers_job(RULES, lifecycle=lifecycle)
+    log = encoded([*BEFORE, redeemed(2), redeemed(1)])
+    assert [one[:2] for one in told(run(job, batches("events", 0, log))[0])] == [("refused", "held"), ("redeemed", "")]
+
+
+def test_without_a_key_coupons_have_no_code_and_are_known_by_their_decision() -> None:
+    job = customers_job(RULES, lifecycle=Lifecycle("redemptions", None, DAY_MS))
+    common = {"customer": "ca", "at_ms": START_MS + HOUR_MS, "tz": "UTC"}
+    opened = e.CouponOpened(id="o", coupon=decision("free", "ca", 0), **common)
+    store = run(job, batches("events", 0, encoded([*BEFORE, opened, redeemed(2)])))[0]
+    assert {coupon["code"] for coupon in data_of(store, "coupons")} == {""}
+    assert [turn for turn, *_ in told(store)] == ["opened"]
+
+
+def test_codes_leave_on_the_topic_of_coupons_alone_and_are_not_kept() -> None:
+    store = after([*BEFORE, redeemed(1), redeemed(2), undone(e.Void, 3, "till-1")])
+    shown = FIRST["free"]
+    where = {message.topic for message in store.sent if shown.encode() in message.value}
+    assert where == {"coupons"}
+    assert data_of(store, "coupons")[0]["code"] == shown
+    plain = shown.replace("-", "").encode()
+    assert not any(text in raw for raw in store.records.values() for text in (shown.encode(), plain))
+
+
+def merged(after: list[e.Event]) -> World:
+    """ca earns a coupon, ca and cb become ca, and then something happens."""
+    world = World(Merging(JOB, "events"))
+    for event in BEFORE:
+        world.tell(event)
+    world.merge("ca", "cb", START_MS)
+    world.settle()
+    for event in after:
+        world.tell(event)
+        world.settle()
+    return world
+
+
+def all_told(world: World) -> list[tuple[str, str]]:
+    return [(turn, reason) for store in world.stores.values() for turn, reason, _, _ in told(store)]
+
+
+def test_two_customers_who_become_one_have_the_coupons_of_both() -> None:
+    theirs = code("free", "cb", 0, START_MS)
+    assert all_told(merged([redeemed(1), redeemed(2, coupon=theirs)])) == [("redeemed", ""), ("redeemed", "")]
+    assert all_told(merged([redeemed(1, coupon=theirs), redeemed(2, coupon=theirs)])) == [
+        ("redeemed", ""),
+        ("refused", "already_redeemed"),
+    ]
+
+
+def test_what_is_told_of_the_customer_merged_away_reaches_the_coupon() -> None:
+    common = {"customer": "cb", "tz": "UTC", "coupon": decision("free", "cb", 0)}
+    world = merged([e.CouponDelivered(id="d", at_ms=START_MS + HOUR_MS, **common)])
+    name, record = world.record("cb")
+    coupons = decode_ledger(record[JOB.core.merge(record, b"", 0).ledger :]).coupons
+    assert name == "ca"
+    assert coupons[serial_of(decision("free", "cb", 0))].delivered_ms == START_MS + HOUR_MS
+
+
+def test_a_ledger_written_before_there_were_coupons_is_read() -> None:
+    old = msgspec.msgpack.encode([{"free": 1}, [1], {"cz": [3, True]}, {"c": 2}])
+    assert decode_ledger(old).coupons == {}
