@@ -41,7 +41,7 @@ class Line(Struct, omit_defaults=True, gc=False):
     options: dict[str, str] = {}
 
 
-OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms"}  # which ingest adds to some events
+OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms", "until_ms"}  # which ingest adds to some events
 
 
 class Event(Struct, kw_only=True, omit_defaults=True):
@@ -190,6 +190,15 @@ class Profile(Event, tag="profile"):
     birthday_ms: int = 0  # set by ingest
 
 
+class Suppress(Event, tag="suppress"):
+    """The customer gets nothing from its time on, for this reason, or again what there is: `lift`."""
+
+    reason: Name = ""  # with `lift`, empty: whatever the reasons
+    until_time: Time = ""
+    lift: bool = False
+    until_ms: int = 0  # set by ingest; 0: until it is lifted
+
+
 class Footfall(Event, tag="footfall"):
     anonymous: ClassVar[bool] = True
     visitors: Count
@@ -287,6 +296,7 @@ CustomerEvent: TypeAlias = (
     | Tick
     | PointsSpent
     | Profile
+    | Suppress
 )
 Control: TypeAlias = Merge | History | Moved | Forget  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick

@@ -23,7 +23,7 @@ Truth = bool | None
 
 
 class Clause(Struct, frozen=True):
-    """`of`: "when", or the key of the schedule it comes from; `part`: its comparisons, if it is no more than these."""
+    """`of`: "when", "exit", or the key of the schedule it comes from; `part`: its comparisons, if it is no more than these."""
 
     text: str
     of: str
@@ -48,6 +48,7 @@ def clauses_of(rule: Rule, schema: Types) -> list[Clause]:
     """Those of the schedule first."""
     numbers = {name for name, type in schema.items() if type != pl.String}
     spoken = [*_of_schedule(rule.schedule), *(("when", text) for text in flattened(rule.when))]
+    spoken += [("exit", rule.no_exit)] if rule.exit else []
     return [_clause(of, text, numbers) for of, text in spoken]
 
 

@@ -65,6 +65,7 @@ class After(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 Text = Annotated[str, Meta(max_length=64)]
+Channel = Literal["push", "sms", "wechat", "email"]
 
 
 class Then(Struct, forbid_unknown_fields=True, frozen=True):
@@ -80,7 +81,8 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
     percent: Annotated[int, Meta(ge=0, le=100)] = 0
     at_most_cents: Annotated[int, Meta(ge=0)] = 0
     message: Text = ""  # name of the channel's template
-    channel: Literal["push", "sms", "wechat", "email"] = "push"
+    channel: Channel = "push"
+    send: Literal["now", "their-hour"] = "now"  # the hour at which the customer usually orders
 
     @property
     def worth_cents(self) -> int:
@@ -116,6 +118,8 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     max_event_age: str = ""  # how far the clock may be past the event
     quiet: Literal["", "hold", "drop", "send"] = ""  # in quiet hours; by default a rule with `after` holds, others send
     schedule: Schedule = Schedule()
+    exit: str = ""  # once it has fired for a customer, it fires again only after this was true
+    exit_on: list[str] = []  # events at which that is asked, beside its own moments
     test: list[Timeline] = []
     version: str = ""  # hash of the file's text, set at load
 
@@ -141,8 +145,14 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def condition(self) -> str:
-        """What must hold: the schedule, then `when`."""
-        return " AND ".join([*self.schedule.clauses, f"({self.when})" if self.schedule.clauses else self.when])
+        """What must hold: the schedule, then `when`; and `exit` must not."""
+        beside = [*self.schedule.clauses], [self.no_exit] if self.exit else []
+        return " AND ".join([*beside[0], f"({self.when})" if any(beside) else self.when, *beside[1]])
+
+    @property
+    def no_exit(self) -> str:
+        """What is unknown is no exit."""
+        return f"({self.exit}) IS NOT TRUE"
 
     @property
     def timer(self) -> str:
@@ -208,9 +218,12 @@ def _check_events(rule: Rule, text: str, file: str) -> None:
             f'{file}: says neither when to look: write on = ["order"] or after = {{ event = "order", wait = "14d" }}'
         )
     known = [kind for kind in CUSTOMER_EVENTS if kind != "tick"]
-    for event in [*rule.on, *([rule.after.event] if rule.after else [])]:
+    for event in [*rule.on, *rule.exit_on, *([rule.after.event] if rule.after else [])]:
         if event not in known:
             raise WrongRule(f"{file}:{line_of(text, event)}: there is no event {event!r}{hint(event, known)}")
+    if rule.exit_on and not rule.exit:
+        place = f"{file}:{line_of(text, 'exit_on')}: exit_on"
+        raise WrongRule(f'{place}: found {rule.exit_on!r}, but no exit: write exit = "churn_risk < 0.4", or leave it out')
     if rule.after and rule.after.until and NAMES[rule.after.until] != rule.after.event:
         until, event = rule.after.until, NAMES[rule.after.until]
         raise WrongRule(f"{file}:{line_of(text, 'until')}: after.until: {until} is named by event = {event!r} only")
