@@ -52,7 +52,7 @@ class CustomersJob:
         self.exits = self.asks.copy()
         for i, rule in rules:
             self.exits[[NAMES.index(kind) for kind in rule.exit_on], i] = True
-        self.leaves = np.array([bool(rule.exit) for rule in decider.conditions.rules])
+        self.leaves = np.array([bool(rule.exit) for rule in decider.conditions.rules], dtype=np.bool_)
         self.exits[:, ~self.leaves] = False
         self.codes = np.array([rule.code if rule.enabled else NO_CODE for rule in decider.conditions.rules])
         self.core = Core(
