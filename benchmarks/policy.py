@@ -1,4 +1,4 @@
-"""Whether caps, cooldowns, budgets, stock, customers' limits and holdout hold, whatever happens.
+"""Whether caps, also by channel, cooldowns, exits, suppression, budgets, stock, customers' limits and holdout hold, whatever happens.
 
 python -m benchmarks.policy [--cases 10000] [--seed 1] [--quick] [--json FILE]
 
@@ -21,7 +21,7 @@ from random import Random
 from msgspec import Struct, to_builtins
 
 from benchmarks.house import out, progress
-from benchmarks.recount import overspent_cents, receipts, violations
+from benchmarks.recount import ASKED_BEFORE, overspent_cents, receipts, violations
 from benchmarks.rivals import Outcome, run_rivals
 from benchmarks.streams import Bench, random_case
 from benchmarks.under_fire import play
@@ -121,7 +121,7 @@ def judge_case(rng: Random, name: str) -> Found:
     decisions = [receipt for store in stores for receipt in receipts(store.sent, "decisions")]
     told = [f"case {name}: {what}" for what in [*violations(case, stores), *world.broken]]
     outcomes = Counter(decision["outcome"] for decision in decisions)
-    judged = {decision["customer"] for decision in decisions if decision["outcome"] != "no_consent"}
+    judged = {decision["customer"] for decision in decisions if decision["outcome"] not in ASKED_BEFORE}
     held_out = {decision["customer"] for decision in decisions if decision["outcome"] == "holdout"}
     share, number = case.policy.holdout, len(judged)
     expected = (number * share, number * share * (1 - share))

@@ -9,12 +9,16 @@ from typing import Any
 import orjson
 
 from alerts.triggers.policy import held_out
+from benchmarks.standing import standing_violations
 from benchmarks.streams import Case
 from features import events as e
 from features.job import Message
 from features.loop import Store
 
 Receipt = dict[str, Any]
+
+
+ASKED_BEFORE = {"no_consent", "suppressed"}  # the outcomes that say nothing of who is held out
 
 
 def receipts(sent: list[Message], topic: str) -> list[Receipt]:
@@ -28,6 +32,7 @@ def violations(case: Case, stores: list[Store]) -> list[str]:
         coupons = receipts(store.sent, "coupons")
         decisions = receipts(store.sent, "decisions")
         found += [*_once(coupons, decisions), *_of_groups(decisions)]
+        found += standing_violations(case, decisions, case.events[number])
         for customer in {coupon["customer"] for coupon in coupons}:
             mine = [coupon for coupon in coupons if coupon["customer"] == customer]
             found += [f"{customer}: {what}" for what in _of_customer(case, customer, mine, case.events[number])]
@@ -45,18 +50,20 @@ def _once(coupons: list[Receipt], decisions: list[Receipt]) -> Iterator[str]:
 def _of_groups(decisions: list[Receipt]) -> Iterator[str]:
     outcomes = defaultdict[str, set[bool]](set)
     for decision in decisions:
-        if decision["outcome"] != "no_consent":
+        if decision["outcome"] not in ASKED_BEFORE:
             outcomes[decision["customer"]].add(decision["outcome"] == "holdout")
     yield from (f"{customer} changed its group" for customer, groups in outcomes.items() if len(groups) > 1)
 
 
 def _of_customer(case: Case, customer: str, coupons: list[Receipt], log: list[e.Event]) -> Iterator[str]:
     policy, cooldowns = case.policy, {rule.id: rule.cooldown_ms for rule in case.rules}
+    uncapped = {rule.id for rule in case.rules if not rule.capped}
     if held_out(customer, policy.holdout_salt, policy.holdout):
         yield "is held out"
     for coupon in coupons:
         at_ms = coupon["at_ms"]
-        within = [c for c in coupons if at_ms - policy.cap_window_ms < c["at_ms"] <= at_ms]
+        counted = [c for c in coupons if c["rule"] not in uncapped]
+        within = [c for c in counted if at_ms - policy.cap_window_ms < c["at_ms"] <= at_ms]
         if len(within) > policy.cap:
             yield f"{len(within)} coupons in one window, the cap is {policy.cap}"
         of_rule = [c for c in coupons if c["rule"] == coupon["rule"] and c is not coupon]
@@ -64,7 +71,7 @@ def _of_customer(case: Case, customer: str, coupons: list[Receipt], log: list[e.
             yield f"{coupon['rule']} twice within its cooldown"
         if not _granted(customer, coupon["cause"], log):
             yield "has not consented"
-    for id, number in Counter(coupon["campaign"] for coupon in coupons).items():
+    for id, number in Counter(coupon["campaign"] for coupon in coupons if coupon["coupon"]).items():
         campaign = case.campaigns.by_id.get(id)
         if campaign and campaign.coupons_per_customer and number > campaign.coupons_per_customer:
             yield f"{number} coupons of {id}, the limit is {campaign.coupons_per_customer}"
@@ -83,7 +90,7 @@ def spending(case: Case, stores: list[Store]) -> dict[str, int]:
     for number, store in enumerate(stores):
         where = {event.id: event.store for event in case.events[number] if isinstance(event, e.View)}
         for coupon in receipts(store.sent, "coupons"):
-            if coupon["campaign"] in case.campaigns.by_id:
+            if coupon["coupon"] and coupon["campaign"] in case.campaigns.by_id:
                 spent[f"{coupon['campaign']}/coupons"] += 1
                 spent[f"{coupon['campaign']}/budget"] += coupon["face_value_cents"]
                 spent[f"{coupon['campaign']}/store:{where[coupon['cause']]}"] += coupon["face_value_cents"]

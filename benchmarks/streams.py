@@ -12,7 +12,7 @@ from alerts.triggers.campaign import Campaign, Campaigns, read_campaign
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
-from alerts.triggers.policy import Policy
+from alerts.triggers.policy import Cap, Policy
 from alerts.triggers.rule import Rule, Then
 from config import settings as conf
 from features import events as e
@@ -27,6 +27,7 @@ PARTITIONS = 3
 STEPS_MS = (0, 1, 999, HOUR_MS, 9 * HOUR_MS, DAY_MS, 3 * DAY_MS)
 STORES = ("", "s1", "s2")
 WINDOWS_D = (1, 3, 7)
+EXIT = "r1"  # the rule that has one
 
 
 class Case(Struct):
@@ -40,18 +41,30 @@ class Case(Struct):
 
 
 def random_case(rng: Random, name: str) -> Case:
-    policy = Policy(rng.randint(1, 4), rng.choice(WINDOWS_D) * DAY_MS, rng.choice((0.0, 0.1, 0.3)), "salt", "marketing")
+    window_ms, holdout = rng.choice(WINDOWS_D) * DAY_MS, rng.choice((0.0, 0.1, 0.3))
+    caps = {channel: _channel_cap(rng, window_ms) for channel in ("push", "sms") if rng.random() < 0.5}
+    policy = Policy(rng.randint(1, 4), window_ms, holdout, "salt", "marketing", channel_caps=caps)
     rules = [_rule(rng, number) for number in range(3)]
-    units = {rule.then.campaign: min(r.then.face_value_cents for r in rules) for rule in rules}
+    units = {rule.then.campaign: min(r.then.face_value_cents for r in rules if r.then.coupon) for rule in rules}
     campaigns = Campaigns([_campaign(rng, id) for id in ("a", "b")], units)
     events = [_events(rng, f"{name}.{partition}", policy.cap_window_ms) for partition in range(PARTITIONS)]
     return Case(policy, rules, campaigns, [_cut(rng, p, log) for p, log in enumerate(events)], events)
 
 
+def _channel_cap(rng: Random, least_ms: int) -> Cap:
+    """Of a window that is no shorter than events are late."""
+    return Cap(rng.randint(1, 3), rng.choice([ms for d in WINDOWS_D if (ms := d * DAY_MS) >= least_ms]))
+
+
 def _rule(rng: Random, number: int) -> Rule:
-    then = Then(f"c{number}", rng.choice((100, 300, 500)), campaign=rng.choice(("a", "b", "free")))
+    """Who is inside the rule EXIT leaves it at the store `s2`; the last one may be a message, or asks no cap."""
+    channel, capped = rng.choice(("push", "sms")), True
+    then = Then(f"c{number}", rng.choice((100, 300, 500)), campaign=rng.choice(("a", "b", "free")), channel=channel)
+    if number == 2 and (kind := rng.choice(("capped", "earned", "message"))) != "capped":
+        then, capped = Then(message="m", channel=channel) if kind == "message" else then, False
     cooldown = rng.choice(("0s", "1s", "9h", "3d"))
-    return Rule(id=f"r{number}", on=["view"], when="views_1h >= 1", then=then, cooldown=cooldown)
+    rule = Rule(id=f"r{number}", on=["view"], when="views_1h >= 1", then=then, cooldown=cooldown, capped=capped)
+    return replace(rule, exit="store = 's2'", exit_on=["app_open"]) if rule.id == EXIT else rule
 
 
 def _campaign(rng: Random, id: str) -> Campaign:
@@ -78,12 +91,20 @@ def _events(rng: Random, name: str, late_ms: int) -> list[e.Event]:
         at_ms += rng.choice(STEPS_MS)
         then_ms = at_ms if rng.random() < 0.8 else max(START_MS, at_ms - rng.randrange(late_ms))
         customer = f"{name}.{rng.randrange(4)}"
-        if rng.random() < 0.1:
+        if (kind := rng.random()) < 0.1:
             log.append(_consent(f"{name}.{number}", customer, then_ms, rng.random() < 0.6))
+        elif kind < 0.2:
+            log.append(_suppress(rng, f"{name}.{number}", customer, then_ms))
         else:
-            day, store = local_day(then_ms, ZONE), rng.choice(STORES)
-            log.append(e.View(id=f"{name}.{number}", customer=customer, at_ms=then_ms, day=day, tz=ZONE, store=store))
+            seen, day, store = e.AppOpen if kind < 0.3 else e.View, local_day(then_ms, ZONE), rng.choice(STORES)
+            log.append(seen(id=f"{name}.{number}", customer=customer, at_ms=then_ms, day=day, tz=ZONE, store=store))
     return log
+
+
+def _suppress(rng: Random, id: str, customer: str, at_ms: int) -> e.Event:
+    lift, until_ms = rng.random() < 0.4, rng.choice((0, at_ms + 1, at_ms + HOUR_MS, at_ms + DAY_MS))
+    reason = rng.choice(("", "review") if lift else ("complaint", "review"))
+    return e.Suppress(id=id, customer=customer, at_ms=at_ms, tz=ZONE, reason=reason, until_ms=until_ms, lift=lift)
 
 
 def _consent(id: str, customer: str, at_ms: int, granted: bool) -> e.Event:

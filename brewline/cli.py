@@ -1,4 +1,4 @@
-"""The command line: demo, run, replay, history, customer, why, forget, rules, coupons, campaigns, doctor."""
+"""The command line: demo, run, replay, history, customer, why, forget, suppress, rules, coupons, campaigns, doctor."""
 
 from __future__ import annotations
 
@@ -134,6 +134,29 @@ def forget(
     from brewline.forget import forget_customer
 
     sys.exit(forget_customer(load(), id, out, (lambda question: True) if yes else typer.confirm))
+
+
+@app.command()
+def suppress(
+    id: Annotated[
+        str, typer.Argument(help="A customer id, or an identifier: card:123, phone:+8613800138000, ...")
+    ] = "",
+    reason: Annotated[str, typer.Option(help="Why, in a word; with --lift, for that reason only.")] = "",
+    until: Annotated[str | None, typer.Option(help="RFC 3339 time or epoch ms; default: until it is lifted.")] = None,
+    lift: Annotated[bool, typer.Option("--lift", help="The customer gets again what there is.")] = False,
+    file: Annotated[
+        Path | None, typer.Option(help="One customer a line, as above; what follows a comma is left.")
+    ] = None,
+) -> None:
+    """Keeps all coupons and messages from a customer, or from all of a file, from now on.
+
+    Example: `brewline suppress card:123 --reason complaint --until 2026-06-01T00:00:00+08:00`;
+    `brewline suppress card:123 --lift`; `brewline suppress --file list.csv --reason vip`
+    """
+    from brewline.suppress import Word, suppress_customers
+
+    word = Word(reason, _moment(until) if until else 0, lift)
+    sys.exit(suppress_customers(load(), [id] if id else [], file, word, out))
 
 
 @app.command()

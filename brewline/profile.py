@@ -9,6 +9,7 @@ from rich.table import Table
 
 from brewline.reading import Features
 from config.settings import Settings
+from features.suppression import suppression
 from features.times import rfc3339
 from flows.keys import load_pseudonyms
 from operators.customers import find_customer, read_record
@@ -38,6 +39,8 @@ def show_customer(settings: Settings, id: str, at_ms: int, out: Console) -> None
     for purpose, (since_ms, granted) in record.consent.items():
         name = purposes.get(purpose, f"purpose {purpose:08x}")
         out.print(f"consent to {name}: {'yes' if granted else 'no'}, since {rfc3339(since_ms)}")
+    if found := suppression(record.ledger, at_ms):
+        out.print(f"suppressed for {found[0]}, {f'until {rfc3339(found[1])}' if found[1] else 'until it is lifted'}")
     for rule, fired_ms in sorted(record.ledger.fired_ms.items()):
         out.print(f"last coupon of {rule}: {rfc3339(fired_ms)}")
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from alerts.triggers import spoken
 from alerts.triggers.clauses import Truth
 from alerts.triggers.explain import Line, Outlook, Score, Told
 from alerts.triggers.spoken import moment
@@ -60,7 +61,11 @@ def _next_look(rule: Outlook, zone: str) -> str:
 
 def _show_decision(told: Told, zone: str, out: Console) -> None:
     gift = f" {escape(told.gift)}" if told.gift else ""
-    say(out, f"\n[bold]{moment(told.at_ms, zone)}  {told.rule}[/]{gift}: [bold]{told.reason}[/]")
+    say(out, f"\n[bold]{moment(told.at_ms, zone)}  {told.rule}[/]{gift}: [bold]{escape(told.reason)}[/]")
+    if until := told.until_ms:
+        say(out, f"  until {moment(until, zone)}")
+    if sent := spoken.sent(told.send_ms, told.send_why, zone):
+        say(out, f"  {sent}")
     clock = f"stood at {moment(told.clock_ms, zone)}" if told.clock_ms else "did not run yet"
     say(out, f"  by {escape(told.cause)}; the partition's clock {clock}")
     say(out, f"  rule file {told.rule_file} (version {told.rule_version})")

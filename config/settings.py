@@ -45,6 +45,10 @@ READ_ELSEWHERE = {  # variables that are no settings
 Duration = Annotated[str, Meta(pattern=r"^[1-9]\d*[smhd]$")]  # 90s, 30m, 24h, 14d
 
 
+CHANNELS = ("push", "sms", "wechat", "email")
+CHANNEL_CAP = r"[1-9]\d* per [1-9]\d*[smhd]"
+
+
 class WrongSettings(ValueError):
     """A settings file that cannot be used; the message names file, key, found and expected."""
 
@@ -110,6 +114,7 @@ class Coupons(Struct, forbid_unknown_fields=True):
     campaigns: str = "campaigns"  # limits of the campaigns that rules name; "" for none
     cap: Positive = 3  # coupons per customer ...
     cap_window: Duration = "7d"
+    channel_caps: dict[str, str] = {}  # messages per customer, by channel: { push = "3 per 7d", sms = "1 per 7d" }
     quiet_hours: Annotated[str, Meta(pattern=r"^(\d\d:\d\d-\d\d:\d\d)?$")] = "22:00-08:00"  # where the customer is
     holdout_percent: Annotated[float, Meta(ge=0, lt=100)] = 5.0
     holdout_salt: str = "brewline"
@@ -199,6 +204,7 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
     except msgspec.ValidationError as error:
         raise WrongSettings(f"{path}: {_where(error, raw)}") from error
     _check(settings, path, named)
+    _check_channel_caps(settings.coupons.channel_caps, path, named)
     _check_kafka(settings.kafka, path)
     return settings
 
@@ -233,6 +239,16 @@ def _check(settings: Settings, path: Path, named: Mapping[tuple[str, str], str])
             where = f"environment variable {name}" if name else f"{path}: [{section}] {key}"
             shown = found.rpartition("@")[2]  # what stands before may be a password
             raise WrongSettings(f"{where}: found {shown!r}, expected {expected}") from error
+
+
+def _check_channel_caps(caps: dict[str, str], path: Path, named: Mapping[tuple[str, str], str]) -> None:
+    name = named.get(("coupons", "channel_caps"))
+    where = f"environment variable {name}" if name else f"{path}: [coupons] channel_caps"
+    for channel, cap in caps.items():
+        if channel not in CHANNELS:
+            raise WrongSettings(f"{where}: unknown channel {channel!r}; {_hint(channel, CHANNELS)}")
+        if not re.fullmatch(CHANNEL_CAP, cap):
+            raise WrongSettings(f"{where}: {channel}: found {cap!r}, expected for example '3 per 7d'")
 
 
 def _instant(text: str) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from features.catalog import Catalog
-from features.declared import Value, Where, of_lines
+from features.declared import HOUR, Value, Where, of_lines
 from features.fields import Scanned
 from features.kernel import arrays
 from features.kernel.arrays import Ints
@@ -142,6 +142,9 @@ class Kind:
             mask &= np.isin(weekday, where.weekdays) if where.weekdays else True
         return mask
 
+    def hours(self) -> Ints:
+        return self._clock(False)[0]
+
     def _clock(self, undo: bool) -> tuple[Ints, Ints]:
         """(hour, weekday) where the events happened."""
         if undo not in self.clocks:
@@ -176,7 +179,10 @@ def touches(catalog: Catalog, kinds: list[Kind], events: int) -> Touches:
     parts, places, texts = [], [], []
     for kind in kinds:
         for touch in catalog.touches.get(kind.name, ()):
-            if touch.value.text:
+            if touch.value.field == HOUR:
+                index = np.flatnonzero(kind.fitting(touch.where, False))
+                codes, amount = kind.hours()[index], np.ones(len(index), dtype=np.int64)
+            elif touch.value.text:
                 found = kind.texts(touch.value, touch.where)
                 index, amount = found.event, found.weights
                 codes = codes_of(hashes(kind.scanned.bytes, found.starts, found.ends))

@@ -12,7 +12,7 @@ import polars as pl
 from features.archive import OF_LINE, PLACES, fields
 from features.catalog import Catalog
 from features.columns import FIELDS, KINDS, NAMES, TICK, Columns, Decoder, written
-from features.declared import of_lines
+from features.declared import HOUR, of_lines
 from features.fields import Scanned
 from features.job import Clock
 from features.kernel.arrays import Ints
@@ -55,7 +55,7 @@ def require_archive(columns: Iterable[str]) -> None:
 def columns_read(catalog: Catalog, names: Iterable[str], ids: bool) -> list[str]:
     """The columns that a core over this catalog needs, and whoever looks at these `names`; `ids`: and their texts."""
     each = [x for table in (catalog.effects, catalog.touches) for xs in table.values() for x in xs]
-    looked = {"stars" if x.value.field == "star_tenths" else x.value.field for x in each}
+    looked = {"stars" if x.value.field == "star_tenths" else x.value.field for x in each} - {HOUR}
     looked |= {field for x in each for field, _ in x.where.texts} | set(map(written, names))
     lines = any(of_lines(name) for name in looked) or "items" in looked or any(x.where.texts for x in each)
     of_line = [OF_LINE + "qty", *(OF_LINE + name for name in sorted(looked) if of_lines(name))] if lines else []

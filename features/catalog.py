@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from features.declared import (
+    HOUR,
     Declared,
     Measure,
     Value,
@@ -274,7 +275,7 @@ class _Building:
                 return [(name, arrays.WEIGHT, 0)]
             case "top":
                 self._table(arrays.WEIGHTS, measure.half_life_ms, meaning, measure)
-                self.texts[name] = []
+                self.texts |= {name: []} if measure.values[0].field != HOUR else {}
                 return [(name, arrays.FAVOURITE, 0), (f"{name}_share", arrays.SHARE, 0)]
         return []
 

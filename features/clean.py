@@ -21,6 +21,7 @@ from features.times import DAY_MS, local_day, midnight_ms, next_day, parse_time
 from features.weather import Readings, slot_key
 
 LONGEST_PROMISE_MS = 30 * DAY_MS  # a delivery promised for later than that is a slip of the keyboard
+LONGEST_SUPPRESSION_MS = 3_660 * DAY_MS  # whoever means longer leaves the end out
 
 
 class Checked(Struct):
@@ -111,6 +112,8 @@ class Cleaner(Struct, frozen=True):
             event.promised_ms = self._instant(event.promised_time, "promised_time", latest_ms)
         elif isinstance(event, e.Profile):
             event.birthday_ms = self._birthday_ms(event)
+        elif isinstance(event, e.Suppress):
+            event.until_ms = self._until_ms(event)
 
     def _birthday_ms(self, event: e.Profile) -> int:
         """When the next one begins."""
@@ -118,6 +121,17 @@ class Cleaner(Struct, frozen=True):
             return midnight_ms(next_day(event.birthday, event.day), event.tz)
         except ValueError as error:
             raise Refused("out_of_range", "birthday: there is no such day") from error
+
+    def _until_ms(self, event: e.Suppress) -> int:
+        """0 until it is lifted."""
+        if not (event.reason or event.lift):
+            raise Refused("out_of_range", "reason: none, and no `lift`")
+        if event.until_time == "" or event.lift:
+            return 0
+        until_ms = self._instant(event.until_time, "until_time", event.at_ms + LONGEST_SUPPRESSION_MS)
+        if until_ms <= event.at_ms:
+            raise Refused("absurd_time", "until_time does not go with the time of the event")
+        return until_ms
 
     def _instant(self, value: int | str, name: str, latest_ms: int) -> int:
         try:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from features import events as e
 from features.amounts import Fields, Kind, Touches, amounts, touches
 from features.catalog import Catalog
-from features.declared import OPTIONS, of_lines
+from features.declared import HOUR, OPTIONS, of_lines
 from features.fields import Field, Scanned, Scanner, Words
 from features.job import Batch, Clock
 from features.kernel import arrays
@@ -27,12 +27,14 @@ from features.zones import ZoneTable
 
 KINDS: dict[str, int] = {kind: code for code, kind in enumerate(e.CUSTOMER_EVENTS)}
 NAMES: list[str] = list(KINDS)
-TICK, COMPLAINT, ANSWERED, CONSENT = (KINDS[k] for k in ("tick", "complaint", "complaint_answered", "consent"))
+TICK, COMPLAINT, ANSWERED, CONSENT, SUPPRESS = (
+    KINDS[k] for k in ("tick", "complaint", "complaint_answered", "consent", "suppress")
+)
 UNDOING = (KINDS["refund"], KINDS["void"])
 FIELDS = {  # what the core looks at, beside the amounts of measures
-    TEXT: ("type", "id", "customer", "tz", "store", "region", "channel", "source", "case", "purpose"),
-    WHOLE: ("at_ms", "ordered_ms", "promised_ms", "birthday_ms", "of"),
-    FLAG: ("closed", "granted"),
+    TEXT: ("type", "id", "customer", "tz", "store", "region", "channel", "source", "case", "purpose", "reason"),
+    WHOLE: ("at_ms", "ordered_ms", "promised_ms", "birthday_ms", "until_ms", "of"),
+    FLAG: ("closed", "granted", "lift"),
     DECIMAL: ("stars",),
 }
 HOWS = {str: TEXT, int: WHOLE, float: DECIMAL, bool: FLAG}
@@ -208,5 +210,7 @@ def _looked_at(catalog: Catalog) -> tuple[set[str], set[str]]:
         x for touched in catalog.touches.values() for x in touched
     ]
     numbers = {x.value.field for x in each if x.value.field and not x.value.text}
-    texts = {x.value.field for x in each if x.value.text} | {field for x in each for field, _ in x.where.texts}
+    texts = {x.value.field for x in each if x.value.text and x.value.field != HOUR} | {
+        field for x in each for field, _ in x.where.texts
+    }
     return numbers, texts

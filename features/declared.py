@@ -18,6 +18,7 @@ WINDOWED = ("sum", "min", "max", "mean", "distinct")
 TEXTS_ONLY = ("distinct", "top")  # what they look at is no number
 COMPUTED = {"order": {"items"}, "rating": {"star_tenths"}}  # numbers that are no field of the event
 LINE_TEXTS, OPTIONS = ("sku", "category"), "options."  # of an order's lines
+HOUR = "hour"  # of an event, by the clock where it happened: 0 to 23, a favourite like a text
 TIMES_AND_DAYS = {"at_ms", "day", *OF_INGEST}
 NO_MEASURE = ("aggregate", "where", "windows", "half_life")  # keys of a measure that are no event types
 
@@ -170,6 +171,8 @@ def _value(event: str, amount: Any, aggregate: str, place: str) -> Value:
 def _field(event: str, amount: str, aggregate: str, place: str) -> Value:
     sign, name = (-1, amount[1:]) if amount.startswith("-") else (1, amount)
     numbers, texts = whole_numbers(event), text_fields(event)
+    if aggregate == "top" and name == HOUR:
+        return Value(event, 1, HOUR, text=True)
     if aggregate not in TEXTS_ONLY and name in numbers:
         return Value(event, sign, name)
     if aggregate in (*TEXTS_ONLY, "last"):

@@ -42,7 +42,7 @@ class Line(Struct, omit_defaults=True, gc=False):
 
 
 WEATHER = {"temp_c", "rain_mm", "weather_ms"}
-OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms", *WEATHER}  # which ingest adds to some events
+OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms", "until_ms", *WEATHER}  # added to some events
 
 
 class Event(Struct, kw_only=True, omit_defaults=True):
@@ -221,6 +221,15 @@ class CouponRevoked(Event, tag="coupon_revoked"):
     reason: Name = ""
 
 
+class Suppress(Event, tag="suppress"):
+    """The customer gets nothing from its time on, for this reason, or again what there is: `lift`."""
+
+    reason: Name = ""  # with `lift`, empty: whatever the reasons
+    until_time: Time = ""
+    lift: bool = False
+    until_ms: int = 0  # set by ingest; 0: until it is lifted
+
+
 class Footfall(Event, tag="footfall"):
     anonymous: ClassVar[bool] = True
     visitors: Count
@@ -331,6 +340,7 @@ CustomerEvent: TypeAlias = (
     | CouponDelivered
     | CouponOpened
     | CouponRevoked
+    | Suppress
 )
 Control: TypeAlias = Merge | History | Moved | Forget  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick

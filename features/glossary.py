@@ -98,6 +98,12 @@ FIELDS = {
     "rain_mm": Word("the rain that had fallen there within an hour, in mm; counts if `weather_ms` is set"),
     "Weather.rain_mm": Word("the rain of the last hour, in mm", 0.4),
     "weather_ms": Word("when that weather was measured, epoch ms: at most three hours before; 0: it is not known"),
+    "Suppress.reason": Word(
+        "in a word, such as `complaint` or `review`; with `lift`, empty: whatever the reasons", "complaint"
+    ),
+    "until_time": Word("when it ends by itself; empty: when it is lifted", "2026-06-01T00:00:00+08:00"),
+    "until_ms": Word("`until_time` in epoch ms; 0: when it is lifted"),
+    "lift": Word("true: from now on the customer gets again what there is", False),
     "source": Word("source partition, as topic/partition"),
     "of": Word("number of source partitions"),
     # merges
@@ -143,8 +149,9 @@ FIELDS = {
     "Receipt.customer": Word("customer id"),
     "outcome": Word(
         "`issued`, or why not: `stale` (the event came too late), `excluded` (another rule of the group was first),"
-        " `no_consent`, `holdout`, `cooldown`, `capped`, `quiet_hours`,"
-        " `campaign_not_begun`, `campaign_over`, `customer_limit`, `stock`, `budget`"
+        " `no_consent`, `suppressed`, `holdout`, `cooldown`, `inside` (the rule has fired, and its exit was not true since),"
+        " `capped`, `channel_capped`, `quiet_hours`, `campaign_not_begun`, `campaign_over`, `customer_limit`, `stock`,"
+        " `budget`; `withheld`: it was issued, and is not sent after all"
     ),
     "Receipt.channel": Word("how the customer is told: push, sms, wechat, email", "push"),
     "percent": Word("what the coupon takes off the order, in percent; 0: it takes off `face_value_cents`", 10),
@@ -189,6 +196,13 @@ FIELDS = {
     "CouponVerdict.store": Word("store that the event names; may be empty"),
     "CouponVerdict.total_cents": Word("of a redemption, what the order comes to before the coupon"),
     "CouponVerdict.at_ms": Word("event time, epoch ms"),
+    "Receipt.until_ms": Word("until when what stood in the way lasts, epoch ms; 0: not known, or nothing did"),
+    "because": Word("what stood in the way: the reason of a suppression, the channel that is capped; or empty"),
+    "send_ms": Word("when the message is sent, epoch ms; 0: it is not"),
+    "send_why": Word(
+        "why then, where the rule sends at the customer's hour: `usual_hour`, `quiet_hours` (which that hour is in), `no_history`"
+        " (none is known), `expires` (the coupon would have run out); else empty"
+    ),
     # deliveries
     "gateway": Word("name of the gateway in the settings", "push"),
     "reason": Word("why it was given up, as in its dead letter; empty when it was delivered", "sent by mistake"),

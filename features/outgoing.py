@@ -47,6 +47,10 @@ class Receipt(Struct, gc=False):
     clock_ms: int
     cooldown_until_ms: int
     holdout: bool
+    until_ms: int = 0
+    because: str = ""
+    send_ms: int = 0
+    send_why: str = ""
 
 
 class IssuedCoupon(Receipt, kw_only=True):

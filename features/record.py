@@ -10,8 +10,8 @@
             [float64]: the row
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
-    msgpack [fired_ms, issued_ms, taken, given, coupons]  the ledger: what policy decided, whose histories were taken
-            in, the coupons and what became of them
+    msgpack [fired_ms, issued_ms, taken, given, coupons, messages_ms, suppressed, inside, held]  the ledger: what policy
+            decided, whose histories were taken in, the coupons and what became of them, and what policy must know
 
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
 entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag
@@ -31,12 +31,17 @@ First bytes from 240 on are kept for such notes; no version will be one.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from msgspec import Struct, msgpack
 
 from features.kernel.arrays import VERSION
 
 FORWARD = 240  # the first byte of a note
+EVERY_REASON = ""  # a word that lifts whatever there is
+_T = TypeVar("_T")
+WORDS = 16  # on one reason, that are kept: the latest
 
 
 class Taken(Struct, array_like=True):
@@ -81,6 +86,10 @@ class Ledger(Struct, array_like=True):
     taken: dict[str, Taken] = {}  # by customer
     given: dict[str, int] = {}  # campaign → coupons, of campaigns with a file
     coupons: dict[int, Coupon] = {}  # by serial, until some time after they have expired
+    messages_ms: dict[str, list[int]] = {}  # channel → what was sent on it, of channels with a cap
+    suppressed: dict[str, list[tuple[int, int]]] = {}  # reason → words on it, as in features/suppression.py
+    inside: dict[str, int] = {}  # rule with an exit → since when the customer has been inside
+    held: list[tuple[int, bytes]] = []  # (send_ms, coupon as it will be sent), the earliest first
 
     def merge(self, other: Ledger) -> Ledger:
         """Both ledgers as one: cooldowns from the later coupon on; all coupons count against cap and limits."""
@@ -92,9 +101,28 @@ class Ledger(Struct, array_like=True):
             r: max(self.fired_ms.get(r, 0), other.fired_ms.get(r, 0)) for r in {**self.fired_ms, **other.fired_ms}
         }
         given = dict(Counter(self.given) + Counter(other.given))
-        coupons = dict(sorted((other.coupons | self.coupons).items()))
-        issued_ms = sorted([*self.issued_ms, *other.issued_ms])
-        return Ledger(fired_ms, issued_ms, taken, given, coupons=coupons)
+        return Ledger(
+            fired_ms,
+            sorted([*self.issued_ms, *other.issued_ms]),
+            taken,
+            given,
+            coupons=dict(sorted((other.coupons | self.coupons).items())),
+            messages_ms={name: sorted(times) for name, times in _joined(self.messages_ms, other.messages_ms).items()},
+            suppressed={name: latest_words(w) for name, w in _joined(self.suppressed, other.suppressed).items()},
+            inside={
+                rule: max(self.inside.get(rule, 0), other.inside.get(rule, 0)) for rule in self.inside | other.inside
+            },
+            held=sorted([*self.held, *other.held]),
+        )
+
+
+def latest_words(words: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Each once, in order of time."""
+    return sorted(set(words))[-WORDS:]
+
+
+def _joined(some: Mapping[str, list[_T]], more: Mapping[str, list[_T]]) -> dict[str, list[_T]]:
+    return {name: [*some.get(name, ()), *more.get(name, ())] for name in {**some, **more}}
 
 
 class Waiting(Struct):

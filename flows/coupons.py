@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerts.coupons.lifecycle import Lifecycle
 from alerts.triggers.kept import Keeping
-from alerts.triggers.policy import Policy
+from alerts.triggers.policy import Cap, Policy
 from alerts.triggers.schedule import read_quiet_hours
 from config.settings import Settings
 from features.times import parse_duration
@@ -13,8 +13,9 @@ from flows.keys import load_codes
 
 def policy(settings: Settings) -> Policy:
     c = settings.coupons
-    cap = (c.cap, parse_duration(c.cap_window))
-    return Policy(*cap, c.holdout_percent / 100, c.holdout_salt, c.require_consent, read_quiet_hours(c.quiet_hours))
+    cap, quiet = (c.cap, parse_duration(c.cap_window)), read_quiet_hours(c.quiet_hours)
+    by_channel = {channel: Cap.read(text) for channel, text in c.channel_caps.items()}
+    return Policy(*cap, c.holdout_percent / 100, c.holdout_salt, c.require_consent, quiet, by_channel)
 
 
 def keeping(settings: Settings) -> Keeping:

@@ -25,11 +25,10 @@ from features.forgotten import Forgotten, name_hash, tombstone_key
 from features.identity import about, group_key, is_group, merged_key
 from operators.compacted import latest
 from operators.identities import erase_keys, read_links, take_back
-from operators.kafka import Unreachable, producer
 from operators.tombstones import Tombstones
+from operators.writing import write
 
 CHUNK = 5_000
-WAIT_S = 30.0
 
 
 class Topics(Struct, frozen=True):
@@ -109,19 +108,5 @@ class Eraser:
         return offsets
 
     def _send(self, messages: Iterable[tuple[str, str, bytes | None]]) -> list[Message]:
-        """Those that Kafka has confirmed, which are all. Raises Unreachable."""
-        sender, sent, failed = producer(self.client), list[Message](), list[Any]()
-
-        def delivered(error: Any, message: Message) -> None:
-            if error is None:
-                sent.append(message)
-            else:
-                failed.append(error)
-
-        for topic, key, value in messages:
-            sender.produce(topic, value, key, on_delivery=delivered)
-            sender.poll(0)
-        if sender.flush(WAIT_S) or failed:
-            why = failed[0].str() if failed else f"no answer in {WAIT_S:.0f} s"
-            raise Unreachable(f"Kafka did not take what was to be written ({why}); the same command may be given again")
-        return sent
+        """Raises Unreachable."""
+        return write(self.client, messages)

@@ -49,6 +49,8 @@ def values_of(event: Any, lines: list[Any], amount: int | str) -> list[tuple[Any
         return [(sum(line.qty for line in lines), 1)]
     if field == "star_tenths":
         return [(round(event.stars * 10), 1)]
+    if field == "hour":
+        return [(clock(event.at_ms, event.tz or "UTC").hour, 1)]
     if isinstance(getattr(event, field, None), int):
         return [(getattr(event, field), 1)]
     of_lines = isinstance(event, e.Order) and (field in ("sku", "category") or field.startswith("options."))

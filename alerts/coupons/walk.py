@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import MutableMapping
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from alerts.coupons.lifecycle import Heard, Lifecycle
+from alerts.triggers.news import News
 from features import events as e
 from features.columns import NAMES, Columns
 from features.customer import Applied
@@ -20,7 +22,7 @@ TURNING = np.isin(np.array(NAMES), TURNS)  # by kind
 
 
 class Walk:
-    """Where it stands, and what came of it so far. Only events that may turn a coupon are looked at one by one."""
+    """Only events that may turn a coupon are looked at one by one."""
 
     def __init__(self, lifecycle: Lifecycle, batch: Batch, columns: Columns, applied: Applied) -> None:
         self.lifecycle = lifecycle
@@ -29,22 +31,23 @@ class Walk:
         turning = TURNING[np.asarray(columns.kind, dtype=np.int64)]
         rare = np.flatnonzero(turning & (np.asarray(applied.repeated) == 0))
         whose, kinds, places = (numbers[rare].tolist() for numbers in (columns.who, columns.kind, columns.index))
-        self.ahead = list(zip(places, whose, [NAMES[kind] for kind in kinds], strict=True))[::-1]
+        self.ahead = list(zip(places, whose, [NAMES[kind] for kind in kinds], strict=True))
         self.counts = Counter[str]()
 
-    def until(self, place: int, ledgers: MutableMapping[int, Ledger], changed: set[int]) -> list[Message]:
-        """Takes those up to a place of the batch, that one included."""
-        messages = []
-        while self.ahead and self.ahead[-1][0] <= place:
-            at, who, kind = self.ahead.pop()
-            if self.lifecycle.concerns(kind, ledgers[who]):
-                event: e.Event = e.decode_event(self.batch.values[at])
-                messages += [self._told(one) for one in self.lifecycle.hear(ledgers[who], self.customers[who], event)]
-                changed.add(who)
-        return messages
+    def join(self, news: News, messages: list[Message]) -> None:
+        """Has them happen among the news; what comes of them joins the messages."""
+        for place, who, kind in self.ahead:
+            news.add((place, 0), who, partial(self._turn, news.ledger, messages, place, who, kind))
 
-    def rest(self, ledgers: MutableMapping[int, Ledger], changed: set[int]) -> list[Message]:
-        return self.until(len(self.batch.values), ledgers, changed)
+    def _turn(
+        self, ledger_of: Callable[[int], Ledger], messages: list[Message], place: int, who: int, kind: str
+    ) -> bool:
+        ledger = ledger_of(who)
+        if not self.lifecycle.concerns(kind, ledger):
+            return False
+        event: e.Event = e.decode_event(self.batch.values[place])
+        messages += [self._told(one) for one in self.lifecycle.hear(ledger, self.customers[who], event)]
+        return True
 
     def _told(self, heard: Heard) -> Message:
         turn, told = heard.turn, heard.verdict

@@ -96,11 +96,15 @@ class Noting(Decider):
         self.candidates = Bare(catalog, conditions, ids)
         self.noted: list[tuple[str, int, int, str, str]] = []
 
-    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, *_: Any) -> Any:
+    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, *_: Any, **more: Any) -> Any:
         self.noted.append((candidate.rule.id, candidate.who, candidate.at_ms, outcome, candidate.cause))
 
     def _message(self, *_: Any) -> Message:
         return UNSENT
+
+    def _sending(self, candidate: Candidate, seen: Seen) -> tuple[int, str]:
+        """All at once: nothing is sent."""
+        return candidate.at_ms, ""
 
 
 class Backtest:

@@ -37,7 +37,7 @@ class Candidate(Struct, gc=False):
     place: Place
     values: dict[str, float | bool | str | None]
     terms: dict[str, dict[str, float]]
-    index: int  # where in the batch the cause stands
+    moment: int  # index of the moments
 
 
 class Candidates:
@@ -69,8 +69,7 @@ class Candidates:
         places = _places(seen.look, at, at_ms, moments, keys)
         rivals = [self.rivals[j] for j in rule.tolist()]
         then = (at_ms, causes, stamps_ms, clocks_ms, consented)
-        indexes = moments.place[at].tolist()
-        return map(Candidate, rules, who, customers, *then, rivals, places, values, moved, indexes)
+        return map(Candidate, rules, who, customers, *then, rivals, places, values, moved, at.tolist())
 
     def _in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
         """Moments and rules by place, then priority; of timers that one tick has reached, the earliest due first."""

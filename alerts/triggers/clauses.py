@@ -22,7 +22,7 @@ Truth = bool | None
 
 
 class Clause(Struct, frozen=True):
-    """`of`: "when", or the key of the schedule it comes from; `part`: its comparisons, if it is no more than these."""
+    """`of`: "when", "exit", or the key of the schedule it comes from; `part`: its comparisons, if it is no more than these."""
 
     text: str
     of: str
@@ -47,6 +47,7 @@ def clauses_of(rule: Rule, schema: Types) -> list[Clause]:
     """Those of the schedule first."""
     numbers = numbers_of(schema)
     spoken = [*rule.schedule.clauses(rule.holidays), *(("when", text) for text in flattened(rule.when))]
+    spoken += [("exit", rule.no_exit)] if rule.exit else []
     return [_clause(of, text, numbers) for of, text in spoken]
 
 

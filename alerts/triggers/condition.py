@@ -13,6 +13,7 @@ from msgspec import Struct
 from polars.exceptions import PolarsError
 
 from alerts.triggers.rule import Rule, WrongRule, hint, line_of
+from alerts.triggers.sending import USUAL_HOUR
 from alerts.triggers.simple import Look, Rows, parts_of, tokens_of
 from features.catalog import Catalog
 from features.columns import KNOWN_BY, event_fields
@@ -78,17 +79,22 @@ class Conditions:
         features = {**dict.fromkeys(numbers, pl.Float64), **dict.fromkeys(texts, pl.String)}
         self.schema: Types = {**OF_EVENTS, **features, **FACTS}
         self.rules = [rule for rule, _, _ in rules]
-        expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
-        read = [set(e.meta.root_names()) for e in expressions]
+        expressions = [_compile(one, "when", one[0].condition, self.schema) for one in rules]
+        exits = {i: _compile(one, "exit", one[0].exit, self.schema) for i, one in enumerate(rules) if one[0].exit}
+        read = [
+            set(e.meta.root_names()) | _of_sending(one, self.schema) for e, one in zip(expressions, rules, strict=True)
+        ]
         known = [*numbers, *texts]
         self.names = [[name for name in known if name in names] for names in read]  # each rule reads, facts aside
         self.facts = [[name for name in self.schema if name in names and name not in known] for names in read]
         told = set().union(*read) - set(known) - set(FACTS)
         self.fields = told | {KNOWN_BY[name] for name in told & set(KNOWN_BY)}  # of events, that some rule reads
-        self.conditions = [self._split(*pair, dear) for pair in zip(self.rules, expressions, strict=True)]
+        texts_of = [rule.condition for rule in self.rules]
+        self.conditions = [self._split(*pair, dear) for pair in zip(texts_of, expressions, strict=True)]
+        self.exits = {i: self._split(self.rules[i].exit, whole, dear) for i, whole in exits.items()}  # by rule
 
-    def _split(self, rule: Rule, whole: pl.Expr, dear: Collection[str]) -> Condition:
-        simple, others = parts_of(rule.condition, numbers_of(self.schema))
+    def _split(self, text: str, whole: pl.Expr, dear: Collection[str]) -> Condition:
+        simple, others = parts_of(text, numbers_of(self.schema))
         rest = pl.sql_expr(" AND ".join(f"({text})" for text in others)) if simple and others else None
         rest = rest if simple else whole
         columns = sorted(set(rest.meta.root_names())) if rest is not None else []
@@ -98,14 +104,17 @@ class Conditions:
         """bool[n, rules]: which condition holds where it is asked; unknown is false. Looks at no more than it must."""
         out = np.zeros_like(asks)
         for i, condition in enumerate(self.conditions):
-            rows = np.flatnonzero(asks[:, i])
-            for part in condition.simple:
-                if len(rows):
-                    rows = rows[part.holds(look, rows)]
-            if len(rows) and condition.rest is not None:
-                rows = rows[self.rest_holds(condition.rest, condition.columns, look, rows)]
-            out[rows, i] = True
+            out[self.holding(condition, look, np.flatnonzero(asks[:, i])), i] = True
         return out
+
+    def holding(self, condition: Condition, look: Look, rows: Rows) -> Rows:
+        """Those of some rows at which it holds."""
+        for part in condition.simple:
+            if len(rows):
+                rows = rows[part.holds(look, rows)]
+        if len(rows) and condition.rest is not None:
+            rows = rows[self.rest_holds(condition.rest, condition.columns, look, rows)]
+        return rows
 
     def rest_holds(self, rest: pl.Expr, columns: list[str], look: Look, rows: Rows) -> npt.NDArray[np.bool_]:
         series = [self._series(name, look(name, rows)) for name in columns]
@@ -131,28 +140,43 @@ def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Condit
     return Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
 
 
-def _compile(rule: Rule, file: str, text: str, schema: Types) -> pl.Expr:
-    place = f"{file}:{line_of(text, 'when')}: when"
-    for word in _WORD.findall(_TEXT.sub("", rule.when)):
+def _of_sending(one: tuple[Rule, str, str], schema: Types) -> set[str]:
+    """What says when the rule's message is to be sent. Raises WrongRule where no such feature is declared."""
+    rule, file, text = one
+    if rule.then.send == "now":
+        return set()
+    if USUAL_HOUR not in schema:
+        raise WrongRule(
+            f"{file}:{line_of(text, 'send')}: then.send: found {rule.then.send!r}, but there is no feature {USUAL_HOUR!r}:"
+            f' write {USUAL_HOUR} = {{ order = "hour", aggregate = "top", half_life = "60d" }} in [measures] of the features'
+        )
+    return {USUAL_HOUR}
+
+
+def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types) -> pl.Expr:
+    """Of `when` or `exit`, with what belongs to it. Raises WrongRule."""
+    rule, file, text = one
+    written, place = getattr(rule, key), f"{file}:{line_of(text, key)}: {key}"
+    for word in _WORD.findall(_TEXT.sub("", written)):
         if word not in schema and word.lower() not in FUNCTIONS | GRAMMAR:
             known = hint(word, [*schema, *sorted(FUNCTIONS)])
-            raise WrongRule(f"{place}: there is no feature or function {word!r}{known}; found {rule.when!r}")
-    if flag := _misused(rule.when, {name for name, type in schema.items() if type == pl.Boolean}):
+            raise WrongRule(f"{place}: there is no feature or function {word!r}{known}; found {written!r}")
+    if flag := _misused(written, {name for name, type in schema.items() if type == pl.Boolean}):
         how = f"write {flag}, NOT {flag} or {flag} = false"
-        raise WrongRule(f"{place}: {flag} is true or false: {how}; found {rule.when!r}")
+        raise WrongRule(f"{place}: {flag} is true or false: {how}; found {written!r}")
     try:
-        pl.sql_expr(rule.when)  # alone, or its errors would speak of the schedule, too
-        expression = pl.sql_expr(rule.condition)
+        pl.sql_expr(written)  # alone, or its errors would speak of the schedule, too
+        expression = pl.sql_expr(condition)
     except (PolarsError, pl.exceptions.SQLInterfaceError) as error:
-        raise WrongRule(f"{place}: not a condition: {_first_line(error)}; found {rule.when!r}") from error
+        raise WrongRule(f"{place}: not a condition: {_first_line(error)}; found {written!r}") from error
     try:
         empty = pl.DataFrame(schema=schema).lazy().select(expression.alias("when"))
         found = empty.collect_schema()["when"]
         empty.collect()
     except PolarsError as error:
-        raise WrongRule(f"{place}: {_first_line(error)}; found {rule.when!r}") from error
+        raise WrongRule(f"{place}: {_first_line(error)}; found {written!r}") from error
     if found != pl.Boolean:
-        raise WrongRule(f"{place}: yields {found}, expected true or false; found {rule.when!r}")
+        raise WrongRule(f"{place}: yields {found}, expected true or false; found {written!r}")
     return expression
 
 

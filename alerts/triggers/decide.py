@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
+import numpy as np
 from msgspec import Struct
 
 from alerts.coupons.lifecycle import Lifecycle
@@ -12,17 +15,21 @@ from alerts.coupons.walk import Walk
 from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.candidates import Candidate, Candidates
 from alerts.triggers.condition import Conditions
-from alerts.triggers.gates import Standing, first_reason
+from alerts.triggers.gates import Standing, first_shut
+from alerts.triggers.holding import Holding
 from alerts.triggers.kept import NOTHING, Keeping, encode_kept
 from alerts.triggers.lease import Lease
 from alerts.triggers.misses import missed
 from alerts.triggers.moments import Moments, Seen
+from alerts.triggers.news import END, News
 from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.rule import Then
+from alerts.triggers.sending import USUAL_HOUR, sending
 from features.catalog import Catalog
+from features.columns import Columns
 from features.customer import Applied
 from features.job import Message
-from features.messages import cloudevent, digest
+from features.messages import HEADERS, cloudevent, digest
 from features.models import LinearModel
 from features.outgoing import Receipt
 from features.record import Ledger, decode_ledger, encode_ledger
@@ -37,24 +44,31 @@ class Decided(Struct):
     causes_ms: list[int] = []
     receipts: dict[str, list[tuple[int, bytes]]] = {}  # by customer: (time, receipt as it is kept)
     misses: dict[str, dict[str, bytes]] = {}  # by customer and rule
+    timers: dict[str, int | None] = {}  # of messages that are held
+
+
+class Verdict(Struct, gc=False):
+    """`issued`, or the first reason why not; which of the campaign's pots ran out; as of a gate."""
+
+    outcome: str
+    ran_out: str = ""
+    until_ms: int = 0
+    because: str = ""
+
+
+NO_SENDS: Mapping[str, int] = {}
 
 
 class Ledgers(dict[int, Ledger]):
-    """By customer of a batch, each unpacked when it is first asked for; `changed` are those to be packed again."""
+    """By customer of a batch, each unpacked when it is first asked for."""
 
     def __init__(self, applied: Applied) -> None:
         super().__init__()
         self.applied = applied
-        self.changed: set[int] = set()
 
     def __missing__(self, who: int) -> Ledger:
         ledger = self[who] = decode_ledger(self.applied.records[who][self.applied.ledgers[who] :])
         return ledger
-
-    def records(self) -> dict[str, bytes]:
-        """The changed ones, by customer."""
-        records, starts, customers = self.applied.records, self.applied.ledgers, self.applied.customers
-        return {customers[who]: records[who][: starts[who]] + encode_ledger(self[who]) for who in sorted(self.changed)}
 
 
 class Decider:
@@ -85,26 +99,42 @@ class Decider:
         self.candidates = Candidates(catalog, conditions)
 
     def decide(
-        self, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease, walk: Walk | None = None
+        self,
+        moments: Moments,
+        applied: Applied,
+        words: Mapping[int, str],
+        lease: Lease,
+        walk: Walk | None = None,
+        sends: Mapping[str, int] = NO_SENDS,
     ) -> Decided:
         """Decides in log order, of timers that one tick has reached, the earliest due first; spends from the lease.
 
-        What an event of the `walk` does to a coupon comes before what rules decide at that event.
+        What an event of the `walk` does to a coupon comes before what rules decide at that event. `sends`: when messages
+        that are held for customers are due.
         """
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows, words)
         held = self.conditions.evaluate(moments.asks, seen.look)
-        ledgers, outcomes = Ledgers(applied), []
+        ledgers, outcomes = Ledgers(applied), list[tuple[str, str]]()
+        news = News(ledgers.__getitem__)
+        news.hear(moments.columns, applied)
+        news.leave(self.conditions, moments, held, seen, applied)
+        if walk:
+            walk.join(news, decided.messages)
+        holding = self._holding(decided, news, moments.columns, applied.customers)
+        holding.due(sends)
         for candidate in self.candidates.at(held, moments, applied, seen, self.campaigns.keys):
-            if walk:
-                decided.messages += walk.until(candidate.index, ledgers, ledgers.changed)
-            outcome = self._settle(decided, candidate, ledgers[candidate.who], lease)
+            if news.coming:
+                news.until(moments.order(candidate.moment))
+            outcome = self._settle(decided, candidate, ledgers[candidate.who], lease, holding, seen)
             outcomes.append((candidate.rule.id, outcome))
             if outcome == "issued":
-                ledgers.changed.add(candidate.who)
-        if walk:
-            decided.messages += walk.rest(ledgers, ledgers.changed)
-        decided.records |= ledgers.records()
+                news.touched.add(candidate.who)
+        news.until(END)
+        for who in news.touched:
+            head = applied.records[who][: applied.ledgers[who]]
+            decided.records[applied.customers[who]] = head + encode_ledger(ledgers[who])
+        decided.timers = holding.timers()
         for outcome, places in missed(self.conditions, moments, held, seen.look, self.keeping):
             for candidate in self.candidates.at(places, moments, applied, seen, self.campaigns.keys):
                 receipt = self._receipt(candidate, ledgers[candidate.who], outcome)
@@ -112,32 +142,40 @@ class Decider:
         decided.counts = {f"decision:{rule}:{outcome}": n for (rule, outcome), n in Counter(outcomes).items()}
         if walk:
             decided.counts |= walk.counts
-        if decided.causes_ms:
-            decided.counts["coupons"] = len(decided.causes_ms)
+        if coupons := sum(message.topic == self.coupons_topic for message in decided.messages):
+            decided.counts["coupons"] = coupons
         return decided
 
-    def _settle(self, decided: Decided, candidate: Candidate, ledger: Ledger, lease: Lease) -> str:
-        """The outcome; sends the decision, and the coupon if one is issued."""
+    def _holding(self, decided: Decided, news: News, columns: Columns, customers: list[str]) -> Holding:
+        """Messages that leave later: what is done with them then."""
+
+        def send(customer: str, coupon: bytes) -> None:
+            decided.messages.append(Message(self.coupons_topic, customer, coupon, HEADERS))
+
+        holding = Holding(news, columns, customers, send, partial(self._tell, decided))
+        holding.hear(self.policy.consent)
+        return holding
+
+    def _settle(
+        self, decided: Decided, candidate: Candidate, ledger: Ledger, lease: Lease, holding: Holding, seen: Seen
+    ) -> str:
+        """The outcome; sends the decision, and the coupon if one is issued, or holds it until its time."""
         rule, at_ms = candidate.rule, candidate.at_ms
-        outcome, ran_out = self._outcome(candidate, ledger, lease)
-        receipt = self._receipt(candidate, ledger, outcome, ran_out)
-        if outcome == "issued":
+        verdict = self._verdict(candidate, ledger, lease)
+        send_ms, why = self._sending(candidate, seen) if verdict.outcome == "issued" else (0, "")
+        more = {"until_ms": verdict.until_ms, "because": verdict.because, "send_ms": send_ms, "send_why": why}
+        receipt = self._receipt(candidate, ledger, verdict.outcome, verdict.ran_out, **more)
+        if verdict.outcome == "issued":
             self.policy.issue(rule, ledger, at_ms)
             self.campaigns.issue(rule.then, candidate.place, ledger, lease)
-            decided.messages.append(self._issued(rule.then, ledger, receipt))
-            decided.causes_ms.append(candidate.stamp_ms)
-        decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", receipt))
-        if self.keeping.receipts:
-            decided.receipts.setdefault(candidate.customer, []).append((at_ms, encode_kept(receipt)))
-        return outcome
-
-    def _outcome(self, candidate: Candidate, ledger: Ledger, lease: Lease) -> tuple[str, str]:
-        """(`issued`, or the first reason why not, which of the campaign's pots ran out)."""
-        at_ms, place = candidate.at_ms, candidate.place
-        age_ms = candidate.clock_ms - at_ms
-        standing = Standing(candidate.customer, ledger, at_ms, place.local_ms, candidate.consented, age_ms)
-        reason = first_reason(candidate.rule, candidate.rivals, self.policy, standing)
-        return (reason, "") if reason else self.campaigns.outcome(candidate.rule.then, place, ledger, lease)
+            coupon = self._issued(rule.then, ledger, receipt)
+            if send_ms > max(at_ms, candidate.clock_ms):
+                holding.hold(candidate.who, send_ms, coupon.value)
+            else:
+                decided.messages.append(coupon)
+                decided.causes_ms.append(candidate.stamp_ms)
+        self._tell(decided, candidate.customer, receipt)
+        return verdict.outcome
 
     def _issued(self, then: Then, ledger: Ledger, receipt: Receipt) -> Message:
         """The coupon, with its code where coupons have a lifecycle; or the message that is due."""
@@ -147,11 +185,33 @@ class Decider:
             receipt = self.lifecycle.issue(ledger, receipt, then.min_spend_cents, then.stores, then.regions)
         return self._message(self.coupons_topic, "coupon.issued", "coupons", receipt)
 
+    def _tell(self, decided: Decided, customer: str, receipt: Receipt) -> None:
+        """The decision leaves, and is kept with the customer."""
+        decided.messages.append(self._message(self.decisions_topic, "decision", "decisions", receipt))
+        if self.keeping.receipts:
+            decided.receipts.setdefault(customer, []).append((receipt.at_ms, encode_kept(receipt)))
+
+    def _sending(self, candidate: Candidate, seen: Seen) -> tuple[int, str]:
+        """When the message leaves, and why then."""
+        then, at_ms = candidate.rule.then, candidate.at_ms
+        if then.send == "now":
+            return at_ms, ""
+        [hour] = seen.look(USUAL_HOUR, np.array([candidate.moment]))
+        return sending(then, at_ms, candidate.place.local_ms, float(hour), self.policy.quiet)
+
+    def _verdict(self, candidate: Candidate, ledger: Ledger, lease: Lease) -> Verdict:
+        at_ms, place = candidate.at_ms, candidate.place
+        age_ms = candidate.clock_ms - at_ms
+        standing = Standing(candidate.customer, ledger, at_ms, place.local_ms, candidate.consented, age_ms)
+        if gate := first_shut(candidate.rule, candidate.rivals, self.policy, standing):
+            return Verdict(gate.outcome, until_ms=gate.until_ms, because=gate.because)
+        return Verdict(*self.campaigns.outcome(candidate.rule.then, place, ledger, lease))
+
     def _message(self, topic: str, type: str, source: str, receipt: Receipt) -> Message:
         customer = receipt.customer
         return cloudevent(topic, customer, receipt.decision, type, source, receipt.at_ms, customer, receipt)
 
-    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, ran_out: str = "") -> Receipt:
+    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, ran_out: str = "", **more: Any) -> Receipt:
         """All that explains the decision: the rule's version, the values it saw, the caps as they stood."""
         rule, customer, at_ms, cause = candidate.rule, candidate.customer, candidate.at_ms, candidate.cause
         then = rule.then
@@ -180,6 +240,7 @@ class Decider:
             candidate.clock_ms,
             ledger.fired_ms.get(rule.id, -rule.cooldown_ms) + rule.cooldown_ms,
             held_out(customer, self.policy.holdout_salt, self.policy.holdout),
+            **more,
         )
 
 

@@ -56,6 +56,10 @@ class Told(Struct):
     cap: int
     cooldown_until_ms: int
     holdout: bool
+    until_ms: int = 0
+    because: str = ""
+    send_ms: int = 0
+    send_why: str = ""
 
 
 class Barrier(Struct):
@@ -94,7 +98,7 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         rule_version=kept.rule_version,
         rule_file=_file(kept, current),
         outcome=kept.outcome,
-        reason=spoken.outcome(kept.outcome),
+        reason=_reason(kept),
         gift=spoken.gift(then.then) if then else "",
         at_ms=kept.at_ms,
         clock_ms=kept.clock_ms,
@@ -105,7 +109,16 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         cap=kept.cap,
         cooldown_until_ms=kept.cooldown_until_ms,
         holdout=kept.holdout,
+        until_ms=kept.until_ms,
+        because=kept.because,
+        send_ms=kept.send_ms,
+        send_why=kept.send_why,
     )
+
+
+def _reason(kept: Kept) -> str:
+    because = f" ({spoken.because(kept.outcome, kept.because)})" if kept.because else ""
+    return spoken.outcome(kept.outcome) + because
 
 
 def _seen_then(kept: Kept, rule: Rule, schema: Types) -> list[Line]:

@@ -6,20 +6,23 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from alerts.triggers.policy import Policy, held_out
+from alerts.triggers.policy import Cap, Policy, held_out
 from alerts.triggers.rule import Rule
 from features.record import Ledger
+from features.suppression import suppression
 
 
 class Gate(Struct):
     """`outcome`: what a decision comes to where the gate is shut; `until_ms`: when it opens by itself, 0 if it does
-    not; `times_ms`: the coupons that it counts, by the rule they are of where that is known."""
+    not; `times_ms`: the coupons that it counts, by the rule they are of where that is known; `because`: the channel
+    that is capped, the reason of a suppression."""
 
     outcome: str
     is_open: bool
     until_ms: int = 0
     times_ms: list[int] = []
     rule: str = ""
+    because: str = ""
 
 
 class Standing(Struct):
@@ -33,9 +36,9 @@ class Standing(Struct):
     age_ms: int = 0  # how far the partition's clock is past it
 
 
-def first_reason(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> str:
-    """What the first gate that is shut says; empty where all are open."""
-    return next((gate.outcome for gate in gates(rule, rivals, policy, standing) if not gate.is_open), "")
+def first_shut(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> Gate | None:
+    """None where all are open."""
+    return next((gate for gate in gates(rule, rivals, policy, standing) if not gate.is_open), None)
 
 
 def gates(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> Iterator[Gate]:
@@ -45,11 +48,27 @@ def gates(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> 
     for rival in rivals:
         yield _quiet("excluded", rival, rule.cooldown_ms, standing)
     yield Gate("no_consent", standing.consented or not policy.consent)
+    yield _suppressed(standing)
     yield Gate("holdout", not held_out(standing.customer, policy.holdout_salt, policy.holdout))
     yield _quiet("cooldown", rule.id, rule.cooldown_ms, standing)
+    if rule.exit:
+        yield _inside(rule, standing)
     if rule.capped:
         yield _cap(policy, standing)
+    if rule.then.channel in policy.channel_caps and (rule.capped or not rule.then.coupon):
+        yield _channel_cap(rule.then.channel, policy, standing)
     yield _quiet_hours(rule, policy, standing)
+
+
+def _suppressed(standing: Standing) -> Gate:
+    found = suppression(standing.ledger, standing.at_ms)
+    return Gate("suppressed", False, found[1], because=found[0]) if found else Gate("suppressed", True)
+
+
+def _inside(rule: Rule, standing: Standing) -> Gate:
+    """It opens when the rule's exit has been true."""
+    since_ms = standing.ledger.inside.get(rule.id)
+    return Gate("inside", since_ms is None, times_ms=[] if since_ms is None else [since_ms], rule=rule.id)
 
 
 def _quiet_hours(rule: Rule, policy: Policy, standing: Standing) -> Gate:
@@ -67,8 +86,18 @@ def _quiet(outcome: str, fired: str, cooldown_ms: int, standing: Standing) -> Ga
 
 
 def _cap(policy: Policy, standing: Standing) -> Gate:
-    """It opens when so many coupons have left the window that fewer than the cap are in it."""
-    times_ms = sorted(policy.recent(standing.ledger, standing.at_ms))
-    full = len(times_ms) >= policy.cap
-    until_ms = times_ms[len(times_ms) - policy.cap] + policy.cap_window_ms if full else 0
-    return Gate("capped", not full, until_ms, times_ms)
+    times_ms = policy.recent(standing.ledger, standing.at_ms)
+    return _counted("capped", times_ms, Cap(policy.cap, policy.cap_window_ms))
+
+
+def _channel_cap(channel: str, policy: Policy, standing: Standing) -> Gate:
+    times_ms = policy.recent_on(channel, standing.ledger, standing.at_ms)
+    return _counted("channel_capped", times_ms, policy.channel_caps[channel], channel)
+
+
+def _counted(outcome: str, times_ms: list[int], cap: Cap, because: str = "") -> Gate:
+    """It opens when so many have left the window that fewer than the cap are in it."""
+    times_ms = sorted(times_ms)
+    full = len(times_ms) >= cap.count
+    until_ms = times_ms[len(times_ms) - cap.count] + cap.window_ms if full else 0
+    return Gate(outcome, not full, until_ms, times_ms, because=because)

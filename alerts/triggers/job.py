@@ -10,6 +10,7 @@ from alerts.coupons.walk import Walk
 from alerts.triggers.decide import Decider
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
+from alerts.triggers.news import SENDS
 from features import events as e
 from features.catalog import Catalog
 from features.columns import NAMES, Columns
@@ -49,10 +50,15 @@ class CustomersJob:
         self.asks = np.zeros((len(e.CUSTOMER_EVENTS), len(decider.conditions.rules)), dtype=np.bool_)
         for i, rule in rules:
             self.asks[[NAMES.index(kind) for kind in rule.on], i] = True
+        self.exits = self.asks.copy()
+        for i, rule in rules:
+            self.exits[[NAMES.index(kind) for kind in rule.exit_on], i] = True
+        self.leaves = np.array([bool(rule.exit) for rule in decider.conditions.rules], dtype=np.bool_)
+        self.exits[:, ~self.leaves] = False
         self.codes = np.array([rule.code if rule.enabled else NO_CODE for rule in decider.conditions.rules])
         self.core = Core(
             catalog,
-            wanted={kind for kind, asks in zip(NAMES, self.asks, strict=True) if asks.any()},
+            wanted={kind for kind, asks in zip(NAMES, self.asks | self.exits, strict=True) if asks.any()},
             waits=[wait for _, rule in rules if (wait := rule.wait)],
             label=Label(churn.columns, churn.horizon_ms),
             purpose=decider.policy.consent,
@@ -66,12 +72,13 @@ class CustomersJob:
         return Plan(position, sifted.columns.clock, sifted.columns.customers, work=sifted)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
-        return [customer for _, customer in due]
+        return [name.removeprefix(SENDS) for _, name in due]
 
     def apply(self, plan: Plan, state: State) -> Changes:
         sifted: Sifted = plan.work
         batch, columns = sifted.batch, sifted.columns
-        due = dict.fromkeys(customer for _, customer in state.due)
+        due = dict.fromkeys(name.removeprefix(SENDS) for _, name in state.due)
+        sends = {name.removeprefix(SENDS): due_ms for due_ms, name in state.due if name.startswith(SENDS)}
         gone = sifted.gone | self.forgotten.among(due)
         known = [c for c in due if c in state.records and c not in gone]
         applied, damaged = self._applied(columns, known, state)
@@ -81,7 +88,7 @@ class CustomersJob:
         moments, lease = self._moments(batch, columns, applied), Lease(state.grants, state.spent)
         lifecycle = self.decider.lifecycle
         walk = Walk(lifecycle, batch, columns, applied) if lifecycle else None
-        decided = self.decider.decide(moments, applied, ChainMap(words, state.words), lease, walk)
+        decided = self.decider.decide(moments, applied, ChainMap(words, state.words), lease, walk, sends)
         counts = {**_counts(columns, applied, letters), **decided.counts, **sifted.counts}
         examples = [Message(self.examples_topic, self.churn.model, m) for m in self.churn.messages(applied)]
         return Changes(
@@ -89,7 +96,12 @@ class CustomersJob:
             puts=decided.records,
             words=words,
             deletes=sorted(gone),
-            timers={**dict.fromkeys(due), **_timers(applied, due), **dict.fromkeys(gone)},
+            timers={
+                **{name: None for _, name in state.due},
+                **_timers(applied, due),
+                **decided.timers,
+                **{name: None for customer in gone for name in (customer, SENDS + customer)},
+            },
             spent=lease.spent,
             short=lease.short,
             messages=[*decided.messages, *examples, *letters],
@@ -112,17 +124,19 @@ class CustomersJob:
                 if error.customer not in idle:
                     raise
                 idle.remove(error.customer)
-                damaged.append(next((at_ms, c) for at_ms, c in state.due if c == error.customer))
+                lost = (error.customer, SENDS + error.customer)
+                damaged.append(next((at_ms, error.customer) for at_ms, name in state.due if name in lost))
 
     def _moments(self, batch: Batch, columns: Columns, applied: Applied) -> Moments:
         """The rows that rules are asked about; what waits for a label alone is left out."""
         asked = applied.asked
         event, code = asked[:, arrays.EVENT], asked[:, arrays.RULE]
         kinds = columns.kind[np.maximum(event, 0)] if len(columns.kind) else np.zeros(len(event), dtype=np.int64)
-        asks = self.asks[kinds]
+        asks, exits = self.asks[kinds], self.exits[kinds]
         timers = np.flatnonzero(event < 0)
         asks[timers] = code[timers, None] == self.codes  # of a rule that is gone, nobody asks
-        rows = np.flatnonzero(asks.any(axis=1))
+        exits[timers] = asks[timers] & self.leaves
+        rows = np.flatnonzero((asks | exits if self.leaves.any() else asks).any(axis=1))
         asked, event = asked[rows], event[rows]
         place = _places(columns, event, asked[:, arrays.FIRES])
         return Moments(
@@ -137,6 +151,7 @@ class CustomersJob:
             local_ms=asked[:, arrays.LOCAL],
             consented=asked[:, arrays.CONSENTED],
             clock_ms=columns.clock_at(place),
+            exits=exits[rows],
         )
 
 

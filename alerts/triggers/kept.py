@@ -40,6 +40,10 @@ class Kept(Struct, array_like=True, gc=False):
     cooldown_until_ms: int
     holdout: bool
     ran_out: str = ""
+    until_ms: int = 0
+    because: str = ""
+    send_ms: int = 0
+    send_why: str = ""
 
 
 _fields = attrgetter(*Kept.__struct_fields__)

@@ -22,6 +22,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from alerts.triggers.job import CustomersJob
+from alerts.triggers.news import SENDS
 from features import events as e
 from features.forgetting import Sifted
 from features.job import Batch, Changes, Message, Plan, Position, State
@@ -73,14 +74,14 @@ class Progress(Struct):
     def put(self, customer: str, record: bytes) -> None:
         self.records[customer] = self.changes.puts[customer] = record
 
-    def wake(self, customer: str, at_ms: int) -> None:
-        """When to look at a customer; 0: no need."""
-        self._times({customer: at_ms or None})
+    def wake(self, customer: str, at_ms: int, held: list[tuple[int, bytes]]) -> None:
+        """When to look at a customer; 0: no need. `held`: messages that wait, the earliest first."""
+        self._times({customer: at_ms or None, SENDS + customer: held[0][0] if held else None})
 
     def forget(self, sifted: Sifted) -> None:
         """Nothing is kept of whom the batch says so."""
         self._delete(sorted(sifted.gone))
-        self._times(dict.fromkeys(sifted.gone))
+        self._times(dict.fromkeys(name for customer in sifted.gone for name in (customer, SENDS + customer)))
         self.counts.update(sifted.counts)
 
     def _delete(self, customers: list[str]) -> None:
@@ -229,7 +230,7 @@ class Merging:
         )
         self._send(progress, history)
         progress.put(of, forward(word.into))
-        progress.wake(of, 0)
+        progress.wake(of, 0, [])
         progress.counts["merged_away"] += 1
 
     def _words(self, record: bytes, progress: Progress) -> dict[str, str]:
@@ -253,7 +254,7 @@ class Merging:
         ledger = ledger.merge(decode_ledger(word.record[merged.other - len(head) :]))
         ledger.taken[word.of] = Taken(max(taken.offset, word.offset), True)
         progress.put(word.customer, merged.record.tobytes() + encode_ledger(ledger))
-        progress.wake(word.customer, merged.wake_ms)
+        progress.wake(word.customer, merged.wake_ms, ledger.held)
         progress.changes.words |= {int(code): text for code, text in word.words.items()}
         churn = self.job.churn
         progress.changes.messages += [

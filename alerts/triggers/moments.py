@@ -30,7 +30,8 @@ MISSING: dict[int, tuple[Any, type]] = {TEXT: ("", object), FLAG: (None, object)
 class Moments(Struct):
     """When rules are asked, as columns: a row of features as of a time, with what conditions and policy need of then.
 
-    `rows` are indexes of feature rows; `asks` is bool[n, rules]; `place` is where in the batch the cause stands: an
+    `rows` are indexes of feature rows; `asks` is bool[n, rules], and `exits` where they
+    are asked whether their exit holds; `place` is where in the batch the cause stands: an
     event of `columns`, or the tick that reached a timer (then `event` is -1); `stamps_ms` are these records' Kafka
     timestamps, `clock_ms` the partition's clock then.
     """
@@ -46,6 +47,11 @@ class Moments(Struct):
     local_ms: Ints
     consented: Ints
     clock_ms: Ints
+    exits: npt.NDArray[np.bool_]
+
+    def order(self, i: int) -> tuple[int, int]:
+        """Where in the log a moment stands, and of timers that one tick has reached, when it was due."""
+        return int(self.place[i]), int(self.at_ms[i]) if self.event[i] < 0 else 0
 
 
 class Seen(Struct):

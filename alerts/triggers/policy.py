@@ -1,10 +1,11 @@
-"""What the house allows: consent, holdout, cap, quiet hours; and what it notes in the customer's ledger.
+"""What the house allows: consent, holdout, caps, quiet hours; and what it notes in the customer's ledger.
 
 What a campaign adds to that stands in `campaign.py`.
 """
 
 from __future__ import annotations
 
+import re
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -12,6 +13,29 @@ from msgspec import Struct
 from alerts.triggers.rule import Rule
 from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import Ledger
+from features.times import DAY_MS, parse_duration
+
+_CAP = re.compile(r"([1-9]\d*) per ([1-9]\d*[smhd])")
+
+
+class Cap(Struct, frozen=True):
+    """So many within a window that moves on."""
+
+    count: int
+    window_ms: int
+
+    @classmethod
+    def read(cls, text: str) -> Cap:
+        """Of "3 per 7d". Raises ValueError."""
+        match = _CAP.fullmatch(text)
+        if not match:
+            raise ValueError(f"expected for example '3 per 7d', found {text!r}")
+        return cls(int(match[1]), parse_duration(match[2]))
+
+    @property
+    def kept_ms(self) -> int:
+        """An event that comes up to a window late, or a day, still finds what counts against it."""
+        return self.window_ms + max(self.window_ms, DAY_MS)
 
 
 class Policy(Struct, frozen=True):
@@ -23,10 +47,16 @@ class Policy(Struct, frozen=True):
     holdout_salt: str
     consent: str
     quiet: QuietHours = ALWAYS_AWAKE
+    channel_caps: dict[str, Cap] = {}
 
     def recent(self, ledger: Ledger, at_ms: int) -> list[int]:
         """Times of the coupons that count against the cap."""
         return [issued_ms for issued_ms in ledger.issued_ms if issued_ms > at_ms - self.cap_window_ms]
+
+    def recent_on(self, channel: str, ledger: Ledger, at_ms: int) -> list[int]:
+        """Times of what counts against the channel's cap."""
+        since_ms = at_ms - self.channel_caps[channel].window_ms
+        return [sent_ms for sent_ms in ledger.messages_ms.get(channel, ()) if sent_ms > since_ms]
 
     def issue(self, rule: Rule, ledger: Ledger, at_ms: int) -> None:
         """Keeps the coupons of two windows: an event up to one window late still finds those that count against it."""
@@ -34,6 +64,15 @@ class Policy(Struct, frozen=True):
         kept_ms = max([at_ms, *ledger.issued_ms]) - 2 * self.cap_window_ms
         counted = [at_ms] if rule.capped else []
         ledger.issued_ms = [*(issued_ms for issued_ms in ledger.issued_ms if issued_ms > kept_ms), *counted]
+        self._count_message(rule.then.channel, ledger, at_ms)
+        if rule.exit:
+            ledger.inside[rule.id] = at_ms
+
+    def _count_message(self, channel: str, ledger: Ledger, at_ms: int) -> None:
+        """On its channel everything counts, also what no cap asks."""
+        if cap := self.channel_caps.get(channel):
+            times_ms = [*ledger.messages_ms.get(channel, ()), at_ms]
+            ledger.messages_ms[channel] = [ms for ms in times_ms if ms > max(times_ms) - cap.kept_ms]
 
 
 def held_out(customer: str, salt: str, share: float) -> bool:

@@ -67,6 +67,7 @@ class After(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 Text = Annotated[str, Meta(max_length=64)]
+Channel = Literal["push", "sms", "wechat", "email"]
 
 
 class Then(Struct, forbid_unknown_fields=True, frozen=True):
@@ -82,7 +83,8 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
     percent: Annotated[int, Meta(ge=0, le=100)] = 0
     at_most_cents: Annotated[int, Meta(ge=0)] = 0
     message: Text = ""  # name of the channel's template
-    channel: Literal["push", "sms", "wechat", "email"] = "push"
+    channel: Channel = "push"
+    send: Literal["now", "their-hour"] = "now"  # the hour at which the customer usually orders
     stores: list[str] = []  # where the coupon is good; everywhere, if both are empty
     regions: list[str] = []
     min_spend_cents: Annotated[int, Meta(ge=0)] = 0  # of the order, before the coupon
@@ -121,6 +123,8 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     max_event_age: str = ""  # how far the clock may be past the event
     quiet: Literal["", "hold", "drop", "send"] = ""  # in quiet hours; by default a rule with `after` holds, others send
     schedule: Schedule = Schedule()
+    exit: str = ""  # once it has fired for a customer, it fires again only after this was true
+    exit_on: list[str] = []  # events at which that is asked, beside its own moments
     test: list[Timeline] = []
     version: str = ""  # hash of the file's text, and of the holidays it names; set at load
     holidays: dict[str, Days] = {}  # by key of the schedule, the days it names; set at load
@@ -147,9 +151,15 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def condition(self) -> str:
-        """What must hold: the schedule, then `when`."""
+        """What must hold: the schedule, then `when`; and `exit` must not."""
         season = [clause for _, clause in self.schedule.clauses(self.holidays)]
-        return " AND ".join([*season, f"({self.when})" if season else self.when])
+        beside = [self.no_exit] if self.exit else []
+        return " AND ".join([*season, f"({self.when})" if season or beside else self.when, *beside])
+
+    @property
+    def no_exit(self) -> str:
+        """What is unknown is no exit."""
+        return f"({self.exit}) IS NOT TRUE"
 
     @property
     def timer(self) -> str:
@@ -218,9 +228,14 @@ def _check_events(rule: Rule, text: str, file: str) -> None:
             f'{file}: says neither when to look: write on = ["order"] or after = {{ event = "order", wait = "14d" }}'
         )
     known = [kind for kind in CUSTOMER_EVENTS if kind != "tick"]
-    for event in [*rule.on, *([rule.after.event] if rule.after else [])]:
+    for event in [*rule.on, *rule.exit_on, *([rule.after.event] if rule.after else [])]:
         if event not in known:
             raise WrongRule(f"{file}:{line_of(text, event)}: there is no event {event!r}{hint(event, known)}")
+    if rule.exit_on and not rule.exit:
+        place = f"{file}:{line_of(text, 'exit_on')}: exit_on"
+        raise WrongRule(
+            f'{place}: found {rule.exit_on!r}, but no exit: write exit = "churn_risk < 0.4", or leave it out'
+        )
     if rule.after and rule.after.until and NAMES[rule.after.until] != rule.after.event:
         until, event = rule.after.until, NAMES[rule.after.until]
         raise WrongRule(f"{file}:{line_of(text, 'until')}: after.until: {until} is named by event = {event!r} only")

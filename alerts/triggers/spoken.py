@@ -32,6 +32,10 @@ OUTCOMES = {
     "holdout": "not given: the customer is of the holdout group",
     "cooldown": "not given: the rule's cooldown was not over",
     "capped": "not given: the customer had as many coupons as the cap allows",
+    "suppressed": "not given: the customer was suppressed",
+    "inside": "not given: the rule had fired, and its exit was not true since",
+    "channel_capped": "not given: the customer had as many messages on the channel as its cap allows",
+    "withheld": "was given, and not sent after all",
     "quiet_hours": "not given: it was in quiet hours",
     "campaign_not_begun": "not given: the campaign had not begun",
     "campaign_over": "not given: the campaign was over",
@@ -50,6 +54,9 @@ PROSPECTS = {
     "excluded": "would not fire: another rule of its group came before",
     "cooldown": "would not fire: the rule's cooldown is not over",
     "capped": "would not fire: the customer has as many coupons as the cap allows",
+    "suppressed": "would not fire: the customer is suppressed",
+    "inside": "would not fire: it has fired, and its exit was not true since",
+    "channel_capped": "would not fire: the customer has as many messages on the channel as its cap allows",
 }
 SEASONS: dict[str, Callable[[Schedule], str]] = {
     "from": lambda s: f"in season from {s.from_} on",
@@ -69,6 +76,13 @@ def outcome(name: str) -> str:
     return OUTCOMES.get(name, f"not given: {name.replace('_', ' ')}")
 
 
+def because(name: str, why: str) -> str:
+    """Of an outcome, more: the reason of a suppression, the channel."""
+    return {"no_consent": "consent was taken back"}.get(
+        why, f"{'channel' if name == 'channel_capped' else 'reason'} {why}"
+    )
+
+
 def prospect(name: str) -> str:
     """What a decision would come to."""
     return PROSPECTS.get(name) or f"would not fire: {outcome(name).partition(': ')[2]}"
@@ -78,7 +92,8 @@ def gift(then: Then) -> str:
     """What the customer gets."""
     worth = f"{then.percent}% off" if then.percent else f"{then.face_value_cents / 100:,.2f} off"
     parts = [f"{then.coupon} ({worth})"] if then.coupon and then.worth_cents else [then.coupon] if then.coupon else []
-    return " and ".join([*parts, *([f"the {then.channel} message {then.message}"] if then.message else [])])
+    parts += [f"the {then.channel} message {then.message}"] if then.message else []
+    return " and ".join(parts) + (" at the customer's hour" if then.send != "now" else "")
 
 
 def looks(rule: Rule) -> str:
@@ -99,6 +114,8 @@ def clause(of: Clause, schedule: Schedule) -> str:
     """The clause as it is written, or what the schedule asks for."""
     if of.of == "not_on":
         return f"not on {date.fromordinal(int(of.text.rpartition(' ')[2]))}"
+    if of.of == "exit":
+        return f"not its exit, {of.text.removesuffix(' IS NOT TRUE')}"
     return SEASONS[of.of](schedule) if of.of in SEASONS else of.text
 
 
@@ -178,6 +195,14 @@ def barrier(gate: Gate, policy: Policy, zone: str) -> str:
     times = ", ".join(moment(ms, zone) for ms in gate.times_ms)
     until = moment(gate.until_ms, zone) if gate.until_ms else ""
     match gate.outcome:
+        case "suppressed":
+            lasts = f"until {until}" if until else "until it is lifted"
+            return "not suppressed" if gate.is_open else f"suppressed for {gate.because}, {lasts}"
+        case "inside":
+            return "not inside" if gate.is_open else f"inside since {times}, until the exit of {gate.rule} is true"
+        case "channel_capped":
+            cap = policy.channel_caps[gate.because].count
+            return _counted(gate, f"{cap} {gate.because} messages", times, until)
         case "stale":
             return "it came too late"
         case "no_consent":
@@ -187,12 +212,29 @@ def barrier(gate: Gate, policy: Policy, zone: str) -> str:
         case "quiet_hours":
             return f"quiet hours until {until}" if until else "no quiet hours keep it back"
         case "capped":
-            counted = f"{len(gate.times_ms)} of {policy.cap} coupons within the cap's window"
-            return f"{counted}{f' ({times})' if times else ''}{f': no other before {until}' if until else ''}"
+            return _counted(gate, f"{policy.cap} coupons", times, until)
     whose = f"{gate.rule}, of the same group," if gate.outcome == "excluded" else "this rule"
     if not times:
         return f"{whose} has not fired before"
     return f"{whose} fired {times}: {'was quiet until' if gate.is_open else 'quiet until'} {until}"
+
+
+def _counted(gate: Gate, most: str, times: str, until: str) -> str:
+    counted = f"{len(gate.times_ms)} of {most} within the cap's window"
+    return f"{counted}{f' ({times})' if times else ''}{f': no other before {until}' if until else ''}"
+
+
+SENDING = {
+    "usual_hour": "the hour at which they usually order",
+    "quiet_hours": "the end of the quiet hours in which they usually order",
+    "no_history": "no usual hour is known",
+    "expires": "the coupon would run out before their usual hour",
+}
+
+
+def sent(send_ms: int, why: str, zone: str) -> str:
+    """When a message leaves, and why then; empty where nothing is said of it."""
+    return f"sent at {moment(send_ms, zone)}: {SENDING[why]}" if why else ""
 
 
 def _consent(given: bool, purpose: str) -> str:

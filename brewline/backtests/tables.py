@@ -21,6 +21,7 @@ OUTCOMES = (
     "campaign_over",
     "customer_limit",
     "no_consent",
+    "suppressed",
 )
 SHORT = 8  # of so many rules, those that never held are shown too
 PAIRS = 20  # of overlapping rules that are shown

@@ -21,6 +21,7 @@ COMMANDS = [
     "customer",
     "why",
     "forget",
+    "suppress",
     "campaigns",
     "doctor",
     "rules",

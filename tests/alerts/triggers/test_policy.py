@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from alerts.triggers.decide import decision_id
-from alerts.triggers.gates import Standing, first_reason
+from alerts.triggers.gates import Standing, first_shut
 from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.rule import After, Rule, Then
 from features import events as e
@@ -117,15 +117,16 @@ def test_a_cooldown_ends_at_its_very_millisecond() -> None:
     ledger, rule = Ledger(fired_ms={"r1": 1000}), RULES[1]
     free = Policy(CAP, WINDOW_MS, 0.0, "", "")
     end_ms = 1000 + rule.cooldown_ms
-    reasons = [first_reason(rule, [], free, Standing("c", ledger, at_ms, 0, True)) for at_ms in (end_ms - 1, end_ms)]
-    assert reasons == ["cooldown", ""]
+    reasons = [first_shut(rule, [], free, Standing("c", ledger, at_ms, 0, True)) for at_ms in (end_ms - 1, end_ms)]
+    assert [reason and reason.outcome for reason in reasons] == ["cooldown", None]
 
 
 def test_a_coupon_leaves_the_cap_window_at_its_very_millisecond() -> None:
     ledger = Ledger(issued_ms=[1000, 2000, 3000])
     free = Policy(CAP, WINDOW_MS, 0.0, "", "")
     moments = [Standing("c", ledger, 1000 + WINDOW_MS - before_ms, 0, True) for before_ms in (1, 0)]
-    assert [first_reason(RULES[1], [], free, standing) for standing in moments] == ["capped", ""]
+    shut = [first_shut(RULES[1], [], free, standing) for standing in moments]
+    assert [gate and gate.outcome for gate in shut] == ["capped", None]
 
 
 def test_consent_counts_as_it_stood_at_the_event_though_it_is_withdrawn_in_the_same_batch() -> None:

@@ -1,0 +1,158 @@
+"""A message leaves at the hour at which its customer usually orders, unless something has come between."""
+
+from __future__ import annotations
+
+from math import nan
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.triggers.merging import Merging
+from alerts.triggers.policy import Policy
+from alerts.triggers.rule import Rule, Then
+from alerts.triggers.sending import sending
+from features import events as e
+from features.forgotten import name_hash
+from features.quiet import ALWAYS_AWAKE, QuietHours
+from features.times import DAY_MS, HOUR_MS, parse_time
+from tests.alerts.triggers.jobs import customers_job, data_of
+from tests.world import World
+
+MIDNIGHT_MS = parse_time("2026-05-04T00:00:00+08:00")
+NIGHT = QuietHours(22 * 60, 8 * 60)
+LATER = Rule(id="later", on=["view"], when="true", then=Then("l", valid="7d", send="their-hour"), cooldown="0s")
+POLICY = Policy(100, DAY_MS, 0.0, "", "marketing", NIGHT)
+
+
+@given(
+    st.integers(0, DAY_MS - 1),
+    st.one_of(st.just(nan), st.integers(0, 23).map(float)),
+    st.sampled_from([ALWAYS_AWAKE, NIGHT, QuietHours(12 * 60 + 30, 14 * 60)]),
+    st.sampled_from(["2h", "20h", "7d"]),
+)
+def test_the_time_is_the_first_allowed_one_of_their_hour_by_trying_every_minute(
+    local_ms: int, hour: float, quiet: QuietHours, valid: str
+) -> None:
+    then = Then("c", valid=valid, send="their-hour")
+    send_ms, why = sending(then, local_ms, local_ms, hour, quiet)
+    minutes = [local_ms, *range(local_ms // 60_000 * 60_000 + 60_000, local_ms + DAY_MS + HOUR_MS, 60_000)]
+    awake = [ms for ms in minutes if not quiet.left_ms(ms)]
+    begins = [ms for ms in awake if ms // HOUR_MS % 24 == hour]
+    if hour == hour and quiet.left_ms(int(hour) * HOUR_MS):  # it begins in quiet hours, so their end is meant
+        begins = [ms for ms in awake if (ms - quiet.end * 60_000) % DAY_MS < HOUR_MS]
+    wanted = (begins or awake)[0]
+    if wanted >= local_ms + then.valid_ms:
+        assert why == "expires"
+        wanted = awake[0] if awake[0] < local_ms + then.valid_ms else local_ms
+    assert send_ms == wanted
+    assert local_ms <= send_ms < local_ms + DAY_MS + HOUR_MS
+
+
+def test_who_sends_at_once_waits_for_nothing() -> None:
+    assert sending(Then("c"), 5, 5, 3.0, NIGHT) == (5, "")
+
+
+def at(hours: float) -> int:
+    return MIDNIGHT_MS + round(hours * HOUR_MS)
+
+
+def event(kind: type[e.Event], hours: float, customer: str = "ca", **more: object) -> e.Event:
+    if kind is e.Order:
+        more |= {"lines": [e.Line("tea")], "total_cents": 1}
+    return kind(id=f"{customer}{kind.__name__}{hours}", customer=customer, at_ms=at(hours), tz="Asia/Shanghai", **more)
+
+
+def town(*events: e.Event) -> World:
+    """A customer who orders at six in the evening, and looks at something on the second day at ten."""
+    world = World(Merging(customers_job([LATER], POLICY), "events"))
+    for customer in ("ca", "cb"):
+        world.tell(event(e.Consent, 0, customer, purpose="marketing", granted=True))
+        world.tell(event(e.Order, 18, customer))
+    live(world, 33.9, event(e.View, 34), *events)
+    return world
+
+
+def live(world: World, clock: float, *events: e.Event) -> None:
+    world.tell(e.Tick(id="t", at_ms=at(clock), source="pos/0", of=1))
+    for one in events:
+        world.tell(one)
+    world.settle()
+
+
+def sent(world: World) -> list[tuple[str, float]]:
+    """(customer, when it leaves by its own word) of what has left."""
+    coupons = [one for store in world.stores.values() for one in data_of(store, "coupons")]
+    return [(one["customer"], (one["send_ms"] - MIDNIGHT_MS) / HOUR_MS) for one in coupons]
+
+
+def outcomes(world: World) -> list[tuple[str, str]]:
+    decisions = [one for store in world.stores.values() for one in data_of(store, "decisions")]
+    return [(one["outcome"], one["because"]) for one in decisions]
+
+
+def timers(world: World) -> list[str]:
+    return [name for store in world.stores.values() for name in store.timers if name.startswith("send|")]
+
+
+def test_it_is_decided_at_once_and_leaves_at_their_hour() -> None:
+    world = town()
+    assert (outcomes(world), sent(world)) == ([("issued", "")], [])
+    live(world, 41.99)
+    assert sent(world) == []
+    live(world, 42)
+    assert sent(world) == [("ca", 42)]
+    live(world, 90)
+    assert (len(sent(world)), timers(world)) == (1, [])
+    [message] = [m for store in world.stores.values() for m in store.sent if m.topic == "coupons"]
+    envelope = orjson.loads(message.value)
+    assert (message.key, envelope["type"], envelope["subject"]) == ("ca", "brewline.coupon.issued", "ca")
+
+
+def test_who_is_suppressed_meanwhile_does_not_get_it() -> None:
+    world = town()
+    live(world, 40, event(e.Suppress, 40, reason="complaint"))
+    live(world, 42)
+    assert (sent(world), outcomes(world)) == ([], [("issued", ""), ("withheld", "complaint")])
+    assert timers(world) == []
+
+
+def test_a_suppression_that_is_over_by_then_keeps_nothing_back() -> None:
+    world = town()
+    live(world, 36, event(e.Suppress, 36, reason="complaint", until_ms=at(42)))
+    live(world, 42)
+    assert sent(world) == [("ca", 42)]
+
+
+def test_who_takes_back_consent_meanwhile_does_not_get_it() -> None:
+    world = town(
+        event(e.Consent, 35, purpose="other", granted=False),
+        event(e.Consent, 34.5, "cb", purpose="marketing", granted=False),
+    )
+    live(world, 36, event(e.Consent, 36, purpose="marketing", granted=False))
+    assert outcomes(world) == [("issued", ""), ("withheld", "no_consent")]
+    live(world, 42)
+    assert (sent(world), timers(world)) == ([], [])
+
+
+def test_who_is_forgotten_meanwhile_does_not_get_it_and_nothing_is_kept() -> None:
+    world = town()
+    forget = e.Forget(id=f"forget|{name_hash('ca')}", customer="ca", at_ms=at(36))
+    live(world, 36, forget)
+    assert (timers(world), world.stored("ca")) == ([], b"")
+    live(world, 42)
+    assert sent(world) == []
+
+
+def test_what_is_held_goes_over_to_the_one_they_become_and_leaves_once() -> None:
+    for first, second in (("ca", "cb"), ("cb", "ca")):
+        world = town(event(e.View, 34.1, "cb"))
+        live(world, 36)
+        world.merge(first, second, at(36))
+        world.settle()
+        assert (timers(world), sent(world)) == (["send|ca"], [])
+        live(world, 42)
+        assert sorted(sent(world)) == [("ca", 42), ("cb", 42)], "each under the id it was decided for"
+        assert {m.key for store in world.stores.values() for m in store.sent if m.topic == "coupons"} == {"ca"}
+        live(world, 90)
+        assert (len(sent(world)), timers(world)) == (2, [])
