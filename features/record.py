@@ -10,7 +10,7 @@
             [float64]: the row
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
-    msgpack [fired_ms, issued_ms, taken, given]  the ledger: what policy decided, whose histories were taken in
+    msgpack [fired_ms, issued_ms, taken, given, choices]  the ledger: what policy decided, whose histories were taken in
 
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
 entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag
@@ -45,6 +45,31 @@ class Taken(Struct, array_like=True):
     history: bool = False
 
 
+class Choice(Struct, array_like=True):
+    """An arm that was chosen for a customer, and what has come of it; `paid_cents` are of the latest order since.
+
+    Of its coupon, `face_value_cents` or `percent` and `at_most_cents`; none of them: it gives no coupon.
+    """
+
+    rule: str
+    arm: str
+    context: str
+    propensity: float
+    at_ms: int
+    expires_ms: int
+    face_value_cents: int = 0
+    percent: int = 0
+    at_most_cents: int = 0
+    nothing: bool = False
+    revision: int = 0
+    orders: int = 0
+    order: str = ""  # the latest
+    paid_cents: int = 0
+    redeemed: bool = False
+    awaited: str = ""  # the order that the redemption names and that has not come; ANY if it names none
+    reward_cents: int = 0
+
+
 class Ledger(Struct, array_like=True):
     """What policy has decided for a customer, and who was merged into this one."""
 
@@ -52,6 +77,7 @@ class Ledger(Struct, array_like=True):
     issued_ms: list[int] = []  # coupons within the cap window
     taken: dict[str, Taken] = {}  # by customer
     given: dict[str, int] = {}  # campaign → coupons, of campaigns with a file
+    choices: dict[str, Choice] = {}  # decision → the arm that was chosen, while it can still bring something
 
     def merge(self, other: Ledger) -> Ledger:
         """Both ledgers as one: cooldowns from the later coupon on; all coupons count against cap and limits."""
@@ -63,7 +89,8 @@ class Ledger(Struct, array_like=True):
             r: max(self.fired_ms.get(r, 0), other.fired_ms.get(r, 0)) for r in {**self.fired_ms, **other.fired_ms}
         }
         given = dict(Counter(self.given) + Counter(other.given))
-        return Ledger(fired_ms, sorted([*self.issued_ms, *other.issued_ms]), taken, given)
+        issued_ms, choices = sorted([*self.issued_ms, *other.issued_ms]), {**other.choices, **self.choices}
+        return Ledger(fired_ms, issued_ms, taken, given, choices=choices)
 
 
 class Waiting(Struct):

@@ -77,7 +77,8 @@ class Conditions:
         expressions = [_compile(rule, file, text, self.schema) for rule, file, text in rules]
         read = [set(e.meta.root_names()) for e in expressions]
         known = [*numbers, *texts]
-        self.names = [[name for name in known if name in names] for names in read]  # each rule reads, facts aside
+        looked = [{*names, rule.then.context} for rule, names in zip(self.rules, read, strict=True)]
+        self.names = [[name for name in known if name in names] for names in looked]  # each rule reads, facts aside
         self.facts = [[name for name in self.schema if name in names and name not in known] for names in read]
         self.fields = set().union(*read) - set(known) - set(FACTS)  # of events, that some rule reads
         self.conditions = [self._split(*pair, dear) for pair in zip(self.rules, expressions, strict=True)]
@@ -112,8 +113,18 @@ class Conditions:
 
 def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Conditions:
     """Conditions over a catalog's features and scores. Raises WrongRule."""
+    for rule, file, text in rules:
+        _check_context(rule, file, text, catalog)
     numbers = [name for name in catalog.names if name not in catalog.texts]
     return Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
+
+
+def _check_context(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
+    """What is learned apart has to be few: a context is a feature that says which of some words fits."""
+    banded, context = [name for name, words in catalog.texts.items() if words], rule.then.context
+    if context and context not in banded:
+        place = f"{file}:{line_of(text, 'context')}: then.context"
+        raise WrongRule(f"{place}: found {context!r}, expected a feature of bands or segments{hint(context, banded)}")
 
 
 def _compile(rule: Rule, file: str, text: str, schema: Types) -> pl.Expr:

@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from msgspec import Struct, msgpack
 
-from features.outgoing import Receipt
+from features.outgoing import Drawn, Receipt
 
 NEAR, FALSE = "near_miss", "condition_false"  # outcomes of moments at which a condition did not hold
 
@@ -40,6 +40,7 @@ class Kept(Struct, array_like=True, gc=False):
     cooldown_until_ms: int
     holdout: bool
     ran_out: str = ""
+    arm: Drawn | None = None
 
 
 _fields = attrgetter(*Kept.__struct_fields__)
