@@ -10,7 +10,7 @@ from collections import Counter
 from zlib import crc32
 
 from msgspec import Struct, field, json
-from river import bandit, proba
+from river import bandit, proba, stats
 
 from features.trials import Pending
 
@@ -95,23 +95,28 @@ decode_weights = json.Decoder(Weights).decode
 class MeanReward(proba.Gaussian):
     """River's Gaussian, but what it draws is a mean that the rewards may have, where River draws another reward.
 
-    Such draws come the closer together the more rewards are known. `usual`: a reward that is thought to be known from
-    the beginning, with the variance that rewards have on the whole.
+    Such draws come the closer together the more rewards are known. `usual_cents`: a reward that is thought to be known
+    from the beginning, with the variance that rewards have on the whole.
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        super().__init__(seed)
-        self.usual = proba.Gaussian()
+        super().__init__(seed)  # type: ignore[no-untyped-call]
+        self.usual_cents = 0.0
+        self.usual_variance = 1.0
+
+    @classmethod
+    def of(cls, arm: ArmTotals, everything: ArmTotals, seed: int) -> MeanReward:
+        found = cls(seed)
+        found._var = stats.Var._from_state(arm.learned, arm.mean_cents, arm.variance)
+        found.usual_cents, found.usual_variance = everything.mean_cents, max(everything.variance, 1.0)
+        return found
 
     def sample(self) -> float:
         """From the marginal of the normal-inverse-gamma posterior: a precision, then a mean of that precision."""
-        n, mean = self.n_samples, self.mu
-        weight, shift = 1.0 + n, mean - self.usual.mu
-        spread = max(self.usual.sigma**2, 1.0)
-        squares = max(n - 1.0, 0.0) * self.sigma**2
-        rate = spread + squares / 2 + n * shift**2 / weight / 2
-        precision = self._rng.gammavariate(1.0 + n / 2, 1.0 / rate)
-        return float(self._rng.gauss((self.usual.mu + n * mean) / weight, (weight * precision) ** -0.5))
+        n, weight = self.n_samples, self.n_samples + 1.0
+        squares = max(n - 1.0, 0.0) * self.sigma**2 + n / weight * (self.mu - self.usual_cents) ** 2
+        precision = self._rng.gammavariate(1.0 + n / 2, 1.0 / (self.usual_variance + squares / 2))
+        return float(self._rng.gauss((self.usual_cents + n * self.mu) / weight, (weight * precision) ** -0.5))
 
 
 def publish(rule: str, totals: Totals) -> Weights:
@@ -131,15 +136,9 @@ def best_shares(arms: dict[str, ArmTotals], everything: ArmTotals, seed: int) ->
         return {}
     policy = bandit.ThompsonSampling(reward_obj=MeanReward(), seed=seed)
     for name in sorted(arms):
-        policy._rewards[name] = _rewards(arms[name], everything, seed ^ crc32(name.encode()))
+        policy._rewards[name] = MeanReward.of(arms[name], everything, seed ^ crc32(name.encode()))
     pulled = Counter(policy.pull(sorted(arms)) for _ in range(DRAWS))
     return {name: pulled[name] / DRAWS for name in sorted(arms)}
-
-
-def _rewards(arm: ArmTotals, everything: ArmTotals, seed: int) -> MeanReward:
-    rewards = MeanReward._from_state(arm.learned, arm.mean_cents, arm.variance, 1, seed=seed)
-    rewards.usual = proba.Gaussian._from_state(2, everything.mean_cents, everything.variance, 1)
-    return rewards
 
 
 def _together(totals: Totals) -> ArmTotals:

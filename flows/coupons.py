@@ -10,9 +10,10 @@ from features.times import parse_duration
 
 
 def policy(settings: Settings) -> Policy:
-    c = settings.coupons
-    cap = (c.cap, parse_duration(c.cap_window))
-    return Policy(*cap, c.holdout_percent / 100, c.holdout_salt, c.require_consent, read_quiet_hours(c.quiet_hours))
+    c, least_share = settings.coupons, settings.learning.least_share_percent / 100
+    cap, quiet = (c.cap, parse_duration(c.cap_window)), read_quiet_hours(c.quiet_hours)
+    who = (c.holdout_percent / 100, c.holdout_salt, c.require_consent)
+    return Policy(*cap, *who, quiet, margin_percent=c.margin_percent, least_share=least_share)
 
 
 def keeping(settings: Settings) -> Keeping:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from alerts.triggers.arms import Given
 from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.candidates import Candidate, Candidates
 from alerts.triggers.condition import Conditions
-from alerts.triggers.decide import Decider
+from alerts.triggers.decide import FIRED, Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.lease import Lease
 from alerts.triggers.misses import near_misses
 from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
+from alerts.triggers.trials import Deed
 from features.catalog import Catalog
 from features.columns import Columns
 from features.customer import Applied
@@ -25,6 +28,7 @@ from features.job import Batch, Message
 from features.kernel.arrays import Ints
 from features.labels import Churn
 from features.record import Ledger
+from features.trials import Trial
 
 UNSENT = Message("", "", b"")
 
@@ -57,12 +61,18 @@ class Judged(Struct):
     at_ms: Ints
     outcome: npt.NDArray[Any]
     causes: list[str]
+    arm: npt.NDArray[Any]
     asked: Ints  # by rule: how often
     near: list[tuple[Ints, Ints]]  # by rule: whom it has nearly reached, and when
 
     def of(self, rule: int, outcome: str) -> tuple[Ints, Ints]:
         """Whom a rule had this outcome for, and when."""
         mine = (self.rule == rule) & (self.outcome == outcome)
+        return self.who[mine], self.at_ms[mine]
+
+    def fired(self, rule: int, arm: str) -> tuple[Ints, Ints]:
+        """Whom a rule gave this arm, which may be the control, and when."""
+        mine = (self.rule == rule) & (self.arm == arm) & np.isin(self.outcome, FIRED)
         return self.who[mine], self.at_ms[mine]
 
     def decisions(self) -> list[Decision]:
@@ -94,10 +104,17 @@ class Noting(Decider):
     ) -> None:
         super().__init__(catalog, conditions, policy, "", "", campaigns)
         self.candidates = Bare(catalog, conditions, ids)
-        self.noted: list[tuple[str, int, int, str, str]] = []
+        self.noted: list[tuple[str, int, int, str, str, str]] = []
 
-    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, *_: Any) -> Any:
-        self.noted.append((candidate.rule.id, candidate.who, candidate.at_ms, outcome, candidate.cause))
+    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, given: Given, *_: Any) -> Any:
+        arm = given.arm.name if given.arm else ""
+        self.noted.append((candidate.rule.id, candidate.who, candidate.at_ms, outcome, candidate.cause, arm))
+
+    def _deeds(self, *_: Any) -> deque[Deed]:
+        return deque()
+
+    def _tried(self, *_: Any) -> list[Trial]:
+        return []
 
     def _message(self, *_: Any) -> Message:
         return UNSENT
@@ -139,6 +156,7 @@ class Backtest:
             at_ms=numbers[:, 2],
             outcome=np.array([n[3] for n in noted], dtype=object),
             causes=[n[4] for n in noted],
+            arm=np.array([n[5] for n in noted], dtype=object),
             asked=moments.asks.sum(axis=0),
             near=[(moments.who[at], moments.at_ms[at]) for at in near],
         )

@@ -131,7 +131,7 @@ class Decider:
         receipt = self._receipt(candidate, ledger, outcome, given, ran_out)
         if outcome in FIRED:
             self.policy.issue(rule, ledger, at_ms, given.nothing)
-            decided.trials += trials.chosen(rule, given, receipt.decision, at_ms, ledger)
+            decided.trials += self._tried(candidate, given, ledger)
             decided.noted.add(candidate.who)
         if outcome == "issued":
             self.campaigns.issue(given.then, candidate.place, ledger, lease)
@@ -142,6 +142,10 @@ class Decider:
         if self.keeping.receipts:
             decided.receipts.setdefault(candidate.customer, []).append((at_ms, encode_kept(receipt)))
         return outcome
+
+    def _tried(self, candidate: Candidate, given: Given, ledger: Ledger) -> list[Trial]:
+        id = decision_id(candidate.rule.id, candidate.customer, candidate.cause) if given.arm else ""
+        return trials.chosen(candidate.rule, given, id, candidate.at_ms, ledger)
 
     def _outcome(self, candidate: Candidate, given: Given, ledger: Ledger, lease: Lease) -> tuple[str, str]:
         """(`issued`, `control`, or the first reason why not, which of the campaign's pots ran out)."""

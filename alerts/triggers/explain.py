@@ -13,7 +13,8 @@ from alerts.triggers.clauses import Asked, Truth, Value, ask, clauses_of, neares
 from alerts.triggers.condition import CLOCK, FACTS, OF_EVENTS, Types
 from alerts.triggers.gates import Gate
 from alerts.triggers.kept import Kept
-from alerts.triggers.rule import Rule
+from alerts.triggers.rule import Rule, Then
+from features.outgoing import Drawn
 
 OF_THE_EVENT = {*OF_EVENTS, *FACTS} - set(CLOCK)
 
@@ -56,6 +57,7 @@ class Told(Struct):
     cap: int
     cooldown_until_ms: int
     holdout: bool
+    arm: Drawn | None = None
 
 
 class Barrier(Struct):
@@ -95,7 +97,7 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         rule_file=_file(kept, current),
         outcome=kept.outcome,
         reason=spoken.outcome(kept.outcome),
-        gift=spoken.gift(then.then) if then else "",
+        gift=_gift(kept, then.then) if then else "",
         at_ms=kept.at_ms,
         clock_ms=kept.clock_ms,
         cause=spoken.cause(kept.cause),
@@ -105,7 +107,16 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         cap=kept.cap,
         cooldown_until_ms=kept.cooldown_until_ms,
         holdout=kept.holdout,
+        arm=kept.arm,
     )
+
+
+def _gift(kept: Kept, then: Then) -> str:
+    """Of a rule with arms, that of the arm that was drawn."""
+    if kept.arm is None:
+        return spoken.gift(then)
+    gift = then.gifts.get(kept.arm.name)
+    return spoken.gift(gift) if gift else ""
 
 
 def _seen_then(kept: Kept, rule: Rule, schema: Types) -> list[Line]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -65,7 +64,7 @@ def chosen(rule: Rule, given: Given, decision: str, at_ms: int, ledger: Ledger) 
 
 
 def follow(deed: Deed, ledger: Ledger, margin_percent: int) -> Iterable[Trial]:
-    """What a deed has changed of a customer's choices, which it notes in the ledger; those that are over are dropped."""
+    """What a deed has changed of a customer's choices, as it notes in the ledger; those that are over are dropped."""
     ledger.choices = {id: one for id, one in ledger.choices.items() if one.expires_ms + LATE_MS > deed.at_ms}
     changed = _ordered(deed, ledger) if deed.kind == ORDER else _redeemed(deed, ledger)
     for decision, choice in changed:
