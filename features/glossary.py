@@ -64,6 +64,7 @@ FIELDS = {
     "options": Word("choices such as sugar and ice", {"sugar": "half"}),
     "lines": Word("what was ordered", [{"sku": "oolong-l", "qty": 2, "price_cents": 1800, "category": "tea"}]),
     "total_cents": Word("what the customer paid, after discounts", 3100),
+    "CouponRedeemed.total_cents": Word("the same of the order it was used for; 0: not known", 3100),
     "currency": Word("ISO 4217; amounts of different currencies are not told apart", "CNY"),
     "discount_cents": Word("what the customer did not have to pay", 500),
     "coupon": Word("the single coupon, by its number", "cp-20411"),
@@ -134,7 +135,7 @@ FIELDS = {
     "rule_version": Word("hash of the rule's file"),
     "Receipt.customer": Word("customer id"),
     "outcome": Word(
-        "`issued`, or why not: `stale` (the event came too late), `excluded` (another rule of the group was first),"
+        "`issued`, or why not: `control` (the customer was drawn for the arm that gives nothing), `stale` (the event came too late), `excluded` (another rule of the group was first),"
         " `no_consent`, `holdout`, `cooldown`, `capped`, `quiet_hours`,"
         " `campaign_not_begun`, `campaign_over`, `customer_limit`, `stock`, `budget`"
     ),
@@ -156,6 +157,20 @@ FIELDS = {
     "clock_ms": Word("what time it was for the partition that decided: its watermark, epoch ms"),
     "cooldown_until_ms": Word("until when the rule had to be quiet, as it stood before, epoch ms; 0: it had not fired"),
     "holdout": Word("true: the customer is of the group that gets no coupons"),
+    "arm": Word("of a rule with arms, the one that was drawn; null for others"),
+    # arms and trials
+    "Drawn.name": Word("name of the arm; the control's is the outcome `control`"),
+    "propensity": Word("how likely this arm was for this customer's context, 0 to 1"),
+    "context": Word("value of the feature by which the rule learns apart; empty: none"),
+    "weights_version": Word("version of what had been learned; 0: the weights of the rule's file"),
+    "Trial.arm": Word("name of the arm"),
+    "nothing": Word("true: the arm is the control"),
+    "Trial.at_ms": Word("event time of the decision, epoch ms"),
+    "now_ms": Word("event time of what it tells, epoch ms"),
+    "Trial.revision": Word("0 when the arm is chosen, one more with each change"),
+    "ordered": Word("whether the customer has ordered since, before the coupon ran out"),
+    "redeemed": Word("whether the coupon was redeemed"),
+    "reward_cents": Word("of a redeemed coupon: the margin of its order at full price, less what the coupon took off"),
     # deliveries
     "gateway": Word("name of the gateway in the settings"),
     "reason": Word("why it was given up, as in its dead letter; empty when it was delivered"),

@@ -128,7 +128,8 @@ def _groups(judged: Judged, i: int, issued: tuple[Ints, Ints]) -> list[tuple[str
     never = ~np.isin(who, judged.who[judged.rule == i])
     held_out = thinned(*judged.of(i, "holdout"), cooldown_ms)
     arms = [(f"{ARM}{arm.name}", judged.fired(i, arm.name)) for arm in judged.rules[i].then.arms]
-    return arms + [
+    return [
+        *arms,
         ("issued", issued),
         ("holdout", held_out),
         ("nearly", thinned(who[never], at_ms[never], cooldown_ms)),
