@@ -135,7 +135,8 @@ FIELDS = {
     "rule_version": Word("hash of the rule's file"),
     "Receipt.customer": Word("customer id"),
     "outcome": Word(
-        "`issued`, or why not: `control` (the customer was drawn for the arm that gives nothing), `stale` (the event came too late), `excluded` (another rule of the group was first),"
+        "`issued`, or why not: `control` (the customer was drawn for the arm that gives nothing),"
+        " `stale` (the event came too late), `excluded` (another rule of the group was first),"
         " `no_consent`, `holdout`, `cooldown`, `capped`, `quiet_hours`,"
         " `campaign_not_begun`, `campaign_over`, `customer_limit`, `stock`, `budget`"
     ),
