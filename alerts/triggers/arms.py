@@ -2,14 +2,15 @@
 
 By weighted rendezvous hashing: each arm draws a time for the customer, that of an arm of twice the weight is half as
 long, and the shortest wins. So a customer keeps an arm as long as they can: where one weight grows, customers move to
-that arm only, and no more than it takes; where one falls, from it only.
+that arm only, and no more than it takes; where one falls, from it only. Who belongs to the control is drawn before,
+so that what is learned of the others moves nobody into it or out of it.
 
 Source: Schindelhauer and Schomaker, Weighted Distributed Hash Tables (2005), the logarithmic method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from math import log
 
@@ -46,8 +47,8 @@ class Arms:
     def _drawn(self, rule: Rule, customer: str, context: str) -> Given:
         weights = self.weights.get(rule.id) if rule.then.choose == "learn" else None
         shares = arm_shares(rule.then, weights.shares.get(context, {}) if weights else {}, self.least_share)
-        name = draw(shares, f"arm|{self.salt}|{rule.id}", customer)
         gifts, version = self.gifts[rule.id], weights.version if weights else 0
+        name = draw_beside(shares, gifts, f"arm|{self.salt}|{rule.id}", customer)
         gift = gifts.get(name)
         arm = Drawn(name, round(shares[name], 6), context, version)
         return Given(next(iter(gifts.values())), arm, True) if gift is None else Given(gift, arm)
@@ -70,6 +71,15 @@ def arm_shares(then: Then, learned: Mapping[str, float], least: float) -> dict[s
     room, each = sum(fixed[name] for name in giving), sum(best.values())
     floor = min(least, room / len(giving))
     return fixed | {name: floor + (room - floor * len(giving)) * share / each for name, share in best.items()}
+
+
+def draw_beside(shares: Mapping[str, float], giving: Collection[str], salt: str, customer: str) -> str:
+    """The control, or one of the `giving`, drawn among themselves."""
+    for control in shares.keys() - giving:
+        share = shares[control]
+        if draw({control: share, "": 1.0 - share}, salt, customer):
+            return control
+    return draw({arm: shares[arm] for arm in giving}, salt, customer)
 
 
 def draw(shares: Mapping[str, float], salt: str, customer: str) -> str:

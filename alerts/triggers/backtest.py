@@ -49,6 +49,7 @@ class Decision(NamedTuple):
     at_ms: int
     outcome: str
     cause: str
+    arm: str = ""
 
 
 class Judged(Struct):
@@ -77,8 +78,10 @@ class Judged(Struct):
 
     def decisions(self) -> list[Decision]:
         rules, customers = [self.rules[i].id for i in self.rule.tolist()], self.columns.customers
-        rows = zip(rules, self.who.tolist(), self.at_ms.tolist(), self.outcome.tolist(), self.causes, strict=True)
-        return [Decision(rule, customers[who], at_ms, outcome, cause) for rule, who, at_ms, outcome, cause in rows]
+        told = (self.at_ms.tolist(), self.outcome.tolist(), self.causes, self.arm.tolist())
+        return [
+            Decision(rule, customers[who], *of) for rule, who, *of in zip(rules, self.who.tolist(), *told, strict=True)
+        ]
 
 
 class Bare(Candidates):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from math import log
 
 import pytest
 from hypothesis import given, settings
@@ -139,6 +138,16 @@ def test_a_rule_that_learns_begins_with_its_weights_and_follows_what_is_publishe
     assert (told.context, told.weights_version, told.propensity) == ("lost", 7, first.propensity)
 
 
+def test_the_control_keeps_its_customers_whatever_is_learned_of_the_others() -> None:
+    learning, groups = rule("learn", a=1, b=1, control=1), []
+    for shares in ({"a": 1.0, "b": 0.0}, {"a": 0.5, "b": 0.5}, {"a": 0.1, "b": 0.9}):
+        arms = Arms([learning], "s", 0.05)
+        arms.weights["r"] = Weights("r", 1, 100, {"": shares})
+        groups.append([c for c in CUSTOMERS if arms.given(learning, c, "").nothing])
+    assert groups[0] == groups[1] == groups[2]
+    assert len(groups[0]) / len(CUSTOMERS) == pytest.approx(1 / 3, abs=0.025)
+
+
 def test_the_propensity_is_what_the_arm_was_drawn_with() -> None:
     arms = Arms([one := rule(a=1, b=3)], "s", 0.0)
     for customer in CUSTOMERS[:20]:
@@ -146,14 +155,6 @@ def test_the_propensity_is_what_the_arm_was_drawn_with() -> None:
         assert given.arm is not None
         assert given.arm.propensity == {"a": 0.25, "b": 0.75}[given.arm.name]
         assert given.then.coupon == given.arm.name
-
-
-def test_a_time_is_exponential_so_shares_are_exact() -> None:
-    """Of two exponential times, that of rate w is the shorter one with probability w / (w + v): here by quadrature."""
-    v, w, steps = 3.0, 1.0, 100_000
-    shorter = sum((1 - (1 - (i + 0.5) / steps) ** (v / w)) for i in range(steps)) / steps
-    assert shorter == pytest.approx(v / (v + w), abs=1e-4)
-    assert log(2) == pytest.approx(0.6931, abs=1e-4)
 
 
 TEXT = """
