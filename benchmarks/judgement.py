@@ -14,6 +14,7 @@ from msgspec import Struct
 from features.job import Message, decode_position
 from features.loop import Store
 from features.record import CorruptRecord
+from features.trials import START
 from operators.store import PartitionStore
 
 Effect = tuple[str, str]  # topic and id
@@ -64,10 +65,13 @@ def contents(messages: Iterable[Message]) -> dict[Effect, dict[Any, int]]:
 
 
 def effects(message: Message) -> Iterable[tuple[str, Any]]:
-    """(id, content) of a message; of examples, which have no id, each row, for they share messages by batch."""
+    """(id, content) of a message; of examples, which have no id, each row, for they share messages by batch; of a
+    trial of an arm, its decision and revision."""
     if "ce_id" in message.headers:
         return [(message.headers["ce_id"], message.value)]
     told = orjson.loads(message.value)
+    if message.value.startswith(START):
+        return [(f"{told['decision']}/{told['revision']}", (message.key, message.value))]
     if "rows" not in told:
         return [(told["id"], (message.key, message.value))]
     rows = zip(told["at_ms"], told["known_ms"], told["labels"], told["rows"], strict=True)

@@ -1,4 +1,4 @@
-"""The command line: demo, run, replay, history, customer, why, forget, suppress, rules, coupons, campaigns, doctor."""
+"""The command line: demo, run, replay, history, customer, why, forget, suppress, rules, coupons, campaigns, arms, doctor."""
 
 from __future__ import annotations
 
@@ -169,6 +169,20 @@ def campaigns(json: JsonFile = None) -> None:
     from brewline.results import write_json
 
     write_json(json, {"campaigns": show_campaigns(load(), out)})
+
+
+@app.command()
+def arms(
+    rule: Annotated[str, typer.Argument(help="Only this rule.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Shows what the arms of rules have brought, how sure that is, and how likely each is drawn now.
+
+    Example: `brewline arms winback-14d`
+    """
+    from brewline.arms import show_arms
+
+    show_arms(load(), rule, json, out)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from alerts.security import rule_tests
+from alerts.triggers.rule import Then
 from alerts.triggers.timeline import failures
 from config.settings import Settings
 from flows.files import load_catalog
@@ -33,7 +34,7 @@ def check_rules(settings: Settings, out: Console) -> int:
     table = Table("coupon rule", "when it looks", "when", "gives", "cooldown")
     for rule, _, _ in rules:
         looks = ", ".join(rule.on) or (f"{rule.after.wait} after {rule.after.event}" if rule.after else "")
-        table.add_row(rule.id, looks, escape(rule.when), rule.then.coupon or rule.then.message, rule.cooldown)
+        table.add_row(rule.id, looks, escape(rule.when), _gives(rule.then), rule.cooldown)
     out.print(table)
     loaded, refused = rule_tests.load_tested(security_texts(settings))
     guards = Table("security rule", "level", "file")
@@ -43,6 +44,10 @@ def check_rules(settings: Settings, out: Console) -> int:
     for file, title, reason in refused:
         out.print(f"[red]refused: {escape(f'{file}: {title}: {reason}')}[/]", soft_wrap=True)
     return 1 if refused else 0
+
+
+def _gives(then: Then) -> str:
+    return " or ".join(dict.fromkeys(gift.coupon or gift.message for gift in then.gifts.values()))
 
 
 def run_rule_tests(settings: Settings, out: Console) -> tuple[dict[str, int], list[str]]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from alerts.triggers import spoken
 from alerts.triggers.clauses import Truth
 from alerts.triggers.explain import Line, Outlook, Score, Told
-from alerts.triggers.spoken import moment
+from alerts.triggers.spoken import arm, moment
 
 HELD = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]unknown[/]"}
 
@@ -69,6 +69,8 @@ def _show_decision(told: Told, zone: str, out: Console) -> None:
     clock = f"stood at {moment(told.clock_ms, zone)}" if told.clock_ms else "did not run yet"
     say(out, f"  by {escape(told.cause)}; the partition's clock {clock}")
     say(out, f"  rule file {told.rule_file} (version {told.rule_version})")
+    if told.arm:
+        say(out, f"  {arm(told.arm)}")
     if told.clauses:
         out.print(_clauses(told.clauses, "then"))
     else:

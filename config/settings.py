@@ -122,6 +122,9 @@ class Coupons(Struct, forbid_unknown_fields=True):
     key_file: str = ""  # secret of the coupons' codes; or BREWLINE_COUPON_KEY. Without one, coupons carry no code
     former_key_files: list[str] = []  # their codes are still good; or one, in BREWLINE_FORMER_COUPON_KEY
     ended_kept: Duration = "30d"  # how long a coupon stays with its customer when it has expired
+    margin_percent: Annotated[int, Meta(ge=0, le=100)] = (
+        60  # of an order at its full price, for what an arm has brought
+    )
     receipts_kept: Annotated[int, Meta(ge=0)] = 20  # latest decisions of each customer, for `brewline why`
     near_misses_kept: Annotated[int, Meta(ge=0)] = 4  # of a batch, at most; the latest by customer and rule
     false_share_kept: Annotated[float, Meta(ge=0, le=1)] = 0.0  # of all moments at which a condition did not hold
@@ -130,6 +133,7 @@ class Coupons(Struct, forbid_unknown_fields=True):
 class Learning(Struct, forbid_unknown_fields=True):
     churn_horizon: Duration = "30d"
     publish_every: Positive = 500  # labels between two published versions
+    least_share_percent: Annotated[float, Meta(ge=0, le=50)] = 5.0  # of decisions, for each arm of a rule that learns
 
 
 class Kpis(Struct, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ from features.glossary import EVENTS, FIELDS, HEADERS, Word
 from features.job import Batch
 from features.labels import Examples
 from features.messages import Refused, dead_letter
+from features.trials import Trial
 
 Json = dict[str, Any]
 
@@ -132,11 +133,11 @@ TOPICS = (
     ),
     Topic(
         "examples",
-        "Feature rows with the labels they got since, those of a batch together.",
-        "model",
+        "Feature rows with the labels they got since, those of a batch together; and trials of rules' arms.",
+        "model; of a trial, `arms|` and its rule",
         "customers",
         "learning",
-        ("example",),
+        ("example", "trial"),
         received=True,
         sent=True,
     ),
@@ -254,6 +255,7 @@ def messages() -> dict[str, Json]:
     found |= {f"clean.{kind}": _clean(kind, shape) for kind, shape in e.CUSTOMER_EVENTS.items()}
     found |= {kind: {"payload": _ref(shape)} for kind, shape in e.CONTROL.items()}
     found["example"] = {"payload": _ref(Examples)}
+    found["trial"] = {"payload": _ref(Trial)}
     found["identity"] = {"contentType": "text/plain", "payload": {"type": "string", "description": IDENTITY}}
     found["tombstone"] = {
         "contentType": "text/plain",
@@ -337,6 +339,7 @@ def schemas() -> dict[str, Json]:
         *RECEIVED.values(),
         *e.CONTROL.values(),
         Examples,
+        Trial,
         out.CloudEvent,
         *(data for _, data in CLOUDEVENTS.values()),
     ]

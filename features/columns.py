@@ -114,7 +114,7 @@ class Decoder:
         self.zones = zones
         numbers, texts = _looked_at(catalog)
         of_line = [Field(name, TEXT) for name in sorted(texts, key=lambda name: ("." in name, name)) if of_lines(name)]
-        wanted = {written(name): event_fields()[name][0] for name in also}
+        wanted = {written(name): event_fields().get(name, (TEXT,))[0] for name in also}
         wanted |= dict.fromkeys(numbers - {"star_tenths"}, WHOLE)
         wanted |= dict.fromkeys((name for name in texts if not name.startswith(OPTIONS)), TEXT)
         fields = [Field(name, how) for how, names in FIELDS.items() for name in names]

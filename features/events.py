@@ -139,7 +139,7 @@ class CouponRedeemed(Event, tag="coupon_redeemed"):
     coupon: Id
     campaign: Name = ""
     order: Name = ""
-    total_cents: Cents = 0
+    total_cents: Cents = 0  # of that order
 
 
 class CouponExpired(Event, tag="coupon_expired"):

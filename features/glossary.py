@@ -148,10 +148,11 @@ FIELDS = {
     "rule_version": Word("hash of the rule's file"),
     "Receipt.customer": Word("customer id"),
     "outcome": Word(
-        "`issued`, or why not: `stale` (the event came too late), `excluded` (another rule of the group was first),"
-        " `no_consent`, `suppressed`, `holdout`, `cooldown`, `inside` (the rule has fired, and its exit was not true since),"
-        " `capped`, `channel_capped`, `quiet_hours`, `campaign_not_begun`, `campaign_over`, `customer_limit`, `stock`,"
-        " `budget`; `withheld`: it was issued, and is not sent after all"
+        "`issued`, or why not: `control` (the customer was drawn for the arm that gives nothing),"
+        " `stale` (the event came too late), `excluded` (another rule of the group was first),"
+        " `no_consent`, `suppressed`, `holdout`, `cooldown`, `inside` (the rule has fired, and its exit was not true"
+        " since), `capped`, `channel_capped`, `quiet_hours`, `campaign_not_begun`, `campaign_over`, `customer_limit`,"
+        " `stock`, `budget`; `withheld`: it was issued, and is not sent after all"
     ),
     "Receipt.channel": Word("how the customer is told: push, sms, wechat, email", "push"),
     "percent": Word("what the coupon takes off the order, in percent; 0: it takes off `face_value_cents`", 10),
@@ -203,6 +204,20 @@ FIELDS = {
         "why then, where the rule sends at the customer's hour: `usual_hour`, `quiet_hours` (which that hour is in), `no_history`"
         " (none is known), `expires` (the coupon would have run out); else empty"
     ),
+    "arm": Word("of a rule with arms, the one that was drawn; null for others"),
+    # arms and trials
+    "Drawn.name": Word("name of the arm; the control's is the outcome `control`"),
+    "propensity": Word("how likely this arm was for this customer's context, 0 to 1"),
+    "context": Word("value of the feature by which the rule learns apart; empty: none"),
+    "weights_version": Word("version of what had been learned; 0: the weights of the rule's file"),
+    "Trial.arm": Word("name of the arm"),
+    "nothing": Word("true: the arm is the control"),
+    "Trial.at_ms": Word("event time of the decision, epoch ms"),
+    "now_ms": Word("event time of what it tells, epoch ms"),
+    "Trial.revision": Word("0 when the arm is chosen, one more with each change"),
+    "ordered": Word("whether the customer has ordered since, before the coupon ran out"),
+    "redeemed": Word("whether the coupon was redeemed"),
+    "reward_cents": Word("of a redeemed coupon: the margin of its order at full price, less what the coupon took off"),
     # deliveries
     "gateway": Word("name of the gateway in the settings", "push"),
     "reason": Word("why it was given up, as in its dead letter; empty when it was delivered", "sent by mistake"),

@@ -1,4 +1,4 @@
-"""The learning job: labelled examples in, versions of models out."""
+"""The learning job: labelled examples in, versions of models out; trials of arms in, versions of weights out."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from collections import Counter
 import msgspec
 import numpy as np
 
-from features.job import Batch, Changes, Plan, Position, State
+from features import tried
+from features.job import Batch, Changes, Clock, Plan, Position, State
 from features.labels import Examples, decode_examples
 from features.messages import Refused, dead_letter
 from features.models import Learned, Learner, decode_learned, encode_learned, encode_model
+from features.trials import START, Trial, decode_trial, rule_of, trials_key
 
 
 class LearningJob:
-    """One learner per model, kept as the record `learner|<model>`; published as `model|<model>`."""
+    """One learner per model, kept as the record `learner|<model>`; published as `model|<model>`.
+
+    Of each rule with arms, what they have brought as `arms|<rule>`; published as `weights|<rule>`.
+    """
 
     def __init__(
         self, inputs: dict[str, list[str]], layouts: dict[str, str], publish_every: int, dead_letters: str
@@ -26,9 +31,13 @@ class LearningJob:
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         examples: dict[str, list[Examples]] = {}
+        trials: list[Trial] = []
         letters = []
         for index, raw in enumerate(batch.values):
             try:
+                if raw.startswith(START):
+                    trials.append(decode_trial(raw))
+                    continue
                 told = decode_examples(raw)
                 if self.layouts.get(told.model) != told.layout:
                     raise Refused("layout", "learned from other features than those declared now")
@@ -37,23 +46,24 @@ class LearningJob:
                 letters.append(dead_letter(self.dead_letters, batch, index, Refused("malformed", "examples")))
             except Refused as refused:
                 letters.append(dead_letter(self.dead_letters, batch, index, refused))
-        return Plan(
-            position, position.clock, [f"learner|{model}" for model in examples], work=(batch.last, examples, letters)
-        )
+        clock = Clock(max([position.clock.now_ms, *(trial.now_ms for trial in trials)]))
+        records = [*(f"learner|{model}" for model in examples), *tried.records_of(trials)]
+        return Plan(position, clock, records, work=(batch.last, examples, trials, letters))
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
-        return []
+        return list(dict.fromkeys(name for _, trial in due for name in (trial, trials_key(rule_of(trial)))))
 
     def apply(self, plan: Plan, state: State) -> Changes:
-        last, examples, letters = plan.work
-        puts: dict[str, bytes] = {}
+        last, examples, trials, letters = plan.work
+        found = tried.learn(trials, state, plan.position.clock.now_ms)
+        puts = found.puts
         for model, learned_from in examples.items():
             puts |= self._learn(model, learned_from, state.records.get(f"learner|{model}"))
         counts = Counter(f"dead_lettered:{letter.headers['reason']}" for letter in letters)
         labels = sum(len(told.labels) for of_model in examples.values() for told in of_model)
-        counts.update(labels=labels, dead_lettered=len(letters))
+        counts.update(found.counts, labels=labels, dead_lettered=len(letters))
         position = plan.position.moved(last, plan.clock, counts)
-        return Changes(position, puts, messages=letters, counts=counts)
+        return Changes(position, puts, deletes=found.deletes, timers=found.timers, messages=letters, counts=counts)
 
     def _learn(self, model: str, examples: list[Examples], stored: bytes | None) -> dict[str, bytes]:
         learned = decode_learned(stored) if stored else Learned()

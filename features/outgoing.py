@@ -20,6 +20,15 @@ class CloudEvent(Struct, gc=False):
     data: dict[str, Any]
 
 
+class Drawn(Struct, gc=False):
+    """The arm that a customer was given, and how likely that was."""
+
+    name: str
+    propensity: float
+    context: str = ""
+    weights_version: int = 0
+
+
 class Receipt(Struct, gc=False):
     """All that explains a decision; a coupon carries the receipt of the decision that issued it."""
 
@@ -51,6 +60,7 @@ class Receipt(Struct, gc=False):
     because: str = ""
     send_ms: int = 0
     send_why: str = ""
+    arm: Drawn | None = None
 
 
 class IssuedCoupon(Receipt, kw_only=True):

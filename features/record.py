@@ -10,8 +10,8 @@
             [float64]: the row
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
-    msgpack [fired_ms, issued_ms, taken, given, coupons, messages_ms, suppressed, inside, held]  the ledger: what policy
-            decided, whose histories were taken in, the coupons and what became of them, and what policy must know
+    msgpack [fired_ms, issued_ms, taken, given, coupons, messages_ms, suppressed, inside, held, choices]  the ledger:
+            what policy decided, whose histories were taken in, the coupons and what became of them, what policy must know
 
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
 entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag
@@ -78,6 +78,31 @@ class Coupon(Struct, array_like=True):
     revoked_for: str = ""
 
 
+class Choice(Struct, array_like=True):
+    """An arm that was chosen for a customer, and what has come of it; `paid_cents` are of the latest order since.
+
+    Of its coupon, `face_value_cents` or `percent` and `at_most_cents`; none of them: it gives no coupon.
+    """
+
+    rule: str
+    arm: str
+    context: str
+    propensity: float
+    at_ms: int
+    expires_ms: int
+    face_value_cents: int = 0
+    percent: int = 0
+    at_most_cents: int = 0
+    nothing: bool = False
+    revision: int = 0
+    orders: int = 0
+    order: str = ""  # the latest
+    paid_cents: int = 0
+    redeemed: bool = False
+    awaited: str = ""  # the order that the redemption names and that has not come; ANY if it names none
+    reward_cents: int = 0
+
+
 class Ledger(Struct, array_like=True):
     """What policy has decided for a customer, and who was merged into this one."""
 
@@ -90,6 +115,7 @@ class Ledger(Struct, array_like=True):
     suppressed: dict[str, list[tuple[int, int]]] = {}  # reason → words on it, as in features/suppression.py
     inside: dict[str, int] = {}  # rule with an exit → since when the customer has been inside
     held: list[tuple[int, bytes]] = []  # (send_ms, coupon as it will be sent), the earliest first
+    choices: dict[str, Choice] = {}  # decision → the arm that was chosen, while it can still bring something
 
     def merge(self, other: Ledger) -> Ledger:
         """Both ledgers as one: cooldowns from the later coupon on; all coupons count against cap and limits."""
@@ -113,6 +139,7 @@ class Ledger(Struct, array_like=True):
                 rule: max(self.inside.get(rule, 0), other.inside.get(rule, 0)) for rule in self.inside | other.inside
             },
             held=sorted([*self.held, *other.held]),
+            choices={**other.choices, **self.choices},
         )
 
 

@@ -12,10 +12,11 @@ from flows.keys import load_codes
 
 
 def policy(settings: Settings) -> Policy:
-    c = settings.coupons
+    c, least_share = settings.coupons, settings.learning.least_share_percent / 100
     cap, quiet = (c.cap, parse_duration(c.cap_window)), read_quiet_hours(c.quiet_hours)
+    who = (c.holdout_percent / 100, c.holdout_salt, c.require_consent)
     by_channel = {channel: Cap.read(text) for channel, text in c.channel_caps.items()}
-    return Policy(*cap, c.holdout_percent / 100, c.holdout_salt, c.require_consent, quiet, by_channel)
+    return Policy(*cap, *who, quiet, by_channel, c.margin_percent, least_share)
 
 
 def keeping(settings: Settings) -> Keeping:

@@ -75,7 +75,8 @@ class Ruled:
         coupons, decisions, examples, letters = map(house.topic, ("coupons", "decisions", "examples", "dead-letters"))
         ways = (policy(settings), coupons, decisions, self.campaigns, keeping(settings), self.lifecycle)
         decider = Decider(catalog, conditions, *ways)
-        decider.models = self.published.models
+        decider.models, decider.arms.weights = self.published.models, self.published.weights
+        self.published.learns = [rule.id for rule, _, _ in rules if rule.then.choose == "learn"]
         horizon_ms = parse_duration(settings.learning.churn_horizon)
         churn = Churn("churn_risk", input_layouts(catalog)["churn_risk"], catalog.models["churn_risk"], horizon_ms)
         return CustomersJob(catalog, decider, churn, examples, letters, self.earlier, self.forgotten)

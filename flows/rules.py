@@ -54,7 +54,7 @@ def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]]) -> Ca
     folder = settings.path(settings.coupons.campaigns)
     files = texts(folder, "*.toml") if settings.coupons.campaigns else []
     named, units = sorted({rule.then.campaign for rule, _, _ in rules}), dict[str, int]()
-    for then in (rule.then for rule, _, _ in rules if rule.then.coupon):
+    for then in (gift for rule, _, _ in rules for gift in rule.then.gifts.values() if gift.coupon):
         units[then.campaign] = min(then.worth_cents, units.get(then.campaign, then.worth_cents))
     found: dict[str, Campaign] = {}
     for file, text in files:

@@ -18,6 +18,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram, make_wsgi_app
 EVENTS = Counter("brewline_events_total", "Events by what became of them", ["flow", "outcome"])
 DEAD_LETTERS = Counter("brewline_dead_letters_total", "Dead letters by reason", ["flow", "reason"])
 DECISIONS = Counter("brewline_decisions_total", "Trigger decisions by rule and outcome", ["rule", "outcome"])
+CHOICES = Counter("brewline_arm_choices_total", "Arms chosen for customers by rule", ["rule", "arm"])
 BATCH = Histogram("brewline_batch_events", "Events in a batch", ["flow"], buckets=[1, 10, 50, 200, 1000, 4000])
 STAGE = Histogram(
     "brewline_stage_seconds",
@@ -77,7 +78,7 @@ def warn_seldom(event: str, *kind: str, **told: Any) -> None:
 def count(flow: str, counts: dict[str, int]) -> None:
     """Adds a batch's counts to the metrics.
 
-    Names are `outcome`, `dead_lettered:reason`, `decision:rule:outcome` or `coupon:turn:reason`.
+    Names are `outcome`, `dead_lettered:reason`, `decision:rule:outcome`, `coupon:turn:reason` or `arm:rule:arm`.
     """
     for name, number in counts.items():
         kind, _, rest = name.partition(":")
@@ -89,6 +90,8 @@ def count(flow: str, counts: dict[str, int]) -> None:
         elif kind == "coupon":
             turn, _, reason = rest.partition(":")
             COUPONS.labels(turn, reason).inc(number)
+        elif kind == "arm":
+            CHOICES.labels(*rest.split(":")).inc(number)
         elif not rest:
             EVENTS.labels(flow, name).inc(number)
 

@@ -33,6 +33,7 @@ class Walk:
         whose, kinds, places = (numbers[rare].tolist() for numbers in (columns.who, columns.kind, columns.index))
         self.ahead = list(zip(places, whose, [NAMES[kind] for kind in kinds], strict=True))
         self.counts = Counter[str]()
+        self.accepted: dict[str, str] = {}  # event of a redemption → decision that issued the coupon
 
     def join(self, news: News, messages: list[Message]) -> None:
         """Has them happen among the news; what comes of them joins the messages."""
@@ -52,6 +53,8 @@ class Walk:
     def _told(self, heard: Heard) -> Message:
         turn, told = heard.turn, heard.verdict
         self.counts[f"coupon:{turn}:{told.reason}"] += 1
+        if turn == "redeemed":
+            self.accepted[told.event] = told.decision
         id = digest(f"coupon.{turn}|{told.customer}|{told.event}|{told.decision}")
         about = (told.at_ms, told.customer, told)
         return cloudevent(self.lifecycle.topic, told.customer, id, f"coupon.{turn}", "redemptions", *about)

@@ -8,16 +8,18 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from alerts.triggers.arms import Given
 from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.candidates import Candidate, Candidates
 from alerts.triggers.condition import Conditions
-from alerts.triggers.decide import Decider
+from alerts.triggers.decide import FIRED, Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.lease import Lease
 from alerts.triggers.misses import near_misses
 from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.policy import Policy
-from alerts.triggers.rule import Rule
+from alerts.triggers.rule import Rule, Then
+from alerts.triggers.trials import Deed
 from features.catalog import Catalog
 from features.columns import Columns
 from features.customer import Applied
@@ -25,6 +27,7 @@ from features.job import Batch, Message
 from features.kernel.arrays import Ints
 from features.labels import Churn
 from features.record import Ledger
+from features.trials import Trial
 
 UNSENT = Message("", "", b"")
 
@@ -45,6 +48,7 @@ class Decision(NamedTuple):
     at_ms: int
     outcome: str
     cause: str
+    arm: str = ""
 
 
 class Judged(Struct):
@@ -57,6 +61,7 @@ class Judged(Struct):
     at_ms: Ints
     outcome: npt.NDArray[Any]
     causes: list[str]
+    arm: npt.NDArray[Any]
     asked: Ints  # by rule: how often
     near: list[tuple[Ints, Ints]]  # by rule: whom it has nearly reached, and when
 
@@ -65,10 +70,17 @@ class Judged(Struct):
         mine = (self.rule == rule) & (self.outcome == outcome)
         return self.who[mine], self.at_ms[mine]
 
+    def fired(self, rule: int, arm: str) -> tuple[Ints, Ints]:
+        """Whom a rule gave this arm, which may be the control, and when."""
+        mine = (self.rule == rule) & (self.arm == arm) & np.isin(self.outcome, FIRED)
+        return self.who[mine], self.at_ms[mine]
+
     def decisions(self) -> list[Decision]:
         rules, customers = [self.rules[i].id for i in self.rule.tolist()], self.columns.customers
-        rows = zip(rules, self.who.tolist(), self.at_ms.tolist(), self.outcome.tolist(), self.causes, strict=True)
-        return [Decision(rule, customers[who], at_ms, outcome, cause) for rule, who, at_ms, outcome, cause in rows]
+        told = (self.at_ms.tolist(), self.outcome.tolist(), self.causes, self.arm.tolist())
+        return [
+            Decision(rule, customers[who], *of) for rule, who, *of in zip(rules, self.who.tolist(), *told, strict=True)
+        ]
 
 
 class Bare(Candidates):
@@ -94,15 +106,22 @@ class Noting(Decider):
     ) -> None:
         super().__init__(catalog, conditions, policy, "", "", campaigns)
         self.candidates = Bare(catalog, conditions, ids)
-        self.noted: list[tuple[str, int, int, str, str]] = []
+        self.noted: list[tuple[str, int, int, str, str, str]] = []
 
-    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, *_: Any, **more: Any) -> Any:
-        self.noted.append((candidate.rule.id, candidate.who, candidate.at_ms, outcome, candidate.cause))
+    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, given: Given, *_: Any, **more: Any) -> Any:
+        arm = given.arm.name if given.arm else ""
+        self.noted.append((candidate.rule.id, candidate.who, candidate.at_ms, outcome, candidate.cause, arm))
+
+    def _deeds(self, *_: Any) -> list[Deed]:
+        return []
+
+    def _tried(self, *_: Any) -> list[Trial]:
+        return []
 
     def _message(self, *_: Any) -> Message:
         return UNSENT
 
-    def _sending(self, candidate: Candidate, seen: Seen) -> tuple[int, str]:
+    def _sending(self, candidate: Candidate, then: Then, seen: Seen) -> tuple[int, str]:
         """All at once: nothing is sent."""
         return candidate.at_ms, ""
 
@@ -143,6 +162,7 @@ class Backtest:
             at_ms=numbers[:, 2],
             outcome=np.array([n[3] for n in noted], dtype=object),
             causes=[n[4] for n in noted],
+            arm=np.array([n[5] for n in noted], dtype=object),
             asked=moments.asks.sum(axis=0),
             near=[(moments.who[at], moments.at_ms[at]) for at in near],
         )

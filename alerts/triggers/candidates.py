@@ -37,6 +37,7 @@ class Candidate(Struct, gc=False):
     place: Place
     values: dict[str, float | bool | str | None]
     terms: dict[str, dict[str, float]]
+    context: str  # of a rule that learns by one
     moment: int  # index of the moments
 
 
@@ -49,6 +50,7 @@ class Candidates:
         rules = conditions.rules
         self.ranks = _ranks(range(len(rules)), key=lambda i: -rules[i].priority)
         self.timer_ranks = _ranks(range(len(rules)), key=lambda i: (-rules[i].priority, f"{rules[i].id}|"))
+        self.contexts = {j: rule.then.context for j, rule in enumerate(rules) if rule.then.context}
         self.rivals = [[r.id for r in rules if rule.group and r.group == rule.group and r != rule] for rule in rules]
 
     def at(
@@ -69,7 +71,16 @@ class Candidates:
         places = _places(seen.look, at, at_ms, moments, keys)
         rivals = [self.rivals[j] for j in rule.tolist()]
         then = (at_ms, causes, stamps_ms, clocks_ms, consented)
-        return map(Candidate, rules, who, customers, *then, rivals, places, values, moved, at.tolist())
+        more = (self._contexts(seen, at, rule), at.tolist())
+        return map(Candidate, rules, who, customers, *then, rivals, places, values, moved, *more)
+
+    def _contexts(self, seen: Seen, at: Ints, rule: Ints) -> list[str]:
+        found = [""] * len(at)
+        for j, name in self.contexts.items():
+            mine = np.flatnonzero(rule == j)
+            for i, text in zip(mine.tolist(), seen.look(name, at[mine]).tolist() if len(mine) else [], strict=True):
+                found[i] = text
+        return found
 
     def _in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
         """Moments and rules by place, then priority; of timers that one tick has reached, the earliest due first."""

@@ -85,7 +85,8 @@ class Conditions:
             set(e.meta.root_names()) | _of_sending(one, self.schema) for e, one in zip(expressions, rules, strict=True)
         ]
         known = [*numbers, *texts]
-        self.names = [[name for name in known if name in names] for names in read]  # each rule reads, facts aside
+        looked = [{*names, rule.then.context} for rule, names in zip(self.rules, read, strict=True)]
+        self.names = [[name for name in known if name in names] for names in looked]  # each rule reads, facts aside
         self.facts = [[name for name in self.schema if name in names and name not in known] for names in read]
         told = set().union(*read) - set(known) - set(FACTS)
         self.fields = told | {KNOWN_BY[name] for name in told & set(KNOWN_BY)}  # of events, that some rule reads
@@ -136,8 +137,18 @@ def numbers_of(schema: Types) -> set[str]:
 
 def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Conditions:
     """Conditions over a catalog's features and scores. Raises WrongRule."""
+    for rule, file, text in rules:
+        _check_context(rule, file, text, catalog)
     numbers = [name for name in catalog.names if name not in catalog.texts]
     return Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
+
+
+def _check_context(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
+    """What is learned apart has to be few: a context is a feature that says which of some words fits."""
+    banded, context = [name for name, words in catalog.texts.items() if words], rule.then.context
+    if context and context not in banded:
+        place = f"{file}:{line_of(text, 'context')}: then.context"
+        raise WrongRule(f"{place}: found {context!r}, expected a feature of bands or segments{hint(context, banded)}")
 
 
 def _of_sending(one: tuple[Rule, str, str], schema: Types) -> set[str]:

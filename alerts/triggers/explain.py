@@ -13,7 +13,8 @@ from alerts.triggers.clauses import Asked, Truth, Value, ask, clauses_of, neares
 from alerts.triggers.condition import CLOCK, FACTS, OF_EVENTS, Types
 from alerts.triggers.gates import Gate
 from alerts.triggers.kept import Kept
-from alerts.triggers.rule import Rule
+from alerts.triggers.rule import Rule, Then
+from features.outgoing import Drawn
 
 OF_THE_EVENT = {*OF_EVENTS, *FACTS} - set(CLOCK)
 
@@ -60,6 +61,7 @@ class Told(Struct):
     because: str = ""
     send_ms: int = 0
     send_why: str = ""
+    arm: Drawn | None = None
 
 
 class Barrier(Struct):
@@ -99,7 +101,7 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         rule_file=_file(kept, current),
         outcome=kept.outcome,
         reason=_reason(kept),
-        gift=spoken.gift(then.then) if then else "",
+        gift=_gift(kept, then.then) if then else "",
         at_ms=kept.at_ms,
         clock_ms=kept.clock_ms,
         cause=spoken.cause(kept.cause),
@@ -113,12 +115,21 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         because=kept.because,
         send_ms=kept.send_ms,
         send_why=kept.send_why,
+        arm=kept.arm,
     )
 
 
 def _reason(kept: Kept) -> str:
     because = f" ({spoken.because(kept.outcome, kept.because)})" if kept.because else ""
     return spoken.outcome(kept.outcome) + because
+
+
+def _gift(kept: Kept, then: Then) -> str:
+    """Of a rule with arms, that of the arm that was drawn."""
+    if kept.arm is None:
+        return spoken.gift(then)
+    gift = then.gifts.get(kept.arm.name)
+    return spoken.gift(gift) if gift else ""
 
 
 def _seen_then(kept: Kept, rule: Rule, schema: Types) -> list[Line]:

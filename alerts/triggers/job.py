@@ -11,6 +11,7 @@ from alerts.triggers.decide import Decider
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
 from alerts.triggers.news import SENDS
+from alerts.triggers.trials import FIELDS
 from features import events as e
 from features.catalog import Catalog
 from features.columns import NAMES, Columns
@@ -23,6 +24,7 @@ from features.kernel.arrays import Ints
 from features.labels import Churn
 from features.layout import Layout
 from features.messages import Refused, dead_letter
+from features.trials import encode_trial, trials_key
 
 NO_CODE = -1
 
@@ -63,7 +65,7 @@ class CustomersJob:
             label=Label(churn.columns, churn.horizon_ms),
             purpose=decider.policy.consent,
             earlier=earlier,
-            also=decider.conditions.fields,
+            also=decider.conditions.fields | (FIELDS if decider.arms.drawing else set()),
             quiet=decider.policy.quiet,
         )
 
@@ -91,6 +93,7 @@ class CustomersJob:
         decided = self.decider.decide(moments, applied, ChainMap(words, state.words), lease, walk, sends)
         counts = {**_counts(columns, applied, letters), **decided.counts, **sifted.counts}
         examples = [Message(self.examples_topic, self.churn.model, m) for m in self.churn.messages(applied)]
+        examples += [Message(self.examples_topic, trials_key(t.rule), encode_trial(t)) for t in decided.trials]
         return Changes(
             position=plan.position.moved(columns.last, columns.clock, counts),
             puts=decided.records,

@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from msgspec import Struct, msgpack
 
-from features.outgoing import Receipt
+from features.outgoing import Drawn, Receipt
 
 NEAR, FALSE = "near_miss", "condition_false"  # outcomes of moments at which a condition did not hold
 
@@ -44,6 +44,7 @@ class Kept(Struct, array_like=True, gc=False):
     because: str = ""
     send_ms: int = 0
     send_why: str = ""
+    arm: Drawn | None = None
 
 
 _fields = attrgetter(*Kept.__struct_fields__)

@@ -48,6 +48,8 @@ class Policy(Struct, frozen=True):
     consent: str
     quiet: QuietHours = ALWAYS_AWAKE
     channel_caps: dict[str, Cap] = {}
+    margin_percent: int = 60  # of an order, for what an arm has brought
+    least_share: float = 0.05  # how often an arm is given at least (0 to 1), to go on learning of it
 
     def recent(self, ledger: Ledger, at_ms: int) -> list[int]:
         """Times of the coupons that count against the cap."""
@@ -58,11 +60,14 @@ class Policy(Struct, frozen=True):
         since_ms = at_ms - self.channel_caps[channel].window_ms
         return [sent_ms for sent_ms in ledger.messages_ms.get(channel, ()) if sent_ms > since_ms]
 
-    def issue(self, rule: Rule, ledger: Ledger, at_ms: int) -> None:
-        """Keeps the coupons of two windows: an event up to one window late still finds those that count against it."""
+    def issue(self, rule: Rule, ledger: Ledger, at_ms: int, nothing: bool = False) -> None:
+        """Keeps the coupons of two windows: an event up to one window late still finds those that count against it.
+
+        `nothing`: it is the control that fires, which counts for cooldowns alone.
+        """
         ledger.fired_ms[rule.id] = at_ms
         kept_ms = max([at_ms, *ledger.issued_ms]) - 2 * self.cap_window_ms
-        counted = [at_ms] if rule.capped else []
+        counted = [at_ms] if rule.capped and not nothing else []
         ledger.issued_ms = [*(issued_ms for issued_ms in ledger.issued_ms if issued_ms > kept_ms), *counted]
         self._count_message(rule.then.channel, ledger, at_ms)
         if rule.exit:

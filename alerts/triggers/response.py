@@ -53,13 +53,16 @@ class Events(Struct):
         return np.sort(Events.key(who, at_ms))
 
     @classmethod
-    def of(cls, columns: Columns, names: dict[str, tuple[str, str]]) -> Events:
-        """`names`: coupon and campaign of each rule."""
+    def of(cls, columns: Columns, names: dict[str, tuple[set[str], str]]) -> Events:
+        """`names`: coupons and campaign of each rule."""
         at_ms = columns.numbers("at_ms")
         orders, redeemed = (np.flatnonzero(columns.kind == kind) for kind in (ORDER, REDEEMED))
         keys = cls.key(columns.who[redeemed], at_ms[redeemed])
         told = [columns.texts(field, redeemed) for field in ("coupon", "campaign")]
-        own = {rule: _told(told[0], coupon) | _told(told[1], campaign) for rule, (coupon, campaign) in names.items()}
+        own = {
+            rule: _told(told[0], coupons) | _told(told[1], {campaign} - {""})
+            for rule, (coupons, campaign) in names.items()
+        }
         return cls(
             cls.keyed(columns.who[orders], at_ms[orders]),
             np.sort(keys),
@@ -67,8 +70,8 @@ class Events(Struct):
         )
 
 
-def _told(texts: list[str], name: str) -> Ints:
-    return np.array([bool(name) and text == name for text in texts], dtype=np.bool_)
+def _told(texts: list[str], names: set[str]) -> Ints:
+    return np.array([text in names for text in texts], dtype=np.bool_)
 
 
 def respond(events: Events, rule: Rule, who: Ints, at_ms: Ints, end_ms: int) -> Response:

@@ -70,8 +70,30 @@ Text = Annotated[str, Meta(max_length=64)]
 Channel = Literal["push", "sms", "wechat", "email"]
 
 
+class Arm(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """One of the gifts that a rule compares; what it names stands in the place of what `then` says."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
+    weight: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
+    nothing: bool = False  # the control: the customer gets nothing, and counts as if they had
+    coupon: Text | None = None
+    face_value_cents: Annotated[int, Meta(ge=0)] | None = None
+    percent: Annotated[int, Meta(ge=0, le=100)] | None = None
+    at_most_cents: Annotated[int, Meta(ge=0)] | None = None
+    message: Text | None = None
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What it says of the gift."""
+        found = {key: getattr(self, key) for key in OF_GIFTS}
+        return {key: value for key, value in found.items() if value is not None}
+
+
+OF_GIFTS = ("coupon", "face_value_cents", "percent", "at_most_cents", "message")
+
+
 class Then(Struct, forbid_unknown_fields=True, frozen=True):
-    """What the customer gets: a coupon, a message, or a coupon with a message.
+    """What the customer gets: a coupon, a message, or a coupon with a message; or what one of several arms says.
 
     A coupon takes off cents, or a percentage of the order of at most `at_most_cents`.
     """
@@ -88,10 +110,23 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
     stores: list[str] = []  # where the coupon is good; everywhere, if both are empty
     regions: list[str] = []
     min_spend_cents: Annotated[int, Meta(ge=0)] = 0  # of the order, before the coupon
+    arms: Annotated[list[Arm], Meta(max_length=16)] = []
+    choose: Literal["split", "learn"] = "split"  # by the arms' weights, or by what they have brought
+    context: Text = ""  # feature by whose value it is learned apart
+
+    @property
+    def gifts(self) -> dict[str, Then]:
+        """What can be given, by arm; of a rule without arms, by ""."""
+        if not self.arms:
+            return {"": self}
+        plain = replace(self, arms=[])
+        return {arm.name: replace(plain, **arm.named) for arm in self.arms if not arm.nothing}
 
     @property
     def worth_cents(self) -> int:
         """The most that the coupon can cost."""
+        if self.arms:
+            return max(gift.worth_cents for gift in self.gifts.values())
         return self.face_value_cents or self.at_most_cents
 
     @property
@@ -106,6 +141,7 @@ class Timeline(Struct, forbid_unknown_fields=True, frozen=True):
     events: list[dict[str, Any]]
     fires_at: list[str] = []
     scores: dict[str, Annotated[float, Meta(ge=0, le=1)]] = {}
+    arm: str = ""  # which the customer gets; the first that gives something, if empty
 
 
 class Rule(Struct, forbid_unknown_fields=True, frozen=True):
@@ -172,7 +208,7 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 SET_AT_LOAD = {"version", "holidays"}
-PARTS: dict[str, type[Struct]] = {"then": Then, "after": After, "schedule": Schedule, "test": Timeline}
+PARTS: dict[str, type[Struct]] = {"then": Then, "arms": Arm, "after": After, "schedule": Schedule, "test": Timeline}
 
 
 def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
@@ -190,7 +226,9 @@ def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
     except msgspec.ValidationError as error:
         raise WrongRule(told(error, raw, text, file)) from error
     _check_events(rule, text, file)
-    _check_then(rule.then, text, file)
+    _check_arms(rule.then, text, file)
+    for arm, gift in rule.then.gifts.items():
+        _check_gift(gift, arm, text, file)
     _check_schedule(rule, text, file)
     _check_durations(rule, text, file)
     _check_tests(rule, file)
@@ -211,8 +249,9 @@ def told(
     keys = re.findall(r"\w+", at)
     where = ".".join(key for key in keys if not key.isdigit())
     part = keys[0] if keys else ""
+    inner = next((key for key in reversed(keys) if key in parts), part)
     if unknown := re.search("unknown field `(.*)`", said):
-        known = [f.name for f in msgspec.structs.fields(parts[part])]
+        known = [f.name for f in msgspec.structs.fields(parts[inner])]
         return f"{file}:{line_of(text, unknown[1])}: {where}: unknown key {unknown[1]!r}{hint(unknown[1], known)}"
     if missing := re.search("missing required field (`.*`)", said):
         return f"{file}:{line_of(text, part)}: {where + ': ' if where else ''}{missing[1]} is missing"
@@ -241,8 +280,40 @@ def _check_events(rule: Rule, text: str, file: str) -> None:
         raise WrongRule(f"{file}:{line_of(text, 'until')}: after.until: {until} is named by event = {event!r} only")
 
 
-def _check_then(then: Then, text: str, file: str) -> None:
+def _check_arms(then: Then, text: str, file: str) -> None:
     place = f"{file}:{line_of(text, 'then')}: then"
+    if not then.arms:
+        for key, empty in (("choose", "split"), ("context", "")):
+            if getattr(then, key) != empty:
+                raise WrongRule(
+                    f"{file}:{line_of(text, key)}: then.{key}: is for rules with arms: add arms, or drop it"
+                )
+        return
+    names = [arm.name for arm in then.arms]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise WrongRule(f"{_place_of(twice[0], text, file)}: there are two of this name: call one otherwise")
+    for arm in then.arms:
+        if arm.nothing and arm.named:
+            found = ", ".join(arm.named)
+            raise WrongRule(f"{_place_of(arm.name, text, file)}: gives nothing and names {found}: drop one of them")
+    if len(then.arms) < 2 or not then.gifts:
+        raise WrongRule(f"{place}: found {len(then.arms)} arms, expected two or more, of which one gives something")
+    if sum(arm.nothing for arm in then.arms) > 1:
+        raise WrongRule(f"{place}: found several arms with nothing = true, expected one control at most")
+    if then.choose == "split" and then.context:
+        raise WrongRule(f'{file}:{line_of(text, "context")}: then.context: only choose = "learn" looks at it')
+    if then.choose == "learn" and len(then.gifts) < 2:
+        raise WrongRule(f'{place}: choose = "learn" needs two arms or more that give something, to choose among')
+
+
+def _place_of(arm: str, text: str, file: str) -> str:
+    return f"{file}:{line_of(text, arm)}: then.arms: {arm}"
+
+
+def _check_gift(then: Then, arm: str, text: str, file: str) -> None:
+    place = _place_of(arm, text, file) if arm else f"{file}:{line_of(text, 'then')}: then"
+    if then.choose == "learn" and not then.coupon:
+        raise WrongRule(f'{place}: gives no coupon, and choose = "learn" learns from coupons that are redeemed')
     if not (then.coupon or then.message):
         raise WrongRule(f'{place}: gives nothing: write coupon = "WB5" or message = "name-of-the-template"')
     if then.percent and then.face_value_cents:
@@ -299,9 +370,16 @@ def _check_durations(rule: Rule, text: str, file: str) -> None:
 
 
 def _check_tests(rule: Rule, file: str) -> None:
+    controls = [arm.name for arm in rule.then.arms if arm.nothing]
+    names = [arm.name for arm in rule.then.arms]
+    for test in rule.test:
+        if test.arm and test.arm not in names:
+            raise WrongRule(f"{file}: test {test.name!r}: there is no arm {test.arm!r}{hint(test.arm, names)}")
+        if test.fires_at and test.arm in controls:
+            raise WrongRule(f"{file}: test {test.name!r}: the arm {test.arm!r} gives nothing: write fires_at = []")
     if not any(test.fires_at for test in rule.test):
         raise WrongRule(f'{file}: has no firing test: add a [[test]] with events and fires_at = ["+0s"]')
-    if all(test.fires_at for test in rule.test):
+    if all(test.fires_at or test.arm in controls for test in rule.test):
         raise WrongRule(f"{file}: has no quiet test: add a [[test]] whose events must not fire it, with fires_at = []")
 
 

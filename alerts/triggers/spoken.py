@@ -14,6 +14,7 @@ from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule, Then
 from alerts.triggers.schedule import WEEKDAYS, Schedule
 from alerts.triggers.simple import Compare, Joined, Missing
+from features.outgoing import Drawn
 
 LIMITS = {
     ">": "more than {}",
@@ -26,6 +27,7 @@ LIMITS = {
 }
 OUTCOMES = {
     "issued": "given",
+    "control": "not given: the customer was drawn for the control, which gets nothing",
     "stale": "not given: the event came too late",
     "excluded": "not given: another rule of its group was first",
     "no_consent": "not given: the customer has not consented",
@@ -90,10 +92,22 @@ def prospect(name: str) -> str:
 
 def gift(then: Then) -> str:
     """What the customer gets."""
+    if then.arms:
+        gifts = then.gifts
+        return ", or ".join(
+            f"{arm.name}: {gift(gifts[arm.name]) if arm.name in gifts else 'nothing'}" for arm in then.arms
+        )
     worth = f"{then.percent}% off" if then.percent else f"{then.face_value_cents / 100:,.2f} off"
     parts = [f"{then.coupon} ({worth})"] if then.coupon and then.worth_cents else [then.coupon] if then.coupon else []
     parts += [f"the {then.channel} message {then.message}"] if then.message else []
     return " and ".join(parts) + (" at the customer's hour" if then.send != "now" else "")
+
+
+def arm(drawn: Drawn) -> str:
+    """Which arm, and how it came to it."""
+    of = f" among those whose context is {drawn.context!r}" if drawn.context else ""
+    by = f"version {drawn.weights_version} of what was learned" if drawn.weights_version else "the weights of the file"
+    return f"arm {drawn.name}, which {drawn.propensity:.1%}{of} get by {by}"
 
 
 def looks(rule: Rule) -> str:

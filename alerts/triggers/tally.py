@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from alerts.triggers.backtest import Judged
+from alerts.triggers.decide import FIRED
 from alerts.triggers.response import Events, Response, respond
 from alerts.triggers.rule import Rule
 from features.kernel.arrays import Ints
@@ -18,7 +19,7 @@ from features.kernel.clocks import local_times
 from features.times import DAY_MS, ordinal_of
 from features.zones import ZoneTable
 
-GROUPS = ("issued", "holdout", "nearly")
+ARM = "arm "  # before an arm's name, as a group
 
 
 class Common(Struct):
@@ -29,7 +30,8 @@ class Common(Struct):
 
 
 class Tally(Struct):
-    """What one rule came to. `customers` are those for whom it held; `issued_on` counts by local day."""
+    """What one rule came to. `customers` are those for whom it held; `issued_on` counts by local day, `cents_on` sums
+    there what the coupons can cost; `arms` counts how often each fired."""
 
     asked: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -37,6 +39,8 @@ class Tally(Struct):
     reached: int = 0
     held_out: int = 0
     issued_on: Counter[int] = field(default_factory=Counter)
+    cents_on: Counter[int] = field(default_factory=Counter)
+    arms: Counter[str] = field(default_factory=Counter)
     common: dict[str, Common] = field(default_factory=dict)
     groups: dict[str, Response] = field(default_factory=dict)
 
@@ -47,6 +51,8 @@ class Tally(Struct):
         self.reached += other.reached
         self.held_out += other.held_out
         self.issued_on += other.issued_on
+        self.cents_on += other.cents_on
+        self.arms += other.arms
         for rule, common in other.common.items():
             mine = self.common.setdefault(rule, Common())
             mine.customers += common.customers
@@ -73,7 +79,7 @@ def count(judged: Judged, timezone: str, end_ms: int) -> Counted:
     """The figures of a share; days are those of `timezone`, and the past ends at `end_ms`."""
     columns = judged.columns
     issued = [judged.of(i, "issued") for i in range(len(judged.rules))]
-    events = Events.of(columns, {rule.id: (rule.then.coupon, rule.then.campaign) for rule in judged.rules})
+    events = Events.of(columns, {rule.id: (_coupons(rule), rule.then.campaign) for rule in judged.rules})
     tallies = {}
     for i, rule in enumerate(judged.rules):
         tally = _tally(judged, i, issued[i], timezone)
@@ -88,13 +94,19 @@ def count(judged: Judged, timezone: str, end_ms: int) -> Counted:
 def _tally(judged: Judged, i: int, issued: tuple[Ints, Ints], timezone: str) -> Tally:
     mine = judged.rule == i
     held_out, _ = judged.of(i, "holdout")
+    arms = judged.arm[mine & (judged.outcome == "issued")].tolist()
+    days, gifts, cents_on = local_days(issued[1], timezone).tolist(), judged.rules[i].then.gifts, Counter[int]()
+    for day, arm in zip(days, arms, strict=True):
+        cents_on[day] += gifts[arm].worth_cents
     return Tally(
         asked=int(judged.asked[i]),
         outcomes=Counter(judged.outcome[mine].tolist()),
         customers=len(np.unique(judged.who[mine])),
         reached=len(np.unique(issued[0])),
         held_out=len(np.unique(held_out)),
-        issued_on=Counter(local_days(issued[1], timezone).tolist()),
+        issued_on=Counter(days),
+        cents_on=cents_on,
+        arms=Counter(filter(None, judged.arm[mine & np.isin(judged.outcome, FIRED)].tolist())),
     )
 
 
@@ -115,7 +127,13 @@ def _groups(judged: Judged, i: int, issued: tuple[Ints, Ints]) -> list[tuple[str
     who, at_ms = judged.near[i]
     never = ~np.isin(who, judged.who[judged.rule == i])
     held_out = thinned(*judged.of(i, "holdout"), cooldown_ms)
-    return [("issued", issued), ("holdout", held_out), ("nearly", thinned(who[never], at_ms[never], cooldown_ms))]
+    arms = [(f"{ARM}{arm.name}", judged.fired(i, arm.name)) for arm in judged.rules[i].then.arms]
+    return [
+        *arms,
+        ("issued", issued),
+        ("holdout", held_out),
+        ("nearly", thinned(who[never], at_ms[never], cooldown_ms)),
+    ]
 
 
 def thinned(who: Ints, at_ms: Ints, cooldown_ms: int) -> tuple[Ints, Ints]:
@@ -141,6 +159,6 @@ def _common(mine: tuple[Ints, Ints], others: tuple[Ints, Ints]) -> Common:
     return Common(customers, int(close.sum()))
 
 
-def worth_cents(rule: Rule, coupons: int) -> int:
-    """The most that so many coupons of a rule can cost."""
-    return rule.then.worth_cents * coupons
+def _coupons(rule: Rule) -> set[str]:
+    """All that a rule can give."""
+    return {gift.coupon for gift in rule.then.gifts.values() if gift.coupon}

@@ -11,6 +11,7 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
+from alerts.triggers.arms import Arms, Given
 from alerts.triggers.condition import Conditions, over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
@@ -22,6 +23,7 @@ from features.job import Batch
 from features.labels import Churn
 from features.loop import run
 from features.models import LinearModel
+from features.outgoing import Drawn
 from features.times import (
     DAY_MS,
     MINUTE_MS,
@@ -37,6 +39,18 @@ START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in the test's time zon
 ZONE = "Asia/Shanghai"
 TICK_MS = 10 * MINUTE_MS
 ALWAYS = Policy(cap=1_000_000, cap_window_ms=DAY_MS, holdout=0.0, holdout_salt="test", consent="")
+
+
+class OneArm(Arms):
+    """Gives everybody the same one: that of this name, or the first that gives something."""
+
+    def __init__(self, rule: Rule, name: str) -> None:
+        super().__init__([rule], "", 0.0)
+        gifts = rule.then.gifts
+        first = next(iter(gifts))
+        name = name or first
+        arm = Drawn(name, 1.0) if rule.then.arms else None
+        self.plain = {rule.id: Given(gifts.get(name, gifts[first]), arm, name not in gifts)}
 
 
 class Times(Struct):
@@ -74,6 +88,7 @@ def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Cat
     for model in timeline.scores:
         if model not in catalog.models:
             raise WrongRule(f"{file}: test {timeline.name!r}: there is no model {model!r}{hint(model, catalog.models)}")
+    decider.arms = OneArm(rule, timeline.arm)
     decider.models = {m: _constant(m, p, len(catalog.models[m])) for m, p in timeline.scores.items()}
     job = CustomersJob(catalog, decider, Churn("", "", [], 0), "examples", "dead-letters")
     values = _records(rule, timeline, file)

@@ -17,8 +17,6 @@ Figures = dict[str, Any]
 
 def rule_figures(rule: Rule, tally: Tally) -> Figures:
     """`cents` are the most that the coupons can cost: the face value, or the most that a percentage takes off."""
-    issued = tally.outcomes["issued"]
-    worth_cents = rule.then.worth_cents
     return {
         "name": rule.name,
         "version": rule.version,
@@ -31,26 +29,28 @@ def rule_figures(rule: Rule, tally: Tally) -> Figures:
         "caps_hit": tally.outcomes["capped"],
         "coupon": rule.then.coupon,
         "valid": rule.then.valid,
-        "worth_cents": worth_cents,
-        "given_cents": issued * worth_cents,
-        "by_day": _burn(tally.issued_on, worth_cents, date.fromordinal),
-        "by_week": _burn(tally.issued_on, worth_cents, _monday),
+        "worth_cents": rule.then.worth_cents,
+        "given_cents": tally.cents_on.total(),
+        "arms": dict(sorted(tally.arms.items())),
+        "by_day": _burn(tally, date.fromordinal),
+        "by_week": _burn(tally, _monday),
         "overlap": {other: _common(common) for other, common in sorted(tally.common.items())},
         "lookalikes": {group: response.figures() for group, response in tally.groups.items()},
     }
 
 
-def _burn(issued_on: Counter[int], worth_cents: int, period: Callable[[int], date]) -> Figures:
+def _burn(tally: Tally, period: Callable[[int], date]) -> Figures:
     """By the first day of a period: coupons and cents; periods without any stand between those with some."""
-    coupons: Counter[date] = Counter()
-    for day, issued in issued_on.items():
+    coupons, cents = Counter[date](), Counter[date]()
+    for day, issued in tally.issued_on.items():
         coupons[period(day)] += issued
+        cents[period(day)] += tally.cents_on[day]
     if not coupons:
         return {}
     first, last = min(coupons), max(coupons)
     days = (first + timedelta(days=n) for n in range((last - first).days + 1))
     starts = sorted({period(day.toordinal()) for day in days})
-    return {f"{day}": {"coupons": coupons[day], "cents": coupons[day] * worth_cents} for day in starts}
+    return {f"{day}": {"coupons": coupons[day], "cents": cents[day]} for day in starts}
 
 
 def _monday(day: int) -> date:

@@ -11,6 +11,7 @@ from brewline.backtests.figures import Figures
 
 OUTCOMES = (
     "issued",
+    "control",
     "cooldown",
     "capped",
     "holdout",
@@ -92,7 +93,7 @@ def _lookalikes(figures: Figures) -> Table:
             if seen["moments"] or seen["open"]:
                 shares = [seen[f"{name}_share"] for name in ("ordered", "redeemed", "own")]
                 told = ["-" if share is None else f"{share:.1%}" for share in shares]
-                table.add_row(id, GROUPS[group], f"{seen['moments']:,}", *told, f"{seen['open']:,}")
+                table.add_row(id, GROUPS.get(group, group), f"{seen['moments']:,}", *told, f"{seen['open']:,}")
     return table
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from alerts.triggers.condition import FACTS, FUNCTIONS, OF_EVENTS
-from alerts.triggers.rule import After, Rule, Then, Timeline, read_rule
+from alerts.triggers.rule import After, Arm, Rule, Then, Timeline, read_rule
 from alerts.triggers.schedule import Schedule
 from alerts.triggers.timeline import failures
 from config import settings as conf
@@ -34,6 +34,7 @@ def rows(heading: str) -> set[str]:
         ("The keys of a rule", Rule),
         ("When it looks: `on`, `after`", After),
         ("What the customer gets: `then`", Then),
+        ("Arms", Arm),
         ("In season: `schedule`", Schedule),
         ("Proof: `test`", Timeline),
     ],
@@ -46,7 +47,7 @@ def test_the_tables_name_every_key_and_no_other(heading: str, type: type) -> Non
 def test_the_table_of_outcomes_names_those_that_there_are() -> None:
     code = "".join((ROOT / f"alerts/triggers/{name}.py").read_text("utf-8") for name in ("gates", "campaign"))
     told = set(re.findall(r'(?:return |Gate\(|_quiet\()"(\w+)"', code))
-    assert rows("What becomes of it") == told | {"stock", "budget"}
+    assert rows("What becomes of it") == told | {"stock", "budget", "control"}
 
 
 def test_the_page_names_all_that_a_condition_can_name_beside_features() -> None:

@@ -20,6 +20,7 @@ from features.labels import Churn
 from features.loop import Store
 from features.models import LinearModel
 from features.times import DAY_MS
+from features.trials import START, Trial, decode_trial
 from flows.files import load_catalog
 
 HOUSE = conf.load(environ={})
@@ -64,6 +65,8 @@ def identities_of(message: Message) -> list[tuple[str, str]]:
     whole = orjson.loads(message.value)
     if message.topic != "examples":
         return [(message.topic, whole["id"])]
+    if message.value.startswith(START):
+        return [("examples", repr(whole))]
     return [("examples", repr(row)) for row in zip(*(whole[name] for name in EXAMPLE), strict=True)]
 
 
@@ -73,3 +76,8 @@ EXAMPLE = ("at_ms", "known_ms", "labels", "rows")
 def without_examples(sent: list[Message]) -> list[Message]:
     """Examples of one batch go together, so where the log is cut shows in them."""
     return [message for message in sent if message.topic != "examples"]
+
+
+def trials_of(store: Store) -> list[Trial]:
+    """What was told of arms, in order."""
+    return [decode_trial(message.value) for message in store.sent if message.value.startswith(START)]

@@ -13,7 +13,7 @@ from alerts.triggers.backtest import ALL_OF_IT, Backtest, Decision, Span
 from alerts.triggers.campaign import Bound, Campaign, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.policy import Policy, held_out
-from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.rule import After, Arm, Rule, Then
 from alerts.triggers.schedule import Schedule
 from features import events as e
 from features.archive import Archiver, Told, in_shares
@@ -34,6 +34,13 @@ POLICY = Policy(cap=3, cap_window_ms=2 * DAY_MS, holdout=0.3, holdout_salt=SALT,
 CAMPAIGNS = Campaigns([Campaign("few", coupons_per_customer=2, ends=Bound(STARTS_MS[4] + 3 * DAY_MS))])
 SOME = Then("b", face_value_cents=300)
 LIMITED = Then("b", face_value_cents=300, campaign="few")
+ARMS = Then(
+    "a",
+    campaign="few",
+    choose="learn",
+    context="rfm_segment",
+    arms=[Arm("two", face_value_cents=200), Arm("five", face_value_cents=500), Arm("none", nothing=True)],
+)
 RULES = [
     Rule(id="busy", on=["order"], when="orders_24h >= 2", then=LIMITED, cooldown="3d", group="g"),
     Rule(id="morning", on=["view", "order"], when="hour < 12 AND weekday <= 5", then=SOME, cooldown="0s"),
@@ -51,6 +58,7 @@ RULES = [
     Rule(id="rhythm", after=After("order", "2h"), when="gap_over_rhythm < 1", then=SOME, cooldown="1d"),
     Rule(id="own", after=After("order", "1.5 rhythm"), when="orders_90d >= 1", then=SOME, cooldown="1d", quiet="send"),
     Rule(id="day", on=["view"], when="views_24h >= 1", then=SOME, cooldown="1h", quiet="drop"),
+    Rule(id="arms", on=["order"], when="orders_7d > 0", then=ARMS, cooldown="2d"),
     Rule(id="risk", on=["order"], when="churn_risk IS NULL AND complaints_open >= 0", then=SOME, cooldown="9d"),
 ]  # fmt: skip
 GRANTS: list[e.Event] = [
@@ -63,7 +71,9 @@ def live(rules: list[Rule], log: list[e.Event], cuts: list[int]) -> list[Decisio
     """As the flow decides: the whole catalog, batch by batch, out of the messages it sends."""
     store = run(customers_job(rules, POLICY, campaigns=CAMPAIGNS), batches("events", 0, encoded(log), cuts))[0]
     told = data_of(store, "decisions")
-    return [Decision(d["rule"], d["customer"], d["at_ms"], d["outcome"], d["cause"]) for d in told]
+    arms = [d["arm"]["name"] if d["arm"] else "" for d in told]
+    of = [(d["rule"], d["customer"], d["at_ms"], d["outcome"], d["cause"]) for d in told]
+    return [Decision(*one, arm) for one, arm in zip(of, arms, strict=True)]
 
 
 def tried(

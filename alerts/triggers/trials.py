@@ -1,0 +1,145 @@
+"""What comes of the arms that customers were given: they order, they redeem; and what that has brought."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+import numpy as np
+from msgspec import Struct
+
+from alerts.triggers.arms import Given
+from alerts.triggers.rule import Rule
+from features.columns import KINDS, Columns
+from features.customer import Applied
+from features.record import Choice, Ledger
+from features.trials import LATE_MS, Trial
+
+ORDER, REDEEMED = KINDS["order"], KINDS["coupon_redeemed"]
+FIELDS = {"coupon", "order", "total_cents"}  # of these events
+KEPT = 16  # choices of a customer, the latest
+MARK = b"\xb8"  # how MessagePack begins a text as long as a decision's id: a ledger without it holds no choice
+ANY = "*"
+
+
+class Deed(Struct, gc=False):
+    """An order, or a redeemed coupon; `place` is where in the batch it stands."""
+
+    place: int
+    who: int
+    kind: int
+    at_ms: int
+    id: str
+    coupon: str
+    order: str
+    paid_cents: int
+
+
+def deeds(columns: Columns, applied: Applied, also: Collection[int]) -> Iterator[Deed]:
+    """In log order, those of customers who have an open choice, or get one in this batch (`also`)."""
+    fresh = np.flatnonzero(((columns.kind == ORDER) | (columns.kind == REDEEMED)) & (applied.repeated == 0))
+    who = columns.who[fresh]
+    starts, records = applied.ledgers, applied.records
+    open = [w for w in np.unique(who).tolist() if w in also or MARK in records[w][starts[w] :]]
+    rows = fresh[np.isin(who, open)]
+    texts = (columns.texts(name, rows) for name in ("id", "coupon", "order"))
+    numbers = (columns.numbers(name, rows).tolist() for name in ("at_ms", "total_cents"))
+    ids, coupons, orders = texts
+    at_ms, paid_cents = numbers
+    where = (columns.index[rows].tolist(), columns.who[rows].tolist(), columns.kind[rows].tolist())
+    return map(Deed, *where, at_ms, ids, coupons, orders, paid_cents)
+
+
+def chosen(rule: Rule, given: Given, decision: str, at_ms: int, ledger: Ledger) -> list[Trial]:
+    """Notes in the ledger which arm it was, for what may come of it; nothing of a rule without arms."""
+    arm, then = given.arm, given.then
+    if arm is None:
+        return []
+    worth = (0, 0, 0) if given.nothing else (then.face_value_cents, then.percent, then.at_most_cents)
+    choice = Choice(
+        rule.id, arm.name, arm.context, arm.propensity, at_ms, at_ms + then.valid_ms, *worth, nothing=given.nothing
+    )
+    before = [(id, one) for id, one in ledger.choices.items() if id != decision]
+    ledger.choices = dict([*before, (decision, choice)][-KEPT:])
+    return [_told(decision, choice, at_ms)]
+
+
+def follow(deed: Deed, ledger: Ledger, margin_percent: int) -> Iterable[Trial]:
+    """What a deed has changed of a customer's choices, as it notes in the ledger; those that are over are dropped."""
+    ledger.choices = {id: one for id, one in ledger.choices.items() if one.expires_ms + LATE_MS > deed.at_ms}
+    changed = _ordered(deed, ledger) if deed.kind == ORDER else _redeemed(deed, ledger)
+    for decision, choice in changed:
+        choice.reward_cents = reward_cents(choice, margin_percent)
+        choice.revision += 1
+        yield _told(decision, choice, deed.at_ms)
+
+
+def _ordered(deed: Deed, ledger: Ledger) -> list[tuple[str, Choice]]:
+    """Of an order: the choices that it is the first after, and those whose redemption has waited for it."""
+    changed = []
+    for decision, choice in ledger.choices.items():
+        waited = choice.awaited in (deed.id, ANY)
+        inside = choice.at_ms <= deed.at_ms <= choice.expires_ms
+        if not (waited or inside):
+            continue
+        if waited or not choice.redeemed:
+            choice.order, choice.paid_cents = deed.id, deed.paid_cents
+        if waited:
+            choice.awaited = ""
+        choice.orders += inside
+        if waited or (inside and choice.orders == 1):
+            changed.append((decision, choice))
+    return changed
+
+
+def _redeemed(deed: Deed, ledger: Ledger) -> list[tuple[str, Choice]]:
+    decision = decision_of(deed)
+    choice = ledger.choices.get(decision)
+    if choice is None or choice.redeemed or choice.nothing:
+        return []
+    choice.redeemed = True
+    if deed.paid_cents:
+        choice.paid_cents = deed.paid_cents
+    elif deed.order:
+        choice.awaited = "" if deed.order == choice.order else deed.order
+    elif not choice.order:
+        choice.awaited = ANY
+    return [(decision, choice)]
+
+
+def decision_of(deed: Deed) -> str:
+    """The decision whose coupon was redeemed: coupons bear its id."""
+    return deed.coupon
+
+
+def reward_cents(choice: Choice, margin_percent: int) -> int:
+    """The margin of the order at its full price, less what the coupon took off it; 0 if it was not redeemed."""
+    if not choice.redeemed:
+        return 0
+    cost_cents = taken_off_cents(choice)
+    return (choice.paid_cents + cost_cents) * margin_percent // 100 - cost_cents
+
+
+def taken_off_cents(choice: Choice) -> int:
+    """By the coupon, of an order of which `paid_cents` were left."""
+    if not choice.percent:
+        return choice.face_value_cents
+    left = 100 - choice.percent
+    return min(choice.at_most_cents, choice.paid_cents * choice.percent // left) if left else choice.at_most_cents
+
+
+def _told(decision: str, choice: Choice, now_ms: int) -> Trial:
+    return Trial(
+        decision=decision,
+        rule=choice.rule,
+        arm=choice.arm,
+        context=choice.context,
+        propensity=choice.propensity,
+        nothing=choice.nothing,
+        at_ms=choice.at_ms,
+        expires_ms=choice.expires_ms,
+        now_ms=now_ms,
+        revision=choice.revision,
+        ordered=choice.orders > 0,
+        redeemed=choice.redeemed,
+        reward_cents=choice.reward_cents,
+    )

@@ -1,0 +1,119 @@
+"""What the arms of rules have brought: by rule, context and arm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from redis import Redis
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from alerts.triggers.arms import arm_shares
+from alerts.triggers.rule import Rule, hint
+from config.settings import Settings
+from features.bandit import ArmTotals, Totals, Weights, decode_totals, decode_weights
+from features.intervals import difference_interval, mean_interval, share_interval
+from features.partitions import partition_of
+from features.trials import trials_key
+from features.tried import weights_key
+from flows.rules import load_rules
+from operators.redis_link import connect_redis
+from operators.store import PartitionStore, stored_partitions
+
+Row = dict[str, Any]
+COLUMNS = ("chosen", "over", "redeemed", "rate", "cents a choice", "ordered", "lift", "probability")
+
+
+def show_arms(settings: Settings, rule: str, as_json: bool, out: Console) -> None:
+    """Prints them. Raises ValueError for no such rule, or one without arms; Unreachable."""
+    rules = {one.id: one for one, _, _ in load_rules(settings) if one.then.arms}
+    if rule and rule not in rules:
+        raise ValueError(f"there is no rule {rule!r} with arms{hint(rule, rules)}")
+    redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+    asked = [rules[rule]] if rule else list(rules.values())
+    least_share = settings.learning.least_share_percent / 100
+    rows = [
+        row for one in asked for row in rule_rows(one, *read_arms(redis, settings.redis.prefix, one.id), least_share)
+    ]
+    if as_json:
+        shown = orjson.dumps({"arms": rows}, option=orjson.OPT_INDENT_2).decode()
+        out.print(shown, soft_wrap=True, highlight=False, markup=False)
+    else:
+        out.print(_table(rows))
+
+
+def read_arms(redis: Redis, prefix: str, rule: str) -> tuple[Totals, Weights | None]:
+    """What learning has counted of a rule, and the version of the weights that counts."""
+    store, partitions = PartitionStore(redis, prefix, "learning"), stored_partitions(redis, prefix, "examples") or 1
+    partition = partition_of(trials_key(rule), partitions)
+    names = (trials_key(rule), weights_key(rule))
+    totals, weights = (redis.get(store.key(partition, f"r:{name}")) for name in names)
+    return decode_totals(totals) if totals else Totals(), decode_weights(weights) if weights else None  # type: ignore[arg-type]
+
+
+def rule_rows(rule: Rule, totals: Totals, weights: Weights | None, least_share: float) -> list[Row]:
+    """Arms that the file does not name any more stay, without a probability."""
+    learned = weights.shares if weights and rule.then.choose == "learn" else {}
+    rows = []
+    for context in sorted(totals.contexts) or [""]:
+        arms = totals.contexts.get(context, {})
+        shares = arm_shares(rule.then, learned.get(context, {}), least_share)
+        control = next((arms[arm.name] for arm in rule.then.arms if arm.nothing and arm.name in arms), None)
+        for name in [*shares, *sorted(arms.keys() - shares.keys())]:
+            row = arm_row(arms.get(name, ArmTotals()), control)
+            rows.append({"rule": rule.id, "context": context, "arm": name, **row, "probability": shares.get(name)})
+    return rows
+
+
+def arm_row(arm: ArmTotals, control: ArmTotals | None) -> Row:
+    """`lift`: of the share that ordered while the coupon was valid, over that of the control; None without one."""
+    n, m = arm.learned, control.learned if control else 0
+    lift = control is not None and control is not arm and n and m
+    return {
+        "chosen": arm.open + n,
+        "over": n,
+        "redeemed": arm.redeemed,
+        "rate": arm.redeemed / n if n else None,
+        "rate_interval": share_interval(arm.redeemed, n) if n else None,
+        "reward_cents": arm.mean_cents if n else None,
+        "reward_cents_interval": mean_interval(arm.mean_cents, arm.variance, n) if n > 1 else None,
+        "ordered": arm.ordered,
+        "ordered_rate": arm.ordered / n if n else None,
+        "lift": arm.ordered / n - control.ordered / m if lift and control else None,
+        "lift_interval": difference_interval(arm.ordered, n, control.ordered, m) if lift and control else None,
+    }
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table("rule", "context", "arm", box=SIMPLE_HEAD, title="arms; in brackets, what holds in 95 of 100 cases")
+    for name in COLUMNS:
+        table.add_column(name, justify="right")
+    for row in rows:
+        counts = [f"{row[name]:,}" for name in COLUMNS[:3]]
+        rate, lift = _share(row["rate"], row["rate_interval"]), _share(row["lift"], row["lift_interval"])
+        cents = _with(row["reward_cents"], row["reward_cents_interval"], "{:,.0f}")
+        ordered = _share(row["ordered_rate"], None)
+        table.add_row(
+            row["rule"],
+            row["context"],
+            row["arm"],
+            *counts,
+            rate,
+            cents,
+            ordered,
+            lift,
+            _share(row["probability"], None),
+        )
+    return table
+
+
+def _share(value: float | None, interval: tuple[float, float] | None) -> str:
+    return _with(value, interval, "{:.1%}")
+
+
+def _with(value: float | None, interval: tuple[float, float] | None, spelt: str) -> str:
+    if value is None:
+        return "-"
+    return spelt.format(value) + (f" [{spelt.format(interval[0])}, {spelt.format(interval[1])}]" if interval else "")

@@ -1,0 +1,80 @@
+"""Trials of arms: each choice of an arm and what came of it, told anew whenever that has changed."""
+
+from __future__ import annotations
+
+from msgspec import Struct, json, msgpack
+
+from features.times import DAY_MS
+
+START = b'{"type":"arm"'  # of a trial in the topic of examples
+LATE_MS = DAY_MS  # after the coupon has run out, what came of it may still be told for so long
+
+
+class Trial(Struct, tag="arm"):
+    """An arm that was chosen for a customer, and what has come of it up to `now_ms`; a higher revision replaces a
+    lower one. Whoever reads trials learns from each once, a day after its coupon has run out."""
+
+    decision: str
+    rule: str
+    arm: str
+    context: str
+    propensity: float
+    nothing: bool
+    at_ms: int
+    expires_ms: int
+    now_ms: int
+    revision: int
+    ordered: bool
+    redeemed: bool
+    reward_cents: int
+
+    @property
+    def name(self) -> str:
+        """Of its record and its timer: the rule can be read from it."""
+        return f"trial|{self.rule}|{self.decision}"
+
+    @property
+    def due_ms(self) -> int:
+        return self.expires_ms + LATE_MS
+
+
+class Pending(Struct, array_like=True):
+    """What is kept of a trial until it is learned from."""
+
+    arm: str
+    context: str
+    nothing: bool
+    due_ms: int
+    revision: int
+    ordered: bool
+    redeemed: bool
+    reward_cents: int
+
+
+encode_trial = json.Encoder().encode
+decode_trial = json.Decoder(Trial).decode
+encode_pending = msgpack.Encoder().encode
+decode_pending = msgpack.Decoder(Pending).decode
+
+
+def trials_key(rule: str) -> str:
+    """Under which the trials of a rule are sent, and what they came to is kept."""
+    return f"arms|{rule}"
+
+
+def rule_of(name: str) -> str:
+    """Of a trial's record."""
+    return name.split("|")[1]
+
+
+def pending(trial: Trial) -> Pending:
+    return Pending(
+        trial.arm,
+        trial.context,
+        trial.nothing,
+        trial.due_ms,
+        trial.revision,
+        trial.ordered,
+        trial.redeemed,
+        trial.reward_cents,
+    )

@@ -1,0 +1,87 @@
+"""What comes of trials: each is kept until nothing more can come of it, then counted once; weights follow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from msgspec import Struct, field
+
+from features.bandit import (
+    Totals,
+    decode_totals,
+    encode_totals,
+    encode_weights,
+    publish,
+)
+from features.job import State
+from features.trials import (
+    Pending,
+    Trial,
+    decode_pending,
+    encode_pending,
+    pending,
+    rule_of,
+    trials_key,
+)
+
+
+class Tried(Struct):
+    """What a batch of trials changes."""
+
+    puts: dict[str, bytes] = field(default_factory=dict)
+    deletes: list[str] = field(default_factory=list)
+    timers: dict[str, int | None] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def weights_key(rule: str) -> str:
+    """Where the published version of a rule's weights is kept."""
+    return f"weights|{rule}"
+
+
+def records_of(trials: Iterable[Trial]) -> list[str]:
+    """What must be known before `learn`."""
+    return list(dict.fromkeys(name for trial in trials for name in (trial.name, trials_key(trial.rule))))
+
+
+def learn(trials: list[Trial], state: State, now_ms: int) -> Tried:
+    """Takes in trials, at `now_ms` by those before them, and counts those that are over by the end.
+
+    One that comes when its time is over changes nothing: it was learned from as it was then.
+    """
+    known = {n: decode_pending(raw) for n, raw in state.records.items() if n.startswith("trial|")}
+    totals = {n: decode_totals(raw) for n, raw in state.records.items() if n.startswith("arms|")}
+    tried, touched = Tried(), {name for _, name in state.due}
+    for trial in trials:
+        now_ms = max(now_ms, trial.now_ms)
+        before = known.get(trial.name)
+        if trial.due_ms <= now_ms:
+            tried.counts["trials_late"] += 1
+        elif before is None or trial.revision > before.revision:
+            known[trial.name] = pending(trial)
+            touched.add(trial.name)
+            if before is None:
+                totals.setdefault(trials_key(trial.rule), Totals()).arm(known[trial.name]).open += 1
+                tried.counts["trials"] += 1
+    changed = {trials_key(rule_of(name)) for name in touched}
+    for name in sorted(touched):
+        _settle(name, known.get(name), totals, now_ms, tried)
+    for name in sorted(changed & totals.keys()):
+        if totals[name].ripe:
+            rule = name.partition("|")[2]
+            tried.puts[weights_key(rule)] = encode_weights(publish(rule, totals[name]))
+        tried.puts[name] = encode_totals(totals[name])
+    return tried
+
+
+def _settle(name: str, trial: Pending | None, totals: dict[str, Totals], now_ms: int, tried: Tried) -> None:
+    """Counts a trial that is over, and keeps another."""
+    if trial is None or trial.due_ms <= now_ms:
+        tried.timers[name] = None
+        tried.deletes.append(name)
+    if trial is not None and trial.due_ms <= now_ms:
+        totals[trials_key(rule_of(name))].arm(trial).learn(trial)
+        tried.counts["trials_learned"] += 1
+    elif trial is not None:
+        tried.puts[name], tried.timers[name] = encode_pending(trial), trial.due_ms

@@ -1,0 +1,316 @@
+"""What becomes of arms: the control is asked like the others and takes nothing; rewards are those of the order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import msgpack
+
+from alerts.triggers.campaign import Campaign, Campaigns
+from alerts.triggers.decide import decision_id
+from alerts.triggers.job import CustomersJob
+from alerts.triggers.kept import Keeping, decode_kept
+from alerts.triggers.merging import Merging
+from alerts.triggers.policy import Policy
+from alerts.triggers.rule import Arm, Rule, Then
+from features import events as e
+from features.bandit import Weights
+from features.loop import Store, batches, run
+from features.record import Choice, Ledger, decode_ledger, encode_ledger
+from features.times import DAY_MS, HOUR_MS, parse_time
+from features.trials import Trial
+from tests.alerts.triggers.jobs import FREE, customers_job, data_of, encoded, trials_of
+from tests.features.streams import cuts
+from tests.world import World
+
+NOON_MS = parse_time("2026-05-04T12:00:00+08:00")
+CONTROL = Arm("control", nothing=True)
+THREE, FIFTH = Arm("three", coupon="T", face_value_cents=300), Arm("fifth", coupon="F", percent=20, at_most_cents=250)
+
+
+def rule(*arms: Arm, cooldown: str = "0s", **then: str) -> Rule:
+    gift = Then(arms=list(arms), valid="7d", **then)  # type: ignore[arg-type]
+    return Rule(id="r", on=["view"], when="true", then=gift, cooldown=cooldown)
+
+
+def event(kind: type[e.Event], id: str, day: float, customer: str, **fields: object) -> e.Event:
+    at_ms = NOON_MS + round(day * DAY_MS)
+    more = {"lines": [e.Line("tea")], "total_cents": 1500} if kind is e.Order else {}
+    return kind(id=id, customer=customer, at_ms=at_ms, tz="UTC", **{**more, **fields})  # type: ignore[arg-type]
+
+
+def drawn_for(arm: str, job: CustomersJob) -> str:
+    """A customer who gets this arm."""
+    (one,) = job.decider.conditions.rules
+    customers = (f"c{n}" for n in range(1_000))
+    return next(c for c in customers if job.decider.arms.given(one, c, "").arm.name == arm)  # type: ignore[union-attr]
+
+
+def job_of(*arms: Arm, policy: Policy = FREE, campaigns: Campaigns | None = None, **more: str) -> CustomersJob:
+    keeping = Keeping(receipts=20)
+    return customers_job([rule(*arms, **more)], policy, campaigns=campaigns or Campaigns(), keeping=keeping)
+
+
+def lived(job: CustomersJob, *events: e.Event) -> Store:
+    return run(job, batches("events", 0, encoded(list(events))))[0]
+
+
+def outcomes(store: Store) -> list[str]:
+    return [decision["outcome"] for decision in data_of(store, "decisions")]
+
+
+def test_the_control_gets_nothing_and_has_a_decision_a_receipt_and_a_cooldown() -> None:
+    job = job_of(THREE, CONTROL, cooldown="2d")
+    who = drawn_for("control", job)
+    store = lived(job, *(event(e.View, f"v{day}", day, who) for day in (0, 1, 2)))
+    assert outcomes(store) == ["control", "cooldown", "control"]
+    assert data_of(store, "coupons") == []
+    first = data_of(store, "decisions")[0]
+    assert (first["coupon"], first["face_value_cents"], first["arm"]["name"]) == ("", 0, "control")
+    kept = [decode_kept(raw) for _, raw in store.receipts[who]]
+    assert [(one.outcome, one.arm and one.arm.name) for one in kept] == [(o, "control") for o in outcomes(store)]
+
+
+def test_the_control_counts_against_no_cap_but_is_asked_by_it() -> None:
+    capped = Policy(cap=1, cap_window_ms=30 * DAY_MS, holdout=0.0, holdout_salt="test", consent="")
+    job = job_of(THREE, CONTROL, policy=capped)
+    views = [event(e.View, f"v{day}", day, drawn_for("control", job)) for day in (0, 1)]
+    assert outcomes(lived(job, *views)) == ["control", "control"]
+    got = [event(e.View, f"v{day}", day, drawn_for("three", job)) for day in (0, 1)]
+    assert outcomes(lived(job, *got)) == ["issued", "capped"]
+    full = Ledger(issued_ms=[NOON_MS])
+    job.decider.policy.issue(job.decider.conditions.rules[0], full, NOON_MS + 1, nothing=True)
+    assert (full.issued_ms, full.fired_ms) == ([NOON_MS], {"r": NOON_MS + 1})
+
+
+def test_the_control_takes_nothing_of_a_budget_and_ends_with_it() -> None:
+    campaigns = Campaigns([Campaign("spring", budget_cents=300, coupons=9)])
+    job = job_of(THREE, CONTROL, campaigns=campaigns, campaign="spring")
+    control, three = (drawn_for(arm, job) for arm in ("control", "three"))
+    views = [event(e.View, f"v{n}", n, who) for n, who in enumerate((control, three, control, three))]
+    store = lived(job, *views)
+    assert outcomes(store) == ["control", "issued", "budget", "budget"]
+    assert store.spent["spring/budget"] == 300
+
+
+def test_each_arm_takes_its_own_worth_of_a_budget() -> None:
+    job = job_of(THREE, FIFTH, campaigns=Campaigns([Campaign("spring", budget_cents=10_000)]), campaign="spring")
+    views = [event(e.View, f"v{arm}", 0, drawn_for(arm, job)) for arm in ("three", "fifth")]
+    store = lived(job, *views)
+    assert store.spent["spring/budget"] == 300 + 250
+    assert [(c["coupon"], c["face_value_cents"], c["percent"]) for c in data_of(store, "coupons")] == [
+        ("T", 300, 0),
+        ("F", 0, 20),
+    ]
+
+
+def test_a_changed_version_of_weights_changes_no_id_so_nobody_gets_two() -> None:
+    learning = rule(THREE, FIFTH, choose="learn")
+    stores = []
+    for version, shares in ((1, {"three": 1.0, "fifth": 0.0}), (2, {"three": 0.0, "fifth": 1.0})):
+        job = customers_job([learning])
+        job.decider.arms.weights = {"r": Weights("r", version, 1, {"": shares})}
+        stores.append(lived(job, event(e.View, "v", 0, "c7")))
+    (before,), (after,) = (data_of(store, "coupons") for store in stores)
+    assert (before["coupon"], after["coupon"]) == ("T", "F")
+    assert before["decision"] == after["decision"] == decision_id("r", "c7", "v")
+    assert [one["arm"]["weights_version"] for one in (before, after)] == [1, 2]
+
+
+Story = Callable[[str, str], list[e.Event]]
+
+
+def story(*told: tuple) -> Story:
+    """What a customer does after a view on day 0; COUPON stands for the coupon of that view's decision."""
+
+    def events(customer: str, coupon: str) -> list[e.Event]:
+        return [
+            event(kind, id, day, customer, **{k: coupon if v == "COUPON" else v for k, v in fields.items()})
+            for kind, id, day, fields in told
+        ]
+
+    return events
+
+
+REDEEMED = {"coupon": "COUPON"}
+
+
+@pytest.mark.parametrize(
+    ("arm", "then", "reward"),
+    [
+        # 1500 paid, 300 taken off: 60 % of 1800 is 1080, less 300
+        ("three", story((e.Order, "o", 1, {}), (e.CouponRedeemed, "x", 1, {**REDEEMED, "order": "o"})), 780),
+        ("three", story((e.CouponRedeemed, "x", 1, {**REDEEMED, "order": "o"}), (e.Order, "o", 1, {})), 780),
+        ("three", story((e.CouponRedeemed, "x", 1, REDEEMED), (e.Order, "o", 1, {})), 780),
+        ("three", story((e.Order, "o", 1, {}), (e.CouponRedeemed, "x", 1, REDEEMED)), 780),
+        # the order that it names, not the one behind it
+        (
+            "three",
+            story(
+                (e.Order, "p", 1, {"total_cents": 9_000}),
+                (e.CouponRedeemed, "x", 2, {**REDEEMED, "order": "o"}),
+                (e.Order, "q", 2, {"total_cents": 7_000}),
+                (e.Order, "o", 2, {}),
+            ),
+            780,
+        ),
+        # what the event itself says goes first: 60 % of 1300 is 780, less 300
+        (
+            "three",
+            story((e.Order, "o", 1, {}), (e.CouponRedeemed, "x", 1, {**REDEEMED, "order": "o", "total_cents": 1_000})),
+            480,
+        ),
+        # a fifth of 1000 + 250 (at most 250, for 1500 paid are 1875 less 375): 60 % of 1750 is 1050, less 250
+        ("fifth", story((e.Order, "o", 1, {}), (e.CouponRedeemed, "x", 1, REDEEMED)), 800),
+        # 400 paid are 500 less a fifth: 60 % of 500 is 300, less 100
+        ("fifth", story((e.CouponRedeemed, "x", 1, {**REDEEMED, "total_cents": 400})), 200),
+        ("three", story((e.Order, "o", 1, {})), 0),
+        ("three", story((e.CouponRedeemed, "x", 1, {"coupon": "another"})), 0),
+        # twice is once
+        (
+            "three",
+            story(
+                (e.Order, "o", 1, {}),
+                (e.CouponRedeemed, "x", 1, REDEEMED),
+                (e.CouponRedeemed, "y", 2, {**REDEEMED, "total_cents": 90_000}),
+            ),
+            780,
+        ),
+    ],
+)
+def test_the_reward_is_the_margin_of_the_order_less_what_the_coupon_took_off(
+    arm: str, then: Story, reward: int
+) -> None:
+    job = job_of(THREE, FIFTH)
+    who = drawn_for(arm, job)
+    told = trials_of(lived(job, event(e.View, "v", 0, who), *then(who, decision_id("r", who, "v"))))
+    assert [trial.revision for trial in told] == list(range(len(told)))
+    assert (told[0].arm, told[0].reward_cents, told[-1].reward_cents) == (arm, 0, reward)
+    assert told[-1].redeemed == (reward > 0)
+
+
+def test_an_order_of_the_control_counts_as_that_of_others_does_while_a_coupon_would_be_valid() -> None:
+    job = job_of(THREE, CONTROL)
+    for arm in ("control", "three"):
+        who = drawn_for(arm, job)
+        for day, ordered in ((6.9, True), (7.1, False)):
+            told = trials_of(lived(job, event(e.View, "v", 0, who), event(e.Order, "o", day, who)))
+            assert told[-1].ordered is ordered
+
+
+def test_nobody_elses_redemption_is_a_reward() -> None:
+    job = job_of(THREE, FIFTH)
+    who = drawn_for("three", job)
+    stolen = event(e.CouponRedeemed, "x", 1, "thief", coupon=decision_id("r", who, "v"))
+    assert [t.redeemed for t in trials_of(lived(job, event(e.View, "v", 0, who), stolen))] == [False]
+
+
+def test_the_order_that_led_to_a_decision_does_not_count_for_it() -> None:
+    told = Rule(id="r", on=["order"], when="true", then=rule(THREE, FIFTH).then, cooldown="1d")
+    assert [t.ordered for t in trials_of(lived(customers_job([told]), event(e.Order, "o", 0, "c1")))] == [False]
+
+
+def test_rules_without_arms_tell_nothing_and_note_nothing() -> None:
+    plain = Rule(id="r", on=["view"], when="true", then=Then("X"), cooldown="1d")
+    store = lived(customers_job([plain]), event(e.View, "v", 0, "c1"), event(e.Order, "o", 1, "c1"))
+    assert trials_of(store) == []
+    assert data_of(store, "coupons")[0]["arm"] is None
+
+
+def test_a_ledger_of_before_is_read_and_one_with_choices_comes_back() -> None:
+    assert decode_ledger(msgpack.encode([{"r": 1}, [1], {}, {"c": 2}])) == Ledger({"r": 1}, [1], {}, {"c": 2})
+    ledger = Ledger(choices={"d" * 24: Choice("r", "a", "", 0.5, 1, 2)})
+    assert decode_ledger(encode_ledger(ledger)) == ledger
+    assert b"\xb8" in encode_ledger(ledger)
+
+
+CUSTOMERS = ("ca", "cb")
+days = st.integers(0, 40).map(lambda quarter: quarter / 4)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[e.Event]:
+    """Views, orders and redemptions of coupons that views may have led to, in any order, some of them twice."""
+    log: list[e.Event] = []
+    for number in range(draw(st.integers(0, 25))):
+        who, day = draw(st.sampled_from(CUSTOMERS)), draw(days)
+        kind = draw(st.sampled_from((e.View, e.Order, e.Order, e.CouponRedeemed)))
+        fields: dict[str, object] = {}
+        if kind is e.CouponRedeemed:
+            coupon = decision_id("r", draw(st.sampled_from(CUSTOMERS)), f"e{draw(st.integers(0, 25))}")
+            fields = {"coupon": coupon, "order": draw(st.sampled_from(("", f"e{draw(st.integers(0, 25))}")))}
+        log.append(event(kind, f"e{number}", day, who, **fields))
+    for again in draw(st.lists(st.integers(0, 100), max_size=4)) if log else ():
+        log.insert(draw(st.integers(0, len(log))), log[again % len(log)])
+    return log
+
+
+JOB = job_of(THREE, FIFTH, CONTROL, cooldown="1d")
+
+
+@settings(max_examples=80, deadline=None)
+@given(streams(), cuts)
+def test_any_cuts_of_the_log_tell_the_same_trials_and_leave_the_same_records(log: list[e.Event], cuts: list) -> None:
+    stores = [
+        run(JOB, batches("events", 0, encoded(log), c), {0: Store()})[0] for c in ([], list(range(len(log))), cuts)
+    ]
+    told = [Counter(map(repr, trials_of(store))) for store in stores]
+    assert told[0] == told[1] == told[2]
+    assert stores[0].records == stores[1].records == stores[2].records
+    assert [trial.revision for trial in trials_of(stores[0])].count(0) == told_choices(stores[0])
+
+
+def told_choices(store: Store) -> int:
+    return sum(outcome in ("issued", "control") for outcome in outcomes(store))
+
+
+@settings(max_examples=30, deadline=None)
+@given(streams(), cuts, st.integers(0, 25), st.integers(0, 25))
+def test_a_process_that_dies_tells_the_same_again(log: list[e.Event], cuts: list, first: int, second: int) -> None:
+    kept, lost = sorted((first, second))
+    store = run(JOB, batches("events", 0, encoded(log[:kept]), cuts)).get(0, Store())
+    dead = run(JOB, batches("events", 0, encoded(log[:lost])), {0: deepcopy(store)})[0]
+    replayed = run(JOB, batches("events", 0, encoded(log)), {0: store})[0]
+    unharmed = run(JOB, batches("events", 0, encoded(log)))[0] if log else Store()
+    assert replayed.records == unharmed.records
+    assert {*map(repr, trials_of(dead)), *map(repr, trials_of(replayed))} == set(map(repr, trials_of(unharmed)))
+
+
+@settings(max_examples=80, deadline=None)
+@given(streams())
+def test_a_slow_look_over_the_log_finds_the_same_orders_and_redemptions(log: list[e.Event]) -> None:
+    store = run(JOB, batches("events", 0, encoded(log)))[0] if log else Store()
+    last: dict[str, Trial] = {trial.decision: trial for trial in trials_of(store)}
+    fresh = list({(one.customer, one.id): one for one in reversed(log)}.values())[::-1]
+    firsts = [one for i, one in enumerate(log) if (one.customer, one.id) not in {(o.customer, o.id) for o in log[:i]}]
+    assert len(fresh) == len(firsts)
+    for i, view in enumerate(firsts):
+        decision = decision_id("r", view.customer, view.id)
+        if decision not in last:
+            continue
+        later = [one for one in firsts[i + 1 :] if one.customer == view.customer]
+        inside = [o for o in later if isinstance(o, e.Order) and 0 <= o.at_ms - view.at_ms <= 7 * DAY_MS]
+        used = [r for r in later if isinstance(r, e.CouponRedeemed) and r.coupon == decision]
+        over = [d.at_ms for d in later if d.at_ms >= view.at_ms + 8 * DAY_MS]
+        if over:
+            continue  # what comes after the time is over is not followed
+        assert last[decision].ordered == bool(inside)
+        assert last[decision].redeemed == (bool(used) and last[decision].arm != "control")
+
+
+def test_a_choice_goes_on_with_the_customer_whom_somebody_becomes() -> None:
+    job = job_of(THREE, FIFTH)
+    world = World(Merging(job, "events"))
+    world.tell(event(e.View, "v", 0, "cb"))
+    world.settle()
+    world.merge("ca", "cb", NOON_MS + HOUR_MS)
+    world.settle()
+    world.tell(event(e.CouponRedeemed, "x", 1, "ca", coupon=decision_id("r", "cb", "v"), total_cents=1_500))
+    world.settle()
+    told = [trial for store in world.stores.values() for trial in trials_of(store)]
+    assert sorted((t.revision, t.redeemed) for t in told) == [(0, False), (1, True)]
