@@ -220,7 +220,8 @@ def share_reward(a: Asked) -> bool:
 def slack_hour(a: Asked) -> bool:
     """A look in an hour in which stores are empty as a rule, by a guest of this month who has had none today."""
     hour = a.is_between("09:30", "10:30") or a.is_between("17:00", "18:00")
-    return hour and a.local.isoweekday() <= 4 and bool(a.orders("30d")) and not a.orders("24h")
+    usual = hour and a.local.isoweekday() <= 4 and not a.is_holiday("china")
+    return usual and bool(a.orders("30d")) and not a.orders("24h")
 
 
 @on("order")

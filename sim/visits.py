@@ -10,7 +10,7 @@ from sim.members import NEVER_MS, Member
 from sim.menu import DRINKS, fill_cart, pick
 from sim.orders import place
 from sim.stores import DAYS, Store, wall_ms, weekday
-from sim.truth import AbandonedCart, IdleLook, Lapse
+from sim.truth import AbandonedCart, Lapse
 from sim.world import World
 
 SLOT_MS = 5 * MINUTE_MS  # of walk-ins and of the visitor counter
@@ -126,7 +126,6 @@ def app_session(world: World, at_ms: int, member: Member, store: Store, hungry: 
         sku, category, _ = pick(rng, DRINKS)
         world.from_app(member, View, "vi", now_ms, store, sku=sku, category=category)
     if not hungry and rng.random() < 0.7:
-        world.plan(now_ms + HOUR_MS, leave, world, member, now_ms)
         return
     cart, sent_ms = fill_cart(rng, member.usual), now_ms
     for line in cart:
@@ -140,12 +139,6 @@ def app_session(world: World, at_ms: int, member: Member, store: Store, hungry: 
         place(world, order_ms, store, cart, channel, Who(app_id=member.app_id), member)
     else:
         world.plan(sent_ms, abandon, world, AbandonedCart(member.app_id, now_ms))
-
-
-def leave(at_ms: int, world: World, member: Member, looked_ms: int) -> None:
-    """An hour after a session without a cart; whoever has ordered since, or filled a cart, is busy."""
-    if member.busy_until_ms <= at_ms:
-        world.truth.idle_looks.append(IdleLook(member.app_id, looked_ms))
 
 
 def abandon(at_ms: int, world: World, cart: AbandonedCart) -> None:
