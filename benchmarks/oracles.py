@@ -92,11 +92,15 @@ class Asked:
         sound = [one for one in self.all("order", window) if voided.get(one.event.id, self.at_ms + 1) > self.at_ms]
         return [one.event for one in sound if where(Asked(self.member, one.at_ms, one.event))]
 
-    def spent_cents(self, window: str = "", first_day: date | None = None) -> int:
+    def spent_cents(self, window: str = "", where: Callable[[Asked], bool] = lambda _: True) -> int:
         """For orders that were not voided, less what was refunded of them."""
-        orders = {order.id: order.total_cents for order in self.orders(window) if _since(self, order, first_day)}
+        orders = {order.id: order.total_cents for order in self.orders(window, where)}
         back = [one.event for one in self.all("refund") if one.event.order in orders]
         return sum(orders.values()) - sum(refund.amount_cents for refund in back)
+
+    def earned(self, first: date, until: date) -> int:
+        """Points of the orders from a day on, up to another."""
+        return self.spent_cents(where=lambda order: first <= order.local.date() < until) // 100
 
     def silent_ms(self, kind: str) -> float:
         """Since they last did it, or for ever."""
@@ -106,10 +110,9 @@ class Asked:
     @property
     def points(self) -> int:
         """Earned in this calendar month and the eleven before it."""
-        first = self.local.date().replace(day=1)
-        for _ in range(11):
-            first = (first - timedelta(days=1)).replace(day=1)
-        return self.spent_cents(first_day=first) // 100
+        today = self.local.date()
+        first = today.replace(year=today.year - 1, day=1)  # of the twelfth month before
+        return self.earned((first + timedelta(days=31)).replace(day=1), today + timedelta(days=1))
 
     @property
     def rhythm_ms(self) -> float:
@@ -144,11 +147,6 @@ class Asked:
     def is_holiday(self, *names: str) -> bool:
         spans = [span for name in names for span in self.member.world.holidays[name]]
         return any(first <= self.local.date() <= last for first, last in spans)
-
-
-def _since(asked: Asked, order: e.Order, first: date | None) -> bool:
-    zone = asked.member.world.zones[order.store]
-    return first is None or datetime.fromtimestamp(parse_time(order.time) / 1000, zone).date() >= first
 
 
 class Oracle(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from benchmarks.oracles import Asked, Oracle
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time
@@ -187,8 +187,10 @@ def night_tea(a: Asked) -> bool:
 
 @on("app_open", "order")
 def points_expiring(a: Asked) -> bool:
-    """Nobody has been a member for a year here."""
-    return False
+    """From the twentieth on, a hundred points or more of the same month a year ago; nobody spends any in this chain."""
+    today = a.local.date()
+    first = today.replace(year=today.year - 1, day=1)
+    return today.day >= 20 and a.earned(first, (first + timedelta(days=31)).replace(day=1)) >= 100
 
 
 @on("app_open")
