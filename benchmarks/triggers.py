@@ -1,4 +1,4 @@
-"""Precision and recall of triggers against what the simulated chain knows of its members.
+"""Precision and recall of every shipped rule against what the simulated chain knows of its members.
 
 python -m benchmarks.triggers [--days 42] [--members 1500] [--stores 8] [--seed 1] [--horizon 10d] [--quick]
                               [--json FILE]
@@ -6,18 +6,24 @@ python -m benchmarks.triggers [--days 42] [--members 1500] [--stores 8] [--seed 
 The chain's records go through ingest's cleaning, the customers job and the learning job, all in this process, under the
 shipped settings and rules. A trigger has found something when its condition held, whatever the policy made of it.
 
-cart-left, view-left and bad-rating are judged moment by moment. The win-back family is judged by member: it is right
-where the member had lapsed by then, and it has missed those who lapsed, long enough before the end for a rule to look,
-and of whom it never said so. `members` is the share of all members whom a rule ever meant, `issued` what they got.
+Every rule is judged moment by moment against its sentence, said over what members did and not over what came of it
+(benchmarks/sentences.py): what it misses came too late, or in disorder, or under a name that nobody could know then.
+cart-left and bad-rating are judged by what the chain itself calls an abandoned cart and a disappointment, too. The
+win-back family is judged by member as well: it is right where the member had lapsed by then, and it has missed those
+who lapsed, long enough before the end for a rule to look, and of whom it never said so. Quiet hours are left out.
+`members` is the share of all members whom a rule ever meant, `issued` what they got.
 """
 
 from __future__ import annotations
 
 import argparse
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import orjson
 from msgspec import Struct, to_builtins
@@ -28,6 +34,8 @@ from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
 from benchmarks.house import out, progress
+from benchmarks.oracles import World, members_of, moments, weather_of
+from benchmarks.sentences import ORACLES
 from brewline.results import write_json
 from config.settings import Settings, load
 from features.clean import Cleaner
@@ -38,9 +46,9 @@ from features.learning import LearningJob
 from features.loop import Store, run
 from features.models import decode_model, input_layouts
 from features.stores import read_stores
-from features.times import DAY_MS, HOUR_MS, parse_duration
+from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration
 from flows.files import load_catalog, load_limits
-from flows.rules import load_conditions, load_rules
+from flows.rules import load_calendars, load_conditions, load_rules
 from sim import Chain, Truth
 from sim.wire import AUDIT, POS
 
@@ -49,6 +57,7 @@ FAMILY = "winback"
 SLACK_MS = 2 * DAY_MS  # between the last visit and the lapse, as a rule
 MODEL = "churn_risk"
 SHARES = ("precision", "recall")
+SLACK_END_MS = MINUTE_MS  # what happens in the last minute may not be decided any more
 
 
 class Decision(NamedTuple):
@@ -79,6 +88,7 @@ class Life(Struct):
     members: int
     customers: dict[str, str]  # app id → customer
     decisions: dict[str, list[Decision]]  # by rule
+    said: dict[str, set[tuple[str, int]]] = {}  # by rule: of whom, and when, its sentence is true
 
 
 def main() -> None:
@@ -99,14 +109,20 @@ def main() -> None:
     life = live(chain, settings)
     verdicts = judged(life, rules)
     _show(life, rules, verdicts)
-    triggers = {name: to_builtins(v) | dict(zip(SHARES, v.shares, strict=True)) for name, v in verdicts.items()}
-    reached = {rule.id: reach(life, rule.id) for rule in rules}
+    triggers = {name: _told(verdict) for name, verdict in verdicts.items()}
+    sentences = {rule.id: by_sentence(life, rule.id) for rule in rules}
+    reached = {rule.id: reach(life, rule.id) | _told(sentences[rule.id]) for rule in rules}
     asked_for = {name: getattr(asked, name) for name in ("days", "members", "stores", "seed", "horizon")}
     write_json(asked.json, {**asked_for, "triggers": triggers, "rules": reached})
 
 
+def _told(verdict: Verdict) -> dict[str, Any]:
+    return {**to_builtins(verdict), **dict(zip(SHARES, verdict.shares, strict=True))}
+
+
 def live(chain: Chain, settings: Settings) -> Life:
     """The chain's life from its records to decisions. Raises ValueError when members turn out to be one."""
+    chain.witness = []
     job, learning = _jobs(settings)
     table, pseudonyms = Table(), Pseudonyms(b"a benchmark's key", "CN")
     customers, learned = Log("events", job), Log("examples", learning)
@@ -123,7 +139,25 @@ def live(chain: Chain, settings: Settings) -> Life:
     known = {app_id: table.links[name] for app_id, name in names.items() if name in table.links}
     if any(merged_key(customer) in table.links for customer in known.values()):
         raise ValueError("members were merged: what was decided of them stands under two names")
-    return Life(chain.truth, chain.end_ms, chain.customers, known, decisions)
+    return Life(chain.truth, chain.end_ms, chain.customers, known, decisions, _said(chain, settings, known))
+
+
+def _said(chain: Chain, settings: Settings, customers: dict[str, str]) -> dict[str, set[tuple[str, int]]]:
+    """By rule: of whom, and when, its sentence is true."""
+    deeds, places = chain.witness or [], [line.split(",") for line in chain.stores_csv().splitlines()[1:]]
+    spans = load_calendars(settings).days.items()
+    holidays = {name: [(date.fromordinal(a), date.fromordinal(b)) for a, b in days] for name, days in spans}
+    zones, regions = {s: ZoneInfo(tz) for s, _, tz in places}, {s: region for s, region, _ in places}
+    members = members_of(deeds, World(zones, regions, weather_of(deeds), holidays), chain.end_ms)
+    found = {
+        (id, app_id): moments(oracle, member, chain.end_ms)
+        for app_id, member in members.items()
+        for id, oracle in ORACLES.items()
+    }
+    said: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for (id, app_id), times in found.items():
+        said[id] |= {(customers[app_id], at_ms) for at_ms in times}
+    return said
 
 
 def _jobs(settings: Settings) -> tuple[CustomersJob, LearningJob]:
@@ -181,7 +215,6 @@ def judged(life: Life, rules: list[Rule]) -> dict[str, Verdict]:
     by_id, truth = {rule.id: rule for rule in rules}, life.truth
     moments: dict[str, list[Any]] = {
         "cart-left": truth.abandoned,
-        "view-left": truth.idle_looks,
         "bad-rating": truth.disappointed,
     }
     verdicts = {}
@@ -193,6 +226,24 @@ def judged(life: Life, rules: list[Rule]) -> dict[str, Verdict]:
     family = [rule for rule in rules if rule.group == FAMILY]
     verdicts[f"{FAMILY}, all"] = _by_member(life, family)
     return verdicts | {rule.id: _by_member(life, [rule]) for rule in family}
+
+
+def by_sentence(life: Life, rule: str) -> Verdict:
+    """Moments at which the rule's condition held against those at which its sentence is true."""
+    end_ms = life.end_ms - SLACK_END_MS
+    found = {(d.customer, d.at_ms) for d in life.decisions.get(rule, []) if d.at_ms < end_ms}
+    there = {one for one in life.said.get(rule, ()) if one[1] < end_ms}
+    right, missed = _near(found, there), len(there) - _near(there, found)
+    return Verdict(len(found), right, len(there), missed)
+
+
+def _near(some: set[tuple[str, int]], others: set[tuple[str, int]]) -> int:
+    """How many have one of the others within a second."""
+    times = sorted(others)
+    places = {one: bisect_left(times, (one[0], one[1] - 1_000)) for one in some}
+    return sum(
+        p < len(times) and times[p][0] == who and times[p][1] <= at_ms + 1_000 for (who, at_ms), p in places.items()
+    )
 
 
 def _by_moment(found: set[tuple[str, int]], known: set[tuple[str, int]]) -> Verdict:
@@ -216,11 +267,8 @@ def reach(life: Life, rule: str) -> dict[str, Any]:
 
 
 def _show(life: Life, rules: Iterable[Rule], verdicts: dict[str, Verdict]) -> None:
-    shown = Shown("trigger", "found", "right", "precision", "there", "missed", "recall", title="against the truth")
-    for name, v in verdicts.items():
-        precision, recall = ("–" if share is None else f"{share:.3f}" for share in v.shares)
-        shown.add_row(name, f"{v.found:,}", f"{v.right:,}", precision, f"{v.there:,}", f"{v.missed:,}", recall)
-    out.print(shown)
+    _print("against the rules' sentences", {rule.id: by_sentence(life, rule.id) for rule in rules})
+    _print("against what the chain knows", verdicts)
     reached = Shown("rule", "held", "members", "issued", "kept back", title="the rules")
     for rule in rules:
         counts = reach(life, rule.id)
@@ -228,6 +276,14 @@ def _show(life: Life, rules: Iterable[Rule], verdicts: dict[str, Verdict]) -> No
         others = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items()))
         reached.add_row(rule.id, f"{held:,}", f"{members:.1%}", f"{issued:,}", others)
     out.print(reached)
+
+
+def _print(title: str, verdicts: dict[str, Verdict]) -> None:
+    shown = Shown("trigger", "found", "right", "precision", "there", "missed", "recall", title=title)
+    for name, v in verdicts.items():
+        precision, recall = ("–" if share is None else f"{share:.3f}" for share in v.shares)
+        shown.add_row(name, f"{v.found:,}", f"{v.right:,}", precision, f"{v.there:,}", f"{v.missed:,}", recall)
+    out.print(shown)
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -23,12 +23,15 @@ class Readings:
 
     def __init__(self) -> None:
         self.places: dict[str, dict[int, Reading]] = {}
+        self.newest: dict[str, Reading] = {}
 
     def note(self, event: Weather) -> None:
         slots, slot = self.places.setdefault(event.place, {}), _slot(event.at_ms)
         reading = Reading(event.at_ms, event.temp_c, event.rain_mm)
         if slot not in slots or slots[slot].at_ms <= reading.at_ms:
             slots[slot] = reading
+        if event.place not in self.newest or self.newest[event.place].at_ms <= reading.at_ms:
+            self.newest[event.place] = reading
 
     def holds(self, event: Weather) -> bool:
         """Whether it is what is known of its slot; its key then is that of the slot."""
@@ -37,9 +40,10 @@ class Readings:
 
     def at(self, place: str, at_ms: int) -> Reading | None:
         """The latest by then, unless it is too old."""
-        slots = self.places.get(place)
-        if slots is None:
-            return None
+        newest = self.newest.get(place)
+        if newest is None or at_ms >= newest.at_ms:  # as nearly always
+            return newest if newest and at_ms - newest.at_ms <= FRESH_MS else None
+        slots = self.places[place]
         for then_ms in range(at_ms, at_ms - FRESH_MS - SLOT_MS, -SLOT_MS):
             found = slots.get(_slot(then_ms))
             if found is not None and 0 <= at_ms - found.at_ms <= FRESH_MS:
@@ -50,7 +54,8 @@ class Readings:
         """Sets the event's weather: that of its store, else of its region; none where neither is known."""
         found = self.at(event.store, event.at_ms) or self.at(event.region, event.at_ms)
         if found is None:
-            event.weather_ms, event.temp_c, event.rain_mm = 0, 0.0, 0.0
+            if event.weather_ms or event.temp_c or event.rain_mm:  # which a sender has made up
+                event.weather_ms, event.temp_c, event.rain_mm = 0, 0.0, 0.0
         else:
             event.weather_ms, event.temp_c, event.rain_mm = found.at_ms, found.temp_c, found.rain_mm
 

@@ -16,7 +16,7 @@ from sim.stores import open_stores, stores_csv, wall_ms
 from sim.truth import Truth
 from sim.visits import SLOT_MS, join, open_slot
 from sim.weather import measure
-from sim.wire import APP, TOPICS, Rates
+from sim.wire import APP, TOPICS, Deed, Rates
 from sim.world import World
 
 __all__ = ["Chain", "Record"]
@@ -48,6 +48,7 @@ class Chain:
         self.seed, self.stores, self.customers, self.days, self.rates = seed, stores, customers, days, rates
         self.start_ms, self.end_ms = start_ms, start_ms + minutes * MINUTE_MS
         self.truth = Truth()
+        self.witness: list[Deed] | None = None  # a list notes all deeds there, as `records` comes to them
 
     def stores_csv(self) -> str:
         """`store,region,timezone`, one line a store."""
@@ -75,6 +76,7 @@ class Chain:
         stores = open_stores(rng, self.stores)
         members = sign_up(rng, stores, self.customers, (start_ms, self.end_ms), self.rates.lapse)
         world = World(rng, self.rates, stores, members, self.truth, start_ms)
+        world.wire.witness = self.witness
         for member in members:
             world.plan(member.joins_ms, join, world, member)
         for region, sky in world.skies.items():

@@ -45,13 +45,6 @@ class Lapse(Struct):
     from_ms: int
 
 
-class IdleLook(Struct):
-    """A session that ended without a cart, and an hour in which its customer did not order either."""
-
-    app_id: str
-    at_ms: int  # event time of the last view
-
-
 class Disappointment(Struct):
     """A rating below three stars."""
 
@@ -71,7 +64,6 @@ class Truth(Struct):
     incidents: list[Incident] = field(default_factory=list)
     abandoned: list[AbandonedCart] = field(default_factory=list)
     lapsed: list[Lapse] = field(default_factory=list)
-    idle_looks: list[IdleLook] = field(default_factory=list)
     disappointed: list[Disappointment] = field(default_factory=list)
 
     def count(self, topic: str, mark: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from features.events import AppOpen, Bind, CartAdd, Consent, Footfall, Login, View, Who
+from datetime import date, timedelta
+
+from features.events import AppOpen, Bind, CartAdd, Consent, Footfall, Login, Profile, View, Who
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
 from sim.members import NEVER_MS, Member
 from sim.menu import DRINKS, fill_cart, pick
 from sim.orders import place
 from sim.stores import DAYS, Store, wall_ms, weekday
-from sim.truth import AbandonedCart, IdleLook, Lapse
+from sim.truth import AbandonedCart, Lapse
 from sim.world import World
 
 SLOT_MS = 5 * MINUTE_MS  # of walk-ins and of the visitor counter
@@ -16,6 +18,7 @@ REST_MS = 2 * HOUR_MS  # no member orders again within it, so an abandoned cart 
 _SETTLED_MS = 6 * HOUR_MS  # from joining to the first visit, so that every partition knows the binding by then
 _BROWSES_A_DAY = 0.6  # half of them fall into the night and stay undone
 _DELIVERED = 0.35  # of the orders in the app, on a dry day
+_TELLS_BIRTHDAY = 0.5
 _ABANDONS = 0.12  # of those who came to order; browsers fill a cart in 3 of 10 sessions and never order
 
 
@@ -48,7 +51,7 @@ def walk_in(at_ms: int, world: World, store: Store) -> None:
 
 
 def join(at_ms: int, world: World, member: Member) -> None:
-    """Binds phone, card and app, then the marketplace account; asks for consent; plans the first visit."""
+    """Binds phone, card and app, then the marketplace account; asks for consent and birthday; plans the first visit."""
     rng = world.rng
     world.from_app(member, Bind, "b", at_ms, who=Who(phone=member.phone(rng), card=member.card, app_id=member.app_id))
     if member.marketplace_id:
@@ -56,6 +59,9 @@ def join(at_ms: int, world: World, member: Member) -> None:
         world.from_app(member, Bind, "b", at_ms + 2 * MINUTE_MS, who=who)
     member.consents = rng.random() < world.rates.consent
     world.from_app(member, Consent, "cn", at_ms + 3 * MINUTE_MS, purpose="marketing", granted=member.consents)
+    if rng.random() < _TELLS_BIRTHDAY:
+        day = date(2024, 1, 1) + timedelta(days=int(rng.random() * 366))
+        world.from_app(member, Profile, "pr", at_ms + 4 * MINUTE_MS, birthday=f"{day:%m-%d}")
     if member.lapses_ms < NEVER_MS:
         world.plan(max(at_ms, member.lapses_ms), lapse, world, member)
     first_ms = _like_to_come(world, member, at_ms, int(rng.random() * member.gap_days))
@@ -120,7 +126,6 @@ def app_session(world: World, at_ms: int, member: Member, store: Store, hungry: 
         sku, category, _ = pick(rng, DRINKS)
         world.from_app(member, View, "vi", now_ms, store, sku=sku, category=category)
     if not hungry and rng.random() < 0.7:
-        world.plan(now_ms + HOUR_MS, leave, world, member, now_ms)
         return
     cart, sent_ms = fill_cart(rng, member.usual), now_ms
     for line in cart:
@@ -134,12 +139,6 @@ def app_session(world: World, at_ms: int, member: Member, store: Store, hungry: 
         place(world, order_ms, store, cart, channel, Who(app_id=member.app_id), member)
     else:
         world.plan(sent_ms, abandon, world, AbandonedCart(member.app_id, now_ms))
-
-
-def leave(at_ms: int, world: World, member: Member, looked_ms: int) -> None:
-    """An hour after a session without a cart; whoever has ordered since, or filled a cart, is busy."""
-    if member.busy_until_ms <= at_ms:
-        world.truth.idle_looks.append(IdleLook(member.app_id, looked_ms))
 
 
 def abandon(at_ms: int, world: World, cart: AbandonedCart) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -17,6 +18,13 @@ from sim.truth import DUPLICATE, LATE, SOUND, Truth
 POS, APP, AUDIT = TOPICS = ("pos.events", "app.events", "audit.events")
 LATE_MS = 2 * MINUTE_MS  # from this delay on, a record counts as late
 _LONGEST_REPEAT_MS = 25 * MINUTE_MS
+
+
+class Deed(NamedTuple):
+    """What somebody did, as it was before the line could spoil it."""
+
+    sent_ms: int
+    event: Event
 
 
 class Rates(Struct, frozen=True):
@@ -37,6 +45,7 @@ class Wire:
     def __init__(self, agenda: Agenda, truth: Truth, rng: Random, rates: Rates) -> None:
         self._agenda, self._truth, self._rng, self._rates = agenda, truth, rng, rates
         self._spoilt = 0
+        self.witness: list[Deed] | None = None  # notes every deed, once, if there is one
 
     def from_till(self, store: Store, event: Event, at_ms: int) -> None:
         """A dead till sends what it holds when it is back."""
@@ -68,6 +77,8 @@ class Wire:
         self, topic: str, key: str, event: Event, sent_ms: int, mark: str = SOUND, till: Store | None = None
     ) -> None:
         rng, rates, value = self._rng, self._rates, encode(event)
+        if self.witness is not None:
+            self.witness.append(Deed(sent_ms, event))
         if rng.random() < rates.extra_field:
             value = value[:-1] + b',"firmware":"4.2.1"}'
         self._agenda.plan(sent_ms, self._post, topic, key, value, mark)

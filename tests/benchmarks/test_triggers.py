@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
+import pytest
+
 from alerts.triggers.rule import After, Rule, Then
-from benchmarks.triggers import Decision, Life, judged, live, reach
+from benchmarks.oracles import Member, World, members_of, moments
+from benchmarks.sentences import ORACLES
+from benchmarks.triggers import MODEL, Decision, Life, by_sentence, judged, live, reach
 from config.settings import load
-from features.times import DAY_MS, MINUTE_MS
+from features import events as e
+from features.times import DAY_MS, HOUR_MS, MINUTE_MS
 from flows.rules import load_rules
 from sim import Chain, Truth
 from sim.truth import AbandonedCart, Lapse
+from sim.wire import Deed
 
 CUSTOMERS = {"app-1": "c1", "app-2": "c2", "app-3": "c3"}
 CART = Rule("cart-left", "true", Then("X"), "1d", after=After("cart_add", "30m"))
-LOOK = Rule("view-left", "true", Then("X"), "1d", after=After("view", "1h"))
 RATING = Rule("bad-rating", "true", Then("X"), "1d", on=["rating"])
 BACK = Rule("back", "true", Then("X"), "1d", after=After("order", "14d"), group="winback")
-RULES = [CART, LOOK, RATING, BACK]
+RULES = [CART, RATING, BACK]
 
 
 def judged_of(truth: Truth, **decisions: list[Decision]) -> dict[str, tuple[float | None, float | None]]:
@@ -40,6 +47,77 @@ def test_who_has_lapsed_by_then_is_won_back_rightly() -> None:
 
 def test_of_nothing_there_is_no_share() -> None:
     assert judged_of(Truth())["bad-rating"] == (None, None)
+
+
+def test_a_moment_of_a_sentence_is_found_by_its_customer_within_a_second() -> None:
+    said = {"r": {("c1", 5_000), ("c1", 60_000), ("c2", 5_000)}}
+    found = [Decision("c1", 5_900, "capped"), Decision("c2", 6_100, "issued"), Decision("c3", 5_000, "issued")]
+    life = Life(Truth(), DAY_MS, 3, CUSTOMERS, {"r": found}, said)
+    verdict = by_sentence(life, "r")
+    assert (verdict.found, verdict.right, verdict.there, verdict.missed) == (3, 1, 3, 2)
+
+
+WORLD = World({"s": ZoneInfo("Asia/Shanghai")}, {"s": "east"}, {}, {})
+LINE = [e.Line("tea", 1, 1800)]
+START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in Shanghai
+
+
+def deeds(*events: e.Event) -> Member:
+    """Of one member, who shows now one identifier and now another."""
+    names = [e.Who(phone="+86 165 0000 0001"), e.Who(card="C0000001"), e.Who(app_id="app-000001")]
+    for number, event in enumerate(events):
+        event.who, event.store, event.id = names[number % 3], "s", event.id or f"e{number}"
+    [member] = members_of([Deed(0, event) for event in events], WORLD, 1).values()
+    return member
+
+
+def order(hours: float, id: str = "", **more: object) -> e.Order:
+    return e.Order(id=id, time=START_MS + round(hours * HOUR_MS), lines=LINE, total_cents=1800, **more)  # type: ignore[arg-type]
+
+
+def said(rule: str, *events: e.Event) -> list[float]:
+    found = moments(ORACLES[rule], deeds(*events), START_MS + 60 * DAY_MS)
+    return [(at_ms - START_MS) / HOUR_MS for at_ms in found]
+
+
+def test_a_sentence_is_said_of_all_that_a_member_did_under_any_name() -> None:
+    assert said("third-in-a-week", order(10), order(34), order(58)) == [58]
+    assert said("third-in-a-week", order(10), order(34), order(8 * 24 + 34)) == []
+
+
+def test_what_was_voided_does_not_count_from_then_on() -> None:
+    void = e.Void(id="v", time=START_MS + 30 * HOUR_MS, order="o", ordered_time=START_MS, amount_cents=1800)
+    assert said("third-in-a-week", order(10, "o"), void, order(34), order(58)) == []
+    assert said("second-order", order(10, "o"), void, order(34)) == [34 + 72]
+
+
+def test_a_wait_begins_anew() -> None:
+    assert said("second-order", order(10)) == [82]
+    assert said("second-order", order(10), order(82)) == []
+
+
+def test_every_shipped_rule_has_a_sentence_and_every_sentence_a_rule() -> None:
+    assert ORACLES.keys() == {rule.id for rule, _, _ in load_rules(load(environ={}))}
+
+
+@pytest.fixture(scope="module")
+def life() -> Life:
+    return live(Chain(3, stores=4, customers=150, days=8), load(environ={}))
+
+
+RULES_OF_ALL = [rule for rule, _, _ in load_rules(load(environ={}))]
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES_OF_ALL if MODEL not in rule.when], ids=lambda rule: rule.id)
+def test_a_shipped_rule_holds_when_its_sentence_is_true(life: Life, rule: Rule) -> None:
+    verdict = by_sentence(life, rule.id)
+    precision, recall = verdict.shares
+    assert precision is None or precision > 0.95, "of favourites that weigh the same, either is one"
+    assert recall is None or recall > 0.95
+
+
+def test_most_rules_have_something_to_find(life: Life) -> None:
+    assert sum(by_sentence(life, rule.id).there > 0 for rule in RULES_OF_ALL) >= 25
 
 
 def test_a_chain_is_judged_under_the_shipped_rules() -> None:

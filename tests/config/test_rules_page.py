@@ -8,16 +8,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from alerts.triggers.calendar import read_calendar
 from alerts.triggers.condition import FACTS, FUNCTIONS, OF_EVENTS
-from alerts.triggers.rule import After, Arm, Rule, Then, Timeline, read_rule
+from alerts.triggers.rule import SET_AT_LOAD, After, Arm, Rule, Then, Timeline, read_rule
 from alerts.triggers.schedule import Schedule
 from alerts.triggers.timeline import failures
 from config import settings as conf
 from flows.files import load_catalog
+from flows.rules import load_calendars
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/rules.md").read_text("utf-8")
-SHOWN = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+SHOWN = [block for block in BLOCKS if block.startswith("id")]
+CALENDARS = [block for block in BLOCKS if block.startswith("[")]
 CATALOG = load_catalog(conf.load(environ={}))
 
 
@@ -41,7 +45,7 @@ def rows(heading: str) -> set[str]:
 )
 def test_the_tables_name_every_key_and_no_other(heading: str, type: type) -> None:
     keys = {field.encode_name for field in msgspec.structs.fields(type)}
-    assert rows(heading) == keys - {"version"}  # which is set at load
+    assert rows(heading) == keys - (SET_AT_LOAD if type is Rule else set())
 
 
 def test_the_table_of_outcomes_names_those_that_there_are() -> None:
@@ -58,6 +62,11 @@ def test_the_page_names_all_that_a_condition_can_name_beside_features() -> None:
 @pytest.mark.parametrize("text", SHOWN)
 def test_a_rule_on_the_page_passes_its_timelines(text: str) -> None:
     assert failures(read_rule(text, "docs/rules.md"), "docs/rules.md", text, CATALOG) == []
+
+
+def test_the_calendar_on_the_page_is_one() -> None:
+    [shown] = CALENDARS
+    assert read_calendar(shown, "docs/rules.md").keys() <= load_calendars(conf.load(environ={})).days.keys()
 
 
 def test_the_page_shows_rules() -> None:

@@ -8,7 +8,7 @@ from msgspec import json
 
 from features.check import Limits, check
 from features.clean import Cleaner
-from features.events import AUDIT_EVENTS, AppOpen, Bind, CartAdd, Order, Rating, View, Who, decode_audit
+from features.events import AUDIT_EVENTS, AppOpen, Bind, CartAdd, Order, Rating, Who, decode_audit
 from features.identity import Pseudonyms, Table
 from features.job import Batch
 from features.messages import Refused
@@ -150,16 +150,6 @@ def test_every_cart_is_ordered_or_abandoned(run):
     for app_id, at_ms in last_ms.items():
         ordered = any(at_ms < order_ms < at_ms + 5 * MINUTE_MS for order_ms in ordered_ms[app_id])
         assert at_ms > end_ms or ordered != ((app_id, at_ms) in abandoned)
-
-
-def test_an_idle_look_is_followed_by_no_order_and_no_cart_for_an_hour(run):
-    done_ms, looked = orders_ms(run), {(view.who.app_id, parse_time(view.time)) for _, view in run.of(View)}
-    for _, cart in run.of(CartAdd):
-        done_ms[cart.who.app_id].append(parse_time(cart.time))
-    assert len(run.truth.idle_looks) > 1_000
-    for look in run.truth.idle_looks:
-        assert (look.app_id, look.at_ms) in looked
-        assert not any(look.at_ms < at_ms < look.at_ms + HOUR_MS for at_ms in done_ms[look.app_id])
 
 
 def test_each_rating_below_three_stars_is_a_disappointment(run):

@@ -1,0 +1,202 @@
+"""What each shipped rule means, said once more in plain Python over what members of the simulated chain did.
+
+Nothing of the engine is used: no windows in panes, no records, no SQL, no timers. A rule's function (sentences.py) says
+its sentence over a member's deeds as they happened, whenever and however often they came over the line. Windows begin
+as docs/features.md says: at five minutes, an hour or a store-local day. What is told is when a condition holds, before
+any policy and without quiet hours.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from features import events as e
+from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time
+from sim.wire import Deed
+
+Holidays = dict[str, list[tuple[date, date]]]
+
+
+class Done(NamedTuple):
+    at_ms: int
+    kind: str
+    event: Any
+
+
+class World(NamedTuple):
+    """What is no member's doing."""
+
+    zones: dict[str, ZoneInfo]  # by store
+    regions: dict[str, str]
+    weather: dict[str, list[tuple[int, e.Weather]]]  # by place, in order of time
+    holidays: Holidays
+
+
+class Member:
+    """All that a member did, by kind and in order of time."""
+
+    def __init__(self, world: World, done: Iterable[Done]) -> None:
+        self.world = world
+        self.done = sorted(done, key=lambda one: one.at_ms)
+        self.by_kind: dict[str, list[Done]] = defaultdict(list)
+        for one in self.done:
+            self.by_kind[one.kind].append(one)
+        self.times = {kind: [one.at_ms for one in all] for kind, all in self.by_kind.items()}
+        self.voided_ms = {one.event.order: one.at_ms for one in self.by_kind["void"]}
+
+    def until(self, kind: str, at_ms: int) -> list[Done]:
+        return self.by_kind[kind][: bisect_right(self.times.get(kind, []), at_ms)]
+
+    def zone(self, at_ms: int) -> ZoneInfo:
+        """Of the store of what they did last."""
+        last = bisect_right([one.at_ms for one in self.done], at_ms) - 1
+        return self.world.zones[self.done[last].event.store]
+
+
+class Asked:
+    """A member at a moment; `event` is what they did then, None at the end of a wait."""
+
+    def __init__(self, member: Member, at_ms: int, event: Any = None) -> None:
+        self.member, self.at_ms, self.event = member, at_ms, event
+
+    @property
+    def local(self) -> datetime:
+        zone = self.member.world.zones[self.event.store] if self.event else self.member.zone(self.at_ms)
+        return datetime.fromtimestamp(self.at_ms / 1000, zone)
+
+    def since_ms(self, window: str) -> int:
+        """Where a window begins: at five minutes, an hour, a local day."""
+        if window == "1h":
+            return (self.at_ms - HOUR_MS) // (5 * MINUTE_MS) * (5 * MINUTE_MS)
+        if window == "24h":
+            return (self.at_ms - DAY_MS) // HOUR_MS * HOUR_MS
+        then = datetime.fromtimestamp((self.at_ms - int(window[:-1]) * DAY_MS) / 1000, self.member.zone(self.at_ms))
+        return int(then.replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
+
+    def all(self, kind: str, window: str = "") -> list[Done]:
+        since_ms = self.since_ms(window) if window else -1
+        return [one for one in self.member.until(kind, self.at_ms) if one.at_ms >= since_ms]
+
+    def count(self, kind: str, window: str = "") -> int:
+        return len(self.all(kind, window))
+
+    def orders(self, window: str = "", where: Callable[[Asked], bool] = lambda _: True) -> list[e.Order]:
+        """Those that were not voided by now; `where` is asked of each as it was placed."""
+        voided = self.member.voided_ms
+        sound = [one for one in self.all("order", window) if voided.get(one.event.id, self.at_ms + 1) > self.at_ms]
+        return [one.event for one in sound if where(Asked(self.member, one.at_ms, one.event))]
+
+    def spent_cents(self, window: str = "", where: Callable[[Asked], bool] = lambda _: True) -> int:
+        """For orders that were not voided, less what was refunded of them."""
+        orders = {order.id: order.total_cents for order in self.orders(window, where)}
+        back = [one.event for one in self.all("refund") if one.event.order in orders]
+        return sum(orders.values()) - sum(refund.amount_cents for refund in back)
+
+    def earned(self, first: date, until: date) -> int:
+        """Points of the orders from a day on, up to another."""
+        return self.spent_cents(where=lambda order: first <= order.local.date() < until) // 100
+
+    def silent_ms(self, kind: str) -> float:
+        """Since they last did it, or for ever."""
+        found = self.all(kind)
+        return self.at_ms - found[-1].at_ms if found else float("inf")
+
+    @property
+    def points(self) -> int:
+        """Earned in this calendar month and the eleven before it."""
+        today = self.local.date()
+        first = today.replace(year=today.year - 1, day=1)  # of the twelfth month before
+        return self.earned((first + timedelta(days=31)).replace(day=1), today + timedelta(days=1))
+
+    @property
+    def rhythm_ms(self) -> float:
+        """The mean time between orders."""
+        times = [parse_time(order.time) for order in self.orders()]
+        return (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else float("inf")
+
+    @property
+    def open_cases(self) -> set[str]:
+        closed = {one.event.case for one in self.all("complaint_answered") if one.event.closed}
+        return {one.event.case for one in self.all("complaint")} - closed
+
+    def favourite(self, of: Callable[[e.Line], str]) -> tuple[str, float]:
+        """What weighs most of all they ordered, each weight halving every sixty days; and its share."""
+        weights: Counter[str] = Counter()
+        for one in self.all("order"):
+            for line in one.event.lines:
+                weights[of(line)] += line.qty * 0.5 ** ((self.at_ms - one.at_ms) / (60 * DAY_MS))  # type: ignore[assignment]
+        [(text, weight)] = weights.most_common(1) or [("", 0)]
+        return text, weight / (sum(weights.values()) or 1)
+
+    @property
+    def weather(self) -> e.Weather | None:
+        """The latest of the store's region, not older than three hours."""
+        readings = self.member.world.weather.get(self.member.world.regions[self.event.store], [])
+        last = bisect_right([at_ms for at_ms, _ in readings], self.at_ms) - 1
+        return readings[last][1] if last >= 0 and self.at_ms - readings[last][0] <= 3 * HOUR_MS else None
+
+    def is_between(self, begins: str, ends: str) -> bool:
+        return begins <= f"{self.local:%H:%M}" < ends
+
+    def is_holiday(self, *names: str) -> bool:
+        spans = [span for name in names for span in self.member.world.holidays[name]]
+        return any(first <= self.local.date() <= last for first, last in spans)
+
+
+class Oracle(NamedTuple):
+    """`on`: what they did when it is asked; with `wait_ms`, how long after that, unless they do it again before."""
+
+    on: tuple[str, ...]
+    holds: Callable[[Asked], bool]
+    wait_ms: Callable[[Asked], float] | None = None
+
+
+def moments(oracle: Oracle, member: Member, end_ms: int) -> Iterator[int]:
+    """When the rule's sentence is true of a member."""
+    for kind in oracle.on:
+        times = member.times.get(kind, [])
+        for place, one in enumerate(member.by_kind[kind]):
+            if oracle.wait_ms is None:
+                if oracle.holds(Asked(member, one.at_ms, one.event)):
+                    yield one.at_ms
+                continue
+            wait_ms = oracle.wait_ms(Asked(member, one.at_ms, one.event))
+            if wait_ms == float("inf"):
+                continue
+            asked_ms = one.at_ms + round(wait_ms)
+            again = place + 1 < len(times) and times[place + 1] <= asked_ms
+            if not again and asked_ms < end_ms and oracle.holds(Asked(member, asked_ms)):
+                yield asked_ms
+
+
+def members_of(deeds: Iterable[Deed], world: World, end_ms: int) -> dict[str, Member]:
+    """By app id. Whose an identifier is stands in its digits, and not in what the engine makes of them."""
+    done: dict[str, list[Done]] = defaultdict(list)
+    for sent_ms, event in deeds:
+        if sent_ms < end_ms and event.who is not None:
+            [raw] = set(map(_number, _identifiers(event.who)))
+            kind = e.kind_of(event)
+            done[f"app-{raw:06d}"].append(Done(parse_time(event.time), kind, event))
+    return {app_id: Member(world, all) for app_id, all in done.items()}
+
+
+def _identifiers(who: e.Who) -> list[str]:
+    return [text for text in (who.phone, who.card, who.app_id, who.openid, who.marketplace_id) if text]
+
+
+def _number(identifier: str) -> int:
+    return int(re.sub(r"\D", "", identifier)[-6:])
+
+
+def weather_of(deeds: Iterable[Deed]) -> dict[str, list[tuple[int, e.Weather]]]:
+    found: dict[str, list[tuple[int, e.Weather]]] = defaultdict(list)
+    for _, event in deeds:
+        if isinstance(event, e.Weather):
+            found[event.place].append((parse_time(event.time), event))
+    return {place: sorted(readings, key=lambda one: one[0]) for place, readings in found.items()}
