@@ -40,7 +40,8 @@ class Walk:
             if self.lifecycle.concerns(kind, ledgers[who]):
                 event: e.Event = e.decode_event(self.batch.values[at])
                 messages += [self._told(one) for one in self.lifecycle.hear(ledgers[who], self.customers[who], event)]
-                changed.add(who)
+                if ledgers[who].coupons:  # else nothing can have changed
+                    changed.add(who)
         return messages
 
     def rest(self, ledgers: MutableMapping[int, Ledger], changed: set[int]) -> list[Message]:
@@ -48,7 +49,7 @@ class Walk:
 
     def _told(self, heard: Heard) -> Message:
         turn, told = heard.turn, heard.verdict
-        self.counts[f"coupon:{turn}:{told.reason}"] += 1
+        self.counts[f"coupon:{turn}:{told.reason if turn == 'refused' else ''}"] += 1  # elsewhere it may be any text
         id = digest(f"coupon.{turn}|{told.customer}|{told.event}|{told.decision}")
         about = (told.at_ms, told.customer, told)
         return cloudevent(self.lifecycle.topic, told.customer, id, f"coupon.{turn}", "redemptions", *about)

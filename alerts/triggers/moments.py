@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from alerts.coupons.code import symbols_of
 from features.catalog import Catalog
 from features.columns import Columns, event_fields
 from features.kernel.arrays import Floats, Ints
@@ -90,6 +91,8 @@ class Seen(Struct):
         values: npt.NDArray[Any] = np.full(len(events), "" if how == TEXT else np.nan, dtype=_type(how))
         read = {TEXT: columns.texts, WHOLE: columns.numbers, DECIMAL: columns.decimals}[how]
         values[there] = read(name, events[there])
+        if name == "coupon":  # what rules see goes into receipts, and codes must not
+            values[there] = ["" if symbols_of(text) else text for text in values[there]]
         return values
 
 

@@ -15,6 +15,7 @@ from alerts.coupons.check import state
 from alerts.coupons.code import Forged, serial_of
 from alerts.coupons.lifecycle import Lifecycle
 from alerts.triggers.merging import Merging
+from alerts.triggers.rule import Rule, Then
 from features import events as e
 from features.loop import Store, batches, run
 from features.record import Coupon, decode_ledger
@@ -325,3 +326,20 @@ def test_what_is_told_of_the_customer_merged_away_reaches_the_coupon() -> None:
 def test_a_ledger_written_before_there_were_coupons_is_read() -> None:
     old = msgspec.msgpack.encode([{"free": 1}, [1], {"cz": [3, True]}, {"c": 2}])
     assert decode_ledger(old).coupons == {}
+
+
+def test_whoever_is_forgotten_has_no_coupons_any_more() -> None:
+    job = customers_job(RULES)
+    word = e.Forget(id="f", customer="ca", at_ms=START_MS)
+    store = run(job, batches("events", 0, encoded([*BEFORE, word, redeemed(1)]), cuts=[3, 4]))[0]
+    assert store.records.keys() == {"cb"}
+    assert told(store) == []
+
+
+def test_rules_do_not_see_codes() -> None:
+    """They would go into receipts."""
+    rule = Rule(id="used", on=["coupon_redeemed"], when="coupon = coupon", then=Then("u"), cooldown="0s")
+    job = customers_job([*RULES, rule])
+    log = encoded([*BEFORE, redeemed(1), redeemed(2, coupon="WB5")])
+    decisions = data_of(run(job, batches("events", 0, log))[0], "decisions")
+    assert [one["values"]["coupon"] for one in decisions if one["rule"] == "used"] == [None, "WB5"]
