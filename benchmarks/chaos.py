@@ -51,7 +51,7 @@ FEEDING_S = 4.0  # so long events come, of those that each fault gets
 HASTE = 0.25  # share of the faults that do not wait until the one before is healed
 SETTLE_S = 180.0
 WRONG = ("lost", "duplicated", "wrong_features", "stuck_partitions", "unfenced", "wrong_fences", "cut_matters")
-OUTPUTS = ("coupons", "decisions", "examples", "dead-letters")
+OUTPUTS = ("coupons", "redemptions", "decisions", "examples", "dead-letters")
 
 
 def main() -> None:

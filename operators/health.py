@@ -38,7 +38,7 @@ OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirme
 RULES = Counter("brewline_rule_changes_total", "Changes of the rule files by what became of them", ["outcome"])
 MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
 DELIVERIES = Counter("brewline_deliveries_total", "Coupons by what became of them at a gateway", ["gateway", "outcome"])
-COUPONS = Counter("brewline_coupon_turns_total", "What became of coupons, and why", ["turn", "reason"])
+COUPONS = Counter("brewline_coupon_turns_total", "What became of coupons, and why refused", ["turn", "reason"])
 ATTEMPTS = Counter(
     "brewline_delivery_attempts_total", "Requests to a gateway by how it answered", ["gateway", "answer"]
 )

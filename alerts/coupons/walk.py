@@ -48,11 +48,11 @@ class Walk:
             return False
         event: e.Event = e.decode_event(self.batch.values[place])
         messages += [self._told(one) for one in self.lifecycle.hear(ledger, self.customers[who], event)]
-        return True
+        return bool(ledger.coupons)  # else nothing can have changed
 
     def _told(self, heard: Heard) -> Message:
         turn, told = heard.turn, heard.verdict
-        self.counts[f"coupon:{turn}:{told.reason}"] += 1
+        self.counts[f"coupon:{turn}:{told.reason if turn == 'refused' else ''}"] += 1  # elsewhere it may be any text
         if turn == "redeemed":
             self.accepted[told.event] = told.decision
         id = digest(f"coupon.{turn}|{told.customer}|{told.event}|{told.decision}")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from alerts.coupons.code import symbols_of
 from features.catalog import Catalog
 from features.columns import KNOWN_BY, Columns, event_fields, written
 from features.kernel.arrays import Floats, Ints
@@ -100,5 +101,7 @@ class Seen(Struct):
         values: npt.NDArray[Any] = np.full(len(events), none, dtype=type)
         read = {TEXT: columns.texts, DECIMAL: columns.decimals}.get(how, columns.numbers)
         told: Any = read(written(name), events[there])
+        if name == "coupon":  # what rules see goes into receipts, and codes must not
+            told = ["" if symbols_of(text) else text for text in told]
         values[there] = told.astype(np.bool_) if how == FLAG else told
         return values

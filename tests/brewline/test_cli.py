@@ -11,7 +11,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from alerts.coupons.code import Codes
 from brewline.cli import _moment, _speed
+from features.times import parse_time
 from operators.servers import free_port
 
 COMMANDS = [
@@ -30,6 +32,9 @@ COMMANDS = [
     "rules backtest",
     "history",
     "history export",
+    "coupons list",
+    "coupons check",
+    "coupons revoke",
     "",
 ]
 
@@ -101,6 +106,8 @@ def test_doctor_names_every_ailment_and_its_cure() -> None:
         (["customer", "card:12"], "Redis at"),
         (["forget", "card:12"], "Redis at"),
         (["why", "card:12"], "Redis at"),
+        (["coupons", "list", "card:12"], "Redis at"),
+        (["coupons", "check", "7Q2M-X0KD-R4TB-9WZC-M3HA"], "there is no key to check codes with"),
     ],
 )
 def test_a_wrong_word_gets_one_plain_line(words: list[str], message: str) -> None:
@@ -124,6 +131,23 @@ def test_doctor_asks_gateways_for_a_connection_and_names_one_that_takes_none(tmp
     assert "FAIL gateways: [dispatch.gateways.push]: there is no secret to sign with: set BREWLINE" in shown.stdout
     shown = brewline("doctor", **nowhere())
     assert "ok   gateways: none configured: coupons stay on their topic" in shown.stdout
+
+
+def test_a_code_is_checked_without_any_server() -> None:
+    key = "a key of sixteen characters or more"
+    code = Codes(key.encode()).code("d", parse_time("2030-05-01T00:00:00Z"))
+    other = f"{code[:-1]}{'0' if code[-1] != '0' else '1'}"
+    for shown, at, told in (
+        (code, "2030-05-01T23:59:59Z", "genuine, until 2030-05-01 at the latest"),
+        (code.lower(), "2030-05-02T00:00:00Z", "no: expired"),
+        (other, "2030-05-01T00:00:00Z", "no: forged"),
+        ("WB5", "2030-05-01T00:00:00Z", "no: unknown"),
+    ):
+        checked = brewline("coupons", "check", shown, "--at", at, **nowhere(), BREWLINE_COUPON_KEY=key)
+        assert checked.stdout.startswith(told), checked.stderr
+        assert checked.returncode == (0 if told.startswith("genuine") else 1)
+    checked = brewline("coupons", "check", code, **nowhere(), BREWLINE_COUPON_KEY="short")
+    assert "BREWLINE_COUPON_KEY, or [coupons] key_file" in checked.stderr
 
 
 def test_run_refuses_a_share_that_is_none() -> None:

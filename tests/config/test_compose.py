@@ -100,6 +100,10 @@ def test_only_flows_that_make_pseudonyms_get_their_key_and_compose_insists_on_it
     assert environment("ingest")[KEY].startswith(f"${{{KEY}:?")
 
 
+def test_the_flow_that_issues_coupons_alone_gets_the_key_of_their_codes() -> None:
+    assert [flow for flow in (*FLOWS, "dispatch") if "BREWLINE_COUPON_KEY" in environment(flow)] == ["customers"]
+
+
 def test_every_published_port_is_of_this_machine_alone() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)

@@ -15,12 +15,13 @@ from alerts.coupons.check import state
 from alerts.coupons.code import Forged, serial_of
 from alerts.coupons.lifecycle import Lifecycle
 from alerts.triggers.merging import Merging
+from alerts.triggers.rule import Rule, Then
 from features import events as e
 from features.loop import Store, batches, run
-from features.record import Coupon, decode_ledger
+from features.record import Coupon, Ledger, decode_ledger
 from features.times import DAY_MS, HOUR_MS
 from tests.alerts.coupons.streams import FREE, RULES, START_MS, code, decision, lives, order
-from tests.alerts.triggers.jobs import CODES, customers_job, data_of, encoded
+from tests.alerts.triggers.jobs import CATALOG, CODES, customers_job, data_of, encoded
 from tests.features.streams import cuts
 from tests.world import World
 
@@ -313,15 +314,63 @@ def test_two_customers_who_become_one_have_the_coupons_of_both() -> None:
     ]
 
 
+def ledger_of(world: World, customer: str) -> Ledger:
+    _, record = world.record(customer)
+    return decode_ledger(record[JOB.core.merge(record, b"", 0).ledger :]) if record else Ledger()
+
+
+@settings(max_examples=40, deadline=None)
+@given(lives())
+def test_a_merge_adds_up_the_coupons_of_both_as_they_are(log: list[e.Event]) -> None:
+    apart, joined = World(Merging(JOB, "events")), World(Merging(JOB, "events"))
+    for event in log:
+        apart.tell(event)
+        joined.tell(event)
+    joined.merge("ca", "cb", START_MS)
+    apart.settle()
+    joined.settle()
+    assert ledger_of(joined, "cb").coupons == ledger_of(apart, "ca").coupons | ledger_of(apart, "cb").coupons
+    assert sorted(all_told(joined)) == sorted(all_told(apart))
+
+
 def test_what_is_told_of_the_customer_merged_away_reaches_the_coupon() -> None:
     common = {"customer": "cb", "tz": "UTC", "coupon": decision("free", "cb", 0)}
     world = merged([e.CouponDelivered(id="d", at_ms=START_MS + HOUR_MS, **common)])
-    name, record = world.record("cb")
-    coupons = decode_ledger(record[JOB.core.merge(record, b"", 0).ledger :]).coupons
-    assert name == "ca"
-    assert coupons[serial_of(decision("free", "cb", 0))].delivered_ms == START_MS + HOUR_MS
+    assert world.record("cb")[0] == "ca"
+    assert ledger_of(world, "cb").coupons[serial_of(decision("free", "cb", 0))].delivered_ms == START_MS + HOUR_MS
 
 
 def test_a_ledger_written_before_there_were_coupons_is_read() -> None:
     old = msgspec.msgpack.encode([{"free": 1}, [1], {"cz": [3, True]}, {"c": 2}])
     assert decode_ledger(old).coupons == {}
+
+
+def test_whoever_is_forgotten_has_no_coupons_any_more() -> None:
+    job = customers_job(RULES)
+    word = e.Forget(id="f", customer="ca", at_ms=START_MS)
+    store = run(job, batches("events", 0, encoded([*BEFORE, word, redeemed(1)]), cuts=[3, 4]))[0]
+    assert store.records.keys() == {"cb"}
+    assert told(store) == []
+
+
+def test_rules_do_not_see_codes() -> None:
+    """They would go into receipts."""
+    rule = Rule(id="used", on=["coupon_redeemed"], when="coupon = coupon", then=Then("u"), cooldown="0s")
+    job = customers_job([*RULES, rule])
+    log = encoded([*BEFORE, redeemed(1), redeemed(2, coupon="WB5")])
+    decisions = data_of(run(job, batches("events", 0, log))[0], "decisions")
+    assert [one["values"]["coupon"] for one in decisions if one["rule"] == "used"] == [None, "WB5"]
+
+
+def test_a_refund_takes_back_the_points_that_the_order_earned_in_its_own_month() -> None:
+    bought = e.Order(id="big", customer="ca", at_ms=START_MS, tz="UTC", lines=[e.Line("tea")], total_cents=50_000)
+    next_month_ms = START_MS + 40 * DAY_MS
+    undo = {"id": "u", "customer": "ca", "tz": "UTC", "at_ms": next_month_ms, "order": "big", "ordered_time": 0}
+
+    def points(*log: e.Event) -> float:
+        record = after([*log]).records["ca"]
+        return dict(zip(CATALOG.names, JOB.core.row(record, next_month_ms), strict=True))["points_balance"]
+
+    assert points(bought) == 500
+    for kind, amount_cents, left in ((e.Refund, 20_000, 300), (e.Refund, 50_000, 0), (e.Void, 50_000, 0)):
+        assert points(bought, kind(**undo, ordered_ms=START_MS, amount_cents=amount_cents)) == left
