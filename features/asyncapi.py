@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from features import events as e
 from features import outgoing as out
-from features.glossary import EVENTS, FIELDS, HEADERS
+from features.glossary import EVENTS, FIELDS, HEADERS, Word
 from features.job import Batch
 from features.labels import Examples
 from features.messages import Refused, dead_letter
@@ -282,7 +282,7 @@ def sample(kind: str) -> Json:
     shape = RECEIVED[kind]
     common = ["id", "time", *(["who"] if kind not in NOBODY else []), *(["store"] if kind != "tick" else [])]
     names = [*common, *(name for name in own_fields(shape) if name not in SET_BY_BREWLINE)]
-    return {"type": kind, **{name: FIELDS[name].sample for name in names}}
+    return {"type": kind, **{name: word_of(shape.__name__, name).sample for name in names}}
 
 
 def own_fields(shape: type[Struct]) -> list[str]:
@@ -319,12 +319,17 @@ def schemas() -> dict[str, Json]:
     return found
 
 
+def word_of(shape: str, field: str) -> Word:
+    """What a field means in a shape."""
+    return FIELDS.get(f"{shape}.{field}") or FIELDS[field]
+
+
 def _without(schema: Json, fields: tuple[str, ...]) -> None:
     schema["properties"] = {name: part for name, part in schema["properties"].items() if name not in fields}
     schema["required"] = [name for name in schema["required"] if name not in fields]
 
 
 def _describe(part: Json, shape: str, field: str) -> None:
-    part["description"] = (FIELDS.get(f"{shape}.{field}") or FIELDS[field]).meaning
+    part["description"] = word_of(shape, field).meaning
     if part.get("anyOf") == TIME:
         part["anyOf"] = [{"type": "integer"}, {"type": "string", "format": "date-time"}]
