@@ -134,11 +134,15 @@ def forget(
 
 @app.command()
 def suppress(
-    id: Annotated[str, typer.Argument(help="A customer id, or an identifier: card:123, phone:+8613800138000, ...")] = "",
+    id: Annotated[
+        str, typer.Argument(help="A customer id, or an identifier: card:123, phone:+8613800138000, ...")
+    ] = "",
     reason: Annotated[str, typer.Option(help="Why, in a word; with --lift, for that reason only.")] = "",
     until: Annotated[str | None, typer.Option(help="RFC 3339 time or epoch ms; default: until it is lifted.")] = None,
     lift: Annotated[bool, typer.Option("--lift", help="The customer gets again what there is.")] = False,
-    file: Annotated[Path | None, typer.Option(help="One customer a line, as above; what follows a comma is left.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="One customer a line, as above; what follows a comma is left.")
+    ] = None,
 ) -> None:
     """Keeps all coupons and messages from a customer, or from all of a file, from now on.
 

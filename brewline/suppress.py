@@ -69,7 +69,9 @@ def suppress_customers(settings: Settings, ids: list[str], file: Path | None, wo
     if ids and result.bad:
         raise UnknownCustomer(result.bad[0][1])
     what = "lifted for" if word.lift else "suppressed:"
-    _say(out, f"{what} {result.written:,} customer{'s' if result.written != 1 else ''}, once the customers flow reads it")
+    _say(
+        out, f"{what} {result.written:,} customer{'s' if result.written != 1 else ''}, once the customers flow reads it"
+    )
     for line, why in result.bad[:NAMED]:
         _say(out, f"[red]line {line}:[/] {why}")
     if more := len(result.bad) - NAMED if len(result.bad) > NAMED else 0:

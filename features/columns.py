@@ -201,5 +201,7 @@ def _looked_at(catalog: Catalog) -> tuple[set[str], set[str]]:
         x for touched in catalog.touches.values() for x in touched
     ]
     numbers = {x.value.field for x in each if x.value.field and not x.value.text}
-    texts = {x.value.field for x in each if x.value.text and x.value.field != HOUR} | {field for x in each for field, _ in x.where.texts}
+    texts = {x.value.field for x in each if x.value.text and x.value.field != HOUR} | {
+        field for x in each for field, _ in x.where.texts
+    }
     return numbers, texts

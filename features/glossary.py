@@ -90,7 +90,9 @@ FIELDS = {
     "purpose": Word("what the data are used for", "marketing"),
     "granted": Word("true: consent given; false: taken back", True),
     "visitors": Word("people", 12),
-    "Suppress.reason": Word("in a word, such as `complaint` or `review`; with `lift`, empty: whatever the reasons", "complaint"),
+    "Suppress.reason": Word(
+        "in a word, such as `complaint` or `review`; with `lift`, empty: whatever the reasons", "complaint"
+    ),
     "until_time": Word("when it ends by itself; empty: when it is lifted", "2026-06-01T00:00:00+08:00"),
     "until_ms": Word("`until_time` in epoch ms; 0: when it is lifted"),
     "lift": Word("true: from now on the customer gets again what there is", False),
@@ -139,7 +141,8 @@ FIELDS = {
     "Receipt.customer": Word("customer id"),
     "outcome": Word(
         "`issued`, or why not: `stale` (the event came too late), `excluded` (another rule of the group was first),"
-        " `no_consent`, `suppressed`, `holdout`, `cooldown`, `inside` (the rule has fired, and its exit was not true since),"
+        " `no_consent`, `suppressed`, `holdout`, `cooldown`, `inside` (the rule has fired, and its exit was not true"
+        " since),"
         " `capped`, `channel_capped`, `quiet_hours`, `campaign_not_begun`, `campaign_over`, `customer_limit`, `stock`,"
         " `budget`; `withheld`: it was issued, and is not sent after all"
     ),
@@ -165,8 +168,8 @@ FIELDS = {
     "because": Word("what stood in the way: the reason of a suppression, the channel that is capped; or empty"),
     "send_ms": Word("when the message is sent, epoch ms; 0: it is not"),
     "send_why": Word(
-        "why then, where the rule sends at the customer's hour: `usual_hour`, `quiet_hours` (which that hour is in), `no_history`"
-        " (none is known), `expires` (the coupon would have run out); else empty"
+        "why then, where the rule sends at the customer's hour: `usual_hour`, `quiet_hours` (which that hour is in),"
+        " `no_history` (none is known), `expires` (the coupon would have run out); else empty"
     ),
     # deliveries
     "gateway": Word("name of the gateway in the settings"),

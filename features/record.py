@@ -80,7 +80,9 @@ class Ledger(Struct, array_like=True):
             given,
             messages_ms={name: sorted(times) for name, times in _joined(self.messages_ms, other.messages_ms).items()},
             suppressed={name: latest_words(w) for name, w in _joined(self.suppressed, other.suppressed).items()},
-            inside={rule: max(self.inside.get(rule, 0), other.inside.get(rule, 0)) for rule in self.inside | other.inside},
+            inside={
+                rule: max(self.inside.get(rule, 0), other.inside.get(rule, 0)) for rule in self.inside | other.inside
+            },
             held=sorted([*self.held, *other.held]),
         )
 

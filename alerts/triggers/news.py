@@ -49,7 +49,10 @@ class News:
         told = np.flatnonzero((columns.kind == SUPPRESS) & (applied.repeated == 0))
         if not len(told):
             return
-        words = (columns.texts("reason", told), *(columns.numbers(n, told).tolist() for n in ("at_ms", "until_ms", "lift")))
+        words = (
+            columns.texts("reason", told),
+            *(columns.numbers(n, told).tolist() for n in ("at_ms", "until_ms", "lift")),
+        )
         for place, who, *word in zip(columns.index[told].tolist(), columns.who[told].tolist(), *words, strict=True):
             self.add((place, 0), who, partial(suppress, self.ledger(who), *word))
 
@@ -80,4 +83,5 @@ def _leave(ledger: Ledger, rule: str, at_ms: int) -> bool:
 def place_of(columns: Columns, due_ms: int) -> int:
     """Where in the batch the tick stands that reaches a time; its last one for what was reached before."""
     places, clocks = zip(*columns.moved, strict=True)
-    return places[min(bisect_left(clocks, due_ms), len(places) - 1)]
+    place: int = places[min(bisect_left(clocks, due_ms), len(places) - 1)]
+    return place

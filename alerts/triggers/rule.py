@@ -223,7 +223,9 @@ def _check_events(rule: Rule, text: str, file: str) -> None:
             raise WrongRule(f"{file}:{line_of(text, event)}: there is no event {event!r}{hint(event, known)}")
     if rule.exit_on and not rule.exit:
         place = f"{file}:{line_of(text, 'exit_on')}: exit_on"
-        raise WrongRule(f'{place}: found {rule.exit_on!r}, but no exit: write exit = "churn_risk < 0.4", or leave it out')
+        raise WrongRule(
+            f'{place}: found {rule.exit_on!r}, but no exit: write exit = "churn_risk < 0.4", or leave it out'
+        )
     if rule.after and rule.after.until and NAMES[rule.after.until] != rule.after.event:
         until, event = rule.after.until, NAMES[rule.after.until]
         raise WrongRule(f"{file}:{line_of(text, 'until')}: after.until: {until} is named by event = {event!r} only")

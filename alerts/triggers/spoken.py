@@ -76,7 +76,9 @@ def outcome(name: str) -> str:
 
 def because(name: str, why: str) -> str:
     """Of an outcome, more: the reason of a suppression, the channel."""
-    return {"no_consent": "consent was taken back"}.get(why, f"{'channel' if name == 'channel_capped' else 'reason'} {why}")
+    return {"no_consent": "consent was taken back"}.get(
+        why, f"{'channel' if name == 'channel_capped' else 'reason'} {why}"
+    )
 
 
 def prospect(name: str) -> str:

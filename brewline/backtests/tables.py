@@ -12,7 +12,9 @@ from brewline.backtests.figures import Figures
 OUTCOMES = (
     "issued",
     "cooldown",
+    "inside",
     "capped",
+    "channel_capped",
     "holdout",
     "excluded",
     "stale",

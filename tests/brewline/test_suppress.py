@@ -62,7 +62,9 @@ def test_who_is_suppressed_gets_nothing_until_then(town: Town) -> None:
         found = Explaining(town.settings, "cb").why("second-order", NOON_MS + round(hours * 3_600_000)).rule
         assert found is not None
         assert (found.outcome == "suppressed") is suppressed
-        assert any("suppressed for complaint, until Thu 7 May 2026 12:00" in b.words for b in found.barriers) is suppressed
+        assert (
+            any("suppressed for complaint, until Thu 7 May 2026 12:00" in b.words for b in found.barriers) is suppressed
+        )
 
 
 def test_a_file_is_told_of_line_by_line_and_quotes_nobody(town: Town, tmp_path: Path) -> None:

@@ -13,15 +13,19 @@ from alerts.triggers.rule import After, Rule, Then
 from features import events as e
 from features.loop import Store, batches, run
 from features.quiet import QuietHours
-from features.times import DAY_MS, HOUR_MS, local_day, parse_time
+from features.times import DAY_MS, HOUR_MS
 from tests.alerts.triggers.jobs import customers_job, data_of, encoded, without_examples
 from tests.features.streams import cuts, logs, with_ticks
 
 CUSTOMERS = ("ca", "cb", "cc")
 LATER = {"send": "their-hour"}
 RULES = [
-    Rule(id="flap", on=["view"], when="views_1h >= 1", then=Then("f"), cooldown="0s", exit="hour < 12", exit_on=["order"]),
-    Rule(id="wait", after=After("cart_add", "30m"), when="orders_1h = 0", then=Then("w"), cooldown="0s", exit="hour < 9"),
+    Rule(
+        id="flap", on=["view"], when="views_1h >= 1", then=Then("f"), cooldown="0s", exit="hour < 12", exit_on=["order"]
+    ),
+    Rule(
+        id="wait", after=After("cart_add", "30m"), when="orders_1h = 0", then=Then("w"), cooldown="0s", exit="hour < 9"
+    ),
     Rule(id="later", on=["order"], when="orders_90d >= 1", then=Then("l", **LATER), cooldown="1h", capped=False),
     Rule(id="told", on=["app_open"], when="true", then=Then(message="m", channel="sms"), cooldown="0s", capped=False),
     Rule(id="paid", on=["app_open"], when="true", then=Then("p", channel="sms"), cooldown="0s"),

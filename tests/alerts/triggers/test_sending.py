@@ -125,7 +125,10 @@ def test_a_suppression_that_is_over_by_then_keeps_nothing_back() -> None:
 
 
 def test_who_takes_back_consent_meanwhile_does_not_get_it() -> None:
-    world = town(event(e.Consent, 35, purpose="other", granted=False), event(e.Consent, 34.5, "cb", purpose="marketing", granted=False))
+    world = town(
+        event(e.Consent, 35, purpose="other", granted=False),
+        event(e.Consent, 34.5, "cb", purpose="marketing", granted=False),
+    )
     live(world, 36, event(e.Consent, 36, purpose="marketing", granted=False))
     assert outcomes(world) == [("issued", ""), ("withheld", "no_consent")]
     live(world, 42)
