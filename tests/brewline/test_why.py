@@ -169,7 +169,11 @@ def test_a_full_channel_a_suppression_and_an_exit_are_named_with_their_times(wri
     settings = written(first="orders_7d >= 1", second="orders_7d >= 2")
     settings.coupons.channel_caps = {"push": "1 per 3d"}
     file = Path(settings.coupons.rules, "second.toml")
-    file.write_text(file.read_text().replace("group = ", 'exit = "orders_7d < 1"\ngroup = ').replace('"thanks"', '"x"'))
+    file.write_text(
+        file.read_text()
+        .replace("group = ", 'priority = 99\nexit = "orders_7d < 1"\ngroup = ')
+        .replace('"thanks"', '"x"')
+    )
     town = Town(settings)
     town.live(tick(0), consent(), order(1), order(2, hours=1))
     found = outlook(settings, "second", 2)
