@@ -1,4 +1,4 @@
-"""Whether caps, also by channel, cooldowns, exits, suppression, budgets, stock, customers' limits and holdout hold, whatever happens.
+"""Whether caps, cooldowns, exits, suppression, budgets, stock, customers' limits and holdout hold, whatever happens.
 
 python -m benchmarks.policy [--cases 10000] [--seed 1] [--quick] [--json FILE]
 

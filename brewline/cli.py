@@ -1,4 +1,4 @@
-"""The command line: demo, run, replay, history, customer, why, forget, suppress, rules, coupons, campaigns, arms, doctor."""
+"""The command line of Brewline: `brewline --help` lists the commands."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ TOPICS = (
         "events",
         "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
         "customer; store where nobody is known",
-        "ingest, customers, dispatch, `brewline forget`, `brewline coupons revoke`",
+        "ingest, customers, dispatch, `brewline forget`, `brewline coupons revoke`, `brewline suppress`",
         "customers, kpis",
         (*(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS), *e.CONTROL),
         received=True,
@@ -311,11 +311,7 @@ def sample(kind: str) -> Json:
     shape = RECEIVED[kind]
     common = ["id", "time", *(["who"] if kind not in NOBODY else []), *(["store"] if kind != "tick" else [])]
     names = [*common, *(name for name in own_fields(shape) if not set_by_brewline(shape.__name__, name))]
-    return {"type": kind, **{name: _word(shape.__name__, name).sample for name in names}}
-
-
-def _word(shape: str, field: str) -> Word:
-    return FIELDS.get(f"{shape}.{field}") or FIELDS[field]
+    return {"type": kind, **{name: word_of(shape.__name__, name).sample for name in names}}
 
 
 def set_by_brewline(shape: str, field: str) -> bool:
@@ -357,12 +353,17 @@ def schemas() -> dict[str, Json]:
     return found
 
 
+def word_of(shape: str, field: str) -> Word:
+    """What a field means in a shape."""
+    return FIELDS.get(f"{shape}.{field}") or FIELDS[field]
+
+
 def _without(schema: Json, fields: tuple[str, ...]) -> None:
     schema["properties"] = {name: part for name, part in schema["properties"].items() if name not in fields}
     schema["required"] = [name for name in schema["required"] if name not in fields]
 
 
 def _describe(part: Json, shape: str, field: str) -> None:
-    part["description"] = _word(shape, field).meaning
+    part["description"] = word_of(shape, field).meaning
     if part.get("anyOf") == TIME:
         part["anyOf"] = [{"type": "integer"}, {"type": "string", "format": "date-time"}]

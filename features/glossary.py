@@ -201,8 +201,8 @@ FIELDS = {
     "because": Word("what stood in the way: the reason of a suppression, the channel that is capped; or empty"),
     "send_ms": Word("when the message is sent, epoch ms; 0: it is not"),
     "send_why": Word(
-        "why then, where the rule sends at the customer's hour: `usual_hour`, `quiet_hours` (which that hour is in), `no_history`"
-        " (none is known), `expires` (the coupon would have run out); else empty"
+        "why then, where the rule sends at the customer's hour: `usual_hour`, `quiet_hours` (which that hour is in),"
+        " `no_history` (none is known), `expires` (the coupon would have run out); else empty"
     ),
     "arm": Word("of a rule with arms, the one that was drawn; null for others"),
     # arms and trials

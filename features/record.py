@@ -11,7 +11,7 @@
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
     msgpack [fired_ms, issued_ms, taken, given, coupons, messages_ms, suppressed, inside, held, choices]  the ledger:
-            what policy decided, whose histories were taken in, the coupons and what became of them, what policy must know
+            what policy decided and must know, whose histories were taken in, coupons and what became of them
 
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
 entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag

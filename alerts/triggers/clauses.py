@@ -22,7 +22,7 @@ Truth = bool | None
 
 
 class Clause(Struct, frozen=True):
-    """`of`: "when", "exit", or the key of the schedule it comes from; `part`: its comparisons, if it is no more than these."""
+    """`of`: "when", "exit", or the key of the schedule it comes from; `part`: its comparisons, if it is no more."""
 
     text: str
     of: str

@@ -79,8 +79,8 @@ class Conditions:
         features = {**dict.fromkeys(numbers, pl.Float64), **dict.fromkeys(texts, pl.String)}
         self.schema: Types = {**OF_EVENTS, **features, **FACTS}
         self.rules = [rule for rule, _, _ in rules]
-        expressions = [_compile(one, "when", one[0].condition, self.schema) for one in rules]
         exits = {i: _compile(one, "exit", one[0].exit, self.schema) for i, one in enumerate(rules) if one[0].exit}
+        expressions = [_compile(one, "when", one[0].condition, self.schema) for one in rules]
         read = [
             set(e.meta.root_names()) | _of_sending(one, self.schema) for e, one in zip(expressions, rules, strict=True)
         ]
@@ -158,8 +158,9 @@ def _of_sending(one: tuple[Rule, str, str], schema: Types) -> set[str]:
         return set()
     if USUAL_HOUR not in schema:
         raise WrongRule(
-            f"{file}:{line_of(text, 'send')}: then.send: found {rule.then.send!r}, but there is no feature {USUAL_HOUR!r}:"
-            f' write {USUAL_HOUR} = {{ order = "hour", aggregate = "top", half_life = "60d" }} in [measures] of the features'
+            f"{file}:{line_of(text, 'send')}: then.send: found {rule.then.send!r}, but there is no feature"
+            f' {USUAL_HOUR!r}: write {USUAL_HOUR} = {{ order = "hour", aggregate = "top", half_life = "60d" }}'
+            " in [measures] of the features"
         )
     return {USUAL_HOUR}
 

@@ -118,8 +118,8 @@ class Decider:
     ) -> Decided:
         """Decides in log order, of timers that one tick has reached, the earliest due first; spends from the lease.
 
-        What an event of the `walk` does to a coupon comes before what rules decide at that event. `sends`: when messages
-        that are held for customers are due.
+        What an event of the `walk` does to a coupon comes before what rules decide at that event. `sends`: when
+        messages that are held for customers are due.
         """
         decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         seen = Seen(self.catalog, self.columns, self.models, moments, applied.rows, words)

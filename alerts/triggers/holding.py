@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from alerts.triggers.news import SENDS, News, place_of
 from features.columns import CONSENT, Columns
+from features.kernel.arrays import Ints
 from features.outgoing import CloudEvent, Receipt
 from features.suppression import suppression
 
@@ -59,10 +60,10 @@ class Holding:
 
     def hear(self, purpose: str) -> None:
         """Words of the batch that take back consent to that purpose."""
-        words = np.flatnonzero(self.columns.kind == CONSENT) if purpose else []
-        words = words[self.columns.numbers("granted", words) == 0] if len(words) else words
-        if not len(words):
+        if not purpose:
             return
+        words: Ints = np.flatnonzero(self.columns.kind == CONSENT)
+        words = words[self.columns.numbers("granted", words) == 0]
         purposes, at_ms = self.columns.texts("purpose", words), self.columns.numbers("at_ms", words).tolist()
         places, whose = self.columns.index[words].tolist(), self.columns.who[words].tolist()
         for place, who, of, ms in zip(places, whose, purposes, at_ms, strict=True):

@@ -83,4 +83,5 @@ def _leave(ledger: Ledger, rule: str, at_ms: int) -> bool:
 def place_of(columns: Columns, due_ms: int) -> int:
     """Where in the batch the tick stands that reaches a time; its last one for what was reached before."""
     places, clocks = zip(*columns.moved, strict=True)
-    return places[min(bisect_left(clocks, due_ms), len(places) - 1)]
+    place: int = places[min(bisect_left(clocks, due_ms), len(places) - 1)]
+    return place

@@ -145,6 +145,8 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
         event.ordered_ms, event.ordered_day = event.at_ms, event.day
     elif isinstance(event, e.DeliveryPromised):
         event.promised_ms = START_MS + parse_offset(str(event.promised_time))
+    elif isinstance(event, e.Suppress) and event.until_time:
+        event.until_ms = START_MS + parse_offset(str(event.until_time))
     elif isinstance(event, e.Profile):
         event.birthday_ms = midnight_ms(next_day(event.birthday, event.day), ZONE)
     return event

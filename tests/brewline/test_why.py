@@ -165,6 +165,52 @@ def test_consent_holdout_cap_and_rivals_are_named_with_their_times(written: Writ
     assert (held.would_fire, held.outcome) == (False, "holdout")
 
 
+def test_a_full_channel_a_suppression_and_an_exit_are_named_with_their_times(written: Written) -> None:
+    settings = written(first="orders_7d >= 1", second="orders_7d >= 2")
+    settings.coupons.channel_caps = {"push": "1 per 3d"}
+    file = Path(settings.coupons.rules, "second.toml")
+    file.write_text(
+        file.read_text()
+        .replace("group = ", 'priority = 99\nexit = "orders_7d < 1"\ngroup = ')
+        .replace('"thanks"', '"x"')
+    )
+    town = Town(settings)
+    town.live(tick(0), consent(), order(1), order(2, hours=1))
+    found = outlook(settings, "second", 2)
+    assert (found.would_fire, found.outcome) == (False, "channel_capped")
+    assert found.to_change == [
+        "1 of 1 push messages within the cap's window (Mon 4 May 2026 12:00): no other before Thu 7 May 2026 12:00"
+    ]
+    assert [one.clause for one in found.clauses if one.of == "exit"] == ["not its exit, (orders_7d < 1)"]
+    [told] = Explaining(settings, "ca").why("second", NOON_MS).decisions
+    assert (told.rule, told.outcome, told.because, told.until_ms) == (
+        "second",
+        "channel_capped",
+        "push",
+        NOON_MS + 3 * DAY_MS,
+    )
+    at_ms = NOON_MS + 73 * HOUR_MS
+    town.live(order(3, hours=73), e.Suppress(id="s", customer="ca", at_ms=at_ms, reason="review"))
+    found = outlook(settings, "second", 74)
+    assert (found.would_fire, found.outcome) == (False, "suppressed")
+    assert "suppressed for review, until it is lifted" in found.to_change
+    assert "inside since Thu 7 May 2026 13:00, until the exit of second is true" in found.to_change
+
+
+def test_what_leaves_later_says_when_and_why(written: Written) -> None:
+    settings = written(first="orders_7d >= 1")
+    file = Path(settings.coupons.rules, "first.toml")
+    file.write_text(file.read_text().replace("face_value_cents = 100", 'face_value_cents = 100, send = "their-hour"'))
+    town = Town(settings)
+    town.live(tick(-30), consent(), order(1, hours=-24), order(2, hours=-24), tick(4), order(3, hours=160))
+    shown = brewline(settings, "ca")
+    assert line(shown, "first G (1.00 off) at the customer's hour: given")
+    assert line(shown, "sent at Mon 11 May 2026 12:00: the hour at which they usually order")
+    town.live(e.Consent(id="n", customer="ca", at_ms=NOON_MS + 161 * HOUR_MS, purpose="marketing", granted=False))
+    shown = brewline(settings, "ca")
+    assert line(shown, "first G (1.00 off)", "was given, and not sent after all (consent was taken back)")
+
+
 def test_what_only_the_event_can_tell_is_unknown(written: Written) -> None:
     settings = written(mine="channel = 'app' AND orders_7d >= 1")
     Town(settings).live(consent(), order(1))

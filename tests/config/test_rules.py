@@ -149,6 +149,24 @@ def test_the_good_rule_is_good() -> None:
             "stddev(orders_7d) > 3",
             "r.toml:4: when: there is no feature or function 'stddev'; known are abs",
         ),
+        (
+            '"7d"',
+            '"7d"\nexit = "order_7d < 2"',
+            "r.toml:7: exit: there is no feature or function 'order_7d'; did you mean 'orders_7d'?",
+        ),
+        (
+            '"7d"',
+            '"7d"\nexit = "orders_7d"',
+            "r.toml:7: exit: yields Float64, expected true or false; found 'orders_7d'",
+        ),
+        ('"7d"', '"7d"\nexit = "orders_7d <"', "r.toml:7: exit: not a condition: "),
+        ('"7d"', '"7d"\nexit_on = ["order"]', "r.toml:7: exit_on: found ['order'], but no exit: write exit = "),
+        (
+            '"7d"',
+            '"7d"\nexit = "orders_7d < 2"\nexit_on = ["ordr"]',
+            "r.toml:8: there is no event 'ordr'; did you mean 'order'?",
+        ),
+        ("= 100", '= 100, send = "later"', "r.toml:5: then.send: found 'later', invalid enum value 'later'"),
         ("orders_7d >= 3", "orders_7d", "r.toml:4: when: yields Float64, expected true or false; found 'orders_7d'"),
         ("orders_7d >= 3", "channel >= 3", "r.toml:4: when: cannot compare string with numeric type"),
         ('fires_at = ["+2d"]\n', "", 'r.toml: has no firing test: add a [[test]] with events and fires_at = ["+0s"]'),
@@ -234,3 +252,12 @@ def test_more_rules_that_wait_than_a_record_has_timers_for_are_refused(tmp_path:
     house = conf.Settings(coupons=conf.Coupons(rules=str(tmp_path)))
     with pytest.raises(WrongRule, match=f"{TIMERS + 1} rules with `after`, .* has room for the timers of {TIMERS}"):
         load_rules(house)
+
+
+def test_a_timeline_can_show_a_suppression() -> None:
+    word = '{ type = "suppress", reason = "vip", until_time = "+2d", at = "+12h" }'
+    before, until = (
+        GOOD.replace("repeat = 3 }", f"repeat = 3, every = '{days}' }}, {word}", 1) for days in ("12h", "1d")
+    )
+    assert judged(before.replace('"+2d"]', '"+1d"]')) == [TEST + "fired at no time, expected +1d"]
+    assert judged(until) == []

@@ -33,6 +33,15 @@ def refusal(path: Path | None, environ: dict[str, str]) -> str:
         ("[metrics]\ningest = 70000", "[metrics] ingest: found 70000; expected `int` <= 65535"),
         ("[log]\nformat = 'xml'", "[log] format: found 'xml'; expected one of json, text"),
         ("[coupons]\ncap_window = '7 days'", "[coupons] cap_window: found '7 days'; expected `str` matching regex"),
+        (
+            "[coupons.channel_caps]\nsms = '1 a week'",
+            "[coupons] channel_caps: sms: found '1 a week', expected for example '3 per 7d'",
+        ),
+        (
+            "[coupons]\nchannel_caps = { pusch = '3 per 7d' }",
+            "[coupons] channel_caps: unknown channel 'pusch'; did you mean 'push'?",
+        ),
+        ("[coupons]\nchannel_caps = { sms = 1 }", "[coupons] channel_caps: found a table of"),
         ("[stores]\ntimezone = 'Mars/Base'", "[stores] timezone: found 'Mars/Base', expected an IANA name"),
         ("[kafka]\nshare = '2/2'", "[kafka] share: found '2/2', expected one of '0/2' to '1/2'"),
         ("[kafka]\nshare = '1/0'", "[kafka] share: found '1/0'; expected `str` matching regex"),

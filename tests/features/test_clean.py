@@ -82,6 +82,9 @@ REFUSED = {
         "delivery_promised", order="o", promised_time=NOW_MS + 31 * DAY_MS, **WHO
     ),
     "absurd_time: order long ago": written("void", **BACK, ordered_time=0),
+    "out_of_range: suppressed for nothing": written("suppress", **WHO),
+    "absurd_time: suppressed until before": written("suppress", reason="vip", until_time=NOW_MS, **WHO),
+    "wrong_type: until_time": written("suppress", reason="vip", until_time="June", **WHO),
     "identity": written("view", who={"phone": "12"}),
 }
 
@@ -130,6 +133,20 @@ def test_an_event_is_placed_on_its_stores_own_calendar() -> None:
 def test_an_unnamed_store_has_no_region_and_the_default_zone() -> None:
     _, event = cleaned(written("order", **ORDER, store="pop-up"))
     assert (event.region, event.tz) == ("", "Asia/Shanghai")
+
+
+@pytest.mark.parametrize(
+    ("fields", "until_ms"),
+    [
+        ({"reason": "vip", "until_time": "2026-05-05T12:00:00+08:00"}, NOW_MS + DAY_MS),
+        ({"reason": "vip"}, 0),
+        ({"lift": True, "until_ms": 5}, 0),
+    ],
+)
+def test_a_suppression_ends_when_its_sender_says_or_when_it_is_lifted(fields: dict[str, Any], until_ms: int) -> None:
+    _, event = cleaned(written("suppress", **fields, **WHO))
+    assert isinstance(event, e.Suppress)
+    assert (event.until_ms, event.lift) == (until_ms, fields.get("lift", False))
 
 
 def test_a_zone_that_was_sent_counts_only_where_the_store_table_does_not_name_the_store() -> None:
