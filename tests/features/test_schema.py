@@ -29,7 +29,8 @@ from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
-from alerts.triggers.rule import read_rule
+from alerts.triggers.rule import Arm, Then, read_rule
+from alerts.triggers.rule import Rule as CouponRule
 from config.settings import load
 from features import asyncapi, schema
 from features import events as e
@@ -47,6 +48,7 @@ from features.times import DAY_MS, parse_time
 from flows.files import load_catalog
 from flows.topics import TOPICS
 from sim.faults import AUDIT_REASONS, EVENT_REASONS, spoil
+from tests.alerts.triggers.jobs import customers_job
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -272,6 +274,19 @@ def test_examples_are_as_described() -> None:
     value = msgspec.json.encode(Examples("churn_risk", "layout", [1], [2], [True], [[1.0, None]]))
     assert complaints("example", value) == []
     assert json.loads(value).keys() == fields_of("Examples")
+
+
+def test_trials_and_the_arm_of_a_decision_are_as_described() -> None:
+    arms = [Arm("a", coupon="A"), Arm("control", nothing=True)]
+    rule = CouponRule(id="r", on=["view"], when="true", then=Then(arms=arms), cooldown="1d")
+    view = e.View(id="v", customer="c1", at_ms=NOW_MS, day=739_737, tz="UTC")
+    sent = run(customers_job([rule]), batches("events", 0, [e.encode(view)]))[0].sent
+    (decision,) = [json.loads(message.value) for message in sent if message.topic == "decisions"]
+    (trial,) = [message for message in sent if message.topic == "examples"]
+    assert complaints("decision", json.dumps(decision).encode()) == []
+    assert decision["data"]["arm"].keys() == fields_of("Drawn")
+    assert complaints("trial", trial.value) == []
+    assert json.loads(trial.value).keys() == fields_of("Trial")
 
 
 def test_dead_letters_are_as_described() -> None:
