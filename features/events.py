@@ -190,6 +190,28 @@ class Profile(Event, tag="profile"):
     birthday_ms: int = 0  # set by ingest
 
 
+class ComplaintConfirmed(Event, tag="complaint_confirmed"):
+    """The customer's own word on how a complaint was settled."""
+
+    case: Id
+    satisfied: bool
+
+
+class Lead(Event, tag="lead"):
+    """Somebody asks about a franchise, a group order and the like."""
+
+    anonymous: ClassVar[bool] = True
+    lead: Id
+    topic: Name = ""
+
+
+class LeadContacted(Event, tag="lead_contacted"):
+    """Somebody of ours has spoken with whoever asked."""
+
+    anonymous: ClassVar[bool] = True
+    lead: Id
+
+
 class Footfall(Event, tag="footfall"):
     anonymous: ClassVar[bool] = True
     visitors: Count
@@ -287,6 +309,9 @@ CustomerEvent: TypeAlias = (
     | Tick
     | PointsSpent
     | Profile
+    | ComplaintConfirmed
+    | Lead
+    | LeadContacted
 )
 Control: TypeAlias = Merge | History | Moved | Forget  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick
