@@ -42,6 +42,7 @@ class Flow(str, Enum):
     kpis = "kpis"
     security = "security"
     learning = "learning"
+    service = "service"
     dispatch = "dispatch"
 
 

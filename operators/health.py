@@ -56,6 +56,12 @@ RESERVED = Gauge(
 )
 SPENT = Gauge("brewline_campaign_spent", "Of that, what a partition has spent in all", ["campaign", "of", "partition"])
 
+TICKETS = Counter("brewline_tickets_total", "Tickets by priority and what became of them", ["priority", "what"])
+OPEN_TICKETS = Gauge("brewline_tickets_open", "Tickets that are open", ["priority", "partition"])
+OLDEST_TICKET = Gauge(
+    "brewline_ticket_oldest_timestamp_seconds", "When the oldest open ticket was opened", ["priority", "partition"]
+)
+
 ANSWER_S = 2.0
 SELDOM_S = 10.0
 log = structlog.get_logger()
@@ -74,7 +80,10 @@ def warn_seldom(event: str, *kind: str, **told: Any) -> None:
 
 
 def count(flow: str, counts: dict[str, int]) -> None:
-    """Adds a batch's counts to the metrics; names are `outcome`, `dead_lettered:reason` or `decision:rule:outcome`."""
+    """Adds a batch's counts to the metrics; names are as follows.
+
+    `outcome`, `dead_lettered:reason`, `decision:rule:outcome`, `ticket:what:priority`
+    """
     for name, number in counts.items():
         kind, _, rest = name.partition(":")
         if kind == "dead_lettered" and rest:
@@ -82,8 +91,19 @@ def count(flow: str, counts: dict[str, int]) -> None:
         elif kind == "decision":
             rule, _, outcome = rest.rpartition(":")
             DECISIONS.labels(rule, outcome).inc(number)
+        elif kind == "ticket":
+            what, _, priority = rest.partition(":")
+            TICKETS.labels(priority, what).inc(number)
         elif not rest:
             EVENTS.labels(flow, name).inc(number)
+
+
+def show(partition: int, levels: dict[str, float]) -> None:
+    """Sets the gauges of a partition; names are `open:priority`, `oldest:priority`."""
+    for name, level in levels.items():
+        kind, _, priority = name.partition(":")
+        TICKETS.labels(priority, "breached")  # from the start, so that the first one is a rise
+        {"open": OPEN_TICKETS, "oldest": OLDEST_TICKET}[kind].labels(priority, str(partition)).set(level)
 
 
 class Pulse:
