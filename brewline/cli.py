@@ -1,4 +1,4 @@
-"""The command line: demo, run, replay, history, customer, why, forget, rules, campaigns, doctor."""
+"""The command line: demo, run, replay, history, customer, why, forget, rules, campaigns, tickets, doctor."""
 
 from __future__ import annotations
 
@@ -143,6 +143,21 @@ def campaigns(json: JsonFile = None) -> None:
     from brewline.results import write_json
 
     write_json(json, {"campaigns": show_campaigns(load(), out)})
+
+
+@app.command()
+def tickets(
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not closed.")] = False,
+    customer: Annotated[str, typer.Option(help="Only those of a customer: an id, or card:123, ...")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """Lists complaints, low ratings and enquiries, with the time that is left of what was promised.
+
+    Example: `brewline tickets --open`; `brewline tickets --customer card:123 --json`
+    """
+    from brewline.tickets import show_tickets
+
+    show_tickets(load(), only_open, customer, json, out)
 
 
 @app.command()

@@ -108,7 +108,7 @@ def _hush(now: Round, silence_ms: int | None, until_ms: int | None) -> None:
 
 def _said(each: Round, number: int, opening: Opening, promise: Promise) -> Iterator[Moment]:
     yield Moment(each.start_ms, "opened" if number == 1 else "reopened", number)
-    due_ms = {clock: _due(each, limit_ms, opening, promise) for clock, limit_ms in promise.clocks.items()}
+    due_ms = {clock: due(each, limit_ms, opening, promise) for clock, limit_ms in promise.clocks.items()}
     if each.answered_ms is not None:
         yield Moment(each.answered_ms, "answered", number, FIRST, due_ms.get(FIRST, 0))
     if each.settled_ms is not None and opening.kind != LEAD:
@@ -117,17 +117,18 @@ def _said(each: Round, number: int, opening: Opening, promise: Promise) -> Itera
         yield Moment(each.closed_ms, "closed", number, timed=each.by_silence)
 
 
-def _due(each: Round, after_ms: int, opening: Opening, promise: Promise) -> int:
+def due(each: Round, after_ms: int, opening: Opening, promise: Promise) -> int:
+    """When so much of a clock has run, epoch ms."""
     return reach(each.start_ms, after_ms, promise.working, opening.tz)
 
 
 def _timed(each: Round, number: int, opening: Opening, promise: Promise) -> Iterator[Moment]:
     """Warnings, breaches and escalations; a clock that is stopped at the very moment is kept."""
     for clock, limit_ms in promise.clocks.items():
-        due_ms, end_ms = _due(each, limit_ms, opening, promise), each.ends[clock]
+        due_ms, end_ms = due(each, limit_ms, opening, promise), each.ends[clock]
         steps = [("warned", round(limit_ms * promise.warn_at), 0, ""), ("breached", limit_ms, 0, "")]
         steps += [("escalated", limit_ms + one.after_ms, i, one.to) for i, one in enumerate(promise.escalate, 1)]
         for what, after_ms, step, to in steps:
-            at_ms = _due(each, after_ms, opening, promise)
+            at_ms = due(each, after_ms, opening, promise)
             if end_ms is None or at_ms < end_ms:
                 yield Moment(at_ms, what, number, clock, due_ms, step, to, timed=True)

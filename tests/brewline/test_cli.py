@@ -22,6 +22,7 @@ COMMANDS = [
     "why",
     "forget",
     "campaigns",
+    "tickets",
     "doctor",
     "rules",
     "rules check",
