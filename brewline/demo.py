@@ -269,7 +269,7 @@ class Demo:
         for rule, count in sorted(self.watch.coupons.items()):
             table.add_row(f"coupons: {rule}", f"{count:,}")
         table.add_section()
-        for what, number in self.watch.tickets.items():
+        for what, number in sorted(self.watch.tickets.items()):
             table.add_row(f"tickets {what}", f"{number:,}")
         table.add_section()
         for kind in ("kpi", "security", "service"):

@@ -1,4 +1,4 @@
-"""Tickets minute by minute: the slow, obvious twin of alerts/service. All times are whole minutes, clocks run in UTC."""
+"""Tickets minute by minute: the slow, obvious twin of alerts/service. Times are whole minutes, clocks run in UTC."""
 
 from __future__ import annotations
 

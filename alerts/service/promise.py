@@ -117,7 +117,7 @@ def read_promises(text: str, file: str) -> Promises:
     promises: Promises = _convert({**raw, "promise": listed}, Promises, head, file)
     for promise, part in zip(found_promises, parts, strict=False):
         _check_promise(promise, part, file)
-    _check_names(promises, text, head, file)
+    _check_names(promises, parts, head, file)
     return promises
 
 
@@ -155,13 +155,12 @@ def _check_promise(promise: Promise, text: str, file: str) -> None:
         raise WrongPromises(f"{file}:{line_of(text, 'hours')}: {wrong}")
 
 
-def _check_names(promises: Promises, text: str, head: str, file: str) -> None:
+def _check_names(promises: Promises, parts: list[str], head: str, file: str) -> None:
     ids = [promise.id for promise in promises.promise]
-    for id in ids:
-        if ids.count(id) > 1:
-            raise WrongPromises(
-                f"{file}:{line_of(text, id)}: the id {id!r} is taken by another promise: choose another"
-            )
+    for place, id in enumerate(ids):
+        if id in ids[:place]:
+            line = line_of(parts[place], "id")
+            raise WrongPromises(f"{file}:{line}: the id {id!r} is taken by another promise: choose another")
     ratings = promises.ratings.promise if promises.ratings else ""
     for key, id in (("complaints", promises.complaints), ("ratings", ratings), ("leads", promises.leads)):
         if id and id not in ids:

@@ -157,7 +157,9 @@ class Shift:
                 changes.puts[ticket_record(name)] = encode_ticket(self.tickets[name])
             else:
                 changes.deletes.append(ticket_record(name))
-        if self.open != self.opened:
+        if not self.open:
+            changes.deletes.append(OPEN)
+        elif self.open != self.opened:
             changes.puts[OPEN] = encode_open(self.open)
         changes.timers = self.agenda.timers
         changes.messages += self.messages

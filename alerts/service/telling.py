@@ -81,7 +81,7 @@ def messages(name: str, ticket: Ticket, opening: Opening, one: News, stamp_ms: i
     }
     sent = [cloudevent(topics.tickets, key, id, f"ticket.{moment.what}", "service", moment.at_ms, key, data)]
     if moment.what in ALARMING:
-        alert = _alert(name, opening, moment, told)
+        alert, id = _alert(name, opening, moment, told), f"alert|{id}"
         sent.append(cloudevent(topics.alerts, name, id, "alert.service", "service", moment.at_ms, name, alert))
     return sent
 

@@ -8,10 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.service.desk import Desk
 from alerts.service.records import decode_person
 from features import events as e
+from features.loop import batches, run
 from features.times import DAY_MS, MINUTE_MS
-from tests.alerts.service.cases import PROMISES, final, live, logs, minute, tick, told
+from tests.alerts.service.cases import PROMISES, TOPICS, final, live, logs, minute, tick, told
 from tests.oracle_service import twin
 
 COMPLAINT = e.Complaint(id="1", customer="a", case="k", topic="food", store="s1", **minute(0))
@@ -79,11 +81,7 @@ def test_an_answer_that_comes_before_its_complaint_counts() -> None:
 
 def test_an_answer_from_before_a_breach_that_was_told_takes_it_back() -> None:
     log = (COMPLAINT, tick(11), answer(9))
-    assert said(*log)[-4:] == [
-        ("-breached", "first_answer", 10),
-        ("-escalated", "first_answer", 10),
-        ("answered", "first_answer", 9),
-    ][-4:] or said(*log)[-3:] == [
+    assert said(*log)[-3:] == [
         ("-breached", "first_answer", 10),
         ("-escalated", "first_answer", 10),
         ("answered", "first_answer", 9),
@@ -142,9 +140,7 @@ def test_nothing_is_kept_of_a_customer_who_is_forgotten() -> None:
     merge = e.Merge(id="m1", customer="a", into="b", at_ms=0)
     forget = [e.Forget(id=f"f{name}", customer=name, at_ms=0) for name in "ab"]
     store = live([COMPLAINT, merge, tick(11), *forget, answer(12), tick(99)], range(9))
-    assert store.records.keys() == {"open"}
-    assert store.timers == {}
-    assert not any(b"k" in raw for raw in store.records.values())
+    assert (store.records, store.timers) == ({}, {})
     assert told(store.sent)[-1]["data"]["at_ms"] == 10 * MINUTE_MS
 
 
@@ -154,15 +150,10 @@ def test_closed_tickets_orphans_and_notes_go_when_their_time_is_up() -> None:
     later = [e.Tick(id="t", at_ms=31 * DAY_MS, source="0", of=1)]
     assert {"t|k", "t|stray", "of|a", "of|x"} <= live(log).records.keys()
     gone = live([*log, *later, COMPLAINT], range(9))
-    assert gone.records.keys() == {"open"}
-    assert (gone.timers, gone.position.counts["too_late"]) == ({}, 1)
+    assert (gone.records, gone.timers, gone.position.counts["too_late"]) == ({}, {}, 1)
 
 
 def test_the_gauges_show_open_tickets_and_the_oldest() -> None:
-    from alerts.service.desk import Desk
-    from features.loop import batches
-    from tests.alerts.service.cases import TOPICS
-
     desk, store = Desk(TOPICS, PROMISES), live([COMPLAINT, tick(1)])
     [batch] = batches("service.cases", 0, [e.encode(tick(2))], first=2)
     plan = desk.plan(batch, store.position)
@@ -172,11 +163,6 @@ def test_the_gauges_show_open_tickets_and_the_oldest() -> None:
 
 
 def test_what_cannot_be_read_is_a_dead_letter() -> None:
-    store = live([])
-    from alerts.service.desk import Desk
-    from features.loop import batches, run
-    from tests.alerts.service.cases import TOPICS
-
     store = run(Desk(TOPICS, PROMISES), batches("service.cases", 0, [b"{", e.encode(COMPLAINT)]))[0]
     assert [message.topic for message in store.sent] == ["dead-letters", "tickets"]
     assert store.position.counts["dead_lettered:malformed"] == 1
