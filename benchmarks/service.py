@@ -79,7 +79,7 @@ def judged(chain: Chain, settings: Settings) -> dict[str, Verdict]:
 
 def _found(chain: Chain, settings: Settings, promises: Promises) -> tuple[set[Breach], dict[Breach, str]]:
     cases = Log("events", Cases("service.cases", "dead-letters", partition_keys(1), 1, promises))
-    desk = Log("service.cases", Desk(Topics("tickets", "alerts", "dead-letters"), promises))
+    desk = Log("service.cases", Desk(Topics("tickets", "alerts", "events", "dead-letters"), promises))
     told: Counter[Breach] = Counter()
     priorities: dict[Breach, str] = {}
     for values in cleaned(chain, settings, Pseudonyms(b"a benchmark's key", "CN"), Table()):

@@ -88,7 +88,7 @@ TOPICS = (
         "events",
         "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
         "customer; store where nobody is known",
-        "ingest, customers, `brewline forget`",
+        "ingest, customers, service, `brewline forget`",
         "customers, kpis, service",
         (*(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS), *e.CONTROL),
         received=True,

@@ -212,6 +212,12 @@ class LeadContacted(Event, tag="lead_contacted"):
     lead: Id
 
 
+class DeliveryLate(Event, tag="delivery_late"):
+    """A delivery has not come by when it was promised, and some time more: the service flow says so, once an order."""
+
+    order: Id
+
+
 class Footfall(Event, tag="footfall"):
     anonymous: ClassVar[bool] = True
     visitors: Count
@@ -312,6 +318,7 @@ CustomerEvent: TypeAlias = (
     | ComplaintConfirmed
     | Lead
     | LeadContacted
+    | DeliveryLate
 )
 Control: TypeAlias = Merge | History | Moved | Forget  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick

@@ -26,7 +26,9 @@ def add(flow: Dataflow, house: House) -> None:
         promises,
         forgotten,
     )
-    desk = Desk(Topics(house.topic("tickets"), house.topic("alerts"), letters), promises, forgotten)
+    desk = Desk(
+        Topics(house.topic("tickets"), house.topic("alerts"), house.topic("events"), letters), promises, forgotten
+    )
     house.stage(flow, "service", "events", cases)
     house.stage(flow, "service-desk", "service.cases", desk, only=withhold(forgotten))
 

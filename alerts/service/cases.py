@@ -21,7 +21,8 @@ from features.kernel.scan import TEXT
 from features.messages import Refused, dead_letter
 
 ABOUT = (e.Complaint, e.ComplaintAnswered, e.ComplaintConfirmed, e.Rating, e.Lead, e.LeadContacted)
-HEARD = (*ABOUT, e.Tick, e.Merge, e.Forget)
+MOVING = (e.DeliveryPromised, e.DeliveryDelivered)
+HEARD = (*ABOUT, *MOVING, e.Tick, e.Merge, e.Forget)
 
 
 class Work(Struct):

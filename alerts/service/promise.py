@@ -79,6 +79,16 @@ class Ratings(Struct, forbid_unknown_fields=True, frozen=True):
     stars: Stars
 
 
+class Deliveries(Struct, forbid_unknown_fields=True, frozen=True):
+    """A delivery that has not come so long after the moment that was promised is late."""
+
+    late_after: str
+
+    @property
+    def promise(self) -> Promise:
+        return Promise("delivery", first_answer=self.late_after)
+
+
 class Promises(Struct, forbid_unknown_fields=True, frozen=True):
     """The file. `complaints`: the promise for those whose topic no other names; the first that does, counts."""
 
@@ -86,6 +96,7 @@ class Promises(Struct, forbid_unknown_fields=True, frozen=True):
     promise: list[Promise]
     ratings: Ratings | None = None
     leads: str = ""  # the promise for enquiries; empty: they are no tickets
+    deliveries: Deliveries | None = None
     keep: str = "30d"  # for how long a closed ticket takes late words
 
     def named(self, id: str) -> Promise:
@@ -129,7 +140,13 @@ def _parts(text: str) -> list[str]:
 
 
 def _convert(raw: Any, shape: type[Struct], text: str, file: str) -> Any:
-    parts: dict[str, type[Struct]] = {"": shape, "escalate": Step, "ratings": Ratings, "promise": Promise}
+    parts: dict[str, type[Struct]] = {
+        "": shape,
+        "escalate": Step,
+        "ratings": Ratings,
+        "deliveries": Deliveries,
+        "promise": Promise,
+    }
     try:
         return msgspec.convert(raw, shape)
     except msgspec.ValidationError as error:
@@ -165,6 +182,8 @@ def _check_names(promises: Promises, parts: list[str], head: str, file: str) -> 
     for key, id in (("complaints", promises.complaints), ("ratings", ratings), ("leads", promises.leads)):
         if id and id not in ids:
             raise WrongPromises(f"{file}:{line_of(head, key)}: {key}: there is no promise {id!r}{hint(id, ids)}")
+    if promises.deliveries and (wrong := _wrong_duration(promises.deliveries.late_after, least_ms=1)):
+        raise WrongPromises(f"{file}:{line_of(head, 'deliveries')}: deliveries.late_after: {wrong}")
     if wrong := _wrong_duration(promises.keep, least_ms=1):
         raise WrongPromises(f"{file}:{line_of(head, 'keep')}: keep: {wrong}")
 

@@ -17,14 +17,15 @@ from alerts.service.records import (
     ticket_named,
     ticket_record,
 )
-from alerts.service.telling import ALARMING, Topics, messages, news
-from alerts.service.ticket import Ticket, decode_ticket, encode_ticket, note, ticket_of
+from alerts.service.telling import ALARMING, News, Topics, late, messages, news
+from alerts.service.ticket import DELIVERY, Opening, Ticket, decode_ticket, encode_ticket, note, ticket_of
 from alerts.service.timeline import Moment, timeline
 from features import events as e
 from features.job import Changes, Message, State
 from features.times import DAY_MS
 
 TURNS = ("opened", "reopened", "closed")
+DELIVERIES_KEPT_MS = 2 * DAY_MS
 NOTES_KEPT_MS = 7 * DAY_MS  # who was merged; what names them later was on its way for longer than that
 
 
@@ -73,7 +74,7 @@ class Shift:
 
     def _note(self, name: str, event: e.Event, now_ms: int) -> None:
         ticket, before = self._ticket(name), self._ticket(name).customers
-        if not ticket.known and event.at_ms + self.promises.keep_ms <= now_ms:
+        if not ticket.known and event.at_ms + self._keep_ms(name) <= now_ms:
             self.counts["too_late"] += 1
             return
         event.customer = self.people.now(event.customer)
@@ -92,12 +93,23 @@ class Shift:
         turns = [m for m in moments if m.what in TURNS and (m.at_ms <= now_ms or not m.timed)]
         closed_ms = turns[-1].at_ms if turns and turns[-1].what == "closed" else None
         self._list(name, ticket, closed_ms)
-        ends_ms = closed_ms if moments else max((at_ms for at_ms, _ in ticket.words.values()), default=0)
-        forget_ms = None if ends_ms is None else ends_ms + self.promises.keep_ms
+        forget_ms = self._forget_ms(name, ticket, closed_ms)
         if forget_ms is not None and forget_ms <= now_ms:
             self._drop(name, ticket)
         else:
             self._wake(name, min([m.at_ms for m in moments if m.timed and m.at_ms > now_ms], default=forget_ms))
+
+    def _forget_ms(self, name: str, ticket: Ticket, closed_ms: int | None) -> int | None:
+        """None: not as long as it is open."""
+        opening, spoken_ms = ticket.opening, max((at_ms for at_ms, _ in ticket.words.values()), default=0)
+        if opening is None:
+            return spoken_ms + self._keep_ms(name)
+        if opening.kind == DELIVERY:
+            return max(spoken_ms, opening.promised_ms) + self._keep_ms(name)
+        return None if closed_ms is None else closed_ms + self._keep_ms(name)
+
+    def _keep_ms(self, name: str) -> int:
+        return DELIVERIES_KEPT_MS if name.startswith(f"{DELIVERY}:") else self.promises.keep_ms
 
     def _told(self, name: str, ticket: Ticket, now_ms: int) -> list[Moment]:
         """All moments of a ticket, once those are told that are; none as long as nothing has opened it."""
@@ -107,6 +119,9 @@ class Shift:
         promise = ticket.promised(self.promises)
         moments = timeline(ticket, opening, promise)
         for one in news(ticket, promise, [m for m in moments if m.at_ms <= now_ms or not m.timed]):
+            if opening.kind == DELIVERY:
+                self._say_late(ticket, opening, one)
+                continue
             self.messages += messages(name, ticket, opening, one, self.stamp_ms, self.topics)
             self.causes_ms.append(self.stamp_ms)
             what = "withdrawn" if one.told.withdrawn else "corrected" if one.told.revision else one.moment.what
@@ -114,8 +129,14 @@ class Shift:
             self.counts["service_alerts"] += one.moment.what in ALARMING and not one.told.withdrawn
         return moments
 
+    def _say_late(self, ticket: Ticket, opening: Opening, one: News) -> None:
+        """Once an order: what a guest was given for it is not taken back."""
+        if one.told.revision == 0:
+            self.messages.append(late(ticket, opening, one.moment, self.topics))
+            self.counts["deliveries_late"] += 1
+
     def _list(self, name: str, ticket: Ticket, closed_ms: int | None) -> None:
-        if ticket.opening and closed_ms is None:
+        if ticket.opening and ticket.opening.kind != DELIVERY and closed_ms is None:
             self.open[name] = (ticket.promised(self.promises).id, ticket.opening.at_ms)
         else:
             self.open.pop(name, None)

@@ -10,19 +10,21 @@ from msgspec import Struct
 from alerts.service.promise import Promise
 from alerts.service.ticket import Opening, Ticket, Told
 from alerts.service.timeline import Moment
+from features import events as e
 from features.job import Message
 from features.messages import cloudevent
-from features.times import rfc3339
+from features.times import local_day, rfc3339
 
 ALARMING = ("breached", "escalated")
 NAMED = {"first_answer": "a first answer", "resolution": "a resolution"}
 
 
 class Topics(Struct, frozen=True):
-    """Where tickets, breaches and dead letters go."""
+    """Where tickets, breaches, deliveries that are late and dead letters go."""
 
     tickets: str
     alerts: str
+    events: str
     dead_letters: str
 
 
@@ -84,6 +86,22 @@ def messages(name: str, ticket: Ticket, opening: Opening, one: News, stamp_ms: i
         alert, id = _alert(name, opening, moment, told), f"alert|{id}"
         sent.append(cloudevent(topics.alerts, name, id, "alert.service", "service", moment.at_ms, name, alert))
     return sent
+
+
+def late(ticket: Ticket, opening: Opening, moment: Moment, topics: Topics) -> Message:
+    """Goes to the clean topic: what the guest gets for it is for the coupon rules to say."""
+    event = e.DeliveryLate(
+        id=f"late|{opening.order}",
+        store=opening.store,
+        channel="delivery",
+        customer=ticket.customer,
+        at_ms=moment.at_ms,
+        day=local_day(moment.at_ms, opening.tz),
+        tz=opening.tz,
+        region=opening.region,
+        order=opening.order,
+    )
+    return Message(topics.events, ticket.customer, e.encode(event))
 
 
 def _alert(name: str, opening: Opening, moment: Moment, told: Told) -> dict[str, Any]:

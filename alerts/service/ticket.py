@@ -14,7 +14,7 @@ from alerts.service.promise import Promise, Promises
 from features import events as e
 
 VERSION = 1
-COMPLAINT, RATING, LEAD = "complaint", "rating", "lead"
+COMPLAINT, RATING, LEAD, DELIVERY = "complaint", "rating", "lead", "delivery"
 
 
 class Said(IntEnum):
@@ -37,6 +37,7 @@ class Opening(Struct, array_like=True):
     topic: str = ""
     order: str = ""
     stars: float | None = None
+    promised_ms: int = 0  # of a delivery
 
 
 class Told(Struct, array_like=True):
@@ -81,6 +82,8 @@ class Ticket(Struct, array_like=True):
     def promised(self, promises: Promises) -> Promise:
         """What was promised when it opened; later changes of the file do not count."""
         first = self.first()
+        if self.openings[first].kind == DELIVERY:
+            return promises.deliveries.promise if promises.deliveries else Promise(DELIVERY)
         if self.promise is None or self.opener != first:
             self.opener, self.promise = first, _promise(self.openings[first], promises)
         return self.promise
@@ -105,6 +108,8 @@ def ticket_of(event: e.Event, promises: Promises) -> str:
         return event.case
     if isinstance(event, e.Lead | e.LeadContacted):
         return f"{LEAD}:{event.lead}" if promises.leads else ""
+    if isinstance(event, e.DeliveryPromised | e.DeliveryDelivered):
+        return f"{DELIVERY}:{event.order}" if promises.deliveries else ""
     if isinstance(event, e.Rating) and promises.ratings and event.stars <= promises.ratings.stars:
         return f"{RATING}:{event.order or event.id}"
     return ""
@@ -115,21 +120,24 @@ def note(ticket: Ticket, event: e.Event) -> bool:
     if event.id in ticket.openings or event.id in ticket.words:
         return False
     ticket.customer = ticket.customer if ticket.known else event.customer
-    if isinstance(event, e.Complaint | e.Rating | e.Lead):
+    if isinstance(event, e.Complaint | e.Rating | e.Lead | e.DeliveryPromised):
         ticket.openings[event.id] = _opening(event)
         ticket.customer = ticket.openings[ticket.first()].customer
     elif isinstance(event, e.ComplaintConfirmed):
         ticket.words[event.id] = (event.at_ms, Said.HAPPY if event.satisfied else Said.UNHAPPY)
     else:
-        settled = isinstance(event, e.LeadContacted) or (isinstance(event, e.ComplaintAnswered) and event.closed)
+        done = isinstance(event, e.LeadContacted | e.DeliveryDelivered)
+        settled = done or (isinstance(event, e.ComplaintAnswered) and event.closed)
         ticket.words[event.id] = (event.at_ms, Said.SETTLED if settled else Said.ANSWER)
     return True
 
 
-def _opening(event: e.Complaint | e.Rating | e.Lead) -> Opening:
+def _opening(event: e.Complaint | e.Rating | e.Lead | e.DeliveryPromised) -> Opening:
     opening = Opening(event.at_ms, COMPLAINT, event.customer, event.store, event.region, event.tz)
     if isinstance(event, e.Rating):
         opening.kind, opening.order, opening.stars = RATING, event.order, event.stars
+    elif isinstance(event, e.DeliveryPromised):
+        opening.kind, opening.order, opening.promised_ms = DELIVERY, event.order, event.promised_ms
     else:
         opening.kind, opening.topic = LEAD if isinstance(event, e.Lead) else COMPLAINT, event.topic
     return opening

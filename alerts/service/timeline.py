@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from alerts.service.promise import Promise
-from alerts.service.ticket import COMPLAINT, LEAD, Opening, Said, Ticket
+from alerts.service.ticket import COMPLAINT, DELIVERY, LEAD, Opening, Said, Ticket
 from alerts.service.working import reach
 
 FIRST, RESOLUTION = "first_answer", "resolution"
@@ -57,12 +57,21 @@ def _earlier(one: int | None, other: int | None) -> int | None:
 
 def timeline(ticket: Ticket, opening: Opening, promise: Promise) -> list[Moment]:
     """In order of time."""
+    if opening.kind == DELIVERY:
+        return list(_late(ticket, opening, promise))
     found = [
         moment
         for number, each in enumerate(rounds(ticket, opening, promise), 1)
         for moment in (*_said(each, number, opening, promise), *_timed(each, number, opening, promise))
     ]
     return sorted(found, key=lambda moment: (moment.at_ms, moment.round, WHAT.index(moment.what), moment.name))
+
+
+def _late(ticket: Ticket, opening: Opening, promise: Promise) -> Iterator[Moment]:
+    """Of a delivery nothing is told but that it did not come; the first promise counts."""
+    due_ms = opening.promised_ms + promise.clocks.get(FIRST, 0)
+    if promise.clocks and all(at_ms > due_ms for at_ms, _ in ticket.words.values()):
+        yield Moment(due_ms, "breached", 1, FIRST, due_ms, timed=True)
 
 
 def rounds(ticket: Ticket, opening: Opening, promise: Promise) -> list[Round]:

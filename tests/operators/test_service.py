@@ -1,4 +1,4 @@
-"""Tickets over the real partition step and a real Redis: processes that die anywhere, and a Redis that lost its tail."""
+"""Tickets over the real partition step and a real Redis: processes that die, and a Redis that comes back empty."""
 
 from __future__ import annotations
 

@@ -17,12 +17,13 @@ from features.loop import Store, batches, run
 from features.times import MINUTE_MS
 from tests.oracle_service import Told
 
-TOPICS = Topics("tickets", "alerts", "dead-letters")
+TOPICS = Topics("tickets", "alerts", "events", "dead-letters")
 PROMISES = read_promises(
     """
 complaints = "other"
 ratings = { promise = "low-rating", stars = 2.0 }
 leads = "lead"
+deliveries = { late_after = "10m" }
 keep = "30d"
 
 [[promise]]
