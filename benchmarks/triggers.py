@@ -128,7 +128,7 @@ def live(chain: Chain, settings: Settings) -> Life:
     customers, learned = Log("events", job), Log("examples", learning)
     decisions: dict[str, list[Decision]] = defaultdict(list)
     with progress() as bar:
-        batches = bar.track(_clean(chain, settings, pseudonyms, table), _stretches(chain), description="the chain")
+        batches = bar.track(cleaned(chain, settings, pseudonyms, table), _stretches(chain), description="the chain")
         for sent in map(customers.append, batches):
             learned.append([message.value for message in sent if message.topic == "examples"])
             if raw := learned.store.records.get(f"model|{MODEL}"):
@@ -192,7 +192,7 @@ def _stretches(chain: Chain) -> int:
     return -(-(chain.end_ms - chain.start_ms) // STRETCH_MS)
 
 
-def _clean(chain: Chain, settings: Settings, pseudonyms: Pseudonyms, table: Table) -> Iterator[list[bytes]]:
+def cleaned(chain: Chain, settings: Settings, pseudonyms: Pseudonyms, table: Table) -> Iterator[list[bytes]]:
     """Clean events by stretch, in order of sending; of the ticks, which come for each topic, one a minute."""
     lines = chain.stores_csv().splitlines()
     stores = read_stores(lines, settings.stores.timezone, "stores.csv")

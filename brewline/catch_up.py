@@ -33,7 +33,7 @@ from operators.redis_link import connect_redis, reason
 from operators.store import PartitionStore, stored_partitions
 
 PROGRESS = Path("out")
-WATCHED = ("coupons", "alerts", "dead-letters")
+WATCHED = ("coupons", "alerts", "tickets", "dead-letters")
 Line = MutableMapping[str, Any]  # of a log
 SAME_LINE_S = 30.0  # a warning that repeats is shown so often
 

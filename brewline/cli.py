@@ -46,6 +46,7 @@ class Flow(str, Enum):
     kpis = "kpis"
     security = "security"
     learning = "learning"
+    service = "service"
     dispatch = "dispatch"
 
 
@@ -183,6 +184,21 @@ def arms(
     from brewline.arms import show_arms
 
     show_arms(load(), rule, json, out)
+
+
+@app.command()
+def tickets(
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not closed.")] = False,
+    customer: Annotated[str, typer.Option(help="Only those of a customer: an id, or card:123, ...")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """Lists complaints, low ratings and enquiries, with the time that is left of what was promised.
+
+    Example: `brewline tickets --open`; `brewline tickets --customer card:123 --json`
+    """
+    from brewline.tickets import show_tickets
+
+    show_tickets(load(), only_open, customer, json, out)
 
 
 @app.command()

@@ -34,7 +34,7 @@ from operators.store import PartitionStore
 from sim.chain import Chain, Record
 
 Process = subprocess.Popen[bytes]
-PROCESSES = (("ingest", "customers", "learning"), ("kpis", "security"))
+PROCESSES = (("ingest", "customers", "learning"), ("kpis", "security", "service"))
 READY_S = 60.0
 SETTLE_S = 30.0
 COUPON_LINE_S = 1.0
@@ -136,7 +136,7 @@ class Demo:
         """Returns when every partition has an owner."""
         owners = [
             PartitionStore(self.redis, self.settings.redis.prefix, flow).key(partition, "owner")
-            for flow in ("customers", "learning", "kpis", "kpis-merge", "security")
+            for flow in ("customers", "learning", "kpis", "kpis-merge", "security", "service", "service-desk")
             for partition in range(self.partitions)
         ]
         until = time.monotonic() + READY_S
@@ -204,7 +204,7 @@ class Demo:
         """Prints what is new: the first coupon of each rule, and others not more often than a person can read."""
         for topic, event in self.watch.poll(0.2):
             data, now_s = event["data"], time.monotonic()
-            if topic == "alerts":
+            if topic == "alerts" and self._worth_a_line(event):
                 self.out.print(f"[bold red]alert [/] {escape(str(data['why']))}", highlight=False, soft_wrap=True)
             elif topic == "coupons" and (now_s >= self.next_coupon_s or data["rule"] not in self.met):
                 self.next_coupon_s = now_s + COUPON_LINE_S
@@ -213,6 +213,14 @@ class Demo:
                 self.out.print(f"[green]coupon[/] {_clock(data['at_ms'])} {line}", highlight=False)
             elif topic == "kpi.minutes" and event["subject"] == "chain:*":
                 self._add_minute(data)
+
+    def _worth_a_line(self, event: dict[str, Any]) -> bool:
+        """Of broken promises, the first of each priority."""
+        if event["type"] != "brewline.alert.service":
+            return True
+        new = event["data"]["priority"] not in self.met
+        self.met.add(event["data"]["priority"])
+        return new
 
     def _add_minute(self, data: dict[str, Any]) -> None:
         """Adds a minute of the chain to its stretch of hours; prints the stretch when the next begins."""
@@ -237,6 +245,8 @@ class Demo:
             "coupons": watch.coupons.total(),
             "kpi_alerts": watch.alerts["kpi"],
             "security_alerts": watch.alerts["security"],
+            "service_alerts": watch.alerts["service"],
+            "tickets": dict(watch.tickets),
             "latency_p50_ms": percentile(watch.latencies_ms, 0.50),
             "latency_p99_ms": percentile(watch.latencies_ms, 0.99),
             "kafka": kafka,
@@ -260,7 +270,10 @@ class Demo:
         for rule, count in sorted(self.watch.coupons.items()):
             table.add_row(f"coupons: {rule}", f"{count:,}")
         table.add_section()
-        for kind in ("kpi", "security"):
+        for what, number in sorted(self.watch.tickets.items()):
+            table.add_row(f"tickets {what}", f"{number:,}")
+        table.add_section()
+        for kind in ("kpi", "security", "service"):
             table.add_row(f"{kind} alerts", f"{self.watch.alerts[kind]:,}")
         for reason, count in sorted(self.watch.dead_letters.items()):
             table.add_row(f"dead letters: {reason}", f"{count:,}")

@@ -24,13 +24,26 @@ from operators.erasing import Eraser, Person, Topics
 from operators.kafka import consumer, partition_count, require_kafka, retention
 from operators.redis_link import connect_redis
 from operators.scan import NAMED, look_through
-from operators.store import PartitionStore
+from operators.store import PartitionStore, stored_partitions
+from operators.topic import bounds_of
 
 FLOW = "customers"
+SERVICE, DESK = "service", "service-desk"
 K = TypeVar("K")
 STALLED_S = 20.0  # nothing has moved for so long: nobody is at work
 LOOK_S = 0.1
-HELD = ("pos.events", "app.events", "events", "identities", "coupons", "redemptions", "decisions", "dead-letters")
+HELD = (
+    "pos.events",
+    "app.events",
+    "events",
+    "identities",
+    "coupons",
+    "redemptions",
+    "decisions",
+    "service.cases",
+    "tickets",
+    "dead-letters",
+)
 
 
 class Stalled(Exception):
@@ -54,7 +67,7 @@ def forget_customer(settings: Settings, id: str, out: Console, agreed: Callable[
         return 1
     try:
         names = work.erase(person)
-        work.wait_for_outbox(names)
+        work.wait_for_outboxes(names)
     except Stalled as reason:
         out.print(f"[red]{reason}[/]; the same command goes on: `brewline forget {customer}`", soft_wrap=True)
         return 1
@@ -114,7 +127,10 @@ class Forgetting:
         self.pseudonyms = person.pseudonyms | late.pseudonyms
         names = sorted({*names, *self.eraser.forgotten.names(late.customers, self.pseudonyms)})
         self.eraser.mark(names, at_ms)
-        self._wait_for_flow(self.eraser.tell(names, at_ms))
+        told = self.eraser.tell(names, at_ms)
+        self._wait_for_flow(FLOW, told)
+        if self._has_run(SERVICE):
+            self._wait_for_flow(SERVICE, told)
         self.eraser.unlink(names, self.pseudonyms)
         return names
 
@@ -147,35 +163,53 @@ class Forgetting:
                 f"ingest has not read {sum(left.values()):,} records and stands still: it will drop the customer's"
             )
 
-    def _wait_for_flow(self, told: Mapping[int, int]) -> None:
-        """Until the customers flow has passed the word to forget. Raises Stalled."""
+    def _has_run(self, flow: str) -> bool:
+        return bool(self.redis.exists(self._store(flow).key(0, "owner")))
+
+    def _store(self, flow: str) -> PartitionStore:
+        return PartitionStore(self.redis, self.settings.redis.prefix, flow)
+
+    def _wait_for_flow(self, flow: str, told: Mapping[int, int]) -> None:
+        """Until a flow, or a step of one, has read up to these offsets. Raises Stalled."""
+        store, name = self._store(flow), flow.partition("-")[0]
 
         def behind() -> dict[int, int]:
-            stand = {partition: self.store.position(partition).offset for partition in told}
+            stand = {partition: store.position(partition).offset for partition in told}
             return {
                 partition: told[partition] - offset for partition, offset in stand.items() if offset < told[partition]
             }
 
-        if left := self._until_nothing(behind, "the customers flow hears of it"):
+        if left := self._until_nothing(behind, f"the {name} flow hears of it"):
             where = ", ".join(f"{records:,} records in partition {partition}" for partition, records in left.items())
-            raise Stalled(f"the customers flow has not read {where}: start it with `brewline run customers`")
+            raise Stalled(f"the {name} flow has not read {where}: start it with `brewline run {name}`")
 
-    def wait_for_outbox(self, names: list[str]) -> None:
-        """Until Kafka has confirmed what was decided for the customer before. Raises Stalled."""
-        wanted = [name.encode() for name in names]
+    def wait_for_outboxes(self, names: list[str]) -> None:
+        """Until Kafka has confirmed what was decided for the customer before, step by step. Raises Stalled."""
+        self._wait_for_outbox(FLOW, names)
+        if self._has_run(SERVICE):
+            self._wait_for_outbox(SERVICE, names)
+            ends = bounds_of(self.client, self.settings.topic("service.cases"), "brewline-forget")
+            self._wait_for_flow(DESK, {partition: end - 1 for partition, (_, end) in ends.items()})
+            self._wait_for_outbox(DESK, names)
+
+    def _wait_for_outbox(self, flow: str, names: list[str]) -> None:
+        wanted, store = [name.encode() for name in names], self._store(flow)
+        topic = "service.cases" if flow == DESK else "events"
+        parts = range(stored_partitions(self.redis, self.settings.redis.prefix, topic))
 
         def held() -> dict[int, int]:
-            found = {p: sum(any(n in raw for n in wanted) for raw in self._outbox(p)) for p in range(self.partitions)}
+            found = {p: sum(any(n in raw for n in wanted) for raw in self._outbox(store, p)) for p in parts}
             return {partition: entries for partition, entries in found.items() if entries}
 
         if left := self._until_nothing(held, "Kafka confirms what was sent before"):
             where = ", ".join(f"{entries:,} entries of partition {partition}" for partition, entries in left.items())
             raise Stalled(
-                f"Kafka has not confirmed {where} of the outbox: is it well, and `brewline run customers` up?"
+                f"Kafka has not confirmed {where} of the outbox: is it well, and `brewline run"
+                f" {flow.partition('-')[0]}` up?"
             )
 
-    def _outbox(self, partition: int) -> list[bytes]:
-        entries: Any = self.redis.xrange(self.store.key(partition, "outbox"))
+    def _outbox(self, store: PartitionStore, partition: int) -> list[bytes]:
+        entries: Any = self.redis.xrange(store.key(partition, "outbox"))
         return [fields[b"m"] for _, fields in entries]
 
     def _until_nothing(self, look: Callable[[], dict[K, int]], what: str) -> dict[K, int]:

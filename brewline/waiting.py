@@ -21,8 +21,14 @@ from operators.kafka import consumer, partition_count
 from operators.redis_link import AWAY, reason
 from operators.store import PartitionStore
 
-FLOWS = (*CLOCKED, "security")
-LEAVING = {"coupons": "customers", "kpi_alerts": "kpis-merge", "security_alerts": "security"}  # count → its flow
+FLOWS = ("customers", "kpis", "kpis-merge", "security", "service", "service-desk")
+LEAVING = {  # count → its flow
+    "coupons": "customers",
+    "kpi_alerts": "kpis-merge",
+    "security_alerts": "security",
+    "service_alerts": "service-desk",
+    "tickets": "service-desk",
+}
 STALLED_S = 60.0  # nothing has moved for so long: it will not
 AWAY_S = 120.0  # how long Redis or Kafka may be away
 SUSPECT_S = 5.0  # nothing has moved for so long: is Kafka there?
@@ -130,8 +136,8 @@ class Waiting:
                 missing.append(f"{flow} {stands}, and what was sent ends at {rfc3339(self.sending.end_ms)}")
         if left := _uncounted(stand.counts):
             missing.append(f"{left:,} events of customers that kpis has not counted")
-        seen = {"coupons": self.watch.coupons.total()}
-        seen |= {f"{kind}_alerts": self.watch.alerts[kind] for kind in ("kpi", "security")}
+        seen = {"coupons": self.watch.coupons.total(), "tickets": self.watch.tickets.total()}
+        seen |= {f"{kind}_alerts": self.watch.alerts[kind] for kind in ("kpi", "security", "service")}
         for name, flow in LEAVING.items():
             if left := stand.counts.get(flow, Counter())[name] - seen[name]:
                 missing.append(f"{left:,} {name.replace('_', ' ')} that {flow} decided have not come out")

@@ -1,4 +1,4 @@
-"""Watches what leaves the flows: coupons, alerts, KPI minutes and dead letters, each counted once by its id."""
+"""Watches what leaves the flows: coupons, alerts, tickets, KPI minutes, dead letters, each counted once by its id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from confluent_kafka import Message, TopicPartition
 from config.settings import Settings
 from operators.kafka import consumer, partition_count
 
-TOPICS = ("coupons", "alerts", "kpi.minutes", "dead-letters")
+TOPICS = ("coupons", "alerts", "tickets", "kpi.minutes", "dead-letters")
 
 
 class Watch:
@@ -29,7 +29,8 @@ class Watch:
         self.consumer = consumer(settings.kafka.librdkafka(), group)
         self.seen: set[str] = set()
         self.coupons: Counter[str] = Counter()  # by rule
-        self.alerts: Counter[str] = Counter()  # by kind: kpi, security; firing ones only
+        self.alerts: Counter[str] = Counter()  # by kind: kpi, security, service; firing ones only
+        self.tickets: Counter[str] = Counter()  # by what became of them
         self.dead_letters: Counter[str] = Counter()  # by reason
         self.kpi_minutes = 0
         self.latencies_ms: list[int] = []
@@ -63,6 +64,8 @@ class Watch:
         if topic == "coupons":
             self.coupons[event["data"]["rule"]] += 1
             self.latencies_ms.append(message.timestamp()[1] - event["data"]["trigger_stamp_ms"])
+        elif topic == "tickets":
+            self.tickets["withdrawn" if event["data"]["withdrawn"] else event["type"].rpartition(".")[2]] += 1
         elif topic == "kpi.minutes":
             self.kpi_minutes += 1
         elif event["data"].get("state", "firing") == "firing":

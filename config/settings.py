@@ -148,6 +148,10 @@ class Security(Struct, forbid_unknown_fields=True):
     retention_hours: Positive = 48  # how long a repeated audit event is recognised
 
 
+class Service(Struct, forbid_unknown_fields=True):
+    promises: str = "service.toml"
+
+
 class Metrics(Struct, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     ingest: Port = 9101
@@ -156,6 +160,7 @@ class Metrics(Struct, forbid_unknown_fields=True):
     security: Port = 9104
     learning: Port = 9105
     dispatch: Port = 9106
+    service: Port = 9107
     stall_s: Seconds = 15.0  # /healthz turns red when a partition has not moved for so long
 
 
@@ -174,6 +179,7 @@ class Settings(Struct, forbid_unknown_fields=True):
     learning: Learning = field(default_factory=Learning)
     kpis: Kpis = field(default_factory=Kpis)
     security: Security = field(default_factory=Security)
+    service: Service = field(default_factory=Service)
     dispatch: gateways.Dispatch = field(default_factory=gateways.Dispatch)
     metrics: Metrics = field(default_factory=Metrics)
     log: Log = field(default_factory=Log)
@@ -215,7 +221,13 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
 
 def _name_shipped(raw: dict[str, Any]) -> None:
     """Paths that are not named, and are not beside the file under their usual names, are the shipped ones."""
-    for section, key in (("", "features"), ("coupons", "rules"), ("coupons", "calendars"), ("security", "rules")):
+    for section, key in (
+        ("", "features"),
+        ("coupons", "rules"),
+        ("coupons", "calendars"),
+        ("security", "rules"),
+        ("service", "promises"),
+    ):
         table = raw.setdefault(section, {}) if section else raw
         usual = getattr(getattr(Settings(), section) if section else Settings(), key)
         if isinstance(table, dict) and key not in table and not Path(raw["folder"], usual).exists():

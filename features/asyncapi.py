@@ -30,6 +30,7 @@ RECEIVED = {**e.CUSTOMER_EVENTS, **e.AUDIT_EVENTS}
 NOBODY = {"footfall", "weather", "tick", *e.AUDIT_EVENTS}  # events of no customer
 IDENTITY = "The customer id; of a group, its pseudonyms and whom it has taken in. None: not needed, or forgotten."
 TIME = [{"type": "integer"}, {"type": "string"}]  # how msgspec describes features.events.Time
+TURNS = ("opened", "warned", "breached", "escalated", "answered", "reopened", "closed")  # of a ticket
 CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "coupon.issued": ("coupons", out.IssuedCoupon),
     "message.due": ("coupons", out.Receipt),
@@ -44,6 +45,8 @@ CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "kpi.minute": ("kpis", out.KpiMinute),
     "alert.kpi": ("kpis", out.KpiAlert),
     "alert.security": ("security", out.Finding),
+    "alert.service": ("service", out.ServiceAlert),
+    **{f"ticket.{what}": ("service", out.Ticket) for what in TURNS},
 }
 
 
@@ -92,8 +95,8 @@ TOPICS = (
         "events",
         "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
         "customer; store where nobody is known",
-        "ingest, customers, dispatch, `brewline forget`, `brewline coupons revoke`, `brewline suppress`",
-        "customers, kpis",
+        "ingest, customers, service, dispatch, `brewline forget`, `brewline coupons revoke`, `brewline suppress`",
+        "customers, kpis, service",
         (*(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS), *e.CONTROL),
         received=True,
         sent=True,
@@ -116,7 +119,7 @@ TOPICS = (
         " no replay brings anybody back.",
         "hash of the customer id",
         "`brewline forget`",
-        "ingest, customers",
+        "ingest, customers, service",
         ("tombstone",),
         received=True,
         sent=True,
@@ -161,6 +164,25 @@ TOPICS = (
         sent=True,
     ),
     Topic(
+        "service.cases",
+        "Clean events by the ticket they are about. Between two steps of one flow, and no contract.",
+        "ticket",
+        "service",
+        "service",
+        ("case",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "tickets",
+        "What becomes of complaints, low ratings and enquiries, and of what was promised for them.",
+        "customer; ticket where nobody is known",
+        "service",
+        "contact centre, boards, warehouse",
+        tuple(f"ticket.{what}" for what in TURNS),
+        sent=True,
+    ),
+    Topic(
         "coupons",
         "Coupons and messages to hand out.",
         "customer",
@@ -199,11 +221,11 @@ TOPICS = (
     ),
     Topic(
         "alerts",
-        "KPIs that are unusual, and findings about access to customer data.",
-        "dim of a KPI; actor of a finding",
-        "kpis, security",
+        "KPIs that are unusual, findings about access to customer data, and broken promises to guests.",
+        "dim of a KPI; actor of a finding; ticket of a promise",
+        "kpis, security, service",
         "on-call staff, SIEM",
-        ("alert.kpi", "alert.security"),
+        ("alert.kpi", "alert.security", "alert.service"),
         sent=True,
     ),
     Topic(
@@ -261,7 +283,7 @@ def messages() -> dict[str, Json]:
         "contentType": "text/plain",
         "payload": {"type": "string", "description": "When the customer was forgotten, epoch ms."},
     }
-    found["partial"] = {"payload": {}}
+    found |= {"partial": {"payload": {}}, "case": {"payload": {}}}
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
     found["dead_letter"] = {
         "contentType": "application/octet-stream",

@@ -230,6 +230,34 @@ class Suppress(Event, tag="suppress"):
     until_ms: int = 0  # set by ingest; 0: until it is lifted
 
 
+class ComplaintConfirmed(Event, tag="complaint_confirmed"):
+    """The customer's own word on how a complaint was settled."""
+
+    case: Id
+    satisfied: bool
+
+
+class Lead(Event, tag="lead"):
+    """Somebody asks about a franchise, a group order and the like."""
+
+    anonymous: ClassVar[bool] = True
+    lead: Id
+    topic: Name = ""
+
+
+class LeadContacted(Event, tag="lead_contacted"):
+    """Somebody of ours has spoken with whoever asked."""
+
+    anonymous: ClassVar[bool] = True
+    lead: Id
+
+
+class DeliveryLate(Event, tag="delivery_late"):
+    """A delivery has not come by when it was promised, and some time more: the service flow says so, once an order."""
+
+    order: Id
+
+
 class Footfall(Event, tag="footfall"):
     anonymous: ClassVar[bool] = True
     visitors: Count
@@ -341,6 +369,10 @@ CustomerEvent: TypeAlias = (
     | CouponOpened
     | CouponRevoked
     | Suppress
+    | ComplaintConfirmed
+    | Lead
+    | LeadContacted
+    | DeliveryLate
 )
 Control: TypeAlias = Merge | History | Moved | Forget  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick

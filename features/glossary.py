@@ -116,6 +116,9 @@ FIELDS = {
     "record": Word("the record, packed as in features/record.py, in base64; empty where nothing was known"),
     "words": Word("code in the record, in decimal: the text it stands for"),
     "event": Word("the clean event as it stood there"),
+    # complaints and enquiries
+    "satisfied": Word("false: it is to be taken up again", True),
+    "lead": Word("number of the enquiry", "l-88"),
     # audit
     "actor": Word("the staff member or the account that did it; also the key", "analyst-03"),
     "role": Word("the actor's role", "analyst"),
@@ -255,6 +258,22 @@ FIELDS = {
     "fingerprint": Word("the same for every incident of this dimension, series and direction"),
     "incident": Word("the same for firing and resolved"),
     "why": Word("all of it in one sentence"),
+    # tickets
+    "ticket": Word("number of the complaint, `rating:` with its order or `lead:` with its number"),
+    "kind": Word("what opened it"),
+    "Ticket.customer": Word("customer id; empty where nobody is known"),
+    "Ticket.order": Word("id of the order that was rated; empty where the rating names none"),
+    "priority": Word("id of the promise"),
+    "opened_ms": Word("when it was opened, epoch ms"),
+    "round": Word("1, and one more with every reopening"),
+    "clock": Word("the clock that it is about; empty for opened, reopened and closed"),
+    "Ticket.at_ms": Word("when it happened, or when the clock came to it, epoch ms"),
+    "due_ms": Word("when the clock's time is up, epoch ms; 0: there is no such clock"),
+    "to": Word("who is to step in, of an escalation"),
+    "Ticket.stars": Word("stars of the rating; null where there was none"),
+    "Ticket.revision": Word("how often this moment was told before: it is told again when late events change it"),
+    "withdrawn": Word("true: late events show that this never happened"),
+    "ServiceAlert.incident": Word("the same for firing and resolved"),
     # findings
     "Finding.rule": Word("name of the Sigma rule, or `unusual_export_volume` of the baseline"),
     "rule_id": Word("id of that rule"),

@@ -8,6 +8,7 @@ transaction. The same job runs under Bytewax, in a plain loop, in back-tests and
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from msgspec import Struct, field, msgpack
@@ -97,6 +98,7 @@ class Plan(Struct):
     records: list[str] = []
     seen: dict[str, list[bytes]] = {}  # name of an id set → ids to look up in it
     work: Any = None
+    follow: Callable[[dict[str, bytes]], Iterable[str]] | None = None  # further records that those found lead to
 
 
 class State(Struct):
@@ -127,6 +129,7 @@ class Changes(Struct):
     receipts: dict[str, list[tuple[int, bytes]]] = {}  # by record: (time, receipt), of which the latest are kept
     receipts_kept: int = 0  # so many with each record
     misses: dict[str, dict[str, bytes]] = {}  # by record and rule: the latest of each is kept
+    levels: dict[str, float] = {}  # what gauges show now; not committed
     causes_ms: list[int] = []  # Kafka timestamps of the events behind decisions and alerts, for latency
 
 

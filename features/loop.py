@@ -27,10 +27,13 @@ class Store:
     def load(self, job: Job, plan: Plan) -> State:
         due = self._due(plan) if plan.clock.now_ms != plan.position.clock.now_ms else []
         names = {*plan.records, *job.timer_records(due)}
+        while plan.follow is not None and (more := {*plan.follow(self._found(names))} - names):
+            names |= more
         seen = {(name, id) for name, ids in plan.seen.items() for id in ids if id in self.seen.get(name, ())}
-        return State(
-            {name: self.records[name] for name in names & self.records.keys()}, seen, due, self.words, self.spent
-        )
+        return State(self._found(names), seen, due, self.words, self.spent)
+
+    def _found(self, names: set[str]) -> dict[str, bytes]:
+        return {name: self.records[name] for name in names & self.records.keys()}
 
     def _due(self, plan: Plan) -> list[tuple[int, str]]:
         return sorted((due_ms, timer) for timer, due_ms in self.timers.items() if due_ms <= plan.clock.now_ms)

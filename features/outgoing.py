@@ -147,6 +147,44 @@ class KpiAlert(Struct):
     why: str
 
 
+class Ticket(Struct):
+    """A moment of a ticket. A higher revision replaces a lower one of the same clock, round and kind."""
+
+    ticket: str
+    kind: Literal["complaint", "rating", "lead"]
+    customer: str
+    store: str
+    region: str
+    topic: str
+    order: str
+    stars: float | None
+    priority: str
+    opened_ms: int
+    round: int
+    clock: Literal["", "first_answer", "resolution"]
+    at_ms: int
+    due_ms: int
+    to: str
+    revision: int
+    withdrawn: bool
+    trigger_stamp_ms: int
+
+
+class ServiceAlert(Struct):
+    """A guest waits for longer than was promised; resolved: what came late shows that nobody did."""
+
+    state: Literal["firing", "resolved"]
+    ticket: str
+    priority: str
+    store: str
+    region: str
+    clock: Literal["first_answer", "resolution"]
+    due_ms: int
+    to: str
+    incident: str
+    why: str
+
+
 class Finding(Struct):
     """What somebody did with customer data that a security rule forbids. It names staff, never customers."""
 

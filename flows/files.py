@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from alerts.service.promise import Promises, read_promises
 from config.settings import Settings, WrongSettings
 from features.catalog import Catalog, build_catalog
 from features.check import Limits
@@ -54,6 +55,12 @@ def load_stores(settings: Settings) -> Stores:
         return Stores(settings.stores.timezone)
     path = settings.path(settings.stores.file)
     return read_stores(text(path).splitlines(), settings.stores.timezone, str(path))
+
+
+def load_promises(settings: Settings) -> Promises:
+    """Raises WrongPromises, WrongSettings."""
+    path = settings.path(settings.service.promises)
+    return read_promises(text(path), str(path))
 
 
 def load_limits(settings: Settings) -> Limits:

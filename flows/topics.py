@@ -11,6 +11,8 @@ TOPICS = (
     "examples",
     "kpi.partials",
     "kpi.minutes",
+    "service.cases",
+    "tickets",
     "coupons",
     "redemptions",
     "deliveries",
@@ -20,4 +22,10 @@ TOPICS = (
 )
 WRITTEN = TOPICS[3:]  # by Brewline itself
 COMPACTED = ("identities", "forgotten", "weather")  # only the latest record of a key matters
-KEYED = ("events", "audit.events", "kpi.partials", "examples")  # whose keys must stay in their partitions
+KEYED = (
+    "events",
+    "audit.events",
+    "kpi.partials",
+    "examples",
+    "service.cases",
+)  # whose keys must stay in their partitions

@@ -58,6 +58,12 @@ RESERVED = Gauge(
 )
 SPENT = Gauge("brewline_campaign_spent", "Of that, what a partition has spent in all", ["campaign", "of", "partition"])
 
+TICKETS = Counter("brewline_tickets_total", "Tickets by priority and what became of them", ["priority", "what"])
+OPEN_TICKETS = Gauge("brewline_tickets_open", "Tickets that are open", ["priority", "partition"])
+OLDEST_TICKET = Gauge(
+    "brewline_ticket_oldest_timestamp_seconds", "When the oldest open ticket was opened", ["priority", "partition"]
+)
+
 ANSWER_S = 2.0
 SELDOM_S = 10.0
 log = structlog.get_logger()
@@ -76,9 +82,9 @@ def warn_seldom(event: str, *kind: str, **told: Any) -> None:
 
 
 def count(flow: str, counts: dict[str, int]) -> None:
-    """Adds a batch's counts to the metrics.
+    """Adds a batch's counts to the metrics; names are as follows.
 
-    Names are `outcome`, `dead_lettered:reason`, `decision:rule:outcome`, `coupon:turn:reason` or `arm:rule:arm`.
+    `outcome`, `dead_lettered:reason`, `decision:rule:outcome`, `coupon:turn:reason`, `arm:rule:arm`, `ticket:what:priority`
     """
     for name, number in counts.items():
         kind, _, rest = name.partition(":")
@@ -92,8 +98,19 @@ def count(flow: str, counts: dict[str, int]) -> None:
             COUPONS.labels(turn, reason).inc(number)
         elif kind == "arm":
             CHOICES.labels(*rest.split(":")).inc(number)
+        elif kind == "ticket":
+            what, _, priority = rest.partition(":")
+            TICKETS.labels(priority, what).inc(number)
         elif not rest:
             EVENTS.labels(flow, name).inc(number)
+
+
+def show(partition: int, levels: dict[str, float]) -> None:
+    """Sets the gauges of a partition; names are `open:priority`, `oldest:priority`."""
+    for name, level in levels.items():
+        kind, _, priority = name.partition(":")
+        TICKETS.labels(priority, "breached")  # from the start, so that the first one is a rise
+        {"open": OPEN_TICKETS, "oldest": OLDEST_TICKET}[kind].labels(priority, str(partition)).set(level)
 
 
 class Pulse:

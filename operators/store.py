@@ -185,7 +185,18 @@ class PartitionStore:
         records.update(more)
         if missing:
             records.update(_found(missing, line.ask(self._get(partition, missing))[0]))
+        self._follow(partition, plan, records)
         return State(records, seen, due, self.words[partition], self.spent[partition])
+
+    def _follow(self, partition: int, plan: Plan, records: dict[str, bytes]) -> None:
+        """Adds what the plan's records lead to, and what these do."""
+        asked = {*plan.records, *records}
+        while plan.follow is not None and (names := [n for n in dict.fromkeys(plan.follow(records)) if n not in asked]):
+            asked.update(names)
+            found, missing = self.caches[partition].get(names)
+            records.update(found)
+            if missing:
+                records.update(_found(missing, self.lines[partition].ask(self._get(partition, missing))[0]))
 
     def _watch(self, partition: int) -> tuple[bytes, ...]:
         """Watches owner and fence, and reads them. Who writes timers moves the fence: these are watched as well."""

@@ -9,6 +9,7 @@ from features.events import AppOpen, Tick, Who, encode
 from features.times import DAY_MS, MINUTE_MS, parse_time
 from sim.agenda import Record
 from sim.campaigns import open_morning
+from sim.care import open_desk
 from sim.incidents import plan_incidents
 from sim.members import sign_up
 from sim.offices import HEAD_OFFICE, open_office, open_shift
@@ -86,6 +87,7 @@ class Chain:
             world.plan(start_ms, open_shift, world, store)
         world.plan(start_ms, open_office, world)
         world.plan(_next_ten(start_ms), open_morning, world)
+        world.plan(start_ms, open_desk, world)
         world.plan(start_ms + int((self.end_ms - start_ms) * 0.37), _flood, world)
         plan_incidents(world, start_ms, self.days)
         return world

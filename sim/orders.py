@@ -19,10 +19,11 @@ from features.events import (
     Who,
 )
 from features.times import MINUTE_MS
+from sim.care import TOPICS, note_case, settle
 from sim.members import Coupon, Member
 from sim.menu import pick
 from sim.stores import Store
-from sim.truth import Disappointment
+from sim.truth import Case, Disappointment, Round
 from sim.world import World
 
 OPEN_CODE = Coupon("TEA5", "happy-hour", 500)  # anyone may use it, again and again
@@ -131,11 +132,17 @@ def _please(world: World, at_ms: int, store: Store, order: Order, member: Member
         then_ms, sent_ms = send(Rating, "ra", 45, 120, stars=stars, order=order.id)
         if stars < GOOD_STARS:
             world.plan(sent_ms, disappoint, world, Disappointment(member.app_id, then_ms))
+            world.plan(sent_ms, note_case, world, Case(f"rating:{order.id}", "", store.timezone, [Round(then_ms)]))
     if rng.random() < _COMPLAINT:
         case = world.new_id("case")
-        send(Complaint, "co", 45, 90, case=case, topic=pick(rng, ("taste", "waiting", "delivery", "billing")))
+        topic = pick(rng, TOPICS)
+        then_ms, sent_ms = send(Complaint, "co", 45, 90, case=case, topic=topic)
+        told, answered_ms, closed = Case(case, topic, store.timezone, [Round(then_ms)]), None, False
         if rng.random() < 0.9:
-            send(ComplaintAnswered, "ca", 95, 600, case=case, closed=rng.random() < 0.8)
+            closed = rng.random() < 0.8
+            answered_ms, _ = send(ComplaintAnswered, "ca", 95, 600, case=case, closed=closed)
+        settle(world, member, store, told, answered_ms, closed)
+        world.plan(sent_ms, note_case, world, told)
     if rng.random() < _SHARE:
         send(Share, "sh", 5, 30, what=order.lines[0].sku)
     if rng.random() < _REFERRAL:

@@ -52,6 +52,24 @@ class Disappointment(Struct):
     at_ms: int
 
 
+class Round(Struct):
+    """From a complaint, or from a guest's word that it is not settled, to the answers; None: never came."""
+
+    from_ms: int
+    answered_ms: int | None = None
+    settled_ms: int | None = None
+    closed_ms: int | None = None
+
+
+class Case(Struct):
+    """A complaint, a low rating or an enquiry, by the number of its ticket."""
+
+    ticket: str
+    topic: str
+    tz: str
+    rounds: list[Round]
+
+
 class Truth(Struct):
     """Counts of what was sent so far, ticks left out. `late` counts no duplicates."""
 
@@ -65,6 +83,7 @@ class Truth(Struct):
     abandoned: list[AbandonedCart] = field(default_factory=list)
     lapsed: list[Lapse] = field(default_factory=list)
     disappointed: list[Disappointment] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)
 
     def count(self, topic: str, mark: str) -> None:
         """Counts one record sent; `mark` is SOUND, LATE, DUPLICATE or one of REASONS."""

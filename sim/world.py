@@ -8,6 +8,8 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from features.events import Event, Who
 from sim.agenda import Agenda
 from sim.members import Member
@@ -27,6 +29,8 @@ class World:
         self.agenda = Agenda(start_ms)
         self.plan = self.agenda.plan
         self.wire = Wire(self.agenda, truth, rng, rates)
+        self.care = Random(f"care {rng.getstate()[1][0]}")  # chance of its own: what else happens does not depend on it
+        self.care_wire = Wire(self.agenda, truth, self.care, replace(rates, malformed=0.0))
         self.surge = Incident("", 0, 0)  # of coupons; this one never happens
         self.skies = open_skies(stores)
         self._ids = count(1)

@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from alerts.agenda import Agenda
 from alerts.kpis import detector
-from alerts.kpis.agenda import Agenda
 from alerts.kpis.detector import Judging, Watch
 from alerts.kpis.hour import Hour, decode_hour, encode_hour, watch_record, watched_dim
 from alerts.kpis.kpi import COUNTERS, Partial, hour_record, judged, ratios

@@ -248,13 +248,13 @@ def told(
     said, _, at = str(error).partition(" - at `$")
     keys = re.findall(r"\w+", at)
     where = ".".join(key for key in keys if not key.isdigit())
-    part = keys[0] if keys else ""
+    part, before = keys[0] if keys else "", f"{where}: " if where else ""
     inner = next((key for key in reversed(keys) if key in parts), part)
     if unknown := re.search("unknown field `(.*)`", said):
         known = [f.name for f in msgspec.structs.fields(parts[inner])]
-        return f"{file}:{line_of(text, unknown[1])}: {where}: unknown key {unknown[1]!r}{hint(unknown[1], known)}"
+        return f"{file}:{line_of(text, unknown[1])}: {before}unknown key {unknown[1]!r}{hint(unknown[1], known)}"
     if missing := re.search("missing required field (`.*`)", said):
-        return f"{file}:{line_of(text, part)}: {where + ': ' if where else ''}{missing[1]} is missing"
+        return f"{file}:{line_of(text, part)}: {before}{missing[1]} is missing"
     found: Any = raw
     for key in keys:
         found = found[int(key) if key.isdigit() else key]

@@ -25,6 +25,7 @@ COMMANDS = [
     "forget",
     "suppress",
     "campaigns",
+    "tickets",
     "doctor",
     "rules",
     "rules check",
