@@ -41,7 +41,7 @@ class Line(Struct, omit_defaults=True, gc=False):
     options: dict[str, str] = {}
 
 
-OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms"}  # which ingest adds to some events
+OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms", "until_ms"}  # which ingest adds to some events
 
 
 class Event(Struct, kw_only=True, omit_defaults=True):
@@ -59,6 +59,7 @@ class Event(Struct, kw_only=True, omit_defaults=True):
     day: int = 0
     tz: Name = ""  # may be sent; counts where the store table does not name the store
     region: str = ""
+    device: Name = ""  # it was done from; a pseudonym once clean
 
     anonymous: ClassVar[bool] = False  # True: may come without a customer
 
@@ -190,6 +191,15 @@ class Profile(Event, tag="profile"):
     birthday_ms: int = 0  # set by ingest
 
 
+class Suppress(Event, tag="suppress"):
+    """Nothing is decided for the customer: until a time, without end where none is given, or not any more (`lift`)."""
+
+    reason: Name = ""
+    until_time: Time = ""
+    until_ms: int = 0  # set by ingest
+    lift: bool = False
+
+
 class Footfall(Event, tag="footfall"):
     anonymous: ClassVar[bool] = True
     visitors: Count
@@ -287,6 +297,7 @@ CustomerEvent: TypeAlias = (
     | Tick
     | PointsSpent
     | Profile
+    | Suppress
 )
 Control: TypeAlias = Merge | History | Moved | Forget  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick

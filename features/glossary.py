@@ -50,6 +50,7 @@ FIELDS = {
     "day": Word("the store's calendar date, counted in days; 1 January of the year 1 is 1"),
     "tz": Word("the store's time zone"),
     "region": Word("the store's region, from the stores file"),
+    "device": Word("device it was done from, as the app or the till calls it; clean, a pseudonym", "d-31c0"),
     "phone": Word(
         "in any spelling; without +, of the store's country, or of that in [identity] phone_region", "+86 138 0013 8000"
     ),
@@ -102,6 +103,11 @@ FIELDS = {
     "record": Word("the record, packed as in features/record.py, in base64; empty where nothing was known"),
     "words": Word("code in the record, in decimal: the text it stands for"),
     "event": Word("the clean event as it stood there"),
+    # suppression
+    "Suppress.reason": Word("why, such as `review`, `abuse`, `complaint`", "review"),
+    "until_time": Word("when it ends; empty: without end", "2026-05-08T08:30:00+08:00"),
+    "until_ms": Word("`until_time` in epoch ms; 0: without end"),
+    "lift": Word("true: what was suppressed for this reason is so no more", False),
     # audit
     "actor": Word("the staff member or the account that did it; also the key", "analyst-03"),
     "role": Word("the actor's role", "analyst"),
@@ -109,7 +115,6 @@ FIELDS = {
     "rows": Word("customers touched", 120),
     "fields": Word("fields seen or taken out", ["name", "phone"]),
     "client_ip": Word("address it was done from", "10.20.4.7"),
-    "device": Word("device it was done from", "pc-11"),
     "result": Word("`ok`, or why not, such as `denied`", "ok"),
     "action": Word("such as `login`, `view`, `search`, `permission_change`", "view"),
     # examples
