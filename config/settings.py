@@ -141,6 +141,7 @@ class Metrics(Struct, forbid_unknown_fields=True):
     security: Port = 9104
     learning: Port = 9105
     dispatch: Port = 9106
+    abuse: Port = 9107
     stall_s: Seconds = 15.0  # /healthz turns red when a partition has not moved for so long
 
 
@@ -163,6 +164,7 @@ class Settings(Struct, forbid_unknown_fields=True):
     metrics: Metrics = field(default_factory=Metrics)
     log: Log = field(default_factory=Log)
     features: str = "features.toml"
+    abuse: str = "abuse.toml"
     folder: str = ""  # of the settings file; relative paths start here
 
     def path(self, name: str) -> Path:
@@ -199,7 +201,7 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
 
 def _name_shipped(raw: dict[str, Any]) -> None:
     """Paths that are not named, and are not beside the file under their usual names, are the shipped ones."""
-    for section, key in (("", "features"), ("coupons", "rules"), ("security", "rules")):
+    for section, key in (("", "features"), ("", "abuse"), ("coupons", "rules"), ("security", "rules")):
         table = raw.setdefault(section, {}) if section else raw
         usual = getattr(getattr(Settings(), section) if section else Settings(), key)
         if isinstance(table, dict) and key not in table and not Path(raw["folder"], usual).exists():

@@ -37,6 +37,11 @@ CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "kpi.minute": ("kpis", out.KpiMinute),
     "alert.kpi": ("kpis", out.KpiAlert),
     "alert.security": ("security", out.Finding),
+    "review.opened": ("abuse", out.Review),
+    "review.grown": ("abuse", out.Review),
+    "review.withdrawn": ("abuse", out.Review),
+    "review.released": ("abuse", out.Review),
+    "review.confirmed": ("abuse", out.Review),
 }
 
 
@@ -85,8 +90,8 @@ TOPICS = (
         "events",
         "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
         "customer; store where nobody is known",
-        "ingest, customers, `brewline forget`",
-        "customers, kpis",
+        "ingest, customers, abuse, `brewline forget`",
+        "customers, kpis, abuse",
         (*(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS), *e.CONTROL),
         received=True,
         sent=True,
@@ -181,6 +186,27 @@ TOPICS = (
         sent=True,
     ),
     Topic(
+        "sightings",
+        "What is known of accounts and devices, on its way to who judges it; a human's decisions. Within one flow, and no"
+        " contract.",
+        "customer or device",
+        "abuse, `brewline reviews`",
+        "abuse",
+        ("sighting",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "reviews",
+        "Cases of possible abuse that wait for a human, and what became of them. Compacted: the latest word on a case is"
+        " all of it.",
+        "case",
+        "abuse",
+        "reviewers, `brewline reviews`",
+        ("review.opened", "review.grown", "review.withdrawn", "review.released", "review.confirmed"),
+        sent=True,
+    ),
+    Topic(
         "dead-letters",
         "What could not be used or delivered, as it was. It holds the same personal data as the topics it came from,"
         " and needs their access rights and their retention.",
@@ -235,6 +261,7 @@ def messages() -> dict[str, Json]:
         "payload": {"type": "string", "description": "When the customer was forgotten, epoch ms."},
     }
     found["partial"] = {"payload": {}}
+    found["sighting"] = {"payload": {}}
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
     found["dead_letter"] = {
         "contentType": "application/octet-stream",

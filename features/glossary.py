@@ -210,6 +210,21 @@ FIELDS = {
     "evidence": Word("ids of the events that count, the deciding one last; at most 20"),
     "started_ms": Word("time of the first event that counts, epoch ms"),
     "event_at_ms": Word("time of the deciding event, epoch ms"),
+    # reviews
+    "Review.case": Word("id of the case, the same after every replay; also the key"),
+    "signal": Word("`device`: many accounts on one device; `ring`: friends on the referrer's device; `loop`: refunds"),
+    "Review.state": Word("`withdrawn`: a merge, an erasure or time has left nothing of it"),
+    "Review.subject": Word("pseudonym of the device; customer id of a loop; empty where that was erased"),
+    "Review.revision": Word("a higher one replaces a lower one"),
+    "customers": Word("customer ids that take part"),
+    "held": Word("of these, who is held until a human has decided, or was when one did"),
+    "figures": Word("`count` against `limit` within `within_days`; of a loop, of how many orders"),
+    "first_ms": Word("time of the first event that counts, epoch ms"),
+    "last_ms": Word("time of the last event that counts, epoch ms"),
+    "opened_ms": Word("when it was opened, epoch ms by the partition's clock"),
+    "hold_until_ms": Word("when the latest hold ends by itself, epoch ms"),
+    "decided_by": Word("who has decided; empty: nobody yet"),
+    "decided_ms": Word("when, epoch ms; 0: not yet"),
 }
 
 HEADERS = {  # of dead letters

@@ -101,6 +101,26 @@ class KpiAlert(Struct):
     why: str
 
 
+class Review(Struct):
+    """A case of possible abuse, as it is now: the latest word on a case is all of it. A human releases or confirms it."""
+
+    case: str
+    signal: Literal["device", "ring", "loop"]
+    state: Literal["opened", "grown", "withdrawn", "released", "confirmed"]
+    subject: str
+    revision: int
+    customers: list[str]
+    held: list[str]
+    figures: dict[str, int]
+    first_ms: int
+    last_ms: int
+    opened_ms: int
+    hold_until_ms: int
+    decided_by: str
+    decided_ms: int
+    why: str
+
+
 class Finding(Struct):
     """What somebody did with customer data that a security rule forbids. It names staff, never customers."""
 

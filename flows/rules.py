@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from alerts.abuse.signals import Signals, read_signals
 from alerts.security.rule_tests import load_tested
 from alerts.security.sigma import Rules
 from alerts.triggers.campaign import Campaign, Campaigns, read_campaign
@@ -12,7 +13,7 @@ from alerts.triggers.rule import Rule, WrongRule, read_rule
 from config.settings import Settings
 from features.catalog import Catalog
 from features.kernel.arrays import TIMERS
-from flows.files import texts
+from flows.files import text, texts
 
 log = structlog.get_logger()
 
@@ -53,6 +54,12 @@ def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]]) -> Ca
             log.warning("no rule names the campaign", file=file, campaign=campaign.id, rules_name=named)
         found[campaign.id] = campaign
     return Campaigns(found.values(), units)
+
+
+def load_signals(settings: Settings) -> Signals:
+    """What counts as a sign of abuse. Raises WrongRule, WrongSettings."""
+    path = settings.path(settings.abuse)
+    return read_signals(text(path), str(path))
 
 
 def security_texts(settings: Settings) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bytewax.dataflow import Dataflow
 
-from flows import customers, ingest, kpis, learning, security
+from flows import abuse, customers, ingest, kpis, learning, security
 from flows.opening import open_house
 
 FLOWS = {
@@ -13,6 +13,7 @@ FLOWS = {
     "learning": learning.add,
     "kpis": kpis.add,
     "security": security.add,
+    "abuse": abuse.add,
 }
 
 

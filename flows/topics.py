@@ -14,8 +14,10 @@ TOPICS = (
     "deliveries",
     "decisions",
     "alerts",
+    "sightings",
+    "reviews",
     "dead-letters",
 )
 WRITTEN = TOPICS[3:]  # by Brewline itself
-COMPACTED = ("identities", "forgotten")  # only the latest record of a key matters
-KEYED = ("events", "audit.events", "kpi.partials", "examples")  # whose keys must stay in their partitions
+COMPACTED = ("identities", "forgotten", "reviews")  # only the latest record of a key matters
+KEYED = ("events", "audit.events", "kpi.partials", "examples", "sightings")  # whose keys must stay in their partitions

@@ -56,6 +56,9 @@ RESERVED = Gauge(
 )
 SPENT = Gauge("brewline_campaign_spent", "Of that, what a partition has spent in all", ["campaign", "of", "partition"])
 
+CASES = Gauge("brewline_review_cases", "Cases of possible abuse that wait for a human", ["signal", "partition"])
+HELD = Gauge("brewline_review_customers", "Customers whom these cases hold", ["signal", "partition"])
+
 ANSWER_S = 2.0
 SELDOM_S = 10.0
 log = structlog.get_logger()
@@ -84,6 +87,15 @@ def count(flow: str, counts: dict[str, int]) -> None:
             DECISIONS.labels(rule, outcome).inc(number)
         elif not rest:
             EVENTS.labels(flow, name).inc(number)
+
+
+def show_reviews(partition: int, totals: dict[str, int]) -> None:
+    """What waits for a human: of the counts since the beginning, `reviews:signal:cases` and `reviews:signal:customers`."""
+    for name, number in totals.items():
+        kind, _, rest = name.partition(":")
+        if kind == "reviews":
+            signal, _, what = rest.partition(":")
+            (CASES if what == "cases" else HELD).labels(signal, str(partition)).set(number)
 
 
 class Pulse:

@@ -29,7 +29,7 @@ from msgspec.structs import replace
 
 from features.job import Batch, Changes, Job, Plan, Position, State
 from features.messages import Refused, dead_letter
-from operators.health import BATCH, FENCE, LATENCY, STAGE, Pulse, count, warn_seldom
+from operators.health import BATCH, FENCE, LATENCY, STAGE, Pulse, count, show_reviews, warn_seldom
 from operators.leases import Leases
 from operators.redis_link import AWAY, reason
 from operators.store import Fenced, Moved, PartitionStore, Sent
@@ -290,6 +290,7 @@ class PartitionStep:
             STAGE.labels(flow, name).observe(took_s)
         FENCE.labels(flow, str(flight.batch.partition)).set(now_ms / 1000)
         count(flow, changes.counts)
+        show_reviews(flight.batch.partition, changes.position.counts)
         for cause_ms in changes.causes_ms:
             LATENCY.labels(flow).observe(max(0.0, now_ms - cause_ms) / 1000)
 

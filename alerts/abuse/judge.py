@@ -67,7 +67,7 @@ class ReviewJob:
             elif isinstance(said, Erased) or living(said):
                 walk.hear(said)
             else:
-                desk.counts["forgotten"] += 1
+                desk.counts["facts_forgotten"] += 1
         for _, name in state.due:
             walk.open(name)
         changes = Changes(plan.position, messages=[*work.letters, *desk.messages])
@@ -108,7 +108,7 @@ class Walk:
         name = subject_of(fact)
         record = self.open(name) or _new(name)
         self.open_records[name] = record
-        self.desk.counts["applied"] += 1
+        self.desk.counts["facts_applied"] += 1
         if isinstance(record, Device):
             self._of_device(name, record, fact)
         else:
