@@ -2,7 +2,8 @@
 
 All but the dead letters come from the fences in Redis, which are exact across crashes: an event of a
 customer is accounted for by the customers flow, one without a customer by kpis, which alone calls
-events too late, an audit event by security. What abuse writes among the events (`suppress`) is in as well. Dead letters are counted on their topic, by id.
+events too late, an audit event by security. What abuse writes among the events (`suppress`) is in as
+well. Dead letters are counted on their topic, by id.
 """
 
 from __future__ import annotations

@@ -187,8 +187,8 @@ TOPICS = (
     ),
     Topic(
         "sightings",
-        "What is known of accounts and devices, on its way to who judges it; a human's decisions. Within one flow, and no"
-        " contract.",
+        "What is known of accounts and devices, on its way to who judges it; a human's decisions. Within one flow, and"
+        " no contract.",
         "customer or device",
         "abuse, `brewline reviews`",
         "abuse",
@@ -198,8 +198,8 @@ TOPICS = (
     ),
     Topic(
         "reviews",
-        "Cases of possible abuse that wait for a human, and what became of them. Compacted: the latest word on a case is"
-        " all of it.",
+        "Cases of possible abuse that wait for a human, and what became of them. Compacted: the latest word on a case"
+        " is all of it.",
         "case",
         "abuse",
         "reviewers, `brewline reviews`",

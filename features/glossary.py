@@ -104,7 +104,7 @@ FIELDS = {
     "words": Word("code in the record, in decimal: the text it stands for"),
     "event": Word("the clean event as it stood there"),
     # suppression
-    "Suppress.reason": Word("why, such as `review`, `abuse`, `complaint`", "review"),
+    "reason": Word("why, such as `review`, `abuse`, `complaint`", "review"),
     "until_time": Word("when it ends; empty: without end", "2026-05-08T08:30:00+08:00"),
     "until_ms": Word("`until_time` in epoch ms; 0: without end"),
     "lift": Word("true: what was suppressed for this reason is so no more", False),
@@ -163,7 +163,7 @@ FIELDS = {
     "holdout": Word("true: the customer is of the group that gets no coupons"),
     # deliveries
     "gateway": Word("name of the gateway in the settings"),
-    "reason": Word("why it was given up, as in its dead letter; empty when it was delivered"),
+    "Delivery.reason": Word("why it was given up, as in its dead letter; empty when it was delivered"),
     "attempts": Word("requests that were made since the flow has started"),
     "status": Word("HTTP status of the latest answer; 0 when none came"),
     "Delivery.at_ms": Word("when that was known, epoch ms"),

@@ -102,7 +102,7 @@ class KpiAlert(Struct):
 
 
 class Review(Struct):
-    """A case of possible abuse, as it is now: the latest word on a case is all of it. A human releases or confirms it."""
+    """A case of possible abuse, for a human to release or confirm. The latest word on a case is all of it."""
 
     case: str
     signal: Literal["device", "ring", "loop"]

@@ -13,7 +13,8 @@ from alerts.triggers.rule import Rule, WrongRule, read_rule
 from config.settings import Settings
 from features.catalog import Catalog
 from features.kernel.arrays import TIMERS
-from flows.files import text, texts
+from flows import files as on_disk
+from flows.files import texts
 
 log = structlog.get_logger()
 
@@ -59,7 +60,7 @@ def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]]) -> Ca
 def load_signals(settings: Settings) -> Signals:
     """What counts as a sign of abuse. Raises WrongRule, WrongSettings."""
     path = settings.path(settings.abuse)
-    return read_signals(text(path), str(path))
+    return read_signals(on_disk.text(path), str(path))
 
 
 def security_texts(settings: Settings) -> list[tuple[str, str]]:

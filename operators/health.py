@@ -90,7 +90,7 @@ def count(flow: str, counts: dict[str, int]) -> None:
 
 
 def show_reviews(partition: int, totals: dict[str, int]) -> None:
-    """What waits for a human: of the counts since the beginning, `reviews:signal:cases` and `reviews:signal:customers`."""
+    """What waits for a human, of the counts since the beginning: `reviews:signal:cases`, `reviews:signal:customers`."""
     for name, number in totals.items():
         kind, _, rest = name.partition(":")
         if kind == "reviews":

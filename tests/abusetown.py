@@ -1,4 +1,4 @@
-"""A small world for the abuse flow: its two stages over partitions, in any order, with repeats, until nothing is left."""
+"""A small world for the abuse flow: its two stages over partitions, with repeats, until nothing is left."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A case for review: what was found, whom it holds, and what a human has said of it.
 
 A case follows what is known: it opens when something is found, grows, and is withdrawn when a merge or an erasure has
-left nothing of it; its last state is the same whatever came first. A human ends it. What is found afterwards beyond what
-that human saw is the next case, of the next episode.
+left nothing of it; its last state is the same whatever came first. A human ends it. What is found afterwards, beyond
+what that human saw, is the next case, of the next episode.
 """
 
 from __future__ import annotations

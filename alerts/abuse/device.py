@@ -16,7 +16,7 @@ from features.times import DAY_MS
 
 
 class Device(Struct, array_like=True):
-    """Cases stand by signal and whom they are about; `judged` are the hashes of accounts that a human has seen there."""
+    """Cases stand by signal and whom they are about; `judged`: accounts that a human has seen there, hashed."""
 
     accounts: dict[str, Traces] = {}
     cases: dict[str, Case] = {}

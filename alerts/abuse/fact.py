@@ -1,8 +1,8 @@
 """What travels on `sightings`: facts on accounts and devices, keyed by what they are about.
 
-All that is known of an account adds up (`Traces.add`), in any order, and twice as well as once. So a fact needs no number, a
-repeat changes nothing, and an account that was merged away hands over what it knows as one more fact. Referrers and
-orders are short hashes: nobody's id stands with anybody else, but beside those who share a device.
+All that is known of an account adds up (`Traces.add`), in any order, and twice as well as once. So a fact needs no
+number, a repeat changes nothing, and an account that was merged away hands over what it knows as one more fact.
+Referrers and orders are short hashes: nobody's id stands with anybody else, but beside those who share a device.
 """
 
 from __future__ import annotations
