@@ -90,9 +90,9 @@ class Bench:
         after, store.sent = store.position.offset, []
         offsets = [*range(after + 1, after + 1 + len(values))]
         batch = Batch(name, 0, after, offsets, values, [0] * len(values))
-        started = time.perf_counter()
+        started = time.process_time()
         run(job, [batch], stores)
-        self.took_s[name] += time.perf_counter() - started
+        self.took_s[name] += time.process_time() - started
         return store.sent
 
     def figures(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def show(figures: dict[str, Any], out: Console) -> None:
         table.add_row(signal, *shares, str(found["cases"]), str(found["abuses"]))
     out.print(table)
     told = ", ".join(f"{name} {figures[f'{name}_us_per_event']:.2f}" for name in ("sift", "judge"))
-    out.print(f"{figures['events']:,} events, µs each: {told}")
+    out.print(f"{figures['events']:,} events, µs of CPU each: {told}")
     machine = circumstances()
     out.print(f"{machine['machine']}; commit {machine['commit']}")
 

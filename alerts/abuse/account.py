@@ -21,8 +21,10 @@ class Account(Struct, array_like=True):
     case: Case | None = None
     into: str = ""  # whom it was merged into
     into_until_ms: int = 0  # as long as that is remembered
+    due_ms: int = 0  # when it was last written, when it ends
+    tidied: int = 0  # day on which what is too old was last dropped
 
-    def due_ms(self, kept_ms: int) -> int:
+    def ends_ms(self, kept_ms: int) -> int:
         """When nothing of it matters any more."""
         holds, latest_ms = self.traces.holds.values(), self.traces.latest_ms
         if any(hold.reason == ABUSE for hold in holds):
@@ -41,7 +43,9 @@ def learn(desk: Desk, customer: str, account: Account, traces: Traces) -> None:
         desk.tell(Known(account.into, traces))
         return
     before = _in_force(account.traces)
-    told = account.traces.add(traces)
+    news, told = account.traces.add(traces)
+    if not news:
+        return
     for device in sorted(told):
         desk.tell(Known(customer, account.traces.on(device), device))
     look_again(desk, customer, account, before)
@@ -50,7 +54,9 @@ def learn(desk: Desk, customer: str, account: Account, traces: Traces) -> None:
 def look_again(desk: Desk, customer: str, account: Account, before: dict[str, int] | None = None) -> None:
     """Judges what is left in time."""
     before = _in_force(account.traces) if before is None else before
-    account.traces.forget(desk.now_ms - desk.signals.kept_ms)
+    if account.tidied < desk.day:
+        account.tidied = desk.day
+        account.traces.forget(desk.now_ms - desk.kept_ms)
     found = loop(customer, account.traces, desk.signals.loop)
     account.case = desk.follow(account.case, found, (LOOP, customer, ""), _into(account))
     _tell_holds(desk, customer, account.traces, before)
@@ -66,7 +72,7 @@ def merge(desk: Desk, word: Merged, account: Account) -> None:
         desk.follow(account.case, None, (LOOP, word.customer, ""), lambda _, *hold: desk.hold(word.into, *hold))
         account.case = None
     account.traces, account.into = Traces(), word.into
-    account.into_until_ms = desk.now_ms + desk.signals.kept_ms
+    account.into_until_ms = desk.now_ms + desk.kept_ms
 
 
 def decide(desk: Desk, word: Decided, account: Account) -> None:
@@ -107,6 +113,8 @@ def _in_force(traces: Traces) -> dict[str, int]:
 def _tell_holds(desk: Desk, customer: str, traces: Traces, before: dict[str, int]) -> None:
     """Nobody is held twice: only what lasts longer than what was said before is said."""
     now = _in_force(traces)
+    if now == before:
+        return
     said = sorted((case, hold.revision) for case, hold in traces.holds.items())
     cause = blake2b(f"{customer}{said}".encode(), digest_size=8).hexdigest()
     for reason in sorted({*before, *now}):

@@ -13,6 +13,7 @@ from alerts.abuse.signals import Signals
 from features.events import Suppress, encode
 from features.job import Message
 from features.messages import cloudevent
+from features.times import DAY_MS
 
 NOTHING = Found([], [], {}, 0, 0)
 Hand = Callable[[str, str, Hold], None]  # a customer, a case, and what the case says of the customer
@@ -32,8 +33,13 @@ class Desk:
         self.topics = topics
         self.signals = signals
         self.now_ms = now_ms
+        self.kept_ms = signals.kept_ms
         self.messages: list[Message] = []
         self.counts: Counter[str] = Counter()
+
+    @property
+    def day(self) -> int:
+        return self.now_ms // DAY_MS + 1
 
     def tell(self, fact: Fact) -> None:
         self.messages.append(Message(self.topics.sightings, subject_of(fact), encode_fact(fact)))

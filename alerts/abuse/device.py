@@ -21,8 +21,11 @@ class Device(Struct, array_like=True):
     accounts: dict[str, Traces] = {}
     cases: dict[str, Case] = {}
     judged: dict[str, dict[str, str]] = {}  # by signal: hash of an account → released, confirmed
+    due_ms: int = 0  # when it was last written, when it ends
+    tidied: int = 0  # day on which what is too old was last dropped
 
-    def due_ms(self, kept_ms: int) -> int:
+    def ends_ms(self, kept_ms: int) -> int:
+        """When nothing of it matters any more."""
         latest_ms = max((traces.latest_ms for traces in self.accounts.values()), default=0)
         return (latest_ms // DAY_MS + 1) * DAY_MS + kept_ms if latest_ms else 0
 
@@ -35,15 +38,20 @@ def learn(desk: Desk, name: str, device: Device, customer: str, traces: Traces) 
     if customer not in device.accounts and len(device.accounts) >= MOST:
         desk.counts["accounts_beyond_limit"] += 1
         return
-    device.accounts.setdefault(customer, Traces()).add(traces)
-    look_again(desk, name, device)
+    news, _ = device.accounts.setdefault(customer, Traces()).add(traces)
+    if news:
+        look_again(desk, name, device)
 
 
 def look_again(desk: Desk, name: str, device: Device) -> None:
     """Judges what is left in time."""
-    for traces in device.accounts.values():
-        traces.forget(desk.now_ms - desk.signals.kept_ms)
-    device.accounts = {customer: traces for customer, traces in device.accounts.items() if traces.devices}
+    if device.tidied < desk.day:
+        device.tidied = desk.day
+        for traces in device.accounts.values():
+            traces.forget(desk.now_ms - desk.kept_ms)
+        device.accounts = {customer: traces for customer, traces in device.accounts.items() if traces.devices}
+    if len(device.accounts) < 2 and not device.cases:
+        return
     found = {f"{DEVICE}|": _crowd(desk, name, device), **_rings(desk, device)}
     called = _called(device.accounts)
     for key in sorted(

@@ -38,22 +38,23 @@ class Traces(Struct, omit_defaults=True):
     cleared_ms: int = 0  # what it redeemed until then was reviewed
     holds: dict[str, Hold] = {}  # by case
 
-    def add(self, other: Traces) -> set[str]:
-        """The devices that must be told of it."""
+    def add(self, other: Traces) -> tuple[bool, set[str]]:
+        """Whether anything is new, and the devices that must be told of it."""
         told = {
             device for device, days in other.devices.items() if _earliest(self.devices.setdefault(device, {}), days)
         }
         strangers = other.former.keys() - self.former.keys()
         self.former |= {who: max(at_ms, self.former.get(who, 0)) for who, at_ms in other.former.items()}
-        if _earliest(self.referrers, other.referrers) or strangers:
+        brought = _earliest(self.referrers, other.referrers)
+        if brought or strangers:
             told |= self.devices.keys()
-        _earliest(self.redeemed, other.redeemed)
-        _earliest(self.refunded, other.refunded)
+        news = bool(told or strangers or brought) or other.cleared_ms > self.cleared_ms
+        news |= _earliest(self.redeemed, other.redeemed) | _earliest(self.refunded, other.refunded)
         self.cleared_ms = max(self.cleared_ms, other.cleared_ms)
         for case, hold in other.holds.items():
             if case not in self.holds or hold.revision > self.holds[case].revision:
-                self.holds[case] = hold
-        return told
+                self.holds[case], news = hold, True
+        return news, told
 
     def on(self, device: str) -> Traces:
         """What a device must know of it."""
@@ -85,6 +86,8 @@ class Traces(Struct, omit_defaults=True):
 
 def _earliest(mine: dict[Key, int], others: dict[Key, int]) -> bool:
     """Takes over what is new or earlier; whether there was any."""
+    if not others:
+        return False
     new = {name: at_ms for name, at_ms in others.items() if name not in mine or at_ms < mine[name]}
     mine.update(new)
     return bool(new)

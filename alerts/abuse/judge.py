@@ -139,7 +139,8 @@ class Walk:
             raw = self.stored.get(name)
             self.open_records[name] = None if raw is None else _decode(name, raw)
         record = self.open_records[name]
-        if record is not None and record.due_ms(self.desk.signals.kept_ms) <= self.desk.now_ms:
+        if record is not None and record.due_ms <= self.desk.now_ms >= record.ends_ms(self.desk.kept_ms):
+            record.tidied = 0
             if isinstance(record, Device):
                 devices.look_again(self.desk, name, record)
             else:
@@ -154,9 +155,9 @@ class Walk:
                 changes.deletes.append(name)
                 changes.timers[name] = None
                 continue
+            record.due_ms = record.ends_ms(self.desk.kept_ms)
             changes.puts[name] = encode_device(record) if isinstance(record, Device) else encode_account(record)
-            due_ms = record.due_ms(self.desk.signals.kept_ms)
-            changes.timers[name] = due_ms if due_ms < NEVER_MS else None
+            changes.timers[name] = record.due_ms if record.due_ms < NEVER_MS else None
 
 
 def _new(name: str) -> Account | Device:

@@ -73,6 +73,8 @@ def ring(referrer: str, friends: Mapping[str, int], signal: RingSignal) -> Found
 
 def loop(customer: str, traces: Traces, signal: LoopSignal) -> Found | None:
     """Orders paid with coupons that were given back, in the window that has most of them."""
+    if len(traces.refunded) < signal.refunds:
+        return None
     within_ms = parse_duration(signal.within)
     orders = sorted((at_ms, order) for order, at_ms in traces.redeemed.items() if at_ms > traces.cleared_ms)
     best, start, back = (0, 0, 0), 0, 0  # most given back, fewest orders beside, earliest end
