@@ -17,20 +17,26 @@ from config.settings import Settings
 from features.customer import Damaged
 from features.identity import about
 from features.record import Ledger, WrongLayout, decode_ledger, forwarded
+from flows.abuse import JUDGE, SIFT
 from flows.keys import load_pseudonyms
 from flows.topics import SOURCES
+from operators.compacted import GROUP
 from operators.customers import UnknownCustomer, find_customer, read_stored
 from operators.erasing import Eraser, Person, Topics
 from operators.kafka import consumer, partition_count, require_kafka, retention
 from operators.redis_link import connect_redis
 from operators.scan import NAMED, look_through
 from operators.store import PartitionStore
+from operators.topic import bounds_of
 
 FLOW = "customers"
 K = TypeVar("K")
 STALLED_S = 20.0  # nothing has moved for so long: nobody is at work
 LOOK_S = 0.1
-HELD = ("pos.events", "app.events", "events", "identities", "coupons", "decisions", "dead-letters")
+HELD = (
+    *("pos.events", "app.events", "events", "identities", "coupons", "decisions", "dead-letters"),
+    *("sightings", "reviews"),
+)
 
 
 class Stalled(Exception):
@@ -114,7 +120,9 @@ class Forgetting:
         self.pseudonyms = person.pseudonyms | late.pseudonyms
         names = sorted({*names, *self.eraser.forgotten.names(late.customers, self.pseudonyms)})
         self.eraser.mark(names, at_ms)
-        self._wait_for_flow(self.eraser.tell(names, at_ms))
+        told = self.eraser.tell(names, at_ms)
+        self._wait_for_flow(told)
+        self._wait_for_abuse(told, names)
         self.eraser.unlink(names, self.pseudonyms)
         return names
 
@@ -160,23 +168,41 @@ class Forgetting:
             where = ", ".join(f"{records:,} records in partition {partition}" for partition, records in left.items())
             raise Stalled(f"the customers flow has not read {where}: start it with `brewline run customers`")
 
+    def _wait_for_abuse(self, told: Mapping[int, int], names: list[str]) -> None:
+        """Until the abuse flow, if it ever ran, has passed the word and all that follows from it. Raises Stalled."""
+        sift, judge = (PartitionStore(self.redis, self.settings.redis.prefix, flow) for flow in (SIFT, JUDGE))
+        if not self.redis.exists(sift.key(0, "owner")):
+            return
+        topic, wanted = self.settings.topic("sightings"), [name.encode() for name in names]
+
+        def behind() -> dict[str, int]:
+            left = {f"{SIFT}/{p}": offset - sift.position(p).offset for p, offset in told.items()}
+            for store in (sift, judge):
+                left |= {
+                    f"outbox of {store.flow}/{p}": n
+                    for p, n in held(self.redis, store, self.partitions, wanted).items()
+                }
+            ends = bounds_of(self.client, topic, GROUP)
+            left |= {f"{JUDGE}/{p}": end - 1 - judge.position(p).offset for p, (_, end) in ends.items()}
+            for p, n in held(self.redis, judge, len(ends), wanted).items():  # what the last of these has set off
+                left[f"outbox of {JUDGE}/{p}"] = n
+            return {place: number for place, number in left.items() if number > 0}
+
+        if left := self._until_nothing(behind, "the abuse flow hears of it"):
+            raise Stalled(f"the abuse flow has not finished ({', '.join(left)}): start it with `brewline run abuse`")
+
     def wait_for_outbox(self, names: list[str]) -> None:
         """Until Kafka has confirmed what was decided for the customer before. Raises Stalled."""
         wanted = [name.encode() for name in names]
 
-        def held() -> dict[int, int]:
-            found = {p: sum(any(n in raw for n in wanted) for raw in self._outbox(p)) for p in range(self.partitions)}
-            return {partition: entries for partition, entries in found.items() if entries}
+        def waiting() -> dict[int, int]:
+            return held(self.redis, self.store, self.partitions, wanted)
 
-        if left := self._until_nothing(held, "Kafka confirms what was sent before"):
+        if left := self._until_nothing(waiting, "Kafka confirms what was sent before"):
             where = ", ".join(f"{entries:,} entries of partition {partition}" for partition, entries in left.items())
             raise Stalled(
                 f"Kafka has not confirmed {where} of the outbox: is it well, and `brewline run customers` up?"
             )
-
-    def _outbox(self, partition: int) -> list[bytes]:
-        entries: Any = self.redis.xrange(self.store.key(partition, "outbox"))
-        return [fields[b"m"] for _, fields in entries]
 
     def _until_nothing(self, look: Callable[[], dict[K, int]], what: str) -> dict[K, int]:
         """What is left when nothing has moved for a while; nothing when all is done."""
@@ -228,3 +254,12 @@ class Forgetting:
             return 1
         self.say(f"nothing of {customer} is left")
         return 0
+
+
+def held(redis: Redis, store: PartitionStore, partitions: int, wanted: list[bytes]) -> dict[int, int]:
+    """By partition, how many entries of a flow's outbox hold one of these."""
+    found: dict[int, int] = {}
+    for partition in range(partitions):
+        entries: Any = redis.xrange(store.key(partition, "outbox"))
+        found[partition] = sum(any(name in fields[b"m"] for name in wanted) for _, fields in entries)
+    return {partition: number for partition, number in found.items() if number}
