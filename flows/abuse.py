@@ -22,7 +22,7 @@ def add(flow: Dataflow, house: House) -> None:
     keys, sources = partition_keys(house.partitions["sightings"]), house.partitions["events"]
     topics = Topics(*(house.topic(name) for name in ("sightings", "reviews", "events", "dead-letters")))
     sift = SiftJob(topics.sightings, keys, sources, signals, forgotten)
-    house.stage(flow, SIFT, "events", sift, only=withhold(forgotten))
+    house.stage(flow, SIFT, "events", sift)  # nothing is withheld: what says that somebody is erased has their key
     house.stage(flow, JUDGE, "sightings", ReviewJob(topics, signals, forgotten), only=withhold(forgotten))
 
 

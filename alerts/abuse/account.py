@@ -71,7 +71,8 @@ def merge(desk: Desk, word: Merged, account: Account) -> None:
     if account.case is not None and account.case.stands:
         desk.follow(account.case, None, (LOOP, word.customer, ""), lambda _, *hold: desk.hold(word.into, *hold))
         account.case = None
-    account.traces, account.into = Traces(), word.into
+    account.into = word.into
+    account.traces = Traces(devices=account.traces.devices)  # which would have to forget it
     account.into_until_ms = desk.now_ms + desk.kept_ms
 
 

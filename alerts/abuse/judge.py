@@ -6,8 +6,6 @@ through the outbox to `sightings` again. All is decided in log order, so that it
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from msgspec import Struct
 
 from alerts.abuse import account as accounts
@@ -59,15 +57,19 @@ class ReviewJob:
         work: Work = plan.work
         desk = Desk(self.topics, self.signals, plan.position.clock.now_ms)
         walk, clock = Walk(desk, state.records), plan.position.clock
-        living = self._living(work)
+        gone = self._gone(work)
         for said in work.said:
             if isinstance(said, ClockMark):
                 clock = _moved(clock, said)
                 desk.now_ms = clock.now_ms
-            elif isinstance(said, Erased) or living(said):
+            elif isinstance(said, Erased):
+                gone.add(said.customer)
+                walk.hear(said)
+            elif gone.isdisjoint(_about(said)):
                 walk.hear(said)
             else:
                 desk.counts["facts_forgotten"] += 1
+        self.forgotten.add({name_hash(name): 0 for name in gone})
         for _, name in state.due:
             walk.open(name)
         changes = Changes(plan.position, messages=[*work.letters, *desk.messages])
@@ -77,13 +79,10 @@ class ReviewJob:
         changes.position = plan.position.moved(work.batch.last, plan.clock, changes.counts)
         return changes
 
-    def _living(self, work: Work) -> Callable[[Fact], bool]:
-        """Whether a fact is on nobody who was forgotten, by tombstones and by the batch itself."""
+    def _gone(self, work: Work) -> set[str]:
+        """Whom the batch is about and who were forgotten before."""
         facts = [said for said in work.said if not isinstance(said, ClockMark)]
-        erased = {name_hash(said.customer): 0 for said in facts if isinstance(said, Erased)}
-        self.forgotten.add(erased)
-        gone = self.forgotten.among({name for fact in facts for name in _about(fact)})
-        return lambda fact: gone.isdisjoint(_about(fact))
+        return self.forgotten.among({name for fact in facts for name in _about(fact)})
 
 
 def _about(fact: Fact) -> list[str]:

@@ -115,9 +115,15 @@ class SiftJob:
 
     def _living(self, facts: list[Fact]) -> list[Fact]:
         """Without those who were forgotten; whoever is to be forgotten now is heard of."""
-        self.forgotten.add({name_hash(fact.customer): 0 for fact in facts if isinstance(fact, Erased)})
-        gone = self.forgotten.among({subject_of(fact) for fact in facts})
-        return [fact for fact in facts if isinstance(fact, Erased) or subject_of(fact) not in gone]
+        gone, kept = self.forgotten.among({subject_of(fact) for fact in facts}), list[Fact]()
+        for fact in facts:
+            if isinstance(fact, Erased):
+                gone.add(fact.customer)
+                kept.append(fact)
+            elif subject_of(fact) not in gone:
+                kept.append(fact)
+        self.forgotten.add({name_hash(name): 0 for name in gone})
+        return kept
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
         return []
