@@ -2,7 +2,8 @@
 
 All but the dead letters come from the fences in Redis, which are exact across crashes: an event of a
 customer is accounted for by the customers flow, one without a customer by kpis, which alone calls
-events too late, an audit event by security. Dead letters are counted on their topic, by id.
+events too late, an audit event by security. What abuse writes among the events (`suppress`) is in as
+well. Dead letters are counted on their topic, by id.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from brewline.watch import Watch
 from config.settings import Settings
 from operators.store import PartitionStore
 
-ACCOUNTING = ("customers", "kpis", "security")
-CLOCKED = ("customers", "kpis", "kpis-merge", "service", "service-desk")
+ACCOUNTING = ("customers", "kpis", "security", "abuse-judge")
+CLOCKED = ("customers", "kpis", "kpis-merge", "service", "service-desk", "abuse", "abuse-judge")
 
 
 class Before(Struct, forbid_unknown_fields=True):
@@ -67,7 +68,7 @@ def balance(
     """What became of `sent` events, given what had been accounted for `before`."""
     now = accounted(redis, settings, partitions)
     return Account(
-        events_in=sent,
+        events_in=sent + now["suppressions"] - before["suppressions"],
         applied=now["applied"] - before["applied"],
         duplicates=now["duplicates"] - before["duplicates"],
         too_late=now["too_late"] - before["too_late"],

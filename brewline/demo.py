@@ -34,7 +34,7 @@ from operators.store import PartitionStore
 from sim.chain import Chain, Record
 
 Process = subprocess.Popen[bytes]
-PROCESSES = (("ingest", "customers", "learning"), ("kpis", "security", "service"))
+PROCESSES = (("ingest", "customers", "learning"), ("kpis", "security", "service", "abuse"))
 READY_S = 60.0
 SETTLE_S = 30.0
 COUPON_LINE_S = 1.0
@@ -136,7 +136,17 @@ class Demo:
         """Returns when every partition has an owner."""
         owners = [
             PartitionStore(self.redis, self.settings.redis.prefix, flow).key(partition, "owner")
-            for flow in ("customers", "learning", "kpis", "kpis-merge", "security", "service", "service-desk")
+            for flow in (
+                "customers",
+                "learning",
+                "kpis",
+                "kpis-merge",
+                "security",
+                "service",
+                "service-desk",
+                "abuse",
+                "abuse-judge",
+            )
             for partition in range(self.partitions)
         ]
         until = time.monotonic() + READY_S
@@ -206,6 +216,8 @@ class Demo:
             data, now_s = event["data"], time.monotonic()
             if topic == "alerts" and self._worth_a_line(event):
                 self.out.print(f"[bold red]alert [/] {escape(str(data['why']))}", highlight=False, soft_wrap=True)
+            elif topic == "reviews" and data["state"] == "opened":
+                self.out.print(f"[magenta]review[/] {data['why']}", highlight=False, soft_wrap=True)
             elif topic == "coupons" and (now_s >= self.next_coupon_s or data["rule"] not in self.met):
                 self.next_coupon_s = now_s + COUPON_LINE_S
                 self.met.add(data["rule"])
@@ -254,6 +266,7 @@ class Demo:
             "coupons_by_rule": dict(watch.coupons),
             "dead_letters_by_reason": dict(watch.dead_letters),
             "kpi_minutes": watch.kpi_minutes,
+            "reviews_by_signal": dict(watch.reviews),
             "truth": {"duplicates": self.chain.truth.duplicates, "malformed": sum(self.chain.truth.malformed.values())},
         }
 
@@ -275,6 +288,8 @@ class Demo:
         table.add_section()
         for kind in ("kpi", "security", "service"):
             table.add_row(f"{kind} alerts", f"{self.watch.alerts[kind]:,}")
+        for kind, count in sorted(self.watch.reviews.items()):
+            table.add_row(f"reviews: {kind}", f"{count:,}")
         for reason, count in sorted(self.watch.dead_letters.items()):
             table.add_row(f"dead letters: {reason}", f"{count:,}")
         table.add_section()

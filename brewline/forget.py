@@ -28,7 +28,10 @@ from operators.store import PartitionStore, stored_partitions
 from operators.topic import bounds_of
 
 FLOW = "customers"
-SERVICE, DESK = "service", "service-desk"
+IN_TWO = {
+    "service": ("service-desk", "service.cases"),
+    "abuse": ("abuse-judge", "sightings"),
+}  # flow → 2nd step, its topic
 K = TypeVar("K")
 STALLED_S = 20.0  # nothing has moved for so long: nobody is at work
 LOOK_S = 0.1
@@ -42,6 +45,8 @@ HELD = (
     "decisions",
     "service.cases",
     "tickets",
+    "sightings",
+    "reviews",
     "dead-letters",
 )
 
@@ -128,9 +133,8 @@ class Forgetting:
         names = sorted({*names, *self.eraser.forgotten.names(late.customers, self.pseudonyms)})
         self.eraser.mark(names, at_ms)
         told = self.eraser.tell(names, at_ms)
-        self._wait_for_flow(FLOW, told)
-        if self._has_run(SERVICE):
-            self._wait_for_flow(SERVICE, told)
+        for flow in (FLOW, *self._others()):
+            self._wait_for_flow(flow, told)
         self.eraser.unlink(names, self.pseudonyms)
         return names
 
@@ -163,8 +167,9 @@ class Forgetting:
                 f"ingest has not read {sum(left.values()):,} records and stands still: it will drop the customer's"
             )
 
-    def _has_run(self, flow: str) -> bool:
-        return bool(self.redis.exists(self._store(flow).key(0, "owner")))
+    def _others(self) -> list[str]:
+        """Flows in two steps that have run."""
+        return [flow for flow in IN_TWO if self.redis.exists(self._store(flow).key(0, "owner"))]
 
     def _store(self, flow: str) -> PartitionStore:
         return PartitionStore(self.redis, self.settings.redis.prefix, flow)
@@ -185,16 +190,16 @@ class Forgetting:
 
     def wait_for_outboxes(self, names: list[str]) -> None:
         """Until Kafka has confirmed what was decided for the customer before, step by step. Raises Stalled."""
-        self._wait_for_outbox(FLOW, names)
-        if self._has_run(SERVICE):
-            self._wait_for_outbox(SERVICE, names)
-            ends = bounds_of(self.client, self.settings.topic("service.cases"), "brewline-forget")
-            self._wait_for_flow(DESK, {partition: end - 1 for partition, (_, end) in ends.items()})
-            self._wait_for_outbox(DESK, names)
+        self._wait_for_outbox(FLOW, "events", names)
+        for flow in self._others():
+            second, topic = IN_TWO[flow]
+            self._wait_for_outbox(flow, "events", names)
+            ends = bounds_of(self.client, self.settings.topic(topic), "brewline-forget")
+            self._wait_for_flow(second, {partition: end - 1 for partition, (_, end) in ends.items()})
+            self._wait_for_outbox(second, topic, names)
 
-    def _wait_for_outbox(self, flow: str, names: list[str]) -> None:
+    def _wait_for_outbox(self, flow: str, topic: str, names: list[str]) -> None:
         wanted, store = [name.encode() for name in names], self._store(flow)
-        topic = "service.cases" if flow == DESK else "events"
         parts = range(stored_partitions(self.redis, self.settings.redis.prefix, topic))
 
         def held() -> dict[int, int]:

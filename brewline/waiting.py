@@ -110,7 +110,7 @@ class Waiting:
         flows = started(self.redis, self.settings)
         before, sent = self.sending.before, self.sending.events
         account = balance(self.redis, self.settings, self.partitions, self.watch, before.of(*ACCOUNTING), sent)
-        again = account.done - sent
+        again = account.done - account.events_in
         if self.sending.resumed and 0 < again <= account.duplicates:
             account.events_in += again
         counts = {flow: Counter(totals(self.redis, self.settings, flow, self.partitions)) for flow in flows}

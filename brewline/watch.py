@@ -12,7 +12,7 @@ from confluent_kafka import Message, TopicPartition
 from config.settings import Settings
 from operators.kafka import consumer, partition_count
 
-TOPICS = ("coupons", "alerts", "tickets", "kpi.minutes", "dead-letters")
+TOPICS = ("coupons", "alerts", "tickets", "kpi.minutes", "reviews", "dead-letters")
 
 
 class Watch:
@@ -32,6 +32,7 @@ class Watch:
         self.alerts: Counter[str] = Counter()  # by kind: kpi, security, service; firing ones only
         self.tickets: Counter[str] = Counter()  # by what became of them
         self.dead_letters: Counter[str] = Counter()  # by reason
+        self.reviews: Counter[str] = Counter()  # by signal: cases that were opened
         self.kpi_minutes = 0
         self.latencies_ms: list[int] = []
         places = [place for topic in topics for place in self._places(settings.topic(topic), starts or {})]
@@ -68,6 +69,8 @@ class Watch:
             self.tickets["withdrawn" if event["data"]["withdrawn"] else event["type"].rpartition(".")[2]] += 1
         elif topic == "kpi.minutes":
             self.kpi_minutes += 1
+        elif topic == "reviews":
+            self.reviews[event["data"]["signal"]] += event["data"]["state"] == "opened"
         elif event["data"].get("state", "firing") == "firing":
             self.alerts[event["type"].rpartition(".")[2]] += 1
         yield topic, event

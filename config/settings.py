@@ -161,6 +161,7 @@ class Metrics(Struct, forbid_unknown_fields=True):
     learning: Port = 9105
     dispatch: Port = 9106
     service: Port = 9107
+    abuse: Port = 9108
     stall_s: Seconds = 15.0  # /healthz turns red when a partition has not moved for so long
 
 
@@ -184,6 +185,7 @@ class Settings(Struct, forbid_unknown_fields=True):
     metrics: Metrics = field(default_factory=Metrics)
     log: Log = field(default_factory=Log)
     features: str = "features.toml"
+    abuse: str = "abuse.toml"
     folder: str = ""  # of the settings file; relative paths start here
 
     def path(self, name: str) -> Path:
@@ -223,6 +225,7 @@ def _name_shipped(raw: dict[str, Any]) -> None:
     """Paths that are not named, and are not beside the file under their usual names, are the shipped ones."""
     for section, key in (
         ("", "features"),
+        ("", "abuse"),
         ("coupons", "rules"),
         ("coupons", "calendars"),
         ("security", "rules"),

@@ -47,6 +47,11 @@ CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "alert.security": ("security", out.Finding),
     "alert.service": ("service", out.ServiceAlert),
     **{f"ticket.{what}": ("service", out.Ticket) for what in TURNS},
+    "review.opened": ("abuse", out.Review),
+    "review.grown": ("abuse", out.Review),
+    "review.withdrawn": ("abuse", out.Review),
+    "review.released": ("abuse", out.Review),
+    "review.confirmed": ("abuse", out.Review),
 }
 
 
@@ -95,8 +100,8 @@ TOPICS = (
         "events",
         "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
         "customer; store where nobody is known",
-        "ingest, customers, service, dispatch, `brewline forget`, `brewline coupons revoke`, `brewline suppress`",
-        "customers, kpis, service",
+        "ingest, customers, service, abuse, dispatch, `brewline forget`, `suppress`, `coupons revoke`",
+        "customers, kpis, service, abuse",
         (*(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS), *e.CONTROL),
         received=True,
         sent=True,
@@ -229,6 +234,27 @@ TOPICS = (
         sent=True,
     ),
     Topic(
+        "sightings",
+        "What is known of accounts and devices, on its way to who judges it; a human's decisions. Within one flow, and"
+        " no contract.",
+        "customer or device",
+        "abuse, `brewline reviews`",
+        "abuse",
+        ("sighting",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "reviews",
+        "Cases of possible abuse that wait for a human, and what became of them. Compacted: the latest word on a case"
+        " is all of it.",
+        "case",
+        "abuse",
+        "reviewers, `brewline reviews`",
+        ("review.opened", "review.grown", "review.withdrawn", "review.released", "review.confirmed"),
+        sent=True,
+    ),
+    Topic(
         "dead-letters",
         "What could not be used or delivered, as it was. It holds the same personal data as the topics it came from,"
         " and needs their access rights and their retention.",
@@ -283,7 +309,7 @@ def messages() -> dict[str, Json]:
         "contentType": "text/plain",
         "payload": {"type": "string", "description": "When the customer was forgotten, epoch ms."},
     }
-    found |= {"partial": {"payload": {}}, "case": {"payload": {}}}
+    found |= {"partial": {"payload": {}}, "case": {"payload": {}}, "sighting": {"payload": {}}}
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
     found["dead_letter"] = {
         "contentType": "application/octet-stream",

@@ -88,6 +88,8 @@ class Cleaner(Struct, frozen=True):
         if event.who and self.pseudonyms.former:
             former |= self.pseudonyms.formerly(event.who, country)
         event.who = None
+        if event.device:  # it says what was used, and never who
+            event.device = self.pseudonyms.one("device", event.device)
         if isinstance(event, e.Referral):  # the friend is somebody's raw identifier too
             event.friend = self.pseudonyms.one("app_id", event.friend)
         return pseudonyms

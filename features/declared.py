@@ -17,6 +17,7 @@ Aggregate = Literal["sum", "min", "max", "mean", "distinct", "last", "top", "dec
 WINDOWED = ("sum", "min", "max", "mean", "distinct")
 TEXTS_ONLY = ("distinct", "top")  # what they look at is no number
 COMPUTED = {"order": {"items"}, "rating": {"star_tenths"}}  # numbers that are no field of the event
+NO_FEATURES = {"id", "customer", "tz", "device", "until_time"}  # texts that no feature may look at
 LINE_TEXTS, OPTIONS = ("sku", "category"), "options."  # of an order's lines
 HOUR = "hour"  # of an event, by the clock where it happened: 0 to 23, a favourite like a text
 TIMES_AND_DAYS = {"at_ms", "day", *OF_INGEST}
@@ -266,7 +267,7 @@ def whole_numbers(event: str) -> set[str]:
 def text_fields(event: str) -> set[str]:
     """Names of an event's texts, those of its lines among them."""
     fields = msgspec.structs.fields(CUSTOMER_EVENTS[event])
-    texts = {f.name for f in fields if getattr(f.type, "__origin__", f.type) is str} - {"id", "customer", "tz"}
+    texts = {f.name for f in fields if getattr(f.type, "__origin__", f.type) is str} - NO_FEATURES
     return texts | (set(LINE_TEXTS) if event == "order" else set())
 
 

@@ -50,6 +50,7 @@ FIELDS = {
     "day": Word("the store's calendar date, counted in days; 1 January of the year 1 is 1"),
     "tz": Word("the store's time zone"),
     "region": Word("the store's region, from the stores file"),
+    "device": Word("device it was done from, as the app or the till calls it; clean, a pseudonym", "d-31c0"),
     "phone": Word(
         "in any spelling; without +, of the store's country, or of that in [identity] phone_region", "+86 138 0013 8000"
     ),
@@ -126,7 +127,6 @@ FIELDS = {
     "rows": Word("customers touched", 120),
     "fields": Word("fields seen or taken out", ["name", "phone"]),
     "client_ip": Word("address it was done from", "10.20.4.7"),
-    "device": Word("device it was done from", "pc-11"),
     "result": Word("`ok`, or why not, such as `denied`", "ok"),
     "action": Word("such as `login`, `view`, `search`, `permission_change`", "view"),
     # examples
@@ -223,7 +223,7 @@ FIELDS = {
     "reward_cents": Word("of a redeemed coupon: the margin of its order at full price, less what the coupon took off"),
     # deliveries
     "gateway": Word("name of the gateway in the settings", "push"),
-    "reason": Word("why it was given up, as in its dead letter; empty when it was delivered", "sent by mistake"),
+    "Delivery.reason": Word("why it was given up, as in its dead letter; empty when it was delivered"),
     "attempts": Word("requests that were made since the flow has started"),
     "status": Word("HTTP status of the latest answer; 0 when none came"),
     "Delivery.at_ms": Word("when that was known, epoch ms"),
@@ -286,6 +286,21 @@ FIELDS = {
     "evidence": Word("ids of the events that count, the deciding one last; at most 20"),
     "started_ms": Word("time of the first event that counts, epoch ms"),
     "event_at_ms": Word("time of the deciding event, epoch ms"),
+    # reviews
+    "Review.case": Word("id of the case, the same after every replay; also the key"),
+    "signal": Word("`device`: many accounts on one device; `ring`: friends on the referrer's device; `loop`: refunds"),
+    "Review.state": Word("`withdrawn`: a merge, an erasure or time has left nothing of it"),
+    "Review.subject": Word("pseudonym of the device; customer id of a loop; empty where that was erased"),
+    "Review.revision": Word("a higher one replaces a lower one"),
+    "customers": Word("customer ids that take part"),
+    "held": Word("of these, who is held until a human has decided, or was when one did"),
+    "figures": Word("`count` against `limit` within `within_days`; of a loop, of how many orders"),
+    "first_ms": Word("time of the first event that counts, epoch ms"),
+    "last_ms": Word("time of the last event that counts, epoch ms"),
+    "Review.opened_ms": Word("when it was opened, epoch ms by the partition's clock"),
+    "hold_until_ms": Word("when the latest hold ends by itself, epoch ms"),
+    "decided_by": Word("who has decided; empty: nobody yet"),
+    "decided_ms": Word("when, epoch ms; 0: not yet"),
 }
 
 HEADERS = {  # of dead letters

@@ -182,6 +182,25 @@ class ServiceAlert(Struct):
     due_ms: int
     to: str
     incident: str
+
+
+class Review(Struct):
+    """A case of possible abuse, for a human to release or confirm. The latest word on a case is all of it."""
+
+    case: str
+    signal: Literal["device", "ring", "loop"]
+    state: Literal["opened", "grown", "withdrawn", "released", "confirmed"]
+    subject: str
+    revision: int
+    customers: list[str]
+    held: list[str]
+    figures: dict[str, int]
+    first_ms: int
+    last_ms: int
+    opened_ms: int
+    hold_until_ms: int
+    decided_by: str
+    decided_ms: int
     why: str
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bytewax.dataflow import Dataflow
 
-from flows import customers, ingest, kpis, learning, security, service
+from flows import abuse, customers, ingest, kpis, learning, security, service
 from flows.opening import open_house
 
 FLOWS = {
@@ -14,6 +14,7 @@ FLOWS = {
     "kpis": kpis.add,
     "security": security.add,
     "service": service.add,
+    "abuse": abuse.add,
 }
 
 

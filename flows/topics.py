@@ -18,14 +18,17 @@ TOPICS = (
     "deliveries",
     "decisions",
     "alerts",
+    "sightings",
+    "reviews",
     "dead-letters",
 )
 WRITTEN = TOPICS[3:]  # by Brewline itself
-COMPACTED = ("identities", "forgotten", "weather")  # only the latest record of a key matters
-KEYED = (
+COMPACTED = ("identities", "forgotten", "weather", "reviews")  # only the latest record of a key matters
+KEYED = (  # whose keys must stay in their partitions
     "events",
     "audit.events",
     "kpi.partials",
     "examples",
     "service.cases",
-)  # whose keys must stay in their partitions
+    "sightings",
+)

@@ -63,6 +63,9 @@ OPEN_TICKETS = Gauge("brewline_tickets_open", "Tickets that are open", ["priorit
 OLDEST_TICKET = Gauge(
     "brewline_ticket_oldest_timestamp_seconds", "When the oldest open ticket was opened", ["priority", "partition"]
 )
+CASES = Gauge("brewline_review_cases", "Cases of possible abuse that wait for a human", ["signal", "partition"])
+HELD = Gauge("brewline_review_customers", "Customers whom these cases hold", ["signal", "partition"])
+LEVELS = {"open": OPEN_TICKETS, "oldest": OLDEST_TICKET, "cases": CASES, "customers": HELD}
 
 ANSWER_S = 2.0
 SELDOM_S = 10.0
@@ -84,7 +87,8 @@ def warn_seldom(event: str, *kind: str, **told: Any) -> None:
 def count(flow: str, counts: dict[str, int]) -> None:
     """Adds a batch's counts to the metrics; names are as follows.
 
-    `outcome`, `dead_lettered:reason`, `decision:rule:outcome`, `coupon:turn:reason`, `arm:rule:arm`, `ticket:what:priority`
+    `outcome`, `dead_lettered:reason`, `decision:rule:outcome`, `coupon:turn:reason`, `arm:rule:arm`,
+    `ticket:what:priority`
     """
     for name, number in counts.items():
         kind, _, rest = name.partition(":")
@@ -106,11 +110,12 @@ def count(flow: str, counts: dict[str, int]) -> None:
 
 
 def show(partition: int, levels: dict[str, float]) -> None:
-    """Sets the gauges of a partition; names are `open:priority`, `oldest:priority`."""
+    """Sets a partition's gauges; names are `open:priority`, `oldest:priority`, `cases:signal`, `customers:signal`."""
     for name, level in levels.items():
-        kind, _, priority = name.partition(":")
-        TICKETS.labels(priority, "breached")  # from the start, so that the first one is a rise
-        {"open": OPEN_TICKETS, "oldest": OLDEST_TICKET}[kind].labels(priority, str(partition)).set(level)
+        kind, _, of = name.partition(":")
+        if kind == "open":
+            TICKETS.labels(of, "breached")  # from the start, so that the first one is a rise
+        LEVELS[kind].labels(of, str(partition)).set(level)
 
 
 class Pulse:

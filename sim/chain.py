@@ -7,6 +7,7 @@ from random import Random
 
 from features.events import AppOpen, Tick, Who, encode
 from features.times import DAY_MS, MINUTE_MS, parse_time
+from sim.abuse import Abusers
 from sim.agenda import Record
 from sim.campaigns import open_morning
 from sim.care import open_desk
@@ -90,6 +91,7 @@ class Chain:
         world.plan(start_ms, open_desk, world)
         world.plan(start_ms + int((self.end_ms - start_ms) * 0.37), _flood, world)
         plan_incidents(world, start_ms, self.days)
+        Abusers(world, self.seed, (start_ms, self.end_ms)).plan()
         return world
 
 

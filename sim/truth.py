@@ -70,6 +70,14 @@ class Case(Struct):
     rounds: list[Round]
 
 
+class Abuse(Struct):
+    """Accounts of one person, or of few who act as one; `kind` is the signal that should find them."""
+
+    kind: str
+    device: str
+    app_ids: list[str]
+
+
 class Truth(Struct):
     """Counts of what was sent so far, ticks left out. `late` counts no duplicates."""
 
@@ -84,6 +92,7 @@ class Truth(Struct):
     lapsed: list[Lapse] = field(default_factory=list)
     disappointed: list[Disappointment] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
+    abuses: list[Abuse] = field(default_factory=list)
 
     def count(self, topic: str, mark: str) -> None:
         """Counts one record sent; `mark` is SOUND, LATE, DUPLICATE or one of REASONS."""

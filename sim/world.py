@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from features.events import Event, Who
 from sim.agenda import Agenda
-from sim.members import Member
+from sim.members import Member, phone_of
 from sim.stores import Store
 from sim.truth import Incident, Truth
 from sim.weather import Sky, open_skies
@@ -59,6 +59,7 @@ class World:
             who=fields.pop("who", None) or Who(app_id=member.app_id),
             store=store.id,
             channel=fields.pop("channel", "app"),
+            device=phone_of(member.number),
             **fields,
         )
         return self.wire.from_app(member.app_id, event, at_ms)

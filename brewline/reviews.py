@@ -1,0 +1,86 @@
+"""The cases of possible abuse: shows them, and takes a human's word on one."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from typing import Any
+
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from alerts.abuse.case import DECIDED, STANDING
+from alerts.abuse.fact import Decided, encode_fact
+from config.settings import Settings
+from features.outgoing import CloudEvent
+from features.times import rfc3339
+from operators.compacted import latest
+from operators.kafka import Unreachable, producer, require_kafka
+
+SHOWN = 3  # customers of a case, in the table
+WAIT_S = 10.0
+_decode = msgspec.json.Decoder(CloudEvent).decode
+
+
+def read_cases(settings: Settings) -> list[dict[str, Any]]:
+    """The latest word on every case, as of its topic; those that wait come first, then the latest."""
+    client = settings.kafka.librdkafka()
+    require_kafka(client, settings.kafka.start_timeout_s)
+    found: dict[str, dict[str, Any]] = {}
+    for part in latest(client, settings.topic("reviews")):
+        for key, value in part.items():
+            if value:
+                found[key] = _decode(value.encode()).data
+    return sorted(found.values(), key=lambda case: (case["state"] not in STANDING, -case["opened_ms"], case["case"]))
+
+
+def show_cases(settings: Settings, waiting: bool, out: Console) -> list[dict[str, Any]]:
+    """Prints cases; `waiting`: only those that no human has decided yet."""
+    cases = [case for case in read_cases(settings) if not waiting or case["state"] in STANDING]
+    table = Table("case", "signal", "state", "since", "customers held", "why", box=SIMPLE_HEAD)
+    for case in cases:
+        state = "waits" if case["state"] in STANDING else case["state"]
+        by = f" by {case['decided_by']}" if case["decided_by"] else ""
+        table.add_row(case["case"], case["signal"], state + by, _day(case["opened_ms"]), _held(case), case["why"])
+    out.print(table)
+    return cases
+
+
+def _day(at_ms: int) -> str:
+    return rfc3339(at_ms)[:16].replace("T", " ") if at_ms else "–"
+
+
+def _held(case: dict[str, Any]) -> str:
+    names = [f"{customer[:9]}…" for customer in case["held"][:SHOWN]]
+    return ", ".join(names + [f"and {len(case['held']) - SHOWN} more"] * (len(case["held"]) > SHOWN))
+
+
+def decide_case(settings: Settings, id: str, outcome: str, by: str, out: Console) -> None:
+    """Sends a human's word on a case. Raises ValueError where there is no such case, or nothing to decide."""
+    cases = read_cases(settings)
+    case = next((case for case in cases if case["case"] == id), None)
+    if case is None:
+        waiting = [one["case"] for one in cases if one["state"] in STANDING]
+        hint = f"those that wait are {', '.join(waiting[:5])}" if waiting else "none waits"
+        raise ValueError(f"reviews: there is no case {id!r}; {hint}")
+    if case["state"] not in (*STANDING, *DECIDED) or case["state"] == outcome:
+        raise ValueError(f"reviews: case {id} is {case['state']} already: there is nothing to decide")
+    word = Decided(case["subject"], id, outcome, by or getpass.getuser(), round(time.time() * 1000))
+    _send(settings, word)
+    people = f"{len(case['held'])} customers"
+    said = f"{people} are let go" if outcome == "released" else f"{people} stay suppressed without end"
+    out.print(f"{id} is {outcome} by {word.by}: {said}, as soon as the abuse flow hears of it", soft_wrap=True)
+
+
+def _send(settings: Settings, word: Decided) -> None:
+    sender, failed = producer(settings.kafka.librdkafka()), list[Any]()
+    sender.produce(
+        settings.topic("sightings"),
+        encode_fact(word),
+        word.subject,
+        on_delivery=lambda error, _: failed.append(error) if error else None,
+    )
+    if sender.flush(WAIT_S) or failed:
+        raise Unreachable("Kafka did not take the decision; the same command may be given again")

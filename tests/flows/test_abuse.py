@@ -1,0 +1,118 @@
+"""The abuse flow end to end: a farm is held, a human lets it go, and who is forgotten leaves no trace in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+import msgspec
+import pytest
+import redis as redis_py
+from rich.console import Console
+
+from brewline.forget import forget_customer
+from brewline.reviews import decide_case, read_cases, show_cases
+from config import settings as conf
+from features import events as e
+from features.identity import Pseudonyms, first_name
+from features.times import MINUTE_MS
+from flows.topics import COMPACTED, SOURCES, TOPICS
+from operators.kafka import ensure_topics
+from operators.servers import KafkaServer, MockKafka, RedisServer
+from sim.agenda import Record
+from tests.flowprocess import IDENTITY_KEY, Flow, feed, read_all, settings_for, until
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(600)]
+PATIENCE_S = 180.0
+NOON_MS = 1_777_867_200_000
+SECRET = Pseudonyms(IDENTITY_KEY.encode(), "CN")
+DEVICE = SECRET.one("device", "farm-phone")
+APPS = [f"farm-{n}" for n in range(5)]
+FARM = [first_name(SECRET.one("app_id", app)) for app in APPS]
+
+
+def login(app: str, at_ms: int, **more: Any) -> Record:
+    event = {"type": "login", "id": f"{app}-{at_ms}", "time": at_ms, "who": {"app_id": app}, "device": "farm-phone"}
+    return Record(at_ms, "app.events", app, json.dumps({**event, **more}).encode())
+
+
+def ticks(at_ms: int) -> list[Record]:
+    tick = json.dumps({"type": "tick", "id": f"t{at_ms}", "time": at_ms}).encode()
+    return [Record(at_ms, topic, "", tick, tick=True) for topic in SOURCES]
+
+
+@pytest.fixture
+def settings(kafka: KafkaServer | MockKafka, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> conf.Settings:
+    monkeypatch.setenv("BREWLINE_IDENTITY_KEY", IDENTITY_KEY)
+    found = settings_for(kafka.brokers, redis.url)
+    names, kept = ([found.topic(name) for name in topics] for topics in (TOPICS, COMPACTED))
+    ensure_topics(found.kafka.librdkafka(), names, found.kafka.partitions, 1, {}, kept)
+    return found
+
+
+@pytest.fixture
+def flows(settings: conf.Settings, workdir: Path) -> Iterator[list[Flow]]:
+    ports = {"BREWLINE_METRICS__ABUSE": "0"}
+    started = [Flow(name, settings, workdir / f"{name}.log", **ports) for name in ("ingest", "customers", "abuse")]
+    yield started
+    for flow in started:
+        flow.end(SIGTERM)
+
+
+def words(settings: conf.Settings) -> list[e.Suppress]:
+    found = [msgspec.json.decode(message.value()) for message in read_all(settings, "events")]
+    return [msgspec.convert(word, e.Suppress) for word in found if word["type"] == "suppress"]
+
+
+def said(flows: list[Flow]) -> str:
+    return "\n".join(flow.said[-1500:] for flow in flows)
+
+
+def test_a_farm_is_held_for_review_and_released_and_who_is_forgotten_leaves_no_trace(
+    settings: conf.Settings, flows: list[Flow]
+) -> None:
+    feed(settings, [login(app, NOON_MS + n * MINUTE_MS) for n, app in enumerate(APPS)])
+    feed(settings, ticks(NOON_MS + 10 * MINUTE_MS))
+
+    def held() -> bool:
+        cases = read_cases(settings)
+        return bool(cases) and len(cases[0]["held"]) == 4
+
+    until(held, PATIENCE_S, lambda: said(flows))
+    [case] = read_cases(settings)
+    assert (case["signal"], case["subject"], sorted(case["customers"])) == ("device", DEVICE, sorted(FARM))
+    assert set(case["held"]) == {*FARM} - {FARM[0]}
+    until(lambda: len(words(settings)) >= 4, PATIENCE_S)
+    assert {(word.customer, word.reason, word.lift) for word in words(settings)} == {
+        (customer, "review", False) for customer in case["held"]
+    }
+    assert all(word.until_ms > NOON_MS for word in words(settings))
+    redis = redis_py.Redis.from_url(settings.redis.url)
+    assert b"farm-phone" not in b"".join(message.value() for message in read_all(settings, "events"))
+
+    # a human sees it, and lets it go
+    out = StringIO()
+    console = Console(file=out, width=200)
+    assert len(show_cases(settings, True, console)) == 1
+    assert "5 accounts on one device within 7 days" in out.getvalue()
+    with pytest.raises(ValueError, match=f"no case 'x'; those that wait are {case['case']}"):
+        decide_case(settings, "x", "released", "anna", console)
+    decide_case(settings, case["case"], "released", "anna", console)
+    until(lambda: sum(word.lift for word in words(settings)) == 4, PATIENCE_S, lambda: said(flows))
+    [case] = read_cases(settings)
+    assert (case["state"], case["decided_by"]) == ("released", "anna")
+    with pytest.raises(ValueError, match="is released already"):
+        decide_case(settings, case["case"], "released", "bert", console)
+
+    # one of them asks to be forgotten
+    gone = FARM[2]
+    assert any(gone.encode() in (redis.get(key) or b"") for key in redis.keys(f"{settings.redis.prefix}:*abuse*:r:*"))
+    out.truncate(0)
+    code = forget_customer(settings, f"app_id:{APPS[2]}", console, lambda question: True)
+    assert code == 0, out.getvalue() + said(flows)
+    assert f"nothing of {gone} is left" in out.getvalue()
+    until(lambda: gone not in json.dumps(read_cases(settings)), PATIENCE_S)
