@@ -111,6 +111,7 @@ class Coupons(Struct, forbid_unknown_fields=True):
     holdout_percent: Annotated[float, Meta(ge=0, lt=100)] = 5.0
     holdout_salt: str = "brewline"
     require_consent: str = "marketing"  # purpose the customer must have granted; "" for none
+    referral_settling: Duration = "24h"  # how long a friend's first paid order must stand before it is thanked for
     receipts_kept: Annotated[int, Meta(ge=0)] = 20  # latest decisions of each customer, for `brewline why`
     near_misses_kept: Annotated[int, Meta(ge=0)] = 4  # of a batch, at most; the latest by customer and rule
     false_share_kept: Annotated[float, Meta(ge=0, le=1)] = 0.0  # of all moments at which a condition did not hold

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 VERSION = "0.1.0"
 SENDER_ONLY = {"time", "who"}
 SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "source", "of", *e.OF_INGEST}
-RECEIVED = {**e.CUSTOMER_EVENTS, **e.AUDIT_EVENTS}
+RECEIVED = {**e.SENT_EVENTS, **e.AUDIT_EVENTS}
 NOBODY = {"footfall", "tick", *e.AUDIT_EVENTS}  # events of no customer
 IDENTITY = "The customer id; of a group, its pseudonyms and whom it has taken in. None: not needed, or forgotten."
 TIME = [{"type": "integer"}, {"type": "string"}]  # how msgspec describes features.events.Time
@@ -60,7 +60,7 @@ TOPICS = (
         "store",
         "tills",
         "ingest",
-        tuple(e.CUSTOMER_EVENTS),
+        tuple(e.SENT_EVENTS),
         received=True,
     ),
     Topic(
@@ -69,7 +69,7 @@ TOPICS = (
         "the sender's account id",
         "apps and back ends",
         "ingest",
-        tuple(e.CUSTOMER_EVENTS),
+        tuple(e.SENT_EVENTS),
         received=True,
     ),
     Topic(
@@ -255,6 +255,7 @@ def _received(kind: str, shape: type[e.Event]) -> Json:
 def _clean(kind: str, shape: type[e.Event]) -> Json:
     """As it stands in the clean topic."""
     filled = ["at_ms", "source", "of"] if shape is e.Tick else ["at_ms", "day", "tz"]
+    filled = ["at_ms"] if kind in e.OWN else filled
     if issubclass(shape, e.Refund):
         filled += ["ordered_ms", "ordered_day"]
     filled += {e.DeliveryPromised: ["promised_ms"], e.Profile: ["birthday_ms"]}.get(shape, [])
@@ -300,13 +301,14 @@ def schemas() -> dict[str, Json]:
     shapes = [
         e.Event,
         *RECEIVED.values(),
+        *e.OWN.values(),
         *e.CONTROL.values(),
         Examples,
         out.CloudEvent,
         *(data for _, data in CLOUDEVENTS.values()),
     ]
     _, found = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
-    kinds = {shape.__name__: kind for kind, shape in {**RECEIVED, **e.CONTROL}.items()}
+    kinds = {shape.__name__: kind for kind, shape in {**RECEIVED, **e.OWN, **e.CONTROL}.items()}
     for name, schema in found.items():
         schema["description"] = cleandoc(schema.get("description") or EVENTS[kinds[name]])
         if name in kinds:

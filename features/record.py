@@ -10,7 +10,8 @@
             [float64]: the row
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
-    msgpack [fired_ms, issued_ms, taken, given]  the ledger: what policy decided, whose histories were taken in
+    msgpack [fired_ms, issued_ms, taken, given, referral]  the ledger: what policy decided, whose histories were
+            taken in, who has brought the customer
 
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
 entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag
@@ -45,6 +46,23 @@ class Taken(Struct, array_like=True):
     history: bool = False
 
 
+class Referral(Struct, array_like=True):
+    """Who has brought a customer, until that one was thanked; from then on nobody. `paid`: orders since, by their time:
+    the cents of each that were not given back."""
+
+    by: str = ""
+    at_ms: int = 0
+    paid: dict[int, int] = {}
+
+    def merge(self, other: Referral) -> Referral:
+        """Thanks that were given stay given; else the earlier word stands, for the orders of both."""
+        if not (self.by and other.by):
+            return Referral()
+        first = min(self, other, key=lambda referral: (referral.at_ms, referral.by))
+        paid = {at: self.paid.get(at, 0) + other.paid.get(at, 0) for at in {**self.paid, **other.paid}}
+        return Referral(first.by, first.at_ms, paid)
+
+
 class Ledger(Struct, array_like=True):
     """What policy has decided for a customer, and who was merged into this one."""
 
@@ -52,6 +70,7 @@ class Ledger(Struct, array_like=True):
     issued_ms: list[int] = []  # coupons within the cap window
     taken: dict[str, Taken] = {}  # by customer
     given: dict[str, int] = {}  # campaign → coupons, of campaigns with a file
+    referral: Referral | None = None
 
     def merge(self, other: Ledger) -> Ledger:
         """Both ledgers as one: cooldowns from the later coupon on; all coupons count against cap and limits."""
@@ -63,7 +82,15 @@ class Ledger(Struct, array_like=True):
             r: max(self.fired_ms.get(r, 0), other.fired_ms.get(r, 0)) for r in {**self.fired_ms, **other.fired_ms}
         }
         given = dict(Counter(self.given) + Counter(other.given))
-        return Ledger(fired_ms, sorted([*self.issued_ms, *other.issued_ms]), taken, given)
+        return Ledger(
+            fired_ms,
+            sorted([*self.issued_ms, *other.issued_ms]),
+            taken,
+            given,
+            referral=self.referral.merge(other.referral)
+            if self.referral and other.referral
+            else self.referral or other.referral,
+        )
 
 
 class Waiting(Struct):

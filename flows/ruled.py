@@ -15,7 +15,7 @@ from features.forgotten import Forgotten
 from features.labels import Churn
 from features.models import input_layouts
 from features.times import parse_duration
-from flows.coupons import keeping, policy
+from flows.coupons import keeping, policy, settling
 from flows.files import load_catalog, stamp
 from flows.house import House
 from flows.rules import load_campaigns, load_conditions, load_rules
@@ -76,4 +76,5 @@ class Ruled:
         decider.models = self.published.models
         horizon_ms = parse_duration(settings.learning.churn_horizon)
         churn = Churn("churn_risk", input_layouts(catalog)["churn_risk"], catalog.models["churn_risk"], horizon_ms)
-        return CustomersJob(catalog, decider, churn, examples, letters, self.earlier, self.forgotten)
+        known = (self.earlier, self.forgotten, settling(settings))
+        return CustomersJob(catalog, decider, churn, examples, letters, *known)
