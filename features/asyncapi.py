@@ -109,7 +109,7 @@ TOPICS = (
         " no replay brings anybody back.",
         "hash of the customer id",
         "`brewline forget`",
-        "ingest, customers",
+        "ingest, customers, dispatch",
         ("tombstone",),
         received=True,
         sent=True,

@@ -21,6 +21,7 @@ class _Data(Struct):
 class _Coupon(Struct):
     id: Annotated[str, Meta(pattern=r"^[!-~]{1,200}$")]  # it becomes a header
     data: _Data
+    subject: str = ""
 
 
 class Parcel(Struct):
@@ -36,6 +37,7 @@ class Parcel(Struct):
     spared: int = 0  # attempts that failed for reasons that are not the coupon's
     probe: bool = False  # whether the latest attempt asks for all whether the gateway is back
     status: int = 0  # of the latest answer, 0 when none came
+    customer: str = ""
 
     @property
     def body(self) -> bytes:
@@ -56,4 +58,5 @@ def read_parcel(record: Batch, now_s: float) -> Parcel:
         coupon = _decode(record.values[0])
     except msgspec.DecodeError:
         raise Refused("malformed", "no coupon") from None
-    return Parcel(record, coupon.id, coupon.data.channel, coupon.data.expires_ms, now_s, now_s)
+    data = coupon.data
+    return Parcel(record, coupon.id, data.channel, data.expires_ms, now_s, now_s, customer=coupon.subject)

@@ -303,6 +303,29 @@ def test_two_who_turn_out_to_be_one_have_not_brought_each_other() -> None:
     assert world.count("friends_ordered") == 0
 
 
+def test_who_turns_out_to_be_an_old_customer_was_not_brought() -> None:
+    for old, hours in ((1.0, 0), (9.0, 1)):
+        world = World(JOB)
+        for event in (order("0", old, who="elder"), referred("r", 2), order("1", 5)):
+            world.tell(event)
+        world.merge("elder", "friend")
+        world.settle()
+        for hour in (40, 41):
+            world.tell(tick(hour))
+            world.settle()
+        assert world.count("friends_ordered") == hours
+
+
+def test_who_has_to_wait_longer_than_was_said_is_looked_at_again() -> None:
+    patient = customers_job([])
+    patient.settling = Settling("events", 2 * DAY_MS)
+    stores = run(JOB, batches("events", 0, encoded([referred("r", 0), order("1", 5)])))
+    stores = run(Merging(patient, "events"), batches("events", 0, encoded([tick(30)]), first=2), stores)
+    assert thanks(stores[0].sent) == []
+    stores = run(Merging(patient, "events"), batches("events", 0, encoded([tick(60)]), first=3), stores)
+    assert thanks(stores[0].sent) == [("host", 53)]
+
+
 def test_who_brought_a_friend_and_was_forgotten_is_named_by_nobody_any_more() -> None:
     log = [referred("r", 0), order("1", 5)]
     stores = run(JOB, batches("events", 0, encoded(log)))
