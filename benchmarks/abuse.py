@@ -31,7 +31,7 @@ from features.loop import Store, run
 from features.outgoing import CloudEvent
 from features.stores import read_stores
 from features.times import DAY_MS
-from flows.rules import load_signals
+from flows.abuse import load_signals
 from sim.chain import Chain
 from sim.truth import Abuse
 

@@ -23,7 +23,7 @@ from operators.customers import UnknownCustomer, find_customer, read_stored
 from operators.erasing import Eraser, Person, Topics
 from operators.kafka import consumer, partition_count, require_kafka, retention
 from operators.redis_link import connect_redis
-from operators.scan import NAMED, look_through
+from operators.scan import CHUNK, NAMED, chunks, look_through
 from operators.store import PartitionStore, stored_partitions
 from operators.topic import bounds_of
 
@@ -132,11 +132,25 @@ class Forgetting:
         self.pseudonyms = person.pseudonyms | late.pseudonyms
         names = sorted({*names, *self.eraser.forgotten.names(late.customers, self.pseudonyms)})
         self.eraser.mark(names, at_ms)
-        told = self.eraser.tell(names, at_ms)
+        told = self.eraser.tell(names, at_ms, self.partitions)
         for flow in (FLOW, *self._others()):
             self._wait_for_flow(flow, told)
+        self._wait_for_flow(FLOW, self.eraser.unname(self._brought(names), at_ms))
         self.eraser.unlink(names, self.pseudonyms)
         return names
+
+    def _brought(self, names: list[str]) -> dict[str, str]:
+        """Whom these have brought, by what is kept of those: customer → by whom. Others than these."""
+        wanted, found = [(name.encode(), name) for name in names], dict[str, str]()
+        for partition in range(self.partitions):
+            start = self.store.key(partition, "r:")
+            for keys in chunks(self.redis.scan_iter(f"{start}*", count=CHUNK), CHUNK):
+                values: Any = self.redis.mget(keys)
+                for key, raw in zip(keys, values, strict=True):
+                    by = next((name for needle, name in wanted if raw and needle in raw), "")
+                    if by:
+                        found[key.decode().removeprefix(start)] = by
+        return {customer: by for customer, by in found.items() if customer not in names}
 
     def _now_ms(self) -> int:
         """Up to when events are the forgotten customer's: now; in replays, as far as time has come there."""

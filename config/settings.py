@@ -125,6 +125,7 @@ class Coupons(Struct, forbid_unknown_fields=True):
     margin_percent: Annotated[int, Meta(ge=0, le=100)] = (
         60  # of an order at its full price, for what an arm has brought
     )
+    referral_settling: Duration = "24h"  # how long a friend's first paid order must stand before it is thanked for
     receipts_kept: Annotated[int, Meta(ge=0)] = 20  # latest decisions of each customer, for `brewline why`
     near_misses_kept: Annotated[int, Meta(ge=0)] = 4  # of a batch, at most; the latest by customer and rule
     false_share_kept: Annotated[float, Meta(ge=0, le=1)] = 0.0  # of all moments at which a condition did not hold

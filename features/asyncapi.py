@@ -26,7 +26,7 @@ VERSION = "0.1.0"
 SENDER_ONLY = {"time", "who"}
 SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "source", "of", *e.OF_INGEST}
 MEASURED = {f"Weather.{name}" for name in e.WEATHER}  # which a sender tells there, and Brewline elsewhere
-RECEIVED = {**e.CUSTOMER_EVENTS, **e.AUDIT_EVENTS}
+RECEIVED = {**e.SENT_EVENTS, **e.AUDIT_EVENTS}
 NOBODY = {"footfall", "weather", "tick", *e.AUDIT_EVENTS}  # events of no customer
 IDENTITY = "The customer id; of a group, its pseudonyms and whom it has taken in. None: not needed, or forgotten."
 TIME = [{"type": "integer"}, {"type": "string"}]  # how msgspec describes features.events.Time
@@ -75,7 +75,7 @@ TOPICS = (
         "store",
         "tills",
         "ingest",
-        tuple(e.CUSTOMER_EVENTS),
+        tuple(e.SENT_EVENTS),
         received=True,
     ),
     Topic(
@@ -84,7 +84,7 @@ TOPICS = (
         "the sender's account id",
         "apps and back ends",
         "ingest",
-        tuple(e.CUSTOMER_EVENTS),
+        tuple(e.SENT_EVENTS),
         received=True,
     ),
     Topic(
@@ -124,7 +124,7 @@ TOPICS = (
         " no replay brings anybody back.",
         "hash of the customer id",
         "`brewline forget`",
-        "ingest, customers, service",
+        "ingest, customers, service, dispatch",
         ("tombstone",),
         received=True,
         sent=True,
@@ -330,7 +330,7 @@ def _received(kind: str, shape: type[e.Event]) -> Json:
 def _clean(kind: str, shape: type[e.Event]) -> Json:
     """As it stands in the clean topic."""
     filled = ["at_ms", "source", "of"] if shape is e.Tick else ["at_ms", "day", "tz"]
-    if shape in (e.CouponDelivered, e.CouponRevoked):  # Brewline's own do not say where
+    if kind in e.OWN or shape in (e.CouponDelivered, e.CouponRevoked):  # Brewline's own do not say where
         filled = ["at_ms"]
     if issubclass(shape, e.Refund):
         filled += ["ordered_ms", "ordered_day"]
@@ -381,6 +381,7 @@ def schemas() -> dict[str, Json]:
     shapes = [
         e.Event,
         *RECEIVED.values(),
+        *e.OWN.values(),
         *e.CONTROL.values(),
         Examples,
         Trial,
@@ -388,7 +389,7 @@ def schemas() -> dict[str, Json]:
         *(data for _, data in CLOUDEVENTS.values()),
     ]
     _, found = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
-    kinds = {shape.__name__: kind for kind, shape in {**RECEIVED, **e.CONTROL}.items()}
+    kinds = {shape.__name__: kind for kind, shape in {**RECEIVED, **e.OWN, **e.CONTROL}.items()}
     for name, schema in found.items():
         schema["description"] = cleandoc(schema.get("description") or EVENTS[kinds[name]])
         if name in kinds:

@@ -6,6 +6,7 @@ raw identifiers are gone. Its key is the customer, or the store where no custome
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from itertools import zip_longest
 
 from msgspec import Struct, field
@@ -13,13 +14,14 @@ from msgspec import Struct, field
 from features import events as e
 from features.check import Limits, check
 from features.forgotten import Forgotten, living
-from features.identity import Degree, Pseudonyms, Table, growing, resolve
+from features.identity import KINDS, Degree, Found, Pseudonyms, Table, growing, resolve
 from features.job import Batch, Message
 from features.messages import Refused, dead_letter
 from features.stores import Stores
 from features.times import DAY_MS, local_day, midnight_ms, next_day, parse_time
 from features.weather import Readings, slot_key
 
+NOBODY = "forgotten"  # stands for a friend who was
 LONGEST_PROMISE_MS = 30 * DAY_MS  # a delivery promised for later than that is a slip of the keyboard
 LONGEST_SUPPRESSION_MS = 3_660 * DAY_MS  # whoever means longer leaves the end out
 
@@ -33,12 +35,13 @@ class Checked(Struct):
     unknown_fields: int = 0
     ticks: int = 0
     former: dict[str, list[str]] = {}  # pseudonym → the same under the former keys
+    friends: dict[int, list[str]] = {}  # by index: the pseudonym of whom a referral names
 
     @property
     def pseudonyms(self) -> set[str]:
         """Those to be looked up, under all keys."""
         found = {p for _, _, pseudonyms in self.events for p in pseudonyms}
-        return found.union(*self.former.values())
+        return found.union(*self.former.values(), *self.friends.values())
 
     def growing(self, table: Table) -> set[str]:
         """Customers of whom it must be known how many identifiers they have."""
@@ -66,10 +69,12 @@ class Cleaner(Struct, frozen=True):
         checked = Checked(batch, [], [])
         for index, raw in enumerate(batch.values):
             try:
-                event, unknown = check(raw, e.decode_event, e.CUSTOMER_EVENTS, self.limits, batch.stamps_ms[index])
+                event, unknown = check(raw, e.decode_sent, e.SENT_EVENTS, self.limits, batch.stamps_ms[index])
                 if self.live and isinstance(event, e.Tick):
                     raise Refused("unknown_type", "ticks are sent in replays only; live, the clock is Brewline's own")
                 self._place(event)
+                if isinstance(event, e.Referral):
+                    checked.friends[index] = self._friend(event, checked.former)
                 checked.events.append((index, event, self._identify(event, checked.former)))
                 checked.unknown_fields += unknown
             except Refused as refused:
@@ -90,8 +95,21 @@ class Cleaner(Struct, frozen=True):
         event.who = None
         if event.device:  # it says what was used, and never who
             event.device = self.pseudonyms.one("device", event.device)
-        if isinstance(event, e.Referral):  # the friend is somebody's raw identifier too
-            event.friend = self.pseudonyms.one("app_id", event.friend)
+        return pseudonyms
+
+    def _friend(self, event: e.Referral, former: dict[str, list[str]]) -> list[str]:
+        """The friend is somebody's raw identifier too: `card:123`, `phone:…`, or an app's plain id."""
+        kind, _, raw = event.friend.partition(":")
+        who = e.Who(**{kind: raw}) if kind in KINDS and raw.strip() else e.Who(app_id=event.friend)
+        country, event.friend = self.stores.countries.get(event.store, ""), ""
+        try:
+            pseudonyms = self.pseudonyms.of(who, country)
+        except Refused as refused:
+            raise Refused(refused.reason, refused.detail.replace("who.", "friend: ")) from None
+        if not pseudonyms:
+            raise Refused("missing_id", "friend is blank")
+        if self.pseudonyms.former:
+            former |= self.pseudonyms.formerly(who, country)
         return pseudonyms
 
     def _place(self, event: e.Event) -> None:
@@ -151,9 +169,11 @@ class Cleaner(Struct, frozen=True):
         batch, refused = checked.batch, list(checked.refused)
         out: dict[int, list[Message]] = {}
         events, table.names = living(checked.events, forgotten, checked.pseudonyms, checked.former)
+        named = [(i, event, checked.friends[i]) for i, event, _ in events if i in checked.friends]
+        friends = {i: told for i, _, told in living(named, forgotten, checked.pseudonyms, checked.former)[0]}
         for index, event, pseudonyms in events:
             try:
-                out[index] = self._clean(checked, event, pseudonyms, table)
+                out[index] = self._clean(checked, event, pseudonyms, table, friends.get(index, []))
             except Refused as conflict:
                 refused.append((index, conflict))
         for index, reason in refused:
@@ -162,7 +182,9 @@ class Cleaner(Struct, frozen=True):
         ordered = [(batch.stamps_ms[index], message) for index in sorted(out) for message in out[index]]
         return [message for _, message in ordered], [stamp_ms for stamp_ms, _ in ordered], counts
 
-    def _clean(self, checked: Checked, event: e.Event, pseudonyms: list[str], table: Table) -> list[Message]:
+    def _clean(
+        self, checked: Checked, event: e.Event, pseudonyms: list[str], table: Table, friend: list[str]
+    ) -> list[Message]:
         if isinstance(event, e.Tick):
             return self.ticks(checked.batch, event.at_ms)
         if isinstance(event, e.Weather):
@@ -171,12 +193,15 @@ class Cleaner(Struct, frozen=True):
             return [Message(self.events_topic, event.store or event.id, e.encode(event))]
         found = resolve(event, pseudonyms, table, self.degree, checked.former)
         event.customer = found.customer
+        words = [event]
+        if isinstance(event, e.Referral):
+            words += self._bring(event, friend, found, table, checked.former)
         merges = [
             e.Merge(id=f"{loser}>{into}", customer=loser, at_ms=event.at_ms, into=into)
             for loser, into in found.merges.items()
         ]
         return [
-            *(Message(self.events_topic, word.customer, e.encode(word)) for word in (*merges, event)),
+            *(Message(self.events_topic, word.customer, e.encode(word)) for word in (*merges, *words)),
             *(Message(self.identities_topic, name, (told or "").encode()) for name, told in found.links.items()),
         ]
 
@@ -186,6 +211,24 @@ class Cleaner(Struct, frozen=True):
         return told + [
             Message(self.weather_topic, slot_key(event), m.value) for m in told if self.readings.holds(event)
         ]
+
+    def _bring(
+        self, event: e.Referral, friend: list[str], found: Found, table: Table, former: dict[str, list[str]]
+    ) -> list[e.Event]:
+        """Tells the friend, who becomes a customer by it; nobody where that one was forgotten, or is the same."""
+        event.friend = NOBODY
+        if not friend:
+            return []
+        other = resolve(event, friend, table, self.degree, former)
+        found.links |= other.links
+        found.merges |= other.merges
+        event.friend = other.customer
+        if other.customer == found.customer:
+            return []
+        id = blake2b(f"referred|{event.id}|{event.customer}".encode(), digest_size=16).hexdigest()
+        told = e.Referred(id=id, customer=other.customer, by=found.customer)
+        told.at_ms, told.day, told.tz = event.at_ms, event.day, event.tz
+        return [told]
 
     def ticks(self, batch: Batch, at_ms: int) -> list[Message]:
         """One tick to every partition of the clean topic: this source partition has come to `at_ms`."""

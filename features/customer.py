@@ -54,6 +54,7 @@ class Applied(Struct):
     customers: list[str]
     records: list[bytes]
     ledgers: Ints  # by customer: where in the record the ledger starts
+    referred: Ints  # by customer: when somebody last said to have brought them; 0: nobody
     wakes: Ints  # [customers, 2]: when to look at the customer again, before and after
     repeated: Any  # by event: applied before
     rows: Floats  # [asked, features]
@@ -184,6 +185,7 @@ def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:
         customers=customers,
         records=[blob[start:end] for start, end in zip(starts, ends, strict=True)],
         ledgers=done.ledgers - np.array(starts, dtype=np.int64),
+        referred=done.referred,
         wakes=done.wakes,
         repeated=done.repeated,
         rows=done.rows,
@@ -247,6 +249,7 @@ def _program(
         arrays.COMPLAINT: COMPLAINT,
         arrays.ANSWERED: ANSWERED,
         arrays.CONSENT: CONSENT,
+        arrays.REFERRED: KINDS["referred"],
         arrays.TABLE_AT: table_at,
         arrays.LIFE: life,
         arrays.WAITING: waiting,

@@ -8,7 +8,7 @@ calendar date as a proleptic ordinal (`datetime.date.toordinal`).
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, TypeAlias, get_args
+from typing import Annotated, ClassVar, TypeAlias, Union, get_args
 
 from msgspec import Meta, Raw, Struct, json
 
@@ -259,6 +259,18 @@ class DeliveryLate(Event, tag="delivery_late"):
     order: Id
 
 
+class Referred(Event, tag="referred"):
+    """The other side of a referral: `by` says to have brought this customer. Ingest alone says so."""
+
+    by: Id
+
+
+class FriendOrdered(Event, tag="friend_ordered"):
+    """A friend whom this customer has brought has paid a first order, and kept it. The customers flow alone says so."""
+
+    friend: Id
+
+
 class Footfall(Event, tag="footfall"):
     anonymous: ClassVar[bool] = True
     visitors: Count
@@ -312,6 +324,12 @@ class Moved(Event, tag="moved"):
 
 class Forget(Event, tag="forget"):
     """Whoever keeps anything of this customer erases it. `brewline forget` writes it."""
+
+
+class Unname(Event, tag="unname"):
+    """Whoever keeps of this customer that somebody brought them erases who, if `of` is the tombstone of that one."""
+
+    of: str
 
 
 class Audit(Event, kw_only=True):
@@ -374,15 +392,22 @@ CustomerEvent: TypeAlias = (
     | Lead
     | LeadContacted
     | DeliveryLate
+    | Referred
+    | FriendOrdered
 )
-Control: TypeAlias = Merge | History | Moved | Forget  # in the clean topic only: nobody who sends events may speak so
+Control: TypeAlias = (
+    Merge | History | Moved | Forget | Unname
+)  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick
 
 CUSTOMER_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(CustomerEvent)}
+OWN: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in (Referred, FriendOrdered)}  # none may send them
+SENT_EVENTS = {kind: t for kind, t in CUSTOMER_EVENTS.items() if kind not in OWN}
 CONTROL: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(Control)}
 AUDIT_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(AuditEvent)}
 
 decode_event = json.Decoder(CustomerEvent).decode
+decode_sent = json.Decoder(Union[tuple(SENT_EVENTS.values())]).decode  # noqa: UP007 - there is no other way to say it
 decode_control = json.Decoder(Control).decode
 decode_clean = json.Decoder(CustomerEvent | Control).decode
 decode_audit = json.Decoder(AuditEvent).decode

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from features.columns import Columns
 from features.customer import Core
-from features.events import Forget, History, Merge
+from features.events import Forget, History, Merge, Unname
 from features.forgotten import Forgotten, name_hash
 from features.job import Batch, Clock
 
-FORGET, MERGE, HISTORY = (str(word.__struct_config__.tag) for word in (Forget, Merge, History))
-UNCOUNTED = {FORGET, MERGE, HISTORY}  # all else that is dropped is an event
+FORGET, MERGE, HISTORY, UNNAME = (str(word.__struct_config__.tag) for word in (Forget, Merge, History, Unname))
+UNCOUNTED = {FORGET, MERGE, HISTORY, UNNAME}  # all else that is dropped is an event
 
 
 class Told(Struct):

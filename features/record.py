@@ -10,8 +10,8 @@
             [float64]: the row
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
-    msgpack [fired_ms, issued_ms, taken, given, coupons, messages_ms, suppressed, inside, held, choices]  the ledger:
-            what policy decided and must know, whose histories were taken in, coupons and what became of them
+    msgpack [fired_ms, issued_ms, taken, given, coupons, messages_ms, suppressed, inside, held, choices, referral]  the
+            ledger: what policy decided and must know, whose histories were taken in, coupons, arms, by whom brought
 
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
 entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag
@@ -103,6 +103,23 @@ class Choice(Struct, array_like=True):
     reward_cents: int = 0
 
 
+class Referral(Struct, array_like=True):
+    """Who has brought a customer, until that one was thanked; from then on nobody. `paid`: orders since, by their time:
+    the cents of each that were not given back."""
+
+    by: str = ""
+    at_ms: int = 0
+    paid: dict[int, int] = {}
+
+    def merge(self, other: Referral) -> Referral:
+        """Thanks that were given stay given; else the earlier word stands, for the orders of both."""
+        if not (self.by and other.by):
+            return Referral()
+        first = min(self, other, key=lambda referral: (referral.at_ms, referral.by))
+        paid = {at: self.paid.get(at, 0) + other.paid.get(at, 0) for at in {**self.paid, **other.paid}}
+        return Referral(first.by, first.at_ms, paid)
+
+
 class Ledger(Struct, array_like=True):
     """What policy has decided for a customer, and who was merged into this one."""
 
@@ -116,6 +133,7 @@ class Ledger(Struct, array_like=True):
     inside: dict[str, int] = {}  # rule with an exit → since when the customer has been inside
     held: list[tuple[int, bytes]] = []  # (send_ms, coupon as it will be sent), the earliest first
     choices: dict[str, Choice] = {}  # decision → the arm that was chosen, while it can still bring something
+    referral: Referral | None = None
 
     def merge(self, other: Ledger) -> Ledger:
         """Both ledgers as one: cooldowns from the later coupon on; all coupons count against cap and limits."""
@@ -140,6 +158,9 @@ class Ledger(Struct, array_like=True):
             },
             held=sorted([*self.held, *other.held]),
             choices={**other.choices, **self.choices},
+            referral=self.referral.merge(other.referral)
+            if self.referral and other.referral
+            else self.referral or other.referral,
         )
 
 

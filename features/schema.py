@@ -60,8 +60,9 @@ retention.** The headers hold no personal data and may be counted and logged.
 
 
 WORDS = """\
-Brewline alone speaks these words, in `events`; sent to `pos.events` or `app.events`, they are dead letters. `forget` is
-written by `brewline forget`; the others make one customer of several.
+Brewline alone speaks these words, in `events`; sent to `pos.events` or `app.events`, they are dead letters. `referred`
+and `friend_ordered` are what becomes of a `referral`, and features and rules can look at them as at other events.
+`forget` and `unname` are written by `brewline forget`; the others make one customer of several.
 
 A `bind`, or a `login` with several identifiers, makes one customer of those they belonged to: the one with the smallest
 id. Who counts events leaves the words for that out: what they bring was counted before. What cannot be done is to take
@@ -76,10 +77,11 @@ def page(contract: Json) -> str:
     parts = [INTRO, "## Topics\n", _topics(), "## What all events have\n", _table(shapes["Event"], set_by=True)]
     parts += ["### Who\n", _body(shapes["Who"]), "### Line\n", _body(shapes["Line"])]
     parts += ["## Events of shops and apps\n", "To `pos.events` or `app.events`; clean, they go to `events`.\n"]
-    for kind, shape in e.CUSTOMER_EVENTS.items():
+    for kind, shape in e.SENT_EVENTS.items():
         parts += [f"### {kind}\n", _event(kind, shapes[shape.__name__])]
     parts += ["## Words in the clean topic\n", WORDS]
-    parts += [part for shape in e.CONTROL.values() for part in (f"### {_tag(shape)}\n", _body(shapes[shape.__name__]))]
+    words = [*e.OWN.values(), *e.CONTROL.values()]
+    parts += [part for shape in words for part in (f"### {_tag(shape)}\n", _body(shapes[shape.__name__]))]
     parts += ["## Audit events\n", "To `audit.events`, with the actor as key. `tick` may be sent there as well.\n"]
     for kind in [kind for kind in e.AUDIT_EVENTS if kind not in e.CUSTOMER_EVENTS]:
         parts += [f"### {kind}\n", _event(kind, shapes[RECEIVED[kind].__name__])]

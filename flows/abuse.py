@@ -7,11 +7,13 @@ from bytewax.dataflow import Dataflow
 from alerts.abuse.desk import Topics
 from alerts.abuse.judge import ReviewJob
 from alerts.abuse.sift import SiftJob
+from alerts.abuse.signals import Signals, read_signals
+from config.settings import Settings
 from features.forgotten import Forgotten
 from features.partitions import partition_keys
+from flows.files import text
 from flows.house import House
 from flows.opening import open_house
-from flows.rules import load_signals
 from operators.tombstones import withhold
 
 SIFT, JUDGE = "abuse", "abuse-judge"
@@ -24,6 +26,12 @@ def add(flow: Dataflow, house: House) -> None:
     sift = SiftJob(topics.sightings, keys, sources, signals, forgotten)
     house.stage(flow, SIFT, "events", sift)  # nothing is withheld: what says that somebody is erased has their key
     house.stage(flow, JUDGE, "sightings", ReviewJob(topics, signals, forgotten), only=withhold(forgotten))
+
+
+def load_signals(settings: Settings) -> Signals:
+    """What counts as a sign of abuse. Raises WrongRule, WrongSettings."""
+    path = settings.path(settings.abuse)
+    return read_signals(text(path), str(path))
 
 
 def flow() -> Dataflow:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from alerts.coupons.lifecycle import Lifecycle
 from alerts.triggers.kept import Keeping
 from alerts.triggers.policy import Cap, Policy
+from alerts.triggers.referrals import Settling
 from alerts.triggers.schedule import read_quiet_hours
 from config.settings import Settings
+from features.catalog import Catalog
+from features.labels import Churn
+from features.models import input_layouts
 from features.times import parse_duration
 from flows.keys import load_codes
 
@@ -19,6 +23,10 @@ def policy(settings: Settings) -> Policy:
     return Policy(*cap, *who, quiet, by_channel, c.margin_percent, least_share)
 
 
+def settling(settings: Settings) -> Settling:
+    return Settling(settings.topic("events"), parse_duration(settings.coupons.referral_settling))
+
+
 def keeping(settings: Settings) -> Keeping:
     c = settings.coupons
     return Keeping(c.receipts_kept, c.near_misses_kept, c.false_share_kept)
@@ -28,3 +36,9 @@ def lifecycle(settings: Settings) -> Lifecycle:
     """Raises WrongSettings for a key that is too short."""
     kept_ms = parse_duration(settings.coupons.ended_kept)
     return Lifecycle(settings.topic("redemptions"), load_codes(settings), kept_ms)
+
+
+def churn(settings: Settings, catalog: Catalog) -> Churn:
+    """What a label of churn is, and over which features it is learned."""
+    horizon_ms = parse_duration(settings.learning.churn_horizon)
+    return Churn("churn_risk", input_layouts(catalog)["churn_risk"], catalog.models["churn_risk"], horizon_ms)

@@ -21,9 +21,10 @@ from operators.intake import Intake
 from operators.kafka import Unreachable, ensure_topics, producer, require_kafka
 from operators.keeping import keep, watch_kafka
 from operators.telling import Telling
+from operators.tombstones import Following
 
 log = structlog.get_logger()
-USED = ("coupons", "deliveries", "dead-letters", "events")
+USED = ("coupons", "deliveries", "dead-letters", "events", "forgotten")
 CLOSE_S = 10.0  # on top of `stop_s`: to confirm, to commit, to close
 
 
@@ -33,7 +34,7 @@ def run(settings: Settings, stop: Event) -> None:
     client, names = kafka.librdkafka(), [settings.topic(topic) for topic in USED]
     require_kafka(client, kafka.start_timeout_s)
     size = {"max.message.bytes": str(kafka.max_message_bytes)}
-    partitions = ensure_topics(client, names, kafka.partitions, kafka.replication, size)[names[0]]
+    partitions = ensure_topics(client, names, kafka.partitions, kafka.replication, size, names[-1:])[names[0]]
     mine, of = kafka.shared
     parts = range(mine, partitions, of)
     show_health(settings, "dispatch", pulse)
@@ -52,14 +53,14 @@ def run(settings: Settings, stop: Event) -> None:
 
 def carry(settings: Settings, target: Target, parts: range, pulse: Pulse, stop: Event) -> None:
     """One gateway's work, from the offsets that its group has committed."""
-    client, gateway, terms = settings.kafka.librdkafka(), target.gateway, target.terms
-    flow, latest = f"dispatch-{target.name}", gateway.begin == "latest"
-    intake = Intake(client, settings.topic(flow), flow, settings.topic("coupons"), parts, latest)
+    client, gateway, terms, flow = settings.kafka.librdkafka(), target.gateway, target.terms, f"dispatch-{target.name}"
+    intake = Intake(client, settings.topic(flow), flow, settings.topic("coupons"), parts, gateway.begin == "latest")
     attempts = Attempts(Gateway(gateway.url, target.secrets, terms.timeout_s, terms.in_flight).post, terms.in_flight)
     telling = Telling(producer(client), intake.finish, stop)
-    topics = Topics(*map(settings.topic, USED[1:]))
+    topics = Topics(*map(settings.topic, USED[1:-1]))
+    tombstones = Following(client, settings.topic("forgotten"), flow)
     log.info("gateway opened", gateway=target.name, partitions=[*parts])
-    courier = Courier(target.name, gateway.channels, terms, topics, intake, attempts, telling, pulse)
+    courier = Courier(target.name, gateway.channels, terms, topics, intake, attempts, telling, tombstones, pulse)
     courier.carry(stop, settings.dispatch.stop_s)
 
 

@@ -12,10 +12,8 @@ from alerts.triggers.merging import Merging
 from alerts.triggers.rule import WrongRule
 from config.settings import WrongSettings
 from features.forgotten import Forgotten
-from features.labels import Churn
 from features.models import input_layouts
-from features.times import parse_duration
-from flows.coupons import keeping, lifecycle, policy
+from flows.coupons import churn, keeping, lifecycle, policy, settling
 from flows.files import load_catalog, stamp
 from flows.house import House
 from flows.rules import load_campaigns, load_conditions, load_rules
@@ -77,6 +75,5 @@ class Ruled:
         decider = Decider(catalog, conditions, *ways)
         decider.models, decider.arms.weights = self.published.models, self.published.weights
         self.published.learns = [rule.id for rule, _, _ in rules if rule.then.choose == "learn"]
-        horizon_ms = parse_duration(settings.learning.churn_horizon)
-        churn = Churn("churn_risk", input_layouts(catalog)["churn_risk"], catalog.models["churn_risk"], horizon_ms)
-        return CustomersJob(catalog, decider, churn, examples, letters, self.earlier, self.forgotten)
+        known = (self.earlier, self.forgotten, settling(settings))
+        return CustomersJob(catalog, decider, churn(settings, catalog), examples, letters, *known)

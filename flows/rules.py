@@ -6,7 +6,6 @@ from pathlib import Path
 
 import structlog
 
-from alerts.abuse.signals import Signals, read_signals
 from alerts.security.rule_tests import load_tested
 from alerts.security.sigma import Rules
 from alerts.triggers.calendar import Calendars, WrongCalendar, all_calendars, read_calendar
@@ -16,7 +15,6 @@ from alerts.triggers.rule import Rule, WrongRule, read_rule
 from config.settings import Settings
 from features.catalog import Catalog
 from features.kernel.arrays import TIMERS
-from flows import files as on_disk
 from flows.files import texts
 
 log = structlog.get_logger()
@@ -67,12 +65,6 @@ def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]]) -> Ca
             log.warning("no rule names the campaign", file=file, campaign=campaign.id, rules_name=named)
         found[campaign.id] = campaign
     return Campaigns(found.values(), units)
-
-
-def load_signals(settings: Settings) -> Signals:
-    """What counts as a sign of abuse. Raises WrongRule, WrongSettings."""
-    path = settings.path(settings.abuse)
-    return read_signals(on_disk.text(path), str(path))
 
 
 def security_texts(settings: Settings) -> list[tuple[str, str]]:

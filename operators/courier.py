@@ -22,6 +22,7 @@ from operators.gateway import Attempts
 from operators.health import ATTEMPT, ATTEMPTS, CIRCUIT, DELIVERIES, OLDEST, UNSETTLED, Pulse, count, warn_seldom
 from operators.intake import Intake
 from operators.telling import Telling
+from operators.tombstones import Following
 
 log = structlog.get_logger()
 TURN_S = 0.02
@@ -42,6 +43,7 @@ class Courier:
         intake: Intake,
         attempts: Attempts,
         telling: Telling,
+        tombstones: Following,
         pulse: Pulse,
     ) -> None:
         self.name = name
@@ -51,6 +53,7 @@ class Courier:
         self.intake = intake
         self.attempts = attempts
         self.telling = telling
+        self.tombstones = tombstones
         self.pulse = pulse
         self.lane = Lane(terms, random.uniform, time.monotonic())
         self.closed = True  # the circuit
@@ -70,6 +73,8 @@ class Courier:
 
     def _begin(self) -> None:
         """Takes what there is room for, and starts what may start."""
+        if self.tombstones.hear():
+            self._withhold()
         for record in self.intake.take(self.terms.window - self.intake.open):
             self._accept(record)
         for parcel, reason in self.lane.overdue(time.monotonic(), _now_ms()):
@@ -100,24 +105,34 @@ class Courier:
         if self.channels and parcel.channel not in self.channels:
             self._note("other_channel")
             self.telling.tell(place, [])
+        elif self.tombstones.forgotten.among({parcel.customer}):
+            self._settle(parcel, "forgotten")
         else:
             self.lane.put(parcel)
+
+    def _withhold(self) -> None:
+        """What waits for those who were forgotten is not sent any more."""
+        gone = self.tombstones.forgotten.among({parcel.customer for parcel in self.lane.parcels()})
+        for parcel in self.lane.withdraw(gone):
+            self._settle(parcel, "forgotten")
 
     def _answered(self, parcel: Parcel, answer: Answer) -> None:
         ATTEMPTS.labels(self.name, answer.kind).inc()
         ATTEMPT.labels(self.name).observe(answer.seconds)
         if outcome := self.lane.answered(parcel, answer, time.monotonic()):
             self._settle(parcel, outcome)
+        elif self.tombstones.forgotten.among({parcel.customer}):
+            self._withhold()
 
     def _settle(self, parcel: Parcel, outcome: Outcome) -> None:
         self._note(outcome)
-        if outcome != "delivered":
+        if outcome not in ("delivered", "forgotten"):
             warn_seldom("coupon given up", self.name, outcome, gateway=self.name, reason=outcome, status=parcel.status)
         self.telling.tell(parcel.place, told(self.topics, self.name, parcel, outcome, _now_ms()))
 
     def _note(self, outcome: str) -> None:
         DELIVERIES.labels(self.name, outcome).inc()
-        if outcome not in ("delivered", "other_channel"):
+        if outcome not in ("delivered", "other_channel", "forgotten"):
             count("dispatch", {"dead_lettered": 1, f"dead_lettered:{outcome}": 1})
 
     def _show(self, now_s: float) -> None:
@@ -148,6 +163,7 @@ class Courier:
         """Lets Kafka confirm what it was told, and commits."""
         self.attempts.close()
         self.telling.close()
+        self.tombstones.close()
         self.intake.close()
 
 

@@ -3,8 +3,9 @@
     find     the whole person: all ids that became one, and all pseudonyms, of the identity table in Redis, and of the
              topic behind it
     mark     tombstones, on their topic first: from now on ingest names nobody so, and a flow that starts knows it
-    tell     the word to forget, to each partition in which the customers flow keeps a record, or a note in its place,
-             and receipts
+    tell     the word to forget, to every partition: in one the customers flow keeps a record, or a note in its place,
+             and receipts, and in none it may hear from then on whom the customer has brought
+    unname   where somebody's record says that the customer has brought them, the word to forget that
     unlink   null on the topic `identities`, so that compaction drops what it holds; then Redis
 
 Each may be repeated, so a command that was interrupted is given again. The links go last: they tell who is meant.
@@ -20,9 +21,10 @@ from confluent_kafka import Message
 from msgspec import Struct
 from redis import Redis
 
-from features.events import Forget, encode
+from features.events import Forget, Unname, encode
 from features.forgotten import Forgotten, name_hash, tombstone_key
 from features.identity import about, group_key, is_group, merged_key
+from features.partitions import partition_keys
 from operators.compacted import latest
 from operators.identities import erase_keys, read_links, take_back
 from operators.tombstones import Tombstones
@@ -98,11 +100,20 @@ class Eraser:
         take_back(self.redis, self.prefix, {name: whose for name, whose in known.items() if whose in customers})
         erase_keys(self.redis, self.prefix, theirs)
 
-    def tell(self, names: Iterable[str], at_ms: int) -> dict[int, int]:
+    def tell(self, names: Iterable[str], at_ms: int, partitions: int) -> dict[int, int]:
         """By partition of the clean topic, the offset of the last word to forget in it."""
         words = [Forget(id=f"forget|{tombstone_key(name_hash(n))}", customer=n, at_ms=at_ms) for n in names]
+        return self._say((key, encode(word)) for word in words for key in partition_keys(partitions))
+
+    def unname(self, brought: Mapping[str, str], at_ms: int) -> dict[int, int]:
+        """`brought`: by customer, the one who was forgotten. As `tell`."""
+        keys = {customer: tombstone_key(name_hash(by)) for customer, by in brought.items()}
+        words = [Unname(id=f"unname|{key}", customer=who, at_ms=at_ms, of=key) for who, key in keys.items()]
+        return self._say((word.customer, encode(word)) for word in words)
+
+    def _say(self, words: Iterable[tuple[str, bytes]]) -> dict[int, int]:
         offsets: dict[int, int] = {}
-        for sent in self._send((self.topics.events, word.customer, encode(word)) for word in words):
+        for sent in self._send((self.topics.events, key, word) for key, word in words):
             partition = sent.partition() or 0
             offsets[partition] = max(offsets.get(partition, -1), sent.offset() or 0)
         return offsets

@@ -29,7 +29,7 @@ def look_through(
 ) -> Seen:
     """All keys of this Redis database, whoever's, with their values; `may_stay` excepts a part of a key's value."""
     seen = Seen()
-    for keys in _chunks(redis.scan_iter(count=CHUNK), CHUNK):
+    for keys in chunks(redis.scan_iter(count=CHUNK), CHUNK):
         pipe = redis.pipeline(transaction=False)
         for key in keys:
             pipe.type(key)
@@ -51,7 +51,7 @@ def _named(key: bytes) -> str:
     return key.decode("utf-8", "backslashreplace")
 
 
-def _chunks(keys: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+def chunks(keys: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
     chunk: list[bytes] = []
     for key in keys:
         chunk.append(key)

@@ -12,8 +12,8 @@ from msgspec import Struct
 from alerts.abuse.fact import Erased, Fact, Known, Merged, Traces, encode_fact, hashed, subject_of
 from alerts.abuse.signals import Signals
 from alerts.kpis.kpi import ClockMark, encode_partial
+from features.clean import NOBODY
 from features.forgotten import Forgotten, name_hash
-from features.identity import first_name
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.times import DAY_MS
 
@@ -108,9 +108,8 @@ class SiftJob:
             found.append((who, Traces(redeemed={hashed(told.order): at_ms})))
         elif told.type in ("refund", "void"):
             found.append((who, Traces(refunded={hashed(told.order): at_ms})))
-        elif told.type == "referral":
-            friend = first_name(told.friend) if ":" in told.friend else told.friend
-            found.append((friend, Traces(referrers={hashed(who): at_ms})))
+        elif told.type == "referral" and told.friend != NOBODY:
+            found.append((told.friend, Traces(referrers={hashed(who): at_ms})))
         return found
 
     def _living(self, facts: list[Fact]) -> list[Fact]:

@@ -17,7 +17,7 @@ from alerts.delivery.parcel import Parcel
 LONGEST_PAUSE_S = 3_600.0  # whatever a Retry-After says
 GRACE_S = 1.0
 GivenUp = Literal["gateway_refused", "gateway_unreachable", "expired"]
-Outcome = Literal["delivered", "gateway_refused", "gateway_unreachable", "expired"]
+Outcome = Literal["delivered", "gateway_refused", "gateway_unreachable", "expired", "forgotten"]
 
 
 class Terms(Struct, frozen=True):
@@ -83,10 +83,19 @@ class Lane:
             elif now_s >= parcel.taken_s + self.terms.give_up_s:
                 found.append((parcel, "gateway_unreachable"))
         if found:
-            gone = {parcel.place for parcel, _ in found}
-            self.waiting = [entry for entry in self.waiting if entry[2].place not in gone]
-            heapify(self.waiting)
+            self._take_out({parcel.place for parcel, _ in found})
         return found
+
+    def withdraw(self, customers: set[str]) -> list[Parcel]:
+        """Takes out what waits for these."""
+        found = [parcel for _, _, parcel in self.waiting if parcel.customer in customers]
+        if found:
+            self._take_out({parcel.place for parcel in found})
+        return found
+
+    def _take_out(self, places: set[tuple[int, int]]) -> None:
+        self.waiting = [entry for entry in self.waiting if entry[2].place not in places]
+        heapify(self.waiting)
 
     def answered(self, parcel: Parcel, answer: Answer, now_s: float) -> Outcome | None:
         """What has become of it; None when it waits for another attempt."""

@@ -22,6 +22,8 @@ def told(topics: Topics, gateway: str, parcel: Parcel, outcome: Outcome, at_ms: 
     """The messages that must be in Kafka before the coupon's offset may be committed."""
     if outcome == "delivered":
         return [_event(topics, gateway, parcel, "", at_ms), *_noted(topics, gateway, parcel, at_ms)]
+    if outcome == "forgotten":  # a letter would keep the coupon
+        return [_event(topics, gateway, parcel, outcome, at_ms)]
     letter = buried(topics, gateway, parcel.record, _refused(gateway, parcel, outcome))
     return [letter, _event(topics, gateway, parcel, outcome, at_ms)]
 

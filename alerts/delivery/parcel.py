@@ -24,6 +24,7 @@ class _Data(Struct):
 class _Coupon(Struct):
     id: Annotated[str, Meta(pattern=r"^[!-~]{1,200}$")]  # it becomes a header
     data: _Data
+    subject: str = ""
 
 
 class Parcel(Struct):

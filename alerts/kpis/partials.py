@@ -18,7 +18,7 @@ from msgspec import Struct, field, msgpack
 
 from alerts.kpis.kpi import COUNTERS, ClockMark, Partial, encode_partial, hour_record
 from alerts.kpis.tally import Deltas, counted_ms, dimensions, tally
-from features.events import Event, Forget, History, Merge, Moved, Tick, decode_clean
+from features.events import CONTROL, OWN, Event, Tick, decode_clean
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
 from features.seen import expires_ms, id_hash, is_set, set_name
@@ -28,6 +28,7 @@ Hour = dict[int, list[int]]  # minute of the hour → counters
 encode_hour = msgpack.Encoder().encode
 decode_hour = msgpack.Decoder(Hour).decode
 
+OF_CUSTOMERS = (*CONTROL.values(), *OWN.values())  # words on customers, who are not known here
 NAMES = {  # by whether the event has a customer
     False: ("applied", "duplicates", "too_late"),
     True: ("kpi_events", "kpi_duplicates", "kpi_too_late"),
@@ -97,7 +98,7 @@ class PartialMinutes:
                 continue
             if isinstance(event, Tick):
                 clock = clock.moved(event.source, event.of, event.at_ms)
-            elif not isinstance(event, Merge | History | Moved | Forget):  # words on customers, who are not known here
+            elif not isinstance(event, OF_CUSTOMERS):
                 self._accept(work, _entry(event, offset), clock.now_ms)
         seen: dict[str, list[bytes]] = {}
         for entry in work.entries:

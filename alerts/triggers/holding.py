@@ -11,7 +11,8 @@ import numpy as np
 from msgspec import convert, json
 from msgspec.structs import replace
 
-from alerts.triggers.news import SENDS, News, place_of
+from alerts.triggers.alarms import SENDS
+from alerts.triggers.news import News, place_of
 from features.columns import CONSENT, Columns
 from features.kernel.arrays import Ints
 from features.outgoing import CloudEvent, Receipt

@@ -7,14 +7,15 @@ from collections import ChainMap, Counter
 import numpy as np
 
 from alerts.coupons.walk import Walk
+from alerts.triggers.alarms import SENDS, no_timers, whose
 from alerts.triggers.decide import Decider
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
-from alerts.triggers.news import SENDS
+from alerts.triggers.referrals import Followed, Settling, follow
 from alerts.triggers.trials import FIELDS
 from features import events as e
 from features.catalog import Catalog
-from features.columns import NAMES, Columns
+from features.columns import KINDS, NAMES, Columns
 from features.customer import Applied, Core, Damaged, Label
 from features.forgetting import Sifted, sift
 from features.forgotten import Forgotten
@@ -27,6 +28,7 @@ from features.messages import Refused, dead_letter
 from features.trials import encode_trial, trials_key
 
 NO_CODE = -1
+OWN = [KINDS[kind] for kind in e.OWN]
 
 
 class CustomersJob:
@@ -41,13 +43,16 @@ class CustomersJob:
         dead_letters_topic: str,
         earlier: list[Layout] | None = None,
         forgotten: Forgotten | None = None,
+        settling: Settling | None = None,
     ) -> None:
-        """`earlier`: layouts that records may still be written in."""
+        """`earlier`: layouts that records may still be written in; `settling`: how friends who were brought earn their
+        referrer thanks, None: not at all."""
         self.decider = decider
         self.churn = churn
         self.examples_topic = examples_topic
         self.dead_letters_topic = dead_letters_topic
         self.forgotten = Forgotten() if forgotten is None else forgotten
+        self.settling = settling
         rules = [(i, rule) for i, rule in enumerate(decider.conditions.rules) if rule.enabled]
         self.asks = np.zeros((len(e.CUSTOMER_EVENTS), len(decider.conditions.rules)), dtype=np.bool_)
         for i, rule in rules:
@@ -74,24 +79,27 @@ class CustomersJob:
         return Plan(position, sifted.columns.clock, sifted.columns.customers, work=sifted)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
-        return [name.removeprefix(SENDS) for _, name in due]
+        return [whose(timer) for _, timer in due]
 
     def apply(self, plan: Plan, state: State) -> Changes:
         sifted: Sifted = plan.work
         batch, columns = sifted.batch, sifted.columns
-        due = dict.fromkeys(name.removeprefix(SENDS) for _, name in state.due)
-        sends = {name.removeprefix(SENDS): due_ms for due_ms, name in state.due if name.startswith(SENDS)}
-        gone = sifted.gone | self.forgotten.among(due)
-        known = [c for c in due if c in state.records and c not in gone]
+        due = dict.fromkeys(timer for _, timer in state.due)
+        sends = {whose(timer): due_ms for due_ms, timer in state.due if timer.startswith(SENDS)}
+        asleep = dict.fromkeys(map(whose, due))
+        gone = sifted.gone | self.forgotten.among(asleep)
+        known = [c for c in asleep if c in state.records and c not in gone]
         applied, damaged = self._applied(columns, known, state)
         letters = [_malformed(self.dead_letters_topic, batch, i) for i in columns.malformed]
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]
+        followed = self._followed(batch, columns, applied, state)
         words = applied.touches.words(columns.scanned, state.words)
         moments, lease = self._moments(batch, columns, applied), Lease(state.grants, state.spent)
         lifecycle = self.decider.lifecycle
         walk = Walk(lifecycle, batch, columns, applied) if lifecycle else None
         decided = self.decider.decide(moments, applied, ChainMap(words, state.words), lease, walk, sends)
         counts = {**_counts(columns, applied, letters), **decided.counts, **sifted.counts}
+        counts |= {"friends_ordered": len(followed.messages)} if followed.messages else {}
         examples = [Message(self.examples_topic, self.churn.model, m) for m in self.churn.messages(applied)]
         examples += [Message(self.examples_topic, trials_key(t.rule), encode_trial(t)) for t in decided.trials]
         return Changes(
@@ -100,14 +108,15 @@ class CustomersJob:
             words=words,
             deletes=sorted(gone),
             timers={
-                **{name: None for _, name in state.due},
+                **dict.fromkeys(due),
                 **_timers(applied, due),
                 **decided.timers,
-                **{name: None for customer in gone for name in (customer, SENDS + customer)},
+                **followed.timers,
+                **no_timers(gone),
             },
             spent=lease.spent,
             short=lease.short,
-            messages=[*decided.messages, *examples, *letters],
+            messages=[*decided.messages, *examples, *letters, *followed.messages],
             counts=counts,
             receipts=decided.receipts,
             receipts_kept=self.decider.keeping.receipts,
@@ -127,8 +136,12 @@ class CustomersJob:
                 if error.customer not in idle:
                     raise
                 idle.remove(error.customer)
-                lost = (error.customer, SENDS + error.customer)
-                damaged.append(next((at_ms, error.customer) for at_ms, name in state.due if name in lost))
+                damaged.append(next((at_ms, error.customer) for at_ms, t in state.due if whose(t) == error.customer))
+
+    def _followed(self, batch: Batch, columns: Columns, applied: Applied, state: State) -> Followed:
+        if self.settling is None:
+            return Followed()
+        return follow(self.settling, self.core, batch, columns, applied, state, self.forgotten)
 
     def _moments(self, batch: Batch, columns: Columns, applied: Applied) -> Moments:
         """The rows that rules are asked about; what waits for a label alone is left out."""
@@ -179,8 +192,11 @@ def _timers(applied: Applied, due: dict[str, None]) -> dict[str, int | None]:
 
 def _counts(columns: Columns, applied: Applied, letters: list[Message]) -> dict[str, int]:
     fresh = columns.kind[applied.repeated == 0]
+    own = np.isin(columns.kind, OWN)  # nobody has sent these
     counts = {f"applied:{NAMES[k]}": n for k, n in enumerate(np.bincount(fresh).tolist()) if n}
-    numbers = {"applied": len(fresh), "duplicates": len(columns.kind) - len(fresh), "dead_lettered": len(letters)}
+    numbers = {"applied": int((~own & (applied.repeated == 0)).sum())}
+    numbers["duplicates"] = len(columns.kind) - int(own.sum()) - numbers["applied"]
+    numbers["dead_lettered"] = len(letters)
     counts |= {name: n for name, n in numbers.items() if n}
     return counts | Counter(f"dead_lettered:{letter.headers['reason']}" for letter in letters)
 

@@ -21,10 +21,12 @@ import orjson
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from alerts.triggers.alarms import SENDS, SETTLES, no_timers
 from alerts.triggers.job import CustomersJob
-from alerts.triggers.news import SENDS
+from alerts.triggers.referrals import orders_of
 from features import events as e
 from features.forgetting import Sifted
+from features.forgotten import name_hash, tombstone_key
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.kernel.arrays import VERSION
 from features.record import (
@@ -78,10 +80,14 @@ class Progress(Struct):
         """When to look at a customer; 0: no need. `held`: messages that wait, the earliest first."""
         self._times({customer: at_ms or None, SENDS + customer: held[0][0] if held else None})
 
+    def settle(self, customer: str, due_ms: int) -> None:
+        """When the order of one who was brought has settled; 0: there is none."""
+        self._times({SETTLES + customer: due_ms or None})
+
     def forget(self, sifted: Sifted) -> None:
         """Nothing is kept of whom the batch says so."""
         self._delete(sorted(sifted.gone))
-        self._times(dict.fromkeys(name for customer in sifted.gone for name in (customer, SENDS + customer)))
+        self._times(no_timers(sifted.gone))
         self.counts.update(sifted.counts)
 
     def _delete(self, customers: list[str]) -> None:
@@ -200,6 +206,8 @@ class Merging:
         into = forwarded(progress.records.get(word.customer, b""))
         if isinstance(word, e.Merge):
             self._merge(progress, word, into, offset)
+        elif isinstance(word, e.Unname):
+            self._unname(progress, word, into)
         elif word.layout not in self.readable:
             progress.counts["outdated"] += 1
         elif into:
@@ -231,7 +239,19 @@ class Merging:
         self._send(progress, history)
         progress.put(of, forward(word.into))
         progress.wake(of, 0, [])
+        progress.settle(of, 0)
         progress.counts["merged_away"] += 1
+
+    def _unname(self, progress: Progress, word: e.Unname, into: str) -> None:
+        """Who was forgotten has brought nobody."""
+        if into:
+            self._send(progress, replace(word, customer=into))
+            return
+        head, ledger = self._opened(progress.records.get(word.customer, b""))
+        if ledger.referral is not None and tombstone_key(name_hash(ledger.referral.by)) == word.of:
+            ledger.referral = None
+            progress.put(word.customer, head + encode_ledger(ledger))
+            progress.settle(word.customer, 0)
 
     def _words(self, record: bytes, progress: Progress) -> dict[str, str]:
         """The texts that a record's codes stand for: each partition knows its own."""
@@ -251,16 +271,28 @@ class Merging:
             progress.counts["history_again"] += 1
             return
         merged = self.job.core.merge(head, word.record, progress.now_ms)
-        ledger = ledger.merge(decode_ledger(word.record[merged.other - len(head) :]))
+        other = decode_ledger(word.record[merged.other - len(head) :])
+        self._meet(ledger, word.record, other, mine)
+        ledger = ledger.merge(other)
         ledger.taken[word.of] = Taken(max(taken.offset, word.offset), True)
         progress.put(word.customer, merged.record.tobytes() + encode_ledger(ledger))
         progress.wake(word.customer, merged.wake_ms, ledger.held)
+        if ledger.referral and self.job.settling:
+            progress.settle(word.customer, self.job.settling.due_ms(ledger.referral))
         progress.changes.words |= {int(code): text for code, text in word.words.items()}
         churn = self.job.churn
         progress.changes.messages += [
             Message(self.job.examples_topic, churn.model, examples) for examples in churn.messages(merged)
         ]
         progress.counts["taken_in"] += 1
+
+    def _meet(self, ledger: Ledger, theirs: bytes, other: Ledger, mine: bytes) -> None:
+        """Of two who are one, who brought one of them has brought both, unless the other had ordered before."""
+        if (ledger.referral is None) == (other.referral is None):
+            return
+        for whose, record in ((ledger, theirs), (other, mine)):
+            if whose.referral is not None and whose.referral.by:
+                whose.referral = orders_of(self.job.core, record).kept(whose.referral)
 
     def _arrived(self, progress: Progress, word: e.Moved) -> bytes:
         """The event that has moved, now of this customer; nothing if it was here before."""

@@ -19,7 +19,6 @@ from features.customer import Applied
 from features.record import Ledger
 from features.suppression import suppress
 
-SENDS = "send|"  # before the customer: the timer of messages that are held
 END = (2**62, 0)
 Order = tuple[int, int]  # where in the batch, and when it was due there; 0 for an event
 

@@ -39,6 +39,7 @@ from features.kernel.arrays import (
     ORDER,
     ORDERED,
     PLACES,
+    REFERRED,
     RING,
     RULE,
     SEEN,
@@ -75,6 +76,7 @@ class Outcome(NamedTuple):
     blob: Bytes
     ends: Ints  # by customer
     ledgers: Ints  # by customer: where the ledger starts
+    referred: Ints  # by customer: when somebody last said to have brought them; 0: nobody
     wakes: Ints  # [customers, 2]: before, after
     repeated: Bytes  # by event
     rows: Floats  # [asked, features]
@@ -106,6 +108,7 @@ def advance(
     s = new_state(g)
     out = np.empty(len(blob) + 256 * (customers + 1), np.uint8)
     out_ends, ledgers = np.zeros(customers, np.int64), np.zeros(customers, np.int64)
+    referred = np.zeros(customers, np.int64)
     wakes, repeated = np.zeros((customers, 2), np.int64), np.zeros(events, np.uint8)
     rows, asked = np.empty((room, features), np.float64), np.empty((room, ASKED), np.int64)
     inputs = np.empty((events + customers, g[INPUTS]), np.int64)
@@ -130,7 +133,7 @@ def advance(
         if r < 0:
             status = NEEDS_ROOM
             break
-        wakes[c, 1] = s[WAKE]
+        wakes[c, 1], referred[c] = s[WAKE], s[LAST + g[REFERRED]]
         tail = blob_ends[c] - ledger
         out = _grown(out, at, most_bytes(s, g) + tail)
         at = pack(out, at, s, g, z)
@@ -141,7 +144,18 @@ def advance(
         start, first = blob_ends[c], ends[c]
     r = max(r, 0)
     return Outcome(
-        status, detail, out[:at], out_ends, ledgers, wakes, repeated, rows[:r], asked[:r], inputs[:n], labelled[:n]
+        status,
+        detail,
+        out[:at],
+        out_ends,
+        ledgers,
+        referred,
+        wakes,
+        repeated,
+        rows[:r],
+        asked[:r],
+        inputs[:n],
+        labelled[:n],
     )
 
 

@@ -63,6 +63,7 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     COMPLAINT,
     ANSWERED,
     CONSENT,
+    REFERRED,
     TABLE_AT,  # where in a state its tables start; then the lifetime, the row that waits, the panes' cells, the sums
     LIFE,
     WAITING,
@@ -83,7 +84,7 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     AT_INPUT,  # columns
     AT_KIND,  # by kind: deal, wanted, where its effects start, how many, where its waits start, how many
     PROGRAM,
-) = range(49)
+) = range(50)
 OF_LAYOUT, OF_KIND, OF_WINDOW = 5, 6, 4
 
 # an event; its amounts by cell follow

@@ -226,9 +226,73 @@ def test_live_nobody_who_sends_events_moves_the_clock() -> None:
     assert (counts["dead_lettered:unknown_type"], counts["ticks"]) == (1, 0)
 
 
-def test_the_friend_of_a_referral_is_the_pseudonym_of_the_friends_own_events() -> None:
-    _, event = cleaned(written("referral", friend="App-7", **WHO))
-    assert CLEANER.pseudonyms.of(e.Who(app_id="App-7")) == [event.friend]
+FRIENDS = {
+    "App-7": {"app_id": "App-7"},
+    "card:C 7": {"card": "c 7"},
+    "phone:139 0013 8000": {"phone": "+8613900138000"},
+}
+
+
+def referred(friend: str, *before: bytes, **fields: Any) -> tuple[list[Any], Table]:
+    """The clean events that came of a referral behind other events, and the table."""
+    table = Table()
+    messages, _, _ = clean([*before, written("referral", friend=friend, **{**WHO, **fields})], table)
+    events = [(m.key, e.decode_clean(m.value)) for m in messages if m.topic == "events"]
+    assert all(key == event.customer for key, event in events)
+    return [event for _, event in events], table
+
+
+@pytest.mark.parametrize("friend", FRIENDS)
+def test_a_friend_is_told_by_whom_and_is_the_customer_of_the_friends_own_events(friend: str) -> None:
+    (own, referral, told), table = referred(friend, written("view", who=FRIENDS[friend]))
+    assert referral.friend == told.customer == own.customer != referral.customer == told.by
+    assert (told.at_ms, told.tz) == (NOW_MS, "Asia/Shanghai")
+    assert len(table.links) == 2
+
+
+def test_a_friend_whom_nobody_knows_yet_keeps_the_id_that_the_referral_gave() -> None:
+    """Be it that the first events of the friend's own name a stronger identifier as well."""
+    (referral, _), table = referred("App-7")
+    both = written("view", who={"phone": "13900138000", "app_id": "App-7"})
+    (message,) = [m for m in clean([both], table)[0] if m.topic == "events"]
+    assert message.key == referral.friend
+
+
+def test_a_friend_has_no_account_yet_and_is_written_to_the_identities_as_others_are() -> None:
+    messages, _, _ = clean([written("referral", friend="App-7", **WHO)])
+    links = {m.key: m.value.decode() for m in messages if m.topic == "identities"}
+    (pseudonym,) = CLEANER.pseudonyms.of(e.Who(app_id="App-7"))
+    assert links[pseudonym] == next(m.key for m in messages if b'"referred"' in m.value)
+
+
+def test_who_names_themselves_as_the_friend_is_told_nothing() -> None:
+    (referral,), _ = referred("phone:+86 138-0013-8000")
+    assert referral.friend == referral.customer
+
+
+def test_a_referral_that_is_sent_again_says_the_same_under_the_same_id() -> None:
+    first, again = referred("App-7")[0][-1], referred("App-7")[0][-1]
+    assert first == again
+    assert referred("App-8")[0][-1].customer != first.customer
+
+
+@pytest.mark.parametrize(("friend", "reason"), [("phone:12", "identity"), ("  ", "missing_id")])
+def test_a_friend_who_is_nobody_makes_the_referral_a_dead_letter(friend: str, reason: str) -> None:
+    ((letter,), _, counts) = clean([written("referral", friend=friend, **WHO)])
+    assert (letter.topic, counts[f"dead_lettered:{reason}"]) == ("dead-letters", 1)
+    assert "12" not in letter.headers["detail"]
+
+
+def test_a_friend_known_under_a_former_key_is_found() -> None:
+    before, now = (
+        Pseudonyms(b"the former key, longer", "CN"),
+        replace(CLEANER.pseudonyms, former=(b"the former key, longer",)),
+    )
+    cleaner = replace(CLEANER, pseudonyms=now)
+    (old,) = before.of(e.Who(app_id="App-7"))
+    batch = Batch("app.events", 0, -1, [0], [written("referral", friend="App-7", **WHO)], [NOW_MS])
+    messages, _, _ = cleaner.finish(cleaner.check(batch), Table({old: "c-old-friend"}))
+    assert "c-old-friend" in {m.key for m in messages if b'"referred"' in m.value}
 
 
 def test_unknown_fields_are_counted_and_dropped() -> None:
@@ -267,8 +331,16 @@ def test_a_bind_of_two_customers_merges_the_one_with_the_larger_id_into_the_othe
     assert (counts["dead_lettered"], counts["cleaned"]) == (0, 3)
 
 
-@pytest.mark.parametrize("word", [{"into": "c1"}, {"of": "c1", "offset": 1, "layout": "", "record": ""}, {"event": {}}])
-@pytest.mark.parametrize("type", e.CONTROL)
+@pytest.mark.parametrize(
+    "word",
+    [
+        {"into": "c1"},
+        {"of": "c1", "offset": 1, "layout": "", "record": ""},
+        {"event": {}},
+        {"by": "c1", "friend": "c1"},
+    ],
+)
+@pytest.mark.parametrize("type", [*e.CONTROL, *e.OWN])
 def test_nobody_who_sends_events_can_merge_customers(type: str, word: dict[str, Any]) -> None:
     ((letter,), _, counts) = clean([written(type, customer="c2", **word)])
     assert (letter.topic, counts["dead_lettered:unknown_type"]) == ("dead-letters", 1)
@@ -322,7 +394,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "footfall": {"visitors": 5},
 }
 visits = st.tuples(
-    st.sampled_from([kind for kind in e.CUSTOMER_EVENTS if kind != "tick"]),
+    st.sampled_from([kind for kind in e.SENT_EVENTS if kind != "tick"]),
     st.sampled_from(MEMBERS),
     st.sets(st.sampled_from(sorted(MEMBERS[0])), min_size=1),
 )

@@ -170,3 +170,11 @@ def test_no_sender_may_speak_a_word_of_the_clean_topic(kind: str) -> None:
     batch = Batch("app.events", 0, -1, [0], [sent], [NOW_MS])
     checked = CLEANER.check(batch)
     assert [refused.reason for _, refused in checked.refused] == ["unknown_type"]
+
+
+def test_a_friend_who_was_forgotten_since_is_not_named_by_the_referral() -> None:
+    told = {"type": "referral", "friend": f"phone:{PHONE}", "who": {"card": "C 5"}}
+    (before,), _ = clean({}, tombstones(GONE), {"time": NOW_MS, **told})
+    assert before.friend == "forgotten"
+    after, _ = clean({}, tombstones(GONE), {"time": NOW_MS + 1, **told})
+    assert [(e.kind_of(event), event.customer) for event in after[1:]] == [("referred", next_name(GONE))]

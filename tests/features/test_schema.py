@@ -194,12 +194,15 @@ def test_schema_and_decoder_agree_on_what_is_an_event(change: tuple[str, dict[st
 
 
 def test_clean_events_fit_the_clean_topic_and_raw_ones_do_not() -> None:
-    kinds = list(e.CUSTOMER_EVENTS)
+    kinds = list(e.SENT_EVENTS)
     raw = [sent(kind) for kind in kinds]
     batch = Batch("pos.events", 0, -1, list(range(len(raw))), raw, [NOW_MS] * len(raw))
     messages, _, _ = CLEANER.finish(CLEANER.check(batch), Table())
     assert {message.topic for message in messages} == {"events", "identities", "weather"}
     clean = [message for message in messages if message.topic == "events"]
+    (told,) = [message for message in clean if json.loads(message.value)["type"] in e.OWN]  # the friend of the referral
+    assert complaints("clean.referred", told.value) == []
+    clean.remove(told)
     assert [json.loads(message.value)["type"] for message in clean] == kinds
     for kind, message in zip(kinds, clean, strict=True):
         assert complaints(f"clean.{kind}", message.value) == []

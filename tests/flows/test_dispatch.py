@@ -14,9 +14,10 @@ from jsonschema import Draft7Validator
 
 from features import asyncapi
 from features import events as e
+from features.forgotten import name_hash, tombstone_key
 from operators.servers import free_port
 from tests.couponpost import Post, ids
-from tests.flowprocess import read_all
+from tests.flowprocess import WAIT_S, read_all
 from tests.receiver import SECRET, WELL, Reply, fails_at_first, receiver, waits_for
 
 pytestmark = pytest.mark.servers
@@ -239,3 +240,31 @@ def test_what_a_gateway_has_taken_is_noted_for_the_customer_in_event_time(post: 
         assert 0 <= event.at_ms - decided_ms < 60_000
         pointer = {"$ref": "#/components/messages/clean.coupon_delivered/payload", "components": CONTRACT["components"]}
         assert Draft7Validator(pointer).is_valid(msgspec.json.decode(e.encode(event)))
+
+
+def test_coupons_of_who_was_forgotten_are_withheld_before_they_go_and_while_they_wait(post: Post) -> None:
+    """One was forgotten before the flow began, another while the gateway refuses to take the coupon."""
+
+    def forget(customer: str) -> None:
+        post.sender.produce(post.settings.topic("forgotten"), b"1", tombstone_key(name_hash(customer)))
+        assert post.sender.flush(WAIT_S) == 0
+
+    forget("c-before")
+    post.coupons(["before", "waits", "well"])
+    with receiver(lambda request: Reply(503 if request.id == "waits" else 200)) as (told, url):
+        flow = post.start({"push": {"url": url}})
+        flow.until(lambda: any(request.id == "waits" for request in told.requests) and "well" in told.taken)
+        forget("c-waits")
+        flow.until(lambda: len(post.outcomes()) == 3)
+        post.coupons(["after"], customer="c-after")
+        flow.until(lambda: len(post.outcomes()) == 4)
+        assert flow.end(SIGTERM) == 0
+    assert {id: post.outcome(id)["reason"] for id in ("before", "waits", "well", "after")} == {
+        "before": "forgotten",
+        "waits": "forgotten",
+        "well": "",
+        "after": "",
+    }
+    assert told.taken.keys() == {"well", "after"}
+    assert "before" not in {request.id for request in told.requests}
+    assert (post.letters(), post.committed()) == ([], 4)

@@ -158,7 +158,7 @@ def test_to_erase_twice_is_to_erase_once(house: House) -> None:
         eraser = house.eraser()
         eraser.mark([GONE], at_ms)
         eraser.unlink([GONE], [CARD])
-        assert len(eraser.tell([GONE], at_ms)) == 1
+        assert len(eraser.tell([GONE], at_ms, 1)) == 1
     assert house.eraser().tombstones.told() == {name_hash(GONE): NOW_MS}
     assert house.find(GONE) == Person({GONE}, set())
 
