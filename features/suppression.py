@@ -11,6 +11,7 @@ from math import inf
 
 from features.record import EVERY_REASON, Ledger, latest_words
 
+REVIEW, ABUSE = "review", "abuse"  # reasons: what looks like abuse, and what a human has confirmed
 Word = tuple[int, int]
 
 

@@ -6,11 +6,12 @@ from hashlib import blake2b
 
 from msgspec import Struct, field, msgpack
 
-from alerts.abuse.case import ABUSE, Case
+from alerts.abuse.case import Case
 from alerts.abuse.desk import Desk, Hand
 from alerts.abuse.fact import Decided, Erased, Hold, Known, Merged, Traces, hashed
 from alerts.abuse.look import loop
 from alerts.abuse.signals import LOOP
+from features.suppression import ABUSE
 from features.times import DAY_MS
 
 NEVER_MS = 1 << 62

@@ -18,7 +18,6 @@ from features.times import rfc3339
 OPEN, GROWN, WITHDRAWN, RELEASED, CONFIRMED = STATES = ("opened", "grown", "withdrawn", "released", "confirmed")
 STANDING = (OPEN, GROWN)  # a human is waited for
 DECIDED = (RELEASED, CONFIRMED)
-REVIEW, ABUSE = "review", "abuse"  # reasons of a suppression
 WHY = {
     "device": "{count} accounts on one device within {within_days} days, the limit is {limit}",
     "ring": "{count} friends whom one customer brought within {within_days} days share a device with it, the limit is"

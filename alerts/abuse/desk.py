@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from alerts.abuse.case import ABUSE, CONFIRMED, DECIDED, GROWN, OPEN, REVIEW, WITHDRAWN, Case, Found, case_id
+from alerts.abuse.case import CONFIRMED, DECIDED, GROWN, OPEN, WITHDRAWN, Case, Found, case_id
 from alerts.abuse.fact import Decided, Fact, Hold, Known, Traces, encode_fact, subject_of
 from alerts.abuse.signals import Signals
 from features.events import Suppress, encode
 from features.job import Message
 from features.messages import cloudevent
+from features.suppression import ABUSE, REVIEW
 from features.times import DAY_MS
 
 NOTHING = Found([], [], {}, 0, 0)

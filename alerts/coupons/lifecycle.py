@@ -5,8 +5,6 @@ The customer's ledger holds them, and only the job that owns it changes them: an
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from msgspec import Struct
 
 from alerts.coupons.check import Attempt, judge
@@ -14,6 +12,7 @@ from alerts.coupons.code import Codes, Forged, serial_of, symbols_of
 from features import events as e
 from features.outgoing import CouponVerdict, IssuedCoupon, Receipt
 from features.record import Coupon, Ledger
+from features.suppression import ABUSE, REVIEW, suppression
 
 
 class Heard(Struct):
@@ -23,21 +22,19 @@ class Heard(Struct):
     verdict: CouponVerdict
 
 
-def nobody(ledger: Ledger, at_ms: int) -> bool:
-    return False
+def under_review(ledger: Ledger, at_ms: int) -> bool:
+    """Whether the customer may use nothing: what looks like abuse waits for a human, or was confirmed by one."""
+    return any(suppression(ledger, at_ms, reason) for reason in (REVIEW, ABUSE))
 
 
 class Lifecycle:
     """Without `codes`, coupons carry none and are known by their decision. `keep_ms`: how long they are kept when they
-    have expired; `held`: whether a customer is under review, and may use nothing meanwhile."""
+    have expired."""
 
-    def __init__(
-        self, topic: str, codes: Codes | None, keep_ms: int, held: Callable[[Ledger, int], bool] = nobody
-    ) -> None:
+    def __init__(self, topic: str, codes: Codes | None, keep_ms: int) -> None:
         self.topic = topic  # of verdicts
         self.codes = codes
         self.keep_ms = keep_ms
-        self.held = held
 
     def issue(
         self, ledger: Ledger, receipt: Receipt, min_spend_cents: int, stores: list[str], regions: list[str]
@@ -92,7 +89,7 @@ class Lifecycle:
         if self.codes is None or not symbols_of(event.coupon):
             return []
         at_ms, place = event.at_ms, (event.store, event.region)
-        attempt = Attempt(event.coupon, at_ms, *place, event.total_cents, self.held(ledger, at_ms))
+        attempt = Attempt(event.coupon, at_ms, *place, event.total_cents, under_review(ledger, at_ms))
         reason, coupon = judge(self.codes, ledger, attempt)
         if coupon is None or reason:
             return [_heard("refused", customer, event, coupon or Coupon("", ""), reason)]

@@ -97,8 +97,8 @@ def _redeemed(deed: Deed, ledger: Ledger) -> list[tuple[str, Choice]]:
     if choice is None or choice.redeemed or choice.nothing:
         return []
     choice.redeemed = True
-    if deed.paid_cents:
-        choice.paid_cents = deed.paid_cents
+    if deed.paid_cents:  # of a redemption, what the order came to before the coupon
+        choice.paid_cents = max(0, deed.paid_cents - off_cents(choice, deed.paid_cents))
     elif deed.order:
         choice.awaited = "" if deed.order == choice.order else deed.order
     elif not choice.order:
@@ -117,6 +117,13 @@ def reward_cents(choice: Choice, margin_percent: int) -> int:
         return 0
     cost_cents = taken_off_cents(choice)
     return (choice.paid_cents + cost_cents) * margin_percent // 100 - cost_cents
+
+
+def off_cents(choice: Choice, full_cents: int) -> int:
+    """What the coupon takes off an order that comes to so much before it."""
+    if not choice.percent:
+        return choice.face_value_cents
+    return min(choice.at_most_cents, full_cents * choice.percent // 100)
 
 
 def taken_off_cents(choice: Choice) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -262,10 +263,11 @@ def test_ended_coupons_go_when_another_comes_some_time_later() -> None:
     assert told(after([*BEFORE, later, redeemed(ENDS_H + 24)]))[0][:2] == ("refused", "expired")
 
 
-def test_under_review_nothing_can_be_used() -> None:
-    lifecycle = Lifecycle("redemptions", CODES, DAY_MS, held=lambda ledger, at_ms: at_ms >= START_MS + 2 * HOUR_MS)
-    job = customers_job(RULES, lifecycle=lifecycle)
-    log = encoded([*BEFORE, redeemed(2), redeemed(1)])
+@pytest.mark.parametrize("reason", ["review", "abuse"])
+def test_under_review_nothing_can_be_used(reason: str) -> None:
+    job = customers_job(RULES, lifecycle=Lifecycle("redemptions", CODES, DAY_MS))
+    review = e.Suppress(id="s", customer="ca", tz="UTC", at_ms=START_MS + 2 * HOUR_MS, reason=reason)
+    log = encoded([*BEFORE, review, redeemed(2), redeemed(1)])
     assert [one[:2] for one in told(run(job, batches("events", 0, log))[0])] == [("refused", "held"), ("redeemed", "")]
 
 

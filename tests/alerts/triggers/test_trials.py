@@ -159,16 +159,16 @@ REDEEMED = {"coupon": "COUPON"}
             ),
             780,
         ),
-        # what the event itself says goes first: 60 % of 1300 is 780, less 300
+        # what the event itself says goes first, before the coupon: 60 % of 1300 is 780, less 300
         (
             "three",
-            story((e.Order, "o", 1, {}), (e.CouponRedeemed, "x", 1, {**REDEEMED, "order": "o", "total_cents": 1_000})),
+            story((e.Order, "o", 1, {}), (e.CouponRedeemed, "x", 1, {**REDEEMED, "order": "o", "total_cents": 1_300})),
             480,
         ),
         # a fifth of 1000 + 250 (at most 250, for 1500 paid are 1875 less 375): 60 % of 1750 is 1050, less 250
         ("fifth", story((e.Order, "o", 1, {}), (e.CouponRedeemed, "x", 1, REDEEMED)), 800),
-        # 400 paid are 500 less a fifth: 60 % of 500 is 300, less 100
-        ("fifth", story((e.CouponRedeemed, "x", 1, {**REDEEMED, "total_cents": 400})), 200),
+        # a fifth of 500 is 100: 60 % of 500 is 300, less 100
+        ("fifth", story((e.CouponRedeemed, "x", 1, {**REDEEMED, "total_cents": 500})), 200),
         ("three", story((e.Order, "o", 1, {})), 0),
         ("three", story((e.CouponRedeemed, "x", 1, {"coupon": "another"})), 0),
         # twice is once
@@ -192,6 +192,19 @@ def test_the_reward_is_the_margin_of_the_order_less_what_the_coupon_took_off(
     assert [trial.revision for trial in told] == list(range(len(told)))
     assert (told[0].arm, told[0].reward_cents, told[-1].reward_cents) == (arm, 0, reward)
     assert told[-1].redeemed == (reward > 0)
+
+
+def test_a_redemption_by_code_is_a_reward_where_it_was_accepted() -> None:
+    job = job_of(THREE, FIFTH)
+    who = drawn_for("three", job)
+    views = event(e.View, "v", 0, who), event(e.View, "w", 0, "other")
+    (mine,) = (c["code"] for c in data_of(lived(job, *views), "coupons") if c["customer"] == who)
+    used = {"coupon": mine, "order": "o", "total_cents": 1_300}
+    for customer, day, rewards in ((who, 1, [0, 480]), (who, 8, [0]), ("other", 1, [0])):
+        told = trials_of(lived(job, *views, event(e.CouponRedeemed, "x", day, customer, **used)))
+        assert [trial.reward_cents for trial in told if trial.arm == "three" and trial.at_ms == views[0].at_ms][
+            : len(rewards) + 1
+        ] == rewards, "late, or somebody else's, it was refused"
 
 
 def test_an_order_of_the_control_counts_as_that_of_others_does_while_a_coupon_would_be_valid() -> None:
