@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +13,13 @@ from alerts.triggers.arms import Given
 from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.candidates import Candidate, Candidates
 from alerts.triggers.condition import Conditions
-from alerts.triggers.decide import FIRED, Decider
+from alerts.triggers.decide import NO_SENDS, Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.lease import Lease
 from alerts.triggers.misses import near_misses
 from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.policy import Policy
+from alerts.triggers.round import FIRED, Decided, Round
 from alerts.triggers.rule import Rule, Then
 from alerts.triggers.trials import Deed
 from features.catalog import Catalog
@@ -26,7 +28,6 @@ from features.customer import Applied
 from features.job import Batch, Message
 from features.kernel.arrays import Ints
 from features.labels import Churn
-from features.record import Ledger
 from features.trials import Trial
 
 UNSENT = Message("", "", b"")
@@ -98,8 +99,34 @@ class Bare(Candidates):
         return nothing, nothing
 
 
+class Silent(Round):
+    """Decides as live, and keeps what was decided instead of telling it."""
+
+    house: Noting
+
+    def _receipt(self, candidate: Candidate, outcome: str, given: Given, *_: Any, **more: Any) -> Any:
+        arm = given.arm.name if given.arm else ""
+        self.house.noted.append((candidate.rule.id, candidate.who, candidate.at_ms, outcome, candidate.cause, arm))
+
+    def _deeds(self, *_: Any) -> list[Deed]:
+        return []
+
+    def _tried(self, *_: Any) -> list[Trial]:
+        return []
+
+    def _tell(self, *_: Any) -> None:
+        """Nobody hears of it."""
+
+    def _message(self, *_: Any) -> Message:
+        return UNSENT
+
+    def _sending(self, candidate: Candidate, then: Then) -> tuple[int, str]:
+        """All at once: nothing is sent."""
+        return candidate.at_ms, ""
+
+
 class Noting(Decider):
-    """Decides as live, and keeps what was decided instead of telling it. Causes are told where `ids` are known."""
+    """`noted` by silent rounds. Causes are told where `ids` are known."""
 
     def __init__(
         self, catalog: Catalog, conditions: Conditions, policy: Policy, campaigns: Campaigns, ids: bool
@@ -108,22 +135,10 @@ class Noting(Decider):
         self.candidates = Bare(catalog, conditions, ids)
         self.noted: list[tuple[str, int, int, str, str, str]] = []
 
-    def _receipt(self, candidate: Candidate, ledger: Ledger, outcome: str, given: Given, *_: Any, **more: Any) -> Any:
-        arm = given.arm.name if given.arm else ""
-        self.noted.append((candidate.rule.id, candidate.who, candidate.at_ms, outcome, candidate.cause, arm))
-
-    def _deeds(self, *_: Any) -> list[Deed]:
-        return []
-
-    def _tried(self, *_: Any) -> list[Trial]:
-        return []
-
-    def _message(self, *_: Any) -> Message:
-        return UNSENT
-
-    def _sending(self, candidate: Candidate, then: Then, seen: Seen) -> tuple[int, str]:
-        """All at once: nothing is sent."""
-        return candidate.at_ms, ""
+    def decide(
+        self, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease, *_: Any, **__: Any
+    ) -> Decided:
+        return Silent(self, moments, applied, words, lease).decide(None, NO_SENDS)
 
 
 class Backtest:

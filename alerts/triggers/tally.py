@@ -11,8 +11,8 @@ import numpy as np
 from msgspec import Struct, field
 
 from alerts.triggers.backtest import Judged
-from alerts.triggers.decide import FIRED
 from alerts.triggers.response import Events, Response, respond
+from alerts.triggers.round import FIRED
 from alerts.triggers.rule import Rule
 from features.kernel.arrays import Ints
 from features.kernel.clocks import local_times

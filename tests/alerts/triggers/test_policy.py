@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from alerts.triggers.decide import decision_id
 from alerts.triggers.gates import Standing, first_shut
 from alerts.triggers.policy import Policy, held_out
+from alerts.triggers.receipt import decision_id
 from alerts.triggers.rule import After, Rule, Then
 from features import events as e
 from features.job import Batch

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from msgspec import msgpack
 
 from alerts.triggers.campaign import Campaign, Campaigns
-from alerts.triggers.decide import decision_id
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.kept import Keeping, decode_kept
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
+from alerts.triggers.receipt import decision_id
 from alerts.triggers.rule import Arm, Rule, Then
 from features import events as e
 from features.bandit import Weights

@@ -1,0 +1,227 @@
+"""One batch's decisions in the making: what befalls its customers and what rules decide, in log order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from alerts.coupons.walk import Walk
+from alerts.triggers import trials
+from alerts.triggers.arms import Given
+from alerts.triggers.candidates import Candidate
+from alerts.triggers.gates import Standing, first_shut
+from alerts.triggers.holding import Holding
+from alerts.triggers.kept import encode_kept
+from alerts.triggers.lease import Lease
+from alerts.triggers.misses import missed
+from alerts.triggers.moments import Moments, Seen
+from alerts.triggers.news import END, News
+from alerts.triggers.receipt import decision_id, receipt_of
+from alerts.triggers.rule import Then
+from alerts.triggers.sending import USUAL_HOUR, sending
+from features.customer import Applied
+from features.job import Message
+from features.messages import HEADERS, cloudevent
+from features.outgoing import Receipt
+from features.record import Ledger, decode_ledger, encode_ledger
+from features.trials import Trial
+
+if TYPE_CHECKING:
+    from alerts.triggers.decide import Decider
+
+FIRED = ("issued", "control")  # outcomes from which the cooldown runs
+
+
+class Decided(Struct):
+    """What came of a batch's moments; `records` are the customers' with what policy has noted."""
+
+    records: dict[str, bytes]
+    messages: list[Message] = []
+    counts: dict[str, int] = {}
+    causes_ms: list[int] = []
+    receipts: dict[str, list[tuple[int, bytes]]] = {}  # by customer: (time, receipt as it is kept)
+    misses: dict[str, dict[str, bytes]] = {}  # by customer and rule
+    timers: dict[str, int | None] = {}  # of messages that are held
+    trials: list[Trial] = []
+
+
+class Verdict(Struct, gc=False):
+    """`issued`, or the first reason why not; which of the campaign's pots ran out; as of a gate."""
+
+    outcome: str
+    ran_out: str = ""
+    until_ms: int = 0
+    because: str = ""
+
+
+class Ledgers(dict[int, Ledger]):
+    """By customer of a batch, each unpacked when it is first asked for."""
+
+    def __init__(self, applied: Applied) -> None:
+        super().__init__()
+        self.applied = applied
+
+    def __missing__(self, who: int) -> Ledger:
+        ledger = self[who] = decode_ledger(self.applied.records[who][self.applied.ledgers[who] :])
+        return ledger
+
+
+class Round:
+    """`house` is the decider whose rules, policy and campaigns count; spends from the lease."""
+
+    def __init__(
+        self, house: Decider, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease
+    ) -> None:
+        self.house = house
+        self.moments = moments
+        self.applied = applied
+        self.lease = lease
+        self.seen = Seen(house.catalog, house.columns, house.models, moments, applied.rows, words)
+        self.decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
+        self.ledgers = Ledgers(applied)
+        self.news = News(self.ledgers.__getitem__)
+        self.holding = Holding(self.news, moments.columns, applied.customers, self._release, self._tell)
+
+    def decide(self, walk: Walk | None, sends: Mapping[str, int]) -> Decided:
+        held = self.house.conditions.evaluate(self.moments.asks, self.seen.look)
+        candidates = list(self._at(held))
+        self._hear(held, candidates, walk, sends)
+        outcomes = [(candidate.rule.id, self._settle(candidate)) for candidate in candidates]
+        self.news.until(END)
+        self._pack()
+        self._note_misses(held)
+        self.decided.counts = self._counts(outcomes) | (walk.counts if walk else {})
+        return self.decided
+
+    def _at(self, held: npt.NDArray[np.bool_]) -> Iterator[Candidate]:
+        return self.house.candidates.at(held, self.moments, self.applied, self.seen, self.house.campaigns.keys)
+
+    def _hear(
+        self, held: npt.NDArray[np.bool_], candidates: list[Candidate], walk: Walk | None, sends: Mapping[str, int]
+    ) -> None:
+        """Of all that may befall customers, before what rules decide at that moment."""
+        columns, house = self.moments.columns, self.house
+        self.news.hear(columns, self.applied)
+        self.news.leave(house.conditions, self.moments, held, self.seen, self.applied)
+        if walk:
+            walk.join(self.news, self.decided.messages)
+        self.holding.hear(house.policy.consent)
+        self.holding.due(sends)
+        if house.arms.drawing:
+            getting = {candidate.who for candidate in candidates if candidate.rule.then.arms}
+            for deed in self._deeds(getting):
+                self.news.add((deed.place, 0), deed.who, partial(self._follow, deed, walk))
+
+    def _deeds(self, getting: set[int]) -> Iterable[trials.Deed]:
+        return trials.deeds(self.moments.columns, self.applied, getting)
+
+    def _follow(self, deed: trials.Deed, walk: Walk | None) -> bool:
+        """Whether anything has come of an arm that was given; of a redemption, if it was accepted."""
+        if walk:
+            deed.coupon = walk.accepted.get(deed.id, deed.coupon)
+        ledger = self.ledgers[deed.who]
+        if not ledger.choices:
+            return False
+        self.decided.trials += trials.follow(deed, ledger, self.house.policy.margin_percent)
+        return True
+
+    def _settle(self, candidate: Candidate) -> str:
+        """The outcome; sends the decision, and the coupon if one is issued, or holds it until its time."""
+        if self.news.coming:
+            self.news.until(self.moments.order(candidate.moment))
+        rule, house, ledger = candidate.rule, self.house, self.ledgers[candidate.who]
+        given = house.arms.given(rule, candidate.customer, candidate.context)
+        verdict = self._verdict(candidate, given)
+        send_ms, why = self._sending(candidate, given.then) if verdict.outcome == "issued" else (0, "")
+        more = {"until_ms": verdict.until_ms, "because": verdict.because, "send_ms": send_ms, "send_why": why}
+        receipt = self._receipt(candidate, verdict.outcome, given, verdict.ran_out, **more)
+        if verdict.outcome in FIRED:
+            house.policy.issue(rule, ledger, candidate.at_ms, given.nothing)
+            self.decided.trials += self._tried(candidate, given)
+            self.news.touched.add(candidate.who)
+        if verdict.outcome == "issued":
+            house.campaigns.issue(given.then, candidate.place, ledger, self.lease)
+            self._send(candidate, self._issued(given.then, ledger, receipt), send_ms)
+        self._tell(candidate.customer, receipt)
+        return verdict.outcome
+
+    def _verdict(self, candidate: Candidate, given: Given) -> Verdict:
+        ledger, at_ms, place = self.ledgers[candidate.who], candidate.at_ms, candidate.place
+        age_ms = candidate.clock_ms - at_ms
+        standing = Standing(candidate.customer, ledger, at_ms, place.local_ms, candidate.consented, age_ms)
+        if gate := first_shut(candidate.rule, candidate.rivals, self.house.policy, standing):
+            return Verdict(gate.outcome, until_ms=gate.until_ms, because=gate.because)
+        outcome, ran_out = self.house.campaigns.outcome(given.then, place, ledger, self.lease)
+        return Verdict("control" if given.nothing and outcome == "issued" else outcome, ran_out)
+
+    def _sending(self, candidate: Candidate, then: Then) -> tuple[int, str]:
+        """When the message leaves, and why then."""
+        at_ms = candidate.at_ms
+        if then.send == "now":
+            return at_ms, ""
+        [hour] = self.seen.look(USUAL_HOUR, np.array([candidate.moment]))
+        return sending(then, at_ms, candidate.place.local_ms, float(hour), self.house.policy.quiet)
+
+    def _tried(self, candidate: Candidate, given: Given) -> list[Trial]:
+        id = decision_id(candidate.rule.id, candidate.customer, candidate.cause) if given.arm else ""
+        return trials.chosen(candidate.rule, given, id, candidate.at_ms, self.ledgers[candidate.who])
+
+    def _issued(self, then: Then, ledger: Ledger, receipt: Receipt) -> Message:
+        """The coupon, with its code where coupons have a lifecycle; or the message that is due."""
+        type, lifecycle = "coupon.issued" if then.coupon else "message.due", self.house.lifecycle
+        if then.coupon and lifecycle:
+            receipt = lifecycle.issue(ledger, receipt, then.min_spend_cents, then.stores, then.regions)
+        return self._message(self.house.coupons_topic, type, "coupons", receipt)
+
+    def _send(self, candidate: Candidate, coupon: Message, send_ms: int) -> None:
+        if send_ms > max(candidate.at_ms, candidate.clock_ms):
+            self.holding.hold(candidate.who, send_ms, coupon.value)
+        else:
+            self.decided.messages.append(coupon)
+            self.decided.causes_ms.append(candidate.stamp_ms)
+
+    def _release(self, customer: str, coupon: bytes) -> None:
+        """What was held leaves."""
+        self.decided.messages.append(Message(self.house.coupons_topic, customer, coupon, HEADERS))
+
+    def _tell(self, customer: str, receipt: Receipt) -> None:
+        """The decision leaves, and is kept with the customer."""
+        self.decided.messages.append(self._message(self.house.decisions_topic, "decision", "decisions", receipt))
+        if self.house.keeping.receipts:
+            self.decided.receipts.setdefault(customer, []).append((receipt.at_ms, encode_kept(receipt)))
+
+    def _message(self, topic: str, type: str, source: str, receipt: Receipt) -> Message:
+        customer = receipt.customer
+        return cloudevent(topic, customer, receipt.decision, type, source, receipt.at_ms, customer, receipt)
+
+    def _receipt(self, candidate: Candidate, outcome: str, given: Given, ran_out: str = "", **more: Any) -> Receipt:
+        ledger = self.ledgers[candidate.who]
+        return receipt_of(candidate, self.house.policy, ledger, outcome, given, ran_out, **more)
+
+    def _pack(self) -> None:
+        """The ledgers that have changed, behind their records."""
+        applied = self.applied
+        for who in self.news.touched:
+            head = applied.records[who][: applied.ledgers[who]]
+            self.decided.records[applied.customers[who]] = head + encode_ledger(self.ledgers[who])
+        self.decided.timers = self.holding.timers()
+
+    def _note_misses(self, held: npt.NDArray[np.bool_]) -> None:
+        house = self.house
+        for outcome, places in missed(house.conditions, self.moments, held, self.seen.look, house.keeping):
+            for candidate in self._at(places):
+                receipt = self._receipt(candidate, outcome, Given(candidate.rule.then))
+                self.decided.misses.setdefault(candidate.customer, {})[candidate.rule.id] = encode_kept(receipt)
+
+    def _counts(self, outcomes: list[tuple[str, str]]) -> dict[str, int]:
+        counts = {f"decision:{rule}:{outcome}": n for (rule, outcome), n in Counter(outcomes).items()}
+        chosen = Counter((trial.rule, trial.arm) for trial in self.decided.trials if not trial.revision)
+        counts |= {f"arm:{rule}:{arm}": n for (rule, arm), n in chosen.items()}
+        coupons = sum(message.topic == self.house.coupons_topic for message in self.decided.messages)
+        return counts | ({"coupons": coupons} if coupons else {})
