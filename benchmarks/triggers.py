@@ -32,7 +32,7 @@ from rich.table import Table as Shown
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
-from alerts.triggers.rule import Rule
+from alerts.triggers.rule import After, Rule
 from benchmarks.house import out, progress
 from benchmarks.oracles import World, members_of, moments, weather_of
 from benchmarks.sentences import ORACLES
@@ -54,6 +54,7 @@ from sim.wire import AUDIT, POS
 
 STRETCH_MS = 2 * HOUR_MS  # of stream time in one batch
 FAMILY = "winback"
+RAREST_MS = 5 * DAY_MS  # between the visits of those who come least
 SLACK_MS = 2 * DAY_MS  # between the last visit and the lapse, as a rule
 MODEL = "churn_risk"
 SHARES = ("precision", "recall")
@@ -252,11 +253,16 @@ def _by_moment(found: set[tuple[str, int]], known: set[tuple[str, int]]) -> Verd
 
 def _by_member(life: Life, rules: list[Rule]) -> Verdict:
     lapsed_ms = {life.customers[lapse.app_id]: lapse.from_ms for lapse in life.truth.lapsed}
-    wait_ms = min(rule.after.longest_ms for rule in rules if rule.after)
+    wait_ms = min(_wait_ms(rule.after) for rule in rules if rule.after)
     found = [decision for rule in rules for decision in life.decisions[rule.id]]
     right = [d for d in found if lapsed_ms.get(d.customer, life.end_ms) <= d.at_ms]
     there = {customer for customer, from_ms in lapsed_ms.items() if from_ms + wait_ms + SLACK_MS < life.end_ms}
     return Verdict(len(found), len(right), len(there), len(there - {d.customer for d in right}))
+
+
+def _wait_ms(after: After) -> int:
+    """Of a rhythm, that of the rarest guests."""
+    return round(after.rhythms * RAREST_MS) if after.rhythms else after.wait_ms
 
 
 def reach(life: Life, rule: str) -> dict[str, Any]:

@@ -206,11 +206,10 @@ class Cleaner(Struct, frozen=True):
         ]
 
     def _weather(self, event: e.Weather) -> list[Message]:
-        """Told to all ingest processes, unless a later reading of the place has come already."""
-        told = [Message(self.events_topic, event.place, e.encode(event))]
-        return told + [
-            Message(self.weather_topic, slot_key(event), m.value) for m in told if self.readings.holds(event)
-        ]
+        """Told to all ingest processes as well, unless a later reading of the place has come already."""
+        told = Message(self.events_topic, event.place, e.encode(event))
+        known = [Message(self.weather_topic, slot_key(event), told.value)] if self.readings.holds(event) else []
+        return [told, *known]
 
     def _bring(
         self, event: e.Referral, friend: list[str], found: Found, table: Table, former: dict[str, list[str]]

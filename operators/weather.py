@@ -38,7 +38,9 @@ class WeatherTopic:
             self._note(self.follower.consume(AT_ONCE, timeout=0))
 
     def _note(self, records: Iterable[Message]) -> None:
+        """What cannot be followed any more is read anew, before the next batch."""
         for record in records:
-            event = decode_event(record.value() or b"") if record.error() is None else None
-            if isinstance(event, Weather):
+            if record.error() is not None:
+                self.follower = None
+            elif isinstance(event := decode_event(record.value() or b""), Weather):
                 self.readings.note(event)

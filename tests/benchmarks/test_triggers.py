@@ -117,7 +117,7 @@ def test_a_shipped_rule_holds_when_its_sentence_is_true(life: Life, rule: Rule) 
 
 
 def test_most_rules_have_something_to_find(life: Life) -> None:
-    assert sum(by_sentence(life, rule.id).there > 0 for rule in RULES_OF_ALL) >= 25
+    assert sum(by_sentence(life, rule.id).there > 0 for rule in RULES_OF_ALL) >= 20
 
 
 def test_a_chain_is_judged_under_the_shipped_rules() -> None:
