@@ -16,7 +16,6 @@ PUSH = "push"
 class _Data(Struct):
     expires_ms: int
     channel: str = PUSH
-    customer: str = ""
     coupon: str = ""
     at_ms: int = 0
 
@@ -36,13 +35,13 @@ class Parcel(Struct):
     expires_ms: int
     taken_s: float  # monotonic, as is `due_s`
     due_s: float
-    customer: str = ""
-    decided_ms: int = 0
-    is_coupon: bool = False  # not a mere message
     attempts: int = 0
     spared: int = 0  # attempts that failed for reasons that are not the coupon's
     probe: bool = False  # whether the latest attempt asks for all whether the gateway is back
     status: int = 0  # of the latest answer, 0 when none came
+    customer: str = ""
+    decided_ms: int = 0
+    is_coupon: bool = False  # not a mere message
 
     @property
     def body(self) -> bytes:
@@ -64,5 +63,14 @@ def read_parcel(record: Batch, now_s: float) -> Parcel:
     except msgspec.DecodeError:
         raise Refused("malformed", "no coupon") from None
     data = coupon.data
-    whose = (data.customer, data.at_ms, bool(data.coupon))
-    return Parcel(record, coupon.id, data.channel, data.expires_ms, now_s, now_s, *whose)
+    return Parcel(
+        record=record,
+        id=coupon.id,
+        channel=data.channel,
+        expires_ms=data.expires_ms,
+        taken_s=now_s,
+        due_s=now_s,
+        customer=coupon.subject,
+        decided_ms=data.at_ms,
+        is_coupon=bool(data.coupon),
+    )

@@ -82,6 +82,11 @@ def test_the_good_rule_is_good() -> None:
         ('coupon = "X"', 'message = "hi"', "r.toml:5: then: a message alone is worth nothing: name"),
         (
             'coupon = "X", face_value_cents = 100',
+            'message = "hi", stores = ["s1"]',
+            "r.toml:5: then: a message alone is good nowhere: name the coupon",
+        ),
+        (
+            'coupon = "X", face_value_cents = 100',
             "",
             'r.toml:5: then: gives nothing: write coupon = "WB5" or message =',
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.coupons.code import SYMBOLS, Codes, Forged, serial_of
@@ -16,6 +16,7 @@ ends_ms = st.integers(1_704_067_200_000, 3_100_000_000_000)  # from 2024 to 2068
 ALIASES = {"0": "Oo", "1": "IiLl"}
 
 
+@settings(deadline=None)
 @given(decisions, ends_ms)
 def test_a_code_tells_serial_and_last_day_and_is_the_same_every_time(decision: str, ends_at_ms: int) -> None:
     code = CODES.code(decision, ends_at_ms)
@@ -28,6 +29,7 @@ def test_a_code_tells_serial_and_last_day_and_is_the_same_every_time(decision: s
     assert [len(group) for group in code.split("-")] == [4] * 5
 
 
+@settings(deadline=None)
 @given(decisions, ends_ms, st.integers(0, 19), st.sampled_from("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
 def test_a_code_with_another_symbol_anywhere_is_forged(decision: str, ends_at_ms: int, at: int, symbol: str) -> None:
     plain = CODES.code(decision, ends_at_ms).replace("-", "")
@@ -39,6 +41,7 @@ def test_a_code_with_another_symbol_anywhere_is_forged(decision: str, ends_at_ms
             CODES.read(changed)
 
 
+@settings(deadline=None)
 @given(decisions, ends_ms, st.data())
 def test_case_groups_and_symbols_that_look_alike_do_not_matter(
     decision: str, ends_at_ms: int, data: st.DataObject
@@ -49,6 +52,7 @@ def test_case_groups_and_symbols_that_look_alike_do_not_matter(
         assert CODES.read(shown) == CODES.read(code)
 
 
+@settings(deadline=None)
 @given(decisions, ends_ms)
 def test_a_former_key_still_verifies_and_a_strange_one_does_not(decision: str, ends_at_ms: int) -> None:
     code = CODES.code(decision, ends_at_ms)

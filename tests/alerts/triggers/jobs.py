@@ -26,7 +26,8 @@ from flows.files import load_catalog
 HOUSE = conf.load(environ={})
 CATALOG = load_catalog(HOUSE)
 FREE = Policy(cap=1_000_000, cap_window_ms=DAY_MS, holdout=0.0, holdout_salt="test", consent="")
-CODES = Codes(b"a key for tests only")
+COUPON_KEY = "a key for tests only"
+CODES = Codes(COUPON_KEY.encode())
 LIFECYCLE = Lifecycle("redemptions", CODES, keep_ms=30 * DAY_MS)
 INPUTS = CATALOG.models["churn_risk"]
 
