@@ -65,7 +65,6 @@ class After(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 Text = Annotated[str, Meta(max_length=64)]
-Channel = Literal["push", "sms", "wechat", "email"]
 
 
 class Then(Struct, forbid_unknown_fields=True, frozen=True):
@@ -81,7 +80,7 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
     percent: Annotated[int, Meta(ge=0, le=100)] = 0
     at_most_cents: Annotated[int, Meta(ge=0)] = 0
     message: Text = ""  # name of the channel's template
-    channel: Channel = "push"
+    channel: Literal["push", "sms", "wechat", "email"] = "push"
     send: Literal["now", "their-hour"] = "now"  # the hour at which the customer usually orders
 
     @property
@@ -146,8 +145,8 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     @property
     def condition(self) -> str:
         """What must hold: the schedule, then `when`; and `exit` must not."""
-        beside = [*self.schedule.clauses], [self.no_exit] if self.exit else []
-        return " AND ".join([*beside[0], f"({self.when})" if any(beside) else self.when, *beside[1]])
+        when = f"({self.when})" if self.schedule.clauses or self.exit else self.when
+        return " AND ".join([*self.schedule.clauses, when, *([self.no_exit] if self.exit else [])])
 
     @property
     def no_exit(self) -> str:

@@ -256,6 +256,8 @@ def test_more_rules_that_wait_than_a_record_has_timers_for_are_refused(tmp_path:
 
 def test_a_timeline_can_show_a_suppression() -> None:
     word = '{ type = "suppress", reason = "vip", until_time = "+2d", at = "+12h" }'
-    before, until = (GOOD.replace("repeat = 3 }", f"repeat = 3, every = '{days}' }}, {word}", 1) for days in ("12h", "1d"))
+    before, until = (
+        GOOD.replace("repeat = 3 }", f"repeat = 3, every = '{days}' }}, {word}", 1) for days in ("12h", "1d")
+    )
     assert judged(before.replace('"+2d"]', '"+1d"]')) == [TEST + "fired at no time, expected +1d"]
     assert judged(until) == []
