@@ -67,7 +67,6 @@ class After(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 Text = Annotated[str, Meta(max_length=64)]
-Channel = Literal["push", "sms", "wechat", "email"]
 
 
 class Arm(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
@@ -105,7 +104,7 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
     percent: Annotated[int, Meta(ge=0, le=100)] = 0
     at_most_cents: Annotated[int, Meta(ge=0)] = 0
     message: Text = ""  # name of the channel's template
-    channel: Channel = "push"
+    channel: Literal["push", "sms", "wechat", "email"] = "push"
     send: Literal["now", "their-hour"] = "now"  # the hour at which the customer usually orders
     stores: list[str] = []  # where the coupon is good; everywhere, if both are empty
     regions: list[str] = []
@@ -189,8 +188,8 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     def condition(self) -> str:
         """What must hold: the schedule, then `when`; and `exit` must not."""
         season = [clause for _, clause in self.schedule.clauses(self.holidays)]
-        beside = [self.no_exit] if self.exit else []
-        return " AND ".join([*season, f"({self.when})" if season or beside else self.when, *beside])
+        when = f"({self.when})" if season or self.exit else self.when
+        return " AND ".join([*season, when, *([self.no_exit] if self.exit else [])])
 
     @property
     def no_exit(self) -> str:
