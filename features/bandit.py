@@ -1,5 +1,9 @@
 """What arms have brought, by context; and from it how likely each is to be the best, by River's Thompson sampling.
 
+Thompson sampling, because what it says are probabilities: they can be published, kept above a floor, and told with
+each decision, where the bounds of LinUCB name one arm. Over Gaussian means, because rewards are money; Beta is for
+yes or no.
+
 Source: Russo et al., A Tutorial on Thompson Sampling (2018); the posterior of a mean of which the variance is unknown:
 Murphy, Conjugate Bayesian analysis of the Gaussian distribution (2007), section 3.
 """

@@ -20,6 +20,8 @@ from alerts.triggers.rule import Rule, Then
 from features.bandit import Weights
 from features.outgoing import Drawn
 
+UNKNOWN = 1e-6  # of what is known, arms that are gone had all but this
+
 
 class Given(Struct, gc=False):
     """What a customer is to get; `nothing`: the arm is the control, and `then` what another would have got."""
@@ -64,7 +66,7 @@ def arm_shares(then: Then, learned: Mapping[str, float], least: float) -> dict[s
     fixed = {arm.name: arm.weight / total for arm in then.arms}
     giving = [arm.name for arm in then.arms if not arm.nothing]
     known = {name: learned[name] for name in giving if name in learned}
-    if not sum(known.values()):
+    if sum(known.values()) < UNKNOWN:
         return fixed
     usual = sum(known.values()) / len(known)
     best = {name: known.get(name, usual) for name in giving}

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError
 from redis.retry import Retry
 
+from features.bandit import Weights, encode_weights
 from features.job import Changes, Plan, State
 from features.models import LinearModel, encode_model
 from features.partitions import partition_of
@@ -60,6 +61,26 @@ def test_a_model_that_was_read_stays_while_redis_is_away(
     scorer.store = learned(free_port(), store.prefix)
     scorer.refresh()
     assert scorer.models == {"churn": MODEL}
+
+
+def test_weights_of_arms_are_read_for_the_rules_that_learn_and_stay_while_redis_is_away(
+    store: PartitionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "EVERY_S", 0.0)
+    first = Weights("winback", 3, 40, {"lost": {"three": 0.25, "five": 0.75}})
+    place = store.key(partition_of("arms|winback", 4), "r:weights|winback")
+    store.redis.set(place, encode_weights(first))
+    reader = PublishedModels(store, 4, {})
+    reader.refresh()
+    assert reader.weights == {}
+    reader.learns = ["winback", "another"]
+    reader.refresh()
+    assert reader.weights == {"winback": first}
+    store.redis.set(place, b"{")
+    reader.refresh()
+    reader.store = learned(free_port(), store.prefix)
+    reader.refresh()
+    assert reader.weights == {"winback": first}
 
 
 def test_a_model_learned_on_other_features_is_refused(store: PartitionStore) -> None:
