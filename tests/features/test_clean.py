@@ -163,7 +163,8 @@ def test_an_event_without_a_customer_is_keyed_by_its_store(type: str) -> None:
         "footfall": {"visitors": 9},
         "refund": back,
         "void": back,
-        **dict.fromkeys(("lead", "lead_contacted"), {"lead": "l"}),
+        "lead": {"lead": "l"},
+        "lead_contacted": {"lead": "l"},
     }.get(type, {})
     key, event = cleaned(written(type, **fields, store="s1"))
     assert (key, event.customer) == ("s1", "")
