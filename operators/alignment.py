@@ -16,6 +16,7 @@ from features.times import parse_time
 
 SILENT_S = 30.0  # so long a partition that is not at its end, and yet brings nothing, keeps the others waiting
 AT_END_S = 1.0  # so long one at its end does where a sender may send days within a moment
+NEIGHBOURS = 32  # so many records tell whether one among them has a wrong clock
 
 
 class Timed(Struct):
@@ -85,7 +86,7 @@ class Lane:
     def reopen(self) -> None:
         """Drops what is kept: the partition is read anew, perhaps from elsewhere."""
         self.records: list[Any] = []
-        self.times_ms: list[float] = []
+        self.times_ms: list[float] = []  # -inf where a record has none: it goes with those before it
         self.at_ms = -inf  # of the next record where that is known, else of the last handed out
         self.at_end = False
         self.since_s = self.looked_s = self.alignment.clock()
@@ -122,16 +123,20 @@ class Lane:
 
     def _keep(self, fresh: list[Any]) -> None:
         self.records += fresh
-        for record in fresh:
-            at_ms = self.alignment.time_of(record)
-            self.times_ms.append(at_ms if at_ms is not None else self.times_ms[-1] if self.times_ms else -inf)
+        times_ms = map(self.alignment.time_of, fresh)
+        self.times_ms += [-inf if at_ms is None else at_ms for at_ms in times_ms]
 
     def _release(self, limit_ms: float) -> list[Any]:
-        count = next((index for index in range(len(self.records)) if self._ahead(index) > limit_ms), len(self.records))
-        self.at_ms = self._ahead(count) if count < len(self.records) else self.times_ms[-1]
+        late = (i for i, at_ms in enumerate(self.times_ms) if at_ms > limit_ms and self._ahead(i) > limit_ms)
+        count = next(late, len(self.records))
+        if count < len(self.records):
+            self.at_ms = self._ahead(count)
+        elif timed_ms := [at_ms for at_ms in self.times_ms if at_ms > -inf]:
+            self.at_ms = timed_ms[-1]
         released, self.records, self.times_ms = self.records[:count], self.records[count:], self.times_ms[count:]
         return released
 
     def _ahead(self, index: int) -> float:
-        """A record's time, or the next one's when that is earlier: one sender's wrong clock stops no partition."""
-        return min(self.times_ms[index : index + 2])
+        """A record's time; that of most from it on where that is earlier, so that wrong clocks stop no partition."""
+        near_ms = sorted(at_ms for at_ms in self.times_ms[index : index + NEIGHBOURS] if at_ms > -inf)
+        return min(self.times_ms[index], near_ms[(len(near_ms) - 1) // 2]) if near_ms else -inf

@@ -138,11 +138,17 @@ def test_a_record_without_a_time_goes_with_those_before_it(alignment: Alignment)
     assert fast.take([]) == [500, UNTIMED]
 
 
-def test_a_single_record_with_a_clock_far_ahead_does_not_stop_its_partition(alignment: Alignment) -> None:
+@pytest.mark.parametrize("wrong", [1, 2, 5])
+def test_records_with_wrong_clocks_and_what_has_no_time_behind_them_stop_their_partition_until_most_are_right(
+    alignment: Alignment, wrong: int
+) -> None:
     slow, fast = ended(alignment), ended(alignment)
     slow.take([0])
-    assert fast.take([10, 10**9, 20, 10**9]) == [10, 10**9, 20]
-    assert fast.take([30]) == [10**9, 30]
+    bad = [10**9, UNTIMED] * wrong
+    assert fast.take([10, *bad]) == [10]
+    assert fast.take([20, UNTIMED] * wrong) == [*bad, *[20, UNTIMED] * wrong]
+    assert slow.take([90]) == [90], "and the others do not wait for what has gone"
+    assert fast.take([200]) == []
 
 
 def test_a_reopened_lane_has_dropped_what_it_kept_and_a_closed_one_is_not_waited_for(alignment: Alignment) -> None:
