@@ -50,7 +50,9 @@ def replay_history(
     with plain_outages(settings):
         partitions = stored_partitions(redis, settings.redis.prefix)
         if not partitions:
-            raise Unreachable("no flow has run yet: start `brewline run ingest customers learning kpis security` first")
+            raise Unreachable(
+                "no flow has run yet: start `brewline run ingest customers learning kpis security service` first"
+            )
         return Run(settings, history, redis, partitions, out).go(speed, verify, restart, json)
 
 

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from alerts.security.rule_tests import load_tested
 from config.settings import Settings
-from flows.files import load_catalog, load_stores
+from flows.files import load_catalog, load_promises, load_stores
 from flows.gateways import load_gateways
 from flows.keys import load_codes, load_pseudonyms
 from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
@@ -38,6 +38,7 @@ def examine(settings: Settings, out: Console) -> int:
         "features": lambda s: f"{len(load_catalog(s).names)} features",
         "coupon rules": _rules,
         "security rules": _security_rules,
+        "promises": lambda s: f"{len(load_promises(s).promise)} promises to guests",
         "stores": lambda s: f"{len(load_stores(s).places)} in the table, others are in {s.stores.timezone}",
         "pseudonym key": lambda s: "there" if load_pseudonyms(s) else "",
         "coupon key": lambda s: "there" if load_codes(s) else "none: coupons carry no code, and tills check none",

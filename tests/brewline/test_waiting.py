@@ -36,6 +36,7 @@ class Seen:
 
     def __init__(self, coupons: int = 0, dead_letters: int = 0, kafka: str = "") -> None:
         self.coupons, self.alerts = Counter(rule=coupons), Counter[str]()
+        self.tickets = Counter[str]()
         self.dead_letters = Counter(malformed=dead_letters)
         self.seen: set[str] = set()
         self.consumer = SimpleNamespace(list_topics=lambda timeout: None)
@@ -86,6 +87,8 @@ def test_when_all_is_applied_all_clocks_have_come_and_all_coupons_are_out_nothin
         ("kpis", END_MS - DAY_MS, {"kpi_events": 8}, "kpis stands at 2025-11-23T16:00:00.000Z"),
         ("kpis", END_MS, {"kpi_events": 6}, "2 events of customers that kpis has not counted"),
         ("kpis-merge", END_MS, {"kpi_alerts": 1}, "1 kpi alerts that kpis-merge decided have not come out"),
+        ("service-desk", END_MS, {"tickets": 2}, "2 tickets that service-desk decided have not come out"),
+        ("service", END_MS - DAY_MS, {}, "service stands at 2025-11-23T16:00:00.000Z"),
         ("security", END_MS, {"security_alerts": 1}, "1 security alerts that security decided have not come out"),
     ],
 )

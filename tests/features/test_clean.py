@@ -175,7 +175,14 @@ def test_what_a_producer_writes_into_our_own_fields_does_not_count() -> None:
 )
 def test_an_event_without_a_customer_is_keyed_by_its_store(type: str) -> None:
     back = {"order": "o", "amount_cents": 5, "ordered_time": NOW_MS}
-    fields = {"order": ORDER, "footfall": {"visitors": 9}, "refund": back, "void": back}.get(type, {})
+    fields = {
+        "order": ORDER,
+        "footfall": {"visitors": 9},
+        "refund": back,
+        "void": back,
+        "lead": {"lead": "l"},
+        "lead_contacted": {"lead": "l"},
+    }.get(type, {})
     key, event = cleaned(written(type, **fields, store="s1"))
     assert (key, event.customer) == ("s1", "")
 

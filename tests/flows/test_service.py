@@ -1,4 +1,4 @@
-"""The service flow as a process: a complaint becomes a ticket, breached, listed, and forgotten with its guest."""
+"""The service flow as a process: a complaint becomes a ticket, is breached, listed, and forgotten with its guest."""
 
 from __future__ import annotations
 
