@@ -18,7 +18,7 @@ from config.settings import Settings
 from flows.files import load_catalog, load_stores
 from flows.gateways import load_gateways
 from flows.keys import load_pseudonyms
-from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
+from flows.rules import load_campaigns, load_conditions, load_rules, load_signals, security_texts
 from flows.topics import TOPICS
 from operators.kafka import Unreachable, require_kafka
 from operators.redis_link import connect_redis
@@ -38,6 +38,7 @@ def examine(settings: Settings, out: Console) -> int:
         "features": lambda s: f"{len(load_catalog(s).names)} features",
         "coupon rules": _rules,
         "security rules": _security_rules,
+        "signs of abuse": lambda s: f"held for {load_signals(s).hold} without a review",
         "stores": lambda s: f"{len(load_stores(s).places)} in the table, others are in {s.stores.timezone}",
         "pseudonym key": lambda s: "there" if load_pseudonyms(s) else "",
         "kafka": _kafka,
