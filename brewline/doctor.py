@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from alerts.security.rule_tests import load_tested
 from config.settings import Settings
+from flows.abuse import load_signals
 from flows.files import load_catalog, load_promises, load_stores
 from flows.gateways import load_gateways
 from flows.keys import load_codes, load_pseudonyms
@@ -39,6 +40,7 @@ def examine(settings: Settings, out: Console) -> int:
         "coupon rules": _rules,
         "security rules": _security_rules,
         "promises": lambda s: f"{len(load_promises(s).promise)} promises to guests",
+        "signs of abuse": lambda s: f"held for {load_signals(s).hold} without a review",
         "stores": lambda s: f"{len(load_stores(s).places)} in the table, others are in {s.stores.timezone}",
         "pseudonym key": lambda s: "there" if load_pseudonyms(s) else "",
         "coupon key": lambda s: "there" if load_codes(s) else "none: coupons carry no code, and tills check none",
