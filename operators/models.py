@@ -6,12 +6,13 @@ import time
 
 import msgspec
 import structlog
+from redis import Redis
 from redis.exceptions import RedisError
 
 from features.models import LinearModel, decode_model
 from features.partitions import partition_of
 from operators.health import MODEL
-from operators.store import PartitionStore
+from operators.store import PartitionStore, stored_partitions
 
 log = structlog.get_logger()
 EVERY_S = 1.0
@@ -50,3 +51,11 @@ class PublishedModels:
                 self.models[name] = model
                 MODEL.labels(name).set(model.version)
         self.next_s = time.monotonic() + EVERY_S
+
+
+def published(redis: Redis, prefix: str, layouts: dict[str, str]) -> dict[str, LinearModel]:
+    """The models as they score now, for who asks once. Raises RedisError."""
+    partitions = stored_partitions(redis, prefix, "examples") or 1
+    found = PublishedModels(PartitionStore(redis, prefix, "learning"), partitions, layouts)
+    found.refresh()
+    return found.models

@@ -185,6 +185,10 @@ def barrier(gate: Gate, policy: Policy, zone: str) -> str:
         case "capped":
             counted = f"{len(gate.times_ms)} of {policy.cap} coupons within the cap's window"
             return f"{counted}{f' ({times})' if times else ''}{f': no other before {until}' if until else ''}"
+        case "campaign":
+            return f"the campaign {gate.rule} runs and has something left"
+        case "campaign_not_begun" | "campaign_over" | "customer_limit" | "stock" | "budget":
+            return f"{OUTCOMES[gate.outcome].removeprefix('not given: ')} ({gate.rule})"
     whose = f"{gate.rule}, of the same group," if gate.outcome == "excluded" else "this rule"
     if not times:
         return f"{whose} has not fired before"
