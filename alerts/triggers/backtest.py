@@ -181,7 +181,7 @@ class Backtest:
         return Held(list(candidates), moments.asks.sum(axis=0), self._near(moments, applied, words))
 
     def ration(self, shares: list[list[Candidate]]) -> Rationed:
-        """Decides of all shares, in the order in which the partitions' clocks, or the events themselves, come to them."""
+        """Decides of all shares, in the order in which the partitions' clocks, or the events, come to them."""
         decider, lease = self.decider, Lease()
         decider.noted, ledgers, found = [], defaultdict[tuple[int, int], Ledger](Ledger), Rationed([], {}, {})
         found.noted = [[] for _ in shares]
