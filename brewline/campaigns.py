@@ -60,21 +60,28 @@ def _money(cents: float | None) -> str:
 
 def read_campaigns(redis: Redis, prefix: str, campaigns: Campaigns, timezone: str) -> list[dict[str, Any]]:
     """What the partitions' keys and the campaigns' say, as of the latest clock of a partition."""
-    store, spent, since, now_ms = PartitionStore(redis, prefix, "customers"), Counter[str](), dict[str, int](), 0
-    for partition in range(stored_partitions(redis, prefix)):
-        now_ms = max(now_ms, store.position(partition).clock.now_ms)
-        for pot, number in store.stored_spent(partition).items():
-            if pot.endswith(f"/{SINCE}"):
-                since[pot] = min(number, since.get(pot, number))
-            else:
-                spent[pot] += number
-    now_ms = now_ms or round(time.time() * 1000)
+    store, partitions = PartitionStore(redis, prefix, "customers"), range(stored_partitions(redis, prefix))
+    clocks = [store.position(partition).clock.now_ms for partition in partitions]
+    now_ms = max(clocks, default=0) or round(time.time() * 1000)
+    spent, since = read_spent(redis, prefix)
     now = Place(now_ms, local_ms(now_ms, timezone))
     rows = []
     for campaign in campaigns.by_id.values():
         reserved = read_reserved(redis, prefix, campaign.id)
         rows.append(_row(campaigns, campaign, spent, reserved, now, since.get(f"{campaign.id}/{SINCE}")))
     return rows
+
+
+def read_spent(redis: Redis, prefix: str) -> tuple[Counter[str], dict[str, int]]:
+    """By pot what all partitions have spent; by campaign's mark, when the first coupon was given."""
+    store, spent, since = PartitionStore(redis, prefix, "customers"), Counter[str](), dict[str, int]()
+    for partition in range(stored_partitions(redis, prefix)):
+        for pot, number in store.stored_spent(partition).items():
+            if pot.endswith(f"/{SINCE}"):
+                since[pot] = min(number, since.get(pot, number))
+            else:
+                spent[pot] += number
+    return spent, since
 
 
 def _row(

@@ -7,7 +7,7 @@ import sys
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from redis.exceptions import RedisError
@@ -352,6 +352,9 @@ def rules_backtest(
     against: Annotated[list[str] | None, typer.Option(help="Another rule to run beside; may be repeated.")] = None,
     history: Annotated[str, typer.Option(help=HISTORIES)] = "kafka",
     assume_consent: Annotated[bool, typer.Option("--assume-consent", help="As if all had consented.")] = False,
+    scores: Annotated[
+        Literal["none", "now"], typer.Option(help="`now`: by the models that Redis has published now.")
+    ] = "none",
     json: JsonFile = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures: F.html, F.svg, or F.png.")] = None,
 ) -> None:
@@ -368,7 +371,7 @@ def rules_backtest(
     settings = load()
     tried = choose(settings, rules or [], against or [], every, span_of(from_, to))
     check_plot(plot)
-    backtest(settings, tried, Asked(history, assume_consent, json, plot), out)
+    backtest(settings, tried, Asked(history, assume_consent, json, plot, scores), out)
 
 
 @history_app.command("export")

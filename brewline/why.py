@@ -11,12 +11,15 @@ from rich.console import Console
 
 from alerts.triggers import spoken
 from alerts.triggers.calendar import Calendars
+from alerts.triggers.campaign import Place
 from alerts.triggers.clauses import Value
 from alerts.triggers.condition import OF_EVENTS, Conditions
 from alerts.triggers.explain import Outlook, Score, Told, outlook, told, told_event
 from alerts.triggers.gates import Gate, Standing, gates
+from alerts.triggers.lease import Lease
 from alerts.triggers.moments import CLOCK
 from alerts.triggers.rule import Rule, WrongRule, hint, read_rule
+from brewline.campaigns import read_spent
 from brewline.reading import Features
 from brewline.why_shown import Why, show
 from config.settings import Settings
@@ -26,13 +29,12 @@ from features.times import local_ms
 from features.zones import zone_name
 from flows.coupons import policy
 from flows.keys import load_pseudonyms
-from flows.rules import load_calendars, load_conditions, load_rules
+from flows.rules import load_calendars, load_campaigns, load_conditions, load_rules
 from operators.customers import find_customer, read_current
 from operators.health import configure_logs
-from operators.models import PublishedModels
+from operators.models import published
 from operators.receipts import known_rules, read_receipts
 from operators.redis_link import connect_redis
-from operators.store import PartitionStore, stored_partitions
 
 TOP_TERMS = 5
 UNZONED = "UTC"
@@ -65,6 +67,7 @@ class Explaining:
         loaded = load_rules(settings)
         self.rules = {rule.id: rule for rule, _, _ in loaded}
         self.conditions: Conditions = load_conditions(self.features.catalog, loaded)
+        self.campaigns = load_campaigns(settings, loaded)
 
     def why(self, rule: str, at_ms: int) -> Why:
         found = self._outlook(self._rule(rule), at_ms) if rule else None
@@ -111,14 +114,10 @@ class Explaining:
     def _scores(self, at_ms: int) -> dict[str, Score]:
         """By the models that are published now."""
         catalog = self.features.catalog
-        partitions = stored_partitions(self.redis, self.prefix, "examples") or 1
-        published = PublishedModels(
-            PartitionStore(self.redis, self.prefix, "learning"), partitions, input_layouts(catalog)
-        )
-        published.refresh()
+        models = published(self.redis, self.prefix, input_layouts(catalog))
         row = self.features.core.rows({self.customer: self.raw}, at_ms)
         scores = {name: Score(None, {}) for name in catalog.models}
-        for name, model in published.models.items():
+        for name, model in models.items():
             inputs = row[:, np.array(catalog.models[name])]
             scores[name] = Score(round(float(score(model, inputs)[0]), 6), top_terms(model, inputs, TOP_TERMS)[0])
         return scores
@@ -129,7 +128,17 @@ class Explaining:
         local, consented = local_ms(at_ms, self.zone), granted and since_ms <= at_ms
         standing = Standing(self.customer, self.record.ledger, at_ms, local, consented)
         rivals = [r.id for r in self.rules.values() if rule.group and r.group == rule.group and r != rule]
-        return [(gate, spoken.barrier(gate, asked, self.zone)) for gate in gates(rule, rivals, asked, standing)]
+        found = [*gates(rule, rivals, asked, standing), *self._of_campaign(rule, at_ms, local)]
+        return [(gate, spoken.barrier(gate, asked, self.zone)) for gate in found]
+
+    def _of_campaign(self, rule: Rule, at_ms: int, local: int) -> list[Gate]:
+        """Whether it runs, and has something left, by what the partitions say they have spent; nothing for a rule whose
+        campaign has no file. What a region, a store or a channel has left is not known before the event."""
+        if rule.then.campaign not in self.campaigns.by_id:
+            return []
+        spent, _ = read_spent(self.redis, self.prefix)
+        outcome, _ = self.campaigns.outcome(rule.then, Place(at_ms, local), self.record.ledger, Lease(None, spent))
+        return [Gate("campaign" if outcome == "issued" else outcome, outcome == "issued", rule=rule.then.campaign)]
 
 
 def _read(text: str, calendars: Calendars) -> Rule | None:

@@ -11,17 +11,20 @@ from features.declared import WINDOWED
 Raw = dict[str, Any]
 
 
-def narrow(raw: Raw, names: Iterable[str]) -> Raw:
+def narrow(raw: Raw, names: Iterable[str], scored: bool = False) -> Raw:
     """What a parsed features file that has been checked says of these features, and of those they are made of.
 
-    Models keep their names and lose their inputs: there is no score.
+    Models keep their names and lose their inputs, unless somebody has `scored`: there is no score.
     """
-    wanted = _with_parts(raw, set(names))
+    named = set(names)
+    asked = _only(raw.get("models", {}), named)
+    inputs = {name for model in asked.values() for name in model["features"]} if scored else set[str]()
+    wanted = _with_parts(raw, named | inputs)
     measures = {name: _measure(name, measure, raw["windows"], wanted) for name, measure in raw["measures"].items()}
     if measures["orders"] is None:  # the rhythm is counted in them
         measures["orders"] = {**raw["measures"]["orders"], "windows": ["lifetime"]}
     kept = {part: _only(raw.get(part, {}), wanted) for part in ("recency", "ratios", "bands", "segments")}
-    models: Raw = {model: {"features": []} for model in _only(raw.get("models", {}), wanted)}
+    models: Raw = asked if scored else {model: {"features": []} for model in asked}
     points = {"points": raw["points"]} if "points" in raw and not wanted.isdisjoint(POINTS) else {}
     known = {name: measure for name, measure in measures.items() if measure is not None}
     return {"windows": [], "measures": known, **kept, "models": models, **points}

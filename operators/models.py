@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from redis import Redis
 from redis.exceptions import RedisError
 
 from features.bandit import Weights, decode_weights
@@ -16,7 +17,7 @@ from features.partitions import partition_of
 from features.trials import trials_key
 from features.tried import weights_key
 from operators.health import MODEL
-from operators.store import PartitionStore
+from operators.store import PartitionStore, stored_partitions
 
 log = structlog.get_logger()
 EVERY_S = 1.0
@@ -67,3 +68,11 @@ class PublishedModels:
             return None
         self.asked.add(name)
         return found
+
+
+def published(redis: Redis, prefix: str, layouts: dict[str, str]) -> dict[str, LinearModel]:
+    """The models as they score now, for who asks once. Raises RedisError."""
+    partitions = stored_partitions(redis, prefix, "examples") or 1
+    found = PublishedModels(PartitionStore(redis, prefix, "learning"), partitions, layouts)
+    found.refresh()
+    return found.models

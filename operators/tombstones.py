@@ -55,7 +55,7 @@ class Following:
         self.reader.assign([TopicPartition(topic, partition, end) for partition, (_, end) in bounds.items()])
 
     def hear(self) -> bool:
-        """Whether somebody was forgotten since it was last asked. Raises KafkaException when the topic is another."""
+        """Whether somebody was forgotten since the last time. Raises KafkaException where the topic was made anew."""
         heard = self.reader.consume(MOST, timeout=0)
         for message in heard:
             if (error := message.error()) is not None and error.code() in LOST:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +16,10 @@ from alerts.triggers.candidates import Candidate, Candidates
 from alerts.triggers.condition import Conditions
 from alerts.triggers.decide import NO_SENDS, Decider
 from alerts.triggers.job import CustomersJob
-from alerts.triggers.lease import Lease
+from alerts.triggers.lease import Cost, Lease
 from alerts.triggers.misses import near_misses
 from alerts.triggers.moments import Moments, Seen
+from alerts.triggers.news import Order
 from alerts.triggers.policy import Policy
 from alerts.triggers.round import FIRED, Decided, Round
 from alerts.triggers.rule import Rule, Then
@@ -28,9 +30,11 @@ from features.customer import Applied
 from features.job import Batch, Message
 from features.kernel.arrays import Ints
 from features.labels import Churn
+from features.models import LinearModel
 from features.trials import Trial
 
 UNSENT = Message("", "", b"")
+TIMER = "rule|"  # how the cause of a decision begins that no event has asked for
 
 
 class Span(Struct, frozen=True):
@@ -65,6 +69,7 @@ class Judged(Struct):
     arm: npt.NDArray[Any]
     asked: Ints  # by rule: how often
     near: list[tuple[Ints, Ints]]  # by rule: whom it has nearly reached, and when
+    spent: dict[str, int] = {}  # by pot of the campaigns
 
     def of(self, rule: int, outcome: str) -> tuple[Ints, Ints]:
         """Whom a rule had this outcome for, and when."""
@@ -84,6 +89,24 @@ class Judged(Struct):
         ]
 
 
+class Unlimited(Lease):
+    """Counts what would be spent if there were enough of everything."""
+
+    def lacking(self, costs: Iterable[Cost]) -> str:
+        return ""
+
+
+Noted = tuple[str, int, int, str, str, str]  # rule, customer by number, time, outcome, cause, arm
+
+
+class Rationed(Struct):
+    """What came of all shares where these shared the campaigns' pots; `ran_out`: when one first had too little left."""
+
+    noted: list[list[Noted]]  # by share
+    spent: dict[str, int]
+    ran_out: dict[str, int]
+
+
 class Bare(Candidates):
     """Nobody reads what explains them."""
 
@@ -92,7 +115,10 @@ class Bare(Candidates):
         self.ids = ids
 
     def _causes(self, moments: Moments, at: Ints, rules: list[Rule], *more: Any) -> list[str]:
-        return super()._causes(moments, at, rules, *more) if self.ids else [""] * len(rules)
+        if self.ids:
+            return super()._causes(moments, at, rules, *more)
+        causes: list[str] = np.where(moments.event[at] < 0, TIMER, "").tolist()
+        return causes
 
     def _explained(self, seen: Seen, features: Any, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
         nothing: list[Any] = [{}] * len(at)
@@ -100,9 +126,30 @@ class Bare(Candidates):
 
 
 class Silent(Round):
-    """Decides as live, and keeps what was decided instead of telling it."""
+    """Decides as live, and keeps what was decided instead of telling it; or waits for what a lease has left for it."""
 
     house: Noting
+
+    def wait(self) -> list[Candidate]:
+        """The moments at which rules hold, in log order by customer; all else is put aside by customer, too."""
+        held = self.house.conditions.evaluate(self.moments.asks, self.seen.look)
+        candidates = list(self._at(held))
+        self._hear(held, candidates, None, NO_SENDS)
+        self.orders = [self.moments.order(candidate.moment) for candidate in candidates]
+        self.aside = defaultdict[int, deque[tuple[Order, Callable[[], bool]]]](deque)
+        for *order, _, _, happens, who in sorted(self.news.coming, key=lambda news: news[:4]):
+            self.aside[who].append(((order[0], order[1]), happens))
+        known = {one.who: self.ledgers[one.who] for one in candidates}
+        self.ledgers, self.news.coming = known, []  # type: ignore[assignment]  # without the rows behind them
+        del self.moments, self.applied, self.seen, self.holding
+        return candidates
+
+    def settle(self, place: int, candidate: Candidate, lease: Lease) -> None:
+        """Of one who has waited, in log order by customer."""
+        self.lease, aside = lease, self.aside[candidate.who]
+        while aside and aside[0][0] <= self.orders[place]:
+            aside.popleft()[1]()
+        self._settle(candidate)
 
     def _receipt(self, candidate: Candidate, outcome: str, given: Given, *_: Any, **more: Any) -> Any:
         arm = given.arm.name if given.arm else ""
@@ -133,12 +180,21 @@ class Noting(Decider):
     ) -> None:
         super().__init__(catalog, conditions, policy, "", "", campaigns)
         self.candidates = Bare(catalog, conditions, ids)
-        self.noted: list[tuple[str, int, int, str, str, str]] = []
+        self.noted: list[Noted] = []
 
     def decide(
         self, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease, *_: Any, **__: Any
     ) -> Decided:
         return Silent(self, moments, applied, words, lease).decide(None, NO_SENDS)
+
+
+class Held(Struct):
+    """Of a share of the past, the moments at which a rule held, and how often each was asked, and nearly held."""
+
+    waiting: Silent
+    candidates: list[Candidate]
+    asked: Ints
+    near: list[tuple[Ints, Ints]]
 
 
 class Backtest:
@@ -152,22 +208,52 @@ class Backtest:
         campaigns: Campaigns = NONE,
         span: Span = ALL_OF_IT,
         ids: bool = False,
+        models: Mapping[str, LinearModel] | None = None,
     ) -> None:
-        """`ids`: decisions name their cause; the columns must hold the texts of the events' ids then."""
+        """`ids`: decisions name their cause; the columns must hold the texts of the events' ids then; `models`: without
+        any, there are no scores."""
         self.span = span
         conditions.fields |= {"coupon", "campaign"}  # of redeemed coupons
         self.decider = Noting(catalog, conditions, policy, campaigns, ids)
+        self.decider.models = dict(models or {})
         self.job = CustomersJob(catalog, self.decider, Churn("", "", [], 0), "", "")
         self.numbers = {rule.id: i for i, rule in enumerate(conditions.rules)}
 
     def judge(self, columns: Columns) -> Judged:
-        """All that some customers ever did, at once: nothing was known of them before."""
-        self.decider.noted = []
-        applied = self.job.core.apply(columns, [], {})
-        moments = self._moments(columns, applied)
-        words = applied.touches.words(columns.scanned, {})
-        self.decider.decide(moments, applied, words, Lease())
-        noted, near = self.decider.noted, self._near(moments, applied, words)
+        """All that some customers ever did, at once: nothing was known of them before. Pots are not rationed."""
+        applied, moments, words = self._applied(columns)
+        self.decider.noted, lease = [], Unlimited()
+        self.decider.decide(moments, applied, words, lease)
+        near = self._near(moments, applied, words)
+        return self.judged(columns, moments.asks.sum(axis=0), near, self.decider.noted, lease.spent)
+
+    def hold(self, columns: Columns) -> Held:
+        """The same without deciding."""
+        applied, moments, words = self._applied(columns)
+        asked, near = moments.asks.sum(axis=0), self._near(moments, applied, words)
+        waiting = Silent(self.decider, moments, applied, words, Lease())
+        return Held(waiting, waiting.wait(), asked, near)
+
+    def ration(self, shares: list[Held]) -> Rationed:
+        """Decides of all shares, in the order in which the partitions' clocks, or the events, come to them."""
+        lease, found = Lease(), Rationed([[] for _ in shares], {}, {})
+        for share, place, candidate in in_order([one.candidates for one in shares]):
+            known, waiting = len(lease.short), shares[share].waiting
+            waiting.house.noted = found.noted[share]
+            waiting.settle(place, candidate, lease)
+            if len(lease.short) > known:
+                found.ran_out |= dict.fromkeys(lease.short.keys() - found.ran_out.keys(), candidate.at_ms)
+        found.spent = lease.spent
+        return found
+
+    def judged(
+        self,
+        columns: Columns,
+        asked: Ints,
+        near: list[tuple[Ints, Ints]],
+        noted: list[Noted],
+        spent: dict[str, int],
+    ) -> Judged:
         numbers = np.array([(self.numbers[n[0]], n[1], n[2]) for n in noted], dtype=np.int64).reshape(-1, 3)
         return Judged(
             columns=columns,
@@ -178,16 +264,22 @@ class Backtest:
             outcome=np.array([n[3] for n in noted], dtype=object),
             causes=[n[4] for n in noted],
             arm=np.array([n[5] for n in noted], dtype=object),
-            asked=moments.asks.sum(axis=0),
-            near=[(moments.who[at], moments.at_ms[at]) for at in near],
+            asked=asked,
+            near=near,
+            spent=spent,
         )
 
-    def _near(self, moments: Moments, applied: Applied, words: dict[int, str]) -> list[Ints]:
-        """By rule: the moments at which it nearly held."""
+    def _applied(self, columns: Columns) -> tuple[Applied, Moments, dict[int, str]]:
+        applied = self.job.core.apply(columns, [], {})
+        return applied, self._moments(columns, applied), applied.touches.words(columns.scanned, {})
+
+    def _near(self, moments: Moments, applied: Applied, words: dict[int, str]) -> list[tuple[Ints, Ints]]:
+        """By rule: at whom it nearly held, and when."""
         decider = self.decider
         seen = Seen(decider.catalog, decider.columns, decider.models, moments, applied.rows, words)
         asked = [np.flatnonzero(asks) for asks in moments.asks.T]
-        return [near_misses(decider.conditions, i, seen.look, rows) for i, rows in enumerate(asked)]
+        near = [near_misses(decider.conditions, i, seen.look, rows) for i, rows in enumerate(asked)]
+        return [(moments.who[at], moments.at_ms[at]) for at in near]
 
     def _moments(self, columns: Columns, applied: Applied) -> Moments:
         stamps: Any = np.zeros(columns.last + 1, dtype=np.int64)
@@ -195,3 +287,22 @@ class Backtest:
         inside = (moments.at_ms >= self.span.from_ms) & (moments.at_ms < self.span.to_ms)
         moments.asks &= inside[:, None]
         return moments
+
+
+def in_order(shares: list[list[Candidate]]) -> list[tuple[int, int, Candidate]]:
+    """(share, place in it, candidate) by the time to which the clock, or the event, had come; of a customer, as logged.
+
+    Of timers that one move of a clock has reached, the earliest due comes first, as live.
+    """
+    latest_ms: dict[tuple[int, int], int] = {}
+    found: list[tuple[Any, ...]] = []
+    for share, candidates in enumerate(shares):
+        for place, one in enumerate(candidates):
+            at_ms = latest_ms[share, one.who] = max(latest_ms.get((share, one.who), 0), one.clock_ms, one.at_ms)
+            among = (
+                (0, one.at_ms, -one.rule.priority, f"{one.rule.id}|", one.customer)
+                if one.cause.startswith(TIMER)
+                else (1,)
+            )
+            found.append((at_ms, one.clock_ms, among, share, place))
+    return [(share, place, shares[share][place]) for *_, share, place in sorted(found)]

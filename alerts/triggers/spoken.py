@@ -227,6 +227,10 @@ def barrier(gate: Gate, policy: Policy, zone: str) -> str:
             return f"quiet hours until {until}" if until else "no quiet hours keep it back"
         case "capped":
             return _counted(gate, f"{policy.cap} coupons", times, until)
+        case "campaign":
+            return f"the campaign {gate.rule} runs and has something left"
+        case "campaign_not_begun" | "campaign_over" | "customer_limit" | "stock" | "budget":
+            return f"{OUTCOMES[gate.outcome].removeprefix('not given: ')} ({gate.rule})"
     whose = f"{gate.rule}, of the same group," if gate.outcome == "excluded" else "this rule"
     if not times:
         return f"{whose} has not fired before"

@@ -67,10 +67,13 @@ class Counted(Struct):
     events: int = 0
     customers: int = 0
     rules: dict[str, Tally] = field(default_factory=dict)
+    spent: Counter[str] = field(default_factory=Counter)  # by pot of the campaigns
+    ran_out: dict[str, int] = {}  # by pot: when it had too little left for the first time
 
     def add(self, other: Counted) -> None:
         self.events += other.events
         self.customers += other.customers
+        self.spent.update(other.spent)
         for rule, tally in other.rules.items():
             self.rules.setdefault(rule, Tally()).add(tally)
 
@@ -88,7 +91,7 @@ def count(judged: Judged, timezone: str, end_ms: int) -> Counted:
         }
         tally.common = {other.id: _common(issued[i], issued[j]) for j, other in enumerate(judged.rules) if j != i}
         tallies[rule.id] = tally
-    return Counted(len(columns.index), len(columns.customers), tallies)
+    return Counted(len(columns.index), len(columns.customers), tallies, Counter(judged.spent))
 
 
 def _tally(judged: Judged, i: int, issued: tuple[Ints, Ints], timezone: str) -> Tally:

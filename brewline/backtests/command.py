@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,11 @@ from brewline.histories import WrongHistory
 from brewline.histories.archives import Archive, open_archive
 from brewline.results import write_json
 from config.settings import Settings
+from features.models import LinearModel, input_layouts
 from features.times import rfc3339
+from flows.files import load_catalog
+from operators.models import published
+from operators.redis_link import connect_redis
 
 
 class Asked(Struct):
@@ -32,6 +36,7 @@ class Asked(Struct):
     assume_consent: bool
     json: Path | None
     plot: Path | None
+    scores: str = "none"  # or "now": by the models that are published now
 
 
 def backtest(settings: Settings, tried: Tried, asked: Asked, out: Console) -> Figures:
@@ -39,13 +44,16 @@ def backtest(settings: Settings, tried: Tried, asked: Asked, out: Console) -> Fi
     with bar(out) as progress:
         archive = opened(settings, asked.history, progress)
         require_inside(archive, tried.span)
-        figures = tried_over(settings, archive, tried, asked.assume_consent, progress)
+        models = published_models(settings) if asked.scores == "now" else {}
+        figures = tried_over(settings, archive, tried, asked.assume_consent, progress, models)
     out.print(
         f"{figures['events']:,} events of {figures['customers']:,} customers,"
         f" {figures['first']} to {figures['last']}; {figures['events_per_s']:,} events/s",
         highlight=False,
         soft_wrap=True,
     )
+    if asked.scores == "now":
+        out.print(_scored(figures["scores"]), highlight=False, soft_wrap=True)
     for reason, count in figures["refused"].items():
         out.print(f"left out, as ingest would: {count:,} {reason}", highlight=False)
     print_tables(figures, out)
@@ -56,6 +64,12 @@ def backtest(settings: Settings, tried: Tried, asked: Asked, out: Console) -> Fi
     return figures
 
 
+def published_models(settings: Settings) -> dict[str, LinearModel]:
+    """Those that score now. Raises Unreachable."""
+    redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+    return published(redis, settings.redis.prefix, input_layouts(load_catalog(settings)))
+
+
 def opened(settings: Settings, history: str, progress: Progress) -> Archive:
     task = progress.add_task(f"reading {history}", total=None)
     found = open_archive(settings, history, lambda done, total: progress.update(task, completed=done, total=total))
@@ -63,8 +77,22 @@ def opened(settings: Settings, history: str, progress: Progress) -> Archive:
     return found
 
 
-def tried_over(settings: Settings, archive: Archive, tried: Tried, assume_consent: bool, progress: Progress) -> Figures:
-    run = Run(settings, archive, tried, assume_consent)
+def _scored(versions: dict[str, int]) -> str:
+    if not versions:
+        return "no model is published that fits the features: there are no scores"
+    named = ", ".join(f"{name} version {version}" for name, version in versions.items())
+    return f"scored by the models of today ({named}), which have learned from what this history did not know yet"
+
+
+def tried_over(
+    settings: Settings,
+    archive: Archive,
+    tried: Tried,
+    assume_consent: bool,
+    progress: Progress,
+    models: Mapping[str, LinearModel] | None = None,
+) -> Figures:
+    run = Run(settings, archive, tried, assume_consent, models=models)
     task = progress.add_task("trying", total=archive.events)
     started_s = time.perf_counter()
     counted = run.figures(lambda events: progress.advance(task, events))
@@ -84,7 +112,8 @@ def tried_over(settings: Settings, archive: Archive, tried: Tried, assume_consen
         "customers": counted.customers,
         "seconds": round(seconds, 3),
         "events_per_s": round(counted.events / seconds),
-        "campaigns": campaign_figures(run.campaigns, rules, of),
+        "campaigns": campaign_figures(run.campaigns, rules, of, counted.ran_out),
+        "scores": {name: model.version for name, model in (models or {}).items()},
         "rules": rules,
     }
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
-from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 
 from alerts.triggers.campaign import Campaigns
 from alerts.triggers.rule import Rule
 from alerts.triggers.tally import Common, Tally
+from features.times import rfc3339
 
 Figures = dict[str, Any]
 
@@ -62,10 +63,10 @@ def _common(common: Common) -> Figures:
     return {"customers": common.customers, "coupons_within_a_day": common.coupons}
 
 
-def campaign_figures(campaigns: Campaigns, rules: Figures, of: dict[str, str]) -> Figures:
-    """What the rules tried would have taken of each campaign's limits, and on which day these would have run out.
+def campaign_figures(campaigns: Campaigns, rules: Figures, of: dict[str, str], ran_out: dict[str, int]) -> Figures:
+    """What the rules tried would have taken of each campaign's limits, and when these would have run out.
 
-    `of`: by rule its campaign.
+    `of`: by rule its campaign; `ran_out`: by pot, epoch ms.
     """
     found: Figures = {}
     for id, campaign in campaigns.by_id.items():
@@ -74,17 +75,11 @@ def campaign_figures(campaigns: Campaigns, rules: Figures, of: dict[str, str]) -
             day: _sums([by_day.get(day, {}) for by_day in mine]) for day in sorted({d for days in mine for d in days})
         }
         if days:
-            limits = {"cents": campaign.budget_cents, "coupons": campaign.coupons}
             found[id] = {"budget_cents": campaign.budget_cents, "stock": campaign.coupons, **_sums(list(days.values()))}
-            found[id] |= {f"{unit}_over_on": _over_on(days, unit, limit) for unit, limit in limits.items()}
+            mine_out = {pot.partition("/")[2]: ms for pot, ms in ran_out.items() if pot.startswith(f"{id}/")}
+            found[id]["ran_out"] = {name: rfc3339(ms) for name, ms in sorted(mine_out.items(), key=itemgetter(1))}
     return found
 
 
 def _sums(parts: list[Figures]) -> Figures:
     return {unit: sum(part.get(unit, 0) for part in parts) for unit in ("cents", "coupons")}
-
-
-def _over_on(days: Figures, unit: str, limit: int | None) -> str | None:
-    """The day on which more than the limit has been given; None for never."""
-    totals = zip(days, accumulate(day[unit] for day in days.values()), strict=True)
-    return next((day for day, total in totals if limit is not None and total > limit), None)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
 
 import polars as pl
 from msgspec.structs import replace
 
-from alerts.triggers.backtest import Backtest, Decision
-from alerts.triggers.campaign import Campaigns
+from alerts.triggers.backtest import Backtest, Decision, Judged, Rationed
+from alerts.triggers.campaign import SINCE
 from alerts.triggers.condition import Conditions, over_catalog
 from alerts.triggers.tally import Counted, count
 from brewline.backtests.choice import Named, Tried
@@ -18,72 +20,125 @@ from config.settings import Settings
 from features.archived import archived_columns, columns_read
 from features.catalog import Catalog, build_catalog
 from features.columns import Columns
+from features.models import LinearModel
 from features.narrow import narrow
 from flows.coupons import policy
 from flows.files import load_catalog, load_features
 from flows.rules import load_campaigns
 
+T = TypeVar("T")
 THREADS = 2
 
 
-def unlimited(campaigns: Campaigns) -> Campaigns:
-    """Their dates and what one customer may get; what all customers share is not rationed, as shares know nothing of
-    each other."""
-    free = {"budget_cents": None, "coupons": None, "per_region": {}, "per_store": {}, "per_channel": {}}
-    return Campaigns(replace(campaign, **free) for campaign in campaigns.by_id.values())
-
-
-def lean(settings: Settings, rules: list[Named]) -> tuple[Catalog, Conditions]:
-    """Only what the rules read is kept of a customer. Raises WrongRule, WrongFeatures."""
+def lean(settings: Settings, rules: list[Named], scored: bool = False) -> tuple[Catalog, Conditions]:
+    """Only what the rules read is kept of a customer; `scored`: and the models that they ask. Raises WrongRule,
+    WrongFeatures."""
     rules = [(replace(rule, enabled=True), file, text) for rule, file, text in rules]
     whole = over_catalog(rules, load_catalog(settings))
-    catalog = build_catalog(narrow(load_features(settings), {name for names in whole.names for name in names}))
+    catalog = build_catalog(narrow(load_features(settings), {n for names in whole.names for n in names}, scored))
     return catalog, over_catalog(rules, catalog)
 
 
 class Run:
-    """Rules over an archive, share by share."""
+    """Rules over an archive, share by share. `models`: those that score; without any, there are no scores."""
 
-    def __init__(self, settings: Settings, archive: Archive, tried: Tried, assume_consent: bool, ids: bool = False):
-        self.settings, self.archive, self.tried, self.ids = settings, archive, tried, ids
+    def __init__(
+        self,
+        settings: Settings,
+        archive: Archive,
+        tried: Tried,
+        assume_consent: bool,
+        ids: bool = False,
+        models: Mapping[str, LinearModel] | None = None,
+    ) -> None:
+        self.settings, self.archive, self.tried, self.ids, self.models = settings, archive, tried, ids, models or {}
         self.policy = replace(policy(settings), consent="") if assume_consent else policy(settings)
         self.campaigns = load_campaigns(settings, tried.all)
-        catalog, conditions = lean(settings, tried.all)
+        catalog, conditions = self._lean()
         read = {name for condition in conditions.conditions for name in condition.columns}
         self.columns = columns_read(catalog, {*read, *conditions.fields, "coupon", "campaign"}, ids)
         self.moves = {partition: archive.moves(partition) for partition in {s.partition for s in archive.shares}}
 
+    def _lean(self) -> tuple[Catalog, Conditions]:
+        return lean(self.settings, self.tried.all, bool(self.models))
+
     def backtest(self) -> Backtest:
-        ways = (self.policy, unlimited(self.campaigns), self.tried.span, self.ids)
-        return Backtest(*lean(self.settings, self.tried.all), *ways)
+        return Backtest(*self._lean(), self.policy, self.campaigns, self.tried.span, self.ids, self.models)
 
     def figures(self, walk: Callable[[int], None], backtests: list[Backtest] | None = None) -> Counted:
-        """Each of `backtests` has a thread of its own; `walk` is told how many events were judged."""
+        """Each of `backtests` has a thread of its own; `walk` is told how many events were judged.
+
+        Shares know nothing of each other. So they are first judged as if campaigns had no limits; where one would have
+        been passed, all are decided once more, one after the other.
+        """
         free = backtests or [self.backtest() for _ in range(THREADS)]
-        total, pool = Counted(), ThreadPoolExecutor(len(free))
+        total = Counted()
+        for counted in self._each(free, self._counted):
+            total.add(counted)
+            walk(counted.events)
+        return self._rationed(free) if self._over(total.spent) else total
+
+    def _over(self, spent: Mapping[str, int]) -> bool:
+        limits = ((self.campaigns.limit(pot), cents) for pot, cents in spent.items() if not pot.endswith(f"/{SINCE}"))
+        return any(limit is not None and cents > limit for limit, cents in limits)
+
+    def _each(self, free: list[Backtest], work: Callable[[Backtest, int], T]) -> Iterator[T]:
+        """The work on each share by number, as it is done."""
+
+        def do(share: int) -> T:
+            backtest = free.pop()
+            try:
+                return work(backtest, share)
+            finally:
+                free.append(backtest)
+
+        pool = ThreadPoolExecutor(len(free))
         try:
-            for done in as_completed([pool.submit(self._counted, free, share) for share in self.archive.shares]):
-                total.add(done.result())
-                walk(done.result().events)
+            for done in as_completed([pool.submit(do, share) for share in range(len(self.archive.shares))]):
+                yield done.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _counted(self, backtest: Backtest, share: int) -> Counted:
+        return self._count(backtest.judge(self._columns(backtest, share)))
+
+    def _count(self, judged: Judged) -> Counted:
+        return count(judged, self.archive.timezone, self.archive.last_ms)
+
+    def _rationed(self, free: list[Backtest]) -> Counted:
+        total = Counted()
+        rationed, judged = self._judged(free)
+        for one in judged:
+            total.add(self._count(one))
+        total.spent, total.ran_out = Counter(rationed.spent), rationed.ran_out
         return total
 
-    def _counted(self, free: list[Backtest], share: Share) -> Counted:
-        backtest = free.pop()
-        try:
-            judged = backtest.judge(self._columns(backtest, share))
-            return count(judged, self.archive.timezone, self.archive.last_ms)
-        finally:
-            free.append(backtest)
+    def _judged(self, free: list[Backtest]) -> tuple[Rationed, Iterator[Judged]]:
+        """All shares under the campaigns' limits; their columns are read once more, one after the other."""
+        helds = dict(self._each(free, lambda backtest, i: (i, backtest.hold(self._columns(backtest, i)))))
+        backtest, ordered = free[0], [helds[i] for i in range(len(self.archive.shares))]
+        rationed = backtest.ration(ordered)
+        each = zip(ordered, rationed.noted, strict=True)
+        return rationed, (
+            backtest.judged(self._columns(backtest, i), held.asked, held.near, noted, {})
+            for i, (held, noted) in enumerate(each)
+        )
 
     def decisions(self) -> Iterator[Decision]:
-        backtest = self.backtest()
-        for share in self.archive.shares:
-            yield from backtest.judge(self._columns(backtest, share)).decisions()
+        """Share by share, under the campaigns' limits where one would have been passed."""
+        backtest, spent = self.backtest(), Counter[str]()
+        for share in range(len(self.archive.shares)):
+            spent.update(backtest.judge(self._columns(backtest, share)).spent)
+        if self._over(spent):
+            judged = self._judged([backtest])[1]
+        else:
+            judged = (backtest.judge(self._columns(backtest, i)) for i in range(len(self.archive.shares)))
+        for one in judged:
+            yield from one.decisions()
 
-    def _columns(self, backtest: Backtest, share: Share) -> Columns:
-        return self.columns_of(backtest, self.archive.read(share, self.columns), share)
+    def _columns(self, backtest: Backtest, share: int) -> Columns:
+        one = self.archive.shares[share]
+        return self.columns_of(backtest, self.archive.read(one, self.columns), one)
 
     def columns_of(self, backtest: Backtest, rows: pl.DataFrame, share: Share) -> Columns:
         return archived_columns(backtest.job.core.decoder, rows, self.moves[share.partition])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
+from alerts.triggers.campaign import COUPONS
 from brewline.backtests.figures import Figures
 
 OUTCOMES = (
@@ -23,10 +24,13 @@ OUTCOMES = (
     "campaign_not_begun",
     "campaign_over",
     "customer_limit",
+    "stock",
+    "budget",
     "no_consent",
     "suppressed",
 )
 SHORT = 8  # of so many rules, those that never held are shown too
+NAMED = 5  # pots that ran out
 PAIRS = 20  # of overlapping rules that are shown
 GROUPS = {"issued": "got it", "holdout": "held out", "nearly": "nearly"}
 
@@ -69,21 +73,13 @@ def _given(figures: Figures) -> Table:
 
 
 def _campaigns(figures: Figures) -> Table:
-    table = _table(
-        "of campaigns, which are not rationed here",
-        "campaign",
-        "given",
-        "budget",
-        "over on",
-        "coupons",
-        "stock",
-        "over on",
-    )
+    table = _table("of campaigns", "campaign", "given", "budget", "coupons", "stock", "ran out")
     for id, seen in figures["campaigns"].items():
         cents = ["-" if c is None else f"{c / 100:,.2f}" for c in (seen["cents"], seen["budget_cents"])]
         stock = "-" if seen["stock"] is None else f"{seen['stock']:,}"
-        over = [seen[f"{unit}_over_on"] or "" for unit in ("cents", "coupons")]
-        table.add_row(id, *cents, over[0], f"{seen['coupons']:,}", stock, over[1])
+        out = [f"{'stock' if name == COUPONS else name} {at}" for name, at in seen["ran_out"].items()]
+        told = "; ".join(out[:NAMED]) + ("; ..." if len(out) > NAMED else "")
+        table.add_row(id, *cents, f"{seen['coupons']:,}", stock, told)
     return table
 
 

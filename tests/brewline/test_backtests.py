@@ -15,6 +15,7 @@ from pathlib import Path
 import orjson
 import polars as pl
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from alerts.triggers.backtest import Decision, Span
@@ -84,6 +85,26 @@ def test_the_figures_of_a_small_life_are_those_counted_by_hand(tmp_path: Path) -
     issued, nearly = rule["lookalikes"]["issued"], rule["lookalikes"]["nearly"]
     assert (issued["moments"], issued["ordered"], issued["redeemed"], issued["own"]) == (1, 1, 1, 1)
     assert (nearly["moments"], nearly["ordered"]) == (1, 0), "ben's second order"
+
+
+def test_a_budget_that_runs_out_is_shared_by_all_in_the_order_of_the_history(tmp_path: Path) -> None:
+    """Each of three would get three coupons of 3 yuan; there is money for two, and all have one share."""
+    (tmp_path / "thanks.toml").write_text('id = "thanks"\nbudget_cents = 899\n')
+    house = replace(HOUSE, coupons=replace(HOUSE.coupons, campaigns=str(tmp_path)))
+    names = ("anna", "ben", "cleo")
+    events = [order(n, NOON_MS + d * DAY_MS + i * HOUR_MS) for d in range(30) for i, n in enumerate(names)]
+    chosen, shown = choose(house, [RULE], [], False, Span()), StringIO()
+    history = ndjson(tmp_path, [*map(consent, names), *events])
+    figures = backtest(house, chosen, Asked(history, False, None, None), Console(file=shown, width=200))
+    rule, campaign = figures["rules"][RULE], figures["campaigns"]["thanks"]
+    assert (rule["outcomes"]["issued"], rule["given_cents"]) == (2, 600)
+    assert rule["outcomes"]["budget"] > 2
+    assert campaign["ran_out"] == {"budget": "2026-05-06T06:00:00.000Z"}
+    assert rule["by_day"] == {"2026-05-06": {"coupons": 2, "cents": 600}}
+    assert "budget 2026-05-06T06:00:00.000Z" in shown.getvalue()
+    free = backtest(HOUSE, choose(HOUSE, [RULE], [], False, Span()), Asked(history, False, None, None), OUT)
+    assert free["campaigns"]["thanks"]["ran_out"] == {}
+    assert free["rules"][RULE]["outcomes"]["issued"] > 2
 
 
 def test_consent_can_be_assumed(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from features import events as e
 from features.times import DAY_MS, HOUR_MS
 from operators.customers import UnknownCustomer
 from operators.servers import RedisServer
+from operators.store import PartitionStore
 from tests.brewline.town import NOON_MS, Town, consent, order, tick
 
 pytestmark = pytest.mark.servers
@@ -275,3 +276,21 @@ def test_a_wrong_rule_or_customer_gets_one_plain_line(written: Written) -> None:
     )
     with pytest.raises(UnknownCustomer, match="no customer 'nobody'"):
         Explaining(settings, "nobody")
+
+
+def test_an_empty_budget_is_known_before_the_next_order_asks(written: Written) -> None:
+    settings = written()
+    town = Town(settings)
+    town.live(consent(), order(1), order(2, hours=2), order(3, hours=5))
+    store = PartitionStore(town.client, settings.redis.prefix, "customers")
+    rule, hours = "third-in-a-week", 6.0
+    running = outlook(settings, rule, hours)
+    assert [b.words for b in running.barriers][-1] == "the campaign thanks runs and has something left"
+    for pot, outcome, words in (("budget", "budget", "budget"), ("coupons", "stock", "coupons")):
+        town.client.hset(store.key(0, "spent"), mapping={"thanks/budget": 0, f"thanks/{pot}": 1_000_000_000})
+        found = outlook(settings, rule, hours)
+        assert (found.barriers[-1].outcome, found.barriers[-1].is_open) == (outcome, False)
+        assert found.to_change[-1] == f"the campaign's {words} had run out (thanks)"
+    town.client.delete(store.key(0, "spent"))
+    plain = outlook(settings, "cart-left", hours)
+    assert "thanks" not in "".join(b.words for b in plain.barriers)

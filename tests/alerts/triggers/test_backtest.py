@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from alerts.triggers.backtest import ALL_OF_IT, Backtest, Decision, Span
+from alerts.triggers.backtest import ALL_OF_IT, Backtest, Decision, Rationed, Span
 from alerts.triggers.campaign import Bound, Campaign, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.policy import Policy, held_out
@@ -93,6 +93,53 @@ def tried(
         kept = archived_columns(backtest.job.core.decoder, share.select(columns), moves)
         found += backtest.judge(kept).decisions()
     return found
+
+
+POTS = Campaigns([
+    Campaign("few", coupons_per_customer=2, budget_cents=1500),
+    Campaign("scarce", coupons=4, per_store={"s1": 600, "default": 300}),
+])  # fmt: skip
+SCARCE = [
+    replace(RULES[0], then=LIMITED),
+    replace(RULES[1], then=Then("c", face_value_cents=300, campaign="scarce")),
+    replace(RULES[3], then=LIMITED, quiet="send"),
+]
+
+
+def rationed(rules: list[Rule], log: list[e.Event], size: int) -> tuple[list[Decision], Rationed]:
+    """All shares under the limits of POTS."""
+    archive, named = archived(log, [], size), [(rule, f"{rule.id}.toml", "") for rule in rules]
+    names = {name for names in over_catalog(named, CATALOG).names for name in names}
+    catalog = build_catalog(narrow(load_features(HOUSE), names))
+    backtest = Backtest(catalog, over_catalog(named, catalog), POLICY, POTS, ids=True)
+    moves = archive.filter(pl.col("share") < 0)
+    shares = archive.filter(pl.col("share") >= 0).partition_by("share", maintain_order=True)
+    columns = [archived_columns(backtest.job.core.decoder, share, moves) for share in shares]
+    held = [backtest.hold(one) for one in columns]
+    found = backtest.ration([one.candidates for one in held])
+    each = zip(columns, held, found.noted, strict=True)
+    return [d for c, h, noted in each for d in backtest.judged(c, h, noted, {}).decisions()], found
+
+
+@settings(max_examples=80, deadline=None)
+@given(logs(CUSTOMERS, longest=40), st.sampled_from((1, 7, 1000)))
+def test_shares_that_share_pots_decide_as_one_partition_does_live(log: list[e.Event], size: int) -> None:
+    """Where events come in the order in which they happened."""
+    by_time = {event.at_ms: event for event in log}
+    whole: list[e.Event] = [*GRANTS]
+    for at_ms in sorted(by_time):
+        whole += [e.Tick(id=f"t{at_ms}", at_ms=at_ms - at_ms % HOUR_MS, source="s", of=1), by_time[at_ms]]
+    whole.append(e.Tick(id="end", at_ms=max(by_time, default=0) + 9 * DAY_MS, source="s", of=1))
+    store = run(customers_job(SCARCE, POLICY, campaigns=POTS), batches("events", 0, encoded(whole)))[0]
+    told = data_of(store, "decisions")
+    wanted = Counter((d["rule"], d["customer"], d["at_ms"], d["outcome"], d["cause"]) for d in told)
+    decisions, found = rationed(SCARCE, whole, size)
+    assert Counter(map(tuple, decisions)) == wanted
+    assert found.spent == store.spent
+    short = {"few/budget": "budget", "scarce/coupons": "stock"}
+    for pot, outcome in short.items():
+        first = [d["at_ms"] for d in told if d["ran_out"] == pot.partition("/")[2] and d["outcome"] == outcome]
+        assert pot not in found.ran_out or not first or found.ran_out[pot] <= min(first)
 
 
 def archived(log: list[e.Event], cuts: list[int], size: int) -> pl.DataFrame:

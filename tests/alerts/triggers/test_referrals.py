@@ -159,7 +159,7 @@ class Twin:
 
 @st.composite
 def lives(draw: st.DrawFn) -> list[e.Event]:
-    """Of one friend, in any order: orders free and paid, undone before or after they come, words on who brought."""
+    """Of one friend, in any order: orders free and paid, undone before or after they come, words on who brought it."""
     hours = st.integers(0, 60).map(lambda quarter: quarter / 2)
     log: list[e.Event] = []
     for n, hour in enumerate(draw(st.lists(hours, unique=True, max_size=8))):
