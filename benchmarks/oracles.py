@@ -44,6 +44,7 @@ class Member:
     def __init__(self, world: World, done: Iterable[Done]) -> None:
         self.world = world
         self.done = sorted(done, key=lambda one: one.at_ms)
+        self.done_ms = [one.at_ms for one in self.done]
         self.by_kind: dict[str, list[Done]] = defaultdict(list)
         for one in self.done:
             self.by_kind[one.kind].append(one)
@@ -55,7 +56,7 @@ class Member:
 
     def zone(self, at_ms: int) -> ZoneInfo:
         """Of the store of what they did last."""
-        last = bisect_right([one.at_ms for one in self.done], at_ms) - 1
+        last = bisect_right(self.done_ms, at_ms) - 1
         return self.world.zones[self.done[last].event.store]
 
 

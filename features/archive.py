@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from msgspec import Struct
 
-from features.columns import FIELDS, NAMES, TICK, event_fields, written
+from features.columns import FIELDS, NAMES, TICK, UNASKED, event_fields, written
 from features.declared import LINE_TEXTS, OPTIONS, text_fields, whole_numbers
 from features.events import Forget, Merge, decode_clean
 from features.fields import Field, Scanned, Scanner, Words
@@ -46,7 +46,7 @@ _decode_ordered = msgspec.json.Decoder(_Ordered).decode
 def fields() -> dict[str, int]:
     """Every field of clean events that a feature or a rule can look at, and how it is read."""
     found = {name: how for how, names in FIELDS.items() for name in names}
-    for kind in (name for name in NAMES if name != "tick"):
+    for kind in (name for name in NAMES if name not in UNASKED):
         found |= dict.fromkeys(sorted(whole_numbers(kind) - {"items", "star_tenths"}), WHOLE)
         found |= dict.fromkeys(sorted(text_fields(kind) - set(LINE_TEXTS)), TEXT)
     found |= {"items": WHOLE, "sku": TEXT, "category": TEXT}

@@ -202,3 +202,30 @@ def _orders(customer: str, count: int, after_ms: int = 0) -> list[e.Event]:
     paid = {"lines": [e.Line("tea")], "total_cents": 900, "tz": ZONES[0], "customer": customer}
     times_ms = [1_777_824_000_000 + after_ms + i * HOUR_MS for i in range(count)]
     return [e.Order(id=f"{customer}{i}", at_ms=at_ms, **paid) for i, at_ms in enumerate(times_ms)]
+
+
+def test_the_weather_and_the_words_of_events_are_asked_of_an_archive_as_live() -> None:
+    rules = [
+        Rule(id="mild", on=["view"], when="temp_c BETWEEN 0 AND 20", then=SOME, cooldown="0s"),
+        Rule(id="unknown", on=["view", "rating"], when="rain_mm IS NULL", then=SOME, cooldown="0s"),
+        Rule(id="open", on=["complaint_answered"], when="NOT closed AND case_id <> 'k2'", then=SOME, cooldown="0s"),
+    ]
+    common = {"customer": "ca", "tz": "Asia/Shanghai"}
+    at = (STARTS_MS[4] + n * HOUR_MS for n in range(9))
+    log = [
+        e.View(id="freezing", at_ms=next(at), temp_c=0.0, weather_ms=1, **common),
+        e.View(id="unknown", at_ms=next(at), **common),
+        e.View(id="hot", at_ms=next(at), temp_c=31.5, rain_mm=0.5, weather_ms=1, **common),
+        e.Rating(id="rated", at_ms=next(at), stars=4.0, **common),
+        e.ComplaintAnswered(id="a1", at_ms=next(at), case="k1", **common),
+        e.ComplaintAnswered(id="a2", at_ms=next(at), case="k2", **common),
+        e.ComplaintAnswered(id="a3", at_ms=next(at), case="k1", closed=True, **common),
+    ]
+    found = tried(rules, GRANTS + log, [3], 4)
+    assert found == live(rules, GRANTS + log, [])
+    assert [(d.rule, d.cause) for d in found] == [
+        ("mild", "freezing"),
+        ("unknown", "unknown"),
+        ("unknown", "rated"),
+        ("open", "a1"),
+    ]
