@@ -47,17 +47,18 @@ class Desk:
                 refused = Refused("malformed", str(error))
                 work.letters.append(dead_letter(self.topics.dead_letters, batch, index, refused))
         work.events = living(work.events, self.forgotten)
-        names, merged = {OPEN}, set[str]()
+        names, leaving = {OPEN}, set[str]()
         for event, _ in work.events:
             if isinstance(event, e.Tick):
                 clock = clock.moved(event.source, event.of, event.at_ms)
                 continue
+            if isinstance(event, e.Merge | e.Forget):
+                leaving.add(event.customer)
             if isinstance(event, e.Merge):
-                merged.add(event.customer)
                 names.add(person_record(event.into))
             names |= {person_record(event.customer)} if event.customer else set()
             names |= {ticket_record(ticket)} if (ticket := ticket_of(event, self.promises)) else set()
-        follow = partial(further, merged)
+        follow = partial(further, leaving)
         return Plan(position, clock, sorted(names), work=work, follow=follow)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:

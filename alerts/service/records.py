@@ -37,8 +37,8 @@ def person_named(record: str) -> str:
     return record[3:] if record.startswith("of|") else ""
 
 
-def further(merged: set[str], records: dict[str, bytes]) -> Iterator[str]:
-    """What these records lead to: whose a ticket is, as whom a customer goes on, the tickets of who is now merged."""
+def further(leaving: set[str], records: dict[str, bytes]) -> Iterator[str]:
+    """What these records lead to: whose a ticket is, as whom a customer goes on, the tickets of who leaves."""
     for name, raw in records.items():
         if ticket_named(name):
             yield from map(person_record, decode_ticket(raw).customers)
@@ -46,7 +46,7 @@ def further(merged: set[str], records: dict[str, bytes]) -> Iterator[str]:
             person = decode_person(raw)
             if person.into:
                 yield person_record(person.into)
-            elif customer in merged:
+            elif customer in leaving:
                 yield from map(ticket_record, person.tickets)
 
 

@@ -144,6 +144,14 @@ def test_nothing_is_kept_of_a_customer_who_is_forgotten() -> None:
     assert told(store.sent)[-1]["data"]["at_ms"] == 10 * MINUTE_MS
 
 
+def test_a_case_of_two_customers_goes_with_either() -> None:
+    other = e.Complaint(id="9", customer="z", case="k", topic="food", **minute(1))
+    assert live([COMPLAINT, other]).records.keys() == {"open", "t|k", "of|a", "of|z"}
+    forget = e.Forget(id="f", customer="a", at_ms=0)
+    store = live([COMPLAINT, other, tick(1), forget], [3])
+    assert (store.records, store.timers) == ({}, {})
+
+
 def test_closed_tickets_orphans_and_notes_go_when_their_time_is_up() -> None:
     stray = e.ComplaintAnswered(id="9", customer="a", case="stray", **minute(0))
     log = [COMPLAINT, confirm(1, satisfied=True), stray, e.Merge(id="m", customer="x", into="y", at_ms=0)]
