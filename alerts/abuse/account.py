@@ -96,8 +96,8 @@ def erase(desk: Desk, word: Erased, account: Account) -> None:
 def _into(account: Account) -> Hand:
     """Its own case's word is kept at once."""
 
-    def hand(customer: str, case: str, hold: Hold) -> None:
-        account.traces.holds[case] = hold
+    def hand(customer: str, name: str, hold: Hold) -> None:
+        account.traces.holds[name] = hold
 
     return hand
 
@@ -116,7 +116,7 @@ def _tell_holds(desk: Desk, customer: str, traces: Traces, before: dict[str, int
     now = _in_force(traces)
     if now == before:
         return
-    said = sorted((case, hold.revision) for case, hold in traces.holds.items())
+    said = sorted((name, hold.revision) for name, hold in traces.holds.items())
     cause = blake2b(f"{customer}{said}".encode(), digest_size=8).hexdigest()
     for reason in sorted({*before, *now}):
         if reason not in now:
