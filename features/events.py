@@ -192,12 +192,12 @@ class Profile(Event, tag="profile"):
 
 
 class Suppress(Event, tag="suppress"):
-    """Nothing is decided for the customer: until a time, without end where none is given, or not any more (`lift`)."""
+    """The customer gets nothing from its time on, for this reason, or again what there is: `lift`."""
 
-    reason: Name = ""
+    reason: Name = ""  # with `lift`, empty: whatever the reasons
     until_time: Time = ""
-    until_ms: int = 0  # set by ingest
     lift: bool = False
+    until_ms: int = 0  # set by ingest; 0: until it is lifted
 
 
 class Footfall(Event, tag="footfall"):

@@ -48,11 +48,9 @@ class Desk:
         """Tells whoever keeps the customer's account."""
         self.tell(Known(customer, Traces(holds={name: hold})))
 
-    def suppress(self, customer: str, reason: str, until_ms: int, lift: bool, cause: str) -> None:
-        """The word to the customers flow; `cause` tells it from every other."""
-        id = f"{cause}|{reason}{'|lift' if lift else ''}"
-        word = Suppress(id=id, customer=customer, at_ms=self.now_ms, reason=reason, until_ms=until_ms, lift=lift)
-        self.messages.append(Message(self.topics.events, customer, encode(word)))
+    def suppress(self, word: Suppress) -> None:
+        """Tells the customers flow."""
+        self.messages.append(Message(self.topics.events, word.customer, encode(word)))
         self.counts["suppressions"] += 1
 
     def say(self, case: Case, subject: str) -> None:
@@ -77,7 +75,8 @@ class Desk:
         stood, before = case is not None and case.stands, case.held if case is not None and case.stands else []
         if case is None or case.state in DECIDED:
             episode = 0 if case is None else case.episode + 1
-            case = Case(case_id(signal, subject, about, episode), signal, episode, self.now_ms, WITHDRAWN)
+            opened_ms = self.now_ms or (found or NOTHING).last_ms  # 0: no clock has come yet
+            case = Case(case_id(signal, subject, about, episode), signal, episode, opened_ms, WITHDRAWN)
         news = case.take(found or NOTHING)
         if found is None:
             case.state = WITHDRAWN

@@ -19,6 +19,7 @@ from features.times import DAY_MS
 
 ALWAYS = {b"referral", b"refund", b"void", b"coupon_redeemed", b"merge", b"forget", b"tick"}
 WITH_DEVICE = {b"login", b"bind", b"app_open", b"order"}  # tell something only if they name a device, or a coupon
+NOBODY = "forgotten"  # a friend who was
 KIND_AT = len(b'{"type":"')  # of all that Brewline writes
 
 
@@ -110,7 +111,8 @@ class SiftJob:
             found.append((who, Traces(refunded={hashed(told.order): at_ms})))
         elif told.type == "referral":
             friend = first_name(told.friend) if ":" in told.friend else told.friend
-            found.append((friend, Traces(referrers={hashed(who): at_ms})))
+            if friend != NOBODY:
+                found.append((friend, Traces(referrers={hashed(who): at_ms})))
         return found
 
     def _living(self, facts: list[Fact]) -> list[Fact]:
