@@ -97,8 +97,7 @@ class Town:
             assert known is None or known["revision"] < told.data["revision"]
             self.reviews[message.key] = told.data
         elif message.topic == "events":
-            word = msgspec.json.decode(message.value, type=e.Suppress)
-            self.words.append(word)
+            self.words.append(msgspec.json.decode(message.value, type=e.Suppress))
 
     def standing(self) -> set[Verdict]:
         return {
@@ -108,12 +107,10 @@ class Town:
         }
 
     def suppressed(self, reason: str = "review") -> set[str]:
-        """Who is held, by the words in the order they came."""
-        found = set[str]()
-        for word in self.words:
-            if word.reason == reason:
-                (found.discard if word.lift else found.add)(word.customer)
-        return found
+        """Who is held, by the latest word on each; of two at once the stricter counts."""
+        words = [word for word in self.words if word.reason == reason]
+        latest = {word.customer: word for word in sorted(words, key=lambda word: (word.at_ms, not word.lift))}
+        return {customer for customer, word in latest.items() if not word.lift}
 
     def holding(self, text: str) -> list[str]:
         """Records that hold a text."""

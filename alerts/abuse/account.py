@@ -11,6 +11,7 @@ from alerts.abuse.desk import Desk, Hand
 from alerts.abuse.fact import Decided, Erased, Hold, Known, Merged, Traces, hashed
 from alerts.abuse.look import loop
 from alerts.abuse.signals import LOOP
+from features.events import Suppress
 from features.suppression import ABUSE
 from features.times import DAY_MS
 
@@ -97,8 +98,8 @@ def erase(desk: Desk, word: Erased, account: Account) -> None:
 def _into(account: Account) -> Hand:
     """Its own case's word is kept at once."""
 
-    def hand(customer: str, case: str, hold: Hold) -> None:
-        account.traces.holds[case] = hold
+    def hand(customer: str, name: str, hold: Hold) -> None:
+        account.traces.holds[name] = hold
 
     return hand
 
@@ -117,10 +118,14 @@ def _tell_holds(desk: Desk, customer: str, traces: Traces, before: dict[str, int
     now = _in_force(traces)
     if now == before:
         return
-    said = sorted((case, hold.revision) for case, hold in traces.holds.items())
-    cause = blake2b(f"{customer}{said}".encode(), digest_size=8).hexdigest()
+    told = sorted((name, hold.revision) for name, hold in traces.holds.items())
+    cause = blake2b(f"{customer}{told}".encode(), digest_size=8).hexdigest()
+    traces.said_ms = max(desk.now_ms or traces.latest_ms, traces.said_ms + 1)  # 0: no clock has come yet
     for reason in sorted({*before, *now}):
+        word = Suppress(id=f"{cause}|{reason}", customer=customer, at_ms=traces.said_ms, reason=reason)
         if reason not in now:
-            desk.suppress(customer, reason, 0, True, cause)
+            word.lift = True
+            desk.suppress(word)
         elif reason not in before or now[reason] > before[reason]:
-            desk.suppress(customer, reason, now[reason], False, cause)
+            word.until_ms = now[reason]
+            desk.suppress(word)

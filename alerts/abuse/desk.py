@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from alerts.abuse.case import CONFIRMED, DECIDED, GROWN, OPEN, WITHDRAWN, Case, Found, case_id
-from alerts.abuse.fact import Decided, Fact, Hold, Known, Traces, encode_fact, subject_of
+from alerts.abuse.fact import Decided, Fact, Hold, Known, Traces, encode_fact, hashed, subject_of
 from alerts.abuse.signals import Signals
 from features.events import Suppress, encode
 from features.job import Message
@@ -17,7 +17,7 @@ from features.suppression import ABUSE, REVIEW
 from features.times import DAY_MS
 
 NOTHING = Found([], [], {}, 0, 0)
-Hand = Callable[[str, str, Hold], None]  # a customer, a case, and what the case says of the customer
+Hand = Callable[[str, str, Hold], None]  # a customer, the hold's name, and what it says
 
 
 class Topics(Struct, frozen=True):
@@ -45,15 +45,13 @@ class Desk:
     def tell(self, fact: Fact) -> None:
         self.messages.append(Message(self.topics.sightings, subject_of(fact), encode_fact(fact)))
 
-    def hold(self, customer: str, case: str, hold: Hold) -> None:
+    def hold(self, customer: str, name: str, hold: Hold) -> None:
         """Tells whoever keeps the customer's account."""
-        self.tell(Known(customer, Traces(holds={case: hold})))
+        self.tell(Known(customer, Traces(holds={name: hold})))
 
-    def suppress(self, customer: str, reason: str, until_ms: int, lift: bool, cause: str) -> None:
-        """The word to the customers flow; `cause` tells it from every other."""
-        id = f"{cause}|{reason}{'|lift' if lift else ''}"
-        word = Suppress(id=id, customer=customer, at_ms=self.now_ms, reason=reason, until_ms=until_ms, lift=lift)
-        self.messages.append(Message(self.topics.events, customer, encode(word)))
+    def suppress(self, word: Suppress) -> None:
+        """Tells the customers flow."""
+        self.messages.append(Message(self.topics.events, word.customer, encode(word)))
         self.counts["suppressions"] += 1
 
     def say(self, case: Case, subject: str) -> None:
@@ -70,16 +68,16 @@ class Desk:
         found: Found | None,
         place: tuple[str, str, str],
         hand: Hand,
-        called: Callable[[str], str] = str,
     ) -> Case | None:
-        """The case after what is found now. `place`: signal, subject, about; `called`: who somebody is by now."""
+        """The case after what is found now. `place`: signal, subject, about."""
         signal, subject, about = place
         if found is None and (case is None or not case.stands):
             return case
         stood, before = case is not None and case.stands, case.held if case is not None and case.stands else []
         if case is None or case.state in DECIDED:
             episode = 0 if case is None else case.episode + 1
-            case = Case(case_id(signal, subject, about, episode), signal, episode, self.now_ms, WITHDRAWN)
+            opened_ms = self.now_ms or (found or NOTHING).last_ms  # 0: no clock has come yet
+            case = Case(case_id(signal, subject, about, episode), signal, episode, opened_ms, WITHDRAWN)
         news = case.take(found or NOTHING)
         if found is None:
             case.state = WITHDRAWN
@@ -87,20 +85,20 @@ class Desk:
             case.state = GROWN if stood else OPEN
         if news or found is None:
             case.revision += 1
-            self._hold(case, before, hand, called)
+            self._hold(case, before, hand)
             self._count(case, before, stood)
             self.say(case, subject)
         return case
 
-    def _hold(self, case: Case, before: list[str], hand: Hand, called: Callable[[str], str]) -> None:
+    def _hold(self, case: Case, before: list[str], hand: Hand) -> None:
         fresh = [customer for customer in case.held if customer not in before]
         if fresh:
             case.until_ms = max(self.now_ms, case.last_ms) + self.signals.hold_ms
         for customer in fresh:
-            hand(customer, case.id, Hold(case.revision, REVIEW, case.until_ms))
+            hand(customer, hold_name(case, customer), Hold(case.revision, REVIEW, case.until_ms))
         for customer in before:
-            if customer not in case.held and called(customer) not in case.held:
-                hand(customer, case.id, Hold(case.revision))
+            if customer not in case.held:
+                hand(customer, hold_name(case, customer), Hold(case.revision))
 
     def decide(self, case: Case | None, word: Decided, hand: Hand) -> bool:
         """A human's word; False where the case is not theirs to decide, or they have said so before."""
@@ -111,7 +109,7 @@ class Desk:
         case.state, case.decided_by, case.decided_ms = word.outcome, word.by, word.at_ms
         case.revision += 1
         for customer in case.held:
-            hand(customer, case.id, Hold(case.revision, ABUSE if word.outcome == CONFIRMED else ""))
+            hand(customer, hold_name(case, customer), Hold(case.revision, ABUSE if word.outcome == CONFIRMED else ""))
         self._count(case, case.held, stood)
         return True
 
@@ -134,3 +132,8 @@ class Desk:
         case.state, case.revision = WITHDRAWN, case.revision + 1
         case.take(NOTHING)
         self._count(case, before, stood)
+
+
+def hold_name(case: Case, customer: str) -> str:
+    """A case may hold two accounts that turn out to be one customer: what it says of one does not undo the other."""
+    return f"{case.id}|{hashed(customer)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct, msgpack
 from msgspec.structs import replace
@@ -53,12 +53,11 @@ def look_again(desk: Desk, name: str, device: Device) -> None:
     if len(device.accounts) < 2 and not device.cases:
         return
     found = {f"{DEVICE}|": _crowd(desk, name, device), **_rings(desk, device)}
-    called = _called(device.accounts)
     for key in sorted(
         {*found, *device.cases}, key=lambda key: (found.get(key) is None, key)
     ):  # nobody is let go between
         signal, _, about = key.partition("|")
-        case = desk.follow(device.cases.get(key), found.get(key), (signal, name, about), desk.hold, called)
+        case = desk.follow(device.cases.get(key), found.get(key), (signal, name, about), desk.hold)
         if case is not None:
             device.cases[key] = case
 
@@ -95,11 +94,6 @@ def _unjudged(device: Device, signal: str, accounts: Mapping[str, Traces], found
         return None
     held = [who for who in found.held if CONFIRMED not in _outcomes(device, signal, who, accounts[who])]
     return replace(found, held=held) if held else None
-
-
-def _called(accounts: Mapping[str, Traces]) -> Callable[[str], str]:
-    now = {former: customer for customer, traces in people(accounts).items() for former in traces.former}
-    return lambda customer: now.get(hashed(customer), customer)
 
 
 def decide(desk: Desk, word: Decided, device: Device) -> None:

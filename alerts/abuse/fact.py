@@ -36,7 +36,8 @@ class Traces(Struct, omit_defaults=True):
     redeemed: dict[str, int] = {}  # by hash of an order paid with a coupon, when
     refunded: dict[str, int] = {}  # by hash of an order that was given back, when
     cleared_ms: int = 0  # what it redeemed until then was reviewed
-    holds: dict[str, Hold] = {}  # by case
+    holds: dict[str, Hold] = {}  # by case and account
+    said_ms: int = 0  # time of the latest word to the customers flow: of two at one time the stricter would count
 
     def add(self, other: Traces) -> tuple[bool, set[str]]:
         """Whether anything is new, and the devices that must be told of it."""
@@ -51,9 +52,10 @@ class Traces(Struct, omit_defaults=True):
         news = bool(told or strangers or brought) or other.cleared_ms > self.cleared_ms
         news |= _earliest(self.redeemed, other.redeemed) | _earliest(self.refunded, other.refunded)
         self.cleared_ms = max(self.cleared_ms, other.cleared_ms)
-        for case, hold in other.holds.items():
-            if case not in self.holds or hold.revision > self.holds[case].revision:
-                self.holds[case], news = hold, True
+        self.said_ms = max(self.said_ms, other.said_ms)
+        for name, hold in other.holds.items():
+            if name not in self.holds or hold.revision > self.holds[name].revision:
+                self.holds[name], news = hold, True
         return news, told
 
     def on(self, device: str) -> Traces:
