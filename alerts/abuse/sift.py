@@ -19,7 +19,6 @@ from features.times import DAY_MS
 
 ALWAYS = {b"referral", b"refund", b"void", b"coupon_redeemed", b"merge", b"forget", b"tick"}
 WITH_DEVICE = {b"login", b"bind", b"app_open", b"order"}  # tell something only if they name a device, or a coupon
-NOBODY = "forgotten"  # a friend who was
 KIND_AT = len(b'{"type":"')  # of all that Brewline writes
 
 
