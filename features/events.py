@@ -401,7 +401,9 @@ Control: TypeAlias = (
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick
 
 CUSTOMER_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(CustomerEvent)}
-OWN: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in (Referred, FriendOrdered)}  # none may send them
+OWN: dict[str, type[Event]] = {  # nobody may send them
+    str(t.__struct_config__.tag): t for t in (Referred, FriendOrdered, DeliveryLate)
+}
 SENT_EVENTS = {kind: t for kind, t in CUSTOMER_EVENTS.items() if kind not in OWN}
 CONTROL: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(Control)}
 AUDIT_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(AuditEvent)}

@@ -11,11 +11,13 @@ import numpy as np
 from msgspec import convert, json
 from msgspec.structs import replace
 
+from alerts.coupons.code import serial_of
 from alerts.triggers.alarms import SENDS
 from alerts.triggers.news import News, place_of
 from features.columns import CONSENT, Columns
 from features.kernel.arrays import Ints
 from features.outgoing import CloudEvent, Receipt
+from features.record import Ledger
 from features.suppression import suppression
 
 WITHHELD = "withheld"  # the outcome of a message that is not sent after all
@@ -87,6 +89,8 @@ class Holding:
         for send_ms, coupon in ready:
             if found := suppression(ledger, send_ms):
                 self._withhold(who, coupon, send_ms, *found)
+            elif _taken_back(ledger, coupon):
+                self._withhold(who, coupon, send_ms, "revoked")
             else:
                 self.send(self.customers[who], coupon)
         self.moved.add(who)  # also where nothing was left to send: its timer goes
@@ -95,6 +99,7 @@ class Holding:
     def _withhold(self, who: int, coupon: bytes, at_ms: int, because: str, until_ms: int = 0) -> None:
         self.moved.add(who)
         told = _receipt(coupon)
+        self.news.ledger(who).coupons.pop(serial_of(told.decision), None)  # nobody will ever have seen it
         decision, outcome = f"{told.decision}/{WITHHELD}", WITHHELD
         more = {"at_ms": at_ms, "because": because, "until_ms": until_ms}
         self.withhold(self.customers[who], replace(told, decision=decision, outcome=outcome, **more))
@@ -103,6 +108,12 @@ class Holding:
         """When to look at those again whose messages have changed."""
         held = {who: self.news.ledger(who).held for who in self.moved}
         return {SENDS + self.customers[who]: mine[0][0] if mine else None for who, mine in held.items()}
+
+
+def _taken_back(ledger: Ledger, coupon: bytes) -> bool:
+    """Whether it was revoked before it was sent, as where the order that earned it was refunded."""
+    kept = ledger.coupons.get(serial_of(_receipt(coupon).decision))
+    return kept is not None and kept.revoked_ms > 0
 
 
 def _receipt(coupon: bytes) -> Receipt:

@@ -95,6 +95,14 @@ def timers(world: World) -> list[str]:
     return [name for store in world.stores.values() for name in store.timers if name.startswith("send|")]
 
 
+def test_a_coupon_that_was_revoked_while_it_waited_is_not_sent() -> None:
+    world = town()
+    [decision] = [one for store in world.stores.values() for one in data_of(store, "decisions")]
+    live(world, 36, event(e.CouponRevoked, 36, coupon=decision["decision"]))
+    live(world, 42)
+    assert (outcomes(world), sent(world)) == ([("issued", ""), ("withheld", "revoked")], [])
+
+
 def test_it_is_decided_at_once_and_leaves_at_their_hour() -> None:
     world = town()
     assert (outcomes(world), sent(world)) == ([("issued", "")], [])
