@@ -15,12 +15,12 @@ from rich.table import Table
 
 from alerts.coupons.check import Attempt, judge, state
 from alerts.coupons.code import Codes, Forged, serial_of
+from alerts.coupons.lifecycle import under_review
 from brewline.reading import Features
 from config.settings import Settings
 from features import events as e
 from features.record import Coupon, Ledger
 from features.times import DAY_MS, rfc3339
-from flows.coupons import lifecycle
 from flows.files import load_stores
 from flows.keys import load_codes, load_pseudonyms
 from operators.customers import find_customer, read_current
@@ -80,7 +80,7 @@ def check_coupon(settings: Settings, id: str, asked: Attempt, as_json: bool, out
     if id:
         ledger = Wallet(settings, id).ledger()
         region, _ = load_stores(settings).place(asked.store)
-        held = lifecycle(settings).held(ledger, asked.at_ms)
+        held = under_review(ledger, asked.at_ms)
         reason, coupon = judge(codes, ledger, replace(asked, region=region, held=held))
     else:
         reason, coupon = _alone(codes, asked.code, asked.at_ms), None

@@ -29,7 +29,7 @@ from redis.exceptions import ConnectionError, TimeoutError
 from config.settings import Settings, load
 from features.customer import Core
 from features.kernel.arrays import Floats
-from features.record import Record, decode_record
+from features.record import Record
 from features.times import parse_time
 from flows.files import load_catalog
 from flows.keys import load_pseudonyms
@@ -119,8 +119,7 @@ class Features:
 
     def unpacked(self, raw: bytes) -> Record:
         """A record as it is written today, whatever layout it was written in. Raises WrongLayout, Damaged."""
-        now = self.core.merge(raw, b"", 0)
-        return decode_record(now.record.tobytes() + raw[now.ledger :], self.catalog.layout.id, self.catalog.cells)
+        return self.core.unpacked(raw)
 
     def _ids(self, asked: list[str]) -> dict[str, str]:
         """Customer ids by what was asked for; without those identifiers that nobody is known by."""

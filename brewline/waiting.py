@@ -21,7 +21,7 @@ from operators.kafka import consumer, partition_count
 from operators.redis_link import AWAY, reason
 from operators.store import PartitionStore
 
-FLOWS = ("customers", "kpis", "kpis-merge", "security", "service", "service-desk")
+FLOWS = (*CLOCKED, "security")
 LEAVING = {  # count → its flow
     "coupons": "customers",
     "kpi_alerts": "kpis-merge",

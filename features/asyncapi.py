@@ -25,6 +25,7 @@ Json = dict[str, Any]
 VERSION = "0.1.0"
 SENDER_ONLY = {"time", "who"}
 SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "source", "of", *e.OF_INGEST}
+MORE_THAN = {out.IssuedCoupon.__name__: out.Receipt.__name__}
 MEASURED = {f"Weather.{name}" for name in e.WEATHER}  # which a sender tells there, and Brewline elsewhere
 RECEIVED = {**e.SENT_EVENTS, **e.AUDIT_EVENTS}
 NOBODY = {"footfall", "weather", "tick", *e.AUDIT_EVENTS}  # events of no customer
@@ -403,8 +404,9 @@ def schemas() -> dict[str, Json]:
 
 
 def word_of(shape: str, field: str) -> Word:
-    """What a field means in a shape."""
-    return FIELDS.get(f"{shape}.{field}") or FIELDS[field]
+    """What a field means in a shape, or in what it is more than."""
+    of = (FIELDS.get(f"{name}.{field}") for name in (shape, MORE_THAN.get(shape, shape)))
+    return next(filter(None, of), None) or FIELDS[field]
 
 
 def _without(schema: Json, fields: tuple[str, ...]) -> None:

@@ -42,7 +42,7 @@ OF_ALL = {*get_type_hints(e.Event), *e.OF_INGEST} - e.WEATHER
 NAMED = {KINDS["delivery_promised"]: "promised_ms", KINDS["profile"]: "birthday_ms"}  # the moment that it names
 SPOKEN = {"case": "case_id", "order": "order_id"}  # fields that are words of SQL, as conditions name them
 WRITTEN = {spoken: name for name, spoken in SPOKEN.items()}
-LEFT_OUT = {"currency", "qty"}  # by senders where they are CNY and 1
+LEFT_OUT = {"currency", "qty", "friend", "by"}  # by senders where they are CNY and 1; and who else a customer is
 UNASKED = {"tick", "weather"}  # of no customer
 KNOWN_BY = dict.fromkeys(e.WEATHER, "weather_ms")  # a number that may be 0: not 0 where it is known
 

@@ -22,7 +22,7 @@ from features.kernel.merging import Merged, merge
 from features.kernel.rows import rows_as_of
 from features.layout import Layout
 from features.quiet import ALWAYS_AWAKE, QuietHours
-from features.record import CorruptRecord, WrongLayout
+from features.record import CorruptRecord, Record, WrongLayout, decode_record
 from features.times import DAY_MS, HOUR_MS, parse_duration
 from features.zones import ZoneTable
 
@@ -135,6 +135,14 @@ class Core:
                 return rows
             if not (status == arrays.NEEDS_ZONE and self.zones.add_known(detail)):
                 self._refuse(status, list(records)[reached])
+
+    def unpacked(self, record: bytes) -> Record:
+        """A packed record, or nothing, as it is written today, whatever layout it was written in.
+
+        Raises WrongLayout, Damaged.
+        """
+        now = self.merge(record, b"", 0)
+        return decode_record(now.record.tobytes() + record[now.ledger :], self.catalog.layout.id, self.catalog.cells)
 
     def merge(self, record: bytes, other: bytes, clock_ms: int) -> Merged:
         """Two customers' records as one, without ledgers; either may be empty. Raises Damaged, WrongLayout."""

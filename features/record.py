@@ -157,7 +157,7 @@ class Ledger(Struct, array_like=True):
                 rule: max(self.inside.get(rule, 0), other.inside.get(rule, 0)) for rule in self.inside | other.inside
             },
             held=sorted([*self.held, *other.held]),
-            choices={**other.choices, **self.choices},
+            choices=dict(sorted({**other.choices, **self.choices}.items(), key=lambda choice: choice[1].at_ms)),
             referral=self.referral.merge(other.referral)
             if self.referral and other.referral
             else self.referral or other.referral,

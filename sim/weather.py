@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 MEAN_C = {"east": 23.0, "south": 27.0, "west": 19.0, "island": 29.0}
 WET_MM = 1.0  # from then on people would rather have their tea brought
-HOT_C = 30.0
 _SWING_C = 5.0  # from the mean to three in the afternoon
 _BEGINS, _GOES_ON = 0.04, 0.75  # of an hour of rain, by whether it rained before
 _STAYS_HOME, _BROUGHT = 0.3, 0.75  # of visits in the rain; of orders in the app

@@ -18,6 +18,7 @@ class _Data(Struct):
     channel: str = PUSH
     coupon: str = ""
     at_ms: int = 0
+    send_ms: int = 0  # later, where it was held
 
 
 class _Coupon(Struct):
@@ -71,6 +72,6 @@ def read_parcel(record: Batch, now_s: float) -> Parcel:
         taken_s=now_s,
         due_s=now_s,
         customer=coupon.subject,
-        decided_ms=data.at_ms,
+        decided_ms=max(data.at_ms, data.send_ms),
         is_coupon=bool(data.coupon),
     )

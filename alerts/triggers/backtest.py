@@ -141,6 +141,7 @@ class Silent(Round):
             self.aside[who].append(((order[0], order[1]), happens))
         known = {one.who: self.ledgers[one.who] for one in candidates}
         self.ledgers, self.news.coming = known, []  # type: ignore[assignment]  # without the rows behind them
+        self.news.ledger = known.__getitem__
         del self.moments, self.applied, self.seen, self.holding
         return candidates
 

@@ -10,6 +10,7 @@ from alerts.triggers.arms import Arms
 from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.candidates import Candidates
 from alerts.triggers.condition import Conditions
+from alerts.triggers.holding import Consent, nothing_said
 from alerts.triggers.kept import NOTHING, Keeping
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
@@ -58,10 +59,11 @@ class Decider:
         lease: Lease,
         walk: Walk | None = None,
         sends: Mapping[str, int] = NO_SENDS,
+        consent: Consent = nothing_said,
     ) -> Decided:
         """Decides in log order, of timers that one tick has reached, the earliest due first; spends from the lease.
 
         What an event of the `walk` does to a coupon comes before what rules decide at that event. `sends`: when
-        messages that are held for customers are due.
+        messages that are held for customers are due; `consent`: a customer's latest word on it before the batch.
         """
-        return Round(self, moments, applied, words, lease).decide(walk, sends)
+        return Round(self, moments, applied, words, lease, consent).decide(walk, sends)

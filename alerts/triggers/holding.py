@@ -1,5 +1,5 @@
 """Messages that leave later than they were decided: held in the customer's ledger, and sent when the partition's clock
-has come to their time, unless the customer was suppressed or has taken back consent meanwhile."""
+has come to their time, unless the customer is suppressed then or has taken back consent, or the coupon was revoked."""
 
 from __future__ import annotations
 
@@ -21,12 +21,18 @@ from features.record import Ledger
 from features.suppression import suppression
 
 WITHHELD = "withheld"  # the outcome of a message that is not sent after all
+Word = tuple[int, bool]  # (event time, whether consent was given)
+Consent = Callable[[str], Word | None]
 _read = json.Decoder(CloudEvent).decode
+
+
+def nothing_said(customer: str) -> Word | None:
+    return None
 
 
 class Holding:
     """Those of one batch, by its news. `send` takes (customer, coupon as it stands in Kafka), `withhold` the receipt of
-    one that does not leave."""
+    one that does not leave; `consent` tells a customer's latest word on consent before the batch."""
 
     def __init__(
         self,
@@ -35,12 +41,16 @@ class Holding:
         customers: list[str],
         send: Callable[[str, bytes], None],
         withhold: Callable[[str, Receipt], None],
+        consent: Consent,
     ) -> None:
         self.news = news
         self.columns = columns
         self.customers = customers
         self.send = send
         self.withhold = withhold
+        self.consent = consent
+        self.purpose = ""
+        self.words: dict[int, Word] = {}  # on consent, the latest in this batch
         self.moved: set[int] = set()
 
     def due(self, sends: Mapping[str, int]) -> None:
@@ -62,25 +72,30 @@ class Holding:
             self._wait(who, send_ms)
 
     def hear(self, purpose: str) -> None:
-        """Words of the batch that take back consent to that purpose."""
-        if not purpose:
-            return
-        words: Ints = np.flatnonzero(self.columns.kind == CONSENT)
-        words = words[self.columns.numbers("granted", words) == 0]
+        """The batch's words on consent to a purpose; "": none is needed."""
+        self.purpose = purpose
+        words: Ints = np.flatnonzero(self.columns.kind == CONSENT) if purpose else np.zeros(0, np.int64)
         purposes, at_ms = self.columns.texts("purpose", words), self.columns.numbers("at_ms", words).tolist()
+        granted = (self.columns.numbers("granted", words) != 0).tolist()
         places, whose = self.columns.index[words].tolist(), self.columns.who[words].tolist()
-        for place, who, of, ms in zip(places, whose, purposes, at_ms, strict=True):
+        for place, who, of, *word in zip(places, whose, purposes, at_ms, granted, strict=True):
             if of == purpose:
-                self.news.add((place, 0), who, partial(self._take_back, who, ms), self.customers[who])
+                self.news.add((place, 0), who, partial(self._said, who, *word), self.customers[who])
 
-    def _take_back(self, who: int, at_ms: int) -> bool:
-        """What was decided before the word does not leave any more."""
+    def _said(self, who: int, at_ms: int, granted: bool) -> bool:
+        """Without consent nothing that waits will leave any more."""
+        self.words[who] = _latest(self.words.get(who), (at_ms, granted))
         ledger = self.news.ledger(who)
-        gone = [held for held in ledger.held if _receipt(held[1]).at_ms <= at_ms]
-        ledger.held = [held for held in ledger.held if held not in gone]
+        if not ledger.held or self._consented(who):
+            return False
+        gone, ledger.held = ledger.held, []
         for _, coupon in gone:
             self._withhold(who, coupon, at_ms, "no_consent")
-        return bool(gone)
+        return True
+
+    def _consented(self, who: int) -> bool:
+        word = _latest(self.words.get(who), self.consent(self.customers[who])) if self.purpose else (0, True)
+        return word[1]
 
     def _release(self, who: int, due_ms: int) -> bool:
         ledger = self.news.ledger(who)
@@ -89,11 +104,15 @@ class Holding:
         for send_ms, coupon in ready:
             if found := suppression(ledger, send_ms):
                 self._withhold(who, coupon, send_ms, *found)
-            elif _taken_back(ledger, coupon):
+            elif not self._consented(who):
+                self._withhold(who, coupon, send_ms, "no_consent")
+            elif _revoked(ledger, coupon):
                 self._withhold(who, coupon, send_ms, "revoked")
             else:
                 self.send(self.customers[who], coupon)
         self.moved.add(who)  # also where nothing was left to send: its timer goes
+        if ledger.held and ledger.held[0][0] <= self.columns.clock.now_ms:
+            self._wait(who, ledger.held[0][0])
         return bool(ready)
 
     def _withhold(self, who: int, coupon: bytes, at_ms: int, because: str, until_ms: int = 0) -> None:
@@ -110,7 +129,12 @@ class Holding:
         return {SENDS + self.customers[who]: mine[0][0] if mine else None for who, mine in held.items()}
 
 
-def _taken_back(ledger: Ledger, coupon: bytes) -> bool:
+def _latest(*words: Word | None) -> Word:
+    """The word that counts; of two at the same instant, the refusal. Nobody has consented who has said nothing."""
+    return max((word for word in words if word), key=lambda word: (word[0], not word[1]), default=(0, False))
+
+
+def _revoked(ledger: Ledger, coupon: bytes) -> bool:
     """Whether it was revoked before it was sent, as where the order that earned it was refunded."""
     kept = ledger.coupons.get(serial_of(_receipt(coupon).decision))
     return kept is not None and kept.revoked_ms > 0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
+from collections.abc import Mapping
+from functools import partial
+from zlib import crc32
 
 import numpy as np
 
@@ -97,7 +100,9 @@ class CustomersJob:
         moments, lease = self._moments(batch, columns, applied), Lease(state.grants, state.spent)
         lifecycle = self.decider.lifecycle
         walk = Walk(lifecycle, batch, columns, applied) if lifecycle else None
-        decided = self.decider.decide(moments, applied, ChainMap(words, state.words), lease, walk, sends)
+        decided = self.decider.decide(
+            moments, applied, ChainMap(words, state.words), lease, walk, sends, partial(self._consent, state.records)
+        )
         counts = {**_counts(columns, applied, letters), **decided.counts, **sifted.counts}
         counts |= {"friends_ordered": len(followed.messages)} if followed.messages else {}
         examples = [Message(self.examples_topic, self.churn.model, m) for m in self.churn.messages(applied)]
@@ -137,6 +142,11 @@ class CustomersJob:
                     raise
                 idle.remove(error.customer)
                 damaged.append(next((at_ms, error.customer) for at_ms, t in state.due if whose(t) == error.customer))
+
+    def _consent(self, records: Mapping[str, bytes], customer: str) -> tuple[int, bool] | None:
+        """The customer's latest word on consent to what policy asks for."""
+        found = self.core.unpacked(records.get(customer, b""))
+        return found.consent.get(crc32(self.decider.policy.consent.encode()))
 
     def _followed(self, batch: Batch, columns: Columns, applied: Applied, state: State) -> Followed:
         if self.settling is None:

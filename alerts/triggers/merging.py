@@ -34,7 +34,6 @@ from features.record import (
     Ledger,
     Taken,
     decode_ledger,
-    decode_record,
     encode_ledger,
     forward,
     forwarded,
@@ -257,8 +256,7 @@ class Merging:
         """The texts that a record's codes stand for: each partition knows its own."""
         if not record:
             return {}
-        catalog, head = self.job.core.catalog, self.job.core.merge(record, b"", 0).record.tobytes()
-        tables = decode_record(head, catalog.layout.id, catalog.cells).tables
+        tables = self.job.core.unpacked(record).tables
         known = {**progress.words, **progress.changes.words}
         return {str(code): known[code] for table in tables for code, _ in table.pairs if code in known}
 
@@ -272,6 +270,8 @@ class Merging:
             return
         merged = self.job.core.merge(head, word.record, progress.now_ms)
         other = decode_ledger(word.record[merged.other - len(head) :])
+        if other.referral and self.job.forgotten.among({other.referral.by}):  # while this history was under way
+            other.referral = None
         self._meet(ledger, word.record, other, mine)
         ledger = ledger.merge(other)
         ledger.taken[word.of] = Taken(max(taken.offset, word.offset), True)

@@ -24,7 +24,7 @@ from features.customer import Applied, Core
 from features.forgotten import Forgotten
 from features.job import Batch, Message, State
 from features.kernel.arrays import ROOM_OF, TIMES
-from features.record import Ledger, Referral, decode_ledger, decode_record, encode_ledger
+from features.record import Ledger, Referral, decode_ledger, encode_ledger
 
 MOST = ROOM_OF[TIMES]  # orders of one customer that a record keeps the times of
 SOME = 2**41  # cents of an order from before anything was noted of it: paid, until it is voided
@@ -76,8 +76,7 @@ class Orders(Struct):
 
 def orders_of(core: Core, record: bytes) -> Orders:
     """Of a packed record, or of nothing."""
-    head = core.merge(record, b"", 0).record.tobytes()
-    found = decode_record(head, core.catalog.layout.id, core.catalog.cells)
+    found = core.unpacked(record)
     times_ms = [at_ms for table in found.tables if table.table == 0 for at_ms, _ in table.pairs]
     return Orders(times_ms, found.first_order_ms)
 

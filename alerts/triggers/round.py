@@ -16,7 +16,7 @@ from alerts.triggers import trials
 from alerts.triggers.arms import Given
 from alerts.triggers.candidates import Candidate
 from alerts.triggers.gates import Standing, first_shut
-from alerts.triggers.holding import Holding
+from alerts.triggers.holding import Consent, Holding, nothing_said
 from alerts.triggers.kept import encode_kept
 from alerts.triggers.lease import Lease
 from alerts.triggers.misses import missed
@@ -76,7 +76,13 @@ class Round:
     """`house` is the decider whose rules, policy and campaigns count; spends from the lease."""
 
     def __init__(
-        self, house: Decider, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease
+        self,
+        house: Decider,
+        moments: Moments,
+        applied: Applied,
+        words: Mapping[int, str],
+        lease: Lease,
+        consent: Consent = nothing_said,
     ) -> None:
         self.house = house
         self.moments = moments
@@ -86,7 +92,8 @@ class Round:
         self.decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         self.ledgers = Ledgers(applied)
         self.news = News(self.ledgers.__getitem__)
-        self.holding = Holding(self.news, moments.columns, applied.customers, self._release, self._tell)
+        self.holding = Holding(self.news, moments.columns, applied.customers, self._release, self._withhold, consent)
+        self.withheld: list[tuple[str, str]] = []
 
     def decide(self, walk: Walk | None, sends: Mapping[str, int]) -> Decided:
         held = self.house.conditions.evaluate(self.moments.asks, self.seen.look)
@@ -96,7 +103,7 @@ class Round:
         self.news.until(END)
         self._pack()
         self._note_misses(held)
-        self.decided.counts = self._counts(outcomes) | (walk.counts if walk else {})
+        self.decided.counts = self._counts(outcomes + self.withheld) | (walk.counts if walk else {})
         return self.decided
 
     def _at(self, held: npt.NDArray[np.bool_]) -> Iterator[Candidate]:
@@ -123,8 +130,8 @@ class Round:
 
     def _follow(self, deed: trials.Deed, walk: Walk | None) -> bool:
         """Whether anything has come of an arm that was given; of a redemption, if it was accepted."""
-        if walk:
-            deed.coupon = walk.accepted.get(deed.id, deed.coupon)
+        if walk and walk.lifecycle.codes:
+            deed.coupon = walk.accepted.get(deed.id, "")
         ledger = self.ledgers[deed.who]
         if not ledger.choices:
             return False
@@ -189,6 +196,10 @@ class Round:
     def _release(self, customer: str, coupon: bytes) -> None:
         """What was held leaves."""
         self.decided.messages.append(Message(self.house.coupons_topic, customer, coupon, HEADERS))
+
+    def _withhold(self, customer: str, receipt: Receipt) -> None:
+        self.withheld.append((receipt.rule, receipt.outcome))
+        self._tell(customer, receipt)
 
     def _tell(self, customer: str, receipt: Receipt) -> None:
         """The decision leaves, and is kept with the customer."""

@@ -200,7 +200,7 @@ def test_the_same_command_after_a_finished_replay_sends_nothing_and_still_gives_
 
     assert command() == 1
     told = out.file.getvalue()  # type: ignore[attr-defined]
-    assert "not started: customers, kpis, kpis-merge, abuse, abuse-judge, security" in told
+    assert "not started: customers, kpis, kpis-merge, service, service-desk, abuse, abuse-judge, security" in told
     assert "missing: what became of 5 events" in told
     sent = sent_events(settings)
     came(settings, "customers", END_MS + 4 + DAY_MS, applied=5, applied__order=5)
