@@ -110,14 +110,13 @@ class Chain:
         self.tell(chosen(RULE, given, decision, at_ms, self.ledgers[customer]))
         if self.rng.random() < truth.redeem[given.arm.name]:
             full_cents = round(truth.order_cents * self.rng.uniform(0.7, 1.3))
-            paid_cents = max(0, full_cents - given.then.face_value_cents)
-            self.answers[day + self.rng.randrange(1, 7)].append((customer, decision, paid_cents))
+            self.answers[day + self.rng.randrange(1, 7)].append((customer, decision, full_cents))
         return given.arm.name
 
     def answer(self, day: int) -> None:
         at_ms = START_MS + day * DAY_MS
-        for customer, decision, paid_cents in self.answers.pop(day, []):
-            deed = Deed(0, 0, REDEEMED, at_ms, f"{decision}-r", decision, "", paid_cents)
+        for customer, decision, full_cents in self.answers.pop(day, []):
+            deed = Deed(0, 0, REDEEMED, at_ms, f"{decision}-r", decision, "", full_cents)
             self.tell(follow(deed, self.ledgers[customer], MARGIN_PERCENT))
 
     def tell(self, trials: object) -> None:

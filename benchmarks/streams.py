@@ -8,6 +8,7 @@ from random import Random
 from msgspec import Struct
 from msgspec.structs import replace
 
+from alerts.triggers.arms import Arms
 from alerts.triggers.campaign import Campaign, Campaigns, read_campaign
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
@@ -135,4 +136,5 @@ class Bench:
         decider = self.job.decider
         decider.policy, decider.campaigns = case.policy, case.campaigns
         decider.conditions.rules[:] = [replace(rule, version="1") for rule in case.rules]
+        decider.arms = Arms(decider.conditions.rules, case.policy.holdout_salt, case.policy.least_share)
         return self.job

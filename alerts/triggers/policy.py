@@ -69,7 +69,8 @@ class Policy(Struct, frozen=True):
         kept_ms = max([at_ms, *ledger.issued_ms]) - 2 * self.cap_window_ms
         counted = [at_ms] if rule.capped and not nothing else []
         ledger.issued_ms = [*(issued_ms for issued_ms in ledger.issued_ms if issued_ms > kept_ms), *counted]
-        self._count_message(rule.then.channel, ledger, at_ms)
+        if not nothing:
+            self._count_message(rule.then.channel, ledger, at_ms)
         if rule.exit:
             ledger.inside[rule.id] = at_ms
 

@@ -26,6 +26,7 @@ from operators import models
 from operators.models import PublishedModels
 from operators.servers import RedisServer
 from operators.store import PartitionStore
+from tests.alerts.triggers.jobs import CODES
 from tests.brewline.town import NOON_MS, Town
 
 RULE = """
@@ -124,8 +125,7 @@ def test_the_arm_that_brings_more_is_given_more_and_the_command_tells_it(
     assert min(first.values()) > 5
     for trial in town.trials():  # all redeem: 60 % of 1200 is 720, less what the coupon took off
         if not trial.nothing:
-            taken, id = {"small": 100, "large": 900}[trial.arm], trial.decision
-            used = {"coupon": id, "total_cents": 1_200 - taken}
+            id, used = trial.decision, {"coupon": CODES.code(trial.decision, trial.expires_ms), "total_cents": 1_200}
             town.live(at(e.CouponRedeemed, f"r{id}", town.who(id), 0.5, **used))
     nine_ms = NOON_MS + 9 * DAY_MS
     more = {"decision": "x", "arm": "small", "redeemed": False, "now_ms": nine_ms, "expires_ms": nine_ms}

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from redis import Redis
 
+from alerts.coupons.code import Codes
 from brewline.arms import read_arms
 from features.bandit import ArmTotals
 from features.times import DAY_MS, parse_time
@@ -21,11 +22,15 @@ from flows.topics import TOPICS
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from sim.chain import Record
 from tests.brewline.test_arms import RULE
-from tests.flowprocess import Flow, feed, make_topics, read_all, settings_for
+from tests.flowprocess import COUPON_KEY, Flow, feed, make_topics, read_all, settings_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 NOW_MS = parse_time("2026-05-04T12:00:00+08:00")
 PEOPLE = 40
+
+
+def code(issued: dict[str, Any]) -> str:
+    return Codes(COUPON_KEY.encode()).code(issued["decision"], issued["expires_ms"])
 
 
 def record(type: str, id: str, card: str, day: float, **fields: Any) -> Record:
@@ -84,7 +89,7 @@ def test_what_was_redeemed_decides_which_arms_are_given_next(
     feed(
         settings,
         [
-            record("coupon_redeemed", f"r{n}", cards[one["cause"]], 0.5, coupon=one["decision"], total_cents=1_100)
+            record("coupon_redeemed", f"r{n}", cards[one["cause"]], 0.5, coupon=code(one), total_cents=1_200)
             for n, one in enumerate(used)
         ],
     )

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import msgpack
 
+from alerts.coupons.lifecycle import Lifecycle
 from alerts.triggers.campaign import Campaign, Campaigns
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.kept import Keeping, decode_kept
@@ -24,7 +25,7 @@ from features.loop import Store, batches, run
 from features.record import Choice, Ledger, decode_ledger, encode_ledger
 from features.times import DAY_MS, HOUR_MS, parse_time
 from features.trials import Trial
-from tests.alerts.triggers.jobs import FREE, customers_job, data_of, encoded, trials_of
+from tests.alerts.triggers.jobs import FREE, LIFECYCLE, customers_job, data_of, encoded, trials_of
 from tests.features.streams import cuts
 from tests.world import World
 
@@ -51,9 +52,16 @@ def drawn_for(arm: str, job: CustomersJob) -> str:
     return next(c for c in customers if job.decider.arms.given(one, c, "").arm.name == arm)  # type: ignore[union-attr]
 
 
-def job_of(*arms: Arm, policy: Policy = FREE, campaigns: Campaigns | None = None, **more: str) -> CustomersJob:
-    keeping = Keeping(receipts=20)
-    return customers_job([rule(*arms, **more)], policy, campaigns=campaigns or Campaigns(), keeping=keeping)
+def job_of(
+    *arms: Arm,
+    policy: Policy = FREE,
+    campaigns: Campaigns | None = None,
+    lifecycle: Lifecycle | None = None,
+    **more: str,
+) -> CustomersJob:
+    """Without a lifecycle, coupons are redeemed by the id of their decision."""
+    known = {"campaigns": campaigns or Campaigns(), "keeping": Keeping(receipts=20), "lifecycle": lifecycle}
+    return customers_job([rule(*arms, **more)], policy, **known)  # type: ignore[arg-type]
 
 
 def lived(job: CustomersJob, *events: e.Event) -> Store:
@@ -195,7 +203,7 @@ def test_the_reward_is_the_margin_of_the_order_less_what_the_coupon_took_off(
 
 
 def test_a_redemption_by_code_is_a_reward_where_it_was_accepted() -> None:
-    job = job_of(THREE, FIFTH)
+    job = job_of(THREE, FIFTH, lifecycle=LIFECYCLE)
     who = drawn_for("three", job)
     views = event(e.View, "v", 0, who), event(e.View, "w", 0, "other")
     (mine,) = (c["code"] for c in data_of(lived(job, *views), "coupons") if c["customer"] == who)
