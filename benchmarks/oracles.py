@@ -20,6 +20,8 @@ from features import events as e
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time
 from sim.wire import Deed
 
+SETTLED_MS = DAY_MS  # how old a friend's first order must be before anybody is thanked for it
+
 Holidays = dict[str, list[tuple[date, date]]]
 
 
@@ -55,8 +57,10 @@ class Member:
         return self.by_kind[kind][: bisect_right(self.times.get(kind, []), at_ms)]
 
     def zone(self, at_ms: int) -> ZoneInfo:
-        """Of the store of what they did last."""
+        """Of the store of what they did last; thanks for a friend are none of their deeds."""
         last = bisect_right(self.done_ms, at_ms) - 1
+        while self.done[last].kind == "friend_ordered":
+            last -= 1
         return self.world.zones[self.done[last].event.store]
 
 
@@ -68,7 +72,8 @@ class Asked:
 
     @property
     def local(self) -> datetime:
-        zone = self.member.world.zones[self.event.store] if self.event else self.member.zone(self.at_ms)
+        here = self.event is not None and self.event.store
+        zone = self.member.world.zones[here] if here else self.member.zone(self.at_ms)
         return datetime.fromtimestamp(self.at_ms / 1000, zone)
 
     def since_ms(self, window: str) -> int:
@@ -123,8 +128,12 @@ class Asked:
 
     @property
     def open_cases(self) -> set[str]:
-        closed = {one.event.case for one in self.all("complaint_answered") if one.event.closed}
-        return {one.event.case for one in self.all("complaint")} - closed
+        """Not settled yet, or settled and the guest said it was not."""
+        opened = [(one.at_ms, one.event.case, True) for one in self.all("complaint")]
+        denied = [(one.at_ms, one.event.case, not one.event.satisfied) for one in self.all("complaint_confirmed")]
+        closed = [(one.at_ms, one.event.case, False) for one in self.all("complaint_answered") if one.event.closed]
+        latest = {case: is_open for _, case, is_open in sorted(opened + denied + closed, key=lambda one: one[0])}
+        return {case for case, is_open in latest.items() if is_open}
 
     def favourite(self, of: Callable[[e.Line], str]) -> tuple[str, float]:
         """What weighs most of all they ordered, each weight halving every sixty days; and its share."""
@@ -177,14 +186,54 @@ def moments(oracle: Oracle, member: Member, end_ms: int) -> Iterator[int]:
 
 
 def members_of(deeds: Iterable[Deed], world: World, end_ms: int) -> dict[str, Member]:
-    """By app id. Whose an identifier is stands in its digits, and not in what the engine makes of them."""
+    """By app id, in what they did; and, of whoever brought a friend, when that friend's first order has stood."""
     done: dict[str, list[Done]] = defaultdict(list)
     for sent_ms, event in deeds:
         if sent_ms < end_ms and event.who is not None:
-            [raw] = set(map(_number, _identifiers(event.who)))
-            kind = e.kind_of(event)
-            done[f"app-{raw:06d}"].append(Done(parse_time(event.time), kind, event))
+            done[name_of(event.who)].append(Done(parse_time(event.time), e.kind_of(event), event))
+    for by, stood in list(_stood(done, end_ms)):
+        done[by].append(stood)
     return {app_id: Member(world, all) for app_id, all in done.items()}
+
+
+def name_of(who: e.Who) -> str:
+    """Whose an identifier is stands in its digits, and not in what the engine makes of them; accounts that are no
+    member's have names of their own."""
+    if who.app_id and not who.app_id.startswith("app-"):
+        return who.app_id
+    [number] = set(map(_number, _identifiers(who)))
+    return f"app-{number:06d}"
+
+
+def _stood(done: dict[str, list[Done]], end_ms: int) -> Iterator[tuple[str, Done]]:
+    """Who brought a friend, and when that friend's first paid order was a day old and had not been given back.
+
+    A friend is brought once, by whoever told of them first, and only if they had not ordered before.
+    """
+    told = [(one.at_ms, by, one.event) for by, all in done.items() for one in all if one.kind == "referral"]
+    first: dict[str, tuple[int, str]] = {}
+    for at_ms, by, referral in sorted(told, key=lambda one: one[0]):
+        if by != referral.friend:
+            first.setdefault(referral.friend, (at_ms, by))
+    for friend, (told_ms, by) in first.items():
+        theirs = done.get(friend, [])
+        orders = sorted((one for one in theirs if one.kind == "order"), key=lambda one: one.at_ms)
+        if any(_left_cents(order, theirs, told_ms) is not None and order.at_ms < told_ms for order in orders):
+            continue
+        for order in orders:
+            asked_ms = order.at_ms + SETTLED_MS
+            if asked_ms < end_ms and (_left_cents(order, theirs, asked_ms) or 0) > 0:
+                yield by, Done(asked_ms, "friend_ordered", e.FriendOrdered(id=friend, friend=friend))
+                break
+
+
+def _left_cents(order: Done, theirs: list[Done], at_ms: int) -> int | None:
+    """What was paid for an order and not given back by then; None: it was voided."""
+    back = [one for one in theirs if one.kind in ("void", "refund") and one.event.order == order.event.id]
+    back = [one for one in back if one.at_ms <= at_ms]
+    if any(one.kind == "void" for one in back):
+        return None
+    return int(order.event.total_cents - sum(one.event.amount_cents for one in back))
 
 
 def _identifiers(who: e.Who) -> list[str]:

@@ -21,6 +21,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -32,9 +33,10 @@ from rich.table import Table as Shown
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
+from alerts.triggers.referrals import Settling
 from alerts.triggers.rule import After, Rule
 from benchmarks.house import out, progress
-from benchmarks.oracles import World, members_of, moments, weather_of
+from benchmarks.oracles import World, members_of, moments, name_of, weather_of
 from benchmarks.sentences import ORACLES
 from brewline.results import write_json
 from config.settings import Settings, load
@@ -130,17 +132,19 @@ def live(chain: Chain, settings: Settings) -> Life:
     decisions: dict[str, list[Decision]] = defaultdict(list)
     with progress() as bar:
         batches = bar.track(cleaned(chain, settings, pseudonyms, table), _stretches(chain), description="the chain")
-        for sent in map(customers.append, batches):
+        for sent in map(partial(_heard_back, customers), batches):
             learned.append([message.value for message in sent if message.topic == "examples"])
             if raw := learned.store.records.get(f"model|{MODEL}"):
                 job.decider.models[MODEL] = decode_model(raw)
             for told in (orjson.loads(message.value)["data"] for message in sent if message.topic == "decisions"):
                 decisions[told["rule"]].append(Decision(told["customer"], told["at_ms"], told["outcome"]))
-    names = {f"app-{n + 1:06d}": pseudonyms.one("app_id", f"app-{n + 1:06d}") for n in range(chain.customers)}
+    accounts = {name_of(event.who) for _, event in chain.witness if event.who is not None}
+    members = accounts | {f"app-{n + 1:06d}" for n in range(chain.customers)}
+    names = {name: pseudonyms.one("app_id", name) for name in sorted(members)}
     known = {app_id: table.links[name] for app_id, name in names.items() if name in table.links}
     if any(merged_key(customer) in table.links for customer in known.values()):
         raise ValueError("members were merged: what was decided of them stands under two names")
-    return Life(chain.truth, chain.end_ms, chain.customers, known, decisions, _said(chain, settings, known))
+    return Life(chain.truth, chain.end_ms, len(names), known, decisions, _said(chain, settings, known))
 
 
 def _said(chain: Chain, settings: Settings, customers: dict[str, str]) -> dict[str, set[tuple[str, int]]]:
@@ -171,7 +175,8 @@ def _jobs(settings: Settings) -> tuple[CustomersJob, LearningJob]:
     decider = Decider(catalog, conditions, policy, "coupons", "decisions")
     inputs = {model: [catalog.names[i] for i in columns] for model, columns in catalog.models.items()}
     learning = LearningJob(inputs, layouts, settings.learning.publish_every, "dead-letters")
-    return CustomersJob(catalog, decider, churn, "examples", "dead-letters"), learning
+    thanks = Settling("events", parse_duration(coupons.referral_settling))
+    return CustomersJob(catalog, decider, churn, "examples", "dead-letters", settling=thanks), learning
 
 
 class Log:
@@ -187,6 +192,13 @@ class Log:
         self.end += len(values)
         sent, self.store.sent = self.store.sent, []
         return sent
+
+
+def _heard_back(customers: Log, values: list[bytes]) -> list[Message]:
+    """What the job sends, also because of what it sent: thanks for a friend are an event of the one who brought."""
+    sent = customers.append(values)
+    said = [message.value for message in sent if message.topic == customers.topic]
+    return sent + _heard_back(customers, said) if said else sent
 
 
 def _stretches(chain: Chain) -> int:

@@ -78,7 +78,9 @@ class Chain:
         stores = open_stores(rng, self.stores)
         members = sign_up(rng, stores, self.customers, (start_ms, self.end_ms), self.rates.lapse)
         world = World(rng, self.rates, stores, members, self.truth, start_ms)
-        world.wire.witness = self.witness
+        abusers = Abusers(world, self.seed, (start_ms, self.end_ms))
+        for wire in (world.wire, world.care_wire, abusers.wire):
+            wire.witness = self.witness
         for member in members:
             world.plan(member.joins_ms, join, world, member)
         for region, sky in world.skies.items():
@@ -91,7 +93,7 @@ class Chain:
         world.plan(start_ms, open_desk, world)
         world.plan(start_ms + int((self.end_ms - start_ms) * 0.37), _flood, world)
         plan_incidents(world, start_ms, self.days)
-        Abusers(world, self.seed, (start_ms, self.end_ms)).plan()
+        abusers.plan()
         return world
 
 

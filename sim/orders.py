@@ -28,7 +28,7 @@ from sim.world import World
 
 OPEN_CODE = Coupon("TEA5", "happy-hour", 500)  # anyone may use it, again and again
 GOOD_STARS = 3.0  # a rating below is a disappointment
-SURGE_SHARE = 0.75  # of members' orders use a coupon while it is misconfigured, against about 0.13 as a rule
+SURGE_SHARE = 0.75  # of members' orders use a coupon while it is misconfigured, against about 0.15 as a rule
 _HOLDER_SHARE, _CODE_SHARE = 0.45, 0.075
 _VOID, _REFUND, _RATING, _COMPLAINT, _SHARE, _REFERRAL = 0.008, 0.012, 0.10, 0.01, 0.015, 0.004
 

@@ -96,6 +96,48 @@ def test_a_wait_begins_anew() -> None:
     assert said("second-order", order(10), order(82)) == []
 
 
+def complaint(hours: float, kind: type[e.Event], **more: object) -> e.Event:
+    return kind(id="", time=START_MS + round(hours * HOUR_MS), case="k", **more)  # type: ignore[call-arg]
+
+
+def test_a_complaint_is_open_again_when_the_guest_says_so() -> None:
+    settled = [order(1), complaint(2, e.Complaint), complaint(3, e.ComplaintAnswered, closed=True)]
+    assert said("complaint-closed", *settled) == [3]
+    denied = complaint(4, e.ComplaintConfirmed, satisfied=False)
+    assert said("complaint-closed", *settled, denied, complaint(5, e.ComplaintAnswered, closed=True)) == [3, 5]
+    assert said("rating-request", *settled, order(8)) == [1.75, 8.75]
+    assert said("rating-request", *settled, denied, order(8)) == [1.75]
+
+
+def test_a_guest_is_asked_of_what_was_kept_and_not_brought_yet() -> None:
+    void = e.Void(id="v", time=START_MS + round(10.1 * HOUR_MS), order="o", ordered_time=START_MS, amount_cents=1800)
+    assert said("rating-request", order(9), order(10, "o"), void) == [9.75]
+    assert said("rating-request", order(9, channel="delivery")) == []
+
+
+OWN, FRIEND = "app-000001", "friend-7"
+
+
+def thanked(*events: tuple[str, e.Event]) -> list[float]:
+    """When the first is thanked for the friend, whose account has a name of its own."""
+    for number, (who, event) in enumerate(events):
+        event.who, event.store, event.id = e.Who(app_id=who), "s", event.id or f"e{number}"
+    members = members_of([Deed(0, event) for _, event in events], WORLD, START_MS + 60 * DAY_MS)
+    found = moments(ORACLES["referral-reward"], members[OWN], START_MS + 60 * DAY_MS)
+    return [(at_ms - START_MS) / HOUR_MS for at_ms in found]
+
+
+def test_a_friend_is_thanked_for_when_a_first_paid_order_is_a_day_old() -> None:
+    mine = (OWN, order(1))
+    told = (OWN, e.Referral(id="", time=START_MS + 5 * HOUR_MS, friend=FRIEND))
+    void = e.Void(id="v", time=START_MS + 11 * HOUR_MS, order="o", ordered_time=START_MS, amount_cents=1800)
+    assert thanked(mine, told, (FRIEND, order(10)), (FRIEND, order(12))) == [34]
+    assert thanked(mine, told, (FRIEND, order(10, "o")), (FRIEND, void), (FRIEND, order(12))) == [36]
+    assert thanked(mine, told, (FRIEND, order(4))) == [], "had ordered before"
+    assert thanked(mine, told) == thanked(told, (FRIEND, order(10))) == []
+    assert thanked(mine, (OWN, e.Referral(id="", time=START_MS, friend=OWN)), (OWN, order(10))) == []
+
+
 def test_every_shipped_rule_has_a_sentence_and_every_sentence_a_rule() -> None:
     assert ORACLES.keys() == {rule.id for rule, _, _ in load_rules(load(environ={}))}
 
