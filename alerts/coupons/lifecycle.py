@@ -6,6 +6,7 @@ The customer's ledger holds them, and only the job that owns it changes them: an
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from alerts.coupons.check import Attempt, judge
 from alerts.coupons.code import Codes, Forged, serial_of, symbols_of
@@ -57,8 +58,8 @@ class Lifecycle:
             expires_ms=receipt.expires_ms,
         )
         code = self.codes.code(receipt.decision, receipt.expires_ms) if self.codes else ""
-        told = {name: getattr(receipt, name) for name in Receipt.__struct_fields__}
-        return IssuedCoupon(**told, code=code, min_spend_cents=min_spend_cents, stores=stores, regions=regions)
+        where = {"min_spend_cents": min_spend_cents, "stores": stores, "regions": regions}
+        return IssuedCoupon(*astuple(receipt), code=code, **where)
 
     def _drop(self, ledger: Ledger, at_ms: int) -> None:
         """Those that have expired long ago."""

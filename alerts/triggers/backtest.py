@@ -21,6 +21,7 @@ from alerts.triggers.misses import near_misses
 from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.news import Order
 from alerts.triggers.policy import Policy
+from alerts.triggers.receipt import Verdict
 from alerts.triggers.round import FIRED, Decided, Round
 from alerts.triggers.rule import Rule, Then
 from alerts.triggers.trials import Deed
@@ -31,6 +32,7 @@ from features.job import Batch, Message
 from features.kernel.arrays import Ints
 from features.labels import Churn
 from features.models import LinearModel
+from features.record import Ledger
 from features.trials import Trial
 
 UNSENT = Message("", "", b"")
@@ -135,7 +137,7 @@ class Silent(Round):
         held = self.house.conditions.evaluate(self.moments.asks, self.seen.look)
         candidates = list(self._at(held))
         self._hear(held, candidates, None, NO_SENDS)
-        self.orders = [self.moments.order(candidate.moment) for candidate in candidates]
+        self.orders = self.moments.orders([candidate.moment for candidate in candidates])
         self.aside = defaultdict[int, deque[tuple[Order, Callable[[], bool]]]](deque)
         for *order, _, _, happens, who in sorted(self.news.coming, key=lambda news: news[:4]):
             self.aside[who].append(((order[0], order[1]), happens))
@@ -152,9 +154,9 @@ class Silent(Round):
             aside.popleft()[1]()
         self._settle(candidate)
 
-    def _receipt(self, candidate: Candidate, outcome: str, given: Given, *_: Any, **more: Any) -> Any:
-        arm = given.arm.name if given.arm else ""
-        self.house.noted.append((candidate.rule.id, candidate.who, candidate.at_ms, outcome, candidate.cause, arm))
+    def _receipt(self, candidate: Candidate, ledger: Ledger, given: Given, verdict: Verdict) -> Any:
+        arm, of = given.arm.name if given.arm else "", (candidate.rule.id, candidate.who, candidate.at_ms)
+        self.house.noted.append((*of, verdict.outcome, candidate.cause, arm))
 
     def _deeds(self, *_: Any) -> list[Deed]:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,9 +50,11 @@ class Moments(Struct):
     clock_ms: Ints
     exits: npt.NDArray[np.bool_]
 
-    def order(self, i: int) -> tuple[int, int]:
-        """Where in the log a moment stands, and of timers that one tick has reached, when it was due."""
-        return int(self.place[i]), int(self.at_ms[i]) if self.event[i] < 0 else 0
+    def orders(self, at: Sequence[int]) -> list[tuple[int, int]]:
+        """Where in the log moments stand, and of timers that one tick has reached, when each was due."""
+        these = np.array(at, dtype=np.int64)
+        due_ms = np.where(self.event[these] < 0, self.at_ms[these], 0)
+        return list(zip(self.place[these].tolist(), due_ms.tolist(), strict=True))
 
 
 class Seen(Struct):

@@ -61,9 +61,10 @@ class News:
             asked = np.flatnonzero(moments.exits[:, j])
             among = {*_inside(conditions.rules[j].id, applied, np.unique(moments.who[asked])), *moments.who[held[:, j]]}
             rows = asked[np.isin(moments.who[asked], list(among))] if among else asked[:0]
-            for i in conditions.holding(condition, seen.look, rows).tolist():
+            there = conditions.holding(condition, seen.look, rows).tolist()
+            for i, order in zip(there, moments.orders(there), strict=True):
                 who, at_ms = int(moments.who[i]), int(moments.at_ms[i])
-                self.add(moments.order(i), who, partial(_leave, self.ledger(who), conditions.rules[j].id, at_ms))
+                self.add(order, who, partial(_leave, self.ledger(who), conditions.rules[j].id, at_ms))
 
 
 def _inside(rule: str, applied: Applied, customers: Any) -> Iterator[int]:

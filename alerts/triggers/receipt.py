@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from msgspec import Struct
 from msgspec.structs import replace
 
 from alerts.triggers.arms import Given
@@ -16,9 +15,18 @@ from features.record import Ledger
 NO_GIFT = {"coupon": "", "face_value_cents": 0, "percent": 0, "at_most_cents": 0, "message": ""}
 
 
-def receipt_of(
-    candidate: Candidate, policy: Policy, ledger: Ledger, outcome: str, given: Given, ran_out: str = "", **more: Any
-) -> Receipt:
+class Verdict(Struct, gc=False):
+    """`issued`, or the first reason why not; which of the campaign's pots ran out; as of a gate; when it leaves."""
+
+    outcome: str
+    ran_out: str = ""
+    until_ms: int = 0
+    because: str = ""
+    send_ms: int = 0
+    send_why: str = ""
+
+
+def receipt_of(candidate: Candidate, policy: Policy, ledger: Ledger, given: Given, verdict: Verdict) -> Receipt:
     """The rule's version, the values it saw, the caps as they stood."""
     rule, customer, at_ms, cause = candidate.rule, candidate.customer, candidate.at_ms, candidate.cause
     then = replace(given.then, **NO_GIFT) if given.nothing else given.then
@@ -27,7 +35,7 @@ def receipt_of(
         rule.id,
         rule.version,
         customer,
-        outcome,
+        verdict.outcome,
         then.coupon,
         then.face_value_cents,
         then.percent,
@@ -43,12 +51,15 @@ def receipt_of(
         candidate.terms,
         len(policy.recent(ledger, at_ms)),
         policy.cap,
-        ran_out,
+        verdict.ran_out,
         candidate.clock_ms,
         ledger.fired_ms.get(rule.id, -rule.cooldown_ms) + rule.cooldown_ms,
         held_out(customer, policy.holdout_salt, policy.holdout),
-        arm=given.arm,
-        **more,
+        verdict.until_ms,
+        verdict.because,
+        verdict.send_ms,
+        verdict.send_why,
+        given.arm,
     )
 
 

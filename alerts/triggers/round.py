@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from alerts.triggers.lease import Lease
 from alerts.triggers.misses import missed
 from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.news import END, News
-from alerts.triggers.receipt import decision_id, receipt_of
+from alerts.triggers.receipt import Verdict, decision_id, receipt_of
 from alerts.triggers.rule import Then
 from alerts.triggers.sending import USUAL_HOUR, sending
 from features.customer import Applied
@@ -49,15 +49,6 @@ class Decided(Struct):
     misses: dict[str, dict[str, bytes]] = {}  # by customer and rule
     timers: dict[str, int | None] = {}  # of messages that are held
     trials: list[Trial] = []
-
-
-class Verdict(Struct, gc=False):
-    """`issued`, or the first reason why not; which of the campaign's pots ran out; as of a gate."""
-
-    outcome: str
-    ran_out: str = ""
-    until_ms: int = 0
-    because: str = ""
 
 
 class Ledgers(dict[int, Ledger]):
@@ -99,7 +90,11 @@ class Round:
         held = self.house.conditions.evaluate(self.moments.asks, self.seen.look)
         candidates = list(self._at(held))
         self._hear(held, candidates, walk, sends)
-        outcomes = [(candidate.rule.id, self._settle(candidate)) for candidate in candidates]
+        outcomes, orders = [], self.moments.orders([candidate.moment for candidate in candidates])
+        for candidate, order in zip(candidates, orders, strict=True):
+            if self.news.coming:
+                self.news.until(order)
+            outcomes.append((candidate.rule.id, self._settle(candidate)))
         self.news.until(END)
         self._pack()
         self._note_misses(held)
@@ -140,32 +135,32 @@ class Round:
 
     def _settle(self, candidate: Candidate) -> str:
         """The outcome; sends the decision, and the coupon if one is issued, or holds it until its time."""
-        if self.news.coming:
-            self.news.until(self.moments.order(candidate.moment))
-        rule, house, ledger = candidate.rule, self.house, self.ledgers[candidate.who]
-        given = house.arms.given(rule, candidate.customer, candidate.context)
-        verdict = self._verdict(candidate, given)
-        send_ms, why = self._sending(candidate, given.then) if verdict.outcome == "issued" else (0, "")
-        more = {"until_ms": verdict.until_ms, "because": verdict.because, "send_ms": send_ms, "send_why": why}
-        receipt = self._receipt(candidate, verdict.outcome, given, verdict.ran_out, **more)
+        house, ledger = self.house, self.ledgers[candidate.who]
+        given = house.arms.given(candidate.rule, candidate.customer, candidate.context)
+        verdict = self._verdict(candidate, ledger, given)
+        receipt = self._receipt(candidate, ledger, given, verdict)
         if verdict.outcome in FIRED:
-            house.policy.issue(rule, ledger, candidate.at_ms, given.nothing)
+            house.policy.issue(candidate.rule, ledger, candidate.at_ms, given.nothing)
             self.decided.trials += self._tried(candidate, given)
             self.news.touched.add(candidate.who)
         if verdict.outcome == "issued":
             house.campaigns.issue(given.then, candidate.place, ledger, self.lease)
-            self._send(candidate, self._issued(given.then, ledger, receipt), send_ms)
+            self._send(candidate, self._issued(given.then, ledger, receipt), verdict.send_ms)
         self._tell(candidate.customer, receipt)
         return verdict.outcome
 
-    def _verdict(self, candidate: Candidate, given: Given) -> Verdict:
-        ledger, at_ms, place = self.ledgers[candidate.who], candidate.at_ms, candidate.place
+    def _verdict(self, candidate: Candidate, ledger: Ledger, given: Given) -> Verdict:
+        at_ms, place = candidate.at_ms, candidate.place
         age_ms = candidate.clock_ms - at_ms
         standing = Standing(candidate.customer, ledger, at_ms, place.local_ms, candidate.consented, age_ms)
         if gate := first_shut(candidate.rule, candidate.rivals, self.house.policy, standing):
             return Verdict(gate.outcome, until_ms=gate.until_ms, because=gate.because)
         outcome, ran_out = self.house.campaigns.outcome(given.then, place, ledger, self.lease)
-        return Verdict("control" if given.nothing and outcome == "issued" else outcome, ran_out)
+        if outcome != "issued":
+            return Verdict(outcome, ran_out)
+        if given.nothing:
+            return Verdict("control")
+        return Verdict("issued", "", 0, "", *self._sending(candidate, given.then))
 
     def _sending(self, candidate: Candidate, then: Then) -> tuple[int, str]:
         """When the message leaves, and why then."""
@@ -211,9 +206,8 @@ class Round:
         customer = receipt.customer
         return cloudevent(topic, customer, receipt.decision, type, source, receipt.at_ms, customer, receipt)
 
-    def _receipt(self, candidate: Candidate, outcome: str, given: Given, ran_out: str = "", **more: Any) -> Receipt:
-        ledger = self.ledgers[candidate.who]
-        return receipt_of(candidate, self.house.policy, ledger, outcome, given, ran_out, **more)
+    def _receipt(self, candidate: Candidate, ledger: Ledger, given: Given, verdict: Verdict) -> Receipt:
+        return receipt_of(candidate, self.house.policy, ledger, given, verdict)
 
     def _pack(self) -> None:
         """The ledgers that have changed, behind their records."""
@@ -227,7 +221,8 @@ class Round:
         house = self.house
         for outcome, places in missed(house.conditions, self.moments, held, self.seen.look, house.keeping):
             for candidate in self._at(places):
-                receipt = self._receipt(candidate, outcome, Given(candidate.rule.then))
+                ledger, given = self.ledgers[candidate.who], Given(candidate.rule.then)
+                receipt = self._receipt(candidate, ledger, given, Verdict(outcome))
                 self.decided.misses.setdefault(candidate.customer, {})[candidate.rule.id] = encode_kept(receipt)
 
     def _counts(self, outcomes: list[tuple[str, str]]) -> dict[str, int]:

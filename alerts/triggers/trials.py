@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
@@ -17,7 +18,8 @@ from features.trials import LATE_MS, Trial
 ORDER, REDEEMED = KINDS["order"], KINDS["coupon_redeemed"]
 FIELDS = {"coupon", "order", "total_cents"}  # of these events
 KEPT = 16  # choices of a customer, the latest
-MARK = b"\xb8"  # how MessagePack begins a text as long as a decision's id: a ledger without it holds no choice
+# how MessagePack begins a map of up to KEPT decisions: a ledger without it holds no choice
+MARK = re.compile(rb"(?:[\x81-\x8f]|\xde\x00.)\xb8", re.DOTALL)
 ANY = "*"
 
 
@@ -39,7 +41,7 @@ def deeds(columns: Columns, applied: Applied, also: Collection[int]) -> Iterator
     fresh = np.flatnonzero(((columns.kind == ORDER) | (columns.kind == REDEEMED)) & (applied.repeated == 0))
     who = columns.who[fresh]
     starts, records = applied.ledgers, applied.records
-    open = [w for w in np.unique(who).tolist() if w in also or MARK in records[w][starts[w] :]]
+    open = [w for w in np.unique(who).tolist() if w in also or MARK.search(records[w], starts[w])]
     rows = fresh[np.isin(who, open)]
     texts = (columns.texts(name, rows) for name in ("id", "coupon", "order"))
     numbers = (columns.numbers(name, rows).tolist() for name in ("at_ms", "total_cents"))
