@@ -58,8 +58,8 @@ class Lifecycle:
             expires_ms=receipt.expires_ms,
         )
         code = self.codes.code(receipt.decision, receipt.expires_ms) if self.codes else ""
-        where = {"min_spend_cents": min_spend_cents, "stores": stores, "regions": regions}
-        return IssuedCoupon(*astuple(receipt), code=code, **where)
+        told = astuple(receipt)
+        return IssuedCoupon(*told, code=code, min_spend_cents=min_spend_cents, stores=stores, regions=regions)
 
     def _drop(self, ledger: Ledger, at_ms: int) -> None:
         """Those that have expired long ago."""
