@@ -51,7 +51,7 @@ def replay_history(
         partitions = stored_partitions(redis, settings.redis.prefix)
         if not partitions:
             raise Unreachable(
-                "no flow has run yet: start `brewline run ingest customers learning kpis security service` first"
+                "no flow has run yet: start `brewline run ingest customers learning kpis security service abuse` first"
             )
         return Run(settings, history, redis, partitions, out).go(speed, verify, restart, json)
 

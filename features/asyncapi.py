@@ -125,7 +125,7 @@ TOPICS = (
         " no replay brings anybody back.",
         "hash of the customer id",
         "`brewline forget`",
-        "ingest, customers, service, dispatch",
+        "ingest, customers, service, abuse, dispatch",
         ("tombstone",),
         received=True,
         sent=True,

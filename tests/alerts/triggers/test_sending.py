@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import nan
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,9 +15,10 @@ from alerts.triggers.rule import Rule, Then
 from alerts.triggers.sending import sending
 from features import events as e
 from features.forgotten import name_hash
+from features.loop import batches, run
 from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.times import DAY_MS, HOUR_MS, parse_time
-from tests.alerts.triggers.jobs import customers_job, data_of
+from tests.alerts.triggers.jobs import customers_job, data_of, encoded
 from tests.world import World
 
 MIDNIGHT_MS = parse_time("2026-05-04T00:00:00+08:00")
@@ -141,6 +143,33 @@ def test_who_takes_back_consent_meanwhile_does_not_get_it() -> None:
     assert outcomes(world) == [("issued", ""), ("withheld", "no_consent")]
     live(world, 42)
     assert (sent(world), timers(world)) == ([], [])
+
+
+def test_a_refusal_from_before_the_decision_that_comes_after_it_counts_unless_a_later_word_is_known() -> None:
+    late, old = (event(e.Consent, hours, purpose="marketing", granted=False) for hours in (33.95, -1))
+    for word, wanted in ((late, []), (old, [("ca", 42)])):
+        world = town(word)
+        live(world, 42)
+        assert sent(world) == wanted
+
+
+def test_who_becomes_one_with_somebody_who_has_refused_since_does_not_get_it() -> None:
+    world = town(event(e.Consent, 35, "cb", purpose="marketing", granted=False))
+    world.merge("ca", "cb", at(36))
+    world.settle()
+    live(world, 42)
+    assert (sent(world), outcomes(world)[-1]) == ([], ("withheld", "no_consent"))
+
+
+@pytest.mark.parametrize("cuts", [[], [8], [8, 9], [8, 9, 10]])
+def test_it_does_not_matter_where_a_batch_ends_between_two_that_are_due(cuts: list[int]) -> None:
+    """Their hour moves from six in the evening to ten. Of a suppression it is told when both have left."""
+    ticks = [e.Tick(id=f"t{hours}", at_ms=at(hours), source="pos/0", of=1) for hours in (33.9, 42.5, 59)]
+    orders = [event(e.Order, hours) for hours in (34.2, 34.4, 34.6)]
+    before = (event(e.Consent, 0, purpose="marketing", granted=True), event(e.Order, 18), ticks[0])
+    log = [*before, event(e.View, 34), *orders, event(e.View, 35), *ticks[1:], event(e.Suppress, 50, reason="r")]
+    store = run(customers_job([LATER], POLICY), batches("events", 0, encoded(log), cuts))[0]
+    assert [(one["send_ms"] - MIDNIGHT_MS) / HOUR_MS for one in data_of(store, "coupons")] == [42, 58]
 
 
 def test_who_is_forgotten_meanwhile_does_not_get_it_and_nothing_is_kept() -> None:
