@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from alerts.triggers.arms import arm_shares
-from alerts.triggers.rule import Rule, hint
+from alerts.triggers.rule import Rule
+from alerts.written import hint
 from config.settings import Settings
 from features.bandit import ArmTotals, Totals, Weights, decode_totals, decode_weights
 from features.intervals import difference_interval, mean_interval, share_interval

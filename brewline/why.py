@@ -18,7 +18,8 @@ from alerts.triggers.explain import Outlook, Score, Told, outlook, told, told_ev
 from alerts.triggers.gates import Gate, Standing, gates
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import CLOCK
-from alerts.triggers.rule import Rule, WrongRule, hint, read_rule
+from alerts.triggers.rule import Rule, WrongRule, read_rule
+from alerts.written import hint
 from brewline.campaigns import read_spent
 from brewline.reading import Features
 from brewline.why_shown import Why, show

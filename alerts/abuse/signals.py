@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct, field
 
-from alerts.triggers.rule import WrongRule, hint, line_of, told
+from alerts.triggers.rule import WrongRule
+from alerts.written import line_of, read_toml, told
 from features.times import DAY_MS, parse_duration
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Days = Annotated[str, Meta(pattern=r"^[1-9]\d*d$")]
 Duration = Annotated[str, Meta(pattern=r"^[1-9]\d*[smhd]$")]
@@ -82,14 +77,7 @@ PARTS: dict[str, type[Struct]] = {
 
 def read_signals(text: str, file: str) -> Signals:
     """The signals of a file's text. Raises WrongRule."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise WrongRule(f"{file}: not valid TOML: {error}") from error
-    known = [f.name for f in msgspec.structs.fields(Signals)]
-    for key in raw:
-        if key not in known:
-            raise WrongRule(f"{file}:{line_of(text, key)}: unknown key {key!r}{hint(key, known)}")
+    raw = read_toml(text, file, WrongRule, Signals.__struct_fields__)
     try:
         signals = msgspec.convert(raw, Signals)
     except msgspec.ValidationError as error:

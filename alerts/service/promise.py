@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -11,15 +10,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from alerts.service.working import Hours
-from alerts.triggers.rule import hint, line_of, told
 from alerts.triggers.schedule import WrongSchedule, span
+from alerts.written import hint, line_of, read_toml, told
 from features.events import Stars
 from features.times import parse_duration
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 PROMISE = re.compile(r"^[ \t]*\[\[promise\]\]", re.MULTILINE)
@@ -112,14 +106,7 @@ class Promises(Struct, forbid_unknown_fields=True, frozen=True):
 
 def read_promises(text: str, file: str) -> Promises:
     """The promises of a file's text. Raises WrongPromises."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise WrongPromises(f"{file}: not valid TOML: {error}") from error
-    known = Promises.__struct_fields__
-    for key in raw:
-        if key not in known:
-            raise WrongPromises(f"{file}:{line_of(text, key)}: unknown key {key!r}{hint(key, known)}")
+    raw = read_toml(text, file, WrongPromises, Promises.__struct_fields__)
     head = text[: found.start()] if (found := PROMISE.search(text)) else text
     parts = _parts(text)
     listed = raw.get("promise", [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -13,14 +12,10 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from alerts.triggers.lease import Cost, Lease
-from alerts.triggers.rule import Then, WrongRule, hint, line_of, told
+from alerts.triggers.rule import Then, WrongRule
+from alerts.written import line_of, read_toml, told
 from features.record import Ledger
 from features.times import DAY_MS, EPOCH_DAY, parse_time
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 KEYS = ("region", "store", "channel")  # what a campaign may have budgets by
 DEFAULT = "default"  # of a table of budgets: for each name that it does not list
@@ -136,14 +131,7 @@ NONE = Campaigns()
 
 def read_campaign(text: str, file: str) -> Campaign:
     """The campaign of a file's text. Raises WrongRule."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise WrongRule(f"{file}: not valid TOML: {error}") from error
-    known = [f.encode_name for f in msgspec.structs.fields(Campaign)]
-    for key in raw:
-        if key not in known:
-            raise WrongRule(f"{file}:{line_of(text, key)}: unknown key {key!r}{hint(key, known)}")
+    raw = read_toml(text, file, WrongRule, Campaign.__struct_encode_fields__)
     bounds = {key: _bound(raw, key, text, file) for key in ("from", "until") if key in raw}
     try:
         campaign = msgspec.convert({key: raw[key] for key in raw if key not in bounds}, Campaign)

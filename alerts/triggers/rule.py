@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Mapping
-from difflib import get_close_matches
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 from zlib import crc32
@@ -16,16 +13,11 @@ from msgspec.structs import replace
 
 from alerts.triggers.calendar import NONE, Calendars, Days, WrongCalendar
 from alerts.triggers.schedule import Schedule, WrongSchedule
+from alerts.written import hint, line_of, read_toml, told
 from features.customer import Wait
 from features.events import CUSTOMER_EVENTS
 from features.kernel.arrays import A_WHILE, NAMED, RHYTHM
 from features.times import DAY_MS, parse_duration
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 
 _RHYTHMS = re.compile(r"(\d+(?:\.\d+)?) rhythms?")
 LONG_RHYTHM_MS = 60 * DAY_MS
@@ -212,18 +204,12 @@ PARTS: dict[str, type[Struct]] = {"then": Then, "arms": Arm, "after": After, "sc
 
 def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
     """The rule of a file's text. Raises WrongRule."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise WrongRule(f"{file}: not valid TOML: {error}") from error
     known = [f.name for f in msgspec.structs.fields(Rule) if f.name not in SET_AT_LOAD]
-    for key in raw:
-        if key not in known:
-            raise WrongRule(f"{file}:{line_of(text, key)}: unknown key {key!r}{hint(key, known)}")
+    raw = read_toml(text, file, WrongRule, known)
     try:
         rule = msgspec.convert(raw, Rule)
     except msgspec.ValidationError as error:
-        raise WrongRule(told(error, raw, text, file)) from error
+        raise WrongRule(told(error, raw, text, file, PARTS)) from error
     _check_events(rule, text, file)
     _check_arms(rule.then, text, file)
     for arm, gift in rule.then.gifts.items():
@@ -234,30 +220,6 @@ def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
     holidays = _holidays(rule.schedule, calendars, text, file)
     named = text + (repr(holidays) if holidays else "")
     return replace(rule, holidays=holidays, version=blake2b(named.encode(), digest_size=6).hexdigest())
-
-
-def told(
-    error: msgspec.ValidationError,
-    raw: dict[str, Any],
-    text: str,
-    file: str,
-    parts: Mapping[str, type[Struct]] = PARTS,
-) -> str:
-    """msgspec's "Expected X, got Y - at `$.then.coupon`" with line, key and what was found."""
-    said, _, at = str(error).partition(" - at `$")
-    keys = re.findall(r"\w+", at)
-    where = ".".join(key for key in keys if not key.isdigit())
-    part, before = keys[0] if keys else "", f"{where}: " if where else ""
-    inner = next((key for key in reversed(keys) if key in parts), part)
-    if unknown := re.search("unknown field `(.*)`", said):
-        known = [f.name for f in msgspec.structs.fields(parts[inner])]
-        return f"{file}:{line_of(text, unknown[1])}: {before}unknown key {unknown[1]!r}{hint(unknown[1], known)}"
-    if missing := re.search("missing required field (`.*`)", said):
-        return f"{file}:{line_of(text, part)}: {before}{missing[1]} is missing"
-    found: Any = raw
-    for key in keys:
-        found = found[int(key) if key.isdigit() else key]
-    return f"{file}:{line_of(text, part)}: {where}: found {found!r}, {said[:1].lower()}{said[1:]}"
 
 
 def _check_events(rule: Rule, text: str, file: str) -> None:
@@ -380,17 +342,3 @@ def _check_tests(rule: Rule, file: str) -> None:
         raise WrongRule(f'{file}: has no firing test: add a [[test]] with events and fires_at = ["+0s"]')
     if all(test.fires_at or test.arm in controls for test in rule.test):
         raise WrongRule(f"{file}: has no quiet test: add a [[test]] whose events must not fire it, with fires_at = []")
-
-
-def line_of(text: str, word: str) -> int:
-    """Line of a key, a value or a table of this name, sought in this order; 1 where there is none."""
-    name = re.escape(word)
-    for pattern in (rf"^[ \t]*{name}[ \t]*=", rf"[{{,]\s*{name}[ \t]*=", rf'"{name}"', rf"^\[+{name}\]"):
-        if found := re.search(pattern, text, re.MULTILINE):
-            return text.count("\n", 0, found.end()) + 1
-    return 1
-
-
-def hint(name: str, known: Any) -> str:
-    close = get_close_matches(name, list(known), 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"

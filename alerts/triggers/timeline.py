@@ -16,7 +16,8 @@ from alerts.triggers.condition import Conditions, over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
-from alerts.triggers.rule import Rule, Timeline, WrongRule, hint
+from alerts.triggers.rule import Rule, Timeline, WrongRule
+from alerts.written import hint
 from features import events as e
 from features.catalog import Catalog
 from features.job import Batch

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from alerts.triggers.backtest import Span
 from alerts.triggers.calendar import Calendars
-from alerts.triggers.rule import Rule, WrongRule, hint, read_rule
+from alerts.triggers.rule import Rule, WrongRule, read_rule
+from alerts.written import hint
 from config.settings import Settings
 from features.times import parse_time
 from flows.rules import load_calendars, load_rules

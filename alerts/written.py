@@ -1,0 +1,67 @@
+"""What people write in TOML: read, and told by line what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def read_toml(text: str, file: str, wrong: type[ValueError], known: Collection[str]) -> dict[str, Any]:
+    """The tables and keys of a file's text. Raises `wrong` for what is no TOML, and for a key that is not known."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise wrong(f"{file}: not valid TOML: {error}") from error
+    for key in raw:
+        if key not in known:
+            raise wrong(f"{file}:{line_of(text, key)}: unknown key {key!r}{hint(key, known)}")
+    return raw
+
+
+def told(
+    error: msgspec.ValidationError,
+    raw: dict[str, Any],
+    text: str,
+    file: str,
+    parts: Mapping[str, type[Struct]],
+) -> str:
+    """msgspec's "Expected X, got Y - at `$.then.coupon`" with line, key and what was found."""
+    said, _, at = str(error).partition(" - at `$")
+    keys = re.findall(r"\w+", at)
+    where = ".".join(key for key in keys if not key.isdigit())
+    part, before = keys[0] if keys else "", f"{where}: " if where else ""
+    inner = next((key for key in reversed(keys) if key in parts), part)
+    if unknown := re.search("unknown field `(.*)`", said):
+        known = [f.name for f in msgspec.structs.fields(parts[inner])]
+        return f"{file}:{line_of(text, unknown[1])}: {before}unknown key {unknown[1]!r}{hint(unknown[1], known)}"
+    if missing := re.search("missing required field (`.*`)", said):
+        return f"{file}:{line_of(text, part)}: {before}{missing[1]} is missing"
+    found: Any = raw
+    for key in keys:
+        found = found[int(key) if key.isdigit() else key]
+    return f"{file}:{line_of(text, part)}: {where}: found {found!r}, {said[:1].lower()}{said[1:]}"
+
+
+def line_of(text: str, word: str) -> int:
+    """Line of a key, a value or a table of this name, sought in this order; 1 where there is none."""
+    name = re.escape(word)
+    for pattern in (rf"^[ \t]*{name}[ \t]*=", rf"[{{,]\s*{name}[ \t]*=", rf'"{name}"', rf"^\[+{name}\]"):
+        if found := re.search(pattern, text, re.MULTILINE):
+            return text.count("\n", 0, found.end()) + 1
+    return 1
+
+
+def hint(name: str, known: Any) -> str:
+    close = get_close_matches(name, list(known), 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
