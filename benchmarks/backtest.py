@@ -23,8 +23,8 @@ from typing import Any
 
 from rich.progress import Progress
 
-from alerts.triggers.backtest import Span
-from alerts.triggers.tally import count
+from alerts.triggers.backtests.backtest import Span
+from alerts.triggers.backtests.tally import count
 from benchmarks.house import out, progress
 from benchmarks.load import START_MS, ZONE, clean_event
 from brewline.backtests.choice import Tried, choose

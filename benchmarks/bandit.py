@@ -19,7 +19,7 @@ from random import Random
 from msgspec import Struct
 
 from alerts.triggers.arms import Arms
-from alerts.triggers.receipt import decision_id
+from alerts.triggers.receipts.receipt import decision_id
 from alerts.triggers.rule import Arm, Rule, Then
 from alerts.triggers.trials import REDEEMED, Deed, chosen, follow
 from benchmarks.house import out, progress

@@ -9,15 +9,15 @@ import orjson
 from msgspec import to_builtins
 from rich.console import Console
 
-from alerts.triggers import spoken
 from alerts.triggers.calendar import Calendars
 from alerts.triggers.campaign import Place
-from alerts.triggers.clauses import Value
 from alerts.triggers.condition import OF_EVENTS, Conditions
-from alerts.triggers.explain import Outlook, Score, Told, outlook, told, told_event
 from alerts.triggers.gates import Gate, Standing, gates
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import CLOCK
+from alerts.triggers.receipts import spoken
+from alerts.triggers.receipts.clauses import Value
+from alerts.triggers.receipts.explain import Outlook, Score, Told, outlook, told, told_event
 from alerts.triggers.rule import Rule, WrongRule, read_rule
 from alerts.written import hint
 from brewline.campaigns import read_spent

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from alerts.triggers import spoken
-from alerts.triggers.clauses import Truth
-from alerts.triggers.explain import Line, Outlook, Score, Told
-from alerts.triggers.spoken import arm, moment
+from alerts.triggers.receipts import spoken
+from alerts.triggers.receipts.clauses import Truth
+from alerts.triggers.receipts.explain import Line, Outlook, Score, Told
+from alerts.triggers.receipts.spoken import arm, moment
 
 HELD = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]unknown[/]"}
 

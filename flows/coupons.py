@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from alerts.coupons.lifecycle import Lifecycle
-from alerts.triggers.kept import Keeping
 from alerts.triggers.policy import Cap, Policy
+from alerts.triggers.receipts.kept import Keeping
 from alerts.triggers.referrals import Settling
 from alerts.triggers.schedule import read_quiet_hours
 from config.settings import Settings

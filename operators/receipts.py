@@ -1,6 +1,6 @@
 """Reads the receipts that are kept of customers, and remembers the rule files that they speak of.
 
-bl:{customers.3}:d:<customer>  sorted set: a receipt (alerts/triggers/kept.py) → its time
+bl:{customers.3}:d:<customer>  sorted set: a receipt (alerts/triggers/receipts/kept.py) → its time
 bl:{customers.3}:m:<customer>  hash: rule → the latest moment noted at which it did not fire
 bl:rules                       hash: version → text of the rule's file
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from redis import Redis
 
-from alerts.triggers.kept import Kept, decode_kept
+from alerts.triggers.receipts.kept import Kept, decode_kept
 from features.partitions import partitions_of
 from operators.store import PartitionStore
 

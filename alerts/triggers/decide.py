@@ -11,10 +11,10 @@ from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.candidates import Candidates
 from alerts.triggers.condition import Conditions
 from alerts.triggers.holding import Consent, nothing_said
-from alerts.triggers.kept import NOTHING, Keeping
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
 from alerts.triggers.policy import Policy
+from alerts.triggers.receipts.kept import NOTHING, Keeping
 from alerts.triggers.round import Decided, Round
 from features.catalog import Catalog
 from features.customer import Applied

@@ -17,12 +17,12 @@ from alerts.triggers.arms import Given
 from alerts.triggers.candidates import Candidate
 from alerts.triggers.gates import Standing, first_shut
 from alerts.triggers.holding import Consent, Holding, nothing_said
-from alerts.triggers.kept import encode_kept
 from alerts.triggers.lease import Lease
-from alerts.triggers.misses import missed
 from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.news import END, News
-from alerts.triggers.receipt import Verdict, decision_id, receipt_of
+from alerts.triggers.receipts.kept import encode_kept
+from alerts.triggers.receipts.misses import missed
+from alerts.triggers.receipts.receipt import Verdict, decision_id, receipt_of
 from alerts.triggers.rule import Then
 from alerts.triggers.sending import USUAL_HOUR, sending
 from features.customer import Applied

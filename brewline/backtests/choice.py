@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from alerts.triggers.backtest import Span
+from alerts.triggers.backtests.backtest import Span
 from alerts.triggers.calendar import Calendars
 from alerts.triggers.rule import Rule, WrongRule, read_rule
 from alerts.written import hint

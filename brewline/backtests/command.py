@@ -12,7 +12,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from alerts.triggers.backtest import Span
+from alerts.triggers.backtests.backtest import Span
 from brewline.backtests.choice import Tried
 from brewline.backtests.figures import Figures, campaign_figures, rule_figures
 from brewline.backtests.plot import write_plot

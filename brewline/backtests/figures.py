@@ -8,9 +8,9 @@ from datetime import date, timedelta
 from operator import itemgetter
 from typing import Any
 
+from alerts.triggers.backtests.tally import Common, Tally
 from alerts.triggers.campaign import Campaigns
 from alerts.triggers.rule import Rule
-from alerts.triggers.tally import Common, Tally
 from features.times import rfc3339
 
 Figures = dict[str, Any]

@@ -10,10 +10,10 @@ from typing import TypeVar
 import polars as pl
 from msgspec.structs import replace
 
-from alerts.triggers.backtest import Backtest, Decision, Judged, Rationed
+from alerts.triggers.backtests.backtest import Backtest, Decision, Judged, Rationed
+from alerts.triggers.backtests.tally import Counted, count
 from alerts.triggers.campaign import SINCE
 from alerts.triggers.condition import Conditions, over_catalog
-from alerts.triggers.tally import Counted, count
 from brewline.backtests.choice import Named, Tried
 from brewline.histories.archives import Archive, Share
 from config.settings import Settings

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from alerts.triggers.backtest import Decision, Span
+from alerts.triggers.backtests.backtest import Decision, Span
 from brewline.backtests.choice import choose
 from brewline.backtests.run import Run
 from brewline.histories.archives import Archive, archived

@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from alerts.triggers.backtest import Decision, Span
+from alerts.triggers.backtests.backtest import Decision, Span
 from alerts.triggers.rule import WrongRule
 from brewline.backtests.choice import choose, span_of
 from brewline.backtests.command import Asked, backtest

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from alerts.coupons.check import Attempt
-from alerts.triggers.receipt import decision_id
+from alerts.triggers.receipts.receipt import decision_id
 from brewline.coupons import check_coupon, revoke_coupon, show_coupons
 from config import settings as conf
 from features import events as e

@@ -12,8 +12,8 @@ from random import Random
 
 import pytest
 
-from alerts.triggers.explain import Outlook
-from alerts.triggers.kept import Keeping
+from alerts.triggers.receipts.explain import Outlook
+from alerts.triggers.receipts.kept import Keeping
 from brewline.why import Explaining
 from config import settings as conf
 from features import events as e

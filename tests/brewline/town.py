@@ -5,8 +5,8 @@ from __future__ import annotations
 import redis as redis_py
 from msgspec.structs import replace
 
-from alerts.triggers.kept import Keeping
 from alerts.triggers.merging import Merging
+from alerts.triggers.receipts.kept import Keeping
 from config import settings as conf
 from features import events as e
 from features.job import Batch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from alerts.triggers.receipt import decision_id
+from alerts.triggers.receipts.receipt import decision_id
 from alerts.triggers.rule import Rule, Then
 from features import events as e
 from features.times import HOUR_MS, parse_time

@@ -10,8 +10,8 @@ from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
-from alerts.triggers.kept import NOTHING, Keeping
 from alerts.triggers.policy import Policy
+from alerts.triggers.receipts.kept import NOTHING, Keeping
 from alerts.triggers.rule import Rule
 from config import settings as conf
 from features import events as e

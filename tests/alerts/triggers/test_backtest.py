@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from alerts.triggers.backtest import ALL_OF_IT, Backtest, Decision, Rationed, Span
+from alerts.triggers.backtests.backtest import ALL_OF_IT, Backtest, Decision, Rationed, Span
 from alerts.triggers.campaign import Bound, Campaign, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.policy import Policy, held_out

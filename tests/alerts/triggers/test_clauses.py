@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import convert
 
-from alerts.triggers import spoken
-from alerts.triggers.clauses import ask, clauses_of, flattened, nearest_first
 from alerts.triggers.condition import Types
+from alerts.triggers.receipts import spoken
+from alerts.triggers.receipts.clauses import ask, clauses_of, flattened, nearest_first
 from alerts.triggers.rule import Rule, Then
 from alerts.triggers.schedule import Schedule
 from tests.alerts.triggers.test_conditions import FACTS, NUMBERS, compiled, held, rows, trees, truth

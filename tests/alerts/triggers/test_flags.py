@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from alerts.triggers.clauses import ask, clauses_of
-from alerts.triggers.explain import told
-from alerts.triggers.kept import Kept
+from alerts.triggers.receipts.clauses import ask, clauses_of
+from alerts.triggers.receipts.explain import told
+from alerts.triggers.receipts.kept import Kept
 from alerts.triggers.rule import Rule, Then, WrongRule
 from features import events as e
 from tests.alerts.triggers.jobs import customers_job

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.triggers.job import CustomersJob
-from alerts.triggers.kept import Keeping
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
+from alerts.triggers.receipts.kept import Keeping
 from alerts.triggers.rule import After, Rule, Then
 from features import events as e
 from features.forgotten import Forgotten, name_hash

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from alerts.triggers.gates import Standing, first_shut, gates
 from alerts.triggers.policy import Cap, Policy, held_out
+from alerts.triggers.receipts.spoken import barrier
 from alerts.triggers.rule import Rule, Then
-from alerts.triggers.spoken import barrier
 from features.quiet import QuietHours
 from features.record import Ledger
 from features.times import DAY_MS, HOUR_MS

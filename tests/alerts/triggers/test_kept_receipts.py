@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from msgspec import msgpack
 
 from alerts.triggers.job import CustomersJob
-from alerts.triggers.kept import Keeping, Kept, decode_kept
 from alerts.triggers.merging import Merging
-from alerts.triggers.misses import EVERY, LOOKED_AT
 from alerts.triggers.policy import Policy
+from alerts.triggers.receipts.kept import Keeping, Kept, decode_kept
+from alerts.triggers.receipts.misses import EVERY, LOOKED_AT
 from alerts.triggers.rule import Rule, Then
 from features import events as e
 from features.job import Batch

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from alerts.triggers.gates import Standing, first_shut
 from alerts.triggers.policy import Policy, held_out
-from alerts.triggers.receipt import decision_id
+from alerts.triggers.receipts.receipt import decision_id
 from alerts.triggers.rule import After, Rule, Then
 from features import events as e
 from features.job import Batch

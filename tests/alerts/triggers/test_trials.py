@@ -14,10 +14,10 @@ from msgspec import msgpack
 from alerts.coupons.lifecycle import Lifecycle
 from alerts.triggers.campaign import Campaign, Campaigns
 from alerts.triggers.job import CustomersJob
-from alerts.triggers.kept import Keeping, decode_kept
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
-from alerts.triggers.receipt import decision_id
+from alerts.triggers.receipts.kept import Keeping, decode_kept
+from alerts.triggers.receipts.receipt import decision_id
 from alerts.triggers.rule import Arm, Rule, Then
 from features import events as e
 from features.bandit import Weights

@@ -8,9 +8,9 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.triggers.clauses import Asked, Clause, Value
 from alerts.triggers.gates import Gate
 from alerts.triggers.policy import Policy
+from alerts.triggers.receipts.clauses import Asked, Clause, Value
 from alerts.triggers.rule import Rule, Then
 from alerts.triggers.schedule import WEEKDAYS, Schedule
 from alerts.triggers.simple import Compare, Joined, Missing

@@ -8,11 +8,11 @@ import polars as pl
 from msgspec import Struct
 from polars.exceptions import PolarsError
 
-from alerts.triggers import spoken
-from alerts.triggers.clauses import Asked, Truth, Value, ask, clauses_of, nearest_first
 from alerts.triggers.condition import CLOCK, FACTS, OF_EVENTS, Types
 from alerts.triggers.gates import Gate
-from alerts.triggers.kept import Kept
+from alerts.triggers.receipts import spoken
+from alerts.triggers.receipts.clauses import Asked, Truth, Value, ask, clauses_of, nearest_first
+from alerts.triggers.receipts.kept import Kept
 from alerts.triggers.rule import Rule, Then
 from features.outgoing import Drawn
 

@@ -10,8 +10,8 @@ from collections import Counter
 import numpy as np
 from msgspec import Struct, field
 
-from alerts.triggers.backtest import Judged
-from alerts.triggers.response import Events, Response, respond
+from alerts.triggers.backtests.backtest import Judged
+from alerts.triggers.backtests.response import Events, Response, respond
 from alerts.triggers.round import FIRED
 from alerts.triggers.rule import Rule
 from features.kernel.arrays import Ints

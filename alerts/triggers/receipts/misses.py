@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.triggers.condition import Conditions
-from alerts.triggers.kept import FALSE, NEAR, Keeping
 from alerts.triggers.moments import Moments
+from alerts.triggers.receipts.kept import FALSE, NEAR, Keeping
 from alerts.triggers.simple import Compare, Joined, Look, Rows
 
 Flags = npt.NDArray[np.bool_]

@@ -17,11 +17,11 @@ from alerts.triggers.condition import Conditions
 from alerts.triggers.decide import NO_SENDS, Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.lease import Cost, Lease
-from alerts.triggers.misses import near_misses
 from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.news import Order
 from alerts.triggers.policy import Policy
-from alerts.triggers.receipt import Verdict
+from alerts.triggers.receipts.misses import near_misses
+from alerts.triggers.receipts.receipt import Verdict
 from alerts.triggers.round import FIRED, Decided, Round
 from alerts.triggers.rule import Rule, Then
 from alerts.triggers.trials import Deed

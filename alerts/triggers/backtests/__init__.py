@@ -1,0 +1,1 @@
+"""Rules over a past: decided as live, counted instead of told."""
