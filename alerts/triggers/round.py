@@ -99,6 +99,7 @@ class Round:
         self._pack()
         self._note_misses(held)
         self.decided.counts = self._counts(outcomes + self.withheld) | (walk.counts if walk else {})
+        del self.holding  # which knows this round: the rows of a batch are not to wait for the garbage collector
         return self.decided
 
     def _at(self, held: npt.NDArray[np.bool_]) -> Iterator[Candidate]:
