@@ -15,15 +15,14 @@ from msgspec import Struct
 from features import check
 from features import events as e
 from features.asyncapi import (
-    CLOUDEVENTS,
     NOBODY,
     RECEIVED,
-    TOPICS,
     Json,
     dead_letter_headers,
     document,
     sample,
 )
+from features.channels import CLOUDEVENTS, TOPICS
 from features.glossary import REASONS
 from features.kernel.arrays import RING
 from features.labels import Examples

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alerts.service.promise import Deliveries, Promise, Promises, Ratings, Step, read_promises
 from alerts.service.timeline import WHAT
-from features.asyncapi import TURNS
+from features.channels import TURNS
 
 PAGE = (Path(__file__).parents[2] / "docs/service.md").read_text("utf-8")
 

@@ -1,0 +1,244 @@
+"""Every topic: what is on it, who writes and who reads it, and which message comes of which flow."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from features import events as e
+from features import outgoing as out
+
+TURNS = ("opened", "warned", "breached", "escalated", "answered", "reopened", "closed")  # of a ticket
+CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
+    "coupon.issued": ("coupons", out.IssuedCoupon),
+    "message.due": ("coupons", out.Receipt),
+    "decision": ("decisions", out.Receipt),
+    "coupon.redeemed": ("redemptions", out.CouponVerdict),
+    "coupon.refused": ("redemptions", out.CouponVerdict),
+    "coupon.revoked": ("redemptions", out.CouponVerdict),
+    "coupon.restored": ("redemptions", out.CouponVerdict),
+    "coupon.opened": ("redemptions", out.CouponVerdict),
+    "coupon.delivered": ("dispatch", out.Delivery),
+    "coupon.undeliverable": ("dispatch", out.Delivery),
+    "kpi.minute": ("kpis", out.KpiMinute),
+    "alert.kpi": ("kpis", out.KpiAlert),
+    "alert.security": ("security", out.Finding),
+    "alert.service": ("service", out.ServiceAlert),
+    **{f"ticket.{what}": ("service", out.Ticket) for what in TURNS},
+    "review.opened": ("abuse", out.Review),
+    "review.grown": ("abuse", out.Review),
+    "review.withdrawn": ("abuse", out.Review),
+    "review.released": ("abuse", out.Review),
+    "review.confirmed": ("abuse", out.Review),
+}
+
+
+class Topic(Struct, frozen=True):
+    """`received` by Brewline, `sent` by it, or both."""
+
+    name: str
+    about: str
+    key: str
+    writers: str
+    readers: str
+    messages: tuple[str, ...]
+    received: bool = False
+    sent: bool = False
+
+
+TOPICS = (
+    Topic(
+        "pos.events",
+        "What the shops' tills and counters report.",
+        "store",
+        "tills",
+        "ingest",
+        tuple(e.SENT_EVENTS),
+        received=True,
+    ),
+    Topic(
+        "app.events",
+        "What the app, the mini program, marketplaces, delivery and the coupon service report.",
+        "the sender's account id",
+        "apps and back ends",
+        "ingest",
+        tuple(e.SENT_EVENTS),
+        received=True,
+    ),
+    Topic(
+        "audit.events",
+        "Who touched customer data. Rules count per actor, so the key must be the actor.",
+        "actor",
+        "every system that shows customer data",
+        "security",
+        tuple(e.AUDIT_EVENTS),
+        received=True,
+    ),
+    Topic(
+        "events",
+        "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
+        "customer; store where nobody is known",
+        "ingest, customers, service, abuse, dispatch, `brewline forget`, `suppress`, `coupons revoke`",
+        "customers, kpis, service, abuse",
+        (*(f"clean.{kind}" for kind in e.CUSTOMER_EVENTS), *e.CONTROL),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "identities",
+        "Whose a pseudonym is, into whom a customer was merged (`customer:<id>`), and which identifiers belong together"
+        " (`group:<id>`). Compacted: a link is kept until its customer is forgotten, for Redis takes what it has lost"
+        " from here.",
+        "pseudonym, or as said",
+        "ingest, `brewline forget`",
+        "ingest",
+        ("identity",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "forgotten",
+        "Tombstones of customers who were forgotten: that somebody was, and not who. Compacted: kept for ever, so that"
+        " no replay brings anybody back.",
+        "hash of the customer id",
+        "`brewline forget`",
+        "ingest, customers, service, abuse, dispatch",
+        ("tombstone",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "weather",
+        "The weather of the last day, for all ingest processes. Compacted.",
+        "place/number of its ten minutes, modulo a day and three hours",
+        "ingest",
+        "ingest",
+        ("clean.weather",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "examples",
+        "Feature rows with the labels they got since, those of a batch together; and trials of rules' arms.",
+        "model; of a trial, `arms|` and its rule",
+        "customers",
+        "learning",
+        ("example", "trial"),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "kpi.partials",
+        "Counts of one partition on their way to the merge. Between two steps of one flow, and no contract.",
+        "dim",
+        "kpis",
+        "kpis",
+        ("partial",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "kpi.minutes",
+        "Closed minutes of every dimension, and their corrections.",
+        "dim",
+        "kpis",
+        "boards, warehouse",
+        ("kpi.minute",),
+        sent=True,
+    ),
+    Topic(
+        "service.cases",
+        "Clean events by the ticket they are about. Between two steps of one flow, and no contract.",
+        "ticket",
+        "service",
+        "service",
+        ("case",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "tickets",
+        "What becomes of complaints, low ratings and enquiries, and of what was promised for them.",
+        "customer; ticket where nobody is known",
+        "service",
+        "contact centre, boards, warehouse",
+        tuple(f"ticket.{what}" for what in TURNS),
+        sent=True,
+    ),
+    Topic(
+        "coupons",
+        "Coupons and messages to hand out.",
+        "customer",
+        "customers",
+        "dispatch, coupon service",
+        ("coupon.issued", "message.due"),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "redemptions",
+        "Whether a coupon may be used, and what else became of it: opened, revoked, given back.",
+        "customer",
+        "customers",
+        "tills, coupon service, analysts, warehouse",
+        ("coupon.redeemed", "coupon.refused", "coupon.revoked", "coupon.restored", "coupon.opened"),
+        sent=True,
+    ),
+    Topic(
+        "deliveries",
+        "What became of each coupon at each gateway.",
+        "decision",
+        "dispatch",
+        "coupon service, analysts, warehouse",
+        ("coupon.delivered", "coupon.undeliverable"),
+        sent=True,
+    ),
+    Topic(
+        "decisions",
+        "Every decision of a rule whose condition held, also those not to fire.",
+        "customer",
+        "customers",
+        "analysts, warehouse",
+        ("decision",),
+        sent=True,
+    ),
+    Topic(
+        "alerts",
+        "KPIs that are unusual, findings about access to customer data, and broken promises to guests.",
+        "dim of a KPI; actor of a finding; ticket of a promise",
+        "kpis, security, service",
+        "on-call staff, SIEM",
+        ("alert.kpi", "alert.security", "alert.service"),
+        sent=True,
+    ),
+    Topic(
+        "sightings",
+        "What is known of accounts and devices, on its way to who judges it; a human's decisions. Within one flow, and"
+        " no contract.",
+        "customer or device",
+        "abuse, `brewline reviews`",
+        "abuse",
+        ("sighting",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "reviews",
+        "Cases of possible abuse that wait for a human, and what became of them. Compacted: the latest word on a case"
+        " is all of it.",
+        "case",
+        "abuse",
+        "reviewers, `brewline reviews`",
+        ("review.opened", "review.grown", "review.withdrawn", "review.released", "review.confirmed"),
+        sent=True,
+    ),
+    Topic(
+        "dead-letters",
+        "What could not be used or delivered, as it was. It holds the same personal data as the topics it came from,"
+        " and needs their access rights and their retention.",
+        "topic/partition/offset, of a coupon with its gateway behind",
+        "every flow",
+        "whoever mends it and sends it again",
+        ("dead_letter",),
+        sent=True,
+    ),
+)
