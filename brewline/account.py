@@ -88,7 +88,8 @@ def come_to(redis: Redis, settings: Settings, partitions: int, at_ms: int, watch
         decided.update(totals(redis, settings, flow, partitions))
     seen = {"coupons": watch.coupons.total(), "kpi_alerts": watch.alerts["kpi"]}
     seen |= {f"{kind}_alerts": watch.alerts[kind] for kind in ("security", "service")}
-    seen["tickets"] = watch.tickets.total()
+    seen |= {"tickets": watch.tickets.total(), "redemptions": watch.redemptions.total()}
+    decided["redemptions"] = sum(number for name, number in decided.items() if name.startswith("coupon:"))
     return all(decided[name] == count for name, count in seen.items())
 
 

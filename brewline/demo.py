@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from brewline.account import Account, balance, come_to, percentile
+from brewline.phones import Phones
 from brewline.results import ROOT, write_json
 from brewline.sender import Sent, send
 from brewline.watch import Watch
@@ -102,6 +103,7 @@ class Demo:
         names = [settings.topic(topic) for topic in TOPICS]
         self.partitions = ensure_topics(settings.kafka.librdkafka(), names, settings.kafka.partitions, 1, {})[names[0]]
         self.watch = Watch(settings)
+        self.phones = Phones(settings, self.redis, chain)
         self.next_coupon_s = 0.0
         self.met: set[str] = set()  # rules of which a coupon was shown
         self.stretch: tuple[int, int, int] = (0, 0, 0)  # four hours of KPI minutes: which, orders, cents
@@ -211,8 +213,13 @@ class Demo:
             self._require(flows)
 
     def _show(self) -> None:
-        """Prints what is new: the first coupon of each rule, and others not more often than a person can read."""
-        for topic, event in self.watch.poll(0.2):
+        """Prints what is new: the first coupon of each rule, and others not more often than a person can read.
+
+        All coupons go to their members.
+        """
+        came = list(self.watch.poll(0.2))
+        self.phones.bring(event["data"] for topic, event in came if topic == "coupons")
+        for topic, event in came:
             data, now_s = event["data"], time.monotonic()
             if topic == "alerts" and self._worth_a_line(event):
                 self.out.print(f"[bold red]alert [/] {escape(str(data['why']))}", highlight=False, soft_wrap=True)
@@ -264,6 +271,7 @@ class Demo:
             "kafka": kafka,
             "redis": redis,
             "coupons_by_rule": dict(watch.coupons),
+            "redemptions": dict(watch.redemptions),
             "dead_letters_by_reason": dict(watch.dead_letters),
             "kpi_minutes": watch.kpi_minutes,
             "reviews_by_signal": dict(watch.reviews),
@@ -282,6 +290,9 @@ class Demo:
         table.add_section()
         for rule, count in sorted(self.watch.coupons.items()):
             table.add_row(f"coupons: {rule}", f"{count:,}")
+        table.add_row("coupons and messages in all", f"{figures['coupons']:,}")
+        for verdict, count in sorted(self.watch.redemptions.items()):
+            table.add_row(f"coupons {verdict}", f"{count:,}")
         table.add_section()
         for what, number in sorted(self.watch.tickets.items()):
             table.add_row(f"tickets {what}", f"{number:,}")

@@ -1,4 +1,4 @@
-"""Watches what leaves the flows: coupons, alerts, tickets, KPI minutes, dead letters, each counted once by its id."""
+"""Watches what leaves the flows: coupons, verdicts, alerts, tickets, KPI minutes, dead letters; each once, by id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from confluent_kafka import Message, TopicPartition
 from config.settings import Settings
 from operators.kafka import consumer, partition_count
 
-TOPICS = ("coupons", "alerts", "tickets", "kpi.minutes", "reviews", "dead-letters")
+TOPICS = ("coupons", "redemptions", "alerts", "tickets", "kpi.minutes", "reviews", "dead-letters")
 
 
 class Watch:
@@ -29,6 +29,7 @@ class Watch:
         self.consumer = consumer(settings.kafka.librdkafka(), group)
         self.seen: set[str] = set()
         self.coupons: Counter[str] = Counter()  # by rule
+        self.redemptions: Counter[str] = Counter()  # by verdict; of refusals, also by reason
         self.alerts: Counter[str] = Counter()  # by kind: kpi, security, service; firing ones only
         self.tickets: Counter[str] = Counter()  # by what became of them
         self.dead_letters: Counter[str] = Counter()  # by reason
@@ -65,6 +66,9 @@ class Watch:
         if topic == "coupons":
             self.coupons[event["data"]["rule"]] += 1
             self.latencies_ms.append(message.timestamp()[1] - event["data"]["trigger_stamp_ms"])
+        elif topic == "redemptions":
+            turn, reason = event["type"].rpartition(".")[2], event["data"]["reason"]
+            self.redemptions[f"refused: {reason}" if turn == "refused" else turn] += 1
         elif topic == "tickets":
             self.tickets["withdrawn" if event["data"]["withdrawn"] else event["type"].rpartition(".")[2]] += 1
         elif topic == "kpi.minutes":

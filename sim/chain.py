@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from random import Random
 
 from features.events import AppOpen, Tick, Who, encode
+from features.outgoing import IssuedCoupon
 from features.times import DAY_MS, MINUTE_MS, parse_time
 from sim.abuse import Abusers
 from sim.agenda import Record
 from sim.campaigns import open_morning
 from sim.care import open_desk
+from sim.holders import Holders
 from sim.incidents import plan_incidents
-from sim.members import sign_up
+from sim.members import app_id_of, sign_up
 from sim.offices import HEAD_OFFICE, open_office, open_shift
 from sim.stores import open_stores, stores_csv, wall_ms
 from sim.truth import Truth
@@ -50,11 +53,21 @@ class Chain:
         self.seed, self.stores, self.customers, self.days, self.rates = seed, stores, customers, days, rates
         self.start_ms, self.end_ms = start_ms, start_ms + minutes * MINUTE_MS
         self.truth = Truth()
+        self.given: deque[tuple[str, IssuedCoupon]] = deque()
         self.witness: list[Deed] | None = None  # a list notes all deeds there, as `records` comes to them
 
     def stores_csv(self) -> str:
         """`store,region,timezone`, one line a store."""
         return stores_csv(open_stores(self._rng(), self.stores))
+
+    @property
+    def app_ids(self) -> list[str]:
+        """Of all members."""
+        return [app_id_of(number) for number in range(1, self.customers + 1)]
+
+    def give(self, app_id: str, coupon: IssuedCoupon) -> None:
+        """A coupon of Brewline's comes to a member, perhaps from another thread; `records` tell what becomes of it."""
+        self.given.append((app_id, coupon))
 
     def records(self) -> Iterator[Record]:
         """All records in order of sending, from the beginning; `truth` grows along with them.
@@ -62,8 +75,11 @@ class Chain:
         After each stream minute comes one tick a topic: all that was sent before it has been sent.
         """
         self.truth = Truth()
-        agenda = self._open().agenda
+        world = self._open()
+        agenda, holders = world.agenda, Holders(world, self.seed)
         for minute_ms in range(self.start_ms + MINUTE_MS, self.end_ms + 1, MINUTE_MS):
+            while self.given:
+                holders.take(*self.given.popleft())
             yield from agenda.run(minute_ms)
             for topic in TOPICS:
                 tick = Tick(id=f"{topic}/{minute_ms}", time=minute_ms)

@@ -57,6 +57,10 @@ class Member(Struct):
         return Who(phone=self.phone(rng)) if draw < 0.8 else Who(app_id=self.app_id)
 
 
+def app_id_of(number: int) -> str:
+    return f"app-{number:06d}"
+
+
 def phone_of(number: int) -> str:
     """A member's device; of fifty members two share one, and three share another, as families do."""
     place = number % 50
@@ -76,7 +80,7 @@ def _member(rng: Random, n: int, stores: list[Store], span: tuple[int, int], lap
     lapses_ms = joins_ms + int(rng.uniform(0.2, 1) * max(0, end_ms - joins_ms)) if rng.random() < lapse else NEVER_MS
     return Member(
         number=n,
-        app_id=f"app-{n:06d}",
+        app_id=app_id_of(n),
         card=f"C{n:07d}",
         marketplace_id=f"mkt-{n:06d}" if rng.random() < 0.3 else "",
         store=store,

@@ -70,6 +70,17 @@ class Case(Struct):
     rounds: list[Round]
 
 
+class Offer(Struct):
+    """A coupon of Brewline's in a member's hands: how likely they come for it, and when they do; None: never."""
+
+    decision: str
+    rule: str
+    arm: str
+    app_id: str
+    chance: float
+    comes_ms: int | None
+
+
 class Abuse(Struct):
     """Accounts of one person, or of few who act as one; `kind` is the signal that should find them."""
 
@@ -93,6 +104,7 @@ class Truth(Struct):
     disappointed: list[Disappointment] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
     abuses: list[Abuse] = field(default_factory=list)
+    offers: list[Offer] = field(default_factory=list)
 
     def count(self, topic: str, mark: str) -> None:
         """Counts one record sent; `mark` is SOUND, LATE, DUPLICATE or one of REASONS."""

@@ -49,7 +49,7 @@ class Wire:
 
     def from_till(self, store: Store, event: Event, at_ms: int) -> None:
         """A dead till sends what it holds when it is back."""
-        sent_ms = self._store_delay(at_ms)
+        sent_ms = self._from_now(self._store_delay(at_ms))
         if store.is_down(sent_ms):
             sent_ms = store.down_to_ms + int(self._rng.random() * MINUTE_MS)
         self._send(POS, store.id, event, sent_ms, LATE if sent_ms - at_ms >= LATE_MS else SOUND, store)
@@ -61,12 +61,16 @@ class Wire:
 
     def from_app(self, app_id: str, event: Event, at_ms: int) -> int:
         """Returns the moment of sending."""
-        sent_ms = at_ms + 100 + int(self._rng.random() * 1_500)
+        sent_ms = self._from_now(at_ms + 100 + int(self._rng.random() * 1_500))
         self._send(APP, app_id, event, sent_ms)
         return sent_ms
 
     def from_office(self, actor: str, event: Event, at_ms: int) -> None:
         self._send(AUDIT, actor, event, at_ms + 50 + int(self._rng.random() * 500))
+
+    def _from_now(self, sent_ms: int) -> int:
+        """What has happened before is sent now."""
+        return max(sent_ms, self._agenda.now_ms)
 
     def _store_delay(self, at_ms: int) -> int:
         if self._rng.random() < self._rates.late:
