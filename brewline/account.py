@@ -2,8 +2,8 @@
 
 All but the dead letters come from the fences in Redis, which are exact across crashes: an event of a
 customer is accounted for by the customers flow, one without a customer by kpis, which alone calls
-events too late, an audit event by security. What abuse writes among the events (`suppress`) is in as
-well. Dead letters are counted on their topic, by id.
+events too late, an audit event by security. What Brewline itself writes among the events is told apart (`own`).
+Dead letters are counted on their topic, by id.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from brewline.watch import Watch
 from config.settings import Settings
 from operators.store import PartitionStore
 
-ACCOUNTING = ("customers", "kpis", "security", "abuse-judge")
+ACCOUNTING = ("customers", "kpis", "security")
 CLOCKED = ("customers", "kpis", "kpis-merge", "service", "service-desk", "abuse", "abuse-judge")
 
 
@@ -42,6 +42,7 @@ class Account(Struct):
     too_late: int
     dead_lettered: int
     forgotten: int = 0  # of customers who were forgotten: dropped
+    own: int = 0  # beside those that were sent: written by the flows, by dispatch or by commands
 
     @property
     def done(self) -> int:
@@ -68,12 +69,13 @@ def balance(
     """What became of `sent` events, given what had been accounted for `before`."""
     now = accounted(redis, settings, partitions)
     return Account(
-        events_in=sent + now["suppressions"] - before["suppressions"],
+        events_in=sent,
         applied=now["applied"] - before["applied"],
         duplicates=now["duplicates"] - before["duplicates"],
         too_late=now["too_late"] - before["too_late"],
         dead_lettered=watch.dead_letters.total(),
         forgotten=now["forgotten"] - before["forgotten"],
+        own=now["own"] - before["own"],
     )
 
 

@@ -173,6 +173,7 @@ def _figures(stand: Stand, watch: Watch, history: History, sent: Replayed) -> di
         "duplicates": account.duplicates,
         "too_late": account.too_late,
         "dead_lettered": account.dead_lettered,
+        "own": account.own,
         "orders_in_the_data": history.orders,
         "orders_applied": counts.get("customers", Counter())["applied:order"],
         **{name: counts[flow][name] if flow in counts else None for name, flow in LEAVING.items()},

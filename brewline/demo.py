@@ -260,6 +260,7 @@ class Demo:
             "duplicates": account.duplicates,
             "too_late": account.too_late,
             "dead_lettered": account.dead_lettered,
+            "own": account.own,
             "balanced": account.settled,
             "coupons": watch.coupons.total(),
             "kpi_alerts": watch.alerts["kpi"],
@@ -287,6 +288,7 @@ class Demo:
             table.add_row(name.replace("_", " "), told)
         table.add_row("too late", f"{figures['too_late']:,}")
         table.add_row("in = the sum of these four", "[green]yes[/]" if figures["balanced"] else "[red]NO[/]")
+        table.add_row("beside: Brewline's own", f"{figures['own']:,}")
         table.add_section()
         for rule, count in sorted(self.watch.coupons.items()):
             table.add_row(f"coupons: {rule}", f"{count:,}")

@@ -404,9 +404,16 @@ CUSTOMER_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t
 OWN: dict[str, type[Event]] = {  # nobody may send them
     str(t.__struct_config__.tag): t for t in (Referred, FriendOrdered, DeliveryLate)
 }
+OF_BOTH = ("suppress", "coupon_delivered", "coupon_revoked")  # may be sent, and Brewline writes them as well
 SENT_EVENTS = {kind: t for kind, t in CUSTOMER_EVENTS.items() if kind not in OWN}
 CONTROL: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(Control)}
 AUDIT_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(AuditEvent)}
+
+
+def is_own(kind: str, day: int) -> bool:
+    """Whether Brewline itself has written such an event into the clean topic: ingest gives a day to what was sent."""
+    return kind in OWN or (kind in OF_BOTH and not day)
+
 
 decode_event = json.Decoder(CustomerEvent).decode
 decode_sent = json.Decoder(Union[tuple(SENT_EVENTS.values())]).decode  # noqa: UP007 - there is no other way to say it

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from features.columns import Columns
 from features.customer import Core
-from features.events import Forget, History, Merge, Unname
+from features.events import Forget, History, Merge, Unname, is_own
 from features.forgotten import Forgotten, name_hash
 from features.job import Batch, Clock
 
 FORGET, MERGE, HISTORY, UNNAME = (str(word.__struct_config__.tag) for word in (Forget, Merge, History, Unname))
-UNCOUNTED = {FORGET, MERGE, HISTORY, UNNAME}  # all else that is dropped is an event
+UNCOUNTED = {FORGET, MERGE, HISTORY, UNNAME}  # all else that is dropped is an event, of which some are our own
 
 
 class Told(Struct):
@@ -24,12 +24,18 @@ class Told(Struct):
     type: str = ""
     customer: str = ""
     at_ms: int = 0
+    day: int = 0
     of: Any = ""
     into: Any = ""
 
     def about(self) -> list[str]:
         """The customers it names."""
         return [name for name in (self.customer, self.of, self.into) if name and isinstance(name, str)]
+
+    @property
+    def was_sent(self) -> bool:
+        """Somebody has sent it, who can ask what became of it."""
+        return self.type not in UNCOUNTED and not is_own(self.type, self.day)
 
 
 decode_told = msgspec.json.Decoder(Told).decode
@@ -59,7 +65,7 @@ def sift(core: Core, batch: Batch, clock: Clock, forgotten: Forgotten) -> Sifted
         i for i, word in told.items() if not gone.isdisjoint(word.about())
     }  # what cannot be read is no dead letter
     left = _only(batch, [i for i in range(len(batch.offsets)) if i not in theirs])
-    dropped = len(theirs) - sum(told[i].type in UNCOUNTED for i in theirs & told.keys())
+    dropped = sum(_told(batch.values[i]).was_sent for i in theirs)
     counts = {"forgotten": dropped} if dropped else {}
     return Sifted(left, replace(core.columns(left, clock), last=batch.last), gone, counts)
 

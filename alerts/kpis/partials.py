@@ -18,7 +18,7 @@ from msgspec import Struct, field, msgpack
 
 from alerts.kpis.kpi import COUNTERS, ClockMark, Partial, encode_partial, hour_record
 from alerts.kpis.tally import Deltas, counted_ms, dimensions, tally
-from features.events import CONTROL, OWN, Event, Tick, decode_clean
+from features.events import CONTROL, CUSTOMER_EVENTS, OF_BOTH, OWN, Event, Tick, decode_clean
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
 from features.seen import expires_ms, id_hash, is_set, set_name
@@ -29,6 +29,7 @@ encode_hour = msgpack.Encoder().encode
 decode_hour = msgpack.Decoder(Hour).decode
 
 OF_CUSTOMERS = (*CONTROL.values(), *OWN.values())  # words on customers, who are not known here
+MAYBE_OWN = tuple(CUSTOMER_EVENTS[kind] for kind in OF_BOTH)  # of Brewline itself, where ingest has given no day
 NAMES = {  # by whether the event has a customer
     False: ("applied", "duplicates", "too_late"),
     True: ("kpi_events", "kpi_duplicates", "kpi_too_late"),
@@ -98,7 +99,7 @@ class PartialMinutes:
                 continue
             if isinstance(event, Tick):
                 clock = clock.moved(event.source, event.of, event.at_ms)
-            elif not isinstance(event, OF_CUSTOMERS):
+            elif not (isinstance(event, OF_CUSTOMERS) or (not event.day and isinstance(event, MAYBE_OWN))):
                 self._accept(work, _entry(event, offset), clock.now_ms)
         seen: dict[str, list[bytes]] = {}
         for entry in work.entries:

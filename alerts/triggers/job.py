@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import ChainMap, Counter
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 from zlib import crc32
 
+import msgspec
 import numpy as np
+from msgspec import Struct
 
 from alerts.coupons.walk import Walk
 from alerts.triggers.alarms import SENDS, no_timers, whose
@@ -18,7 +21,7 @@ from alerts.triggers.referrals import Followed, Settling, follow
 from alerts.triggers.trials import FIELDS
 from features import events as e
 from features.catalog import Catalog
-from features.columns import KINDS, NAMES, Columns
+from features.columns import NAMES, Columns
 from features.customer import Applied, Core, Damaged, Label
 from features.forgetting import Sifted, sift
 from features.forgotten import Forgotten
@@ -31,7 +34,7 @@ from features.messages import Refused, dead_letter
 from features.trials import encode_trial, trials_key
 
 NO_CODE = -1
-OWN = [KINDS[kind] for kind in e.OWN]
+OWN, OF_BOTH = (np.isin(np.array(NAMES), list(kinds)) for kinds in (e.OWN, e.OF_BOTH))  # by kind
 
 
 class CustomersJob:
@@ -103,7 +106,7 @@ class CustomersJob:
         decided = self.decider.decide(
             moments, applied, ChainMap(words, state.words), lease, walk, sends, partial(self._consent, state.records)
         )
-        counts = {**_counts(columns, applied, letters), **decided.counts, **sifted.counts}
+        counts = {**_counts(batch, columns, applied, letters), **decided.counts, **sifted.counts}
         counts |= {"friends_ordered": len(followed.messages)} if followed.messages else {}
         examples = [Message(self.examples_topic, self.churn.model, m) for m in self.churn.messages(applied)]
         examples += [Message(self.examples_topic, trials_key(t.rule), encode_trial(t)) for t in decided.trials]
@@ -200,11 +203,30 @@ def _timers(applied: Applied, due: dict[str, None]) -> dict[str, int | None]:
     return changed
 
 
-def _counts(columns: Columns, applied: Applied, letters: list[Message]) -> dict[str, int]:
-    fresh = columns.kind[applied.repeated == 0]
-    own = np.isin(columns.kind, OWN)  # nobody has sent these
-    counts = {f"applied:{NAMES[k]}": n for k, n in enumerate(np.bincount(fresh).tolist()) if n}
-    numbers = {"applied": int((~own & (applied.repeated == 0)).sum())}
+class Dated(Struct):
+    """What tells an event of our own from one that was sent."""
+
+    type: str
+    day: int = 0
+
+
+_dated = msgspec.json.Decoder(Dated).decode
+
+
+def _own(batch: Batch, columns: Columns) -> Any:
+    """bool[events]: Brewline itself has written it, and nobody sent it."""
+    own = OWN[columns.kind]
+    for i in np.flatnonzero(OF_BOTH[columns.kind]).tolist():
+        word = _dated(batch.values[columns.index[i]])
+        own[i] = e.is_own(word.type, word.day)
+    return own
+
+
+def _counts(batch: Batch, columns: Columns, applied: Applied, letters: list[Message]) -> dict[str, int]:
+    fresh = applied.repeated == 0
+    own = _own(batch, columns)
+    counts = {f"applied:{NAMES[k]}": n for k, n in enumerate(np.bincount(columns.kind[fresh]).tolist()) if n}
+    numbers = {"applied": int((~own & fresh).sum()), "own": int((own & fresh).sum())}
     numbers["duplicates"] = len(columns.kind) - int(own.sum()) - numbers["applied"]
     numbers["dead_lettered"] = len(letters)
     counts |= {name: n for name, n in numbers.items() if n}

@@ -5,19 +5,23 @@ from __future__ import annotations
 import io
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from signal import SIGTERM
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import orjson
 import pytest
+import redis as redis_py
 from jsonschema import Draft7Validator
 from rich.console import Console
 
 from alerts.coupons.check import Attempt
+from brewline.account import balance
 from brewline.coupons import check_coupon, revoke_coupon, show_coupons
 from config.gateways import variable
 from config.settings import Settings
@@ -142,6 +146,10 @@ def test_a_coupon_is_earned_delivered_opened_and_used_once_and_another_is_taken_
     assert states() == {"o1": "redeemed", "o2": "revoked", "o3": "revoked"}
     for flow in flows:
         assert flow.end(SIGTERM) == 0
+    watch: Any = SimpleNamespace(dead_letters=Counter())
+    client = redis_py.Redis.from_url(settings.redis.url)
+    account = balance(client, settings, settings.kafka.partitions, watch, Counter(), sent=7)
+    assert (account.settled, account.own) == (True, 4), "three deliveries and the command's word are nobody's events"
 
     for message in read_all(settings, "redemptions"):
         event = msgspec.json.decode(message.value() or b"")
