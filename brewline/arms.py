@@ -24,7 +24,7 @@ from operators.redis_link import connect_redis
 from operators.store import PartitionStore, stored_partitions
 
 Row = dict[str, Any]
-COLUMNS = ("chosen", "over", "redeemed", "rate", "cents a choice", "ordered", "lift", "probability")
+COLUMNS = ("chosen", "withdrawn", "over", "redeemed", "rate", "cents a choice", "ordered", "lift", "probability")
 
 
 def show_arms(settings: Settings, rule: str, as_json: bool, out: Console) -> None:
@@ -73,7 +73,8 @@ def arm_row(arm: ArmTotals, control: ArmTotals | None) -> Row:
     n, m = arm.learned, control.learned if control else 0
     lift = control is not None and control is not arm and n and m
     return {
-        "chosen": arm.open + n,
+        "chosen": arm.open + arm.withdrawn + n,
+        "withdrawn": arm.withdrawn,
         "over": n,
         "redeemed": arm.redeemed,
         "rate": arm.redeemed / n if n else None,
@@ -92,7 +93,7 @@ def _table(rows: list[Row]) -> Table:
     for name in COLUMNS:
         table.add_column(name, justify="right")
     for row in rows:
-        counts = [f"{row[name]:,}" for name in COLUMNS[:3]]
+        counts = [f"{row[name]:,}" for name in COLUMNS[:4]]
         rate, lift = _share(row["rate"], row["rate_interval"]), _share(row["lift"], row["lift_interval"])
         cents = _with(row["reward_cents"], row["reward_cents_interval"], "{:,.0f}")
         ordered = _share(row["ordered_rate"], None)

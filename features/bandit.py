@@ -23,7 +23,8 @@ FIRST, GROWTH = 10, 0.1  # a version is published when what was learned has grow
 
 
 class ArmTotals(Struct):
-    """Of one arm in one context. `open`: trials that can still bring something; all else counts those that are over.
+    """Of one arm in one context. `open`: trials that can still bring something; `withdrawn`: those of which nothing is
+    learned; all else counts those that are over.
 
     Whole numbers: whatever the order in which trials come, the totals are the same.
     """
@@ -35,6 +36,11 @@ class ArmTotals(Struct):
     redeemed: int = 0
     reward_cents: int = 0
     reward_squares: int = 0
+    withdrawn: int = 0
+
+    def withdraw(self) -> None:
+        self.open -= 1
+        self.withdrawn += 1
 
     def learn(self, trial: Pending) -> None:
         self.open -= 1

@@ -27,6 +27,7 @@ class Trial(Struct, tag="arm"):
     ordered: bool
     redeemed: bool
     reward_cents: int
+    withdrawn: bool = False  # the customer never got it, or was forgotten: nothing is learned from it
 
     @property
     def name(self) -> str:
@@ -49,6 +50,7 @@ class Pending(Struct, array_like=True):
     ordered: bool
     redeemed: bool
     reward_cents: int
+    withdrawn: bool = False
 
 
 encode_trial = json.Encoder().encode
@@ -77,4 +79,5 @@ def pending(trial: Trial) -> Pending:
         trial.ordered,
         trial.redeemed,
         trial.reward_cents,
+        trial.withdrawn,
     )

@@ -61,9 +61,13 @@ def learn(trials: list[Trial], state: State, now_ms: int) -> Tried:
         elif before is None or trial.revision > before.revision:
             known[trial.name] = pending(trial)
             touched.add(trial.name)
+            arm = totals.setdefault(trials_key(trial.rule), Totals()).arm(known[trial.name])
             if before is None:
-                totals.setdefault(trials_key(trial.rule), Totals()).arm(known[trial.name]).open += 1
+                arm.open += 1
                 tried.counts["trials"] += 1
+            if trial.withdrawn:
+                arm.withdraw()
+                tried.counts["trials_withdrawn"] += 1
     changed = {trials_key(rule_of(name)) for name in touched}
     for name in sorted(touched):
         _settle(name, known.get(name), totals, now_ms, tried)
@@ -76,12 +80,12 @@ def learn(trials: list[Trial], state: State, now_ms: int) -> Tried:
 
 
 def _settle(name: str, trial: Pending | None, totals: dict[str, Totals], now_ms: int, tried: Tried) -> None:
-    """Counts a trial that is over, and keeps another."""
+    """Counts a trial that is over, and keeps another, also one that was withdrawn: a repeat is not to open it."""
     if trial is None or trial.due_ms <= now_ms:
         tried.timers[name] = None
         tried.deletes.append(name)
-    if trial is not None and trial.due_ms <= now_ms:
+    if trial is not None and trial.due_ms <= now_ms and not trial.withdrawn:
         totals[trials_key(rule_of(name))].arm(trial).learn(trial)
         tried.counts["trials_learned"] += 1
-    elif trial is not None:
+    elif trial is not None and trial.due_ms > now_ms:
         tried.puts[name], tried.timers[name] = encode_pending(trial), trial.due_ms

@@ -31,8 +31,9 @@ def nothing_said(customer: str) -> Word | None:
 
 
 class Holding:
-    """Those of one batch, by its news. `send` takes (customer, coupon as it stands in Kafka), `withhold` the receipt of
-    one that does not leave; `consent` tells a customer's latest word on consent before the batch."""
+    """Those of one batch, by its news. `send` takes (customer, coupon as it stands in Kafka), `withhold` (customer's
+    number, decision, receipt) of one that does not leave; `consent` tells the latest word on consent before the batch.
+    """
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class Holding:
         columns: Columns,
         customers: list[str],
         send: Callable[[str, bytes], None],
-        withhold: Callable[[str, Receipt], None],
+        withhold: Callable[[int, str, Receipt], None],
         consent: Consent,
     ) -> None:
         self.news = news
@@ -121,7 +122,7 @@ class Holding:
         self.news.ledger(who).coupons.pop(serial_of(told.decision), None)  # nobody will ever have seen it
         decision, outcome = f"{told.decision}/{WITHHELD}", WITHHELD
         more = {"at_ms": at_ms, "because": because, "until_ms": until_ms}
-        self.withhold(self.customers[who], replace(told, decision=decision, outcome=outcome, **more))
+        self.withhold(who, told.decision, replace(told, decision=decision, outcome=outcome, **more))
 
     def timers(self) -> dict[str, int | None]:
         """When to look at those again whose messages have changed."""

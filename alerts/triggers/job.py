@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -18,7 +18,7 @@ from alerts.triggers.decide import Decider
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
 from alerts.triggers.referrals import Followed, Settling, follow
-from alerts.triggers.trials import FIELDS
+from alerts.triggers.trials import FIELDS, withdraw_all
 from features import events as e
 from features.catalog import Catalog
 from features.columns import NAMES, Columns
@@ -31,7 +31,8 @@ from features.kernel.arrays import Ints
 from features.labels import Churn
 from features.layout import Layout
 from features.messages import Refused, dead_letter
-from features.trials import encode_trial, trials_key
+from features.record import Ledger, WrongLayout, forwarded
+from features.trials import Trial, encode_trial, trials_key
 
 NO_CODE = -1
 OWN, OF_BOTH = (np.isin(np.array(NAMES), list(kinds)) for kinds in (e.OWN, e.OF_BOTH))  # by kind
@@ -82,7 +83,7 @@ class CustomersJob:
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         sifted = sift(self.core, batch, position.clock, self.forgotten)
-        return Plan(position, sifted.columns.clock, sifted.columns.customers, work=sifted)
+        return Plan(position, sifted.columns.clock, [*sifted.columns.customers, *sorted(sifted.gone)], work=sifted)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
         return [whose(timer) for _, timer in due]
@@ -109,7 +110,7 @@ class CustomersJob:
         counts = {**_counts(batch, columns, applied, letters), **decided.counts, **sifted.counts}
         counts |= {"friends_ordered": len(followed.messages)} if followed.messages else {}
         examples = [Message(self.examples_topic, self.churn.model, m) for m in self.churn.messages(applied)]
-        examples += [Message(self.examples_topic, trials_key(t.rule), encode_trial(t)) for t in decided.trials]
+        examples += self.told(decided.trials) + self.withdrawn(gone, state.records)
         return Changes(
             position=plan.position.moved(columns.last, columns.clock, counts),
             puts=decided.records,
@@ -150,6 +151,20 @@ class CustomersJob:
         """The customer's latest word on consent to what policy asks for."""
         found = self.core.unpacked(records.get(customer, b""))
         return found.consent.get(crc32(self.decider.policy.consent.encode()))
+
+    def told(self, trials: Iterable[Trial]) -> list[Message]:
+        return [Message(self.examples_topic, trials_key(trial.rule), encode_trial(trial)) for trial in trials]
+
+    def withdrawn(self, gone: Iterable[str], records: Mapping[str, bytes]) -> list[Message]:
+        """Nothing is learned from what those who were forgotten have not redeemed."""
+        known = [raw for customer in sorted(gone) if (raw := records.get(customer, b"")) and not forwarded(raw)]
+        return self.told(trial for raw in known for trial in withdraw_all(self._ledger(raw)))
+
+    def _ledger(self, raw: bytes) -> Ledger:
+        try:
+            return self.core.unpacked(raw).ledger
+        except (Damaged, WrongLayout, msgspec.DecodeError):  # it goes all the same
+            return Ledger()
 
     def _followed(self, batch: Batch, columns: Columns, applied: Applied, state: State) -> Followed:
         if self.settling is None:

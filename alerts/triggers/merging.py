@@ -155,6 +155,7 @@ class Merging:
             return self.job.apply(replace(plan, work=work.sifted), state)
         due = {customer: due_ms for due_ms, customer in state.due}
         progress = Progress(dict(state.records), due, state.words, Changes(plan.position), state.spent, state.grants)
+        progress.changes.messages += self.job.withdrawn(work.sifted.gone, progress.records)
         progress.forget(work.sifted)
         batch, start = replace(work.sifted.batch, values=list(work.sifted.batch.values)), 0
         for place in sorted(work.words):

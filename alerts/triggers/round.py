@@ -193,9 +193,10 @@ class Round:
         """What was held leaves."""
         self.decided.messages.append(Message(self.house.coupons_topic, customer, coupon, HEADERS))
 
-    def _withhold(self, customer: str, receipt: Receipt) -> None:
+    def _withhold(self, who: int, decision: str, receipt: Receipt) -> None:
         self.withheld.append((receipt.rule, receipt.outcome))
-        self._tell(customer, receipt)
+        self.decided.trials += trials.withdraw(self.ledgers[who], decision, receipt.at_ms)
+        self._tell(self.applied.customers[who], receipt)
 
     def _tell(self, customer: str, receipt: Receipt) -> None:
         """The decision leaves, and is kept with the customer."""

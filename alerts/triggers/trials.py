@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from alerts.triggers.arms import Given
 from alerts.triggers.rule import Rule
@@ -73,6 +74,19 @@ def follow(deed: Deed, ledger: Ledger, margin_percent: int) -> Iterable[Trial]:
         choice.reward_cents = reward_cents(choice, margin_percent)
         choice.revision += 1
         yield _told(decision, choice, deed.at_ms)
+
+
+def withdraw(ledger: Ledger, decision: str, now_ms: int) -> Iterator[Trial]:
+    """Of a choice of which nothing can come, because its customer never gets it."""
+    if choice := ledger.choices.pop(decision, None):
+        choice.revision += 1
+        yield replace(_told(decision, choice, now_ms), withdrawn=True)
+
+
+def withdraw_all(ledger: Ledger) -> Iterator[Trial]:
+    """Of all that a customer who is forgotten has not redeemed."""
+    for decision in [decision for decision, choice in ledger.choices.items() if not choice.redeemed]:
+        yield from withdraw(ledger, decision, ledger.choices[decision].at_ms)
 
 
 def _ordered(deed: Deed, ledger: Ledger) -> list[tuple[str, Choice]]:

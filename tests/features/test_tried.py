@@ -44,6 +44,8 @@ def histories(draw: st.DrawFn) -> list[list[Trial]]:
         for revision in range(1, draw(st.integers(1, 4))):
             more = {"revision": revision, "ordered": draw(st.booleans()), "redeemed": draw(st.booleans())}
             told.append(replace(told[-1], reward_cents=draw(st.integers(-500, 3_000)), **more))
+        if draw(st.booleans()):
+            told.append(replace(told[-1], revision=len(told), withdrawn=True))
         found.append(told)
     return found
 
@@ -62,6 +64,9 @@ def counted(last: list[Trial]) -> dict[tuple[str, str, str], ArmTotals]:
     found: dict[tuple[str, str, str], ArmTotals] = {}
     for one in last:
         arm = found.setdefault((one.rule, one.context, one.arm), ArmTotals())
+        if one.withdrawn:
+            arm.withdrawn += 1
+            continue
         arm.learned += 1
         arm.ordered += one.ordered
         arm.redeemed += one.redeemed
@@ -154,3 +159,13 @@ def test_a_message_that_is_no_trial_is_a_dead_letter_and_the_others_count() -> N
     store = run(JOB, batches("examples", 0, [broken, encode_trial(trial(1))]), {0: Store()})[0]
     assert [message.headers["reason"] for message in store.sent] == ["malformed"]
     assert totals(store, "r").contexts[""]["a"].open == 1
+
+
+def test_a_trial_that_is_withdrawn_is_open_no_more_and_never_learned_from() -> None:
+    gone = trial(1, revision=1, withdrawn=True, now_ms=DAY_MS)
+    store = learned([trial(1), trial(2), gone, trial(1)])
+    [arm] = totals(store, "r").contexts[""].values()
+    assert (arm.open, arm.withdrawn, arm.learned) == (1, 1, 0)
+    store = learned([trial(1), trial(2), gone, trial(1), end("r")])
+    assert found_in(store) == {("r", "", "a"): ArmTotals(learned=1, withdrawn=1)}
+    assert "trial|r|d1" not in store.records

@@ -8,22 +8,25 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Arm, Rule, Then
 from alerts.triggers.sending import sending
 from features import events as e
 from features.forgotten import name_hash
 from features.loop import batches, run
 from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.times import DAY_MS, HOUR_MS, parse_time
-from tests.alerts.triggers.jobs import customers_job, data_of, encoded
+from tests.alerts.triggers.jobs import customers_job, data_of, encoded, trials_of
 from tests.world import World
 
 MIDNIGHT_MS = parse_time("2026-05-04T00:00:00+08:00")
 NIGHT = QuietHours(22 * 60, 8 * 60)
 LATER = Rule(id="later", on=["view"], when="true", then=Then("l", valid="7d", send="their-hour"), cooldown="0s")
+ARMS = [Arm("three", coupon="T", face_value_cents=300), Arm("five", coupon="F", face_value_cents=500)]
+ARMED = replace(LATER, then=Then(valid="7d", send="their-hour", arms=ARMS))
 POLICY = Policy(100, DAY_MS, 0.0, "", "marketing", NIGHT)
 
 
@@ -65,9 +68,9 @@ def event(kind: type[e.Event], hours: float, customer: str = "ca", **more: objec
     return kind(id=f"{customer}{kind.__name__}{hours}", customer=customer, at_ms=at(hours), tz="Asia/Shanghai", **more)
 
 
-def town(*events: e.Event) -> World:
+def town(*events: e.Event, rule: Rule = LATER) -> World:
     """A customer who orders at six in the evening, and looks at something on the second day at ten."""
-    world = World(Merging(customers_job([LATER], POLICY), "events"))
+    world = World(Merging(customers_job([rule], POLICY), "events"))
     for customer in ("ca", "cb"):
         world.tell(event(e.Consent, 0, customer, purpose="marketing", granted=True))
         world.tell(event(e.Order, 18, customer))
@@ -193,3 +196,51 @@ def test_what_is_held_goes_over_to_the_one_they_become_and_leaves_once() -> None
         assert {m.key for store in world.stores.values() for m in store.sent if m.topic == "coupons"} == {"ca"}
         live(world, 90)
         assert (len(sent(world)), timers(world)) == (2, [])
+
+
+def told(world: World) -> list[tuple[int, bool]]:
+    """Of the arm that was given: revision, and whether it was withdrawn."""
+    trials = [one for store in world.stores.values() for one in trials_of(store)]
+    return [(one.revision, one.withdrawn) for one in trials]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        event(e.Suppress, 36, reason="complaint"),
+        event(e.Consent, 36, purpose="marketing", granted=False),
+        e.Forget(id="f", customer="ca", at_ms=at(36)),
+    ],
+    ids=["suppressed", "without consent", "forgotten"],
+)
+@pytest.mark.parametrize("merged", [False, True])
+def test_an_arm_of_which_the_message_was_withheld_is_withdrawn_once(word: e.Event, merged: bool) -> None:
+    world = town(rule=ARMED)
+    if merged:
+        world.merge("ca", "cb", at(35))
+        world.settle()
+    live(world, 36, replace(word, customer=world.record("ca")[0]))
+    live(world, 42)
+    live(world, 90, event(e.Order, 91, "cb"))
+    assert (sent(world), told(world)) == ([], [(0, False), (1, True)])
+
+
+def test_an_arm_of_which_the_message_was_sent_or_revoked_after_that_stays_a_trial() -> None:
+    world = town(rule=ARMED)
+    live(world, 42)
+    live(world, 43, event(e.Suppress, 43, reason="complaint"))
+    assert (sent(world), told(world)) == ([("ca", 42)], [(0, False)])
+
+
+def test_who_is_forgotten_takes_back_what_was_not_redeemed_and_leaves_what_was() -> None:
+    for redeemed in (True, False):
+        world = town(rule=ARMED)
+        live(world, 42)
+        if redeemed:
+            [coupon] = [one for store in world.stores.values() for one in data_of(store, "coupons")]
+            used = {"coupon": coupon["code"], "order": "o", "total_cents": 2_000}
+            live(world, 43, event(e.CouponRedeemed, 43, **used))
+        live(world, 44, e.Forget(id="f", customer="ca", at_ms=at(44)))
+        live(world, 45, event(e.Order, 45))
+        assert told(world)[-1] == ((1, False) if redeemed else (1, True))
+        assert len(told(world)) == 2
