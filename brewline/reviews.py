@@ -11,14 +11,18 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from alerts.abuse.case import DECIDED, STANDING
+from alerts.abuse.case import CONFIRMED, DECIDED, STANDING
 from alerts.abuse.fact import Decided, encode_fact
+from brewline.reading import Features
 from config.settings import Settings
 from features.outgoing import CloudEvent
+from features.suppression import ABUSE
 from features.times import rfc3339
 from operators.compacted import latest
 from operators.kafka import Unreachable, producer, require_kafka
+from operators.redis_link import connect_redis
 
+REVOKED = "coupons_revoked"
 SHOWN = 3  # customers of a case, in the table
 WAIT_S = 10.0
 _decode = msgspec.json.Decoder(CloudEvent).decode
@@ -37,15 +41,30 @@ def read_cases(settings: Settings) -> list[dict[str, Any]]:
 
 
 def show_cases(settings: Settings, waiting: bool, out: Console) -> list[dict[str, Any]]:
-    """Prints cases; `waiting`: only those that no human has decided yet."""
+    """Prints cases; `waiting`: only those that no human has decided yet. Raises Unreachable, NoState."""
     cases = [case for case in read_cases(settings) if not waiting or case["state"] in STANDING]
-    table = Table("case", "signal", "state", "since", "customers held", "why", box=SIMPLE_HEAD)
+    note_revoked(settings, [case for case in cases if case["state"] == CONFIRMED])
+    table = Table("case", "signal", "state", "since", "customers held", "coupons revoked", "why", box=SIMPLE_HEAD)
     for case in cases:
         state = "waits" if case["state"] in STANDING else case["state"]
         by = f" by {case['decided_by']}" if case["decided_by"] else ""
-        table.add_row(case["case"], case["signal"], state + by, _day(case["opened_ms"]), _held(case), case["why"])
+        revoked = str(case.get(REVOKED, "–"))
+        since = _day(case["opened_ms"])
+        table.add_row(case["case"], case["signal"], state + by, since, _held(case), revoked, case["why"])
     out.print(table)
     return cases
+
+
+def note_revoked(settings: Settings, confirmed: list[dict[str, Any]]) -> None:
+    """Notes in each case how many coupons of its customers were revoked for abuse, of those that records still hold."""
+    if not confirmed:
+        return
+    features = Features(settings, connect_redis(settings.redis.url, settings.redis.start_timeout_s))
+    for case in confirmed:
+        ledgers = [features.unpacked(raw).ledger for raw in features.records(case["held"]).values()]
+        coupons = {c.decision: c.revoked_for for ledger in ledgers for c in ledger.coupons.values() if c.revoked_ms}
+        case[REVOKED] = sum(reason == ABUSE for reason in coupons.values())
+    features.close()
 
 
 def _day(at_ms: int) -> str:
@@ -70,7 +89,8 @@ def decide_case(settings: Settings, id: str, outcome: str, by: str, out: Console
     word = Decided(case["subject"], id, outcome, by or getpass.getuser(), round(time.time() * 1000))
     _send(settings, word)
     people = f"{len(case['held'])} customers"
-    said = f"{people} are let go" if outcome == "released" else f"{people} stay suppressed without end"
+    confirmed = f"{people} stay suppressed without end, and their open coupons are revoked"
+    said = f"{people} are let go" if outcome == "released" else confirmed
     out.print(f"{id} is {outcome} by {word.by}: {said}, as soon as the abuse flow hears of it", soft_wrap=True)
 
 

@@ -84,6 +84,8 @@ class Lifecycle:
                 return self._revoked(ledger, customer, event)
             case e.Refund():
                 return self._refunded(ledger, customer, event)
+            case e.Suppress(reason=reason, lift=False) if reason == ABUSE:
+                return self._confirmed(ledger, customer, event)
         return []
 
     def _redeemed(self, ledger: Ledger, customer: str, event: e.CouponRedeemed) -> list[Heard]:
@@ -127,6 +129,10 @@ class Lifecycle:
             if coupon.redeemed_ms and coupon.order == event.order and isinstance(event, e.Void):
                 heard += self._give_back(coupon, customer, event)
         return heard
+
+    def _confirmed(self, ledger: Ledger, customer: str, event: e.Suppress) -> list[Heard]:
+        """A human has confirmed abuse: what is not used goes, one by one, for good."""
+        return [heard for coupon in ledger.coupons.values() for heard in self._revoke(coupon, customer, event, ABUSE)]
 
     def _revoke(self, coupon: Coupon, customer: str, event: e.Event, reason: str) -> list[Heard]:
         """Of one that is used, it is noted for the case that it comes back."""

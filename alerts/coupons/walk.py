@@ -17,7 +17,7 @@ from features.job import Batch, Message
 from features.messages import cloudevent, digest
 from features.record import Ledger
 
-TURNS = ("coupon_redeemed", "coupon_delivered", "coupon_opened", "coupon_revoked", "refund", "void")
+TURNS = ("coupon_redeemed", "coupon_delivered", "coupon_opened", "coupon_revoked", "refund", "void", "suppress")
 TURNING = np.isin(np.array(NAMES), TURNS)  # by kind
 
 

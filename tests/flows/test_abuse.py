@@ -68,6 +68,16 @@ def words(settings: conf.Settings) -> list[e.Suppress]:
     return [msgspec.convert(word, e.Suppress) for word in found if word["type"] == "suppress"]
 
 
+def coupons(settings: conf.Settings) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(message.value())["data"] for message in read_all(settings, "coupons")]
+
+
+def verdicts(settings: conf.Settings) -> list[tuple[str, str]]:
+    """What became of coupons: decision, and why."""
+    found = [msgspec.json.decode(message.value()) for message in read_all(settings, "redemptions")]
+    return [(one["data"]["decision"], one["data"]["reason"]) for one in found if one["type"].endswith("revoked")]
+
+
 def said(flows: list[Flow]) -> str:
     return "\n".join(flow.said[-1500:] for flow in flows)
 
@@ -75,6 +85,10 @@ def said(flows: list[Flow]) -> str:
 def test_a_farm_is_held_for_review_and_released_and_who_is_forgotten_leaves_no_trace(
     settings: conf.Settings, flows: list[Flow]
 ) -> None:
+    greedy = {"device": "own-phone"}
+    feed(settings, [login(APPS[1], NOON_MS, type="consent", id="y", purpose="marketing", granted=True, **greedy)])
+    feed(settings, [login(APPS[1], NOON_MS, type="app_open", id="a", **greedy)])
+    until(lambda: coupons(settings), PATIENCE_S, lambda: said(flows))
     feed(settings, [login(app, NOON_MS + n * MINUTE_MS) for n, app in enumerate(APPS)])
     feed(settings, ticks(NOON_MS + 10 * MINUTE_MS))
 
@@ -107,6 +121,13 @@ def test_a_farm_is_held_for_review_and_released_and_who_is_forgotten_leaves_no_t
     assert (case["state"], case["decided_by"]) == ("released", "anna")
     with pytest.raises(ValueError, match="is released already"):
         decide_case(settings, case["case"], "released", "bert", console)
+
+    # which may be taken back: what they hold is revoked, coupon by coupon, and counted
+    decide_case(settings, case["case"], "confirmed", "bert", console)
+    until(lambda: verdicts(settings) == [(coupons(settings)[0]["decision"], "abuse")], PATIENCE_S, lambda: said(flows))
+    out.truncate(0)
+    [shown] = show_cases(settings, False, console)
+    assert (shown["state"], shown["coupons_revoked"]) == ("confirmed", 1)
 
     # one of them asks to be forgotten
     gone = FARM[2]

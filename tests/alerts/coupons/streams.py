@@ -38,11 +38,18 @@ def code(rule: str, customer: str, number: int, at_ms: int) -> str:
 
 
 @st.composite
-def lives(draw: st.DrawFn, length: int = 25) -> list[e.Event]:
-    """In the order in which they arrive: orders may come late, or after what speaks of them."""
+def lives(draw: st.DrawFn, length: int = 25, abuse: bool = False) -> list[e.Event]:
+    """In the order in which they arrive: orders may come late, or after what speaks of them.
+
+    `abuse`: a human may confirm that a customer is none to give coupons to.
+    """
     times = [START_MS + draw(st.integers(0, 6 * 24)) * HOUR_MS for _ in range(ORDERS)]
     log: list[e.Event] = [order(c, n, at_ms) for c in CUSTOMERS for n, at_ms in enumerate(times)]
     log += [draw(_turns(number, times)) for number in range(draw(st.integers(0, length)))]
+    confirmed = draw(st.lists(st.sampled_from(CUSTOMERS), max_size=2)) if abuse else []
+    for number, customer in enumerate(confirmed):
+        at_ms = START_MS + draw(st.integers(0, 6 * 24)) * HOUR_MS
+        log.append(e.Suppress(id=f"{customer}-s{number}", customer=customer, at_ms=at_ms, tz="UTC", reason="abuse"))
     log.sort(key=lambda event: event.at_ms)
     for _ in range(draw(st.integers(0, 4))):  # some come at another place, some twice
         event = draw(st.sampled_from(log))

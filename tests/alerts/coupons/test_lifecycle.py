@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import orjson
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from alerts.coupons.check import state
 from alerts.coupons.code import Forged, serial_of
 from alerts.coupons.lifecycle import Lifecycle
 from alerts.triggers.merging import Merging
+from alerts.triggers.receipts.receipt import decision_id
 from alerts.triggers.rule import Rule, Then
 from features import events as e
 from features.loop import Store, batches, run
@@ -51,6 +51,7 @@ class Book:
 
     def __init__(self) -> None:
         self.coupons: list[dict[str, Any]] = []
+        self.abusers: dict[str, int] = {}  # by customer, since when
         self.verdicts: list[tuple[str, str, str, str]] = []
 
     def issue(self, receipt: dict[str, Any]) -> None:
@@ -67,6 +68,10 @@ class Book:
             self.redeem(event, mine)
         elif isinstance(event, e.Refund):
             self.undo(event, mine)
+        elif isinstance(event, e.Suppress):
+            self.abusers[event.customer] = min(event.at_ms, self.abusers.get(event.customer, event.at_ms))
+            for coupon in mine:
+                self.revoke(coupon, event, "abuse")
         elif isinstance(event, e.CouponOpened | e.CouponRevoked):
             for coupon in mine:
                 if event.coupon == coupon["decision"] or event.coupon.upper() == coupon["code"]:
@@ -101,6 +106,8 @@ class Book:
             return "revoked"
         if event.at_ms >= coupon["expires_ms"]:
             return "expired"
+        if event.at_ms >= self.abusers.get(event.customer, event.at_ms + 1):
+            return "held"
         if then.stores and not (event.store in then.stores or event.region in then.regions):
             return "wrong_store"
         return "below_minimum" if event.total_cents < then.min_spend_cents else ""
@@ -142,14 +149,14 @@ def expected(log: list[e.Event], coupons: list[dict[str, Any]]) -> list[tuple[st
 
 
 @settings(max_examples=150, deadline=None)
-@given(lives())
+@given(lives(abuse=True))
 def test_the_verdicts_are_those_of_a_plain_book_of_all_coupons(log: list[e.Event]) -> None:
     store = after(log)
     assert told(store) == expected(log, data_of(store, "coupons"))
 
 
 @settings(max_examples=60, deadline=None)
-@given(lives(), cuts)
+@given(lives(abuse=True), cuts)
 def test_batches_cut_anywhere_give_the_same_verdicts_records_and_counts(log: list[e.Event], cuts: list[int]) -> None:
     whole, single, cut = after(log), after(log, list(range(len(log)))), after(log, cuts)
     for store in (single, cut):
@@ -158,7 +165,7 @@ def test_batches_cut_anywhere_give_the_same_verdicts_records_and_counts(log: lis
 
 
 @settings(max_examples=30, deadline=None)
-@given(lives(), cuts, st.integers(0, 30))
+@given(lives(abuse=True), cuts, st.integers(0, 30))
 def test_a_replay_says_the_same_under_the_same_ids(log: list[e.Event], cuts: list[int], kept: int) -> None:
     store = after(log[:kept], cuts)
     replayed = after(log, cuts, deepcopy(store))
@@ -263,12 +270,37 @@ def test_ended_coupons_go_when_another_comes_some_time_later() -> None:
     assert told(after([*BEFORE, later, redeemed(ENDS_H + 24)]))[0][:2] == ("refused", "expired")
 
 
-@pytest.mark.parametrize("reason", ["review", "abuse"])
-def test_under_review_nothing_can_be_used(reason: str) -> None:
-    job = customers_job(RULES, lifecycle=Lifecycle("redemptions", CODES, DAY_MS))
-    review = e.Suppress(id="s", customer="ca", tz="UTC", at_ms=START_MS + 2 * HOUR_MS, reason=reason)
-    log = encoded([*BEFORE, review, redeemed(2), redeemed(1)])
-    assert [one[:2] for one in told(run(job, batches("events", 0, log))[0])] == [("refused", "held"), ("redeemed", "")]
+def suppressed(hours: int, reason: str, customer: str = "ca", **more: Any) -> e.Suppress:
+    at_ms = START_MS + hours * HOUR_MS
+    return e.Suppress(id=f"s{hours}", customer=customer, tz="UTC", at_ms=at_ms, reason=reason, **more)
+
+
+def test_under_review_nothing_can_be_used() -> None:
+    assert verdicts(suppressed(2, "review"), redeemed(2), redeemed(1)) == [("refused", "held"), ("redeemed", "")]
+
+
+def test_confirmed_abuse_takes_back_each_coupon_that_is_not_used_once_and_for_good() -> None:
+    store = after([*BEFORE, redeemed(1), suppressed(2, "abuse"), suppressed(3, "abuse"), redeemed(4, rule="bound")])
+    assert [one[:3] for one in told(store)] == [
+        ("redeemed", "", decision("free", "ca", 0)),
+        ("revoked", "abuse", decision("free", "ca", 1)),
+        ("revoked", "abuse", decision("bound", "ca", 1)),
+        ("revoked", "abuse", decision_id("again", "ca", "r1")),
+        ("refused", "revoked", decision("bound", "ca", 1)),
+    ]
+    assert not any(coupon.revoked_ms for coupon in held(store, "cb").values())
+    late = verdicts(suppressed(2, "abuse"), suppressed(3, "abuse", lift=True), redeemed(4))
+    assert late == [("revoked", "abuse")] * 3 + [("refused", "revoked")]
+
+
+def test_no_other_word_on_suppression_takes_coupons_back() -> None:
+    words = [suppressed(1, "review"), suppressed(2, "complaint"), suppressed(3, "abuse", lift=True)]
+    assert verdicts(*words) == []
+
+
+def test_a_void_gives_nothing_back_to_whom_abuse_was_confirmed() -> None:
+    log = redeemed(1), suppressed(2, "abuse"), undone(e.Void, 3, "till-1"), redeemed(4)
+    assert verdicts(*log)[-2:] == [("revoked", "abuse"), ("refused", "revoked")]
 
 
 def test_without_a_key_coupons_have_no_code_and_are_known_by_their_decision() -> None:
