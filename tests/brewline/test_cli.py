@@ -12,7 +12,8 @@ import orjson
 import pytest
 
 from alerts.coupons.code import Codes
-from brewline.cli import _moment, _speed
+from brewline.cli import _speed
+from brewline.commands.shared import moment
 from features.times import parse_time
 from operators.servers import free_port
 
@@ -183,4 +184,4 @@ def test_run_without_servers_ends_with_one_plain_line() -> None:
 def test_speeds_and_moments_are_read() -> None:
     assert _speed("max") is None
     assert _speed("1000x") == 1000
-    assert _moment("1777824000000") == _moment("2026-05-04T00:00:00+08:00")
+    assert moment("1777824000000") == moment("2026-05-04T00:00:00+08:00")

@@ -1,0 +1,72 @@
+"""`brewline rules`: check them, test them, ask the past about them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from brewline.commands.shared import HISTORIES, From, JsonFile, To, out
+from config.settings import load
+
+app = typer.Typer(
+    name="rules", no_args_is_help=True, help="Check and test the trigger rules.\n\nExample: `brewline rules test`"
+)
+
+
+@app.command("check")
+def rules_check() -> None:
+    """Loads every rule and says what is wrong with it, with file and line.
+
+    Example: `brewline rules check`
+    """
+    from brewline.rules import check_rules
+
+    sys.exit(check_rules(load(), out))
+
+
+@app.command("test")
+def rules_test(json: JsonFile = None) -> None:
+    """Runs the timelines of every rule.
+
+    Example: `brewline rules test --json out/rules.json`
+    """
+    from brewline.results import write_json
+    from brewline.rules import run_rule_tests
+
+    figures, failed = run_rule_tests(load(), out)
+    write_json(json, figures)
+    sys.exit(1 if failed else 0)
+
+
+@app.command("backtest")
+def rules_backtest(
+    rules: Annotated[list[str] | None, typer.Argument(help="Ids of rules, or files of drafts.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All rules of the configured folder.")] = False,
+    from_: From = None,
+    to: To = None,
+    against: Annotated[list[str] | None, typer.Option(help="Another rule to run beside; may be repeated.")] = None,
+    history: Annotated[str, typer.Option(help=HISTORIES)] = "kafka",
+    assume_consent: Annotated[bool, typer.Option("--assume-consent", help="As if all had consented.")] = False,
+    scores: Annotated[
+        Literal["none", "now"], typer.Option(help="`now`: by the models that Redis has published now.")
+    ] = "none",
+    json: JsonFile = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures: F.html, F.svg, or F.png.")] = None,
+) -> None:
+    """Says what rules would have done with a past: whom they reach, what they cost, where they overlap. Sends nothing.
+
+    Example: `brewline rules backtest winback-14d --history completejourney`; a draft beside the rule it may replace:
+    `brewline rules backtest draft.toml --against winback-14d --history may.parquet --plot draft.html`; all of them:
+    `brewline rules backtest --all --from 2026-05-01T00:00:00+08:00 --json out/rules.json`
+    """
+    from brewline.backtests.choice import choose, span_of
+    from brewline.backtests.command import Asked, backtest
+    from brewline.backtests.plot import check_plot
+
+    settings = load()
+    tried = choose(settings, rules or [], against or [], every, span_of(from_, to))
+    check_plot(plot)
+    backtest(settings, tried, Asked(history, assume_consent, json, plot, scores), out)
