@@ -194,7 +194,7 @@ FIELDS = {
     "CouponVerdict.reason": Word(
         "why it was refused: `forged`, `not_yours`, `already_redeemed`, `revoked`, `expired`, `held` (the customer is"
         " under review), `wrong_store`, `below_minimum`; why it was revoked: `refund` or `void` of the order that"
-        " earned it, or what whoever revoked it said"
+        " earned it, `abuse` that a human has confirmed, or what whoever revoked it said"
     ),
     "CouponVerdict.coupon": Word("what the rule calls it"),
     "CouponVerdict.campaign": Word("campaign of the rule; may be empty"),
