@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from features.declared import (
     HOUR,
+    Band,
     Declared,
     Measure,
     Value,
@@ -69,6 +70,7 @@ class Catalog(Struct, frozen=True):
     tables: list[tuple[int, int]]
     columns: list[tuple[int, int, int]]
     reads: list[tuple[int, int, int]]
+    ladders: list[list[int]]  # of steps that are kept: how many, their cuts, what keeps each
     recencies: list[tuple[str, int]]  # event type, unit in ms
     ratios: list[tuple[int, int]]
     bands: list[tuple[int, list[float], bool]]  # column, cuts, less is better
@@ -142,6 +144,7 @@ class _Building:
         self.cells = self._cells()
         self.tables: list[tuple[int, int]] = [(arrays.TIMES, 0)]
         self.table_names = [TIMES]
+        self.ladders: list[list[int]] = []
         self.names: list[str] = []
         self.kept_in: dict[str, list[str]] = {}
         self.texts: dict[str, list[str]] = {}
@@ -206,6 +209,7 @@ class _Building:
             tables=self.tables,
             columns=columns,
             reads=reads,
+            ladders=self.ladders,
             recencies=recencies,
             ratios=ratios,
             bands=bands,
@@ -308,7 +312,27 @@ class _Building:
         earned = len(self.tables) - 2
         for name in POINTS:
             self._name(name, self.table_names[-2:])
-        return [(what, earned, points.valid_months) for what in (arrays.BALANCE, arrays.EXPIRING, arrays.EARNED)]
+        reads = [(what, earned, points.valid_months) for what in (arrays.BALANCE, arrays.EXPIRING, arrays.EARNED)]
+        for name, band in self.declared.bands.items():
+            if band.keep:
+                self._name(f"{name}_points", self.table_names[-2:])
+                reads.append((arrays.KEPT, earned, len(self.ladders)))
+                self.ladders.append(self._ladder(band, f"{self.file}: [bands] {name}: keep"))
+        return reads
+
+    def _ladder(self, band: Band, place: str) -> list[int]:
+        cuts, keep = band.cuts, band.keep
+        if band.of != "points_earned_12m" or band.best == "low":
+            raise WrongFeatures(
+                f"{place}: found with of = {band.of!r}, expected only with of = 'points_earned_12m', best = 'high': of"
+                " nothing else is it known what it was at the end of each month"
+            )
+        rising = len(keep) == len(cuts) and keep == sorted(set(keep))
+        if not (rising and all(0 < stays <= cut for stays, cut in zip(keep, cuts, strict=True))):
+            raise WrongFeatures(f"{place}: found {keep}, expected one for each of cuts {cuts}, above 0, none above it")
+        if any(number % 1 for number in [*cuts, *keep]):
+            raise WrongFeatures(f"{place}: found a fraction in {[*cuts, *keep]}, expected whole points")
+        return [len(cuts), *map(int, cuts), *map(int, keep)]
 
     def _recencies(self) -> list[tuple[str, int]]:
         recencies = []
@@ -330,8 +354,9 @@ class _Building:
             raise WrongFeatures(f"{place}: cuts: found {band.cuts}, expected numbers that rise")
         if band.names and len(band.names) != len(band.cuts) + 1:
             raise WrongFeatures(f"{place}: names: found {len(band.names)}, expected one more than cuts")
-        column = self._number(band.of, place)
-        self._derive(name, [band.of])
+        of = f"{name}_points" if band.keep and self.declared.points else band.of
+        column = self._number(of, place)
+        self._derive(name, [of])
         self.texts |= {name: band.names} if band.names else {}
         return column, band.cuts, band.best == "low"
 

@@ -270,7 +270,14 @@ def _program(
         arrays.AT_TABLE: place(chain(*catalog.tables)),
         arrays.AT_WINDOW: place(chain(*[_window(w, catalog, place) for w in range(len(catalog.windows))])),
         arrays.AT_COLUMN: place(chain(*catalog.columns)),
-        arrays.AT_READ: place(chain(*catalog.reads)),
+        arrays.AT_READ: place(
+            chain(
+                *[
+                    (what, table, place(catalog.ladders[argument]) if what == arrays.KEPT else argument)
+                    for what, table, argument in catalog.reads
+                ]
+            )
+        ),
         arrays.AT_RECENCY: place(chain(*((KINDS[kind], unit_ms) for kind, unit_ms in catalog.recencies))),
         arrays.AT_RATIO: place(chain(*catalog.ratios)),
         arrays.AT_BAND: place(

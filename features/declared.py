@@ -35,10 +35,11 @@ class Recency(Struct, forbid_unknown_fields=True):
 
 class Band(Struct, forbid_unknown_fields=True):
     """A feature cut into steps: 1 below the first cut, one more from each cut on; the other way round where less is
-    better. With names, the feature is the name of the step."""
+    better. With names, the feature is the name of the step. `keep`: who is on a step stays there down to that."""
 
     of: str
     cuts: list[float]
+    keep: list[float] = []
     best: Literal["high", "low"] = "high"
     names: list[str] = []
 

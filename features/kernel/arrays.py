@@ -28,8 +28,8 @@ LIFETIME, FIVES, HOURS, DAYS = 0, 1, 2, 3  # what a window is made of
 SUM_OF, MOST_OF, MEAN_OF, DISTINCT_OF = 0, 1, 2, 3  # how a window's cells become a feature
 # what a table keeps of (code, value) pairs, and how many
 LATEST, DECAYED, WEIGHTS, PLACES, TIMES, MONTHS = 0, 1, 2, 3, 4, 5
-ROOM_OF = (1, 1, 16, 62, 16, 26)
-VALUE, WEIGHT, FAVOURITE, SHARE, SPREAD, BALANCE, EXPIRING, EARNED = 0, 1, 2, 3, 4, 5, 6, 7  # what is read from one
+ROOM_OF = (1, 1, 16, 62, 16, 62)
+VALUE, WEIGHT, FAVOURITE, SHARE, SPREAD, BALANCE, EXPIRING, EARNED, KEPT = range(9)  # what is read from one
 DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a call ends
 
 # the program: numbers, then where its lists start

@@ -14,6 +14,7 @@ from features.kernel.arrays import (
     FIVE_MS,
     FIVES,
     HOURS,
+    KEPT,
     LIFE,
     LIFETIME,
     MEAN_OF,
@@ -133,11 +134,12 @@ def _rhythm_spread(s: Ints, table: int) -> float:
 def _points(s: Ints, g: Ints, what: int, earned: int, today: int, valid: int) -> float:
     """Points as of a day: what a month's net spend earned is good for `valid` months more, and is spent oldest first.
 
-    The table of what was earned stands before that of what was spent.
+    What is spent beyond them is a debt, which later points pay first; a balance below 0 is what is left of it. The
+    table of what was earned stands before that of what was spent.
     """
-    if s[earned] == 0:
-        return 0.0
     now, spent = month_of(today), earned + TABLE
+    if s[earned] == 0 and s[spent] == 0:
+        return 0.0
     left = np.zeros(ROOM_OF[MONTHS], np.int64)
     total = np.int64(0)
     for k in range(s[earned]):
@@ -146,34 +148,64 @@ def _points(s: Ints, g: Ints, what: int, earned: int, today: int, valid: int) ->
         total += left[k] if month > now - 12 else 0
     if what == EARNED:
         return float(total)
-    done = np.int64(-1)
+    if what == KEPT:
+        return float(max(total, _kept(s, g, earned, left, now, valid)))
+    done, debt = np.int64(-1), np.int64(0)
     while True:
         month = _next_month(s, spent, done, now)
         if month < 0:
             break
-        _spend(s, earned, left, month, valid, s[find_pair(s, spent, month) + 1])
+        debt += _spend(s, earned, left, month, valid, s[find_pair(s, spent, month) + 1], now)
         done = month
     balance = expiring = np.int64(0)
     for k in range(s[earned]):
         month = s[earned + PAIRS + 2 * k]
         balance += left[k] if now <= month + valid else 0
         expiring += left[k] if now == month + valid else 0
-    return float(balance if what == BALANCE else expiring)
+    return float(balance - debt if what == BALANCE else expiring)
 
 
 @compiled
-def _spend(s: Ints, earned: int, left: Ints, month: int, valid: int, points: int) -> None:
-    """Takes the points of one month from those that were good then, oldest first."""
+def _kept(s: Ints, g: Ints, earned: int, points: Ints, now: int, ladder: int) -> int:
+    """The cut of the step that somebody has kept until the end of last month; 0: none.
+
+    At the end of each month, by what its last twelve months have earned: whoever has come to a cut enters that step,
+    and whoever is on a step stays there while it comes to what keeps it. `ladder`: steps, their cuts, what keeps each.
+    """
+    steps = g[ladder]
+    first, last = now, np.int64(0)
+    for k in range(s[earned]):
+        if s[earned + PAIRS + 2 * k] < now:
+            first, last = min(first, s[earned + PAIRS + 2 * k]), max(last, s[earned + PAIRS + 2 * k])
+    if last + 12 < now:  # the year behind us has earned nothing
+        return 0
+    on = 0
+    for month in range(first, now):
+        total = np.int64(0)
+        for k in range(s[earned]):
+            total += points[k] if month - 12 < s[earned + PAIRS + 2 * k] <= month else 0
+        entered = stays = 0
+        for step in range(steps):
+            entered += total >= g[ladder + 1 + step]
+            stays += total >= g[ladder + 1 + steps + step]
+        on = max(entered, min(on, stays))
+    return int(g[ladder + on]) if on else 0
+
+
+@compiled
+def _spend(s: Ints, earned: int, left: Ints, month: int, valid: int, points: int, now: int) -> int:
+    """Takes the points of one month from those good then, oldest first, then from later ones; what is owed."""
     source = np.int64(-1)
     while points > 0:
-        source = _next_month(s, earned, source, month)
+        source = _next_month(s, earned, source, now)
         if source < 0:
-            return
+            break
         if month <= source + valid:
             k = (find_pair(s, earned, source) - earned - PAIRS) // 2
             taken = min(points, left[k])
             left[k] -= taken
             points -= taken
+    return points
 
 
 @compiled
