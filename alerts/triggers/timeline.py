@@ -17,11 +17,10 @@ from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule, Timeline, WrongRule
-from alerts.written import hint
 from features import events as e
 from features.catalog import Catalog
 from features.job import Batch
-from features.labels import Churn
+from features.labels import NO_LABELS
 from features.loop import run
 from features.models import LinearModel
 from features.outgoing import Drawn
@@ -35,6 +34,7 @@ from features.times import (
     parse_offset,
     spell_offsets,
 )
+from features.written import hint
 
 START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in the test's time zone
 ZONE = "Asia/Shanghai"
@@ -91,7 +91,7 @@ def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Cat
             raise WrongRule(f"{file}: test {timeline.name!r}: there is no model {model!r}{hint(model, catalog.models)}")
     decider.arms = OneArm(rule, timeline.arm)
     decider.models = {m: _constant(m, p, len(catalog.models[m])) for m, p in timeline.scores.items()}
-    job = CustomersJob(catalog, decider, Churn("", "", [], 0), "examples", "dead-letters")
+    job = CustomersJob(catalog, decider, NO_LABELS, "examples", "dead-letters")
     values = _records(rule, timeline, file)
     batch = Batch("events", 0, -1, list(range(len(values))), values, [0] * len(values))
     coupons = [orjson.loads(m.value) for m in run(job, [batch])[0].sent if m.topic == "coupons"]
