@@ -52,7 +52,7 @@ def read_tasks(text: str, file: str) -> dict[str, Task]:
     if len(set(spends.values())) > 1:
         name = list(spends)[-1]
         raise WrongFeatures(
-            f"{file}:{line_of(text, name)}: {name}.horizon: found {tasks[name].horizon!r},"
+            f"{file}:{line_of(_part(text, name), 'horizon')}: {name}.horizon: found {tasks[name].horizon!r},"
             f" expected {tasks[next(iter(spends))].horizon!r}: all models of spend_ahead share one horizon"
         )
     return tasks

@@ -131,7 +131,7 @@ class Timeline(Struct, forbid_unknown_fields=True, frozen=True):
     name: Annotated[str, Meta(min_length=1)]
     events: list[dict[str, Any]]
     fires_at: list[str] = []
-    scores: dict[str, Annotated[float, Meta(ge=0, le=1)]] = {}
+    scores: dict[str, Annotated[float, Meta(ge=0)]] = {}
     arm: str = ""  # which the customer gets; the first that gives something, if empty
 
 

@@ -129,7 +129,7 @@ def test_labels_are_those_of_the_slow_twin_however_the_log_is_cut(story: list[St
 @given(stories)
 def test_a_log_that_comes_again_teaches_nothing_again(story: list[Step]) -> None:
     log = [event for event in told_story(story) if isinstance(event, e.Order | e.Tick)]
-    end_ms = max((event.at_ms for event in log), default=START_MS) + 60 * DAY_MS
+    end_ms = max((event.at_ms for event in log), default=START_MS) + 200 * DAY_MS
     store = run(JOB, batches("events", 0, encoded([*log, tick(end_ms)])))[0]
     before = list(store.sent)
     run(JOB, batches("events", 0, encoded([*log, tick(end_ms + 60 * DAY_MS)]), first=len(log) + 1), {0: store})
