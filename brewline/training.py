@@ -61,7 +61,7 @@ def write_training_set(
 
 
 def labelled(catalog: Catalog, model: str, archive: Archive) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Share by share: how many events, and the rows of the model with their labels, as the flow would have told them."""
+    """Share by share: how many events, and the rows of the model with their labels, as the flow would tell them."""
     labels = labels_of(catalog)
     core = Core(catalog, wanted=set(), label=labels.label)
     read = columns_read(catalog, (), ids=False)
