@@ -66,7 +66,8 @@ WHENS = (  # of further rules: what they look at is usual, and few customers ful
     ("complaints_open >= 1 AND churn_risk > 0.9", "app_open"),
 )
 PROPENSITY = """
-[models.propensity]
+[propensity]
+target = "churn"
 features = ["redeem_rate_90d", "redeems_90d", "orders_30d", "orders_90d", "discount_share_90d", "views_24h",
   "cart_adds_24h", "app_opens_24h", "days_since_order", "aov_cents_30d"]
 """
@@ -217,8 +218,8 @@ def _configuration(folder: Path) -> Path:
             file.unlink()
     for number, (when, on) in enumerate(WHENS):
         (folder / f"rules/coupons/usual-{number}.toml").write_text(RULE.format(number=number, when=when, on=on))
-    with (folder / "features.toml").open("a") as features:
-        features.write(PROPENSITY)
+    models = folder / "models.toml"
+    models.write_text(models.read_text().partition("[lapse_risk]")[0] + PROPENSITY)
     return folder / "brewline.toml"
 
 

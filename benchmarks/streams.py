@@ -18,7 +18,7 @@ from alerts.triggers.rule import Rule, Then
 from config import settings as conf
 from features import events as e
 from features.job import Batch
-from features.labels import Churn
+from features.labels import NO_LABELS
 from features.times import DAY_MS, HOUR_MS, local_day
 from flows.files import load_catalog
 
@@ -130,7 +130,7 @@ class Bench:
         catalog = catalog.narrowed(["views_1h"])
         policy = Policy(1, DAY_MS, 0.0, "salt", "marketing")
         decider = Decider(catalog, conditions, policy, "coupons", "decisions")
-        self.job = CustomersJob(catalog, decider, Churn("", "", [], 0), "examples", "dead-letters")
+        self.job = CustomersJob(catalog, decider, NO_LABELS, "examples", "dead-letters")
 
     def set_up(self, case: Case) -> CustomersJob:
         decider = self.job.decider

@@ -43,7 +43,7 @@ from config.settings import Settings, load
 from features.clean import Cleaner
 from features.identity import Pseudonyms, Table, merged_key
 from features.job import Batch, Job, Message
-from features.labels import Churn
+from features.labels import labels_of
 from features.learning import LearningJob
 from features.loop import Store, run
 from features.models import decode_model, input_layouts
@@ -171,12 +171,12 @@ def _jobs(settings: Settings) -> tuple[CustomersJob, LearningJob]:
     conditions, layouts = load_conditions(catalog, load_rules(settings)), input_layouts(catalog)
     window_ms, holdout = parse_duration(coupons.cap_window), coupons.holdout_percent / 100
     policy = Policy(coupons.cap, window_ms, holdout, coupons.holdout_salt, coupons.require_consent)
-    churn = Churn(MODEL, layouts[MODEL], catalog.models[MODEL], parse_duration(settings.learning.churn_horizon))
     decider = Decider(catalog, conditions, policy, "coupons", "decisions")
-    inputs = {model: [catalog.names[i] for i in columns] for model, columns in catalog.models.items()}
-    learning = LearningJob(inputs, layouts, settings.learning.publish_every, "dead-letters")
+    inputs = {model: task.features for model, task in catalog.tasks.items()}
+    links = {model: task.link for model, task in catalog.tasks.items()}
+    learning = LearningJob(inputs, layouts, settings.learning.publish_every, "dead-letters", links)
     thanks = Settling("events", parse_duration(coupons.referral_settling))
-    return CustomersJob(catalog, decider, churn, "examples", "dead-letters", settling=thanks), learning
+    return CustomersJob(catalog, decider, labels_of(catalog), "examples", "dead-letters", settling=thanks), learning
 
 
 class Log:

@@ -12,13 +12,13 @@ from rich.table import Table
 
 from alerts.triggers.arms import arm_shares
 from alerts.triggers.rule import Rule
-from alerts.written import hint
 from config.settings import Settings
 from features.bandit import ArmTotals, Totals, Weights, decode_totals, decode_weights
 from features.intervals import difference_interval, mean_interval, share_interval
 from features.partitions import partition_of
 from features.trials import trials_key
 from features.tried import weights_key
+from features.written import hint
 from flows.rules import load_rules
 from operators.redis_link import connect_redis
 from operators.store import PartitionStore, stored_partitions

@@ -19,7 +19,6 @@ from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.clauses import Value
 from alerts.triggers.receipts.explain import Outlook, Score, Told, outlook, told, told_event
 from alerts.triggers.rule import Rule, WrongRule, read_rule
-from alerts.written import hint
 from brewline.campaigns import read_spent
 from brewline.reading import Features
 from brewline.why_shown import Why, show
@@ -27,6 +26,7 @@ from config.settings import Settings
 from features.models import input_layouts, score, top_terms
 from features.record import Record
 from features.times import local_ms
+from features.written import hint
 from features.zones import zone_name
 from flows.coupons import policy
 from flows.keys import load_pseudonyms

@@ -132,7 +132,6 @@ class Coupons(Struct, forbid_unknown_fields=True):
 
 
 class Learning(Struct, forbid_unknown_fields=True):
-    churn_horizon: Duration = "30d"
     publish_every: Positive = 500  # labels between two published versions
     least_share_percent: Annotated[float, Meta(ge=0, le=50)] = 5.0  # of decisions, for each arm of a rule that learns
 
@@ -186,6 +185,7 @@ class Settings(Struct, forbid_unknown_fields=True):
     metrics: Metrics = field(default_factory=Metrics)
     log: Log = field(default_factory=Log)
     features: str = "features.toml"
+    models: str = "models.toml"  # over the features; "" for none
     abuse: str = "abuse.toml"
     folder: str = ""  # of the settings file; relative paths start here
 
@@ -236,6 +236,9 @@ def _name_shipped(raw: dict[str, Any]) -> None:
         usual = getattr(getattr(Settings(), section) if section else Settings(), key)
         if isinstance(table, dict) and key not in table and not Path(raw["folder"], usual).exists():
             table[key] = str(HERE / usual)
+    if "models" not in raw and not Path(raw["folder"], "models.toml").exists():
+        shipped = raw.get("features") == str(HERE / "features.toml")
+        raw["models"] = str(HERE / "models.toml") if shipped else ""  # they go with the shipped features
     coupons = raw["coupons"]
     if isinstance(coupons, dict) and "campaigns" not in coupons and not Path(raw["folder"], "campaigns").exists():
         shipped = coupons.get("rules") == str(HERE / Coupons().rules)

@@ -13,7 +13,7 @@ export function decodeRecord(bytes, width) {
   const u8 = () => view.getUint8(at++);
   const u32 = () => view.getUint32((at += 4) - 4, true);
   const u64 = () => view.getBigUint64((at += 8) - 8, true);
-  const f64 = () => view.getFloat64((at += 8) - 8, true);
+  const f32 = () => view.getFloat32((at += 4) - 4, true);
   const varint = () => {
     let value = 0n;
     for (let shift = 0n; ; shift += 7n) {
@@ -34,11 +34,16 @@ export function decodeRecord(bytes, width) {
   };
   const waiting = () => {
     const at_ms = number();
-    return at_ms ? { at_ms, due_ms: number(), grace_ms: number(), row: list(f64) } : null;
+    if (!at_ms) return null;
+    return { at_ms, due_ms: number(), told_ms: number(), gap_ms: number(), rhythm_ms: number(), row: list(f32) };
+  };
+  const spending = () => {
+    const at_ms = number();
+    return at_ms ? { at_ms, end_ms: number(), due_ms: number(), cents: signed(), row: list(f32) } : null;
   };
 
   const version = u8();
-  if (version !== 3) throw new Error(`record version ${version}, this reads version 3`);
+  if (version !== 4) throw new Error(`record version ${version}, this reads version 4`);
   return {
     layout: u32(),
     zone: u32(),
@@ -51,6 +56,7 @@ export function decodeRecord(bytes, width) {
     consent: Object.fromEntries(list(() => [u32(), [number(), number() > 0]])),
     timers: list(() => [u32(), number(), number()]),
     waiting: waiting(),
+    spending: spending(),
     tables: list(() => ({ table: number(), weighed_ms: number(), pairs: list(() => [String(u64()), String(u64())]) })),
     lifetime: cells(),
     panes: list(() => ({ level: number(), number: number(), day: number(), cells: cells() })),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import accumulate, compress
 from typing import Any
 
@@ -27,6 +27,7 @@ from features.declared import (
 )
 from features.kernel import arrays
 from features.layout import Layout
+from features.tasks import SPEND, Task
 from features.times import UNITS_MS
 
 BUILT_IN = ("rhythm_days", "gap_over_rhythm", "age_days", "complaints_open")
@@ -34,6 +35,7 @@ POINTS = ("points_balance", "points_expiring", "points_earned_12m")
 SPREAD = "rhythm_spread_days"
 COUNTED = "the rhythm of a customer is counted in orders"
 TIMES = "times of the latest orders"  # the first table of all
+INPUTS = "inputs"  # of all models together: the rows that wait for labels
 SUMS, GREATEST, LEAST, SETS = range(4)  # the groups of a pane's cells
 
 __all__ = ["BUILT_IN", "Catalog", "Effect", "Touch", "WrongFeatures", "build_catalog"]
@@ -67,6 +69,7 @@ class Catalog(Struct, frozen=True):
     cells: int
     ends: tuple[int, int, int]  # where the cells that are sums end, then the greatest, then the least
     orders: int  # the cell that counts them
+    spend: int  # the cell that counts what is spent; -1: there is none
     tables: list[tuple[int, int]]
     columns: list[tuple[int, int, int]]
     reads: list[tuple[int, int, int]]
@@ -77,6 +80,7 @@ class Catalog(Struct, frozen=True):
     segments: list[list[list[tuple[int, float, float]]]]  # by feature and segment: column, from, to
     cents_per_point: int
     models: dict[str, list[int]]  # model → columns it sees
+    tasks: dict[str, Task]  # model → what it is to foretell
     kept_days: int  # daily panes a record keeps
     layout: Layout
     kept_in: dict[str, list[str]]  # feature → what of the layout it is computed from
@@ -119,22 +123,29 @@ class Catalog(Struct, frozen=True):
         )
 
 
-def build_catalog(raw: dict[str, Any], file: str = "features.toml") -> Catalog:
-    """The catalog of a parsed features file. Raises WrongFeatures."""
+def build_catalog(
+    raw: dict[str, Any],
+    file: str = "features.toml",
+    tasks: Mapping[str, Task] | None = None,
+    models_file: str = "models.toml",
+) -> Catalog:
+    """The catalog of a parsed features file, and of the models over it. Raises WrongFeatures."""
     declared = read_declared(raw, file)
     for window in declared.windows:
         check_window(window, f"{file}: windows")
     if "orders" not in declared.measures:
         raise WrongFeatures(f"{file}: [measures]: 'orders' is missing: {COUNTED}")
-    return _Building(declared, file).catalog()
+    return _Building(declared, file, dict(tasks or {}), models_file).catalog()
 
 
 class _Building:
     """A catalog in the making: first what is kept, then the columns one behind the other."""
 
-    def __init__(self, declared: Declared, file: str) -> None:
+    def __init__(self, declared: Declared, file: str, tasks: dict[str, Task], models_file: str) -> None:
         self.declared = declared
         self.file = file
+        self.tasks = tasks
+        self.models_file = models_file
         self.measures = [read_measure(n, m, declared.windows, file) for n, m in declared.measures.items()]
         self.orders = self._orders()
         windows = [*declared.windows, *(window for measure in self.measures for window in measure.windows)]
@@ -190,10 +201,11 @@ class _Building:
         ratios = [self._ratio(name, *parts) for name, parts in self.declared.ratios.items()]
         bands = [self._band(name) for name in self.declared.bands]
         segments = [self._segments(name) for name in self.declared.segments]
-        for name, uses in Counter([*self.names, *self.declared.models]).items():
+        for name, uses in Counter(self.names).items():
             if uses > 1:
                 raise WrongFeatures(f"{self.file}: the name {name!r} is taken: choose another")
-        models = {name: self._inputs(name, asked.features) for name, asked in self.declared.models.items()}
+        models = {name: self._inputs(name, task) for name, task in self.tasks.items()}
+        inputs = sorted({feature for task in self.tasks.values() for feature in task.features})
         cells = [definition for group in self.cells for definition in group]
         points = self.declared.points
         return Catalog(
@@ -206,6 +218,7 @@ class _Building:
             cells=len(cells),
             ends=tuple(accumulate(map(len, self.cells[:3]))),  # type: ignore[arg-type]
             orders=self.cell(self.orders),
+            spend=self._spend(),
             tables=self.tables,
             columns=columns,
             reads=reads,
@@ -216,8 +229,9 @@ class _Building:
             segments=segments,
             cents_per_point=points.cents_per_point if points else 1,
             models=models,
+            tasks=self.tasks,
             kept_days=max((_days(window) for window in self.windows), default=0) + 1,
-            layout=Layout(cells, self.table_names, {n: asked.features for n, asked in self.declared.models.items()}),
+            layout=Layout(cells, self.table_names, {INPUTS: inputs} if inputs else {}),
             kept_in=self.kept_in,
             made_of=self.made_of,
         )
@@ -371,8 +385,18 @@ class _Building:
         self.texts[name] = [segment.name for segment in segments]
         return ranges
 
-    def _inputs(self, model: str, features: list[str]) -> list[int]:
-        return [self._number(feature, f"{self.file}: [models.{model}]") for feature in features]
+    def _inputs(self, model: str, task: Task) -> list[int]:
+        place = f"{self.models_file}: [{model}]"
+        if model in self.names:
+            raise WrongFeatures(f"{place}: the name {model!r} is taken by a feature: choose another")
+        if task.target == "spend_ahead" and self._spend() < 0:
+            raise WrongFeatures(f"{place}: target: spend_ahead adds up the measure {SPEND!r}, a sum, which is missing")
+        return [self._number(feature, place) for feature in task.features]
+
+    def _spend(self) -> int:
+        """The cell of the measure that counts what is spent; -1: there is none."""
+        sums = (measure for measure in self.measures if (measure.name, measure.aggregate) == (SPEND, "sum"))
+        return next((self.cell(definition) for m in sums for _, definition in _definitions(m)), -1)
 
     def _number(self, name: str, place: str) -> int:
         """The column of a feature that is a number, among those that stand before."""

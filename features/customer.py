@@ -42,10 +42,11 @@ class Wait(Struct, frozen=True):
 
 
 class Label(Struct, frozen=True):
-    """What a model learns from: the row of an order, and whether none followed within the horizon."""
+    """What models learn from: the row of an order, when the next one came, and what was spent after it."""
 
     columns: list[int] = []
-    horizon_ms: int = 0
+    horizons: list[tuple[int, int]] = []  # how long the next order is waited for: a length, and what that is
+    spend_ms: int = 0  # how far ahead spend is counted; 0: not at all
 
 
 class Applied(Struct):
@@ -60,7 +61,7 @@ class Applied(Struct):
     rows: Floats  # [asked, features]
     asked: Ints  # [asked, arrays.ASKED]: whose, which event or timer, as of when
     inputs: Floats  # [labelled, inputs]: the rows that got their label
-    labelled: Ints  # [labelled, arrays.LABELLED]
+    labelled: Ints  # [labelled, arrays.LABELLED + horizons]
     touches: Touches
 
 
@@ -151,7 +152,7 @@ class Core:
         while True:
             done = merge(self.program, self.zones.packed, blob, *ends)
             if done.status == arrays.DONE:
-                return done._replace(inputs=done.inputs.view(np.float64))
+                return done
             if not (done.status == arrays.NEEDS_ZONE and self.zones.add_known(done.detail)):
                 self._refuse(done.status, "")
 
@@ -198,7 +199,7 @@ def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:
         repeated=done.repeated,
         rows=done.rows,
         asked=done.asked,
-        inputs=done.inputs.view(np.float64),
+        inputs=done.inputs,
         labelled=done.labelled,
         touches=touches,
     )
@@ -224,7 +225,8 @@ def _program(
     table_at = arrays.LAST + len(KINDS)
     life = table_at + arrays.TABLE * len(catalog.tables)
     waiting = life + catalog.cells
-    cells = waiting + len(label.columns)
+    words = (len(label.columns) + 1) // 2
+    cells = waiting + 2 * words
     totals = cells + arrays.PANES * catalog.cells
     points = catalog.cents_per_point
     numbers = {
@@ -244,7 +246,9 @@ def _program(
         arrays.BANDS: len(catalog.bands),
         arrays.SEGMENTS: len(catalog.segments),
         arrays.KEPT_DAYS: catalog.kept_days + LATE_MS // DAY_MS + 1,
-        arrays.HORIZON_MS: label.horizon_ms,
+        arrays.HORIZONS: len(label.horizons),
+        arrays.SPEND_MS: label.spend_ms,
+        arrays.SPEND: catalog.spend,
         arrays.PURPOSE: crc32(purpose.encode()) if purpose else NOBODY,
         arrays.QUIET_FROM: quiet.from_ms,
         arrays.QUIET_MS: quiet.length_ms,
@@ -261,6 +265,7 @@ def _program(
         arrays.TABLE_AT: table_at,
         arrays.LIFE: life,
         arrays.WAITING: waiting,
+        arrays.SPENDING: waiting + words,
         arrays.CELLS: cells,
         arrays.TOTALS: totals,
         arrays.STATE: totals + len(catalog.windows) * catalog.cells,
@@ -287,6 +292,7 @@ def _program(
         arrays.AT_HELD: place(wait.rule for wait in waits if wait.hold),
         arrays.AT_YEARLY: place(wait.rule for wait in waits if wait.yearly),
         arrays.AT_INPUT: place(label.columns),
+        arrays.AT_HORIZON: place(chain(*label.horizons)),
         arrays.AT_KIND: place(chain(*[_kind(kind, catalog, wanted, waits, label, place) for kind in KINDS])),
     }
     return np.array([*(numbers[i] for i in range(arrays.PROGRAM)), *lists], dtype=np.int64)
@@ -300,7 +306,7 @@ def _kind(
 ) -> tuple[int, ...]:
     effects = {effect.cell: effect.value.undo for effect in catalog.effects.get(kind, ())}
     after = [(wait.rule, wait.wait, wait.how) for wait in waits if wait.kind == kind]
-    asked = kind in wanted or (kind == "order" and label.horizon_ms > 0)
+    asked = kind in wanted or (kind == "order" and (label.spend_ms > 0 or label.horizons != []))
     return kind in DEALS, asked, place(chain(*effects.items())), len(effects), place(chain(*after)), len(after)
 
 

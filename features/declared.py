@@ -60,10 +60,6 @@ class Points(Struct, forbid_unknown_fields=True):
     spend: dict[str, Amount] = {}
 
 
-class Inputs(Struct, forbid_unknown_fields=True):
-    features: list[str]
-
-
 class Declared(Struct, forbid_unknown_fields=True):
     windows: list[str]
     measures: dict[str, dict[str, Any]]
@@ -72,7 +68,6 @@ class Declared(Struct, forbid_unknown_fields=True):
     bands: dict[str, Band] = {}
     segments: dict[str, list[Segment]] = {}
     points: Points | None = None
-    models: dict[str, Inputs] = {}
 
 
 class Where(Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,6 +116,8 @@ class Measure(Struct, frozen=True):
 
 
 def read_declared(raw: dict[str, Any], file: str) -> Declared:
+    if "models" in raw:
+        raise WrongFeatures(f"{file}: [models]: models stand in a file of their own: move them to models.toml")
     try:
         return msgspec.convert(raw, Declared)
     except msgspec.ValidationError as error:

@@ -137,7 +137,7 @@ FIELDS = {
     "layout": Word("hash of the names of the model's inputs: the order of the values in a row"),
     "Examples.at_ms": Word("by row: when it was scored, epoch ms"),
     "known_ms": Word("by row: when its label could be known, epoch ms"),
-    "labels": Word("by row: true when it came true, for churn_risk no order within the horizon"),
+    "labels": Word("by row: what came true: of churn 1 or 0, else days or cents, by the model's target"),
     "Examples.rows": Word("inputs as they were then; null where one had no value"),
     # CloudEvents
     "specversion": Word("CloudEvents version"),

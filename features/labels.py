@@ -1,6 +1,8 @@
-"""Labels that come late: a feature row waits in the record until the customer returns or the horizon passes."""
+"""Labels that come late: rows of orders wait in the record until what came after them has settled."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -8,11 +10,16 @@ import numpy.typing as npt
 import orjson
 from msgspec import Struct
 
-from features.customer import Applied
-from features.kernel.arrays import KNOWN, LABEL, SCORED
-from features.kernel.merging import Merged
+from features.catalog import Catalog
+from features.customer import Applied, Label
+from features.kernel import arrays
+from features.kernel.arrays import ABOVE, GAP, KNOWN, LABEL, LABELLED, SCORED, SPENT, TOLD, UP_TO, Ints
+from features.models import input_layouts
+from features.tasks import Task
+from features.times import DAY_MS
 
 ROWS = 500  # in one message
+Numbers = npt.NDArray[np.float64]
 
 
 class Examples(Struct):
@@ -22,14 +29,14 @@ class Examples(Struct):
     layout: str
     at_ms: list[int]
     known_ms: list[int]
-    labels: list[bool]
+    labels: list[float]
     rows: list[list[float | None]]
 
     def __post_init__(self) -> None:
         if not len(self.at_ms) == len(self.known_ms) == len(self.labels) == len(self.rows):
             raise ValueError("at_ms, known_ms, labels and rows differ in length")
 
-    def matrix(self) -> npt.NDArray[np.float64]:
+    def matrix(self) -> Numbers:
         """float64[n, features]; NaN where a value was missing."""
         return np.array(self.rows, dtype=np.float64)
 
@@ -37,28 +44,71 @@ class Examples(Struct):
 decode_examples = msgspec.json.Decoder(Examples).decode
 
 
-class Churn(Struct, frozen=True):
-    """The churn task: no order within the horizon after an order."""
+class Taught(Struct, frozen=True):
+    """A model: its inputs among those that wait, and its horizon among the horizons."""
 
-    model: str
     layout: str
-    columns: list[int]
-    horizon_ms: int
+    target: str
+    inputs: list[int]
+    horizon: int
 
-    def messages(self, applied: Applied | Merged) -> list[bytes]:
-        """The rows of a batch, or of a merge, that got their label."""
-        return [
-            orjson.dumps(
-                {
-                    "model": self.model,
-                    "layout": self.layout,
-                    "at_ms": labelled[:, SCORED].tolist(),
-                    "known_ms": labelled[:, KNOWN].tolist(),
-                    "labels": (labelled[:, LABEL] > 0).tolist(),
-                    "rows": np.ascontiguousarray(applied.inputs[start : start + ROWS]),
-                },
-                option=orjson.OPT_SERIALIZE_NUMPY,  # NaN becomes null
-            )
-            for start in range(0, len(applied.labelled), ROWS)
-            for labelled in (applied.labelled[start : start + ROWS],)
-        ]
+    def of(self, labelled: Ints) -> tuple[Ints, Numbers]:
+        """Which of the labelled rows are its own, and their labels."""
+        if self.target == "spend_ahead":
+            rows = np.flatnonzero(labelled[:, TOLD] == SPENT)
+            return rows, labelled[rows, LABEL].astype(np.float64)
+        horizon_ms = labelled[:, LABELLED + self.horizon]
+        due = (labelled[:, ABOVE] < horizon_ms) & (horizon_ms <= labelled[:, UP_TO])
+        rows = np.flatnonzero((labelled[:, TOLD] == GAP) & due)
+        gap_ms, horizon_ms = labelled[rows, LABEL], horizon_ms[rows]
+        if self.target == "churn":
+            return rows, (gap_ms >= horizon_ms).astype(np.float64)
+        return rows, np.minimum(gap_ms, horizon_ms) / DAY_MS
+
+
+class Labels(Struct, frozen=True):
+    """What the core labels, and what each model takes of that."""
+
+    label: Label
+    taught: dict[str, Taught]
+
+    def messages(self, applied: Applied) -> Iterator[tuple[str, bytes]]:
+        """(model, examples): the rows of a batch that got their label."""
+        for model, taught in self.taught.items() if len(applied.labelled) else ():
+            rows, labels = taught.of(applied.labelled)
+            for start in range(0, len(rows), ROWS):
+                some = rows[start : start + ROWS]
+                told = {
+                    "model": model,
+                    "layout": taught.layout,
+                    "at_ms": applied.labelled[some, SCORED].tolist(),
+                    "known_ms": applied.labelled[some, KNOWN].tolist(),
+                    "labels": labels[start : start + ROWS].tolist(),
+                    "rows": np.ascontiguousarray(applied.inputs[some][:, taught.inputs]),
+                }
+                yield model, orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)  # NaN becomes null
+
+
+NO_LABELS = Labels(Label(), {})
+
+
+def labels_of(catalog: Catalog) -> Labels:
+    """What the models of a catalog learn from: their rows wait as one, of all their inputs."""
+    layouts, tasks = input_layouts(catalog), catalog.tasks
+    inputs = sorted({feature for task in tasks.values() for feature in task.features})
+    horizons = sorted({_horizon(task) for task in tasks.values() if task.target != "spend_ahead"})
+    spend_ms = max((task.horizon_ms for task in tasks.values() if task.target == "spend_ahead"), default=0)
+    taught = {
+        name: Taught(
+            layouts[name],
+            task.target,
+            [inputs.index(feature) for feature in task.features],
+            horizons.index(_horizon(task)) if task.target != "spend_ahead" else -1,
+        )
+        for name, task in tasks.items()
+    }
+    return Labels(Label([catalog.index(name) for name in inputs], horizons, spend_ms), taught)
+
+
+def _horizon(task: Task) -> tuple[int, int]:
+    return (task.rhythms, arrays.RHYTHM) if task.rhythms else (task.horizon_ms, arrays.A_WHILE)

@@ -22,12 +22,19 @@ class LearningJob:
     """
 
     def __init__(
-        self, inputs: dict[str, list[str]], layouts: dict[str, str], publish_every: int, dead_letters: str
+        self,
+        inputs: dict[str, list[str]],
+        layouts: dict[str, str],
+        publish_every: int,
+        dead_letters: str,
+        links: dict[str, str] | None = None,
     ) -> None:
+        """`links`: by model, where it is no probability."""
         self.inputs = inputs
         self.layouts = layouts
         self.publish_every = publish_every
         self.dead_letters = dead_letters
+        self.links = links or {}
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         examples: dict[str, list[Examples]] = {}
@@ -67,7 +74,7 @@ class LearningJob:
 
     def _learn(self, model: str, examples: list[Examples], stored: bytes | None) -> dict[str, bytes]:
         learned = decode_learned(stored) if stored else Learned()
-        learner = Learner(model, self.inputs[model], self.layouts[model], learned)
+        learner = Learner(model, self.inputs[model], self.layouts[model], learned, self.links.get(model, "logit"))
         before = learned.labels // self.publish_every
         learner.learn(
             np.concatenate([told.matrix() for told in examples]), np.concatenate([told.labels for told in examples])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ NOISE = 1e-12  # a smaller variance is a rounding error, which may even be negat
 
 
 class LinearModel(Struct, frozen=True):
-    """A published logistic regression: σ(bias + Σ weight · squash(x)); a missing value adds nothing."""
+    """A published linear form, by default σ(bias + Σ weight · squash(x)); a missing value adds nothing."""
 
     name: str
     version: int
@@ -30,6 +31,7 @@ class LinearModel(Struct, frozen=True):
     scale: list[float]
     weights: list[float]
     bias: float
+    link: str = "logit"  # or log1p: then it is exp(...) - 1, and not below 0
 
 
 encode_model = json.Encoder().encode
@@ -60,16 +62,20 @@ def top_terms(model: LinearModel, values: Matrix, count: int) -> list[dict[str, 
 
 
 def score(model: LinearModel, values: Matrix) -> Matrix:
-    """float64[n] probabilities of float64[n, features]."""
-    logit = model.bias + terms(model, values).sum(axis=1)
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -30, 30))), dtype=np.float64)
+    """float64[n] of float64[n, features]: probabilities, or numbers in their own unit."""
+    return _response(model, model.bias + terms(model, values).sum(axis=1))
 
 
 def score_rows(model: LinearModel, features: Matrix, rows: Ints, columns: list[int]) -> Matrix:
     """`score` of some rows of a wider matrix, without a copy of them."""
     numbers = (np.array(values, dtype=np.float64) for values in (model.mean, model.scale, model.weights))
-    logit = model.bias + logits(features, rows, np.array(columns, dtype=np.int64), *numbers)
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -30, 30))), dtype=np.float64)
+    return _response(model, model.bias + logits(features, rows, np.array(columns, dtype=np.int64), *numbers))
+
+
+def _response(model: LinearModel, linear: Matrix) -> Matrix:
+    inside = np.clip(linear, -30, 30)
+    found = 1.0 / (1.0 + np.exp(-inside)) if model.link == "logit" else np.expm1(np.maximum(inside, 0.0))
+    return np.asarray(found, dtype=np.float64)
 
 
 class Learned(Struct):
@@ -89,29 +95,36 @@ decode_learned = json.Decoder(Learned).decode
 
 
 class Learner:
-    """River's standard scaler and logistic regression, in mini-batches."""
+    """River's standard scaler and a linear model, in mini-batches: of the logit, or of log(1 + label)."""
 
-    def __init__(self, name: str, features: list[str], layout: str, learned: Learned) -> None:
+    def __init__(self, name: str, features: list[str], layout: str, learned: Learned, link: str = "logit") -> None:
         self.name = name
         self.features = features
         self.layout = layout
         self.learned = learned
+        self.link = link
         self.scaler = preprocessing.StandardScaler()
         self.scaler.counts.update(learned.counts)
         self.scaler.means.update(learned.means)
         self.scaler.vars.update(learned.variances)
-        self.regression = linear_model.LogisticRegression(optim.SGD(0.05), initializer=optim.initializers.Zeros())
+        zeros = optim.initializers.Zeros()
+        self.regression: Any = (
+            linear_model.LogisticRegression(optim.SGD(0.05), initializer=zeros)
+            if link == "logit"
+            else linear_model.LinearRegression(optim.SGD(0.02), intercept_lr=0.1, initializer=zeros)
+        )
         self.regression._weights.update(learned.weights)
         self.regression.intercept = learned.bias
 
-    def learn(self, values: Matrix, labels: npt.NDArray[np.bool_]) -> None:
-        """Learns from float64[n, features] and bool[n]; a missing value counts as the mean so far."""
+    def learn(self, values: Matrix, labels: Matrix | npt.NDArray[np.bool_]) -> None:
+        """Learns from float64[n, features] and labels[n], 0 or 1 of a logit; a missing value is the mean so far."""
         squashed = squash(values)
         usual = np.array([float(self.scaler.means.get(name, 0.0)) for name in self.features])
         frame = pd.DataFrame(np.where(np.isnan(squashed), usual, squashed), columns=self.features)
         self.scaler.learn_many(frame)
         self.scaler.vars.update({k: v if v > NOISE else 0.0 for k, v in self.scaler.vars.items()})
-        self.regression.learn_many(self.scaler.transform_many(frame), pd.Series(labels))
+        seen = labels.astype(np.bool_) if self.link == "logit" else squash(labels.astype(np.float64))
+        self.regression.learn_many(self.scaler.transform_many(frame), pd.Series(seen))
         self.learned = Learned(
             labels=self.learned.labels + len(labels),
             version=self.learned.version,
@@ -136,12 +149,11 @@ class Learner:
             [known.variances.get(f, 0.0) ** 0.5 or 1.0 for f in self.features],
             [known.weights.get(f, 0.0) for f in self.features],
             known.bias,
+            self.link,
         )
 
 
 def input_layouts(catalog: Catalog) -> dict[str, str]:
-    """A hash of each model's input names: a model learned on other inputs is refused."""
-    return {
-        model: blake2b("|".join(catalog.names[i] for i in columns).encode(), digest_size=6).hexdigest()
-        for model, columns in catalog.models.items()
-    }
+    """A hash of what each model foretells from which inputs: one that was learned on others is refused."""
+    told = {name: [task.target, task.horizon, *task.features] for name, task in catalog.tasks.items()}
+    return {name: blake2b("|".join(words).encode(), digest_size=6).hexdigest() for name, words in told.items()}

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from msgspec.structs import replace
 
 from features.catalog import POINTS
 from features.declared import WINDOWED
+from features.tasks import Task
 
 Raw = dict[str, Any]
 
 
-def narrow(raw: Raw, names: Iterable[str], scored: bool = False) -> Raw:
-    """What a parsed features file that has been checked says of these features, and of those they are made of.
+def asked_models(tasks: Mapping[str, Task], names: Iterable[str], scored: bool) -> dict[str, Task]:
+    """The models among these names; without their inputs, unless somebody has `scored`: there is no score."""
+    asked = {name: tasks[name] for name in names if name in tasks}
+    return asked if scored else {name: replace(task, features=[]) for name, task in asked.items()}
 
-    Models keep their names and lose their inputs, unless somebody has `scored`: there is no score.
-    """
-    named = set(names)
-    asked = _only(raw.get("models", {}), named)
-    inputs = {name for model in asked.values() for name in model["features"]} if scored else set[str]()
-    wanted = _with_parts(raw, named | inputs)
+
+def narrow(raw: Raw, names: Iterable[str], tasks: Mapping[str, Task] | None = None) -> Raw:
+    """What a parsed features file that has been checked says of these features, of what these models see, and of those
+    they are made of."""
+    inputs = {feature for task in (tasks or {}).values() for feature in task.features}
+    wanted = _with_parts(raw, {*names, *inputs})
     measures = {name: _measure(name, measure, raw["windows"], wanted) for name, measure in raw["measures"].items()}
     if measures["orders"] is None:  # the rhythm is counted in them
         measures["orders"] = {**raw["measures"]["orders"], "windows": ["lifetime"]}
     kept = {part: _only(raw.get(part, {}), wanted) for part in ("recency", "ratios", "bands", "segments")}
-    models: Raw = asked if scored else {model: {"features": []} for model in asked}
     points = {"points": raw["points"]} if "points" in raw and not wanted.isdisjoint(POINTS) else {}
     known = {name: measure for name, measure in measures.items() if measure is not None}
-    return {"windows": [], "measures": known, **kept, "models": models, **points}
+    return {"windows": [], "measures": known, **kept, **points}
 
 
 def _with_parts(raw: Raw, names: set[str]) -> set[str]:

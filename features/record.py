@@ -1,13 +1,16 @@
 """A customer's record: everything the engine knows of one customer, packed into one Redis value.
 
-    u8      version, 3                       u32    layout: what is kept (features/layout.py)
+    u8      version, 4                       u32    layout: what is kept (features/layout.py)
     u32     zone: CRC-32 of its IANA name    varint wake_ms: look at the customer by then; 0: no need
     varint  first_order_ms, 0 for none       hashes ids of the latest orders, refunds and coupons
     hashes  ids of the latest other events   [varint kind, varint at_ms]  latest event per type
     hashes  cases of open complaints         [u32 purpose, varint at_ms, varint granted]  consent
     [u32 rule, varint due_ms, varint grace_ms]  timers: a rule fires due_ms + grace_ms at the earliest
-    varint  at_ms of the row that waits for its label, 0 for none; then varint due_ms, varint grace_ms,
-            [float64]: the row
+    varint  at_ms of the order whose row waits for the next one, 0 for none; then varint due_ms: when its label is
+            told, varint told_ms: horizons up to this one have been, varint gap_ms until the next order, 0 for none yet,
+            varint rhythm_ms, 0 for none, [float32]: the row
+    varint  at_ms of the order whose row waits for what is spent, 0 for none; then varint end_ms: until when that
+            counts, varint due_ms, zigzag cents, [float32]: the row
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
     msgpack [fired_ms, issued_ms, taken, given, coupons, messages_ms, suppressed, inside, held, choices, referral]  the
@@ -24,6 +27,9 @@ into the event types, a purpose or rule the CRC-32 of its name. A pane counts ev
 
 In the place of the record of a customer who was merged into another stands a note, `FORWARD` and the id of that one.
 First bytes from 240 on are kept for such notes; no version will be one.
+
+Version 3 had one row, of float64, where the two stand: varint at_ms, 0 for none; then varint due_ms, varint grace_ms,
+[float64]. The kernel still reads such a record, and drops that row.
 
 `features/kernel/records.py` reads and writes these bytes; this module is its plain twin for reading.
 """
@@ -174,11 +180,23 @@ def _joined(some: Mapping[str, list[_T]], more: Mapping[str, list[_T]]) -> dict[
 
 
 class Waiting(Struct):
-    """A feature row waiting for its label."""
+    """The row of an order, waiting for the customer's next one."""
 
     at_ms: int
     due_ms: int
-    grace_ms: int
+    told_ms: int
+    gap_ms: int
+    rhythm_ms: int
+    row: bytes
+
+
+class Spending(Struct):
+    """The row of an order, waiting for what is spent after it."""
+
+    at_ms: int
+    end_ms: int
+    due_ms: int
+    cents: int
     row: bytes
 
 
@@ -211,6 +229,7 @@ class Record(Struct):
     consent: dict[int, tuple[int, bool]]  # purpose → (event time, granted)
     timers: list[tuple[int, int, int]]  # rule, due, grace
     waiting: Waiting | None
+    spending: Spending | None
     tables: list[Table]
     lifetime: list[int]
     panes: list[Pane]
@@ -283,9 +302,16 @@ class _Reader:
         at_ms = self.varint()
         if not at_ms:
             return None
-        due_ms, grace_ms, length = self.varint(), self.varint(), 8 * self.varint()
+        return Waiting(at_ms, self.varint(), self.varint(), self.varint(), self.varint(), self.row())
+
+    def spending(self) -> Spending | None:
+        at_ms = self.varint()
+        return Spending(at_ms, self.varint(), self.varint(), self.signed(), self.row()) if at_ms else None
+
+    def row(self) -> bytes:
+        length = 4 * self.varint()
         self.word(length)
-        return Waiting(at_ms, due_ms, grace_ms, self.raw[self.at - length : self.at])
+        return self.raw[self.at - length : self.at]
 
     def rest(self) -> bytes:
         return self.raw[self.at :]
@@ -312,6 +338,7 @@ def decode_record(raw: bytes, layout: int, width: int) -> Record:
         consent={read.word(4): (read.varint(), bool(read.varint())) for _ in range(read.varint())},
         timers=[(read.word(4), read.varint(), read.varint()) for _ in range(read.varint())],
         waiting=read.waiting(),
+        spending=read.spending(),
         tables=[read.table() for _ in range(read.varint())],
         lifetime=read.cells(width),
         panes=[Pane(read.varint(), read.varint(), read.varint(), read.cells(width)) for _ in range(read.varint())],

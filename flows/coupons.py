@@ -8,9 +8,6 @@ from alerts.triggers.receipts.kept import Keeping
 from alerts.triggers.referrals import Settling
 from alerts.triggers.schedule import read_quiet_hours
 from config.settings import Settings
-from features.catalog import Catalog
-from features.labels import Churn
-from features.models import input_layouts
 from features.times import parse_duration
 from flows.keys import load_codes
 
@@ -36,9 +33,3 @@ def lifecycle(settings: Settings) -> Lifecycle:
     """Raises WrongSettings for a key that is too short."""
     kept_ms = parse_duration(settings.coupons.ended_kept)
     return Lifecycle(settings.topic("redemptions"), load_codes(settings), kept_ms)
-
-
-def churn(settings: Settings, catalog: Catalog) -> Churn:
-    """What a label of churn is, and over which features it is learned."""
-    horizon_ms = parse_duration(settings.learning.churn_horizon)
-    return Churn("churn_risk", input_layouts(catalog)["churn_risk"], catalog.models["churn_risk"], horizon_ms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,25 +11,26 @@ from config.settings import Settings, WrongSettings
 from features.catalog import Catalog, build_catalog
 from features.check import Limits
 from features.stores import Stores, read_stores
+from features.tasks import Task, read_tasks
 from features.times import parse_time
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from features.written import read_toml
 
 
 def load_catalog(settings: Settings) -> Catalog:
-    return build_catalog(load_features(settings), str(settings.path(settings.features)))
+    files = [str(settings.path(name)) for name in (settings.features, settings.models)]
+    return build_catalog(load_features(settings), files[0], load_tasks(settings), files[1])
 
 
 def load_features(settings: Settings) -> dict[str, Any]:
     """The features file, parsed; `load_catalog` checks it."""
     path = settings.path(settings.features)
-    try:
-        return tomllib.loads(text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise WrongSettings(f"{path}: not valid TOML: {error}") from error
+    return read_toml(text(path), str(path), WrongSettings)
+
+
+def load_tasks(settings: Settings) -> dict[str, Task]:
+    """What models are to foretell, by model. Raises WrongFeatures, WrongSettings."""
+    path = settings.path(settings.models)
+    return read_tasks(text(path), str(path)) if settings.models else {}
 
 
 def texts(folder: Path, pattern: str) -> list[tuple[str, str]]:

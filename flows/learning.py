@@ -13,9 +13,10 @@ from flows.opening import open_house
 
 def add(flow: Dataflow, house: House) -> None:
     catalog = load_catalog(house.settings)
-    inputs = {model: [catalog.names[i] for i in columns] for model, columns in catalog.models.items()}
-    letters = house.topic("dead-letters")
-    job = LearningJob(inputs, input_layouts(catalog), house.settings.learning.publish_every, letters)
+    inputs = {model: task.features for model, task in catalog.tasks.items()}
+    links = {model: task.link for model, task in catalog.tasks.items()}
+    letters, every = house.topic("dead-letters"), house.settings.learning.publish_every
+    job = LearningJob(inputs, input_layouts(catalog), every, letters, links)
     house.stage(flow, "learning", "examples", job)
 
 

@@ -12,8 +12,9 @@ from alerts.triggers.merging import Merging
 from alerts.triggers.rule import WrongRule
 from config.settings import WrongSettings
 from features.forgotten import Forgotten
+from features.labels import labels_of
 from features.models import input_layouts
-from flows.coupons import churn, keeping, lifecycle, policy, settling
+from flows.coupons import keeping, lifecycle, policy, settling
 from flows.files import load_catalog, stamp
 from flows.house import House
 from flows.rules import load_campaigns, load_conditions, load_rules
@@ -76,4 +77,4 @@ class Ruled:
         decider.models, decider.arms.weights = self.published.models, self.published.weights
         self.published.learns = [rule.id for rule, _, _ in rules if rule.then.choose == "learn"]
         known = (self.earlier, self.forgotten, settling(settings))
-        return CustomersJob(catalog, decider, churn(settings, catalog), examples, letters, *known)
+        return CustomersJob(catalog, decider, labels_of(catalog), examples, letters, *known)

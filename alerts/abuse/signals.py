@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from alerts.triggers.rule import WrongRule
-from alerts.written import line_of, read_toml, told
 from features.times import DAY_MS, parse_duration
+from features.written import line_of, read_toml, told
 
 Days = Annotated[str, Meta(pattern=r"^[1-9]\d*d$")]
 Duration = Annotated[str, Meta(pattern=r"^[1-9]\d*[smhd]$")]

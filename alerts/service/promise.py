@@ -11,9 +11,9 @@ from msgspec import Meta, Struct
 
 from alerts.service.working import Hours
 from alerts.triggers.schedule import WrongSchedule, span
-from alerts.written import hint, line_of, read_toml, told
 from features.events import Stars
 from features.times import parse_duration
+from features.written import hint, line_of, read_toml, told
 
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 PROMISE = re.compile(r"^[ \t]*\[\[promise\]\]", re.MULTILINE)

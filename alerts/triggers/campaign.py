@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from alerts.triggers.lease import Cost, Lease
 from alerts.triggers.rule import Then, WrongRule
-from alerts.written import line_of, read_toml, told
 from features.record import Ledger
 from features.times import DAY_MS, EPOCH_DAY, parse_time
+from features.written import line_of, read_toml, told
 
 KEYS = ("region", "store", "channel")  # what a campaign may have budgets by
 DEFAULT = "default"  # of a table of budgets: for each name that it does not list

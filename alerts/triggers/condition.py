@@ -15,10 +15,10 @@ from polars.exceptions import PolarsError
 from alerts.triggers.rule import Rule, WrongRule
 from alerts.triggers.sending import USUAL_HOUR
 from alerts.triggers.simple import Look, Rows, parts_of, tokens_of
-from alerts.written import hint, line_of
 from features.catalog import Catalog
 from features.columns import KNOWN_BY, event_fields
 from features.kernel.scan import FLAG, TEXT
+from features.written import hint, line_of
 
 Types = dict[str, pl.DataType | type[pl.DataType]]
 CLOCK: Types = {  # the store's own

@@ -22,13 +22,13 @@ from alerts.triggers.trials import FIELDS, withdraw_all
 from features import events as e
 from features.catalog import Catalog
 from features.columns import NAMES, Columns
-from features.customer import Applied, Core, Damaged, Label
+from features.customer import Applied, Core, Damaged
 from features.forgetting import Sifted, sift
 from features.forgotten import Forgotten
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.kernel import arrays
 from features.kernel.arrays import Ints
-from features.labels import Churn
+from features.labels import Labels
 from features.layout import Layout
 from features.messages import Refused, dead_letter
 from features.record import Ledger, WrongLayout, forwarded
@@ -45,7 +45,7 @@ class CustomersJob:
         self,
         catalog: Catalog,
         decider: Decider,
-        churn: Churn,
+        labels: Labels,
         examples_topic: str,
         dead_letters_topic: str,
         earlier: list[Layout] | None = None,
@@ -55,7 +55,7 @@ class CustomersJob:
         """`earlier`: layouts that records may still be written in; `settling`: how friends who were brought earn their
         referrer thanks, None: not at all."""
         self.decider = decider
-        self.churn = churn
+        self.labels = labels
         self.examples_topic = examples_topic
         self.dead_letters_topic = dead_letters_topic
         self.forgotten = Forgotten() if forgotten is None else forgotten
@@ -74,7 +74,7 @@ class CustomersJob:
             catalog,
             wanted={kind for kind, asks in zip(NAMES, self.asks | self.exits, strict=True) if asks.any()},
             waits=[wait for _, rule in rules if (wait := rule.wait)],
-            label=Label(churn.columns, churn.horizon_ms),
+            label=labels.label,
             purpose=decider.policy.consent,
             earlier=earlier,
             also=decider.conditions.fields | (FIELDS if decider.arms.drawing else set()),
@@ -109,7 +109,7 @@ class CustomersJob:
         )
         counts = {**_counts(batch, columns, applied, letters), **decided.counts, **sifted.counts}
         counts |= {"friends_ordered": len(followed.messages)} if followed.messages else {}
-        examples = [Message(self.examples_topic, self.churn.model, m) for m in self.churn.messages(applied)]
+        examples = [Message(self.examples_topic, model, told) for model, told in self.labels.messages(applied)]
         examples += self.told(decided.trials) + self.withdrawn(gone, state.records)
         return Changes(
             position=plan.position.moved(columns.last, columns.clock, counts),

@@ -281,10 +281,6 @@ class Merging:
         if ledger.referral and self.job.settling:
             progress.settle(word.customer, self.job.settling.due_ms(ledger.referral))
         progress.changes.words |= {int(code): text for code, text in word.words.items()}
-        churn = self.job.churn
-        progress.changes.messages += [
-            Message(self.job.examples_topic, churn.model, examples) for examples in churn.messages(merged)
-        ]
         progress.counts["taken_in"] += 1
 
     def _meet(self, ledger: Ledger, theirs: bytes, other: Ledger, mine: bytes) -> None:

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from alerts.triggers.calendar import NONE, Calendars, Days, WrongCalendar
 from alerts.triggers.schedule import Schedule, WrongSchedule
-from alerts.written import hint, line_of, read_toml, told
 from features.customer import Wait
 from features.events import CUSTOMER_EVENTS
 from features.kernel.arrays import A_WHILE, NAMED, RHYTHM
 from features.times import DAY_MS, parse_duration
+from features.written import hint, line_of, read_toml, told
 
 _RHYTHMS = re.compile(r"(\d+(?:\.\d+)?) rhythms?")
 LONG_RHYTHM_MS = 60 * DAY_MS
@@ -131,7 +131,7 @@ class Timeline(Struct, forbid_unknown_fields=True, frozen=True):
     name: Annotated[str, Meta(min_length=1)]
     events: list[dict[str, Any]]
     fires_at: list[str] = []
-    scores: dict[str, Annotated[float, Meta(ge=0, le=1)]] = {}
+    scores: dict[str, Annotated[float, Meta(ge=0)]] = {}
     arm: str = ""  # which the customer gets; the first that gives something, if empty
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import log, log1p
 from operator import itemgetter
 from typing import Any
 
@@ -17,14 +17,14 @@ from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule, Timeline, WrongRule
-from alerts.written import hint
 from features import events as e
 from features.catalog import Catalog
 from features.job import Batch
-from features.labels import Churn
+from features.labels import NO_LABELS
 from features.loop import run
 from features.models import LinearModel
 from features.outgoing import Drawn
+from features.tasks import Task
 from features.times import (
     DAY_MS,
     MINUTE_MS,
@@ -35,6 +35,7 @@ from features.times import (
     parse_offset,
     spell_offsets,
 )
+from features.written import hint
 
 START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in the test's time zone
 ZONE = "Asia/Shanghai"
@@ -86,12 +87,15 @@ def failures(rule: Rule, file: str, text: str, catalog: Catalog) -> list[str]:
 def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Catalog, file: str) -> list[int]:
     """When the rule gives its coupon, in ms from the start; consent, caps, holdout and quiet hours do not interfere."""
     decider = Decider(catalog, conditions, ALWAYS, "coupons", "decisions")
-    for model in timeline.scores:
+    for model, score in timeline.scores.items():
+        place = f"{file}: test {timeline.name!r}"
         if model not in catalog.models:
-            raise WrongRule(f"{file}: test {timeline.name!r}: there is no model {model!r}{hint(model, catalog.models)}")
+            raise WrongRule(f"{place}: there is no model {model!r}{hint(model, catalog.models)}")
+        if catalog.tasks[model].link == "logit" and score > 1:
+            raise WrongRule(f"{place}: scores: found {model} = {score:g}, expected a probability, from 0 to 1")
     decider.arms = OneArm(rule, timeline.arm)
-    decider.models = {m: _constant(m, p, len(catalog.models[m])) for m, p in timeline.scores.items()}
-    job = CustomersJob(catalog, decider, Churn("", "", [], 0), "examples", "dead-letters")
+    decider.models = {m: _constant(m, x, catalog.tasks[m]) for m, x in timeline.scores.items()}
+    job = CustomersJob(catalog, decider, NO_LABELS, "examples", "dead-letters")
     values = _records(rule, timeline, file)
     batch = Batch("events", 0, -1, list(range(len(values))), values, [0] * len(values))
     coupons = [orjson.loads(m.value) for m in run(job, [batch])[0].sent if m.topic == "coupons"]
@@ -153,8 +157,12 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
     return event
 
 
-def _constant(name: str, probability: float, inputs: int) -> LinearModel:
+def _constant(name: str, score: float, task: Task) -> LinearModel:
     """A model that says the same of everybody."""
-    bias = log(probability / (1 - probability)) if 0 < probability < 1 else 30.0 * (1 if probability else -1)
+    inputs = len(task.features)
+    if task.link == "logit":
+        bias = log(score / (1 - score)) if 0 < score < 1 else 30.0 * (1 if score else -1)
+    else:
+        bias = log1p(score)
     zeros = [0.0] * inputs
-    return LinearModel(name, 1, "", 0, [""] * inputs, zeros, [1.0] * inputs, zeros, bias)
+    return LinearModel(name, 1, "", 0, [""] * inputs, zeros, [1.0] * inputs, zeros, bias, task.link)

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from alerts.triggers.backtests.backtest import Span
 from alerts.triggers.calendar import Calendars
 from alerts.triggers.rule import Rule, WrongRule, read_rule
-from alerts.written import hint
 from config.settings import Settings
 from features.times import parse_time
+from features.written import hint
 from flows.rules import load_calendars, load_rules
 
 Named = tuple[Rule, str, str]  # rule, file, text

@@ -21,9 +21,9 @@ from features.archived import archived_columns, columns_read
 from features.catalog import Catalog, build_catalog
 from features.columns import Columns
 from features.models import LinearModel
-from features.narrow import narrow
+from features.narrow import asked_models, narrow
 from flows.coupons import policy
-from flows.files import load_catalog, load_features
+from flows.files import load_catalog, load_features, load_tasks
 from flows.rules import load_campaigns
 
 T = TypeVar("T")
@@ -35,7 +35,9 @@ def lean(settings: Settings, rules: list[Named], scored: bool = False) -> tuple[
     WrongFeatures."""
     rules = [(replace(rule, enabled=True), file, text) for rule, file, text in rules]
     whole = over_catalog(rules, load_catalog(settings))
-    catalog = build_catalog(narrow(load_features(settings), {n for names in whole.names for n in names}, scored))
+    names = {n for names in whole.names for n in names}
+    tasks = asked_models(load_tasks(settings), names, scored)
+    catalog = build_catalog(narrow(load_features(settings), names, tasks), tasks=tasks)
     return catalog, over_catalog(rules, catalog)
 
 

@@ -22,7 +22,7 @@ from features.kernel.arrays import (
     FIRST,
     FIVE_MS,
     HOME,
-    HORIZON_MS,
+    HORIZONS,
     ID,
     INPUTS,
     KIND,
@@ -43,21 +43,20 @@ from features.kernel.arrays import (
     RING,
     RULE,
     SEEN,
+    SPEND,
+    SPEND_MS,
     TABLE_AT,
     TABLE_OF,
     TOUCHED,
     TOUCHES,
     UNTIL,
     VOID,
-    WAIT_AT,
-    WAIT_DUE,
     WAKE,
     WHO,
     ZONE,
     Bytes,
     Floats,
     Ints,
-    Labels,
 )
 from features.kernel.clocks import day_of
 from features.kernel.compiled import compiled, making_arrays
@@ -67,7 +66,8 @@ from features.kernel.panes import add_cell, coarsen, pane_at
 from features.kernel.records import most_bytes, new_state, pack, unpack
 from features.kernel.rows import ask_row
 from features.kernel.tables import add_time, drop_time, touch
-from features.kernel.timers import arm_waits, fire, keep_waiting, label_row
+from features.kernel.timers import arm_waits, fire, wake_for_rows
+from features.kernel.waiting import hear_order, hear_spend, hear_void, keep_rows
 
 
 class Outcome(NamedTuple):
@@ -81,8 +81,8 @@ class Outcome(NamedTuple):
     repeated: Bytes  # by event
     rows: Floats  # [asked, features]
     asked: Ints  # [asked, ASKED]
-    inputs: Ints  # [labelled, inputs]: the bits of float64
-    labelled: Ints  # [labelled, LABELLED]
+    inputs: Floats  # [labelled, inputs]
+    labelled: Ints  # [labelled, LABELLED + horizons]
 
 
 @making_arrays
@@ -111,8 +111,9 @@ def advance(
     referred = np.zeros(customers, np.int64)
     wakes, repeated = np.zeros((customers, 2), np.int64), np.zeros(events, np.uint8)
     rows, asked = np.empty((room, features), np.float64), np.empty((room, ASKED), np.int64)
-    inputs = np.empty((events + customers, g[INPUTS]), np.int64)
-    labelled = np.empty((events + customers, LABELLED), np.int64)
+    most = (events + customers) * (g[HORIZONS] + 1)
+    inputs = np.empty((most, g[INPUTS]), np.float64)
+    labelled = np.empty((most, LABELLED + g[HORIZONS]), np.int64)
     labels = (inputs, labelled)
     r, n, at, status, detail = np.int64(0), np.int64(0), np.int64(0), DONE, np.int64(0)
     start, first = np.int64(0), np.int64(0)
@@ -127,7 +128,7 @@ def advance(
             if r >= 0 and 0 < s[WAKE] <= e[i, CLOCK]:
                 r, n = fire(s, g, z, e[i, CLOCK], c, rows, asked, r, labels, n)
             if r >= 0:
-                r, n, repeated[i] = _apply(s, g, z, e, touches, i, c, rows, asked, r, labels, n)
+                r, repeated[i] = _apply(s, g, z, e, touches, i, c, rows, asked, r)
         if r >= 0 and 0 < s[WAKE] <= clock_ms:
             r, n = fire(s, g, z, clock_ms, c, rows, asked, r, labels, n)
         if r < 0:
@@ -171,15 +172,13 @@ def _apply(
     rows: Floats,
     asked: Ints,
     r: int,
-    out: Labels,
-    n: int,
-) -> tuple[int, int, bool]:
-    """Applies an event; how many rows are asked (-1: no room) and labelled then, and whether it came before."""
+) -> tuple[int, bool]:
+    """Applies an event; how many rows are asked then (-1: no room), and whether it came before."""
     kind, at_ms, clock_ms = e[i, KIND], e[i, AT], e[i, CLOCK]
     of_kind = g[AT_KIND] + OF_KIND * kind
     deal = g[of_kind] != 0
     if not _remember(s, N_DEALS if deal else N_SEEN, DEALS if deal else SEEN, e[i, ID]):
-        return r, n, True
+        return r, True
     if e[i, ZONE] >= 0 or s[HOME] < 0:
         s[HOME] = max(0, e[i, ZONE])
     _count(s, g, z, e, touches, i)
@@ -188,24 +187,25 @@ def _apply(
     if kind == g[ORDER]:
         s[FIRST] = min(s[FIRST], at_ms) if s[FIRST] > 0 else at_ms
         add_time(s, g[TABLE_AT], at_ms)
+        hear_order(s, g, at_ms, clock_ms)
     elif kind == g[VOID]:
         drop_time(s, g[TABLE_AT], e[i, ORDERED])
+        hear_void(s, g, e[i, ORDERED], clock_ms)
     else:
         note(s, g, e, i)
     if g[of_kind + 1]:
         if r == len(asked):
-            return -1, n, False
+            return -1, False
         asked[r, WHO], asked[r, EVENT], asked[r, RULE], asked[r, FIRES] = who, i, 0, 0
         ask_row(s, g, z, at_ms, rows, asked, r)
-        if kind == g[ORDER] and newest and g[HORIZON_MS] > 0:
-            if s[WAIT_AT] > 0:
-                label_row(s, g, who, at_ms, at_ms >= s[WAIT_DUE], out, n)
-                n += 1
-            keep_waiting(s, g, at_ms, clock_ms, rows.view(np.int64), r)
+        if kind == g[ORDER] and newest and g[HORIZONS] + g[SPEND_MS] > 0:
+            keep_rows(s, g, at_ms, clock_ms, rows, r)
         r += 1
+    if kind == g[ORDER] or kind == g[VOID]:
+        wake_for_rows(s)
     if newest:
         arm_waits(s, g, g[of_kind + 4], g[of_kind + 5], at_ms, e[i, UNTIL], clock_ms)
-    return r, n, False
+    return r, False
 
 
 @compiled
@@ -240,6 +240,8 @@ def _count(s: Ints, g: Ints, z: Ints, e: Ints, touches: Ints, i: int) -> None:
         if moment_ms != known_ms:
             known_ms, into = moment_ms, pane_at(s, g, z, moment_ms, newest_ms, newest_day)
         add_cell(s, g, life, cell, amount)
+        if cell == g[SPEND]:
+            hear_spend(s, moment_ms, amount)
         if into >= 0:
             add_cell(s, g, into, cell, amount)
     for k in range(e[i, TOUCHED], e[i, TOUCHED] + e[i, TOUCHES]):

@@ -18,7 +18,8 @@ Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Labels = Any  # (inputs, labelled), to be filled
 
-VERSION = 3  # of a record
+VERSION = 4  # of a record
+BEFORE_FLOATS = 3  # the version before, whose row that waited is not read any more
 FIVE_MS = 5 * MINUTE_MS
 LATE_MS = DAY_MS  # an event that is later than others by no more than this still finds the short panes of its own time
 # what a record holds at the most
@@ -40,7 +41,7 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     LEAST,
     TABLES,
     KINDS,
-    INPUTS,  # of the model that is learned
+    INPUTS,  # of the models that are learned
     WINDOWS,
     LAYOUTS,
     COLUMNS,  # that are read from windows
@@ -50,7 +51,9 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     BANDS,
     SEGMENTS,
     KEPT_DAYS,
-    HORIZON_MS,  # 0: nothing is labelled
+    HORIZONS,  # after which a row gets a label
+    SPEND_MS,  # how far ahead spend is counted; 0: it is not
+    SPEND,  # the cell that counts it; -1: none
     PURPOSE,  # whose consent is told with each row
     QUIET_FROM,  # quiet hours: ms of the day
     QUIET_MS,  # how long; 0: none
@@ -64,9 +67,10 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     ANSWERED,
     CONSENT,
     REFERRED,
-    TABLE_AT,  # where in a state its tables start; then the lifetime, the row that waits, the panes' cells, the sums
+    TABLE_AT,  # where in a state its tables start; then the lifetime, the rows that wait, the panes' cells, the sums
     LIFE,
-    WAITING,
+    WAITING,  # for the next order; two float32 in a number
+    SPENDING,  # for what is spent
     CELLS,
     TOTALS,
     STATE,
@@ -82,9 +86,10 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     AT_HELD,
     AT_YEARLY,
     AT_INPUT,  # columns
+    AT_HORIZON,  # pairs: length, what that is
     AT_KIND,  # by kind: deal, wanted, where its effects start, how many, where its waits start, how many
     PROGRAM,
-) = range(50)
+) = range(54)
 OF_LAYOUT, OF_KIND, OF_WINDOW = 5, 6, 4
 
 # an event; its amounts by cell follow
@@ -107,12 +112,18 @@ TABLE_OF, CODE, AMOUNT, MOMENT, TOUCH = range(5)
     HOME,  # time zone
     WAKE,
     FIRST,
-    WAIT_AT,
-    WAIT_DUE,
-    WAIT_GRACE,
+    WAIT_AT,  # the order whose row waits for the next one; 0: none
+    WAIT_DUE,  # when its label is told
+    WAIT_TOLD,  # horizons up to this one have been
+    WAIT_GAP,  # until the next order; 0: there is none yet
+    WAIT_RHYTHM,  # of the customer then, ms; 0: none
+    SPEND_AT,  # the order whose row waits for what is spent after it; 0: none
+    SPEND_END,  # until when that counts
+    SPEND_DUE,
+    SPEND_CENTS,
     NEWEST,
-) = range(13)
-DEALS = 16
+) = range(19)
+DEALS = 24
 SEEN = DEALS + RING
 CASE = SEEN + RING
 PURPOSE_OF = CASE + CASES  # triples: purpose, at, granted
@@ -125,5 +136,9 @@ TABLE = PAIRS + 2 * max(ROOM_OF)
 
 # an asked row: whose, which event (-1: a timer), which rule, as of, fires at, local time, consent
 WHO, EVENT, RULE, AS_OF, FIRES, LOCAL, CONSENTED, ASKED = range(8)
-# a labelled row: whose, scored at, known at, label
-SCORED, KNOWN, LABEL, LABELLED = range(1, 5)
+# a labelled row: whose, scored at, known at, what is told (GAP: ms to the next order, at most; SPENT: cents), how much,
+# of which horizons (longer than the one, and no longer than the other); then the row's horizons in ms, 0 for none
+SCORED, KNOWN, TOLD, LABEL, ABOVE, UP_TO, LABELLED = range(1, 8)
+GAP, SPENT = range(2)
+ALL_HORIZONS = 2**62
+LEAST_RHYTHM_MS, MOST_RHYTHM_MS = DAY_MS, 180 * DAY_MS  # between these lies a horizon that is counted in rhythms

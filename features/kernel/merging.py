@@ -17,9 +17,7 @@ from features.kernel.arrays import (
     DONE,
     FIRST,
     HOME,
-    INPUTS,
     KINDS,
-    LABELLED,
     LAST,
     LATEST,
     LIFE,
@@ -47,25 +45,20 @@ from features.kernel.arrays import (
     TIMER,
     TIMERS,
     TIMES,
-    WAIT_AT,
-    WAIT_DUE,
-    WAIT_GRACE,
-    WAITING,
     WAKE,
     WEIGHTS,
     WIDTH,
     Bytes,
     Ints,
-    Labels,
 )
 from features.kernel.clocks import day_of
 from features.kernel.compiled import compiled, making_arrays
 from features.kernel.consent import set_consent
-from features.kernel.intrinsics import copy_bytes
 from features.kernel.panes import add_cells, coarsen, pane_cells
 from features.kernel.records import most_bytes, new_state, pack, unpack
 from features.kernel.tables import add_month, add_time, placed, weigh
-from features.kernel.timers import label_row, rest
+from features.kernel.timers import rest
+from features.kernel.waiting import merge_rows
 
 
 class Merged(NamedTuple):
@@ -75,33 +68,30 @@ class Merged(NamedTuple):
     ledger: int  # where the ledger starts in the first record
     other: int  # and in the second, both in `blob`
     wake_ms: int
-    inputs: Ints  # [labelled, inputs]: the bits of float64
-    labelled: Ints  # [labelled, LABELLED]
 
 
 @making_arrays
 def merge(g: Ints, z: Ints, blob: Bytes, middle: int, end: int, clock_ms: int) -> Merged:
     """Two records that stand one behind the other, with `middle` between them, as one; either may be empty."""
     s, t = new_state(g), new_state(g)
-    inputs, labelled = np.empty((2, g[INPUTS]), np.int64), np.empty((2, LABELLED), np.int64)
     status, detail, ledger = unpack(blob, 0, middle, s, g, z)
-    other, n, at = np.int64(end), 0, 0
+    other, at = np.int64(end), 0
     if status == DONE:
         status, detail, other = unpack(blob, middle, end, t, g, z)
     if status != DONE:
-        return Merged(status, detail, blob[:0].copy(), ledger, other, 0, inputs[:0], labelled[:0])
+        return Merged(status, detail, blob[:0].copy(), ledger, other, 0)
     if end > middle:
-        n = _merge(s, t, g, z, clock_ms, (inputs, labelled))
+        _merge(s, t, g, z, clock_ms)
     out = np.empty(most_bytes(s, g), np.uint8)
     at = pack(out, 0, s, g, z)
-    return Merged(status, detail, out[:at], ledger, other, s[WAKE], inputs[:n], labelled[:n])
+    return Merged(status, detail, out[:at], ledger, other, s[WAKE])
 
 
 @compiled
-def _merge(s: Ints, t: Ints, g: Ints, z: Ints, clock_ms: int, out: Labels) -> int:
-    """Takes the history in `t` into `s`, as if one customer had had it all; how many rows got their label."""
-    labelled = _merge_waiting(s, t, g, clock_ms, out)  # this and the timers look at the latest times as they were
-    _merge_timers(s, t, g, clock_ms)
+def _merge(s: Ints, t: Ints, g: Ints, z: Ints, clock_ms: int) -> None:
+    """Takes the history in `t` into `s`, as if one customer had had it all."""
+    mine_ms, other_ms = s[LAST + g[ORDER]], t[LAST + g[ORDER]]
+    _merge_timers(s, t, g, clock_ms)  # these look at the latest times as they were
     if t[HOME] >= 0 and (s[HOME] < 0 or t[NEWEST] > s[NEWEST]):
         s[HOME] = t[HOME]
     s[FIRST] = min(s[FIRST], t[FIRST]) if s[FIRST] > 0 and t[FIRST] > 0 else max(s[FIRST], t[FIRST])
@@ -115,9 +105,9 @@ def _merge(s: Ints, t: Ints, g: Ints, z: Ints, clock_ms: int, out: Labels) -> in
     add_cells(s, g, g[LIFE], t, g[LIFE])
     _merge_panes(s, t, g, z)
     _merge_tables(s, t, g)
+    merge_rows(s, t, g, clock_ms, mine_ms, other_ms)
     s[NEWEST] = max(s[NEWEST], t[NEWEST])
     rest(s)
-    return labelled
 
 
 @making_arrays
@@ -232,25 +222,6 @@ def _drop_timer(s: Ints, rule: int) -> None:
             for k in range(i, TIMER + 3 * s[N_TIMERS]):
                 s[k] = s[k + 3]
             break
-
-
-@compiled
-def _merge_waiting(s: Ints, t: Ints, g: Ints, clock_ms: int, out: Labels) -> int:
-    """The row of the latest order of both goes on waiting; an order of the other after a row is its label."""
-    last, labelled = LAST + g[ORDER], 0
-    mine_ms, other_ms = s[last], t[last]
-    if s[WAIT_AT] > 0 and other_ms > s[WAIT_AT]:
-        label_row(s, g, 0, other_ms, other_ms >= s[WAIT_DUE], out, labelled)
-        labelled += 1
-        s[WAIT_AT] = 0
-    if t[WAIT_AT] > 0 and mine_ms > t[WAIT_AT]:
-        label_row(t, g, 0, mine_ms, mine_ms >= t[WAIT_DUE], out, labelled)
-        labelled += 1
-    elif t[WAIT_AT] > 0 and other_ms > mine_ms:
-        copy_bytes(s, 8 * g[WAITING], t, 8 * g[WAITING], 8 * g[INPUTS])
-        s[WAIT_AT], s[WAIT_DUE] = t[WAIT_AT], t[WAIT_DUE]
-        s[WAIT_GRACE] = _due_later(t[WAIT_DUE], t[WAIT_GRACE], clock_ms)
-    return labelled
 
 
 @compiled

@@ -74,6 +74,23 @@ def write_eights(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
 
 
 @compiled
+def read_floats(blob: Bytes, at: int, end: int, s: Ints, into: int, count: int) -> int:
+    """A count, which must be this one, and so many float32; as they stand in `s`, two in a number."""
+    found, at = read_varint(blob, at, end)
+    if found != count or at + 4 * count > end:
+        return end + 1
+    copy_bytes(s, 8 * into, blob, at, 4 * count)
+    return at + 4 * count
+
+
+@compiled
+def write_floats(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
+    at = write_varint(out, at, count)
+    copy_bytes(out, at, s, 8 * start, 4 * count)
+    return at + 4 * count
+
+
+@compiled
 def read_triples(blob: Bytes, at: int, end: int, s: Ints, into: int, limit: int) -> tuple[int, int]:
     """u32, varint, varint."""
     count, at = read_varint(blob, at, end)

@@ -7,6 +7,7 @@ import numpy as np
 from features.kernel.arrays import (
     AT_LAYOUT,
     AT_TABLE,
+    BEFORE_FLOATS,
     CASE,
     CASES,
     CELLS,
@@ -37,6 +38,11 @@ from features.kernel.arrays import (
     RING,
     ROOM_OF,
     SEEN,
+    SPEND_AT,
+    SPEND_CENTS,
+    SPEND_DUE,
+    SPEND_END,
+    SPENDING,
     STATE,
     TABLE,
     TABLE_AT,
@@ -46,7 +52,9 @@ from features.kernel.arrays import (
     VERSION,
     WAIT_AT,
     WAIT_DUE,
-    WAIT_GRACE,
+    WAIT_GAP,
+    WAIT_RHYTHM,
+    WAIT_TOLD,
     WAITING,
     WAKE,
     WIDTH,
@@ -59,11 +67,13 @@ from features.kernel.intrinsics import copy_bytes
 from features.kernel.packing import (
     read_cells,
     read_eights,
+    read_floats,
     read_triples,
     read_varint,
     read_word,
     write_cells,
     write_eights,
+    write_floats,
     write_triples,
     write_varint,
     write_word,
@@ -86,7 +96,8 @@ def unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[i
         s[g[TABLE_AT] + TABLE * t] = 0
     if at == end:
         return DONE, 0, end
-    if blob[at] != VERSION:
+    version = blob[at]
+    if version != VERSION and version != BEFORE_FLOATS:
         return WRONG_LAYOUT, 0, end
     found, at = read_word(blob, at + 1, end, 4)
     layout = g[AT_LAYOUT]
@@ -101,7 +112,11 @@ def unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[i
     if s[HOME] < 0:
         return NEEDS_ZONE, crc, end
     at = _unpack_past(blob, at, end, s, g)
-    at = _unpack_waiting(blob, at, end, s, g, g[layout + 4])
+    if version == BEFORE_FLOATS:
+        at = _skip_row_of_before(blob, at, end)
+    else:
+        at = _unpack_waiting(blob, at, end, s, g, g[layout + 4])
+        at = _unpack_spending(blob, at, end, s, g, g[layout + 4])
     width, places = g[layout + 1], g[layout + 3]
     at = _unpack_tables(blob, at, end, s, g, places + width, g[layout + 2])
     at = read_cells(blob, at, end, s, g[LIFE], g, places, width)
@@ -148,15 +163,46 @@ def _unpack_waiting(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_input
     if s[WAIT_AT] == 0:
         return at
     s[WAIT_DUE], at = read_varint(blob, at, end)
-    s[WAIT_GRACE], at = read_varint(blob, at, end)
+    s[WAIT_TOLD], at = read_varint(blob, at, end)
+    s[WAIT_GAP], at = read_varint(blob, at, end)
+    s[WAIT_RHYTHM], at = read_varint(blob, at, end)
     count, after = read_varint(blob, at, end)
-    if not 0 <= count <= (end - after) // 8:
-        return end + 1
     if same_inputs and count == g[INPUTS]:
-        count, at = read_eights(blob, at, end, s, g[WAITING], count)
-        return at
+        return read_floats(blob, at, end, s, g[WAITING], count)
     s[WAIT_AT] = 0
-    return after + 8 * count
+    return _behind(after, count, 4, end)
+
+
+@compiled
+def _unpack_spending(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_inputs: int) -> int:
+    s[SPEND_AT], at = read_varint(blob, at, end)
+    if s[SPEND_AT] == 0:
+        return at
+    s[SPEND_END], at = read_varint(blob, at, end)
+    s[SPEND_DUE], at = read_varint(blob, at, end)
+    raw, at = read_varint(blob, at, end)
+    s[SPEND_CENTS] = ((raw >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(raw & 1)
+    count, after = read_varint(blob, at, end)
+    if same_inputs and count == g[INPUTS]:
+        return read_floats(blob, at, end, s, g[SPENDING], count)
+    s[SPEND_AT] = 0
+    return _behind(after, count, 4, end)
+
+
+@compiled
+def _skip_row_of_before(blob: Bytes, at: int, end: int) -> int:
+    at_ms, at = read_varint(blob, at, end)
+    if at_ms == 0:
+        return at
+    for _ in range(2):
+        _, at = read_varint(blob, at, end)
+    count, at = read_varint(blob, at, end)
+    return _behind(at, count, 8, end)
+
+
+@compiled
+def _behind(at: int, count: int, size: int, end: int) -> int:
+    return at + size * count if 0 <= count <= (end - at) // size else end + 1
 
 
 @compiled
@@ -182,10 +228,10 @@ def _unpack_tables(blob: Bytes, at: int, end: int, s: Ints, g: Ints, places: int
 @compiled
 def most_bytes(s: Ints, g: Ints) -> int:
     """No record takes more bytes than this, its ledger left out."""
-    lists = 8 * (2 * RING + CASES) + 24 * (PURPOSES + TIMERS) + 20 * g[KINDS] + 8 * g[INPUTS]
+    lists = 8 * (2 * RING + CASES) + 24 * (PURPOSES + TIMERS) + 20 * g[KINDS] + 2 * 4 * g[INPUTS]
     for t in range(g[TABLES]):
         lists += 30 + 16 * s[g[TABLE_AT] + TABLE * t]
-    return 256 + lists + (24 + 10 * (g[WIDTH] + 1)) * (s[N_PANES] + 1)
+    return 320 + lists + (24 + 10 * (g[WIDTH] + 1)) * (s[N_PANES] + 1)
 
 
 @compiled
@@ -212,8 +258,16 @@ def pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
     at = write_varint(out, at, s[WAIT_AT])
     if s[WAIT_AT] > 0:
         at = write_varint(out, at, s[WAIT_DUE])
-        at = write_varint(out, at, s[WAIT_GRACE])
-        at = write_eights(out, at, s, g[WAITING], g[INPUTS])
+        at = write_varint(out, at, s[WAIT_TOLD])
+        at = write_varint(out, at, s[WAIT_GAP])
+        at = write_varint(out, at, s[WAIT_RHYTHM])
+        at = write_floats(out, at, s, g[WAITING], g[INPUTS])
+    at = write_varint(out, at, s[SPEND_AT])
+    if s[SPEND_AT] > 0:
+        at = write_varint(out, at, s[SPEND_END])
+        at = write_varint(out, at, s[SPEND_DUE])
+        at = write_varint(out, at, (s[SPEND_CENTS] << 1) ^ (s[SPEND_CENTS] >> 63))
+        at = write_floats(out, at, s, g[SPENDING], g[INPUTS])
     at = _pack_tables(out, at, s, g)
     at = write_cells(out, at, s, g[LIFE], width)
     at = write_varint(out, at, s[N_PANES])

@@ -1,4 +1,4 @@
-"""Timers: rules that look again after a while, and the label that comes late."""
+"""Timers: rules that look again after a while, and rows whose labels have settled."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ import numpy as np
 from features.kernel.arrays import (
     A_WHILE,
     AT_HELD,
-    AT_INPUT,
     AT_YEARLY,
     EVENT,
     FIRES,
     FIRST,
     HELD,
     HOME,
-    HORIZON_MS,
-    INPUTS,
-    KNOWN,
-    LABEL,
     LAST,
     LIFE,
     LOCAL,
@@ -30,13 +25,12 @@ from features.kernel.arrays import (
     QUIET_MS,
     RHYTHM,
     RULE,
-    SCORED,
+    SPEND_AT,
+    SPEND_DUE,
     TIMER,
     TIMERS,
     WAIT_AT,
     WAIT_DUE,
-    WAIT_GRACE,
-    WAITING,
     WAKE,
     WHO,
     YEARLY,
@@ -47,6 +41,7 @@ from features.kernel.arrays import (
 from features.kernel.clocks import year_ms, zone_offset_ms
 from features.kernel.compiled import compiled
 from features.kernel.rows import ask_row
+from features.kernel.waiting import tell_rows
 from features.times import DAY_MS
 
 
@@ -90,15 +85,22 @@ def _wake_by(s: Ints, at_ms: int) -> None:
 
 
 @compiled
+def wake_for_rows(s: Ints) -> None:
+    """The customer is looked at when a row that waits has settled."""
+    if s[WAIT_AT] > 0:
+        _wake_by(s, s[WAIT_DUE])
+    if s[SPEND_AT] > 0:
+        _wake_by(s, s[SPEND_DUE])
+
+
+@compiled
 def _next_timer(s: Ints, clock_ms: int) -> int:
-    """Of the timers that the clock has reached, the one due first; -1 for the label, -2 for none."""
-    found, due_ms = -2, np.int64(0)
-    if s[WAIT_AT] > 0 and s[WAIT_DUE] + s[WAIT_GRACE] <= clock_ms:
-        found, due_ms = -1, s[WAIT_DUE]
+    """Of the timers that the clock has reached, the one due first; -1 for none."""
+    found, due_ms = -1, np.int64(0)
     for t in range(TIMER, TIMER + 3 * s[N_TIMERS], 3):
         if s[t + 1] + s[t + 2] <= clock_ms:
-            sooner = found == -2 or s[t + 1] < due_ms
-            if sooner or (found >= 0 and s[t + 1] == due_ms and s[t] < s[found]):
+            sooner = found < 0 or s[t + 1] < due_ms
+            if sooner or (s[t + 1] == due_ms and s[t] < s[found]):
                 found, due_ms = t, s[t + 1]
     return found
 
@@ -106,7 +108,8 @@ def _next_timer(s: Ints, clock_ms: int) -> int:
 @compiled
 def rest(s: Ints) -> None:
     """After the timers have fired: the next look, if any."""
-    s[WAKE] = s[WAIT_DUE] + s[WAIT_GRACE] if s[WAIT_AT] > 0 else 0
+    s[WAKE] = 0
+    wake_for_rows(s)
     for t in range(TIMER, TIMER + 3 * s[N_TIMERS], 3):
         _wake_by(s, s[t + 1] + s[t + 2])
 
@@ -116,15 +119,11 @@ def fire(
     s: Ints, g: Ints, z: Ints, clock_ms: int, who: int, rows: Floats, asked: Ints, r: int, out: Labels, n: int
 ) -> tuple[int, int]:
     """Fires what the clock has reached; how many rows are asked and labelled then, -1 when there is no room."""
+    n = tell_rows(s, g, who, clock_ms, out, n)
     while True:
         t = _next_timer(s, clock_ms)
-        if t == -2:
+        if t < 0:
             break
-        if t == -1:
-            label_row(s, g, who, s[WAIT_DUE], 1, out, n)
-            n += 1
-            s[WAIT_AT] = 0
-            continue
         left_ms = quiet_ms(s, g, z, s[t + 1]) if _among(g, AT_HELD, HELD, s[t]) else 0
         if left_ms > 0:
             s[t + 1], s[t + 2] = s[t + 1] + left_ms, max(0, s[t + 2] - left_ms)
@@ -159,22 +158,3 @@ def quiet_ms(s: Ints, g: Ints, z: Ints, at_ms: int) -> int:
     local_ms = at_ms + zone_offset_ms(z, max(0, s[HOME]), at_ms)
     passed = (local_ms - g[QUIET_FROM]) % DAY_MS
     return max(0, g[QUIET_MS] - passed)
-
-
-@compiled
-def label_row(s: Ints, g: Ints, who: int, known_ms: int, label: int, out: Labels, n: int) -> None:
-    """The row that waited gets its label."""
-    inputs, labelled = out
-    for k in range(g[INPUTS]):
-        inputs[n, k] = s[g[WAITING] + k]
-    labelled[n, WHO], labelled[n, SCORED], labelled[n, KNOWN], labelled[n, LABEL] = who, s[WAIT_AT], known_ms, label
-
-
-@compiled
-def keep_waiting(s: Ints, g: Ints, at_ms: int, clock_ms: int, bits: Ints, r: int) -> None:
-    """The row of the latest order so far waits for its label."""
-    for k in range(g[INPUTS]):
-        s[g[WAITING] + k] = bits[r, g[g[AT_INPUT] + k]]
-    s[WAIT_AT], s[WAIT_DUE] = at_ms, at_ms + g[HORIZON_MS]
-    s[WAIT_GRACE] = max(0, clock_ms + 1 - s[WAIT_DUE])
-    _wake_by(s, s[WAIT_DUE] + s[WAIT_GRACE])

@@ -34,6 +34,7 @@ COMMANDS = [
     "rules backtest",
     "history",
     "history export",
+    "training-set",
     "coupons list",
     "coupons check",
     "coupons revoke",

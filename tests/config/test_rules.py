@@ -215,7 +215,7 @@ def test_the_good_rule_is_good() -> None:
         (
             '["+2d"]',
             '["+2d"]\nscores = { churn_risk = 4 }',
-            "r.toml:8: test.scores: found {'churn_risk': 4}, expected `float` <= 1",
+            TEST + "scores: found churn_risk = 4, expected a probability, from 0 to 1",
         ),
     ],
 )

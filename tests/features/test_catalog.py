@@ -91,11 +91,7 @@ def test_adding_a_feature_is_adding_a_line() -> None:
             "f.toml: [recency] r: there is no event 'ordr'; did you mean 'order'?",
         ),
         ({"recency": {"r": {"event": "order", "unit": "w"}}}, "f.toml: Invalid enum value 'w'"),
-        (
-            {"models": {"m": {"features": ["views_8d"]}}},
-            "f.toml: [models.m]: there is no feature 'views_8d'; did you mean 'views_7d'?",
-        ),
-        ({"models": {"views_7d": {"features": ["views_7d"]}}}, "f.toml: the name 'views_7d' is taken: choose another"),
+        ({"models": {"m": {}}}, "f.toml: [models]: models stand in a file of their own: move them to models.toml"),
         ({"feature": {}}, "f.toml: Object contains unknown field `feature`"),
     ],
 )
@@ -163,7 +159,6 @@ def test_orders_that_are_not_counted_are_refused(orders: dict[str, Any], message
         ({"segments": {"s": [{"name": "x", "when": {"b": [1, 2]}}]}}, "[segments] s: there is no feature 'b'"),
         ({"points": {"earn": {"order": 1}, "cents_per_point": 0, "valid_months": 12}}, "[points]: expected cents"),
         ({"points": {"earn": {"ordr": 1}, "cents_per_point": 1, "valid_months": 12}}, "[points]: earn: there is no"),
-        ({"models": {"m": {"features": ["sort"]}}}, "[models.m]: 'sort' is a text, expected a number"),
         ({"ratios": {"r": ("sort", "orders_7d")}}, "[ratios] r: 'sort' is a text, expected a number"),
     ],
 )

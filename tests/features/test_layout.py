@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from features.catalog import Catalog, build_catalog
-from features.customer import Core
+from features.customer import Core, Label
 from features.events import Event, Line, Order, View
+from features.kernel.arrays import A_WHILE
 from features.layout import Layout, decode_layout, encode_layout
-from features.record import WrongLayout
+from features.record import CorruptRecord, WrongLayout
 from features.times import DAY_MS, parse_time
 from tests.features.known import Known
 
@@ -91,3 +92,27 @@ def test_a_record_of_a_layout_that_nobody_knows_is_refused_not_misread() -> None
         known_as(build_catalog(AFTER), [], known.raw).row(NOON_MS)
     same = build_catalog(BEFORE | {"windows": ["30d"]})
     assert same.layout.id == known.core.catalog.layout.id, "panes serve any window"
+
+
+VERSION_3 = bytes.fromhex(
+    "03c541e49533bd34a480c491d7e03380ac9289df3303591be90bd26bb33f70a833ae633b3240f1d1b0c79183f23e01daf564"
+    "e35208d49d020082ac9289df330480ac9289df3300000082ac9289df3382c491d7e033000300000000000008400000000000"
+    "000000000000000000084003000003009624f19d0100000000000000000000019624f19d0100000000000000000000029624"
+    "f19d01000000000000000000000182ac9289df33027b2974d049540800123fdbffffffff3f54b221aa2b2c0600123fdbffff"
+    "ffef3f0200027b2974d049540800000000000000000054b221aa2b2c060000000000000000000306020100d0dae9029c932d"
+    "07060206"
+)
+
+
+def test_a_record_of_the_version_before_goes_on_and_loses_the_row_that_waited() -> None:
+    catalog = build_catalog(BEFORE)
+    core = Core(catalog, label=Label([0, 1, 2], [(5 * DAY_MS, A_WHILE)]))
+    same = Known(catalog)
+    same.take(*(order(n, NOON_MS + n) for n in range(3)), View(id="v", at_ms=NOON_MS, tz="UTC"))
+    now, fresh = core.unpacked(VERSION_3), core.unpacked(same.raw)
+    assert now.waiting is None
+    now.wake_ms = fresh.wake_ms  # the customer is looked at once more, and nothing is due
+    assert now == fresh
+    for length in range(1, len(VERSION_3)):
+        with pytest.raises((CorruptRecord, WrongLayout)):
+            core.row(VERSION_3[:length], NOON_MS)

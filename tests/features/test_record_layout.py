@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from alerts.triggers.rule import After, Rule, Then
 from features import events as e
 from features.kernel.words import hash_texts
+from features.labels import labels_of
 from features.loop import batches, run
 from features.record import CorruptRecord, Record, WrongLayout, decode_record, encode_ledger
 from features.times import parse_time
@@ -35,7 +37,7 @@ RULES = [
     Rule(id="cart", after=After("cart_add", "30m"), when="orders_1h = 0", then=Then("c"), cooldown="1d"),
     Rule(id="tea", on=["order"], when="orders_24h >= 2", then=Then("t"), cooldown="1d"),
 ]
-JOB = customers_job(RULES)
+JOB = customers_job(RULES, labels=labels_of(CATALOG))
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js, and there is none on PATH")
 
 
@@ -46,7 +48,6 @@ def read_by_javascript(raw: bytes) -> dict[str, Any]:
 
 def in_json(record: Record) -> dict[str, Any]:
     """As the JavaScript reader writes it."""
-    waiting = record.waiting
     return {
         "layout": record.layout,
         "zone": record.zone,
@@ -58,13 +59,8 @@ def in_json(record: Record) -> dict[str, Any]:
         "complaints": [str(hash) for hash in record.complaints],
         "consent": {str(purpose): list(word) for purpose, word in record.consent.items()},
         "timers": [list(timer) for timer in record.timers],
-        "waiting": waiting
-        and {
-            "at_ms": waiting.at_ms,
-            "due_ms": waiting.due_ms,
-            "grace_ms": waiting.grace_ms,
-            "row": [None if math.isnan(x) else x for x in struct.unpack(f"<{len(waiting.row) // 8}d", waiting.row)],
-        },
+        "waiting": record.waiting and with_row(record.waiting),
+        "spending": record.spending and with_row(record.spending),
         "tables": [
             {
                 "table": t.table,
@@ -77,6 +73,11 @@ def in_json(record: Record) -> dict[str, Any]:
         "panes": [{"level": p.level, "number": p.number, "day": p.day, "cells": p.cells} for p in record.panes],
         "ledger": encode_ledger(record.ledger).hex() if record.ledger.fired_ms or record.ledger.issued_ms else "",
     }
+
+
+def with_row(waiting: Any) -> dict[str, Any]:
+    row = struct.unpack(f"<{len(waiting.row) // 4}f", waiting.row)
+    return asdict(waiting) | {"row": [None if math.isnan(x) else x for x in row]}
 
 
 @needs_node

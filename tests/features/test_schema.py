@@ -39,7 +39,7 @@ from features.clean import Cleaner
 from features.glossary import EVENTS, FIELDS, HEADERS, REASONS
 from features.identity import Pseudonyms, Table
 from features.job import Batch
-from features.labels import Churn, Examples
+from features.labels import Examples
 from features.loop import batches, run
 from features.messages import Refused, dead_letter
 from features.partitions import partition_keys
@@ -48,7 +48,7 @@ from features.times import DAY_MS, parse_time
 from flows.files import load_catalog
 from flows.topics import TOPICS
 from sim.faults import AUDIT_REASONS, EVENT_REASONS, spoil
-from tests.alerts.triggers.jobs import customers_job
+from tests.alerts.triggers.jobs import churn_labels, customers_job
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -232,13 +232,14 @@ def test_coupons_and_decisions_are_as_described() -> None:
     job = CustomersJob(
         catalog,
         Decider(catalog, conditions, policy, "coupons", "decisions", lifecycle=Lifecycle("redemptions", CODES, DAY_MS)),
-        Churn("churn_risk", "layout", [0], DAY_MS),
+        churn_labels(DAY_MS),
         "examples",
         "dead-letters",
     )
     order = e.Order(id="o1", at_ms=NOW_MS, day=739_737, customer="c1", tz="UTC", lines=[e.Line("tea")], total_cents=1)
-    later = msgspec.structs.replace(order, id="o2", at_ms=NOW_MS + 1)
-    messages = run(job, batches("events", 0, [e.encode(order), e.encode(later)]))[0].sent
+    later = e.Tick(id="t", at_ms=NOW_MS + 2 * DAY_MS, source="p", of=1)
+    again = msgspec.structs.replace(order, id="o2", at_ms=NOW_MS + 1)
+    messages = run(job, batches("events", 0, [e.encode(each) for each in (order, again, later)]))[0].sent
     assert [message.topic for message in messages] == ["coupons", "decisions", "decisions", "examples"]
     shapes = {"coupon.issued": "IssuedCoupon", "decision": "Receipt"}
     for message, name in zip(messages, ["coupon.issued", "decision", "decision", "example"], strict=True):
@@ -274,7 +275,7 @@ def test_alerts_are_as_described() -> None:
 
 
 def test_examples_are_as_described() -> None:
-    value = msgspec.json.encode(Examples("churn_risk", "layout", [1], [2], [True], [[1.0, None]]))
+    value = msgspec.json.encode(Examples("churn_risk", "layout", [1], [2], [1.0], [[1.0, None]]))
     assert complaints("example", value) == []
     assert json.loads(value).keys() == fields_of("Examples")
 

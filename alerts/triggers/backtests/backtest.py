@@ -30,7 +30,7 @@ from features.columns import Columns
 from features.customer import Applied
 from features.job import Batch, Message
 from features.kernel.arrays import Ints
-from features.labels import Churn
+from features.labels import NO_LABELS
 from features.models import LinearModel
 from features.record import Ledger
 from features.trials import Trial
@@ -219,7 +219,7 @@ class Backtest:
         conditions.fields |= {"coupon", "campaign"}  # of redeemed coupons
         self.decider = Noting(catalog, conditions, policy, campaigns, ids)
         self.decider.models = dict(models or {})
-        self.job = CustomersJob(catalog, self.decider, Churn("", "", [], 0), "", "")
+        self.job = CustomersJob(catalog, self.decider, NO_LABELS, "", "")
         self.numbers = {rule.id: i for i, rule in enumerate(conditions.rules)}
 
     def judge(self, columns: Columns) -> Judged:

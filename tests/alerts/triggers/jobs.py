@@ -15,8 +15,10 @@ from alerts.triggers.receipts.kept import NOTHING, Keeping
 from alerts.triggers.rule import Rule
 from config import settings as conf
 from features import events as e
+from features.customer import Label
 from features.job import Message
-from features.labels import Churn
+from features.kernel.arrays import A_WHILE
+from features.labels import Labels, Taught
 from features.loop import Store
 from features.models import LinearModel
 from features.times import DAY_MS
@@ -39,10 +41,17 @@ def customers_job(
     campaigns: Campaigns = NONE,
     keeping: Keeping = NOTHING,
     lifecycle: Lifecycle | None = LIFECYCLE,
+    labels: Labels | None = None,
 ) -> CustomersJob:
     conditions = over_catalog([(rule, f"{rule.id}.toml", "") for rule in rules], CATALOG)
     decider = Decider(CATALOG, conditions, policy, "coupons", "decisions", campaigns, keeping, lifecycle)
-    return CustomersJob(CATALOG, decider, Churn("churn_risk", "l", INPUTS, horizon_ms), "examples", "dead-letters")
+    return CustomersJob(CATALOG, decider, labels or churn_labels(horizon_ms), "examples", "dead-letters")
+
+
+def churn_labels(horizon_ms: int) -> Labels:
+    """Of churn alone, under a layout that is easy to type."""
+    taught = Taught("l", "churn", [*range(len(INPUTS))], 0)
+    return Labels(Label(INPUTS, [(horizon_ms, A_WHILE)]), {"churn_risk": taught})
 
 
 def churn_model() -> LinearModel:

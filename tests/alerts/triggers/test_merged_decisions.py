@@ -54,7 +54,7 @@ def told(world: World, topic: str) -> list[tuple[str, float, str]]:
     return sorted((one["customer"], (one["at_ms"] - NOON_MS) / DAY_MS, one["outcome"]) for one in data)
 
 
-def examples(world: World) -> list[tuple[float, float, bool]]:
+def examples(world: World) -> list[tuple[float, float, float]]:
     """(scored, known, label) by day."""
     sent = [orjson.loads(m.value) for store in world.stores.values() for m in store.sent if m.topic == "examples"]
     rows = [row for one in sent for row in zip(one["at_ms"], one["known_ms"], one["labels"], strict=True)]
@@ -128,14 +128,16 @@ def test_cooldowns_and_coupons_in_the_cap_s_window_add_up() -> None:
 
 
 def test_a_row_that_waits_is_labelled_by_the_other_s_later_order() -> None:
-    story = merged([order("ca", 0), order("cb", 2)], [order("ca", 9)], [], horizon_ms=5 * DAY_MS)
-    assert examples(story) == [(0, 2, False), (2, 9, True)]
-    story = merged([order("cb", 0), order("ca", 2)], [order("ca", 3)], [], horizon_ms=5 * DAY_MS)
-    assert examples(story) == [(0, 2, False), (2, 3, False)]
+    story = merged([order("ca", 0), order("cb", 2)], [order("ca", 9)], [3], horizon_ms=5 * DAY_MS)
+    assert examples(story) == [(0, 3, 0.0)]
+    story = merged([order("cb", 0), order("ca", 2)], [order("ca", 3)], [2.9], horizon_ms=5 * DAY_MS)
+    assert examples(story) == []
+    tick(story, 3)
+    assert examples(story) == [(0, 3, 0.0)]
 
 
 def test_a_row_that_waits_goes_on_waiting_with_the_one_they_become() -> None:
-    assert examples(merged([order("cb", 0)], [], [4, 5], horizon_ms=5 * DAY_MS)) == [(0, 5, True)]
+    assert examples(merged([order("cb", 0)], [], [5, 6], horizon_ms=5 * DAY_MS)) == [(0, 6, 1.0)]
 
 
 def test_nobody_is_looked_at_any_more_who_was_merged_away() -> None:

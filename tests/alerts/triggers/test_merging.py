@@ -124,10 +124,10 @@ def test_a_replay_from_nothing_over_the_same_log_ends_the_same(data: st.DataObje
 FEWER = {
     **DECLARED,
     "measures": dict(list(DECLARED["measures"].items())[:2]),
-    **{key: {} for key in ("ratios", "bands", "segments", "models")},
+    **{key: {} for key in ("ratios", "bands", "segments")},
 }
 OTHER = build_catalog(FEWER)
-OTHER_JOB = CustomersJob(OTHER, customers_job([]).decider, PLAIN.churn, "examples", "dead-letters")
+OTHER_JOB = CustomersJob(OTHER, customers_job([]).decider, PLAIN.labels, "examples", "dead-letters")
 
 
 @settings(max_examples=25, deadline=None)

@@ -17,14 +17,14 @@ else:
     import tomli as tomllib
 
 
-def read_toml(text: str, file: str, wrong: type[ValueError], known: Collection[str]) -> dict[str, Any]:
-    """The tables and keys of a file's text. Raises `wrong` for what is no TOML, and for a key that is not known."""
+def read_toml(text: str, file: str, wrong: type[ValueError], known: Collection[str] | None = None) -> dict[str, Any]:
+    """The tables and keys of a file's text. Raises `wrong` for what is no TOML, and for a key that is not `known`."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise wrong(f"{file}: not valid TOML: {error}") from error
     for key in raw:
-        if key not in known:
+        if known is not None and key not in known:
             raise wrong(f"{file}:{line_of(text, key)}: unknown key {key!r}{hint(key, known)}")
     return raw
 
