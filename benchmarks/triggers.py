@@ -47,6 +47,7 @@ from features.labels import Churn
 from features.learning import LearningJob
 from features.loop import Store, run
 from features.models import decode_model, input_layouts
+from features.offers import inputs_of
 from features.stores import read_stores
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration
 from flows.files import load_catalog, load_limits
@@ -173,7 +174,7 @@ def _jobs(settings: Settings) -> tuple[CustomersJob, LearningJob]:
     policy = Policy(coupons.cap, window_ms, holdout, coupons.holdout_salt, coupons.require_consent)
     churn = Churn(MODEL, layouts[MODEL], catalog.models[MODEL], parse_duration(settings.learning.churn_horizon))
     decider = Decider(catalog, conditions, policy, "coupons", "decisions")
-    inputs = {model: [catalog.names[i] for i in columns] for model, columns in catalog.models.items()}
+    inputs = inputs_of(catalog)
     learning = LearningJob(inputs, layouts, settings.learning.publish_every, "dead-letters")
     thanks = Settling("events", parse_duration(coupons.referral_settling))
     return CustomersJob(catalog, decider, churn, "examples", "dead-letters", settling=thanks), learning

@@ -75,6 +75,7 @@ class Catalog(Struct, frozen=True):
     segments: list[list[list[tuple[int, float, float]]]]  # by feature and segment: column, from, to
     cents_per_point: int
     models: dict[str, list[int]]  # model → columns it sees
+    targets: dict[str, str]  # model → what it learns
     kept_days: int  # daily panes a record keeps
     layout: Layout
     kept_in: dict[str, list[str]]  # feature → what of the layout it is computed from
@@ -212,8 +213,9 @@ class _Building:
             segments=segments,
             cents_per_point=points.cents_per_point if points else 1,
             models=models,
+            targets={name: asked.target for name, asked in self.declared.models.items()},
             kept_days=max((_days(window) for window in self.windows), default=0) + 1,
-            layout=Layout(cells, self.table_names, {n: asked.features for n, asked in self.declared.models.items()}),
+            layout=Layout(cells, self.table_names, self._waiting()),
             kept_in=self.kept_in,
             made_of=self.made_of,
         )
@@ -348,6 +350,10 @@ class _Building:
 
     def _inputs(self, model: str, features: list[str]) -> list[int]:
         return [self._number(feature, f"{self.file}: [models.{model}]") for feature in features]
+
+    def _waiting(self) -> dict[str, list[str]]:
+        """By model, what waits in records for its label."""
+        return {name: asked.features for name, asked in self.declared.models.items() if asked.target == "churn"}
 
     def _number(self, name: str, place: str) -> int:
         """The column of a feature that is a number, among those that stand before."""

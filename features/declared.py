@@ -61,6 +61,7 @@ class Points(Struct, forbid_unknown_fields=True):
 
 class Inputs(Struct, forbid_unknown_fields=True):
     features: list[str]
+    target: Literal["churn", "redeemed", "uplift"] = "churn"
 
 
 class Declared(Struct, forbid_unknown_fields=True):

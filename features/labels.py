@@ -34,6 +34,7 @@ class Examples(Struct):
         return np.array(self.rows, dtype=np.float64)
 
 
+encode_examples = msgspec.json.Encoder().encode
 decode_examples = msgspec.json.Decoder(Examples).decode
 
 

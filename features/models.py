@@ -13,6 +13,7 @@ from river import linear_model, optim, preprocessing
 from features.catalog import Catalog
 from features.kernel.arrays import Ints
 from features.kernel.linear import logits
+from features.offers import inputs_of
 
 Matrix = npt.NDArray[np.float64]
 NOISE = 1e-12  # a smaller variance is a rounding error, which may even be negative
@@ -51,7 +52,11 @@ def terms(model: LinearModel, values: Matrix) -> Matrix:
 
 def top_terms(model: LinearModel, values: Matrix, count: int) -> list[dict[str, float]]:
     """By row: the features that moved the score most, by what each added to the logit."""
-    added = terms(model, values)
+    return largest(model, terms(model, values), count)
+
+
+def largest(model: LinearModel, added: Matrix, count: int) -> list[dict[str, float]]:
+    """By row of `terms`: the most of them, by feature."""
     most = np.argsort(-np.abs(added), axis=1)[:, :count]
     return [
         {model.features[i]: round(value, 4) for i, value in zip(places, values, strict=True)}
@@ -142,6 +147,6 @@ class Learner:
 def input_layouts(catalog: Catalog) -> dict[str, str]:
     """A hash of each model's input names: a model learned on other inputs is refused."""
     return {
-        model: blake2b("|".join(catalog.names[i] for i in columns).encode(), digest_size=6).hexdigest()
-        for model, columns in catalog.models.items()
+        model: blake2b("|".join(names).encode(), digest_size=6).hexdigest()
+        for model, names in inputs_of(catalog).items()
     }

@@ -1,18 +1,23 @@
-"""Trials of arms: each choice of an arm and what came of it, told anew whenever that has changed."""
+"""Trials of coupons: each that was given, or held back to compare, and what came of it, told anew when that changes."""
 
 from __future__ import annotations
 
 from msgspec import Struct, json, msgpack
 
+from features.offers import Scored
 from features.times import DAY_MS
 
 START = b'{"type":"arm"'  # of a trial in the topic of examples
+HOLDOUT = "(holdout)"  # the arm of those who get no coupons of any rule; no rule can call one so
 LATE_MS = DAY_MS  # after the coupon has run out, what came of it may still be told for so long
 
 
 class Trial(Struct, tag="arm"):
     """An arm that was chosen for a customer, and what has come of it up to `now_ms`; a higher revision replaces a
-    lower one. Whoever reads trials learns from each once, a day after its coupon has run out."""
+    lower one. Whoever reads trials learns from each once, a day after its coupon has run out.
+
+    `scored` is told with the first revision only.
+    """
 
     decision: str
     rule: str
@@ -27,6 +32,7 @@ class Trial(Struct, tag="arm"):
     ordered: bool
     redeemed: bool
     reward_cents: int
+    scored: dict[str, Scored] = {}
 
     @property
     def name(self) -> str:
@@ -49,6 +55,8 @@ class Pending(Struct, array_like=True):
     ordered: bool
     redeemed: bool
     reward_cents: int
+    at_ms: int = 0
+    scored: dict[str, Scored] = {}
 
 
 encode_trial = json.Encoder().encode
@@ -77,4 +85,6 @@ def pending(trial: Trial) -> Pending:
         trial.ordered,
         trial.redeemed,
         trial.reward_cents,
+        trial.at_ms,
+        trial.scored,
     )

@@ -73,7 +73,7 @@ class CustomersJob:
             label=Label(churn.columns, churn.horizon_ms),
             purpose=decider.policy.consent,
             earlier=earlier,
-            also=decider.conditions.fields | (FIELDS if decider.arms.drawing else set()),
+            also=decider.conditions.fields | (FIELDS if decider.offered.following else set()),
             quiet=decider.policy.quiet,
         )
 

@@ -24,6 +24,7 @@ from features.job import Batch
 from features.labels import Churn
 from features.loop import run
 from features.models import LinearModel
+from features.offers import GIVEN, inputs_of
 from features.outgoing import Drawn
 from features.times import (
     DAY_MS,
@@ -90,7 +91,7 @@ def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Cat
         if model not in catalog.models:
             raise WrongRule(f"{file}: test {timeline.name!r}: there is no model {model!r}{hint(model, catalog.models)}")
     decider.arms = OneArm(rule, timeline.arm)
-    decider.models = {m: _constant(m, p, len(catalog.models[m])) for m, p in timeline.scores.items()}
+    decider.models = {m: _constant(m, p, inputs_of(catalog)[m]) for m, p in timeline.scores.items()}
     job = CustomersJob(catalog, decider, Churn("", "", [], 0), "examples", "dead-letters")
     values = _records(rule, timeline, file)
     batch = Batch("events", 0, -1, list(range(len(values))), values, [0] * len(values))
@@ -153,8 +154,15 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
     return event
 
 
-def _constant(name: str, probability: float, inputs: int) -> LinearModel:
-    """A model that says the same of everybody."""
-    bias = log(probability / (1 - probability)) if 0 < probability < 1 else 30.0 * (1 if probability else -1)
-    zeros = [0.0] * inputs
-    return LinearModel(name, 1, "", 0, [""] * inputs, zeros, [1.0] * inputs, zeros, bias)
+def _constant(name: str, score: float, inputs: list[str]) -> LinearModel:
+    """A model that says the same of everybody; of uplift, half above what it is without the coupon and half below."""
+    zeros, ones = [0.0] * len(inputs), [1.0] * len(inputs)
+    if GIVEN not in inputs:
+        return LinearModel(name, 1, "", 0, inputs, zeros, ones, zeros, _logit(score))
+    without, given = _logit((1 - score) / 2), _logit((1 + score) / 2)
+    weights = [(given - without) / log(2) if feature == GIVEN else 0.0 for feature in inputs]
+    return LinearModel(name, 1, "", 0, inputs, zeros, ones, weights, without)
+
+
+def _logit(probability: float) -> float:
+    return log(probability / (1 - probability)) if 0 < probability < 1 else 30.0 * (1 if probability else -1)
