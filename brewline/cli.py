@@ -227,7 +227,7 @@ def arms(
     rule: Annotated[str, typer.Argument(help="Only this rule.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Shows what the arms of rules have brought, how sure that is, and how likely each is drawn now.
+    """Shows what coupons and the arms of rules have brought, over who got nothing, and how sure that is.
 
     Example: `brewline arms winback-14d`
     """

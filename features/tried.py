@@ -60,14 +60,16 @@ def learn(trials: list[Trial], state: State, now_ms: int) -> Tried:
         before = known.get(trial.name)
         if trial.due_ms <= now_ms:
             tried.counts["trials_late"] += 1
-        elif before is None or trial.revision != before.revision:
-            later = pending(trial) if before is None or trial.revision > before.revision else before
-            later.scored = trial.scored or (before.scored if before else {})
-            known[trial.name] = later
+        elif before is None or trial.revision > before.revision:
+            known[trial.name] = pending(trial)
+            known[trial.name].scored = trial.scored or (before.scored if before else {})
             touched.add(trial.name)
             if before is None:
                 totals.setdefault(trials_key(trial.rule), Totals()).arm(known[trial.name]).open += 1
                 tried.counts["trials"] += 1
+        elif trial.scored and not before.scored:
+            before.scored = trial.scored
+            touched.add(trial.name)
     changed = {trials_key(rule_of(name)) for name in touched}
     for name in sorted(touched):
         _settle(name, known.get(name), totals, now_ms, tried)

@@ -1,4 +1,4 @@
-"""What models learn coupons from: every coupon that is given, with what was seen then, and whoever would have got one."""
+"""What models learn from: every coupon that is given, with what was seen then, and whoever would have got one."""
 
 from __future__ import annotations
 
@@ -183,12 +183,14 @@ def test_rules_of_one_worth_that_share_a_bucket_are_the_same_to_a_model() -> Non
 
 # who is held out
 
+FEW = Then("C", 50, campaign="few")
+DRAWN = Then("D", valid="1d", arms=[Arm("x", coupon="X"), Arm("y", nothing=True)])
 GROUPED = [
     rule("a", cooldown="2d", group="g", priority=2),
     rule("b", cooldown="1d", group="g"),
-    rule("c", "true", "order", cooldown="5d", exit="orders_7d >= 3", exit_on=["order"], then=Then("C", 50, campaign="few")),
-    rule("d", "orders_lifetime >= 1", capped=False, then=Then("D", valid="1d", arms=[Arm("x", coupon="X"), Arm("y", nothing=True)])),
-]  # fmt: skip
+    rule("c", "true", "order", cooldown="5d", exit="orders_7d >= 3", exit_on=["order"], then=FEW),
+    rule("d", "orders_lifetime >= 1", capped=False, then=DRAWN),
+]
 KINDS = (e.View, e.View, e.Order)
 OPEN = Policy(2, 4 * DAY_MS, 0.0, "salt", "", channel_caps={"push": Cap(3, 2 * DAY_MS)})
 
