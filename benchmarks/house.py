@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.load import clean_events
 from config.settings import HERE, Settings, load
 from features.models import LinearModel, encode_model, input_layouts
+from features.offers import inputs_of
 from features.partitions import partition_of
 from flows.files import load_catalog
 from flows.topics import TOPICS
@@ -65,12 +66,6 @@ WHENS = (  # of further rules: what they look at is usual, and few customers ful
     ("items_per_order_90d > 3.8 AND orders_90d >= 5", "order"),
     ("complaints_open >= 1 AND churn_risk > 0.9", "app_open"),
 )
-PROPENSITY = """
-[propensity]
-target = "churn"
-features = ["redeem_rate_90d", "redeems_90d", "orders_30d", "orders_90d", "discount_share_90d", "views_24h",
-  "cart_adds_24h", "app_opens_24h", "days_since_order", "aov_cents_30d"]
-"""
 RULE = """
 id = "usual-{number}"
 on = ["{on}"]
@@ -137,10 +132,12 @@ class House:
 
     def _publish_models(self) -> None:
         learning = PartitionStore(self.redis, self.settings.redis.prefix, "learning")
-        for name, layout in input_layouts(self.catalog).items():
-            inputs = [self.catalog.names[i] for i in self.catalog.models[name]]
+        layouts = input_layouts(self.catalog)
+        for name, inputs in inputs_of(self.catalog).items():
             weights = [(-1) ** i * 0.2 for i in range(len(inputs))]
-            model = LinearModel(name, 1, layout, 1, inputs, [1.0] * len(inputs), [2.0] * len(inputs), weights, -2.0)
+            model = LinearModel(
+                name, 1, layouts[name], 1, inputs, [1.0] * len(inputs), [2.0] * len(inputs), weights, -2.0
+            )
             self.redis.set(learning.key(partition_of(name, self.partitions), f"r:model|{name}"), encode_model(model))
 
     def fill(self, events: int, customers: int, bar: Progress) -> None:
@@ -211,7 +208,7 @@ class House:
 
 
 def _configuration(folder: Path) -> Path:
-    """The shipped one, with twenty rules and a second model."""
+    """The shipped one, with twenty rules and two models."""
     shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     for file in (folder / "rules/coupons").iterdir():
         if file.stem not in SHIPPED:
@@ -219,8 +216,14 @@ def _configuration(folder: Path) -> Path:
     for number, (when, on) in enumerate(WHENS):
         (folder / f"rules/coupons/usual-{number}.toml").write_text(RULE.format(number=number, when=when, on=on))
     models = folder / "models.toml"
-    models.write_text(models.read_text().partition("[lapse_risk]")[0] + PROPENSITY)
+    churn, propensity = (_table(models.read_text(), name) for name in ("churn_risk", "propensity"))
+    models.write_text(churn + propensity)
     return folder / "brewline.toml"
+
+
+def _table(text: str, name: str) -> str:
+    head = f"[{name}]"
+    return head + text.partition(head)[2].partition("\n[")[0] + "\n"
 
 
 def cpu_s(process: psutil.Process) -> float:

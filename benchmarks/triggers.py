@@ -47,6 +47,7 @@ from features.labels import labels_of
 from features.learning import LearningJob
 from features.loop import Store, run
 from features.models import decode_model, input_layouts
+from features.offers import inputs_of
 from features.stores import read_stores
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration
 from flows.files import load_catalog, load_limits
@@ -172,9 +173,9 @@ def _jobs(settings: Settings) -> tuple[CustomersJob, LearningJob]:
     window_ms, holdout = parse_duration(coupons.cap_window), coupons.holdout_percent / 100
     policy = Policy(coupons.cap, window_ms, holdout, coupons.holdout_salt, coupons.require_consent)
     decider = Decider(catalog, conditions, policy, "coupons", "decisions")
-    inputs = {model: task.features for model, task in catalog.tasks.items()}
     links = {model: task.link for model, task in catalog.tasks.items()}
-    learning = LearningJob(inputs, layouts, settings.learning.publish_every, "dead-letters", links)
+    every = settings.learning.publish_every
+    learning = LearningJob(inputs_of(catalog), layouts, every, "dead-letters", links)
     thanks = Settling("events", parse_duration(coupons.referral_settling))
     return CustomersJob(catalog, decider, labels_of(catalog), "examples", "dead-letters", settling=thanks), learning
 

@@ -1,4 +1,4 @@
-"""What the arms of rules have brought: by rule, context and arm."""
+"""What the coupons of rules have brought: by rule, context and arm, beside those who got nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from config.settings import Settings
 from features.bandit import ArmTotals, Totals, Weights, decode_totals, decode_weights
 from features.intervals import difference_interval, mean_interval, share_interval
 from features.partitions import partition_of
-from features.trials import trials_key
+from features.trials import HOLDOUT, trials_key
 from features.tried import weights_key
 from features.written import hint
 from flows.rules import load_rules
@@ -28,10 +28,11 @@ COLUMNS = ("chosen", "withdrawn", "over", "redeemed", "rate", "cents a choice", 
 
 
 def show_arms(settings: Settings, rule: str, as_json: bool, out: Console) -> None:
-    """Prints them. Raises ValueError for no such rule, or one without arms; Unreachable."""
-    rules = {one.id: one for one, _, _ in load_rules(settings) if one.then.arms}
+    """Prints them, of rules without arms where something has come of them. Raises ValueError for no such rule, or one
+    that gives no coupon; Unreachable."""
+    rules = {one.id: one for one, _, _ in load_rules(settings) if one.then.arms or one.then.coupon}
     if rule and rule not in rules:
-        raise ValueError(f"there is no rule {rule!r} with arms{hint(rule, rules)}")
+        raise ValueError(f"there is no rule {rule!r} with coupons{hint(rule, rules)}")
     redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
     asked = [rules[rule]] if rule else list(rules.values())
     least_share = settings.learning.least_share_percent / 100
@@ -61,17 +62,19 @@ def rule_rows(rule: Rule, totals: Totals, weights: Weights | None, least_share: 
     for context in sorted(totals.contexts) or [""]:
         arms = totals.contexts.get(context, {})
         shares = arm_shares(rule.then, learned.get(context, {}), least_share)
-        control = next((arms[arm.name] for arm in rule.then.arms if arm.nothing and arm.name in arms), None)
-        for name in [*shares, *sorted(arms.keys() - shares.keys())]:
+        controls = [*(arm.name for arm in rule.then.arms if arm.nothing), HOLDOUT]
+        control = next((arms[name] for name in controls if name in arms), None)
+        for name in [*shares, *sorted(arms.keys() - shares.keys())]:  # of a rule without arms, what there is
             row = arm_row(arms.get(name, ArmTotals()), control)
             rows.append({"rule": rule.id, "context": context, "arm": name, **row, "probability": shares.get(name)})
     return rows
 
 
 def arm_row(arm: ArmTotals, control: ArmTotals | None) -> Row:
-    """`lift`: of the share that ordered while the coupon was valid, over that of the control; None without one."""
+    """`lift`: of the share that ordered while the coupon was valid, over that of the rule's control or, where it has
+    none, of those held out; None without either."""
     n, m = arm.learned, control.learned if control else 0
-    lift = control is not None and control is not arm and n and m
+    lift = control is not None and not arm.nothing and n and m
     return {
         "chosen": arm.open + arm.withdrawn + n,
         "withdrawn": arm.withdrawn,

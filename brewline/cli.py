@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from redis.exceptions import RedisError
 
-from brewline.commands import coupons, customers, history, reviews, rules
+from brewline.commands import coupons, customers, history, models, reviews, rules
 from brewline.commands.shared import AsJson, JsonFile, out
 from config.settings import load
 from operators.kafka import Unreachable
@@ -81,28 +81,7 @@ def module(flows: tuple[str, ...]) -> list[str]:
 
 for command in (customers.customer, customers.why, customers.forget, customers.suppress):
     app.command()(command)
-
-
-@app.command("training-set")
-def training_set(
-    model: Annotated[str, typer.Argument(help="A model of config/models.toml.")],
-    out_file: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
-    history: Annotated[
-        str,
-        typer.Option(help="kafka, an archive or folder of `history export`, FILE.ndjson, or a packaged history."),
-    ] = "kafka",
-    from_: Annotated[str | None, typer.Option("--from", help="First moment of scoring: RFC 3339 or epoch ms.")] = None,
-    to: Annotated[str | None, typer.Option(help="Moments before this one: RFC 3339 or epoch ms.")] = None,
-) -> None:
-    """Writes what a model would have learned from a history: rows as they were when scored, each with its label and
-    the time from which that was known.
-
-    Example: `brewline training-set churn_risk --out out/churn.parquet`; of a past that was kept,
-    `brewline training-set churn_risk --history may.parquet --from 2026-05-01T00:00:00+08:00 --out out/may.parquet`
-    """
-    from brewline.training import write_training_set
-
-    write_training_set(load(), model, history, out_file, from_, to, out)
+app.command("training-set")(models.training_set)
 
 
 @app.command()
@@ -122,7 +101,7 @@ def arms(
     rule: Annotated[str, typer.Argument(help="Only this rule.")] = "",
     json: AsJson = False,
 ) -> None:
-    """Shows what the arms of rules have brought, how sure that is, and how likely each is drawn now.
+    """Shows what coupons and the arms of rules have brought, over who got nothing, and how sure that is.
 
     Example: `brewline arms winback-14d`
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from zlib import crc32
 
-import numpy as np
 import orjson
 from msgspec import to_builtins
 from rich.console import Console
@@ -15,6 +14,7 @@ from alerts.triggers.condition import OF_EVENTS, Conditions
 from alerts.triggers.gates import Gate, Standing, gates
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import CLOCK
+from alerts.triggers.offered import first_of, offer_of
 from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.clauses import Value
 from alerts.triggers.receipts.explain import Outlook, Score, Told, outlook, told, told_event
@@ -23,8 +23,9 @@ from brewline.campaigns import read_spent
 from brewline.reading import Features
 from brewline.why_shown import Why, show
 from config.settings import Settings
-from features.models import input_layouts, score, top_terms
+from features.models import input_layouts, largest
 from features.record import Record
+from features.scoring import scored
 from features.times import local_ms
 from features.written import hint
 from features.zones import zone_name
@@ -94,7 +95,7 @@ class Explaining:
 
     def _outlook(self, rule: Rule, at_ms: int) -> Outlook:
         row = self.features.rows([self.customer], self.features.core.rows({self.customer: self.raw}, at_ms))
-        scores = self._scores(at_ms)
+        scores = self._scores(rule, at_ms)
         values: dict[str, Value] = {**dict.fromkeys(OF_EVENTS), **row[self.customer]}
         values |= {name: score.value for name, score in scores.items()} | self._facts(rule, at_ms)
         due_ms = next((self._held(rule, due) for code, due, _ in self.record.timers if code == rule.code), 0)
@@ -112,15 +113,15 @@ class Explaining:
         told = dict.fromkeys(("event", "store", "region", "channel"))
         return {**told, "event": told_event(rule) or None, **{name: int(of(local)) for name, of in CLOCK.items()}}
 
-    def _scores(self, at_ms: int) -> dict[str, Score]:
-        """By the models that are published now."""
+    def _scores(self, rule: Rule, at_ms: int) -> dict[str, Score]:
+        """By the models that are published now, of what the rule offers."""
         catalog = self.features.catalog
         models = published(self.redis, self.prefix, input_layouts(catalog))
         row = self.features.core.rows({self.customer: self.raw}, at_ms)
-        scores = {name: Score(None, {}) for name in catalog.models}
+        scores, offer = {name: Score(None, {}) for name in catalog.models}, offer_of(rule, first_of(rule))
         for name, model in models.items():
-            inputs = row[:, np.array(catalog.models[name])]
-            scores[name] = Score(round(float(score(model, inputs)[0]), 6), top_terms(model, inputs, TOP_TERMS)[0])
+            found, added = scored(model, catalog.tasks[name].target, row[:, catalog.models[name]], offer)
+            scores[name] = Score(round(float(found[0]), 6), largest(model, added, TOP_TERMS)[0])
         return scores
 
     def _gates(self, rule: Rule, at_ms: int) -> list[tuple[Gate, str]]:

@@ -84,7 +84,8 @@ class Totals(Struct):
 
     @property
     def ripe(self) -> bool:
-        return self.learned >= self.published + max(FIRST, GROWTH * self.published)
+        plain = any("" in arms for arms in self.contexts.values())  # there is nothing to choose
+        return not plain and self.learned >= self.published + max(FIRST, GROWTH * self.published)
 
 
 class Weights(Struct, frozen=True):

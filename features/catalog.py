@@ -27,7 +27,7 @@ from features.declared import (
 )
 from features.kernel import arrays
 from features.layout import Layout
-from features.tasks import SPEND, Task
+from features.tasks import SPEND, Task, waiting_inputs
 from features.times import UNITS_MS
 
 BUILT_IN = ("rhythm_days", "gap_over_rhythm", "age_days", "complaints_open")
@@ -205,7 +205,7 @@ class _Building:
             if uses > 1:
                 raise WrongFeatures(f"{self.file}: the name {name!r} is taken: choose another")
         models = {name: self._inputs(name, task) for name, task in self.tasks.items()}
-        inputs = sorted({feature for task in self.tasks.values() for feature in task.features})
+        inputs = waiting_inputs(self.tasks)
         cells = [definition for group in self.cells for definition in group]
         points = self.declared.points
         return Catalog(

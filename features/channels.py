@@ -118,9 +118,9 @@ TOPICS = (
     ),
     Topic(
         "examples",
-        "Feature rows with the labels they got since, those of a batch together; and trials of rules' arms.",
+        "Feature rows with the labels they got since, those of a batch together; and trials of coupons.",
         "model; of a trial, `arms|` and its rule",
-        "customers",
+        "customers, learning",
         "learning",
         ("example", "trial"),
         received=True,

@@ -15,7 +15,7 @@ from features.customer import Applied, Label
 from features.kernel import arrays
 from features.kernel.arrays import ABOVE, GAP, KNOWN, LABEL, LABELLED, SCORED, SPENT, TOLD, UP_TO, Ints
 from features.models import input_layouts
-from features.tasks import Task
+from features.tasks import Task, waiting_inputs
 from features.times import DAY_MS
 
 ROWS = 500  # in one message
@@ -41,6 +41,7 @@ class Examples(Struct):
         return np.array(self.rows, dtype=np.float64)
 
 
+encode_examples = msgspec.json.Encoder().encode
 decode_examples = msgspec.json.Decoder(Examples).decode
 
 
@@ -94,8 +95,8 @@ NO_LABELS = Labels(Label(), {})
 
 def labels_of(catalog: Catalog) -> Labels:
     """What the models of a catalog learn from: their rows wait as one, of all their inputs."""
-    layouts, tasks = input_layouts(catalog), catalog.tasks
-    inputs = sorted({feature for task in tasks.values() for feature in task.features})
+    layouts, tasks = input_layouts(catalog), {m: task for m, task in catalog.tasks.items() if task.waits}
+    inputs = waiting_inputs(tasks)
     horizons = sorted({_horizon(task) for task in tasks.values() if task.target != "spend_ahead"})
     spend_ms = max((task.horizon_ms for task in tasks.values() if task.target == "spend_ahead"), default=0)
     taught = {

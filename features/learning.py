@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from features import tried
-from features.job import Batch, Changes, Clock, Plan, Position, State
-from features.labels import Examples, decode_examples
+from features.job import Batch, Changes, Clock, Message, Plan, Position, State
+from features.labels import Examples, decode_examples, encode_examples
 from features.messages import Refused, dead_letter
 from features.models import Learned, Learner, decode_learned, encode_learned, encode_model
 from features.trials import START, Trial, decode_trial, rule_of, trials_key
@@ -18,7 +18,8 @@ from features.trials import START, Trial, decode_trial, rule_of, trials_key
 class LearningJob:
     """One learner per model, kept as the record `learner|<model>`; published as `model|<model>`.
 
-    Of each rule with arms, what they have brought as `arms|<rule>`; published as `weights|<rule>`.
+    Of each rule, what its arms have brought as `arms|<rule>`; published as `weights|<rule>`. A trial that is over goes
+    back to the topic as an example of each model that saw it.
     """
 
     def __init__(
@@ -55,13 +56,13 @@ class LearningJob:
                 letters.append(dead_letter(self.dead_letters, batch, index, refused))
         clock = Clock(max([position.clock.now_ms, *(trial.now_ms for trial in trials)]))
         records = [*(f"learner|{model}" for model in examples), *tried.records_of(trials)]
-        return Plan(position, clock, records, work=(batch.last, examples, trials, letters))
+        return Plan(position, clock, records, work=(batch, examples, trials, letters))
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
         return list(dict.fromkeys(name for _, trial in due for name in (trial, trials_key(rule_of(trial)))))
 
     def apply(self, plan: Plan, state: State) -> Changes:
-        last, examples, trials, letters = plan.work
+        batch, examples, trials, letters = plan.work
         found = tried.learn(trials, state, plan.position.clock.now_ms)
         puts = found.puts
         for model, learned_from in examples.items():
@@ -69,8 +70,9 @@ class LearningJob:
         counts = Counter(f"dead_lettered:{letter.headers['reason']}" for letter in letters)
         labels = sum(len(told.labels) for of_model in examples.values() for told in of_model)
         counts.update(found.counts, labels=labels, dead_lettered=len(letters))
-        position = plan.position.moved(last, plan.clock, counts)
-        return Changes(position, puts, deletes=found.deletes, timers=found.timers, messages=letters, counts=counts)
+        labelled = [Message(batch.topic, told.model, encode_examples(told)) for told in found.examples]
+        position, sent = plan.position.moved(batch.last, plan.clock, counts), [*letters, *labelled]
+        return Changes(position, puts, deletes=found.deletes, timers=found.timers, messages=sent, counts=counts)
 
     def _learn(self, model: str, examples: list[Examples], stored: bytes | None) -> dict[str, bytes]:
         learned = decode_learned(stored) if stored else Learned()

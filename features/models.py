@@ -14,6 +14,7 @@ from river import linear_model, optim, preprocessing
 from features.catalog import Catalog
 from features.kernel.arrays import Ints
 from features.kernel.linear import logits
+from features.offers import seen_by
 
 Matrix = npt.NDArray[np.float64]
 NOISE = 1e-12  # a smaller variance is a rounding error, which may even be negative
@@ -53,7 +54,11 @@ def terms(model: LinearModel, values: Matrix) -> Matrix:
 
 def top_terms(model: LinearModel, values: Matrix, count: int) -> list[dict[str, float]]:
     """By row: the features that moved the score most, by what each added to the logit."""
-    added = terms(model, values)
+    return largest(model, terms(model, values), count)
+
+
+def largest(model: LinearModel, added: Matrix, count: int) -> list[dict[str, float]]:
+    """By row of `terms`: the most of them, by feature."""
     most = np.argsort(-np.abs(added), axis=1)[:, :count]
     return [
         {model.features[i]: round(value, 4) for i, value in zip(places, values, strict=True)}
@@ -155,5 +160,5 @@ class Learner:
 
 def input_layouts(catalog: Catalog) -> dict[str, str]:
     """A hash of what each model foretells from which inputs: one that was learned on others is refused."""
-    told = {name: [task.target, task.horizon, *task.features] for name, task in catalog.tasks.items()}
+    told = {m: [task.target, task.horizon, *seen_by(task.target, task.features)] for m, task in catalog.tasks.items()}
     return {name: blake2b("|".join(words).encode(), digest_size=6).hexdigest() for name, words in told.items()}

@@ -140,6 +140,7 @@ class Ledger(Struct, array_like=True):
     held: list[tuple[int, bytes]] = []  # (send_ms, coupon as it will be sent), the earliest first
     choices: dict[str, Choice] = {}  # decision → the arm that was chosen, while it can still bring something
     referral: Referral | None = None
+    unheld: Ledger | None = None  # of a customer who is held out, what this would be otherwise
 
     def merge(self, other: Ledger) -> Ledger:
         """Both ledgers as one: cooldowns from the later coupon on; all coupons count against cap and limits."""
@@ -167,6 +168,7 @@ class Ledger(Struct, array_like=True):
             referral=self.referral.merge(other.referral)
             if self.referral and other.referral
             else self.referral or other.referral,
+            unheld=self.unheld.merge(other.unheld) if self.unheld and other.unheld else self.unheld or other.unheld,
         )
 
 

@@ -26,6 +26,7 @@ from features.channels import CLOUDEVENTS, TOPICS
 from features.glossary import REASONS
 from features.kernel.arrays import RING
 from features.labels import Examples
+from features.offers import Scored
 from features.outgoing import Drawn
 from features.trials import Trial
 
@@ -85,6 +86,7 @@ def page(contract: Json) -> str:
     for kind in [kind for kind in e.AUDIT_EVENTS if kind not in e.CUSTOMER_EVENTS]:
         parts += [f"### {kind}\n", _event(kind, shapes[RECEIVED[kind].__name__])]
     parts += ["## Examples\n", _body(shapes[Examples.__name__]), "### trial\n", _body(shapes[Trial.__name__])]
+    parts += ["### Scored\n", _body(shapes[Scored.__name__])]
     parts += ["## What leaves\n", _body(shapes["CloudEvent"]), "### Drawn\n", _body(shapes[Drawn.__name__])]
     for data in dict.fromkeys(data for _, data in CLOUDEVENTS.values()):
         parts += [f"### {_types(data)}\n", _body(shapes[data.__name__])]

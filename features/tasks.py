@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -13,7 +14,8 @@ from features.declared import WrongFeatures
 from features.times import parse_duration
 from features.written import hint, line_of, read_toml, told
 
-Target = Literal["churn", "next_order_days", "spend_ahead"]
+Target = Literal["churn", "next_order_days", "spend_ahead", "redeemed", "uplift"]
+OF_COUPONS = ("redeemed", "uplift")  # learned from what comes of coupons; the others from what follows an order
 SPEND = "spend_cents"  # the measure that counts what is spent
 USUAL = {"churn": "60d", "next_order_days": "60d", "spend_ahead": "90d"}
 RHYTHMS = re.compile(r"(\d+(?:\.\d{1,3})?) rhythm")
@@ -22,6 +24,7 @@ RHYTHMS = re.compile(r"(\d+(?:\.\d{1,3})?) rhythm")
 class Task(Struct, frozen=True, forbid_unknown_fields=True):
     """churn: no order within the horizon after an order; next_order_days: until the next order, at most the horizon;
     spend_ahead: cents within the horizon after an order. `horizon`: "60d", or by the customer's own rhythm "3 rhythm".
+    Of a coupon, whose horizon is its validity, redeemed: that it is; uplift: of the chance that the customer orders.
     """
 
     target: Target
@@ -41,7 +44,17 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def link(self) -> str:
         """How a linear form becomes what is foretold: a probability, or a number that is not below 0."""
-        return "logit" if self.target == "churn" else "log1p"
+        return "logit" if self.target in ("churn", *OF_COUPONS) else "log1p"
+
+    @property
+    def waits(self) -> bool:
+        """Whether its rows wait in customers' records."""
+        return self.target not in OF_COUPONS
+
+
+def waiting_inputs(tasks: Mapping[str, Task]) -> list[str]:
+    """All that models see whose rows wait in customers' records."""
+    return sorted({feature for task in tasks.values() if task.waits for feature in task.features})
 
 
 def read_tasks(text: str, file: str) -> dict[str, Task]:
@@ -70,6 +83,11 @@ def _task(name: str, table: Any, text: str, file: str) -> Task:
         task: Task = msgspec.convert({name: table}, dict[str, Task])[name]
     except msgspec.ValidationError as error:
         raise WrongFeatures(_told(error, name, table, text, file)) from error
+    if not task.waits:
+        if task.horizon:
+            where = f"{file}:{line_of(text, 'horizon')}: {name}.horizon"
+            raise WrongFeatures(f"{where}: found {task.horizon!r}, expected none: a coupon's horizon is its validity")
+        return task
     task = replace(task, horizon=task.horizon or USUAL[task.target])
     try:
         fits = task.horizon_ms > 0 or (task.rhythms > 0 and task.target != "spend_ahead")

@@ -1,18 +1,23 @@
-"""Trials of arms: each choice of an arm and what came of it, told anew whenever that has changed."""
+"""Trials of coupons: each that was given, or held back to compare, and what came of it, told anew when that changes."""
 
 from __future__ import annotations
 
 from msgspec import Struct, json, msgpack
 
+from features.offers import Scored
 from features.times import DAY_MS
 
 START = b'{"type":"arm"'  # of a trial in the topic of examples
+HOLDOUT = "(holdout)"  # the arm of those who get no coupons of any rule; no rule can call one so
 LATE_MS = DAY_MS  # after the coupon has run out, what came of it may still be told for so long
 
 
 class Trial(Struct, tag="arm"):
     """An arm that was chosen for a customer, and what has come of it up to `now_ms`; a higher revision replaces a
-    lower one. Whoever reads trials learns from each once, a day after its coupon has run out."""
+    lower one. Whoever reads trials learns from each once, a day after its coupon has run out.
+
+    `scored` is told with the first revision only.
+    """
 
     decision: str
     rule: str
@@ -28,6 +33,7 @@ class Trial(Struct, tag="arm"):
     redeemed: bool
     reward_cents: int
     withdrawn: bool = False  # the customer never got it, or was forgotten: nothing is learned from it
+    scored: dict[str, Scored] = {}
 
     @property
     def name(self) -> str:
@@ -51,6 +57,8 @@ class Pending(Struct, array_like=True):
     redeemed: bool
     reward_cents: int
     withdrawn: bool = False
+    at_ms: int = 0
+    scored: dict[str, Scored] = {}
 
 
 encode_trial = json.Encoder().encode
@@ -80,4 +88,6 @@ def pending(trial: Trial) -> Pending:
         trial.redeemed,
         trial.reward_cents,
         trial.withdrawn,
+        trial.at_ms,
+        trial.scored,
     )

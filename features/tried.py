@@ -15,6 +15,7 @@ from features.bandit import (
     publish,
 )
 from features.job import State
+from features.labels import ROWS, Examples
 from features.trials import (
     Pending,
     Trial,
@@ -33,6 +34,7 @@ class Tried(Struct):
     deletes: list[str] = field(default_factory=list)
     timers: dict[str, int | None] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    examples: list[Examples] = field(default_factory=list)
 
 
 def weights_key(rule: str) -> str:
@@ -60,6 +62,7 @@ def learn(trials: list[Trial], state: State, now_ms: int) -> Tried:
             tried.counts["trials_late"] += 1
         elif before is None or trial.revision > before.revision:
             known[trial.name] = pending(trial)
+            known[trial.name].scored = trial.scored or (before.scored if before else {})
             touched.add(trial.name)
             arm = totals.setdefault(trials_key(trial.rule), Totals()).arm(known[trial.name])
             if before is None:
@@ -68,6 +71,9 @@ def learn(trials: list[Trial], state: State, now_ms: int) -> Tried:
             if trial.withdrawn:
                 arm.withdraw()
                 tried.counts["trials_withdrawn"] += 1
+        elif trial.scored and not before.scored:
+            before.scored = trial.scored
+            touched.add(trial.name)
     changed = {trials_key(rule_of(name)) for name in touched}
     for name in sorted(touched):
         _settle(name, known.get(name), totals, now_ms, tried)
@@ -86,6 +92,26 @@ def _settle(name: str, trial: Pending | None, totals: dict[str, Totals], now_ms:
         tried.deletes.append(name)
     if trial is not None and trial.due_ms <= now_ms and not trial.withdrawn:
         totals[trials_key(rule_of(name))].arm(trial).learn(trial)
+        _label(trial, tried)
         tried.counts["trials_learned"] += 1
     elif trial is not None and trial.due_ms > now_ms:
         tried.puts[name], tried.timers[name] = encode_pending(trial), trial.due_ms
+
+
+def _label(trial: Pending, tried: Tried) -> None:
+    """What the models that saw it learn from it."""
+    for model, scored in trial.scored.items():
+        told = _open(model, scored.layout, tried.examples)
+        told.at_ms.append(trial.at_ms)
+        told.known_ms.append(trial.due_ms)
+        told.labels.append(trial.redeemed if scored.target == "redeemed" else trial.ordered)
+        told.rows.append(scored.row)
+
+
+def _open(model: str, layout: str, examples: list[Examples]) -> Examples:
+    """The message that has room for one more."""
+    for told in examples:
+        if (told.model, told.layout) == (model, layout) and len(told.labels) < ROWS:
+            return told
+    examples.append(Examples(model, layout, [], [], [], []))
+    return examples[-1]

@@ -109,7 +109,12 @@ class Campaigns:
         if campaign is not None and then.coupon:
             lease.spend(campaign.costs(then, place.names))
             lease.mark(f"{campaign.id}/{SINCE}", place.at_ms)
-            ledger.given[campaign.id] = ledger.given.get(campaign.id, 0) + 1
+            self.count(then, ledger)
+
+    def count(self, then: Then, ledger: Ledger) -> None:
+        """One more coupon of the customer's."""
+        if then.campaign in self.by_id and then.coupon:
+            ledger.given[then.campaign] = ledger.given.get(then.campaign, 0) + 1
 
     def limit(self, pot: str) -> int | None:
         """None for a pot that has none, or whose campaign has no file any more."""

@@ -17,7 +17,9 @@ from alerts.triggers.simple import Look
 from features.catalog import Catalog
 from features.customer import Applied
 from features.kernel.arrays import Ints
-from features.models import LinearModel, Matrix, top_terms
+from features.models import LinearModel, Matrix, largest, top_terms
+from features.scoring import terms_of_offer
+from features.tasks import OF_COUPONS, Offer
 
 TOP_TERMS = 5
 
@@ -111,16 +113,22 @@ class Candidates:
         told, moved = np.empty((2, len(at)), dtype=object)
         for j in np.unique(rule).tolist():
             places, names = np.flatnonzero(rule == j), [*self.conditions.names[j], *self.conditions.facts[j]]
-            told[places] = _dicts(names, [_plain(seen.look(name, at[places])) for name in names], len(places))
+            look, offer = seen.looks(j), seen.offers.get(j)
+            told[places] = _dicts(names, [_plain(look(name, at[places])) for name in names], len(places))
             models = [name for name in self.catalog.models if name in names]
             mine = features[rows[at[places]]] if models else features
             moved[places] = _dicts(
-                models, [self._terms(seen.models.get(name), name, mine) for name in models], len(places)
+                models, [self._terms(seen.models.get(name), name, mine, offer) for name in models], len(places)
             )
         return told.tolist(), moved.tolist()
 
-    def _terms(self, model: LinearModel | None, name: str, rows: Matrix) -> list[dict[str, float]]:
-        return top_terms(model, rows[:, self.catalog.models[name]], TOP_TERMS) if model else [{}] * len(rows)
+    def _terms(self, model: LinearModel | None, name: str, rows: Matrix, offer: Offer | None) -> list[dict[str, float]]:
+        if model is None:
+            return [{}] * len(rows)
+        inputs, target = rows[:, self.catalog.models[name]], self.catalog.tasks[name].target
+        if target in OF_COUPONS and offer:
+            return largest(model, terms_of_offer(model, target, inputs, offer), TOP_TERMS)
+        return top_terms(model, inputs, TOP_TERMS)
 
 
 def _ranks(rules: Iterable[int], key: Callable[[int], Any]) -> Ints:

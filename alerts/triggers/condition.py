@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from alerts.triggers.simple import Look, Rows, parts_of, tokens_of
 from features.catalog import Catalog
 from features.columns import KNOWN_BY, event_fields
 from features.kernel.scan import FLAG, TEXT
+from features.tasks import OF_COUPONS
 from features.written import hint, line_of
 
 Types = dict[str, pl.DataType | type[pl.DataType]]
@@ -102,11 +103,14 @@ class Conditions:
         columns = sorted(set(rest.meta.root_names())) if rest is not None else []
         return Condition(sorted(simple, key=lambda part: not part.names.isdisjoint(dear)), rest, columns)
 
-    def evaluate(self, asks: npt.NDArray[np.bool_], look: Look) -> npt.NDArray[np.bool_]:
-        """bool[n, rules]: which condition holds where it is asked; unknown is false. Looks at no more than it must."""
+    def evaluate(self, asks: npt.NDArray[np.bool_], looks: Callable[[int], Look]) -> npt.NDArray[np.bool_]:
+        """bool[n, rules]: which condition holds where it is asked; unknown is false. Looks at no more than it must.
+
+        `looks`: how a rule sees the rows.
+        """
         out = np.zeros_like(asks)
         for i, condition in enumerate(self.conditions):
-            out[self.holding(condition, look, np.flatnonzero(asks[:, i])), i] = True
+            out[self.holding(condition, looks(i), np.flatnonzero(asks[:, i])), i] = True
         return out
 
     def holding(self, condition: Condition, look: Look, rows: Rows) -> Rows:
@@ -138,8 +142,10 @@ def numbers_of(schema: Types) -> set[str]:
 
 def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Conditions:
     """Conditions over a catalog's features and scores. Raises WrongRule."""
+    of_coupons = [name for name, task in catalog.tasks.items() if task.target in OF_COUPONS]
     for rule, file, text in rules:
         _check_context(rule, file, text, catalog)
+        _check_coupon(rule, file, text, of_coupons)
     numbers = [name for name in catalog.names if name not in catalog.texts]
     return Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
 
@@ -150,6 +156,16 @@ def _check_context(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
     if context and context not in banded:
         place = f"{file}:{line_of(text, 'context')}: then.context"
         raise WrongRule(f"{place}: found {context!r}, expected a feature of bands or segments{hint(context, banded)}")
+
+
+def _check_coupon(rule: Rule, file: str, text: str, of_coupons: list[str]) -> None:
+    for key in ("when", "exit"):
+        named = {*_WORD.findall(_TEXT.sub("", getattr(rule, key)))}.intersection(of_coupons)
+        if named and not all(gift.coupon for gift in rule.then.gifts.values()):
+            place = f"{file}:{line_of(text, key)}: {key}"
+            raise WrongRule(
+                f"{place}: {min(named)} is of the rule's own coupon, and it gives none: name a coupon in `then`"
+            )
 
 
 def _of_sending(one: tuple[Rule, str, str], schema: Types) -> set[str]:

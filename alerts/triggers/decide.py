@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from alerts.coupons.lifecycle import Lifecycle
 from alerts.coupons.walk import Walk
 from alerts.triggers.arms import Arms
@@ -12,7 +14,8 @@ from alerts.triggers.candidates import Candidates
 from alerts.triggers.condition import Conditions
 from alerts.triggers.holding import Consent, nothing_said
 from alerts.triggers.lease import Lease
-from alerts.triggers.moments import Moments
+from alerts.triggers.moments import Moments, Seen
+from alerts.triggers.offered import Offered
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.kept import NOTHING, Keeping
 from alerts.triggers.round import Decided, Round
@@ -42,6 +45,7 @@ class Decider:
         self.conditions = conditions
         self.columns = {name: i for i, name in enumerate(catalog.names)}
         self.policy = policy
+        self.unheld = replace(policy, holdout=0.0)
         self.campaigns = campaigns
         self.coupons_topic = coupons_topic
         self.decisions_topic = decisions_topic
@@ -50,6 +54,11 @@ class Decider:
         self.models: dict[str, LinearModel] = {}
         self.arms = Arms(conditions.rules, policy.holdout_salt, policy.least_share)
         self.candidates = Candidates(catalog, conditions)
+        self.offered = Offered(catalog, conditions.rules, conditions.names)
+
+    def seen(self, moments: Moments, applied: Applied, words: Mapping[int, str]) -> Seen:
+        """What conditions can look at."""
+        return Seen(self.catalog, self.columns, self.models, moments, applied.rows, words, self.offered.offers)
 
     def decide(
         self,

@@ -77,7 +77,7 @@ class CustomersJob:
             label=labels.label,
             purpose=decider.policy.consent,
             earlier=earlier,
-            also=decider.conditions.fields | (FIELDS if decider.arms.drawing else set()),
+            also=decider.conditions.fields | (FIELDS if decider.offered.following else set()),
             quiet=decider.policy.quiet,
         )
 

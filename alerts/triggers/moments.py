@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,15 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from alerts.coupons.code import symbols_of
+from alerts.triggers.simple import Look
 from features.catalog import Catalog
 from features.columns import KNOWN_BY, Columns, event_fields, written
 from features.kernel.arrays import Floats, Ints
 from features.kernel.scan import DECIMAL, FLAG, TEXT
 from features.models import LinearModel, Matrix, score_rows
+from features.offers import Offer
+from features.scoring import score_offer
+from features.tasks import OF_COUPONS
 from features.times import day_of_month_of, hour_of, minute_of, month_of, ordinal_of, weekday_of
 
 CLOCK: dict[str, Callable[[Any], Any]] = {
@@ -66,14 +71,19 @@ class Seen(Struct):
     moments: Moments
     rows: Matrix
     words: Mapping[int, str]  # the texts that codes stand for
+    offers: Mapping[int, Offer] = {}  # by rule that looks at a score of what it offers
 
-    def look(self, name: str, at: Ints) -> npt.NDArray[Any]:
+    def looks(self, rule: int) -> Look:
+        """As one rule looks at them."""
+        return partial(self.look, offer=self.offers[rule]) if rule in self.offers else self.look
+
+    def look(self, name: str, at: Ints, offer: Offer | None = None) -> npt.NDArray[Any]:
         """The values of a name at some moments; where there is none NaN, of a text "", of a flag None."""
         if name in self.columns:
             values = np.asarray(self.rows[self.moments.rows[at], self.columns[name]])
             return self._spelt(name, values) if name in self.catalog.texts else values
         if name in self.catalog.models:
-            return self._scores(name, self.moments.rows[at])
+            return self._scores(name, self.moments.rows[at], offer)
         if name in CLOCK:
             return np.asarray(CLOCK[name](self.moments.local_ms[at]))
         return self._told("type" if name == "event" else name, self.moments.event[at])
@@ -85,10 +95,13 @@ class Seen(Struct):
         codes = np.where(np.isnan(values), -1, values).astype(np.int64).tolist()
         return np.array([words.get(code, "") for code in codes], dtype=object)
 
-    def _scores(self, name: str, rows: Ints) -> Floats:
-        model = self.models.get(name)
+    def _scores(self, name: str, rows: Ints, offer: Offer | None) -> Floats:
+        model, target = self.models.get(name), self.catalog.tasks[name].target
         if model is None:
             return np.full(len(rows), np.nan)
+        if target in OF_COUPONS:
+            seen = self.rows[rows[:, None], np.array(self.catalog.models[name])]
+            return score_offer(model, target, seen, offer) if offer else np.full(len(rows), np.nan)
         return score_rows(model, self.rows, rows, self.catalog.models[name])
 
     def _told(self, name: str, events: Ints) -> npt.NDArray[Any]:

@@ -61,7 +61,7 @@ class News:
             asked = np.flatnonzero(moments.exits[:, j])
             among = {*_inside(conditions.rules[j].id, applied, np.unique(moments.who[asked])), *moments.who[held[:, j]]}
             rows = asked[np.isin(moments.who[asked], list(among))] if among else asked[:0]
-            there = conditions.holding(condition, seen.look, rows).tolist()
+            there = conditions.holding(condition, seen.looks(j), rows).tolist()
             for i, order in zip(there, moments.orders(there), strict=True):
                 who, at_ms = int(moments.who[i]), int(moments.at_ms[i])
                 self.add(order, who, partial(_leave, self.ledger(who), conditions.rules[j].id, at_ms))
@@ -74,8 +74,9 @@ def _inside(rule: str, applied: Applied, customers: Any) -> Iterator[int]:
 
 
 def _leave(ledger: Ledger, rule: str, at_ms: int) -> bool:
+    left = bool(ledger.unheld and _leave(ledger.unheld, rule, at_ms))
     if ledger.inside.get(rule, at_ms) >= at_ms:
-        return False
+        return left
     del ledger.inside[rule]
     return True
 

@@ -18,7 +18,7 @@ from alerts.triggers.candidates import Candidate
 from alerts.triggers.gates import Standing, first_shut
 from alerts.triggers.holding import Consent, Holding, nothing_said
 from alerts.triggers.lease import Lease
-from alerts.triggers.moments import Moments, Seen
+from alerts.triggers.moments import Moments
 from alerts.triggers.news import END, News
 from alerts.triggers.receipts.kept import encode_kept
 from alerts.triggers.receipts.misses import missed
@@ -28,9 +28,9 @@ from alerts.triggers.sending import USUAL_HOUR, sending
 from features.customer import Applied
 from features.job import Message
 from features.messages import HEADERS, cloudevent
-from features.outgoing import Receipt
+from features.outgoing import Drawn, Receipt
 from features.record import Ledger, decode_ledger, encode_ledger
-from features.trials import Trial
+from features.trials import HOLDOUT, Trial
 
 if TYPE_CHECKING:
     from alerts.triggers.decide import Decider
@@ -79,7 +79,7 @@ class Round:
         self.moments = moments
         self.applied = applied
         self.lease = lease
-        self.seen = Seen(house.catalog, house.columns, house.models, moments, applied.rows, words)
+        self.seen = house.seen(moments, applied, words)
         self.decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
         self.ledgers = Ledgers(applied)
         self.news = News(self.ledgers.__getitem__)
@@ -87,7 +87,7 @@ class Round:
         self.withheld: list[tuple[str, str]] = []
 
     def decide(self, walk: Walk | None, sends: Mapping[str, int]) -> Decided:
-        held = self.house.conditions.evaluate(self.moments.asks, self.seen.look)
+        held = self.house.conditions.evaluate(self.moments.asks, self.seen.looks)
         candidates = list(self._at(held))
         self._hear(held, candidates, walk, sends)
         outcomes, orders = [], self.moments.orders([candidate.moment for candidate in candidates])
@@ -116,8 +116,8 @@ class Round:
             walk.join(self.news, self.decided.messages)
         self.holding.hear(house.policy.consent)
         self.holding.due(sends)
-        if house.arms.drawing:
-            getting = {candidate.who for candidate in candidates if candidate.rule.then.arms}
+        if house.offered.following:
+            getting = {candidate.who for candidate in candidates if house.offered.follows(candidate.rule)}
             for deed in self._deeds(getting):
                 self.news.add((deed.place, 0), deed.who, partial(self._follow, deed, walk))
 
@@ -142,26 +142,29 @@ class Round:
         receipt = self._receipt(candidate, ledger, given, verdict)
         if verdict.outcome in FIRED:
             house.policy.issue(candidate.rule, ledger, candidate.at_ms, given.nothing)
-            self.decided.trials += self._tried(candidate, given)
             self.news.touched.add(candidate.who)
         if verdict.outcome == "issued":
             house.campaigns.issue(given.then, candidate.place, ledger, self.lease)
             self._send(candidate, self._issued(given.then, ledger, receipt), verdict.send_ms)
+        if house.offered.follows(candidate.rule):
+            self.decided.trials += self._tried(candidate, given, verdict.outcome)
         self._tell(candidate.customer, receipt)
         return verdict.outcome
 
     def _verdict(self, candidate: Candidate, ledger: Ledger, given: Given) -> Verdict:
-        at_ms, place = candidate.at_ms, candidate.place
-        age_ms = candidate.clock_ms - at_ms
-        standing = Standing(candidate.customer, ledger, at_ms, place.local_ms, candidate.consented, age_ms)
+        standing = self._standing(candidate, ledger)
         if gate := first_shut(candidate.rule, candidate.rivals, self.house.policy, standing):
             return Verdict(gate.outcome, until_ms=gate.until_ms, because=gate.because)
-        outcome, ran_out = self.house.campaigns.outcome(given.then, place, ledger, self.lease)
+        outcome, ran_out = self.house.campaigns.outcome(given.then, candidate.place, ledger, self.lease)
         if outcome != "issued":
             return Verdict(outcome, ran_out)
         if given.nothing:
             return Verdict("control")
         return Verdict("issued", "", 0, "", *self._sending(candidate, given.then))
+
+    def _standing(self, candidate: Candidate, ledger: Ledger) -> Standing:
+        at_ms, local_ms = candidate.at_ms, candidate.place.local_ms
+        return Standing(candidate.customer, ledger, at_ms, local_ms, candidate.consented, candidate.clock_ms - at_ms)
 
     def _sending(self, candidate: Candidate, then: Then) -> tuple[int, str]:
         """When the message leaves, and why then."""
@@ -171,9 +174,31 @@ class Round:
         [hour] = self.seen.look(USUAL_HOUR, np.array([candidate.moment]))
         return sending(then, at_ms, candidate.place.local_ms, float(hour), self.house.policy.quiet)
 
-    def _tried(self, candidate: Candidate, given: Given) -> list[Trial]:
-        id = decision_id(candidate.rule.id, candidate.customer, candidate.cause) if given.arm else ""
-        return trials.chosen(candidate.rule, given, id, candidate.at_ms, self.ledgers[candidate.who])
+    def _tried(self, candidate: Candidate, given: Given, outcome: str) -> list[Trial]:
+        """What begins with a coupon that is given, or would be if the customer were not held out."""
+        house, rule = self.house, candidate.rule
+        if outcome == "holdout" and self._would_fire(candidate, given):
+            self.news.touched.add(candidate.who)
+            given = Given(given.then, Drawn(HOLDOUT, house.policy.holdout, candidate.context), nothing=True)
+        elif outcome not in FIRED:
+            return []
+        id = decision_id(rule.id, candidate.customer, candidate.cause)
+        row = self.applied.rows[self.moments.rows[candidate.moment]]
+        scored = house.offered.scored(row, rule, given.then, given.nothing)
+        return trials.chosen(rule, given, id, candidate.at_ms, self.ledgers[candidate.who], scored)
+
+    def _would_fire(self, candidate: Candidate, given: Given) -> bool:
+        """Whether it would for one who is held out, as it then notes beside the ledger."""
+        house, ledger = self.house, self.ledgers[candidate.who]
+        unheld = ledger.unheld or Ledger()
+        if first_shut(candidate.rule, candidate.rivals, house.unheld, self._standing(candidate, unheld)):
+            return False
+        if house.campaigns.outcome(given.then, candidate.place, unheld, self.lease)[0] != "issued":
+            return False
+        house.policy.issue(candidate.rule, unheld, candidate.at_ms, given.nothing)
+        house.campaigns.count(given.then, unheld)
+        ledger.unheld = unheld
+        return True
 
     def _issued(self, then: Then, ledger: Ledger, receipt: Receipt) -> Message:
         """The coupon, with its code where coupons have a lifecycle; or the message that is due."""
@@ -221,7 +246,7 @@ class Round:
 
     def _note_misses(self, held: npt.NDArray[np.bool_]) -> None:
         house = self.house
-        for outcome, places in missed(house.conditions, self.moments, held, self.seen.look, house.keeping):
+        for outcome, places in missed(house.conditions, self.moments, held, self.seen.looks, house.keeping):
             for candidate in self._at(places):
                 ledger, given = self.ledgers[candidate.who], Given(candidate.rule.then)
                 receipt = self._receipt(candidate, ledger, given, Verdict(outcome))
@@ -229,7 +254,7 @@ class Round:
 
     def _counts(self, outcomes: list[tuple[str, str]]) -> dict[str, int]:
         counts = {f"decision:{rule}:{outcome}": n for (rule, outcome), n in Counter(outcomes).items()}
-        chosen = Counter((trial.rule, trial.arm) for trial in self.decided.trials if not trial.revision)
+        chosen = Counter((t.rule, t.arm) for t in self.decided.trials if not t.revision and t.arm not in ("", HOLDOUT))
         counts |= {f"arm:{rule}:{arm}": n for (rule, arm), n in chosen.items()}
         coupons = sum(message.topic == self.house.coupons_topic for message in self.decided.messages)
         return counts | ({"coupons": coupons} if coupons else {})

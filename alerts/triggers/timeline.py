@@ -23,8 +23,8 @@ from features.job import Batch
 from features.labels import NO_LABELS
 from features.loop import run
 from features.models import LinearModel
+from features.offers import GIVEN, inputs_of
 from features.outgoing import Drawn
-from features.tasks import Task
 from features.times import (
     DAY_MS,
     MINUTE_MS,
@@ -94,7 +94,8 @@ def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Cat
         if catalog.tasks[model].link == "logit" and score > 1:
             raise WrongRule(f"{place}: scores: found {model} = {score:g}, expected a probability, from 0 to 1")
     decider.arms = OneArm(rule, timeline.arm)
-    decider.models = {m: _constant(m, x, catalog.tasks[m]) for m, x in timeline.scores.items()}
+    inputs = inputs_of(catalog)
+    decider.models = {m: _constant(m, x, inputs[m], catalog.tasks[m].link) for m, x in timeline.scores.items()}
     job = CustomersJob(catalog, decider, NO_LABELS, "examples", "dead-letters")
     values = _records(rule, timeline, file)
     batch = Batch("events", 0, -1, list(range(len(values))), values, [0] * len(values))
@@ -157,12 +158,16 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
     return event
 
 
-def _constant(name: str, score: float, task: Task) -> LinearModel:
-    """A model that says the same of everybody."""
-    inputs = len(task.features)
-    if task.link == "logit":
-        bias = log(score / (1 - score)) if 0 < score < 1 else 30.0 * (1 if score else -1)
-    else:
-        bias = log1p(score)
-    zeros = [0.0] * inputs
-    return LinearModel(name, 1, "", 0, [""] * inputs, zeros, [1.0] * inputs, zeros, bias, task.link)
+def _constant(name: str, score: float, inputs: list[str], link: str) -> LinearModel:
+    """A model that says the same of everybody; of uplift, half above what it is without the coupon and half below."""
+    zeros, ones = [0.0] * len(inputs), [1.0] * len(inputs)
+    if GIVEN not in inputs:
+        bias = _logit(score) if link == "logit" else log1p(score)
+        return LinearModel(name, 1, "", 0, inputs, zeros, ones, zeros, bias, link)
+    without, given = _logit((1 - score) / 2), _logit((1 + score) / 2)
+    weights = [(given - without) / log(2) if feature == GIVEN else 0.0 for feature in inputs]
+    return LinearModel(name, 1, "", 0, inputs, zeros, ones, weights, without)
+
+
+def _logit(probability: float) -> float:
+    return log(probability / (1 - probability)) if 0 < probability < 1 else 30.0 * (1 if probability else -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 from msgspec import Struct
@@ -13,6 +13,8 @@ from alerts.triggers.arms import Given
 from alerts.triggers.rule import Rule
 from features.columns import KINDS, Columns
 from features.customer import Applied
+from features.offers import Scored
+from features.outgoing import Drawn
 from features.record import Choice, Ledger
 from features.trials import LATE_MS, Trial
 
@@ -22,6 +24,8 @@ KEPT = 16  # choices of a customer, the latest
 # how MessagePack begins a map of up to KEPT decisions: a ledger without it holds no choice
 MARK = re.compile(rb"(?:[\x81-\x8f]|\xde\x00.)\xb8", re.DOTALL)
 ANY = "*"
+PLAIN = Drawn("", 1.0)  # of a rule without arms
+UNSCORED: Mapping[str, Scored] = {}
 
 
 class Deed(Struct, gc=False):
@@ -52,18 +56,18 @@ def deeds(columns: Columns, applied: Applied, also: Collection[int]) -> Iterator
     return map(Deed, *where, at_ms, ids, coupons, orders, paid_cents)
 
 
-def chosen(rule: Rule, given: Given, decision: str, at_ms: int, ledger: Ledger) -> list[Trial]:
-    """Notes in the ledger which arm it was, for what may come of it; nothing of a rule without arms."""
-    arm, then = given.arm, given.then
-    if arm is None:
-        return []
+def chosen(
+    rule: Rule, given: Given, decision: str, at_ms: int, ledger: Ledger, scored: Mapping[str, Scored] = UNSCORED
+) -> list[Trial]:
+    """Notes in the ledger which arm it was, for what may come of it; `scored`: what models saw."""
+    arm, then = given.arm or PLAIN, given.then
     worth = (0, 0, 0) if given.nothing else (then.face_value_cents, then.percent, then.at_most_cents)
     choice = Choice(
         rule.id, arm.name, arm.context, arm.propensity, at_ms, at_ms + then.valid_ms, *worth, nothing=given.nothing
     )
     before = [(id, one) for id, one in ledger.choices.items() if id != decision]
     ledger.choices = dict([*before, (decision, choice)][-KEPT:])
-    return [_told(decision, choice, at_ms)]
+    return [_told(decision, choice, at_ms, scored)]
 
 
 def follow(deed: Deed, ledger: Ledger, margin_percent: int) -> Iterable[Trial]:
@@ -150,7 +154,7 @@ def taken_off_cents(choice: Choice) -> int:
     return min(choice.at_most_cents, choice.paid_cents * choice.percent // left) if left else choice.at_most_cents
 
 
-def _told(decision: str, choice: Choice, now_ms: int) -> Trial:
+def _told(decision: str, choice: Choice, now_ms: int, scored: Mapping[str, Scored] = UNSCORED) -> Trial:
     return Trial(
         decision=decision,
         rule=choice.rule,
@@ -165,4 +169,5 @@ def _told(decision: str, choice: Choice, now_ms: int) -> Trial:
         ordered=choice.orders > 0,
         redeemed=choice.redeemed,
         reward_cents=choice.reward_cents,
+        scored=dict(scored),
     )

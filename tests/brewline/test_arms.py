@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from alerts.triggers.rule import Arm, Rule, Then
 from brewline.arms import arm_row, read_arms, rule_rows, show_arms
 from brewline.why import Explaining
 from brewline.why_shown import show
@@ -20,7 +21,7 @@ from features.bandit import ArmTotals, Totals, decode_weights
 from features.job import Batch, Message
 from features.learning import LearningJob
 from features.times import DAY_MS
-from features.trials import START, Trial, decode_trial, encode_trial
+from features.trials import HOLDOUT, START, Trial, decode_trial, encode_trial
 from flows.rules import load_rules
 from operators import models
 from operators.models import PublishedModels
@@ -159,7 +160,7 @@ def _told_by_commands(settings: conf.Settings, town: Watched, first: Counter[str
     table = io.StringIO()
     show_arms(settings, "", False, Console(file=table, width=200))
     assert all(arm in table.getvalue() for arm in rows)
-    with pytest.raises(ValueError, match="there is no rule 'ofer' with arms; did you mean 'offer'"):
+    with pytest.raises(ValueError, match="there is no rule 'ofer' with coupons; did you mean 'offer'"):
         show_arms(settings, "ofer", False, Console(file=table))
     chosen = next(trial for trial in town.trials() if trial.arm == "small" and not trial.revision)
     words = io.StringIO()
@@ -178,6 +179,25 @@ def test_the_lift_is_over_the_control_of_the_same_context_and_there_is_none_with
     assert row["lift_interval"] == pytest.approx((0.0524, 0.3339), abs=1e-4)
     for nobody in (arm_row(arm, None), arm_row(control, control), arm_row(ArmTotals(), control)):
         assert (nobody["lift"], nobody["lift_interval"]) == (None, None)
+
+
+def test_without_a_control_the_lift_is_over_those_held_out(tmp_path: Path) -> None:
+    held, control = ArmTotals(True, learned=80, ordered=48), ArmTotals(True, learned=50, ordered=45)
+    given = ArmTotals(learned=70, ordered=56)
+    plain = Rule(id="r", on=["view"], when="true", then=Then("T"), cooldown="1d")
+    rows = rule_rows(plain, Totals(contexts={"": {"": given, HOLDOUT: held}}), None, 0.05)
+    assert [(row["arm"], row["lift"], row["probability"]) for row in rows] == [
+        ("", pytest.approx(0.2), None),
+        (HOLDOUT, None, None),
+    ]
+    arms = [Arm("a", coupon="A"), Arm("b", nothing=True)]
+    rows = rule_rows(
+        replace(plain, then=Then(arms=arms)),
+        Totals(contexts={"": {"a": given, "b": control, HOLDOUT: held}}),
+        None,
+        0.05,
+    )
+    assert [(row["arm"], row["lift"]) for row in rows] == [("a", pytest.approx(-0.1)), ("b", None), (HOLDOUT, None)]
 
 
 def test_arms_that_the_file_no_longer_names_are_told_and_have_no_probability(tmp_path: Path) -> None:

@@ -6,16 +6,20 @@ from copy import deepcopy
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import msgpack
 from msgspec.structs import replace
 
 from features.bandit import ArmTotals, Totals, decode_totals, decode_weights
+from features.labels import ROWS, decode_examples
 from features.learning import LearningJob
 from features.loop import Store, batches, run
+from features.offers import Scored
 from features.times import DAY_MS
-from features.trials import LATE_MS, Trial, encode_trial
+from features.trials import HOLDOUT, LATE_MS, Pending, Trial, decode_pending, encode_trial
 from tests.features.streams import cuts
 
 JOB = LearningJob({}, {}, 1, "dead-letters")
+TARGETS = ("redeemed", "uplift")
 RULES, ARMS, CONTEXTS = ("r", "q"), ("a", "b"), ("", "loyal")
 END_MS = 400 * DAY_MS
 
@@ -39,13 +43,12 @@ def histories(draw: st.DrawFn) -> list[list[Trial]]:
         first = trial(
             number, draw(st.sampled_from(RULES)), draw(st.sampled_from(ARMS)), draw(st.integers(0, 3)),
             context=draw(st.sampled_from(CONTEXTS)),
+            scored={target: Scored(target, "l", [number, None]) for target in draw(st.sets(st.sampled_from(TARGETS)))},
         )  # fmt: skip
         told = [first]
         for revision in range(1, draw(st.integers(1, 4))):
             more = {"revision": revision, "ordered": draw(st.booleans()), "redeemed": draw(st.booleans())}
-            told.append(replace(told[-1], reward_cents=draw(st.integers(-500, 3_000)), **more))
-        if draw(st.booleans()):
-            told.append(replace(told[-1], revision=len(told), withdrawn=True))
+            told.append(replace(told[-1], reward_cents=draw(st.integers(-500, 3_000)), scored={}, **more))
         found.append(told)
     return found
 
@@ -126,6 +129,59 @@ def test_where_the_log_is_cut_does_not_change_what_was_too_late(
     assert stores[0].timers == stores[1].timers == stores[2].timers
     late = [store.position.counts.get("trials_late", 0) for store in stores]
     assert late[0] == late[1] == late[2]
+
+
+@settings(max_examples=100, deadline=None)
+@given(histories(), st.data(), cuts)
+def test_what_a_model_saw_comes_back_once_with_what_came_of_it_in_any_order(
+    history: list[list[Trial]], data: st.DataObject, cuts: list[int]
+) -> None:
+    store = learned([*shuffled(data, history), *map(end, RULES)], cuts)
+    wanted = {
+        (model, one.at_ms, one.due_ms, one.redeemed if model == "redeemed" else one.ordered, tuple(scored.row))
+        for one in (replace(told[-1], scored=told[0].scored) for told in history)
+        for model, scored in one.scored.items()
+    }
+    assert sorted(labelled(store)) == sorted(wanted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(), st.data(), cuts, st.integers(0, 30))
+def test_whatever_comes_later_changes_nothing_that_was_told_before(
+    history: list[list[Trial]], data: st.DataObject, cuts: list[int], now: int
+) -> None:
+    """Two futures from the same past on."""
+    log = [*shuffled(data, history), *map(end, RULES)]
+    past, futures = log[:now], [data.draw(st.permutations(log[now:])) for _ in range(2)]
+    told = [learned(past).sent if past else []] + [learned([*past, *future], [now]).sent for future in futures]
+    assert told[1][: len(told[0])] == told[2][: len(told[0])] == told[0]
+
+
+def labelled(store: Store) -> list[tuple[str, int, int, bool, tuple[float | None, ...]]]:
+    sent = [decode_examples(message.value) for message in store.sent]
+    assert all(message.key == told.model for message, told in zip(store.sent, sent, strict=True))
+    return [
+        (told.model, *one[:3], tuple(one[3]))
+        for told in sent
+        for one in zip(told.at_ms, told.known_ms, told.labels, told.rows, strict=True)
+    ]
+
+
+def test_many_that_end_at_once_go_in_several_messages() -> None:
+    seen = {"redeemed": Scored("redeemed", "l", [1.0])}
+    store = learned([*(trial(n, scored=seen) for n in range(ROWS + 1)), end("r")])
+    assert [len(decode_examples(message.value).labels) for message in store.sent] == [ROWS, 1]
+
+
+def test_a_trial_of_before_models_saw_any_is_learned_from_as_it_was_kept() -> None:
+    kept = msgpack.encode(["a", "", False, 8 * DAY_MS, 0, True, True, 70])
+    assert decode_pending(kept) == Pending("a", "", False, 8 * DAY_MS, 0, True, True, 70, at_ms=0, scored={})
+
+
+def test_a_rule_with_nothing_to_choose_has_no_weights() -> None:
+    store = learned([*(trial(n, arm="") for n in range(30)), *(trial(n, arm=HOLDOUT) for n in range(30, 60)), end("r")])
+    assert "weights|r" not in store.records
+    assert totals(store, "r").contexts[""][HOLDOUT].learned == 30
 
 
 def test_a_redemption_corrects_what_was_told_until_it_was_learned_and_not_afterwards() -> None:

@@ -134,7 +134,7 @@ class Silent(Round):
 
     def wait(self) -> list[Candidate]:
         """The moments at which rules hold, in log order by customer; all else is put aside by customer, too."""
-        held = self.house.conditions.evaluate(self.moments.asks, self.seen.look)
+        held = self.house.conditions.evaluate(self.moments.asks, self.seen.looks)
         candidates = list(self._at(held))
         self._hear(held, candidates, None, NO_SENDS)
         self.orders = self.moments.orders([candidate.moment for candidate in candidates])
@@ -279,9 +279,9 @@ class Backtest:
     def _near(self, moments: Moments, applied: Applied, words: dict[int, str]) -> list[tuple[Ints, Ints]]:
         """By rule: at whom it nearly held, and when."""
         decider = self.decider
-        seen = Seen(decider.catalog, decider.columns, decider.models, moments, applied.rows, words)
+        seen = decider.seen(moments, applied, words)
         asked = [np.flatnonzero(asks) for asks in moments.asks.T]
-        near = [near_misses(decider.conditions, i, seen.look, rows) for i, rows in enumerate(asked)]
+        near = [near_misses(decider.conditions, i, seen.looks(i), rows) for i, rows in enumerate(asked)]
         return [(moments.who[at], moments.at_ms[at]) for at in near]
 
     def _moments(self, columns: Columns, applied: Applied) -> Moments:

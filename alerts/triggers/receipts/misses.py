@@ -6,7 +6,7 @@ bounded number of them. Which ones hangs on the batch alone, so a batch that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ MIX = 0x9E3779B97F4A7C15  # spreads numbers that follow each other (Knuth, TAOCP
 
 
 def missed(
-    conditions: Conditions, moments: Moments, held: Flags, look: Look, keeping: Keeping
+    conditions: Conditions, moments: Moments, held: Flags, looks: Callable[[int], Look], keeping: Keeping
 ) -> Iterator[tuple[str, Flags]]:
     """Moments to be noted, bool[n, rules], with the outcome they are noted under; the later one counts."""
     asks = moments.asks
@@ -38,7 +38,7 @@ def missed(
     if keeping.near_misses and turn % EVERY < len(asks):
         rule = turn // EVERY % len(conditions.rules)
         rows = np.flatnonzero(asks[:, rule] & ~held[:, rule])
-        near = near_misses(conditions, rule, look, _some(rows, turn))[: keeping.near_misses]
+        near = near_misses(conditions, rule, looks(rule), _some(rows, turn))[: keeping.near_misses]
         if len(near):
             yield NEAR, _flags(asks, near, rule)
 

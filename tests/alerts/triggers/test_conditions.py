@@ -36,7 +36,7 @@ def evaluated(conditions: Conditions, rows: np.ndarray, facts: dict[str, list]) 
     """bool[rows, rules]."""
     columns = {name: rows[:, place] for place, name in enumerate(NUMBERS)} | {n: np.array(v) for n, v in facts.items()}
     asks = np.ones((len(rows), len(conditions.rules)), dtype=np.bool_)
-    return conditions.evaluate(asks, lambda name, at: columns[name][at])
+    return conditions.evaluate(asks, lambda _: lambda name, at: columns[name][at])
 
 
 def held(when: str, *rows: list[float]) -> list[bool]:
@@ -183,7 +183,7 @@ def test_simple_parts_are_asked_first_and_what_follows_only_where_they_hold() ->
 
     rule = Rule(id="r", when="store LIKE 's%' AND churn_risk > 0.5 AND orders_7d > 3", then=Then("c"), cooldown="1d")
     conditions = Conditions([(rule, "r.toml", "")], NUMBERS, dear=["churn_risk"])
-    assert conditions.evaluate(np.ones((3, 1), dtype=np.bool_), look)[:, 0].tolist() == [False, False, True]
+    assert conditions.evaluate(np.ones((3, 1), dtype=np.bool_), lambda _: look)[:, 0].tolist() == [False, False, True]
     assert looked == [("orders_7d", [0, 1, 2]), ("churn_risk", [1, 2]), ("store", [2])]
 
 

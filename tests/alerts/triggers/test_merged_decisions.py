@@ -15,6 +15,7 @@ from alerts.triggers.rule import After, Rule, Then
 from features import events as e
 from features.loop import Store, batches, run
 from features.times import DAY_MS, parse_time
+from features.trials import START
 from tests.alerts.triggers.jobs import customers_job, data_of, encoded, without_examples
 from tests.alerts.triggers.test_batch_cuts import CUSTOMERS, GRANTS
 from tests.alerts.triggers.test_batch_cuts import JOB as RULED
@@ -56,8 +57,9 @@ def told(world: World, topic: str) -> list[tuple[str, float, str]]:
 
 def examples(world: World) -> list[tuple[float, float, float]]:
     """(scored, known, label) by day."""
-    sent = [orjson.loads(m.value) for store in world.stores.values() for m in store.sent if m.topic == "examples"]
-    rows = [row for one in sent for row in zip(one["at_ms"], one["known_ms"], one["labels"], strict=True)]
+    sent = [m.value for store in world.stores.values() for m in store.sent if m.topic == "examples"]
+    found = [orjson.loads(value) for value in sent if not value.startswith(START)]
+    rows = [row for one in found for row in zip(one["at_ms"], one["known_ms"], one["labels"], strict=True)]
     return sorted(((at - NOON_MS) / DAY_MS, (known - NOON_MS) / DAY_MS, label) for at, known, label in rows)
 
 

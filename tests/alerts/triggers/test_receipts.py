@@ -76,7 +76,8 @@ def test_facts_are_those_of_the_event_on_its_stores_own_clock(when: str, tz: str
 
 def test_the_coupon_is_a_cloudevent_whose_id_is_the_decision() -> None:
     job = customers_job([rule("true")])
-    coupon, decision = (orjson.loads(m.value) for m in run(job, batches("events", 0, encoded([order(1)])))[0].sent)
+    sent = run(job, batches("events", 0, encoded([order(1)])))[0].sent
+    coupon, decision = (orjson.loads(m.value) for m in sent if m.topic != "examples")
     assert (coupon["type"], decision["type"]) == ("brewline.coupon.issued", "brewline.decision")
     assert coupon["id"] == decision["id"] == coupon["data"]["decision"]
     assert (coupon["subject"], coupon["time"], coupon["specversion"]) == ("c1", "2026-05-04T04:00:00.000Z", "1.0")

@@ -236,8 +236,8 @@ def test_the_order_that_led_to_a_decision_does_not_count_for_it() -> None:
     assert [t.ordered for t in trials_of(lived(customers_job([told]), event(e.Order, "o", 0, "c1")))] == [False]
 
 
-def test_rules_without_arms_tell_nothing_and_note_nothing() -> None:
-    plain = Rule(id="r", on=["view"], when="true", then=Then("X"), cooldown="1d")
+def test_messages_without_arms_tell_nothing_and_note_nothing() -> None:
+    plain = Rule(id="r", on=["view"], when="true", then=Then(message="hello"), cooldown="1d")
     store = lived(customers_job([plain]), event(e.View, "v", 0, "c1"), event(e.Order, "o", 1, "c1"))
     assert trials_of(store) == []
     assert data_of(store, "coupons")[0]["arm"] is None

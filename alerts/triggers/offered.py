@@ -1,0 +1,62 @@
+"""Coupons as models see them: what rules offer, and what was seen of a decision that models are to learn from."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from alerts.triggers.rule import Rule, Then
+from features.catalog import Catalog
+from features.kernel.arrays import Floats
+from features.models import input_layouts
+from features.offers import Offer, Scored, inputs
+from features.tasks import OF_COUPONS
+
+
+class Pupil(Struct, frozen=True):
+    """A model that learns from what comes of coupons."""
+
+    target: str
+    layout: str
+    columns: list[int]
+
+
+class Offered:
+    """For the rules and models of a house."""
+
+    def __init__(self, catalog: Catalog, rules: list[Rule], names: list[list[str]]) -> None:
+        """`names`: what each rule reads."""
+        layouts, tasks = input_layouts(catalog), catalog.tasks
+        self.pupils = {
+            model: Pupil(tasks[model].target, layouts[model], columns)
+            for model, columns in catalog.models.items()
+            if tasks[model].target in OF_COUPONS
+        }
+        self.offers = {
+            i: offer_of(rule, first_of(rule)) for i, rule in enumerate(rules) if {*names[i]} & {*self.pupils}
+        }
+        self.following = bool(self.pupils) or any(rule.then.arms for rule in rules)
+
+    def follows(self, rule: Rule) -> bool:
+        """Whether anything learns from what comes of its decisions."""
+        return bool(rule.then.arms or (self.pupils and rule.then.coupon))
+
+    def scored(self, row: Floats, rule: Rule, then: Then, nothing: bool) -> dict[str, Scored]:
+        """By model, what it saw; who got nothing cannot redeem it."""
+        offer, rows = offer_of(rule, then), row.reshape(1, -1)
+        return {
+            model: Scored(
+                one.target, one.layout, inputs(one.target, rows[:, one.columns], offer, not nothing)[0].tolist()
+            )
+            for model, one in self.pupils.items()
+            if then.coupon and not (nothing and one.target == "redeemed")
+        }
+
+
+def first_of(rule: Rule) -> Then:
+    """What a rule with arms is scored by before one is drawn: the first that gives something."""
+    return next(iter(rule.then.gifts.values()))
+
+
+def offer_of(rule: Rule, then: Then) -> Offer:
+    worth = (then.face_value_cents, then.percent, then.at_most_cents, then.min_spend_cents)
+    return Offer(rule.id, *worth, then.valid_ms)
