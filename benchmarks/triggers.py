@@ -46,10 +46,12 @@ from features.job import Batch, Job, Message
 from features.labels import Churn
 from features.learning import LearningJob
 from features.loop import Store, run
-from features.models import decode_model, input_layouts
+from features.models import input_layouts
 from features.stores import read_stores
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration
+from features.versions import champion
 from flows.files import load_catalog, load_limits
+from flows.learning import publishing, tasks
 from flows.rules import load_calendars, load_conditions, load_rules
 from sim import Chain, Truth
 from sim.wire import AUDIT, POS
@@ -134,8 +136,8 @@ def live(chain: Chain, settings: Settings) -> Life:
         batches = bar.track(cleaned(chain, settings, pseudonyms, table), _stretches(chain), description="the chain")
         for sent in map(partial(_heard_back, customers), batches):
             learned.append([message.value for message in sent if message.topic == "examples"])
-            if raw := learned.store.records.get(f"model|{MODEL}"):
-                job.decider.models[MODEL] = decode_model(raw)
+            if model := champion(MODEL, job.churn.layout, learned.store.records):
+                job.decider.models[MODEL] = model
             for told in (orjson.loads(message.value)["data"] for message in sent if message.topic == "decisions"):
                 decisions[told["rule"]].append(Decision(told["customer"], told["at_ms"], told["outcome"]))
     accounts = {name_of(event.who) for _, event in chain.witness if event.who is not None}
@@ -173,8 +175,7 @@ def _jobs(settings: Settings) -> tuple[CustomersJob, LearningJob]:
     policy = Policy(coupons.cap, window_ms, holdout, coupons.holdout_salt, coupons.require_consent)
     churn = Churn(MODEL, layouts[MODEL], catalog.models[MODEL], parse_duration(settings.learning.churn_horizon))
     decider = Decider(catalog, conditions, policy, "coupons", "decisions")
-    inputs = {model: [catalog.names[i] for i in columns] for model, columns in catalog.models.items()}
-    learning = LearningJob(inputs, layouts, settings.learning.publish_every, "dead-letters")
+    learning = LearningJob(tasks(catalog), publishing(settings), "alerts", "dead-letters")
     thanks = Settling("events", parse_duration(coupons.referral_settling))
     return CustomersJob(catalog, decider, churn, "examples", "dead-letters", settling=thanks), learning
 

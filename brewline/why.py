@@ -120,7 +120,9 @@ class Explaining:
         scores = {name: Score(None, {}) for name in catalog.models}
         for name, model in models.items():
             inputs = row[:, np.array(catalog.models[name])]
-            scores[name] = Score(round(float(score(model, inputs)[0]), 6), top_terms(model, inputs, TOP_TERMS)[0])
+            scores[name] = Score(
+                round(float(score(model, inputs)[0]), 6), top_terms(model, inputs, TOP_TERMS)[0], model.version
+            )
         return scores
 
     def _gates(self, rule: Rule, at_ms: int) -> list[tuple[Gate, str]]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from bytewax.dataflow import Dataflow
 
+from config.settings import Settings
+from features.catalog import Catalog
+from features.course import Publishing, Task
 from features.learning import LearningJob
 from features.models import input_layouts
 from flows.files import load_catalog
@@ -12,11 +15,21 @@ from flows.opening import open_house
 
 
 def add(flow: Dataflow, house: House) -> None:
-    catalog = load_catalog(house.settings)
+    ways = publishing(house.settings), house.topic("alerts"), house.topic("dead-letters")
+    house.stage(flow, "learning", "examples", LearningJob(tasks(load_catalog(house.settings)), *ways))
+
+
+def tasks(catalog: Catalog) -> dict[str, Task]:
+    """What is learned, by model."""
+    layouts = input_layouts(catalog)
     inputs = {model: [catalog.names[i] for i in columns] for model, columns in catalog.models.items()}
-    letters = house.topic("dead-letters")
-    job = LearningJob(inputs, input_layouts(catalog), house.settings.learning.publish_every, letters)
-    house.stage(flow, "learning", "examples", job)
+    return {model: Task(model, names, layouts[model]) for model, names in inputs.items()}
+
+
+def publishing(settings: Settings) -> Publishing:
+    learning = settings.learning
+    automatic = learning.promote == "automatic"
+    return Publishing(learning.publish_every, learning.window_labels, learning.versions_kept, automatic)
 
 
 def flow() -> Dataflow:

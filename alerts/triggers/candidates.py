@@ -39,6 +39,7 @@ class Candidate(Struct, gc=False):
     terms: dict[str, dict[str, float]]
     context: str  # of a rule that learns by one
     moment: int  # index of the moments
+    models: dict[str, int]  # that its scores come from, each with its version
 
 
 class Candidates:
@@ -71,8 +72,16 @@ class Candidates:
         places = _places(seen.look, at, at_ms, moments, keys)
         rivals = [self.rivals[j] for j in rule.tolist()]
         then = (at_ms, causes, stamps_ms, clocks_ms, consented)
-        more = (self._contexts(seen, at, rule), at.tolist())
+        models = self._models(seen, rule)
+        more = (self._contexts(seen, at, rule), at.tolist(), models)
         return map(Candidate, rules, who, customers, *then, rivals, places, values, moved, *more)
+
+    def _models(self, seen: Seen, rule: Ints) -> list[dict[str, int]]:
+        scored = {
+            j: {name: seen.models[name].version for name in self.conditions.names[j] if name in seen.models}
+            for j in np.unique(rule).tolist()
+        }
+        return [scored[j] for j in rule.tolist()]
 
     def _contexts(self, seen: Seen, at: Ints, rule: Ints) -> list[str]:
         found = [""] * len(at)

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from features.bandit import ArmTotals, Totals, decode_totals, decode_weights
+from features.course import Publishing
 from features.learning import LearningJob
 from features.loop import Store, batches, run
 from features.times import DAY_MS
 from features.trials import LATE_MS, Trial, encode_trial
 from tests.features.streams import cuts
 
-JOB = LearningJob({}, {}, 1, "dead-letters")
+JOB = LearningJob({}, Publishing(1, 1, 1), "alerts", "dead-letters")
 RULES, ARMS, CONTEXTS = ("r", "q"), ("a", "b"), ("", "loyal")
 END_MS = 400 * DAY_MS
 
