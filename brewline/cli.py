@@ -13,6 +13,7 @@ import typer
 from redis.exceptions import RedisError
 from rich.console import Console
 
+from brewline.models.command import models_app
 from config.settings import load
 from features.times import parse_time
 from operators.kafka import Unreachable
@@ -40,6 +41,7 @@ reviews_app = typer.Typer(
     help="Cases of possible abuse: show them, release or confirm one.\n\nExample: `brewline reviews --open`",
 )
 app.add_typer(reviews_app, name="reviews")
+app.add_typer(models_app, name="models")
 out = Console()
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]

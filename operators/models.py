@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import asdict
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -17,6 +18,7 @@ from features.partitions import partition_of
 from features.trials import trials_key
 from features.tried import weights_key
 from features.versions import (
+    Turn,
     Unusable,
     Versions,
     decode_former,
@@ -50,7 +52,8 @@ class PublishedModels:
         self.weights: dict[str, Weights] = {}
         self.next_s = 0.0
         self.asked: set[str] = set()  # models that Redis was asked for, be it that there are none yet
-        self.scoring: dict[str, bytes] = {}  # model → the bytes of its champion, once that scores
+        self.turned: dict[str, Turn] = {}  # model → its latest turn
+        self.scoring: dict[str, tuple[int, bytes]] = {}  # model → its champion and the bytes of it, once it scores
         self.refused: dict[str, tuple[int, str]] = {}  # model → champion that was refused last, and why
 
     def refresh(self) -> None:
@@ -89,8 +92,9 @@ class PublishedModels:
         except msgspec.DecodeError:
             self._refuse(name, 0, "undecodable")
             return
+        self._tell(name, versions)
         raw = self._get(name, version_key(name, versions.champion))
-        if raw is not None and raw == self.scoring.get(name):
+        if (versions.champion, raw) == self.scoring.get(name):
             return
         try:
             model = unseal(raw, name, versions.champion, self.layouts[name])
@@ -98,8 +102,8 @@ class PublishedModels:
             self._refuse(name, versions.champion, unusable.reason)
             self._fall_back(name, versions)
         else:
-            self._take(model, versions)
-            self.scoring[name] = raw
+            self._take(model)
+            self.scoring[name] = (versions.champion, raw)
             self.refused.pop(name, None)
 
     def _fall_back(self, name: str, versions: Versions) -> None:
@@ -110,7 +114,7 @@ class PublishedModels:
             except Unusable as unusable:
                 REFUSALS.labels(name, unusable.reason).inc()
             else:
-                self._take(model, versions)
+                self._take(model)
                 return
 
     def _follow_former(self, name: str) -> None:
@@ -118,17 +122,22 @@ class PublishedModels:
         raw = self._get(name, former_key(name))
         model = decode_former(raw, name, self.layouts[name]) if raw else None
         if model is not None and model != self.models.get(name):
-            self._take(model, Versions())
+            self._take(model)
         elif raw and model is None:
             self._refuse(name, 0, "undecodable")
 
-    def _take(self, model: LinearModel, versions: Versions) -> None:
+    def _tell(self, name: str, versions: Versions) -> None:
+        """One line for each change of champion, and for who has said so."""
+        latest = versions.turns[-1] if versions.turns else None
+        if latest is not None and latest != self.turned.get(name):
+            self.turned[name] = latest
+            log.info("model turns", model=name, **asdict(latest))
+
+    def _take(self, model: LinearModel) -> None:
         before = self.models.get(model.name)
         self.models[model.name] = model
         MODEL.labels(model.name).set(model.version)
-        turn = versions.turns[-1] if versions.turns and versions.turns[-1].version == model.version else None
-        why = {"why": turn.why, "by": turn.by} if turn else {}
-        log.info("model scores", model=model.name, version=model.version, before=before.version if before else 0, **why)
+        log.info("model scores", model=model.name, version=model.version, before=before.version if before else 0)
 
     def _refuse(self, name: str, number: int, reason: str) -> None:
         """Told once for each version and reason, though it is tried every second."""

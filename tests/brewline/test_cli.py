@@ -36,6 +36,11 @@ COMMANDS = [
     "coupons list",
     "coupons check",
     "coupons revoke",
+    "models",
+    "models list",
+    "models show",
+    "models promote",
+    "models rollback",
     "",
 ]
 

@@ -1,0 +1,66 @@
+"""What is stored of models: versions, what is watched of them, and whether each can score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+from redis import Redis
+
+from alerts.written import hint
+from config.settings import Settings
+from features.course import Task
+from features.partitions import partition_of
+from features.versions import Unusable, Versions, decode_versions, unseal, version_key, versions_key
+from features.watch import Watch, decode_watch
+from flows.files import load_catalog
+from flows.learning import tasks
+from operators.redis_link import connect_redis
+from operators.store import PartitionStore, stored_partitions
+
+
+class Known(Struct):
+    """A model: `faults` says by version why it could not score; empty where it can."""
+
+    task: Task
+    versions: Versions
+    watch: Watch
+    faults: dict[int, str]
+
+
+def read_models(settings: Settings) -> dict[str, Known]:
+    """By name, all that are declared. Raises Unreachable."""
+    redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+    return {name: _known(redis, settings.redis.prefix, task) for name, task in tasks(load_catalog(settings)).items()}
+
+
+def read_model(settings: Settings, name: str) -> Known:
+    """Raises ValueError for no such model, or one of which there is no version yet."""
+    models = read_models(settings)
+    if name not in models:
+        raise ValueError(f"models: there is no model {name!r}{hint(name, models)}")
+    if not models[name].versions.kept:
+        raise ValueError(
+            f"models: there is no version of {name} yet: the first one is published when"
+            f" {settings.learning.publish_every} labels were learned from"
+        )
+    return models[name]
+
+
+def _known(redis: Redis, prefix: str, task: Task) -> Known:
+    store = PartitionStore(redis, prefix, "learning")
+    partition = partition_of(task.name, stored_partitions(redis, prefix, "examples") or 1)
+
+    def get(record: str) -> Any:
+        return redis.get(store.key(partition, f"r:{record}"))
+
+    stored, watched = get(versions_key(task.name)), get(f"watch|{task.name}")
+    versions = decode_versions(stored) if stored else Versions()
+    faults = {}
+    for version in versions.kept:
+        try:
+            unseal(get(version_key(task.name, version.number)), task.name, version.number, task.layout)
+            faults[version.number] = ""
+        except Unusable as unusable:
+            faults[version.number] = unusable.reason
+    return Known(task, versions, decode_watch(watched) if watched else Watch(), faults)
