@@ -19,8 +19,11 @@ TURNS_KEPT = 20
 START = b'{"type":"champion"'  # of an appointment in the topic of examples
 
 
+REASONS = ("missing", "corrupt", "undecodable", "layout")
+
+
 class Unusable(Exception):
-    """A stored version that must not score. `reason`: missing, corrupt, undecodable, layout."""
+    """A stored version that must not score. `reason`: one of REASONS."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from features.partitions import partition_of
 from features.trials import trials_key
 from features.tried import weights_key
 from features.versions import (
+    REASONS,
     Turn,
     Unusable,
     Versions,
@@ -55,6 +57,8 @@ class PublishedModels:
         self.turned: dict[str, Turn] = {}  # model → its latest turn
         self.scoring: dict[str, tuple[int, bytes]] = {}  # model → its champion and the bytes of it, once it scores
         self.refused: dict[str, tuple[int, str]] = {}  # model → champion that was refused last, and why
+        for name, reason in product(layouts, REASONS):
+            REFUSALS.labels(name, reason)  # from the start, so that the first one is a rise
 
     def refresh(self) -> None:
         if time.monotonic() < self.next_s:
@@ -140,10 +144,10 @@ class PublishedModels:
         log.info("model scores", model=model.name, version=model.version, before=before.version if before else 0)
 
     def _refuse(self, name: str, number: int, reason: str) -> None:
-        """Told once for each version and reason, though it is tried every second."""
+        """Counted each time, and told once for each version and reason: it is tried every second."""
+        REFUSALS.labels(name, reason).inc()
         if self.refused.get(name) != (number, reason):
             self.refused[name] = (number, reason)
-            REFUSALS.labels(name, reason).inc()
             log.error("model refused, the one before stays", model=name, version=number, reason=reason)
 
     def _get(self, name: str, record: str) -> Any:

@@ -156,10 +156,12 @@ def test_a_version_that_cannot_score_is_refused_and_the_one_before_goes_on(
     scorer.refresh()
     before, worse = refusals(reason), replace(MODEL, version=4)
     publish(store, MODEL, worse, damage=damage)
-    for _ in range(3):
-        scorer.refresh()
+    with structlog.testing.capture_logs() as told:
+        for _ in range(3):
+            scorer.refresh()
     assert scorer.models == {"churn": MODEL}
-    assert refusals(reason) == before + 1, "told once, though it is tried again and again"
+    assert refusals(reason) == before + 3
+    assert [line["reason"] for line in told if line["log_level"] == "error"] == [reason], "told once"
     publish(store, MODEL, worse)
     scorer.refresh()
     assert scorer.models == {"churn": worse}, "mended"
