@@ -38,7 +38,7 @@ from features.versions import (
 )
 from features.watch import SCORERS, Alerts, Watch, decode_watch, encode_watch
 
-STEP = 50  # labels that are scored, then learned from, at a time
+STEP = 100  # labels that are scored, then learned from, at a time
 
 
 class Publishing(Struct, frozen=True):

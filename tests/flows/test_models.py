@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from random import Random
 from signal import SIGTERM
@@ -48,16 +49,8 @@ def lessons(task: Task, first: int, count: int, rng: np.random.Generator, drift:
         rows[rng.random(rows.shape) < 0.1] = np.nan
         labels = (np.nan_to_num(rows[:, 1]) > 8).tolist()
         times = list(range(start, start + 20))
-        raw = msgspec.json.encode(
-            Examples(
-                task.name,
-                task.layout,
-                times,
-                times,
-                labels,
-                [[None if v != v else v for v in r] for r in rows.tolist()],
-            )
-        )
+        told = [[None if value != value else value for value in row] for row in rows.tolist()]
+        raw = msgspec.json.encode(Examples(task.name, task.layout, times, times, labels, told))
         found.append(Record(topic="examples", key=task.name, value=raw, at_ms=1_000 + start))
     return found
 
@@ -108,16 +101,14 @@ def test_versions_survive_kills_and_a_human_rolls_back_within_seconds(
 
     rng, random, fed = np.random.default_rng(6), Random(6), 0
     for drift in (0.0, 0.0, 3.0):
-        flow = start()
+        flow, enough = start(), fed + random.randrange(1_000)
         feed(settings, lessons(task, fed, 1_500, rng, drift))
         fed += 1_500
-        flow.until(lambda: taken() > fed - 1_500 + random.randrange(1_200))
+        flow.until(partial(lambda least: taken() > least, enough))
         flow.kill()
     flow = start()
     flow.until(lambda: taken() == fed)
-    scorer = PublishedModels(
-        PartitionStore(client, settings.redis.prefix, "learning"), partitions, {task.name: task.layout}
-    )
+    scorer = PublishedModels(store, partitions, {task.name: task.layout})
     scorer.refresh()
     before = decode_versions(record(versions_key(task.name)))
     assert scorer.models[task.name].version == before.champion > 1
@@ -133,10 +124,8 @@ def test_versions_survive_kills_and_a_human_rolls_back_within_seconds(
     names = [f"learner|{task.name}", f"watch|{task.name}", versions_key(task.name)]
     names += [name for name in expected.records if name.startswith("model|")]
     assert {name: record(name) for name in names} == {name: expected.records[name] for name in names}
-    kept = {
-        key.rpartition(b"r:")[2].decode()
-        for key in client.scan_iter(store.key(partition, "r:model|*").replace("{", "\\{"))
-    }
+    keys: Any = client.scan_iter(store.key(partition, "r:model|*"))
+    kept = {key.rpartition(b"r:")[2].decode() for key in keys}
     assert kept == {name for name in names if name.startswith("model|")}
     sent = {message.value() for message in read(settings, "alerts")[partition_of(task.name, partitions)]}
     assert sent == {message.value for message in expected.sent}
@@ -152,7 +141,7 @@ def _roll_back(settings: Settings, task: Task, scorer: PublishedModels, former: 
         roll_back(settings, task.name, former, "anna", out)
     with pytest.raises(ValueError, match="has no version 999; those that can score are "):
         promote(settings, task.name, 999, False, "", out)
-    with pytest.raises(ValueError, match="there is no model 'churn_rsk'.*churn_risk"):
+    with pytest.raises(ValueError, match=r"there is no model 'churn_rsk'.*churn_risk"):
         show_model(settings, "churn_rsk", False, out)
     shown = io.StringIO()
     list_models(settings, True, Console(file=shown))
