@@ -116,24 +116,25 @@ def test_versions_are_the_same_byte_by_byte_however_batches_are_cut(
     assert cut.position.counts == whole.position.counts
 
 
-def test_a_challenger_that_is_worse_never_scores_and_one_that_is_as_good_does() -> None:
-    """What is learned first is true; then labels are turned around, and later versions know less about the first."""
+@pytest.mark.parametrize("turned", [False, True], ids=["better", "worse"])
+def test_a_challenger_that_is_worse_never_scores_and_one_that_is_as_good_does(turned: bool) -> None:
+    """Who has learned more is surer: better, unless labels are turned around from then on."""
     learning = job(every=50, window=50)
     right = [example(n) for n in range(100)]
-    wrong = [example(n, labels=[n % 5 <= 2]) for n in range(100, 150)]
-    store = learn([*right, *wrong], learning)
+    then = [example(n, labels=[(n % 5 > 2) != turned]) for n in range(100, 150)]
+    store = learn([*right, *then], learning)
     first = versions(store)
     found = first.find(2)
     assert found is not None
     assert found.compared is not None
     assert (found.compared.champion, found.compared.labels) == (1, 50)
-    assert (first.champion == 2) == found.compared.won
+    assert (first.champion, found.compared.won) == ((1, False) if turned else (2, True))
     model = {n: unseal(store.records[version_key("m", n)], "m", n, "l") for n in (1, 2)}
     rows = np.array([[float(n), np.nan if n % 4 == 0 else float(n % 5), 3.0] for n in range(100, 150)])
-    labels = np.array([n % 5 <= 2 for n in range(100, 150)])
+    labels = np.array([(n % 5 > 2) != turned for n in range(100, 150)])
     loss = {n: slow_loss(model[n], rows, labels) for n in (1, 2)}
     assert (found.compared.champion_loss, found.compared.loss) == pytest.approx((loss[1], loss[2]), rel=1e-5)
-    assert found.compared.won == (loss[2] <= loss[1])
+    assert (loss[2] <= loss[1]) == found.compared.won
 
 
 def slow_loss(model: LinearModel, rows: np.ndarray, labels: np.ndarray) -> float:
