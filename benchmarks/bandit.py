@@ -25,6 +25,7 @@ from alerts.triggers.trials import REDEEMED, Deed, chosen, follow
 from benchmarks.house import out, progress
 from brewline.results import circumstances, write_json
 from features.bandit import decode_weights
+from features.course import Publishing
 from features.job import Batch
 from features.learning import LearningJob
 from features.loop import Store, run
@@ -97,7 +98,7 @@ class Chain:
         self.rng = Random(seed)
         self.arms = Arms([RULE], f"seed {seed}", LEAST_SHARE)
         self.ledgers: defaultdict[str, Ledger] = defaultdict(Ledger)
-        self.job = LearningJob({}, {}, 1, "dead-letters")
+        self.job = LearningJob({}, Publishing(1, 1, 1), "alerts", "dead-letters")
         self.store = Store()
         self.answers: defaultdict[int, list[tuple[str, str, int]]] = defaultdict(list)  # by day
 

@@ -35,17 +35,19 @@ from brewline.results import circumstances, write_json
 from config import settings as conf
 from features import events as e
 from features.bandit import decode_totals
+from features.course import Publishing
 from features.intervals import Interval
 from features.job import Batch, Job, Message
 from features.labels import NO_LABELS
 from features.learning import LearningJob
 from features.loop import Store, run
-from features.models import decode_model, input_layouts
-from features.offers import inputs_of
+from features.models import input_layouts
 from features.scoring import scored
 from features.times import DAY_MS, HOUR_MS
 from features.trials import HOLDOUT, START, Trial, decode_trial, trials_key
+from features.versions import champion
 from flows.files import load_catalog
+from flows.learning import subjects
 
 START_MS = 1_777_824_000_000
 HELD_OUT = 0.2
@@ -105,7 +107,7 @@ class Chain:
         self.decider = Decider(self.catalog, conditions, policy, "coupons", "decisions")
         self.layouts = input_layouts(self.catalog)
         self.customers = CustomersJob(self.catalog, self.decider, NO_LABELS, "examples", "dead-letters")
-        self.learning = LearningJob(inputs_of(self.catalog), self.layouts, 200, "dead-letters")
+        self.learning = LearningJob(subjects(self.catalog), Publishing(200, 200, 2), "alerts", "dead-letters")
         self.stores = {"customers": Store(), "learning": Store()}
         self.kinds = {f"c{n}": n % len(KINDS) for n in range(customers)}
         self.coming: defaultdict[int, list[e.Event]] = defaultdict(list)
@@ -154,8 +156,8 @@ class Chain:
 
     def refresh(self) -> None:
         for name in ("propensity", "uplift"):
-            if raw := self.stores["learning"].records.get(f"model|{name}"):
-                self.decider.models[name] = decode_model(raw)
+            if model := champion(name, self.layouts[name], self.stores["learning"].records):
+                self.decider.models[name] = model
 
     def answer(self, trial: Trial, customer: str, next_day: int) -> None:
         """By the law; the same decision is always answered alike."""

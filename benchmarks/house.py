@@ -21,9 +21,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.load import clean_events
 from config.settings import HERE, Settings, load
-from features.models import LinearModel, encode_model, input_layouts
+from features.models import LinearModel, input_layouts
 from features.offers import inputs_of
 from features.partitions import partition_of
+from features.versions import sole
 from flows.files import load_catalog
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer
@@ -135,10 +136,10 @@ class House:
         layouts = input_layouts(self.catalog)
         for name, inputs in inputs_of(self.catalog).items():
             weights = [(-1) ** i * 0.2 for i in range(len(inputs))]
-            model = LinearModel(
-                name, 1, layouts[name], 1, inputs, [1.0] * len(inputs), [2.0] * len(inputs), weights, -2.0
-            )
-            self.redis.set(learning.key(partition_of(name, self.partitions), f"r:model|{name}"), encode_model(model))
+            means, scales = [1.0] * len(inputs), [2.0] * len(inputs)
+            model = LinearModel(name, 1, layouts[name], 1, inputs, means, scales, weights, -2.0)
+            for record, raw in sole(model).items():
+                self.redis.set(learning.key(partition_of(name, self.partitions), f"r:{record}"), raw)
 
     def fill(self, events: int, customers: int, bar: Progress) -> None:
         """Writes the load into the clean topic; a tick goes to every partition."""

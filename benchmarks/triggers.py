@@ -46,11 +46,11 @@ from features.job import Batch, Job, Message
 from features.labels import labels_of
 from features.learning import LearningJob
 from features.loop import Store, run
-from features.models import decode_model, input_layouts
-from features.offers import inputs_of
 from features.stores import read_stores
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration
+from features.versions import champion
 from flows.files import load_catalog, load_limits
+from flows.learning import publishing, subjects
 from flows.rules import load_calendars, load_conditions, load_rules
 from sim import Chain, Truth
 from sim.wire import AUDIT, POS
@@ -135,8 +135,8 @@ def live(chain: Chain, settings: Settings) -> Life:
         batches = bar.track(cleaned(chain, settings, pseudonyms, table), _stretches(chain), description="the chain")
         for sent in map(partial(_heard_back, customers), batches):
             learned.append([message.value for message in sent if message.topic == "examples"])
-            if raw := learned.store.records.get(f"model|{MODEL}"):
-                job.decider.models[MODEL] = decode_model(raw)
+            if model := champion(MODEL, job.churn.layout, learned.store.records):
+                job.decider.models[MODEL] = model
             for told in (orjson.loads(message.value)["data"] for message in sent if message.topic == "decisions"):
                 decisions[told["rule"]].append(Decision(told["customer"], told["at_ms"], told["outcome"]))
     accounts = {name_of(event.who) for _, event in chain.witness if event.who is not None}
@@ -169,13 +169,11 @@ def _said(chain: Chain, settings: Settings, customers: dict[str, str]) -> dict[s
 def _jobs(settings: Settings) -> tuple[CustomersJob, LearningJob]:
     """As the flows make them."""
     catalog, coupons = load_catalog(settings), settings.coupons
-    conditions, layouts = load_conditions(catalog, load_rules(settings)), input_layouts(catalog)
+    conditions = load_conditions(catalog, load_rules(settings))
     window_ms, holdout = parse_duration(coupons.cap_window), coupons.holdout_percent / 100
     policy = Policy(coupons.cap, window_ms, holdout, coupons.holdout_salt, coupons.require_consent)
     decider = Decider(catalog, conditions, policy, "coupons", "decisions")
-    links = {model: task.link for model, task in catalog.tasks.items()}
-    every = settings.learning.publish_every
-    learning = LearningJob(inputs_of(catalog), layouts, every, "dead-letters", links)
+    learning = LearningJob(subjects(catalog), publishing(settings), "alerts", "dead-letters")
     thanks = Settling("events", parse_duration(coupons.referral_settling))
     return CustomersJob(catalog, decider, labels_of(catalog), "examples", "dead-letters", settling=thanks), learning
 

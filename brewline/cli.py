@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Brewline: the real-time engine of a tea or restaurant chain's customer work.\n\nExample: `brewline demo`",
 )
-for group in (rules, history, coupons, reviews):
+for group in (rules, history, coupons, reviews, models):
     app.add_typer(group.app)
 
 

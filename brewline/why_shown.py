@@ -96,4 +96,5 @@ def _show_scores(scores: dict[str, Score], out: Console) -> None:
     for name, score in scores.items():
         moved = ", ".join(f"{feature} {added:+.2f}" for feature, added in score.terms.items())
         value = "without a value" if score.value is None else f"{score.value:.2f}"
-        say(out, f"  {name} {value}{f'; moved most by {moved}' if moved else ''}")
+        by = f" (version {score.version})" if score.version else ""
+        say(out, f"  {name} {value}{by}{f'; moved most by {moved}' if moved else ''}")

@@ -132,7 +132,10 @@ class Coupons(Struct, forbid_unknown_fields=True):
 
 
 class Learning(Struct, forbid_unknown_fields=True):
-    publish_every: Positive = 500  # labels between two published versions
+    publish_every: Positive = 500  # labels between two published versions, at least
+    window_labels: Positive = 1_000  # on which a new version is compared with the one that scores, and both are watched
+    versions_kept: Positive = 10  # of each model
+    promote: Literal["automatic", "by hand"] = "automatic"  # a new version that was at least as good on these labels
     least_share_percent: Annotated[float, Meta(ge=0, le=50)] = 5.0  # of decisions, for each arm of a rule that learns
 
 

@@ -20,6 +20,7 @@ from features.job import Batch
 from features.labels import Examples
 from features.messages import Refused, dead_letter
 from features.trials import Trial
+from features.versions import Appointment
 
 Json = dict[str, Any]
 
@@ -71,6 +72,7 @@ def messages() -> dict[str, Json]:
     found |= {kind: {"payload": _ref(shape)} for kind, shape in e.CONTROL.items()}
     found["example"] = {"payload": _ref(Examples)}
     found["trial"] = {"payload": _ref(Trial)}
+    found["appointment"] = {"payload": _ref(Appointment)}
     found["identity"] = {"contentType": "text/plain", "payload": {"type": "string", "description": IDENTITY}}
     found["tombstone"] = {
         "contentType": "text/plain",
@@ -152,6 +154,7 @@ def schemas() -> dict[str, Json]:
         *e.CONTROL.values(),
         Examples,
         Trial,
+        Appointment,
         out.CloudEvent,
         *(data for _, data in CLOUDEVENTS.values()),
     ]

@@ -23,6 +23,7 @@ CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "alert.kpi": ("kpis", out.KpiAlert),
     "alert.security": ("security", out.Finding),
     "alert.service": ("service", out.ServiceAlert),
+    "alert.model": ("learning", out.ModelAlert),
     **{f"ticket.{what}": ("service", out.Ticket) for what in TURNS},
     "review.opened": ("abuse", out.Review),
     "review.grown": ("abuse", out.Review),
@@ -118,11 +119,12 @@ TOPICS = (
     ),
     Topic(
         "examples",
-        "Feature rows with the labels they got since, those of a batch together; and trials of coupons.",
+        "Feature rows with the labels they got since, those of a batch together; trials of coupons; and a human's word"
+        " on which version of a model scores.",
         "model; of a trial, `arms|` and its rule",
-        "customers, learning",
+        "customers, learning, `brewline models`",
         "learning",
-        ("example", "trial"),
+        ("example", "trial", "appointment"),
         received=True,
         sent=True,
     ),
@@ -203,11 +205,12 @@ TOPICS = (
     ),
     Topic(
         "alerts",
-        "KPIs that are unusual, findings about access to customer data, and broken promises to guests.",
-        "dim of a KPI; actor of a finding; ticket of a promise",
-        "kpis, security, service",
+        "KPIs that are unusual, findings about access to customer data, broken promises to guests, and models that are"
+        " no longer good.",
+        "dim of a KPI; actor of a finding; ticket of a promise; model",
+        "kpis, security, service, learning",
         "on-call staff, SIEM",
-        ("alert.kpi", "alert.security", "alert.service"),
+        ("alert.kpi", "alert.security", "alert.service", "alert.model"),
         sent=True,
     ),
     Topic(

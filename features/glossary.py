@@ -172,6 +172,7 @@ FIELDS = {
     "trigger_stamp_ms": Word("Kafka timestamp of the record behind it, epoch ms"),
     "values": Word("what the rule looks at, as it was: features, scores, event and clock; null where one had no value"),
     "terms": Word("for each score, the inputs that moved it most, in logits"),
+    "models": Word("for each score, the version of the model that gave it"),
     "coupons_in_cap_window": Word("coupons that count against the cap, before this one"),
     "cap": Word("coupons a customer may get within the cap's window"),
     "ran_out": Word("what the campaign had no more of: `coupons`, `budget`, or the budget of `region:`, `store:`, ..."),
@@ -280,6 +281,21 @@ FIELDS = {
     "Ticket.revision": Word("how often this moment was told before: it is told again when late events change it"),
     "withdrawn": Word("true: late events show that this never happened"),
     "ServiceAlert.incident": Word("the same for firing and resolved"),
+    # models
+    "Appointment.model": Word("name of the model"),
+    "Appointment.version": Word("which version scores from now on; 0: the one that learning finds best"),
+    "Appointment.why": Word("`promoted`, `rolled back` or `unpinned`"),
+    "Appointment.by": Word("who has said so"),
+    "Appointment.at_ms": Word("when, epoch ms"),
+    "ModelAlert.model": Word("name of the model"),
+    "ModelAlert.what": Word(
+        "`worse`: than a baseline, over a window of labels; `loss`: it errs more than earlier within the window;"
+        " `value of X`, `missing X`: an input X has other values than it had, or is missing more or less often"
+    ),
+    "ModelAlert.observed": Word("of `worse`, the model's mean loss over the window; else null"),
+    "ModelAlert.expected": Word("of `worse`, that of the best baseline; else null"),
+    "ModelAlert.labels": Word("how many labels the model had been held against by then"),
+    "ModelAlert.started_ms": Word("when it began, by the time at which the latest label could be known, epoch ms"),
     # findings
     "Finding.rule": Word("name of the Sigma rule, or `unusual_export_volume` of the baseline"),
     "rule_id": Word("id of that rule"),
@@ -323,6 +339,7 @@ HEADERS = {  # of dead letters
 }
 
 REASONS = {  # those that features/check.py does not give
+    "unknown_version": "a word on which version of a model scores, and there is none such that can",
     "identity_limit": "would give one customer more identifiers, or merge more customers, than `[identity]` allows",
     "too_late": "an audit event so late that its duplicates are forgotten",
     "layout": "an example learned on other features than those declared now",

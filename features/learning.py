@@ -5,83 +5,99 @@ from __future__ import annotations
 from collections import Counter
 
 import msgspec
-import numpy as np
 
-from features import tried
+from features import course, tried, versions
+from features.course import Course, Publishing, Subject
 from features.job import Batch, Changes, Clock, Message, Plan, Position, State
 from features.labels import Examples, decode_examples, encode_examples
 from features.messages import Refused, dead_letter
-from features.models import Learned, Learner, decode_learned, encode_learned, encode_model
 from features.trials import START, Trial, decode_trial, rule_of, trials_key
+from features.versions import Appointment, decode_appointment
+from features.watch import Alerts
+
+Words = list[tuple[int, Examples | Appointment]]  # of one model, each with its index in the batch
 
 
 class LearningJob:
-    """One learner per model, kept as the record `learner|<model>`; published as `model|<model>`.
+    """One course per model, kept as `learner|<model>` and `watch|<model>`; published as features/versions.py says.
 
     Of each rule, what its arms have brought as `arms|<rule>`; published as `weights|<rule>`. A trial that is over goes
     back to the topic as an example of each model that saw it.
     """
 
-    def __init__(
-        self,
-        inputs: dict[str, list[str]],
-        layouts: dict[str, str],
-        publish_every: int,
-        dead_letters: str,
-        links: dict[str, str] | None = None,
-    ) -> None:
-        """`links`: by model, where it is no probability."""
-        self.inputs = inputs
-        self.layouts = layouts
-        self.publish_every = publish_every
+    def __init__(self, subjects: dict[str, Subject], publishing: Publishing, alerts: str, dead_letters: str) -> None:
+        self.subjects = subjects
+        self.publishing = publishing
+        self.alerts = Alerts(alerts, publishing.window)
         self.dead_letters = dead_letters
-        self.links = links or {}
 
     def plan(self, batch: Batch, position: Position) -> Plan:
-        examples: dict[str, list[Examples]] = {}
+        words: dict[str, Words] = {}
         trials: list[Trial] = []
         letters = []
         for index, raw in enumerate(batch.values):
             try:
                 if raw.startswith(START):
                     trials.append(decode_trial(raw))
-                    continue
-                told = decode_examples(raw)
-                if self.layouts.get(told.model) != told.layout:
-                    raise Refused("layout", "learned from other features than those declared now")
-                examples.setdefault(told.model, []).append(told)
+                else:
+                    told = self._read(raw)
+                    words.setdefault(told.model, []).append((index, told))
             except (msgspec.DecodeError, UnicodeDecodeError):
                 letters.append(dead_letter(self.dead_letters, batch, index, Refused("malformed", "examples")))
             except Refused as refused:
                 letters.append(dead_letter(self.dead_letters, batch, index, refused))
         clock = Clock(max([position.clock.now_ms, *(trial.now_ms for trial in trials)]))
-        records = [*(f"learner|{model}" for model in examples), *tried.records_of(trials)]
-        return Plan(position, clock, records, work=(batch, examples, trials, letters))
+        records = [*tried.records_of(trials)]
+        for model, heard in words.items():
+            records += course.records_of(model, [w.version for _, w in heard if isinstance(w, Appointment)])
+        return Plan(position, clock, records, work=(batch, words, trials, letters), follow=course.led_to)
+
+    def _read(self, raw: bytes) -> Examples | Appointment:
+        """Raises Refused, msgspec.DecodeError."""
+        if raw.startswith(versions.START):
+            word = decode_appointment(raw)
+            if word.model not in self.subjects:
+                raise Refused("unknown_version", f"there is no model {word.model}")
+            return word
+        told = decode_examples(raw)
+        if told.model not in self.subjects or self.subjects[told.model].layout != told.layout:
+            raise Refused("layout", "learned from other features than those declared now")
+        return told
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
         return list(dict.fromkeys(name for _, trial in due for name in (trial, trials_key(rule_of(trial)))))
 
     def apply(self, plan: Plan, state: State) -> Changes:
-        batch, examples, trials, letters = plan.work
+        batch, words, trials, letters = plan.work
         found = tried.learn(trials, state, plan.position.clock.now_ms)
-        puts = found.puts
-        for model, learned_from in examples.items():
-            puts |= self._learn(model, learned_from, state.records.get(f"learner|{model}"))
-        counts = Counter(f"dead_lettered:{letter.headers['reason']}" for letter in letters)
-        labels = sum(len(told.labels) for of_model in examples.values() for told in of_model)
-        counts.update(found.counts, labels=labels, dead_lettered=len(letters))
-        labelled = [Message(batch.topic, told.model, encode_examples(told)) for told in found.examples]
-        position, sent = plan.position.moved(batch.last, plan.clock, counts), [*letters, *labelled]
-        return Changes(position, puts, deletes=found.deletes, timers=found.timers, messages=sent, counts=counts)
-
-    def _learn(self, model: str, examples: list[Examples], stored: bytes | None) -> dict[str, bytes]:
-        learned = decode_learned(stored) if stored else Learned()
-        learner = Learner(model, self.inputs[model], self.layouts[model], learned, self.links.get(model, "logit"))
-        before = learned.labels // self.publish_every
-        learner.learn(
-            np.concatenate([told.matrix() for told in examples]), np.concatenate([told.labels for told in examples])
+        puts, deletes, messages, levels = found.puts, found.deletes, list[Message](), dict[str, float]()
+        counts = Counter({"labels": 0})
+        for model, heard in words.items():
+            taken = Course(self.subjects[model], self.publishing, self.alerts, state.records)
+            letters = letters + self._hear(taken, heard, batch)
+            puts |= taken.puts
+            deletes = deletes + taken.deletes
+            levels |= taken.levels
+            messages += taken.messages
+            counts.update(taken.counts)
+            counts["labels"] += sum(len(told.labels) for _, told in heard if isinstance(told, Examples))
+        counts.update(f"dead_lettered:{letter.headers['reason']}" for letter in letters)
+        counts.update(found.counts, dead_lettered=len(letters))
+        messages += [Message(batch.topic, told.model, encode_examples(told)) for told in found.examples]
+        position = plan.position.moved(batch.last, plan.clock, counts)
+        return Changes(
+            position, puts, deletes, timers=found.timers, messages=[*messages, *letters], counts=counts, levels=levels
         )
-        puts = {}
-        if learner.learned.labels // self.publish_every > before:
-            puts[f"model|{model}"] = encode_model(learner.publish())
-        return {**puts, f"learner|{model}": encode_learned(learner.learned)}
+
+    def _hear(self, taken: Course, heard: Words, batch: Batch) -> list[Message]:
+        """Dead letters for what cannot be done."""
+        letters = []
+        for index, word in heard:
+            try:
+                if isinstance(word, Appointment):
+                    taken.appoint(word)
+                else:
+                    taken.hear(word)
+            except Refused as refused:
+                letters.append(dead_letter(self.dead_letters, batch, index, refused))
+        return letters

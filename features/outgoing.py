@@ -61,6 +61,7 @@ class Receipt(Struct, gc=False):
     send_ms: int = 0
     send_why: str = ""
     arm: Drawn | None = None
+    models: dict[str, int] = {}
 
 
 class IssuedCoupon(Receipt, kw_only=True):
@@ -201,6 +202,20 @@ class Review(Struct):
     hold_until_ms: int
     decided_by: str
     decided_ms: int
+    why: str
+
+
+class ModelAlert(Struct):
+    """A model is worse than a baseline, errs more than it did, or sees other inputs than it did; or that is over."""
+
+    state: Literal["firing", "resolved"]
+    model: str
+    what: str
+    observed: float | None
+    expected: float | None
+    labels: int
+    started_ms: int
+    incident: str
     why: str
 
 

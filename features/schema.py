@@ -29,6 +29,7 @@ from features.labels import Examples
 from features.offers import Scored
 from features.outgoing import Drawn
 from features.trials import Trial
+from features.versions import Appointment
 
 DOCS = Path(__file__).parent.parent / "docs"
 MARK = re.compile(r"^ {4}(\w+) {2,}(\S.*)$", re.MULTILINE)  # a line of the list in features/check.py
@@ -87,6 +88,7 @@ def page(contract: Json) -> str:
         parts += [f"### {kind}\n", _event(kind, shapes[RECEIVED[kind].__name__])]
     parts += ["## Examples\n", _body(shapes[Examples.__name__]), "### trial\n", _body(shapes[Trial.__name__])]
     parts += ["### Scored\n", _body(shapes[Scored.__name__])]
+    parts += ["### champion\n", _body(shapes[Appointment.__name__])]
     parts += ["## What leaves\n", _body(shapes["CloudEvent"]), "### Drawn\n", _body(shapes[Drawn.__name__])]
     for data in dict.fromkeys(data for _, data in CLOUDEVENTS.values()):
         parts += [f"### {_types(data)}\n", _body(shapes[data.__name__])]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from bytewax.dataflow import Dataflow
 
+from config.settings import Settings
+from features.catalog import Catalog
+from features.course import LINKS, Publishing, Subject
 from features.learning import LearningJob
 from features.models import input_layouts
 from features.offers import inputs_of
@@ -13,11 +16,23 @@ from flows.opening import open_house
 
 
 def add(flow: Dataflow, house: House) -> None:
-    catalog = load_catalog(house.settings)
-    links = {model: task.link for model, task in catalog.tasks.items()}
-    letters, every = house.topic("dead-letters"), house.settings.learning.publish_every
-    job = LearningJob(inputs_of(catalog), input_layouts(catalog), every, letters, links)
-    house.stage(flow, "learning", "examples", job)
+    ways = publishing(house.settings), house.topic("alerts"), house.topic("dead-letters")
+    house.stage(flow, "learning", "examples", LearningJob(subjects(load_catalog(house.settings)), *ways))
+
+
+def subjects(catalog: Catalog) -> dict[str, Subject]:
+    """What is learned, by model."""
+    layouts, target = input_layouts(catalog), {link: target for target, link in LINKS.items()}
+    return {
+        model: Subject(model, inputs, layouts[model], target[catalog.tasks[model].link])
+        for model, inputs in inputs_of(catalog).items()
+    }
+
+
+def publishing(settings: Settings) -> Publishing:
+    learning = settings.learning
+    automatic = learning.promote == "automatic"
+    return Publishing(learning.publish_every, learning.window_labels, learning.versions_kept, automatic)
 
 
 def flow() -> Dataflow:

@@ -37,6 +37,15 @@ FENCE = Gauge("brewline_fence_timestamp_seconds", "Time of the last commit", ["f
 OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirmed by Kafka", ["flow"])
 RULES = Counter("brewline_rule_changes_total", "Changes of the rule files by what became of them", ["outcome"])
 MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
+REFUSALS = Counter("brewline_model_refusals_total", "Versions of models that could not score", ["model", "reason"])
+QUALITY = Gauge(
+    "brewline_model_quality", "Figures over the latest labels, by who scored", ["model", "of", "figure", "partition"]
+)
+WRONG = Gauge(
+    "brewline_model_wrong",
+    "1 while a model is worse than a baseline, or errs more; inputs that have drifted",
+    ["model", "what", "partition"],
+)
 DELIVERIES = Counter("brewline_deliveries_total", "Coupons by what became of them at a gateway", ["gateway", "outcome"])
 COUPONS = Counter("brewline_coupon_turns_total", "What became of coupons, and why refused", ["turn", "reason"])
 ATTEMPTS = Counter(
@@ -65,7 +74,14 @@ OLDEST_TICKET = Gauge(
 )
 CASES = Gauge("brewline_review_cases", "Cases of possible abuse that wait for a human", ["signal", "partition"])
 HELD = Gauge("brewline_review_customers", "Customers whom these cases hold", ["signal", "partition"])
-LEVELS = {"open": OPEN_TICKETS, "oldest": OLDEST_TICKET, "cases": CASES, "customers": HELD}
+LEVELS = {
+    "open": OPEN_TICKETS,
+    "oldest": OLDEST_TICKET,
+    "cases": CASES,
+    "customers": HELD,
+    "quality": QUALITY,
+    "wrong": WRONG,
+}
 
 ANSWER_S = 2.0
 SELDOM_S = 10.0
@@ -110,12 +126,17 @@ def count(flow: str, counts: dict[str, int]) -> None:
 
 
 def show(partition: int, levels: dict[str, float]) -> None:
-    """Sets a partition's gauges; names are `open:priority`, `oldest:priority`, `cases:signal`, `customers:signal`."""
+    """Sets a partition's gauges; names are as follows.
+
+    `open:priority`, `oldest:priority`, `cases:signal`, `customers:signal`, `quality:model:scorer:figure`,
+    `wrong:model:what`
+    """
     for name, level in levels.items():
         kind, _, of = name.partition(":")
         if kind == "open":
             TICKETS.labels(of, "breached")  # from the start, so that the first one is a rise
-        LEVELS[kind].labels(of, str(partition)).set(level)
+        gauge = LEVELS[kind]
+        gauge.labels(*of.split(":", len(gauge._labelnames) - 2), str(partition)).set(level)
 
 
 class Pulse:

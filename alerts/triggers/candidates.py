@@ -18,8 +18,9 @@ from features.catalog import Catalog
 from features.customer import Applied
 from features.kernel.arrays import Ints
 from features.models import LinearModel, Matrix, largest, top_terms
+from features.offers import Offer
 from features.scoring import terms_of_offer
-from features.tasks import OF_COUPONS, Offer
+from features.tasks import OF_COUPONS
 
 TOP_TERMS = 5
 
@@ -41,6 +42,7 @@ class Candidate(Struct, gc=False):
     terms: dict[str, dict[str, float]]
     context: str  # of a rule that learns by one
     moment: int  # index of the moments
+    models: dict[str, int]  # that its scores come from, each with its version
 
 
 class Candidates:
@@ -73,8 +75,16 @@ class Candidates:
         places = _places(seen.look, at, at_ms, moments, keys)
         rivals = [self.rivals[j] for j in rule.tolist()]
         then = (at_ms, causes, stamps_ms, clocks_ms, consented)
-        more = (self._contexts(seen, at, rule), at.tolist())
+        models = self._models(seen, rule)
+        more = (self._contexts(seen, at, rule), at.tolist(), models)
         return map(Candidate, rules, who, customers, *then, rivals, places, values, moved, *more)
+
+    def _models(self, seen: Seen, rule: Ints) -> list[dict[str, int]]:
+        scored = {
+            j: {name: seen.models[name].version for name in self.conditions.names[j] if name in seen.models}
+            for j in np.unique(rule).tolist()
+        }
+        return [scored[j] for j in rule.tolist()]
 
     def _contexts(self, seen: Seen, at: Ints, rule: Ints) -> list[str]:
         found = [""] * len(at)

@@ -18,6 +18,7 @@ from brewline.why_shown import show
 from config import settings as conf
 from features import events as e
 from features.bandit import ArmTotals, Totals, decode_weights
+from features.course import Publishing
 from features.job import Batch, Message
 from features.learning import LearningJob
 from features.times import DAY_MS
@@ -65,7 +66,7 @@ class Learning:
     """The learning flow without Kafka."""
 
     def __init__(self, town: Town) -> None:
-        self.job = LearningJob({}, {}, 1, "dead-letters")
+        self.job = LearningJob({}, Publishing(1, 1, 1), "alerts", "dead-letters")
         self.store = PartitionStore(town.client, town.settings.redis.prefix, "learning")
         self.store.claim(0)
 

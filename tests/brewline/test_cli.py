@@ -38,6 +38,11 @@ COMMANDS = [
     "coupons list",
     "coupons check",
     "coupons revoke",
+    "models",
+    "models list",
+    "models show",
+    "models promote",
+    "models rollback",
     "",
 ]
 

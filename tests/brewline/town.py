@@ -10,9 +10,10 @@ from alerts.triggers.receipts.kept import Keeping
 from config import settings as conf
 from features import events as e
 from features.job import Batch
-from features.models import encode_model, input_layouts
+from features.models import input_layouts
 from features.partitions import partition_of
 from features.times import HOUR_MS, parse_time
+from features.versions import sole
 from flows.coupons import policy
 from flows.files import load_catalog
 from flows.rules import load_rules
@@ -45,7 +46,8 @@ class Town:
         model = replace(churn_model(), layout=input_layouts(catalog)["churn_risk"])
         job.decider.models = {"churn_risk": model}
         learning = PartitionStore(self.client, prefix, "learning")
-        self.client.set(learning.key(0, "r:model|churn_risk"), encode_model(model))
+        for record, raw in sole(model).items():
+            self.client.set(learning.key(0, f"r:{record}"), raw)
 
     def live(self, *events: e.Event) -> None:
         for event in events:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,10 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from features.job import Batch
-from features.labels import Examples
-from features.learning import LearningJob
-from features.loop import Store, batches, run
 from features.models import (
     Learned,
     Learner,
@@ -114,43 +109,6 @@ def test_wild_values_stay_probabilities() -> None:
     found = score(model, np.array([[1e300, 0, 0], [0, 1e300, 0], [np.nan] * 3]))
     assert ((found >= 0) & (found <= 1)).all()
     assert found[2] == 0.5
-
-
-def example(number: int, **changed: object) -> bytes:
-    row = [float(number), None if number % 4 == 0 else float(number % 5), 3.0]
-    times = {"at_ms": [number], "known_ms": [number + 1]}
-    known = {"model": "m", "layout": "l", **times, "labels": [number % 5 > 2], "rows": [row]}
-    return msgspec.json.encode(Examples(**(known | changed)))
-
-
-JOB = LearningJob({"m": FEATURES}, {"m": "l"}, 10, "dead-letters")
-
-
-def test_the_job_publishes_a_version_for_every_so_many_labels() -> None:
-    store, versions = Store(), []
-    for batch in batches("examples", 0, [example(n) for n in range(35)], [4, 9, 12, 31]):
-        run(JOB, [batch], {0: store})
-        versions.append(decode_model(store.records["model|m"]).version if "model|m" in store.records else 0)
-    assert versions == [0, 0, 1, 2, 2], "after 4, 9, 12, 31 and 35 labels"
-    model = decode_model(store.records["model|m"])
-    assert (model.labels, model.layout, model.features) == (31, "l", FEATURES)
-    assert store.position.counts == {"labels": 35, "dead_lettered": 0}
-
-
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        (b"{", "malformed"),
-        (b"\xff", "malformed"),
-        (example(1, labels=["yes"]), "malformed"),
-        (example(1, layout="older"), "layout"),
-        (example(1, model="unheard-of"), "layout"),
-    ],
-)
-def test_an_example_it_cannot_learn_from_is_a_dead_letter(value: bytes, reason: str) -> None:
-    store = run(JOB, [Batch("examples", 0, -1, [0, 1], [value, example(2)], [0, 0])], {0: Store()})[0]
-    assert [(m.topic, m.value, m.headers["reason"]) for m in store.sent] == [("dead-letters", value, reason)]
-    assert store.position.counts == {"labels": 1, "dead_lettered": 1, f"dead_lettered:{reason}": 1}
 
 
 def test_rows_are_scored_in_place_as_if_they_had_been_cut_out() -> None:

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,6 +46,8 @@ from features.messages import Refused, dead_letter
 from features.partitions import partition_keys
 from features.stores import Stores
 from features.times import DAY_MS, parse_time
+from features.versions import START, Appointment, encode_appointment
+from features.watch import Alerts, Watch
 from flows.files import load_catalog
 from flows.topics import TOPICS
 from sim.faults import AUDIT_REASONS, EVENT_REASONS, spoil
@@ -293,6 +296,18 @@ def test_trials_and_the_arm_of_a_decision_are_as_described() -> None:
     told = json.loads(trial.value)
     assert told.keys() == fields_of("Trial")
     assert all(scored.keys() == fields_of("Scored") for scored in told["scored"].values())
+
+
+def test_models_alerts_and_words_on_them_are_as_described() -> None:
+    rows = np.array([[9.0]])
+    watch = Watch(window=np.array([[1.0, 0.1, 0.1, 0.5, 0.5]] * 5, dtype="<f4").tobytes())
+    (told,) = Alerts("alerts", 5).take("churn_risk", watch, ["days"], rows, "yes or no")
+    assert complaints("alert.model", told.value) == []
+    assert json.loads(told.value)["data"].keys() == fields_of("ModelAlert")
+    word = encode_appointment(Appointment("churn_risk", 3, "rolled back", "anna", NOW_MS))
+    assert complaints("appointment", word) == []
+    assert word.startswith(START)
+    assert json.loads(word).keys() == fields_of("Appointment")
 
 
 def test_dead_letters_are_as_described() -> None:

@@ -10,6 +10,7 @@ from msgspec import msgpack
 from msgspec.structs import replace
 
 from features.bandit import ArmTotals, Totals, decode_totals, decode_weights
+from features.course import Publishing
 from features.labels import ROWS, decode_examples
 from features.learning import LearningJob
 from features.loop import Store, batches, run
@@ -18,8 +19,8 @@ from features.times import DAY_MS
 from features.trials import HOLDOUT, LATE_MS, Pending, Trial, decode_pending, encode_trial
 from tests.features.streams import cuts
 
-JOB = LearningJob({}, {}, 1, "dead-letters")
 TARGETS = ("redeemed", "uplift")
+JOB = LearningJob({}, Publishing(1, 1, 1), "alerts", "dead-letters")
 RULES, ARMS, CONTEXTS = ("r", "q"), ("a", "b"), ("", "loyal")
 END_MS = 400 * DAY_MS
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 from threading import Event
 
+import msgspec
 import pytest
 import redis as redis_py
+import structlog
+from msgspec import msgpack
+from msgspec.structs import replace
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError
 from redis.retry import Retry
@@ -17,8 +23,17 @@ from features.bandit import Weights, encode_weights
 from features.job import Changes, Plan, State
 from features.models import LinearModel, encode_model
 from features.partitions import partition_of
+from features.versions import (
+    Version,
+    Versions,
+    encode_versions,
+    open_sealed,
+    seal,
+    version_key,
+    versions_key,
+)
 from operators import models
-from operators.health import Pulse
+from operators.health import REFUSALS, Pulse
 from operators.models import PublishedModels
 from operators.partition import PartitionStep
 from operators.servers import RedisServer, free_port, redis_server
@@ -34,8 +49,23 @@ def learned(port: int, prefix: str) -> PartitionStore:
     return PartitionStore(redis_py.Redis("127.0.0.1", port, retry=Retry(NoBackoff(), 0)), prefix, "learning")
 
 
-def publish(store: PartitionStore, model: LinearModel) -> None:
-    store.redis.set(store.key(partition_of(model.name, 4), f"r:model|{model.name}"), encode_model(model))
+def put(store: PartitionStore, record: str, raw: bytes) -> None:
+    store.redis.set(store.key(partition_of("churn", 4), f"r:{record}"), raw)
+
+
+def publish(store: PartitionStore, *models: LinearModel, damage: Callable[[bytes], bytes | None] = bytes) -> None:
+    """The last of them is the champion; its bytes are damaged."""
+    versions = Versions(champion=models[-1].version, kept=[Version(m.version, m.layout, 1, 0) for m in models])
+    put(store, versions_key("churn"), encode_versions(versions))
+    for model in models:
+        raw = seal(model, 0, {})
+        raw = damage(raw) if model == models[-1] else raw
+        if raw is not None:
+            put(store, version_key("churn", model.version), raw)
+
+
+def refusals(reason: str) -> float:
+    return REFUSALS.labels("churn", reason)._value.get()
 
 
 @pytest.fixture
@@ -84,9 +114,108 @@ def test_weights_of_arms_are_read_for_the_rules_that_learn_and_stay_while_redis_
 
 
 def test_a_model_learned_on_other_features_is_refused(store: PartitionStore) -> None:
+    before = refusals("layout")
     scorer = PublishedModels(store, 4, {"churn": "another layout"})
     scorer.refresh()
     assert scorer.models == {}
+    assert refusals("layout") == before + 1
+
+
+@pytest.fixture
+def scorer(store: PartitionStore, monkeypatch: pytest.MonkeyPatch) -> PublishedModels:
+    monkeypatch.setattr(models, "EVERY_S", 0.0)
+    return PublishedModels(store, 4, {"churn": "layout"})
+
+
+def flipped(raw: bytes) -> bytes:
+    return raw[:-9] + bytes([raw[-9] ^ 1]) + raw[-8:]
+
+
+def resealed(raw: bytes) -> bytes:
+    """A model that is no model, under a checksum that is right."""
+    sealed = open_sealed(raw)
+    body = msgpack.encode(msgspec.structs.replace(sealed, model=b'{"name":"churn"}'))
+    return blake2b(body, digest_size=16).digest() + body
+
+
+DAMAGE = [
+    (flipped, "corrupt"),
+    (lambda raw: raw[:20], "corrupt"),
+    (lambda raw: b"", "corrupt"),
+    (resealed, "undecodable"),
+    (lambda raw: None, "missing"),
+    (lambda raw: seal(replace(MODEL, version=4, layout="another"), 0, {}), "layout"),
+    (lambda raw: seal(MODEL, 0, {}), "corrupt"),  # another version under this one's name
+]
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGE)
+def test_a_version_that_cannot_score_is_refused_and_the_one_before_goes_on(
+    store: PartitionStore, scorer: PublishedModels, damage: Callable[[bytes], bytes | None], reason: str
+) -> None:
+    scorer.refresh()
+    before, worse = refusals(reason), replace(MODEL, version=4)
+    publish(store, MODEL, worse, damage=damage)
+    with structlog.testing.capture_logs() as told:
+        for _ in range(3):
+            scorer.refresh()
+    assert scorer.models == {"churn": MODEL}
+    assert refusals(reason) == before + 3
+    assert [line["reason"] for line in told if line["log_level"] == "error"] == [reason], "told once"
+    publish(store, MODEL, worse)
+    scorer.refresh()
+    assert scorer.models == {"churn": worse}, "mended"
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGE)
+def test_at_the_start_the_latest_older_version_that_can_score_serves(
+    store: PartitionStore, scorer: PublishedModels, damage: Callable[[bytes], bytes | None], reason: str
+) -> None:
+    older, other = replace(MODEL, version=2), replace(MODEL, version=3, layout="another")
+    publish(store, older, other, replace(MODEL, version=4), damage=damage)
+    scorer.refresh()
+    assert scorer.models == {"churn": older}
+
+
+def test_a_rollback_scores_at_the_next_look(store: PartitionStore, scorer: PublishedModels) -> None:
+    newer = replace(MODEL, version=4)
+    publish(store, MODEL, newer)
+    scorer.refresh()
+    versions = Versions(champion=4, kept=[Version(3, "layout", 1, 0), Version(4, "layout", 1, 0)])
+    versions.turn(9, 3, "rolled back", "anna")
+    put(store, versions_key("churn"), encode_versions(versions))
+    with structlog.testing.capture_logs() as told:
+        scorer.refresh()
+        scorer.refresh()
+    assert scorer.models == {"churn": MODEL}
+    (turn,) = [line for line in told if line["event"] == "model turns"]
+    assert {"version": 3, "before": 4, "why": "rolled back", "by": "anna", "at_ms": 9}.items() <= turn.items()
+
+
+def test_what_is_kept_of_versions_may_be_spoilt_and_the_last_one_goes_on(
+    store: PartitionStore, scorer: PublishedModels
+) -> None:
+    scorer.refresh()
+    put(store, versions_key("churn"), b"\xc1")
+    scorer.refresh()
+    assert scorer.models == {"churn": MODEL}
+
+
+def test_a_model_that_was_kept_alone_scores_until_there_are_versions(
+    redis: RedisServer, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "EVERY_S", 0.0)
+    store = learned(redis.port, topic_prefix)
+    put(store, "model|churn", encode_model(MODEL))
+    scorer = PublishedModels(store, 4, {"churn": "layout"})
+    scorer.refresh()
+    assert scorer.models == {"churn": MODEL}
+    put(store, "model|churn", b"{")
+    scorer.refresh()
+    assert scorer.models == {"churn": MODEL}
+    publish(store, replace(MODEL, version=4))
+    scorer.refresh()
+    assert scorer.models["churn"].version == 4
 
 
 class Scoring(Tally):

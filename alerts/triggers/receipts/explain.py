@@ -35,6 +35,7 @@ class Score(Struct):
 
     value: float | None
     terms: dict[str, float]
+    version: int = 0  # of the model
 
 
 class Told(Struct):
@@ -106,7 +107,10 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         clock_ms=kept.clock_ms,
         cause=spoken.cause(kept.cause),
         clauses=_seen_then(kept, then, schema) if then else [],
-        scores={name: Score(_number(kept.values.get(name)), terms) for name, terms in kept.terms.items()},
+        scores={
+            name: Score(_number(kept.values.get(name)), terms, kept.models.get(name, 0))
+            for name, terms in kept.terms.items()
+        },
         coupons_in_cap_window=kept.coupons_in_cap_window,
         cap=kept.cap,
         cooldown_until_ms=kept.cooldown_until_ms,

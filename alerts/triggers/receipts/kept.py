@@ -45,6 +45,7 @@ class Kept(Struct, array_like=True, gc=False):
     send_ms: int = 0
     send_why: str = ""
     arm: Drawn | None = None
+    models: dict[str, int] = {}
 
 
 _fields = attrgetter(*Kept.__struct_fields__)

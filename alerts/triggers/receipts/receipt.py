@@ -60,6 +60,7 @@ def receipt_of(candidate: Candidate, policy: Policy, ledger: Ledger, given: Give
         verdict.send_ms,
         verdict.send_why,
         given.arm,
+        candidate.models,
     )
 
 

@@ -1,0 +1,266 @@
+"""What learning makes of examples: versions, who of them scores, and dead letters; however batches are cut."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.course import STEP, Publishing, Subject
+from features.job import Batch, encode_messages
+from features.labels import Examples
+from features.learning import LearningJob
+from features.loop import Store, batches, run
+from features.models import Learned, Learner, LinearModel, encode_learned, encode_model, score
+from features.versions import (
+    Appointment,
+    Versions,
+    champion,
+    decode_versions,
+    encode_appointment,
+    unseal,
+    version_key,
+    versions_key,
+)
+from features.watch import decode_watch
+from tests.features.streams import cuts
+
+FEATURES = ["spend_cents", "orders", "days_since_order"]
+SUBJECT = Subject("m", FEATURES, "l")
+
+
+def job(
+    every: int = 10, window: int = 10, kept: int = 4, automatic: bool = True, subject: Subject = SUBJECT
+) -> LearningJob:
+    return LearningJob({"m": subject}, Publishing(every, window, kept, automatic), "alerts", "dead-letters")
+
+
+def example(number: int, **changed: object) -> bytes:
+    row = [float(number), None if number % 4 == 0 else float(number % 5), 3.0]
+    times = {"at_ms": [number], "known_ms": [number + 1]}
+    known = {"model": "m", "layout": "l", **times, "labels": [number % 5 > 2], "rows": [row]}
+    return msgspec.json.encode(Examples(**(known | changed)))
+
+
+def appointment(version: int, why: str = "promoted", at_ms: int = 0) -> bytes:
+    return encode_appointment(Appointment("m", version, why, "anna", at_ms))
+
+
+def versions(store: Store) -> Versions:
+    return decode_versions(store.records[versions_key("m")])
+
+
+def told(store: Store) -> list[tuple[int, int, str]]:
+    return [(turn.version, turn.before, turn.why) for turn in versions(store).turns]
+
+
+def learn(
+    values: list[bytes], learning: LearningJob, store: Store | None = None, cut: list[int] | None = None
+) -> Store:
+    """`values` behind those that the store has taken."""
+    store = store or Store()
+    first = store.position.offset + 1
+    return run(learning, batches("examples", 0, values, cut or [], first), {0: store})[0]
+
+
+def test_the_first_version_scores_and_each_further_one_is_compared_before_it_does() -> None:
+    store, seen = Store(), []
+    for start, stop in pairwise([0, 4, 9, 12, 19, 20, 29, 35]):
+        learn([example(n) for n in range(start, stop)], job(), store)
+        found = versions(store)
+        seen.append((found.champion, found.challenger, [version.number for version in found.kept]))
+    assert seen[:-1] == [
+        (0, 0, []),  # after 4 labels
+        (0, 0, []),
+        (1, 0, [1]),  # 12: published at the tenth
+        (1, 0, [1]),
+        (1, 2, [1, 2]),  # 20
+        (1, 2, [1, 2]),
+    ]
+    assert seen[-1][1:] == (3, [1, 2, 3]), "the comparison of the second ended with the thirtieth label"
+    assert store.position.counts["labels"] == 35
+    assert store.position.counts["models_published"] == 3
+    model = champion("m", "l", store.records)
+    assert model is not None
+    assert (model.labels, model.layout, model.features) == (model.version * 10, "l", FEATURES)
+
+
+history = st.lists(
+    st.one_of(
+        st.integers(1, 30),
+        st.builds(appointment, st.integers(0, 5)),
+        st.just(b"{"),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(history, st.data())
+def test_versions_are_the_same_byte_by_byte_however_batches_are_cut(
+    parts: list[int | bytes], data: st.DataObject
+) -> None:
+    values, number = [], 0
+    for part in parts:
+        if isinstance(part, bytes):
+            values.append(part)
+        else:
+            values += [example(n) for n in range(number, number + part)]
+            number += part
+    whole, cut = learn(values, job()), learn(values, job(), cut=data.draw(cuts))
+    assert cut.records == whole.records
+    assert sorted(m.key for m in cut.sent) == sorted(m.key for m in whole.sent)
+    assert {encode_messages([m]) for m in cut.sent} == {encode_messages([m]) for m in whole.sent}
+    assert cut.position.counts == whole.position.counts
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["better", "worse"])
+def test_a_challenger_that_is_worse_never_scores_and_one_that_is_as_good_does(turned: bool) -> None:
+    """Who has learned more is surer: better, unless labels are turned around from then on."""
+    learning = job(every=50, window=50)
+    right = [example(n) for n in range(100)]
+    then = [example(n, labels=[(n % 5 > 2) != turned]) for n in range(100, 150)]
+    store = learn([*right, *then], learning)
+    first = versions(store)
+    found = first.find(2)
+    assert found is not None
+    assert found.compared is not None
+    assert (found.compared.champion, found.compared.labels) == (1, 50)
+    assert (first.champion, found.compared.won) == ((1, False) if turned else (2, True))
+    model = {n: unseal(store.records[version_key("m", n)], "m", n, "l") for n in (1, 2)}
+    rows = np.array([[float(n), np.nan if n % 4 == 0 else float(n % 5), 3.0] for n in range(100, 150)])
+    labels = np.array([(n % 5 > 2) != turned for n in range(100, 150)])
+    loss = {n: slow_loss(model[n], rows, labels) for n in (1, 2)}
+    assert (found.compared.champion_loss, found.compared.loss) == pytest.approx((loss[1], loss[2]), rel=1e-5)
+    assert (loss[2] <= loss[1]) == found.compared.won
+
+
+def slow_loss(model: LinearModel, rows: np.ndarray, labels: np.ndarray) -> float:
+    total = 0.0
+    for row, label in zip(rows, labels, strict=True):
+        p = float(score(model, row[None])[0])
+        total -= np.log(p if label else 1 - p)
+    return total / len(rows)
+
+
+def test_a_version_that_a_human_chose_stays_until_it_is_set_free() -> None:
+    learning = job(kept=40)
+    store = learn([example(n) for n in range(60)], learning)
+    before = versions(store)
+    assert before.champion > 1
+    learn([appointment(1, "rolled back")], learning, store)
+    learn([example(n) for n in range(60, 160)], learning, store)
+    pinned = versions(store)
+    assert (pinned.champion, pinned.pinned) == (1, True)
+    assert pinned.kept[-1].number > before.kept[-1].number, "comparisons go on"
+    assert (1, before.champion, "rolled back") in told(store)
+    learn([appointment(0, "unpinned"), *(example(n) for n in range(160, 300))], learning, store)
+    assert not versions(store).pinned
+    assert versions(store).champion > 1
+    assert pinned.turns[-1].by == "anna"
+
+
+def test_by_hand_nothing_is_promoted_unless_a_human_says_so() -> None:
+    by_hand = job(automatic=False)
+    store = learn([example(n) for n in range(100)], by_hand)
+    assert told(store) == [(1, 0, "first")]
+    newest = versions(store).kept[-2]
+    assert newest.compared is not None, "who decides by hand sees how it compared"
+    learn([appointment(newest.number)], by_hand, store)
+    assert versions(store).champion == newest.number
+
+
+def test_a_word_on_a_version_that_is_not_kept_is_a_dead_letter() -> None:
+    store = learn([appointment(1), *(example(n) for n in range(10)), appointment(7)], job())
+    assert [(m.headers["reason"], m.value) for m in store.sent] == [
+        ("unknown_version", appointment(1)),
+        ("unknown_version", appointment(7)),
+    ]
+    assert versions(store).champion == 1
+
+
+def test_the_latest_versions_are_kept_and_never_less_than_what_is_needed() -> None:
+    store = learn([example(n) for n in range(400)], job(kept=2))
+    found = versions(store)
+    needed = {found.champion, found.challenger, found.former} - {0}
+    numbers = {version.number for version in found.kept}
+    assert needed <= numbers
+    assert len(numbers) <= max(2, len(needed)) + 1
+    stored = {name for name in store.records if name.startswith("model|m|")}
+    assert stored == {version_key("m", number) for number in numbers}
+
+
+def test_a_pinned_version_outlives_many_newer_ones() -> None:
+    store = learn(
+        [*(example(n) for n in range(20)), appointment(1), *(example(n) for n in range(20, 300))], job(kept=2)
+    )
+    assert versions(store).champion == 1
+    assert champion("m", "l", store.records) is not None
+
+
+def test_a_model_that_was_kept_alone_goes_on_scoring_until_a_better_one_is_known() -> None:
+    learner = Learner("m", FEATURES, "l", Learned())
+    learner.learn(np.array([[1.0, 2.0, 3.0]] * 4), np.array([True, False, True, False]))
+    learner.learned.version = 11
+    former = learner.publish()
+    store = Store(records={"model|m": encode_model(former), "learner|m": encode_learned(learner.learned)})
+    learn([example(1)], job(), store)
+    assert champion("m", "l", store.records) == former
+    assert "model|m" not in store.records
+    learn([example(n) for n in range(2, 40)], job(), store)
+    assert [version.number for version in versions(store).kept][:2] == [12, 13]
+
+
+@pytest.mark.parametrize("former", [b"{", b'{"name":"m"}'])
+def test_a_model_that_was_kept_alone_and_cannot_be_read_is_replaced(former: bytes) -> None:
+    store = Store(records={"model|m": former, "learner|m": encode_learned(Learned())})
+    learn([example(n) for n in range(10)], job(), store)
+    assert told(store) == [(1, 0, "first")]
+    assert "model|m" not in store.records
+
+
+def test_when_the_inputs_change_the_next_version_scores_at_once_even_over_a_pin() -> None:
+    store = learn([*(example(n) for n in range(25)), appointment(1)], job())
+    wider = job(subject=Subject("m", [*FEATURES, "more"], "l2"))
+    learn([example(n, layout="l2", rows=[[1.0, 2.0, 3.0, 4.0]]) for n in range(20)], wider, store)
+    assert told(store)[-1] == (3, 1, "unusable")
+    assert not versions(store).pinned
+    assert champion("m", "l2", store.records) is not None
+    assert store.position.counts["labels_of_former_inputs"] == 5
+
+
+def test_a_champion_whose_bytes_are_spoilt_is_replaced_by_the_next_version() -> None:
+    store = learn([example(n) for n in range(10)], job())
+    store.records[version_key("m", 1)] = store.records[version_key("m", 1)][:-1]
+    learn([example(n) for n in range(10, 20)], job(), store)
+    assert told(store)[-1] == (2, 1, "unusable")
+
+
+def test_labels_that_do_not_fill_a_step_wait_for_more_and_are_not_lost() -> None:
+    learning = job(every=500, window=500)
+    store = learn([example(n) for n in range(STEP - 1)], learning)
+    assert decode_watch(store.records["watch|m"]).labels == 0
+    learn([example(STEP)], learning, store)
+    assert decode_watch(store.records["watch|m"]).labels == STEP
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"{", "malformed"),
+        (b"\xff", "malformed"),
+        (example(1, labels=["yes"]), "malformed"),
+        (example(1, layout="older"), "layout"),
+        (example(1, model="unheard-of"), "layout"),
+        (b'{"type":"champion","model":"m"}', "malformed"),
+        (encode_appointment(Appointment("unheard-of", 1, "promoted", "anna", 0)), "unknown_version"),
+    ],
+)
+def test_an_example_it_cannot_learn_from_is_a_dead_letter(value: bytes, reason: str) -> None:
+    store = run(job(), [Batch("examples", 0, -1, [0, 1], [value, example(2)], [0, 0])], {0: Store()})[0]
+    assert [(m.topic, m.value, m.headers["reason"]) for m in store.sent] == [("dead-letters", value, reason)]
+    assert store.position.counts == {"labels": 1, "dead_lettered": 1, f"dead_lettered:{reason}": 1}

@@ -1,0 +1,90 @@
+"""A model that is worse than a baseline, errs more or sees other inputs is told once, and once that it is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from features.job import Message
+from features.quality import Target
+from features.watch import SCORERS, Alerts, Watch, decode_watch, encode_watch
+
+WINDOW, STEP = 200, 50
+ALERTS = Alerts("alerts", WINDOW)
+
+
+class Stage:
+    """Steps of labels, each scored; the record is put down and taken up again in between."""
+
+    def __init__(self, target: Target = "yes or no") -> None:
+        self.watch, self.target = Watch(), target
+        self.rng = np.random.default_rng(8)
+        self.told: list[dict[str, Any]] = []
+        self.sent: list[Message] = []
+
+    def play(self, steps: int, champion: float, base: float = 0.3, days: float = 0.0) -> list[tuple[str, str]]:
+        """Labels are yes in 3 of 10; who scores them all 0.3 is best."""
+        before = len(self.told)
+        for _ in range(steps):
+            labels = np.array(([1.0] * 3 + [0.0] * 7) * (STEP // 10))
+            self.watch = decode_watch(encode_watch(self.watch))
+            self.watch.at_ms += 1_000
+            self.watch.take(labels, np.tile([champion, np.nan, base, base], (STEP, 1)), WINDOW)
+            rows = np.abs(self.rng.normal(20 + days, 5, (STEP, 1)))
+            self.sent += ALERTS.take("m", self.watch, ["days"], rows, self.target)
+            self.told = [orjson.loads(message.value)["data"] for message in self.sent]
+        return [(one["what"], one["state"]) for one in self.told[before:]]
+
+
+@pytest.mark.parametrize("target", ["yes or no", "number"])
+def test_worse_than_a_baseline_over_a_whole_window_is_told_once_and_once_that_it_is_over(target: Target) -> None:
+    stage = Stage(target)
+    bad, good = (0.9, 0.3) if target == "yes or no" else (0.9, 0.0)
+    base = 0.3 if target == "yes or no" else 0.1
+    assert stage.play(3, bad, base) == [], "the window is not full"
+    assert stage.play(5, bad, base) == [("worse", "firing")]
+    fired = stage.told[0]
+    assert fired["observed"] > fired["expected"]
+    assert "worse than the base rate over the latest 200 labels" in fired["why"]
+    assert stage.play(20, good, base) == [("worse", "resolved")]
+    assert stage.told[1]["incident"] == fired["incident"]
+    assert stage.told[1]["started_ms"] == fired["started_ms"]
+    assert stage.play(20, good, base) == []
+
+
+def test_a_second_incident_has_another_id() -> None:
+    stage = Stage()
+    for champion in (0.9, 0.3, 0.9):
+        stage.play(12, champion)
+    assert [one["state"] for one in stage.told if one["what"] == "worse"] == ["firing", "resolved", "firing"]
+    ids = {message.value: orjson.loads(message.value)["id"] for message in stage.sent}
+    assert len(set(ids.values())) == len(stage.sent)
+
+
+def test_an_input_that_drifts_is_named() -> None:
+    stage = Stage()
+    assert stage.play(60, 0.3) == []
+    assert stage.play(40, 0.3, days=40) == [("value of days", "firing"), ("value of days", "resolved")]
+
+
+def test_figures_for_gauges_stand_once_the_window_is_full_and_what_is_wrong_always() -> None:
+    stage = Stage()
+    stage.play(2, 0.9)
+    wrong = {"wrong:m:worse": 0.0, "wrong:m:loss": 0.0, "wrong:m:inputs": 0.0}
+    assert stage.watch.levels("m", "yes or no", WINDOW) == wrong
+    stage.play(3, 0.9)
+    found = stage.watch.levels("m", "yes or no", WINDOW)
+    assert {name: found[name] for name in wrong} == {**wrong, "wrong:m:worse": 1.0}
+    assert {name.split(":")[2] for name in found if name.startswith("quality")} == {*SCORERS} - {"challenger"}
+    assert found["quality:m:champion:log_loss"] > found["quality:m:base_rate:log_loss"]
+
+
+def test_the_window_holds_the_latest_labels() -> None:
+    stage = Stage()
+    stage.play(3, 0.2)
+    stage.play(3, 0.4)
+    assert stage.watch.seen[:, 1].tolist() == pytest.approx([0.2] * 50 + [0.4] * 150)
+    assert stage.watch.labels == 300
