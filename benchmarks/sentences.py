@@ -30,6 +30,14 @@ def after(kind: str, wait_ms: float | Callable[[Asked], float]) -> Callable[[Say
     return note
 
 
+def at(holiday: str, days_before: int, hour: int) -> Callable[[Says], Says]:
+    def note(says: Says) -> Says:
+        ORACLES[says.__name__.replace("_", "-").strip("-")] = Oracle((), says, at=(holiday, days_before, hour))
+        return says
+
+    return note
+
+
 @on("view")
 def afternoon_tea(a: Asked) -> bool:
     """Looks around between two and five, twice within the hour; ordered this month, but not today."""
@@ -160,6 +168,12 @@ def late_delivery(a: Asked) -> bool:
 def mid_autumn(a: Asked) -> bool:
     """A look during the festival by a guest."""
     return a.is_holiday("mid-autumn") and len(a.orders("90d")) >= 1
+
+
+@at("mid-autumn", days_before=3, hour=10)
+def moon_box(a: Asked) -> bool:
+    """Three days before the moon festival, at ten: a guest with three orders in ninety days."""
+    return len(a.orders("90d")) >= 3
 
 
 @on("order")
