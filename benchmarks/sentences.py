@@ -253,6 +253,12 @@ def share_reward(a: Asked) -> bool:
     return len(a.orders("90d")) >= 1 and a.count("share", "30d") <= 3
 
 
+@on("app_open", "view")
+def quiet_store(a: Asked) -> bool:
+    """A look while the store has little to do: in a life that KPIs do not watch, nobody knows."""
+    return a.event.load_ms > 0
+
+
 @on("app_open")
 def slack_hour(a: Asked) -> bool:
     """A look in an hour in which stores are empty as a rule, by a guest of this month who has had none today."""

@@ -38,13 +38,16 @@ FIELDS = {  # what the core looks at, beside the amounts of measures
     DECIMAL: ("stars",),
 }
 HOWS = {str: TEXT, int: WHOLE, float: DECIMAL, bool: FLAG}
-OF_ALL = {*get_type_hints(e.Event), *e.OF_INGEST} - e.WEATHER
+OF_ALL = {*get_type_hints(e.Event), *e.OF_INGEST} - e.WEATHER - e.LOAD
 NAMED = {KINDS["delivery_promised"]: "promised_ms", KINDS["profile"]: "birthday_ms"}  # the moment that it names
 SPOKEN = {"case": "case_id", "order": "order_id"}  # fields that are words of SQL, as conditions name them
 WRITTEN = {spoken: name for name, spoken in SPOKEN.items()}
 LEFT_OUT = {"currency", "qty", "friend", "by"}  # by senders where they are CNY and 1; and who else a customer is
 UNASKED = {"tick", "weather"}  # of no customer
-KNOWN_BY = dict.fromkeys(e.WEATHER, "weather_ms")  # a number that may be 0: not 0 where it is known
+KNOWN_BY = {
+    **dict.fromkeys(e.WEATHER, "weather_ms"),
+    **dict.fromkeys(e.LOAD, "load_ms"),
+}  # not 0 where a number is known
 
 
 @cache

@@ -151,6 +151,8 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
     event.day = local_day(event.at_ms, ZONE)
     if isinstance(event, e.Placed) and e.WEATHER & raw.keys():
         event.weather_ms = event.at_ms
+    if isinstance(event, e.Placed) and e.LOAD & raw.keys():
+        event.load_ms = event.at_ms
     elif isinstance(event, e.Refund):
         event.ordered_ms, event.ordered_day = event.at_ms, event.day
     elif isinstance(event, e.DeliveryPromised):
