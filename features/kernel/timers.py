@@ -165,12 +165,11 @@ def fire(
         asked[r, WHO], asked[r, EVENT], asked[r, RULE], asked[r, FIRES] = who, -1, s[t], s[t + 1] + s[t + 2]
         ask_row(s, g, z, s[t + 1], rows, asked, r)
         r += 1
-        if _among(g, AT_YEARLY, YEARLY, s[t]):
-            s[t + 1], s[t + 2] = s[t + 1] + year_ms(asked[r - 1, LOCAL]), 0
-            continue
         again_ms = _date_after(s, g, z, t)
-        if again_ms > 0:
-            s[t + 1], s[t + 2] = again_ms, 0
+        if _among(g, AT_YEARLY, YEARLY, s[t]):
+            again_ms = s[t + 1] + year_ms(asked[r - 1, LOCAL])
+        if again_ms > 0:  # and not before this time, if that was late
+            s[t + 1], s[t + 2] = again_ms, max(0, asked[r - 1, FIRES] - again_ms)
             continue
         s[N_TIMERS] -= 1
         for k in range(t, TIMER + 3 * s[N_TIMERS]):
