@@ -12,7 +12,7 @@ import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -128,7 +128,7 @@ class Asked:
 
     @property
     def open_cases(self) -> set[str]:
-        """Not settled yet, or settled and the guest said it was not."""
+        """Not settled yet, or the guest said that it was not."""
         opened = [(one.at_ms, one.event.case, True) for one in self.all("complaint")]
         denied = [(one.at_ms, one.event.case, not one.event.satisfied) for one in self.all("complaint_confirmed")]
         closed = [(one.at_ms, one.event.case, False) for one in self.all("complaint_answered") if one.event.closed]
@@ -160,15 +160,20 @@ class Asked:
 
 
 class Oracle(NamedTuple):
-    """`on`: what they did when it is asked; with `wait_ms`, how long after that, unless they do it again before."""
+    """`on`: what they did when it is asked; with `wait_ms`, how long after that, unless they do it again before. Or it
+    is asked `at` so many days before a holiday, at an hour."""
 
     on: tuple[str, ...]
     holds: Callable[[Asked], bool]
     wait_ms: Callable[[Asked], float] | None = None
+    at: tuple[str, int, int] | None = None
 
 
 def moments(oracle: Oracle, member: Member, end_ms: int) -> Iterator[int]:
     """When the rule's sentence is true of a member."""
+    for at_ms in _dates(oracle, member):
+        if member.done_ms[0] < at_ms < end_ms and oracle.holds(Asked(member, at_ms)):
+            yield at_ms
     for kind in oracle.on:
         times = member.times.get(kind, [])
         for place, one in enumerate(member.by_kind[kind]):
@@ -183,6 +188,15 @@ def moments(oracle: Oracle, member: Member, end_ms: int) -> Iterator[int]:
             again = place + 1 < len(times) and times[place + 1] <= asked_ms
             if not again and asked_ms < end_ms and oracle.holds(Asked(member, asked_ms)):
                 yield asked_ms
+
+
+def _dates(oracle: Oracle, member: Member) -> Iterator[int]:
+    """By the clock of where they are then, which no two clocks are a day apart about."""
+    holiday, days_before, hour = oracle.at or ("", 0, 0)
+    for first, _ in member.world.holidays[holiday] if oracle.at else ():
+        wall = datetime.combine(first - timedelta(days=days_before), datetime.min.time()).replace(hour=hour)
+        zone = member.zone(round(wall.replace(tzinfo=timezone.utc).timestamp() * 1000))
+        yield round(wall.replace(tzinfo=zone).timestamp() * 1000)
 
 
 def members_of(deeds: Iterable[Deed], world: World, end_ms: int) -> dict[str, Member]:

@@ -30,6 +30,14 @@ def after(kind: str, wait_ms: float | Callable[[Asked], float]) -> Callable[[Say
     return note
 
 
+def at(holiday: str, days_before: int, hour: int) -> Callable[[Says], Says]:
+    def note(says: Says) -> Says:
+        ORACLES[says.__name__.replace("_", "-").strip("-")] = Oracle((), says, at=(holiday, days_before, hour))
+        return says
+
+    return note
+
+
 @on("view")
 def afternoon_tea(a: Asked) -> bool:
     """Looks around between two and five, twice within the hour; ordered this month, but not today."""
@@ -162,6 +170,12 @@ def mid_autumn(a: Asked) -> bool:
     return a.is_holiday("mid-autumn") and len(a.orders("90d")) >= 1
 
 
+@at("mid-autumn", days_before=3, hour=10)
+def moon_box(a: Asked) -> bool:
+    """Three days before the moon festival, at ten: a guest with three orders in ninety days."""
+    return len(a.orders("90d")) >= 3
+
+
 @on("order")
 def near_tier(a: Asked) -> bool:
     """Up to fifty points to silver, or two hundred to gold."""
@@ -237,6 +251,12 @@ def second_order(a: Asked) -> bool:
 def share_reward(a: Asked) -> bool:
     """One of up to three drinks that a guest shows in a month."""
     return len(a.orders("90d")) >= 1 and a.count("share", "30d") <= 3
+
+
+@on("app_open", "view")
+def quiet_store(a: Asked) -> bool:
+    """A look while the store has little to do: in a life that KPIs do not watch, nobody knows."""
+    return a.event.load_ms > 0
 
 
 @on("app_open")

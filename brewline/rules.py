@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from alerts.security import rule_tests
+from alerts.triggers.receipts.spoken import spell_at
 from alerts.triggers.rule import Then
 from alerts.triggers.timeline import failures
 from config.settings import Settings
@@ -33,7 +34,8 @@ def check_rules(settings: Settings, out: Console) -> int:
     load_campaigns(settings, rules)
     table = Table("coupon rule", "when it looks", "when", "gives", "cooldown")
     for rule, _, _ in rules:
-        looks = ", ".join(rule.on) or (f"{rule.after.wait} after {rule.after.event}" if rule.after else "")
+        waits = [f"{rule.after.wait} after {rule.after.event}"] if rule.after else [spell_at(rule)] if rule.at else []
+        looks = ", ".join([*rule.on, *waits])
         table.add_row(rule.id, looks, escape(rule.when), _gives(rule.then), rule.cooldown)
     out.print(table)
     loaded, refused = rule_tests.load_tested(security_texts(settings))

@@ -16,6 +16,7 @@ from features.check import Limits, check
 from features.forgotten import Forgotten, living
 from features.identity import KINDS, Degree, Found, Pseudonyms, Table, growing, resolve
 from features.job import Batch, Message
+from features.load import Loads, decode_load
 from features.messages import Refused, dead_letter
 from features.stores import Stores
 from features.times import DAY_MS, local_day, midnight_ms, next_day, parse_time
@@ -62,6 +63,7 @@ class Cleaner(Struct, frozen=True):
     degree: Degree = Degree()
     weather_topic: str = "weather"
     readings: Readings = field(default_factory=Readings)  # of the weather: grow with what is checked
+    loads: Loads = field(default_factory=Loads)  # of stores
     live: bool = False  # ingest makes the ticks itself: nobody who sends events may move time
 
     def check(self, batch: Batch) -> Checked:
@@ -122,6 +124,7 @@ class Cleaner(Struct, frozen=True):
         event.customer = ""
         if isinstance(event, e.Placed):
             self.readings.tell(event)
+            self.loads.tell(event)
         elif isinstance(event, e.Weather):
             self.readings.note(event)
         elif isinstance(event, e.Refund):
@@ -210,6 +213,15 @@ class Cleaner(Struct, frozen=True):
         told = Message(self.events_topic, event.place, e.encode(event))
         known = [Message(self.weather_topic, slot_key(event), told.value)] if self.readings.holds(event) else []
         return [told, *known]
+
+    def note_weather(self, told: bytes) -> None:
+        """What another process has read, as it stands on the topic."""
+        event = e.decode_event(told)
+        if isinstance(event, e.Weather):
+            self.readings.note(event)
+
+    def note_load(self, told: bytes) -> None:
+        self.loads.note(decode_load(told))
 
     def _bring(
         self, event: e.Referral, friend: list[str], found: Found, table: Table, former: dict[str, list[str]]

@@ -27,24 +27,27 @@ from features.zones import ZoneTable
 
 KINDS: dict[str, int] = {kind: code for code, kind in enumerate(e.CUSTOMER_EVENTS)}
 NAMES: list[str] = list(KINDS)
-TICK, COMPLAINT, ANSWERED, CONSENT, SUPPRESS = (
-    KINDS[k] for k in ("tick", "complaint", "complaint_answered", "consent", "suppress")
+TICK, COMPLAINT, ANSWERED, CONFIRMED, CONSENT, SUPPRESS = (
+    KINDS[k] for k in ("tick", "complaint", "complaint_answered", "complaint_confirmed", "consent", "suppress")
 )
 UNDOING = (KINDS["refund"], KINDS["void"])
 FIELDS = {  # what the core looks at, beside the amounts of measures
     TEXT: ("type", "id", "customer", "tz", "store", "region", "channel", "source", "case", "purpose", "reason"),
     WHOLE: ("at_ms", "ordered_ms", "promised_ms", "birthday_ms", "until_ms", "of"),
-    FLAG: ("closed", "granted", "lift"),
+    FLAG: ("closed", "satisfied", "granted", "lift"),
     DECIMAL: ("stars",),
 }
 HOWS = {str: TEXT, int: WHOLE, float: DECIMAL, bool: FLAG}
-OF_ALL = {*get_type_hints(e.Event), *e.OF_INGEST} - e.WEATHER
+OF_ALL = {*get_type_hints(e.Event), *e.OF_INGEST} - e.WEATHER - e.LOAD
 NAMED = {KINDS["delivery_promised"]: "promised_ms", KINDS["profile"]: "birthday_ms"}  # the moment that it names
 SPOKEN = {"case": "case_id", "order": "order_id"}  # fields that are words of SQL, as conditions name them
 WRITTEN = {spoken: name for name, spoken in SPOKEN.items()}
 LEFT_OUT = {"currency", "qty", "friend", "by"}  # by senders where they are CNY and 1; and who else a customer is
 UNASKED = {"tick", "weather"}  # of no customer
-KNOWN_BY = dict.fromkeys(e.WEATHER, "weather_ms")  # a number that may be 0: not 0 where it is known
+KNOWN_BY = {
+    **dict.fromkeys(e.WEATHER, "weather_ms"),
+    **dict.fromkeys(e.LOAD, "load_ms"),
+}  # not 0 where a number is known
 
 
 @cache
@@ -197,11 +200,9 @@ class Decoder:
         consent = np.flatnonzero(columns.kind == CONSENT)
         out[consent, arrays.WORD] = [crc32(purpose.encode()) for purpose in columns.texts("purpose", consent)]
         out[consent, arrays.FLAG] = columns.numbers("granted", consent)
-        cases = np.flatnonzero(np.isin(columns.kind, (COMPLAINT, ANSWERED)))
-        out[cases, arrays.WORD], out[cases, arrays.FLAG] = (
-            columns.hashes("case", cases),
-            columns.numbers("closed", cases),
-        )
+        cases = np.flatnonzero(np.isin(columns.kind, (COMPLAINT, ANSWERED, CONFIRMED)))
+        out[cases, arrays.WORD] = columns.hashes("case", cases)
+        out[cases, arrays.FLAG] = columns.numbers("closed", cases) | columns.numbers("satisfied", cases)
 
 
 def _looked_at(catalog: Catalog) -> tuple[set[str], set[str]]:

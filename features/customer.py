@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from features.amounts import Touches
 from features.catalog import Catalog, build_catalog
-from features.columns import ANSWERED, COMPLAINT, CONSENT, KINDS, Columns, Decoder
+from features.columns import ANSWERED, COMPLAINT, CONFIRMED, CONSENT, KINDS, Columns, Decoder
 from features.job import Batch, Clock
 from features.kernel import arrays
 from features.kernel.advance import Outcome, advance
@@ -39,6 +39,14 @@ class Wait(Struct, frozen=True):
     how: int = arrays.A_WHILE
     hold: bool = False  # not asked in quiet hours, but when they end
     yearly: bool = False  # asked again every year
+
+
+class Dates(Struct, frozen=True):
+    """A rule that looks at dates, for everybody: by the wall clock of where somebody is, as if it were UTC, in ms."""
+
+    rule: int
+    wall_ms: tuple[int, ...]  # in order
+    hold: bool = False  # not asked in quiet hours, but when they end
 
 
 class Label(Struct, frozen=True):
@@ -80,7 +88,7 @@ class Core:
         self,
         catalog: Catalog,
         wanted: set[str] | None = None,
-        waits: list[Wait] | None = None,
+        waits: list[Wait | Dates] | None = None,
         label: Label | None = None,
         purpose: str = "",
         earlier: list[Layout] | None = None,
@@ -208,7 +216,7 @@ def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:
 def _program(
     catalog: Catalog,
     wanted: set[str],
-    waits: list[Wait],
+    waits: list[Wait | Dates],
     label: Label,
     purpose: str,
     layouts: list[Layout],
@@ -229,6 +237,8 @@ def _program(
     cells = waiting + 2 * words
     totals = cells + arrays.PANES * catalog.cells
     points = catalog.cents_per_point
+    yearly = [wait.rule for wait in waits if isinstance(wait, Wait) and wait.yearly]
+    dated = [wait for wait in waits if isinstance(wait, Dates)]
     numbers = {
         arrays.WIDTH: catalog.cells,
         arrays.SUMS: catalog.ends[0],
@@ -253,13 +263,15 @@ def _program(
         arrays.QUIET_FROM: quiet.from_ms,
         arrays.QUIET_MS: quiet.length_ms,
         arrays.HELD: sum(wait.hold for wait in waits),
-        arrays.YEARLY: sum(wait.yearly for wait in waits),
+        arrays.YEARLY: len(yearly),
+        arrays.DATED: len(dated),
         arrays.ORDERS: catalog.orders,
         arrays.POINT_CENTS: points,
         arrays.ORDER: KINDS["order"],
         arrays.VOID: KINDS["void"],
         arrays.COMPLAINT: COMPLAINT,
         arrays.ANSWERED: ANSWERED,
+        arrays.CONFIRMED: CONFIRMED,
         arrays.CONSENT: CONSENT,
         arrays.REFERRED: KINDS["referred"],
         arrays.TABLE_AT: table_at,
@@ -290,7 +302,8 @@ def _program(
         ),
         arrays.AT_SEGMENT: place(chain(*[(len(s), place(chain(*map(_segment, s)))) for s in catalog.segments])),
         arrays.AT_HELD: place(wait.rule for wait in waits if wait.hold),
-        arrays.AT_YEARLY: place(wait.rule for wait in waits if wait.yearly),
+        arrays.AT_YEARLY: place(yearly),
+        arrays.AT_DATED: place(chain(*[(one.rule, place(one.wall_ms), len(one.wall_ms)) for one in dated])),
         arrays.AT_INPUT: place(label.columns),
         arrays.AT_HORIZON: place(chain(*label.horizons)),
         arrays.AT_KIND: place(chain(*[_kind(kind, catalog, wanted, waits, label, place) for kind in KINDS])),
@@ -302,10 +315,10 @@ Place = Callable[[Iterable[int]], int]
 
 
 def _kind(
-    kind: str, catalog: Catalog, wanted: set[str], waits: list[Wait], label: Label, place: Place
+    kind: str, catalog: Catalog, wanted: set[str], waits: list[Wait | Dates], label: Label, place: Place
 ) -> tuple[int, ...]:
     effects = {effect.cell: effect.value.undo for effect in catalog.effects.get(kind, ())}
-    after = [(wait.rule, wait.wait, wait.how) for wait in waits if wait.kind == kind]
+    after = [(wait.rule, wait.wait, wait.how) for wait in waits if isinstance(wait, Wait) and wait.kind == kind]
     asked = kind in wanted or (kind == "order" and (label.spend_ms > 0 or label.horizons != []))
     return kind in DEALS, asked, place(chain(*effects.items())), len(effects), place(chain(*after)), len(after)
 

@@ -42,7 +42,8 @@ class Line(Struct, omit_defaults=True, gc=False):
 
 
 WEATHER = {"temp_c", "rain_mm", "weather_ms"}
-OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms", "until_ms", *WEATHER}  # added to some events
+LOAD = {"store_load", "load_ms"}
+OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms", "until_ms", *WEATHER, *LOAD}  # of some events
 
 
 class Event(Struct, kw_only=True, omit_defaults=True):
@@ -77,6 +78,8 @@ class Placed(Event, kw_only=True):
     temp_c: float = 0.0
     rain_mm: float = 0.0
     weather_ms: int = 0  # when that was measured; 0: it is not known
+    store_load: float = 0.0  # orders in the last minutes before, as a share of what is usual
+    load_ms: int = 0  # when these ended; 0: it is not known
 
 
 class Order(Placed, tag="order"):

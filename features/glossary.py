@@ -102,6 +102,15 @@ FIELDS = {
     "rain_mm": Word("the rain that had fallen there within an hour, in mm; counts if `weather_ms` is set"),
     "Weather.rain_mm": Word("the rain of the last hour, in mm", 0.4),
     "weather_ms": Word("when that weather was measured, epoch ms: at most three hours before; 0: it is not known"),
+    "store_load": Word(
+        "its store's orders in the quarter of an hour before, as a share of what is usual; counts if `load_ms` is set"
+    ),
+    "load_ms": Word("when that quarter of an hour ended, epoch ms: at most twenty minutes before; 0: it is not known"),
+    "StoreLoad.store": Word("the store's id"),
+    "StoreLoad.at_ms": Word("when the quarter of an hour ended, epoch ms"),
+    "StoreLoad.orders": Word("the store's orders in it"),
+    "usual_orders": Word("so many it usually has then, by the mean of four weeks; two or more, else nothing is said"),
+    "load": Word("orders / usual_orders"),
     "Suppress.reason": Word(
         "in a word, such as `complaint` or `review`; with `lift`, empty: whatever the reasons", "complaint"
     ),

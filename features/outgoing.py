@@ -132,6 +132,16 @@ class KpiMinute(Struct):
     rating_mean: float | None
 
 
+class StoreLoad(Struct, frozen=True, gc=False):
+    """How full a store was in a quarter of an hour, against what it usually has at that hour of the week."""
+
+    store: str
+    at_ms: int
+    orders: int
+    usual_orders: float
+    load: float
+
+
 class KpiAlert(Struct):
     """A KPI that is unusual for the hour begins to fire, or has come to rest."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +37,6 @@ def texts(folder: Path, pattern: str) -> list[tuple[str, str]]:
     if not folder.is_dir():
         raise WrongSettings(f"{folder}: is no folder; rules are looked for there")
     return [(str(path), text(path)) for path in sorted(folder.rglob(pattern))]
-
-
-def stamp(folders: list[Path], pattern: str) -> list[tuple[str, int, int]]:
-    """Changes whenever one of the files under these folders does."""
-    found = []
-    for path in sorted(path for folder in folders for path in folder.rglob(pattern)):
-        with suppress(FileNotFoundError):  # gone in this moment
-            stat = path.stat()
-            found.append((str(path), stat.st_mtime_ns, stat.st_size))
-    return found
 
 
 def load_stores(settings: Settings) -> Stores:

@@ -16,8 +16,8 @@ from flows.topics import SOURCES
 from operators.cleaning import CleanStep
 from operators.identities import IdentityTable
 from operators.store import renew_layout
+from operators.told import ToldTopic
 from operators.transactions import TransactionFence, Transactions
-from operators.weather import WeatherTopic
 
 
 def add(flow: Dataflow, house: House) -> None:
@@ -33,7 +33,10 @@ def add(flow: Dataflow, house: House) -> None:
         identities=IdentityTable(
             house.redis, settings.redis.prefix, house.client, house.topic("identities"), house.tombstones
         ),
-        weather=WeatherTopic(checking.readings, house.client, house.topic("weather")),
+        told=[
+            ToldTopic(note, house.client, house.topic(topic), f"brewline-{topic}")
+            for topic, note in (("weather", checking.note_weather), ("store.load", checking.note_load))
+        ],
         tick_ms=round(settings.time.tick_s * 1000) if settings.time.clock == "wall" else None,
         pulse=house.pulse,
         stop=house.stop,

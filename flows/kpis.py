@@ -23,7 +23,7 @@ def add(flow: Dataflow, house: House) -> None:
         settings.retention_hours,
     )
     merged = MergedMinutes(
-        Topics(house.topic("kpi.minutes"), house.topic("alerts"), letters),
+        Topics(house.topic("kpi.minutes"), house.topic("alerts"), letters, house.topic("store.load")),
         settings.retention_hours,
         Judging(settings.window_minutes, settings.learn_days, settings.hold_minutes),
     )

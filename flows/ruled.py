@@ -1,4 +1,4 @@
-"""The customers job under the rules as their files stand: made anew, between two batches, when a file changes."""
+"""The customers job under rules and campaigns as their files stand: made anew, between batches, when one changes."""
 
 from __future__ import annotations
 
@@ -15,50 +15,51 @@ from features.forgotten import Forgotten
 from features.labels import labels_of
 from features.models import input_layouts
 from flows.coupons import keeping, lifecycle, policy, settling
-from flows.files import load_catalog, stamp
+from flows.files import load_catalog
+from flows.followed import Followed
 from flows.house import House
 from flows.rules import load_campaigns, load_conditions, load_rules
 from operators.health import RULES
+from operators.leases import Leases
 from operators.models import PublishedModels
 from operators.receipts import note_rules
-from operators.store import follow_layout
+from operators.store import PartitionStore, follow_layout
 
 log = structlog.get_logger()
-EVERY_S = 1.0
 
 
 class Ruled:
-    """`job` stays the same; the rules in it follow their files. Files that are wrong change nothing, and are told."""
+    """`job` stays the same; the rules and campaigns in it follow their files. Files that are wrong change nothing, and
+    are told. `lend` shares the campaigns' budgets."""
 
     def __init__(self, house: House) -> None:
         self.house = house
         coupons = house.settings.coupons
-        self.folders = [house.settings.path(folder) for folder in (coupons.rules, coupons.calendars)]
+        folders = [coupons.rules, coupons.calendars, *([coupons.campaigns] if coupons.campaigns else [])]
+        self.followed = Followed([house.settings.path(folder) for folder in folders])
         self.catalog = load_catalog(house.settings)
         layout = (house.settings.redis.prefix, self.catalog.layout, round(time.time() * 1000))
         self.earlier = house.answered(lambda: follow_layout(house.redis, *layout))
         self.forgotten = Forgotten(house.tombstones.told())
         layouts = input_layouts(self.catalog)
         self.published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
-        self.campaigns = load_campaigns(house.settings, load_rules(house.settings))  # as they stand at the start
         self.lifecycle = lifecycle(house.settings)
-        self.stamp = stamp(self.folders, "*.toml")
         self.job = Merging(house.answered(self._ruled), house.topic("events"))
-        self.next_s = time.monotonic() + EVERY_S
+
+    def lend(self, store: PartitionStore) -> Leases:
+        self.leases = Leases(store, self.job.job.decider.campaigns, self.house.partitions["events"])
+        return self.leases
 
     def refresh(self) -> None:
-        """Before a batch: the models that were published and, every second, the rules."""
+        """Before a batch: the models that were published, the rules and the campaigns."""
         self.published.refresh()
-        if time.monotonic() < self.next_s:
-            return
-        self.next_s = time.monotonic() + EVERY_S
-        if (found := stamp(self.folders, "*.toml")) != self.stamp:
-            self._reload()
-            self.stamp = found  # not before: while Redis is away, this is tried again
+        self.followed.follow(self._reload)
 
     def _reload(self) -> None:
         try:
-            self.job.job = self._ruled()
+            job = self._ruled()
+            self.leases.follow(job.decider.campaigns)
+            self.job.job = job
         except (WrongRule, WrongSettings) as error:
             RULES.labels("refused").inc()
             log.error("rules refused, the former ones stay", error=str(error))
@@ -72,7 +73,14 @@ class Ruled:
         note_rules(house.redis, settings.redis.prefix, {rule.version: text for rule, _, text in rules})
         catalog = self.catalog.narrowed(n for names in conditions.names for n in names if n in self.catalog.names)
         coupons, decisions, examples, letters = map(house.topic, ("coupons", "decisions", "examples", "dead-letters"))
-        ways = (policy(settings), coupons, decisions, self.campaigns, keeping(settings), self.lifecycle)
+        ways = (
+            policy(settings),
+            coupons,
+            decisions,
+            load_campaigns(settings, rules),
+            keeping(settings),
+            self.lifecycle,
+        )
         decider = Decider(catalog, conditions, *ways)
         decider.models, decider.arms.weights = self.published.models, self.published.weights
         self.published.learns = [rule.id for rule, _, _ in rules if rule.then.choose == "learn"]

@@ -29,9 +29,11 @@ def load_rules(settings: Settings) -> list[tuple[Rule, str, str]]:
         if rule.code in seen:
             raise WrongRule(f"{file}: the id {rule.id!r} is taken by {seen[rule.code]}: choose another")
         seen[rule.code] = file
-    waits = [rule.id for rule, _, _ in rules if rule.after]
+    waits = [rule.id for rule, _, _ in rules if rule.waits]
     if len(waits) > TIMERS:
-        raise WrongRule(f"{len(waits)} rules with `after`, a customer's record has room for the timers of {TIMERS}")
+        raise WrongRule(
+            f"{len(waits)} rules with `after` or `at`, a customer's record has room for the timers of {TIMERS}"
+        )
     return rules
 
 

@@ -8,6 +8,7 @@ TOPICS = (
     "identities",
     "forgotten",
     "weather",
+    "store.load",
     "examples",
     "kpi.partials",
     "kpi.minutes",
@@ -23,7 +24,7 @@ TOPICS = (
     "dead-letters",
 )
 WRITTEN = TOPICS[3:]  # by Brewline itself
-COMPACTED = ("identities", "forgotten", "weather", "reviews")  # only the latest record of a key matters
+COMPACTED = ("identities", "forgotten", "weather", "store.load", "reviews")  # only the latest record of a key matters
 KEYED = (  # whose keys must stay in their partitions
     "events",
     "audit.events",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import Event
 
 from features.clean import Checked, Cleaner
@@ -10,8 +11,8 @@ from operators.health import Pulse, warn_seldom
 from operators.identities import IdentityTable
 from operators.kafka import Unreachable
 from operators.redis_link import AWAY, reason
+from operators.told import ToldTopic
 from operators.transactions import Cleaned
-from operators.weather import WeatherTopic
 
 
 class CleanStep:
@@ -24,14 +25,14 @@ class CleanStep:
         tick_ms: int | None,
         pulse: Pulse,
         stop: Event,
-        weather: WeatherTopic | None = None,
+        told: Sequence[ToldTopic] = (),
     ) -> None:
         self.cleaner = cleaner
         self.identities = identities
         self.tick_ms = tick_ms
         self.pulse = pulse
         self.stop = stop
-        self.weather = weather
+        self.told = told
         self.ticked_ms: dict[tuple[str, int], int] = {}
 
     def __call__(self, batch: Batch) -> Cleaned:
@@ -39,8 +40,8 @@ class CleanStep:
         wait_s = 0.1
         while True:
             try:
-                if self.weather:
-                    self.weather.follow()
+                for topic in self.told:
+                    topic.follow()
                 checked = checked or self.cleaner.check(batch)
                 cleaned = self._resolve(checked)
                 self.pulse.well("redis")

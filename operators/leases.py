@@ -97,8 +97,16 @@ class Leases:
         self.campaigns = campaigns
         self.shares = 2 * partitions
         self.clock = clock
+        self.partitions = range(partitions)
         self.held: dict[int, Held] = {}
-        note_spent(store, campaigns, range(partitions))
+        self.behind: set[int] = set()  # partitions that hold leases of other campaigns
+        note_spent(store, campaigns, self.partitions)
+
+    def follow(self, campaigns: Campaigns) -> None:
+        """Other campaigns count from the next batch on. A partition takes their leases when it lends next: what it has
+        under way may have spent from a pot that had no limit."""
+        note_spent(self.store, campaigns, self.partitions)
+        self.campaigns, self.behind = campaigns, set(self.held)
 
     def take(self, partition: int) -> None:
         """Whoever asked for the partition's leases before is not heard any more; what it was granted is still there."""
@@ -109,9 +117,13 @@ class Leases:
             grants |= {pot.decode(): int(granted) for pot, granted in found.items() if pot}
         used_s = dict.fromkeys(grants, self.clock())
         self.held[partition] = Held(token, grants, {}, used_s)
+        self.behind.discard(partition)
 
     def ready(self, partition: int, now_ms: int) -> dict[str, int]:
         """What the partition may have spent at most, by pot; renewed now and then. Raises Moved."""
+        if partition in self.behind:
+            note_spent(self.store, self.campaigns, [partition])
+            self.take(partition)
         held = self.held[partition]
         if self.clock() >= held.renew_s:
             held.renew_s = self.clock() + RENEW_S

@@ -118,14 +118,16 @@ class Customer:
         return points(self.declared["points"], *sums, month(at_ms, self.zone))
 
     def open_cases(self) -> list[str]:
-        """In log order: an answer that closes takes one complaint of its case away."""
-        cases: list[str] = []
+        """By the last word on each case, in log order: closed where it was settled or the guest is satisfied."""
+        is_open: dict[str, bool] = {}
         for event in self.events:
             if isinstance(event, e.Complaint):
-                cases.append(event.case)
-            elif isinstance(event, e.ComplaintAnswered) and event.closed and event.case in cases:
-                cases.remove(event.case)
-        return cases
+                is_open[event.case] = True
+            elif isinstance(event, e.ComplaintConfirmed):
+                is_open[event.case] = not event.satisfied
+            elif isinstance(event, e.ComplaintAnswered) and event.closed:
+                is_open[event.case] = False
+        return [case for case, yes in is_open.items() if yes]
 
     def granted(self, purpose: str) -> bool:
         """The word with the latest event time counts; of two at one instant, the refusal."""

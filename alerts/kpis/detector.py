@@ -15,6 +15,7 @@ from msgspec import Struct, msgpack
 from alerts.kpis.expectation import Estimate, Expectation, spans
 from alerts.kpis.incident import Direction, Incident, Verdict, alert
 from alerts.kpis.kpi import JUDGED
+from alerts.kpis.load import Usual, pause
 from alerts.kpis.tail import two_sided
 
 DAY_MINUTES = 1440
@@ -49,6 +50,7 @@ class Watch(Struct, array_like=True):
     next: int  # to be judged
     active: int  # the last minute in which anything happened
     series: list[Series]
+    load: Usual | None = None  # of a store
 
 
 encode_watch = msgpack.Encoder().encode
@@ -74,6 +76,8 @@ def skip(watch: Watch, minute: int) -> None:
     watch.since = watch.next = minute
     for series in watch.series:
         series.window = [0] * len(series.window)
+    if watch.load:
+        pause(watch.load)
 
 
 def correct(watch: Watch, minute: int, counters: Sequence[int]) -> None:

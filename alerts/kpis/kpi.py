@@ -81,6 +81,12 @@ def judged(dim: str) -> bool:
     return dim.partition(":")[0] in JUDGED_KINDS
 
 
+def store_of(dim: str) -> str:
+    """Whose dimension it is; empty for others."""
+    kind, _, name = dim.partition(":")
+    return name if kind == "store" else ""
+
+
 def total(rows: Sequence[Sequence[int]]) -> Sequence[int]:
     """Column sums, in the order of `COUNTERS`."""
     if len(rows) == 1 and len(rows[0]) == len(COUNTERS):

@@ -12,19 +12,23 @@ from alerts.agenda import Agenda
 from alerts.kpis import detector
 from alerts.kpis.detector import Judging, Watch
 from alerts.kpis.hour import Hour, decode_hour, encode_hour, watch_record, watched_dim
-from alerts.kpis.kpi import COUNTERS, Partial, hour_record, judged, ratios
+from alerts.kpis.kpi import COLUMN, COUNTERS, Partial, hour_record, judged, ratios, store_of
+from alerts.kpis.load import Usual, step
 from features.job import Changes, Message, State
+from features.load import load_key
 from features.messages import cloudevent
+from features.outgoing import StoreLoad
 from features.seen import expires_ms
 from features.times import HOUR_MS, MINUTE_MS
 
 
 class Topics(Struct, frozen=True):
-    """Where closed minutes, alerts and dead letters go."""
+    """Where closed minutes, alerts, dead letters and stores' load go."""
 
     minutes: str
     alerts: str
     dead_letters: str
+    loads: str = "store.load"
 
 
 class Ledger:
@@ -132,12 +136,24 @@ class Ledger:
             hour = self._hour(name)
             if minute in hour.open:
                 self._close(dim, name, hour, minute)
-            self._alert(dim, detector.judge(watch, dim, hour.sums(minute)[1], self.judging), minute)
+            counters = hour.sums(minute)[1]
+            self._alert(dim, detector.judge(watch, dim, counters, self.judging), minute)
+            if store := store_of(dim):
+                self._say_load(store, watch, minute, counters[COLUMN["orders"]] if counters else 0)
         if detector.retired(watch):
             self._alert(dim, detector.farewell(watch, dim, self.judging), watch.next - 1)
             self.watches[dim] = None
         else:
             self.agenda.set(timer, (watch.next + 1) * MINUTE_MS)
+
+    def _say_load(self, store: str, watch: Watch, minute: int, orders: int) -> None:
+        watch.load = watch.load or Usual()
+        seen, at_ms = step(watch.load, minute, orders), (minute + 1) * MINUTE_MS
+        if seen:
+            said = StoreLoad(store, at_ms, seen.orders, round(seen.usual, 2), round(seen.orders / seen.usual, 3))
+            id, key = f"{store}|{at_ms}", load_key(store, at_ms)
+            self.messages.append(cloudevent(self.topics.loads, key, id, "store.load", "kpis", at_ms, store, said))
+            self.counts["store_loads"] += 1
 
     def _alert(self, dim: str, told: list[dict[str, Any]], minute: int) -> None:
         for data in told:

@@ -15,7 +15,7 @@ from alerts.service.promise import Promises
 from alerts.service.records import OPEN, further, person_record, ticket_record
 from alerts.service.shift import Shift
 from alerts.service.telling import Topics
-from alerts.service.ticket import ticket_of
+from alerts.service.ticket import ticket_name
 from features import events as e
 from features.forgotten import Forgotten
 from features.job import Batch, Changes, Message, Plan, Position, State
@@ -31,7 +31,7 @@ class Work(Struct):
 
 
 class Desk:
-    """Implements features.job.Job over what `Cases` sends."""
+    """Implements features.job.Job over what `Cases` sends: tickets, whatever the promises have become since."""
 
     def __init__(self, topics: Topics, promises: Promises, forgotten: Forgotten | None = None) -> None:
         self.topics = topics
@@ -57,7 +57,7 @@ class Desk:
             if isinstance(event, e.Merge):
                 names.add(person_record(event.into))
             names |= {person_record(event.customer)} if event.customer else set()
-            names |= {ticket_record(ticket)} if (ticket := ticket_of(event, self.promises)) else set()
+            names |= {ticket_record(ticket)} if (ticket := ticket_name(event)) else set()
         follow = partial(further, leaving)
         return Plan(position, clock, sorted(names), work=work, follow=follow)
 

@@ -18,7 +18,7 @@ from alerts.service.records import (
     ticket_record,
 )
 from alerts.service.telling import ALARMING, News, Topics, late, messages, news
-from alerts.service.ticket import DELIVERY, Opening, Ticket, decode_ticket, encode_ticket, note, ticket_of
+from alerts.service.ticket import DELIVERY, Opening, Ticket, decode_ticket, encode_ticket, note, ticket_name
 from alerts.service.timeline import Moment, timeline
 from features import events as e
 from features.job import Changes, Message, State
@@ -54,7 +54,7 @@ class Shift:
             self._merge(event.customer, self.people.now(event.into), now_ms)
         elif isinstance(event, e.Forget):
             self._forget(event.customer)
-        elif name := ticket_of(event, self.promises):
+        elif name := ticket_name(event):
             self._note(name, event, now_ms)
 
     def advance(self, now_ms: int, stamp_ms: int) -> None:
@@ -191,8 +191,9 @@ class Shift:
     def _levels(self) -> dict[str, float]:
         """By priority: open tickets, and when the oldest was opened, epoch s."""
         found: dict[str, float] = {}
-        for promise in self.promises.promise:
-            opened = [at_ms for priority, at_ms in self.open.values() if priority == promise.id]
-            found[f"open:{promise.id}"] = len(opened)
-            found[f"oldest:{promise.id}"] = min(opened) / 1000 if opened else float("nan")
+        kept = {priority for priority, _ in (*self.opened.values(), *self.open.values())}  # also of promises now gone
+        for id in kept.union(promise.id for promise in self.promises.promise):
+            opened = [at_ms for priority, at_ms in self.open.values() if priority == id]
+            found[f"open:{id}"] = len(opened)
+            found[f"oldest:{id}"] = min(opened) / 1000 if opened else float("nan")
         return found

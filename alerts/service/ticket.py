@@ -103,16 +103,25 @@ def _promise(opening: Opening, promises: Promises) -> Promise:
 
 
 def ticket_of(event: e.Event, promises: Promises) -> str:
-    """Which ticket an event is about; empty if about none."""
+    """Which ticket an event is about; empty if about none that was promised anything."""
+    if isinstance(event, e.Rating):
+        promised = promises.ratings is not None and event.stars <= promises.ratings.stars
+    elif isinstance(event, e.Lead | e.LeadContacted):
+        promised = bool(promises.leads)
+    else:
+        promised = promises.deliveries is not None or not isinstance(event, e.DeliveryPromised | e.DeliveryDelivered)
+    return ticket_name(event) if promised else ""
+
+
+def ticket_name(event: e.Event) -> str:
+    """Of an event about a case; empty for others."""
     if isinstance(event, e.Complaint | e.ComplaintAnswered | e.ComplaintConfirmed):
         return event.case
     if isinstance(event, e.Lead | e.LeadContacted):
-        return f"{LEAD}:{event.lead}" if promises.leads else ""
+        return f"{LEAD}:{event.lead}"
     if isinstance(event, e.DeliveryPromised | e.DeliveryDelivered):
-        return f"{DELIVERY}:{event.order}" if promises.deliveries else ""
-    if isinstance(event, e.Rating) and promises.ratings and event.stars <= promises.ratings.stars:
-        return f"{RATING}:{event.order or event.id}"
-    return ""
+        return f"{DELIVERY}:{event.order}"
+    return f"{RATING}:{event.order or event.id}" if isinstance(event, e.Rating) else ""
 
 
 def note(ticket: Ticket, event: e.Event) -> bool:

@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from features.times import DAY_MS, EPOCH_DAY, MINUTE_MS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,6 +46,20 @@ class Calendars(Struct, frozen=True):
 
 
 NONE = Calendars()
+
+
+class At(Struct, forbid_unknown_fields=True, frozen=True):
+    """Look at a holiday: so many days before its first day, at a time of the day where the customer is."""
+
+    holiday: str  # of a calendar, or a calendar's name for all of its own
+    time: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    days_before: Annotated[int, Meta(ge=0, le=60)] = 0
+
+    def wall_ms(self, days: Days) -> tuple[int, ...]:
+        """What wall clocks show then, as if it were UTC."""
+        hour, minute = map(int, self.time.split(":"))
+        of_day_ms = (60 * hour + minute) * MINUTE_MS
+        return tuple((first - self.days_before - EPOCH_DAY) * DAY_MS + of_day_ms for first, _ in days)
 
 
 def read_calendar(text: str, file: str) -> dict[str, Days]:

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from alerts.triggers.calendar import NONE, Calendars, Days, WrongCalendar
+from alerts.triggers.calendar import NONE, At, Calendars, Days, WrongCalendar
 from alerts.triggers.schedule import Schedule, WrongSchedule
-from features.customer import Wait
+from features.customer import Dates, Wait
 from features.events import CUSTOMER_EVENTS
 from features.kernel.arrays import A_WHILE, NAMED, RHYTHM
 from features.times import DAY_MS, parse_duration
@@ -142,19 +142,21 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     cooldown: str
     on: list[str] = []
     after: After | None = None
+    at: At | None = None
     name: str = ""
     enabled: bool = True
     capped: bool = True  # asks the cap on a customer's coupons, and counts against it
     priority: int = 0  # of rules that hold at one moment, the greatest is settled first
     group: str = ""  # of the rules of a group, a customer gets one within the cooldown
     max_event_age: str = ""  # how far the clock may be past the event
-    quiet: Literal["", "hold", "drop", "send"] = ""  # in quiet hours; by default a rule with `after` holds, others send
+    quiet: Literal["", "hold", "drop", "send"] = ""  # in quiet hours; by default a rule that waits holds, others send
     schedule: Schedule = Schedule()
     exit: str = ""  # once it has fired for a customer, it fires again only after this was true
     exit_on: list[str] = []  # events at which that is asked, beside its own moments
     test: list[Timeline] = []
     version: str = ""  # hash of the file's text, and of the holidays it names; set at load
     holidays: dict[str, Days] = {}  # by key of the schedule, the days it names; set at load
+    dates: Days = ()  # of the holiday that it looks at; set at load
 
     @property
     def cooldown_ms(self) -> int:
@@ -165,16 +167,21 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
         return parse_duration(self.max_event_age) if self.max_event_age else None
 
     @property
-    def wait(self) -> Wait | None:
+    def waits(self) -> str:
+        """The key by which it looks where nothing happens; empty if it looks at events only."""
+        return "after" if self.after else "at" if self.at else ""
+
+    @property
+    def wait(self) -> Wait | Dates | None:
         """What the core is to wait for."""
-        if self.after is None:
-            return None
-        hold, yearly = self.in_quiet_hours == "hold", self.after.until == "birthday"
-        return Wait(self.after.event, self.code, *self.after.length, hold, yearly)
+        hold = self.in_quiet_hours == "hold"
+        if self.after:
+            return Wait(self.after.event, self.code, *self.after.length, hold, self.after.until == "birthday")
+        return Dates(self.code, self.at.wall_ms(self.dates), hold) if self.at else None
 
     @property
     def in_quiet_hours(self) -> str:
-        return self.quiet or ("hold" if self.after else "send")
+        return self.quiet or ("hold" if self.waits else "send")
 
     @property
     def condition(self) -> str:
@@ -194,12 +201,21 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def code(self) -> int:
-        """What a customer's record calls this rule."""
-        return crc32(self.id.encode())
+        """What a customer's record calls this rule: another when it looks at other dates, so that nobody asks any more
+        what timers of the former ones were set for."""
+        dates = f"|{self.at.holiday}|{self.at.days_before}|{self.at.time}" if self.at else ""
+        return crc32(f"{self.id}{dates}".encode())
 
 
-SET_AT_LOAD = {"version", "holidays"}
-PARTS: dict[str, type[Struct]] = {"then": Then, "arms": Arm, "after": After, "schedule": Schedule, "test": Timeline}
+SET_AT_LOAD = {"version", "holidays", "dates"}
+PARTS: dict[str, type[Struct]] = {
+    "then": Then,
+    "arms": Arm,
+    "after": After,
+    "at": At,
+    "schedule": Schedule,
+    "test": Timeline,
+}
 
 
 def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
@@ -218,15 +234,19 @@ def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
     _check_durations(rule, text, file)
     _check_tests(rule, file)
     holidays = _holidays(rule.schedule, calendars, text, file)
-    named = text + (repr(holidays) if holidays else "")
-    return replace(rule, holidays=holidays, version=blake2b(named.encode(), digest_size=6).hexdigest())
+    dates = _days("at.holiday", [rule.at.holiday], calendars, text, file) if rule.at else ()
+    named = text + (repr(holidays) if holidays else "") + (repr(dates) if dates else "")
+    version = blake2b(named.encode(), digest_size=6).hexdigest()
+    return replace(rule, holidays=holidays, dates=dates, version=version)
 
 
 def _check_events(rule: Rule, text: str, file: str) -> None:
-    if not rule.on and rule.after is None:
+    if not rule.on and not rule.waits:
         raise WrongRule(
             f'{file}: says neither when to look: write on = ["order"] or after = {{ event = "order", wait = "14d" }}'
         )
+    if rule.after and rule.at:
+        raise WrongRule(f"{file}:{line_of(text, 'at')}: found at and after, expected one of them: make it two rules")
     known = [kind for kind in CUSTOMER_EVENTS if kind != "tick"]
     for event in [*rule.on, *rule.exit_on, *([rule.after.event] if rule.after else [])]:
         if event not in known:
@@ -292,28 +312,31 @@ def _check_schedule(rule: Rule, text: str, file: str) -> None:
         rule.schedule.check()
     except WrongSchedule as error:
         raise WrongRule(f"{file}:{line_of(text, error.key)}: schedule: {error}") from error
-    if rule.quiet == "hold" and not rule.after:
+    if rule.quiet == "hold" and not rule.waits:
         raise WrongRule(
             f"{file}:{line_of(text, 'quiet')}: quiet: found 'hold', but a rule on events looks when they come:"
-            " write 'drop' or 'send', or wait with `after`"
+            " write 'drop' or 'send', or wait with `after` or `at`"
         )
-    for key in ("stores", "regions") if rule.after else ():
+    for key in ("stores", "regions") if rule.waits else ():
         if getattr(rule.schedule, key):
             raise WrongRule(
-                f"{file}:{line_of(text, key)}: schedule.{key}: a rule with `after` looks where nothing happens:"
+                f"{file}:{line_of(text, key)}: schedule.{key}: a rule with `{rule.waits}` looks where nothing happens:"
                 " ask for last_store or favourite_store in `when`"
             )
 
 
 def _holidays(schedule: Schedule, calendars: Calendars, text: str, file: str) -> dict[str, Days]:
     """By key of the schedule, the days that it means. Raises WrongRule."""
-    found: dict[str, Days] = {}
-    for key, names in {"holidays": schedule.holidays, "not_on_holidays": schedule.not_on_holidays}.items():
-        try:
-            found |= {key: calendars.of(names)} if names else {}
-        except WrongCalendar as error:
-            raise WrongRule(f"{file}:{line_of(text, key)}: schedule.{key}: {error}") from error
-    return found
+    named = {"holidays": schedule.holidays, "not_on_holidays": schedule.not_on_holidays}
+    return {key: _days(f"schedule.{key}", names, calendars, text, file) for key, names in named.items() if names}
+
+
+def _days(key: str, names: list[str], calendars: Calendars, text: str, file: str) -> Days:
+    """The days of these holidays, which stand at the key. Raises WrongRule."""
+    try:
+        return calendars.of(names)
+    except WrongCalendar as error:
+        raise WrongRule(f"{file}:{line_of(text, key.rpartition('.')[2])}: {key}: {error}") from error
 
 
 def _check_durations(rule: Rule, text: str, file: str) -> None:

@@ -29,6 +29,7 @@ from features.times import (
     DAY_MS,
     MINUTE_MS,
     local_day,
+    local_ms,
     midnight_ms,
     next_day,
     parse_duration,
@@ -106,11 +107,19 @@ def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Cat
 def _records(rule: Rule, timeline: Timeline, file: str) -> list[bytes]:
     """Each event behind a tick of its time; and a tick every ten minutes, until all waits are over."""
     events = sorted(_events(timeline, file), key=lambda event: event.at_ms)
-    wait_ms = rule.after.longest_ms if rule.after else 0
-    end_ms = max([event.at_ms for event in events], default=START_MS) + wait_ms + DAY_MS
+    last_ms = max([event.at_ms for event in events], default=START_MS)
+    end_ms = last_ms + _wait_ms(rule, last_ms) + DAY_MS
     ticks = {event.at_ms for event in events} | set(range(START_MS, end_ms + TICK_MS, TICK_MS))
     records = [(at_ms, False, _tick(at_ms)) for at_ms in ticks] + [(v.at_ms, True, e.encode(v)) for v in events]
     return [record for _, _, record in sorted(records, key=itemgetter(0, 1))]
+
+
+def _wait_ms(rule: Rule, from_ms: int) -> int:
+    """How long it may be until the rule looks again where nothing happens."""
+    if rule.at is None:
+        return rule.after.longest_ms if rule.after else 0
+    now_ms = local_ms(from_ms, ZONE)
+    return next((wall_ms - now_ms for wall_ms in rule.at.wall_ms(rule.dates) if wall_ms > now_ms), 0)
 
 
 def _tick(at_ms: int) -> bytes:
@@ -147,6 +156,8 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
     event.day = local_day(event.at_ms, ZONE)
     if isinstance(event, e.Placed) and e.WEATHER & raw.keys():
         event.weather_ms = event.at_ms
+    if isinstance(event, e.Placed) and e.LOAD & raw.keys():
+        event.load_ms = event.at_ms
     elif isinstance(event, e.Refund):
         event.ordered_ms, event.ordered_day = event.at_ms, event.day
     elif isinstance(event, e.DeliveryPromised):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from alerts.written import hint
 from msgspec import Struct
 from redis import Redis
 
@@ -13,6 +12,7 @@ from features.course import Subject
 from features.partitions import partition_of
 from features.versions import Unusable, Versions, decode_versions, unseal, version_key, versions_key
 from features.watch import Watch, decode_watch
+from features.written import hint
 from flows.files import load_catalog
 from flows.learning import subjects
 from operators.redis_link import connect_redis

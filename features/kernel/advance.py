@@ -15,6 +15,7 @@ from features.kernel.arrays import (
     AT_TABLE,
     CLOCK,
     CODE,
+    DATED,
     DEALS,
     DONE,
     EVENT,
@@ -66,7 +67,7 @@ from features.kernel.panes import add_cell, coarsen, pane_at
 from features.kernel.records import most_bytes, new_state, pack, unpack
 from features.kernel.rows import ask_row
 from features.kernel.tables import add_time, drop_time, touch
-from features.kernel.timers import arm_waits, fire, wake_for_rows
+from features.kernel.timers import arm_dates, arm_waits, fire, wake_for_rows
 from features.kernel.waiting import hear_order, hear_spend, hear_void, keep_rows
 
 
@@ -179,7 +180,8 @@ def _apply(
     deal = g[of_kind] != 0
     if not _remember(s, N_DEALS if deal else N_SEEN, DEALS if deal else SEEN, e[i, ID]):
         return r, True
-    if e[i, ZONE] >= 0 or s[HOME] < 0:
+    elsewhere = s[HOME] < 0 or (e[i, ZONE] >= 0 and e[i, ZONE] != s[HOME])
+    if elsewhere:
         s[HOME] = max(0, e[i, ZONE])
     _count(s, g, z, e, touches, i)
     newest = at_ms > s[LAST + kind]
@@ -205,6 +207,8 @@ def _apply(
         wake_for_rows(s)
     if newest:
         arm_waits(s, g, g[of_kind + 4], g[of_kind + 5], at_ms, e[i, UNTIL], clock_ms)
+    if g[DATED] > 0:
+        arm_dates(s, g, z, at_ms, clock_ms, elsewhere)
     return r, False
 
 

@@ -59,12 +59,14 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     QUIET_MS,  # how long; 0: none
     HELD,  # rules that do not look in them
     YEARLY,  # rules that look again every year
+    DATED,  # rules that look at dates
     ORDERS,  # the measure
     POINT_CENTS,  # that earn a point
     ORDER,  # kinds that mean more than their measures
     VOID,
     COMPLAINT,
     ANSWERED,
+    CONFIRMED,
     CONSENT,
     REFERRED,
     TABLE_AT,  # where in a state its tables start; then the lifetime, the rows that wait, the panes' cells, the sums
@@ -85,11 +87,12 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     AT_SEGMENT,  # by feature: segments, where their conditions start
     AT_HELD,
     AT_YEARLY,
+    AT_DATED,  # triples: rule, where its dates start (wall clock, as if it were UTC, in ms; in order), how many
     AT_INPUT,  # columns
     AT_HORIZON,  # pairs: length, what that is
     AT_KIND,  # by kind: deal, wanted, where its effects start, how many, where its waits start, how many
     PROGRAM,
-) = range(54)
+) = range(57)
 OF_LAYOUT, OF_KIND, OF_WINDOW = 5, 6, 4
 
 # an event; its amounts by cell follow

@@ -26,6 +26,13 @@ def zone_offset_ms(z: Ints, zone: int, at_ms: int) -> int:
     return z[low + 1]
 
 
+@compiled
+def moment_at(z: Ints, zone: int, wall_ms: int) -> int:
+    """When the wall clock of a zone shows this; what it skips in spring comes an hour later."""
+    guess_ms = wall_ms - zone_offset_ms(z, zone, wall_ms)
+    return wall_ms - zone_offset_ms(z, zone, guess_ms)
+
+
 @making_arrays
 def local_times(z: Ints, zones: Ints, at_ms: Ints) -> Ints:
     """The wall's clock of each moment in its zone (UTC for -1), as if it were UTC, in ms."""

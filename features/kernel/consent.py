@@ -10,6 +10,7 @@ from features.kernel.arrays import (
     CASE,
     CASES,
     COMPLAINT,
+    CONFIRMED,
     CONSENT,
     FLAG,
     KIND,
@@ -27,22 +28,34 @@ from features.kernel.compiled import compiled
 def note(s: Ints, g: Ints, e: Ints, i: int) -> None:
     """Complaints and consent."""
     kind, word = e[i, KIND], e[i, WORD]
-    if kind == g[COMPLAINT]:
-        if s[N_CASES] == CASES:
-            for c in range(CASE, CASE + CASES - 1):
-                s[c] = s[c + 1]
-            s[N_CASES] -= 1
-        s[CASE + s[N_CASES]] = word
-        s[N_CASES] += 1
-    elif kind == g[ANSWERED] and e[i, FLAG]:
-        for c in range(CASE, CASE + s[N_CASES]):
-            if s[c] == word:
-                for d in range(c, CASE + s[N_CASES] - 1):
-                    s[d] = s[d + 1]
-                s[N_CASES] -= 1
-                break
-    elif kind == g[CONSENT]:
+    if kind == g[CONSENT]:
         set_consent(s, word, e[i, AT], e[i, FLAG])
+    elif (kind == g[ANSWERED] or kind == g[CONFIRMED]) and e[i, FLAG]:
+        _close_case(s, word)
+    elif kind == g[COMPLAINT] or kind == g[CONFIRMED]:
+        open_case(s, word)
+
+
+@compiled
+def open_case(s: Ints, case: int) -> None:
+    """Once; of more than a record holds, the oldest falls out."""
+    for c in range(CASE, CASE + s[N_CASES]):
+        if s[c] == case:
+            return
+    if s[N_CASES] == CASES:
+        _close_case(s, s[CASE])
+    s[CASE + s[N_CASES]] = case
+    s[N_CASES] += 1
+
+
+@compiled
+def _close_case(s: Ints, case: int) -> None:
+    left = CASE
+    for c in range(CASE, CASE + s[N_CASES]):
+        if s[c] != case:
+            s[left] = s[c]
+            left += 1
+    s[N_CASES] = left - CASE
 
 
 @compiled

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from features.kernel.arrays import (
+    AT_DATED,
     AT_KIND,
     AT_TABLE,
     CASE,
-    CASES,
     CELLS,
+    DATED,
     DEALS,
     DECAYED,
     DONE,
@@ -53,11 +54,11 @@ from features.kernel.arrays import (
 )
 from features.kernel.clocks import day_of
 from features.kernel.compiled import compiled, making_arrays
-from features.kernel.consent import set_consent
+from features.kernel.consent import open_case, set_consent
 from features.kernel.panes import add_cells, coarsen, pane_cells
 from features.kernel.records import most_bytes, new_state, pack, unpack
 from features.kernel.tables import add_month, add_time, placed, weigh
-from features.kernel.timers import rest
+from features.kernel.timers import due_of, rest
 from features.kernel.waiting import merge_rows
 
 
@@ -135,10 +136,9 @@ def _merge_ring(s: Ints, t: Ints, counter: int, ring: int) -> None:
 
 @compiled
 def _merge_cases(s: Ints, t: Ints) -> None:
-    """All open complaints; of more than a record holds, the other's oldest are left out."""
-    for c in range(max(0, t[N_CASES] + s[N_CASES] - CASES), t[N_CASES]):
-        s[CASE + s[N_CASES]] = t[CASE + c]
-        s[N_CASES] += 1
+    """All open complaints, each once; of more than a record holds, the oldest fall out."""
+    for c in range(t[N_CASES]):
+        open_case(s, t[CASE + c])
 
 
 @compiled
@@ -192,7 +192,8 @@ def _merge_tables(s: Ints, t: Ints, g: Ints) -> None:
 
 @compiled
 def _merge_timers(s: Ints, t: Ints, g: Ints, clock_ms: int) -> None:
-    """A rule waits from the latest event of its kind on: the timer of whoever had that one counts, if it still runs."""
+    """A rule waits from the latest event of its kind on: the timer of whoever had that one counts, if it still runs.
+    Of two that look at dates, the later one: the other has looked at the earlier date."""
     for kind in range(g[KINDS]):
         of_kind, mine_ms, other_ms = g[AT_KIND] + OF_KIND * kind, s[LAST + kind], t[LAST + kind]
         for k in range(g[of_kind + 4], g[of_kind + 4] + OF_WAIT * g[of_kind + 5], OF_WAIT):
@@ -200,6 +201,11 @@ def _merge_timers(s: Ints, t: Ints, g: Ints, clock_ms: int) -> None:
                 _drop_timer(s, g[k])
             else:
                 _drop_timer(t, g[k])
+    for k in range(g[AT_DATED], g[AT_DATED] + 3 * g[DATED], 3):
+        if due_of(s, g[k]) >= due_of(t, g[k]):
+            _drop_timer(t, g[k])
+        else:
+            _drop_timer(s, g[k])
     for i in range(TIMER, TIMER + 3 * t[N_TIMERS], 3):
         place, latest = TIMER + 3 * s[N_TIMERS], TIMER
         for k in range(TIMER, TIMER + 3 * s[N_TIMERS], 3):

@@ -6,8 +6,10 @@ import numpy as np
 
 from features.kernel.arrays import (
     A_WHILE,
+    AT_DATED,
     AT_HELD,
     AT_YEARLY,
+    DATED,
     EVENT,
     FIRES,
     FIRST,
@@ -38,7 +40,7 @@ from features.kernel.arrays import (
     Ints,
     Labels,
 )
-from features.kernel.clocks import year_ms, zone_offset_ms
+from features.kernel.clocks import moment_at, year_ms, zone_offset_ms
 from features.kernel.compiled import compiled
 from features.kernel.rows import ask_row
 from features.kernel.waiting import tell_rows
@@ -75,6 +77,35 @@ def arm_waits(s: Ints, g: Ints, waits: int, count: int, at_ms: int, until_ms: in
         elif how == RHYTHM and s[g[LIFE] + g[ORDERS]] > 1:
             gaps = s[g[LIFE] + g[ORDERS]] - 1
             arm(s, g[k], at_ms + length * (s[LAST + g[ORDER]] - s[FIRST]) // (1000 * gaps), clock_ms)
+
+
+@compiled
+def arm_dates(s: Ints, g: Ints, z: Ints, at_ms: int, clock_ms: int, anew: bool) -> None:
+    """Sets the timers of the rules that look at dates, where they have none, or all of them."""
+    for k in range(g[AT_DATED], g[AT_DATED] + 3 * g[DATED], 3):
+        due_ms = np.int64(0) if not anew and due_of(s, g[k]) > 0 else next_date(s, g, z, k, at_ms)
+        if due_ms > 0:
+            arm(s, g[k], due_ms, clock_ms)
+
+
+@compiled
+def next_date(s: Ints, g: Ints, z: Ints, k: int, after_ms: int) -> int:
+    """The first of a rule's dates after a moment, where the customer is; 0 if there is none."""
+    for d in range(g[k + 1], g[k + 1] + g[k + 2]):
+        if g[d] > after_ms - DAY_MS:  # no clock is a day off
+            due_ms = moment_at(z, max(0, s[HOME]), g[d])
+            if due_ms > after_ms:
+                return due_ms
+    return np.int64(0)
+
+
+@compiled
+def due_of(s: Ints, rule: int) -> int:
+    """When a rule's timer is due; 0 if it has none."""
+    for t in range(TIMER, TIMER + 3 * s[N_TIMERS], 3):
+        if s[t] == rule:
+            return s[t + 1]
+    return np.int64(0)
 
 
 @compiled
@@ -133,14 +164,27 @@ def fire(
         asked[r, WHO], asked[r, EVENT], asked[r, RULE], asked[r, FIRES] = who, -1, s[t], s[t + 1] + s[t + 2]
         ask_row(s, g, z, s[t + 1], rows, asked, r)
         r += 1
+        again_ms = _date_after(s, g, z, t)
         if _among(g, AT_YEARLY, YEARLY, s[t]):
-            s[t + 1], s[t + 2] = s[t + 1] + year_ms(asked[r - 1, LOCAL]), 0
+            again_ms = s[t + 1] + year_ms(asked[r - 1, LOCAL])
+        if again_ms > 0:  # and not before this time, if that was late
+            s[t + 1], s[t + 2] = again_ms, max(0, asked[r - 1, FIRES] - again_ms)
             continue
         s[N_TIMERS] -= 1
         for k in range(t, TIMER + 3 * s[N_TIMERS]):
             s[k] = s[k + 3]
     rest(s)
     return r, n
+
+
+@compiled
+def _date_after(s: Ints, g: Ints, z: Ints, t: int) -> int:
+    """The date that follows the one for which a timer has fired; 0 if there is none, or its rule looks at none."""
+    found = np.int64(0)
+    for k in range(g[AT_DATED], g[AT_DATED] + 3 * g[DATED], 3):
+        if g[k] == s[t]:
+            found = next_date(s, g, z, k, s[t + 1])
+    return found
 
 
 @compiled

@@ -11,11 +11,13 @@ from collections import Counter
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
+from uuid import uuid4
 
 import orjson
 import polars as pl
 import pytest
 from msgspec.structs import replace
+from redis import Redis
 from rich.console import Console
 
 from alerts.triggers.backtests.backtest import Decision, Span
@@ -30,11 +32,16 @@ from brewline.histories.export import export_history, write_archive
 from config import settings as conf
 from features import events as e
 from features.job import Message
+from features.models import LinearModel, encode_model, input_layouts
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
+from flows.files import load_catalog
 from operators.kafka import ensure_topics, produce, producer
+from operators.servers import RedisServer
+from operators.store import PartitionStore
 from tests.brewline.test_cli import brewline
 
 HOUSE = conf.load(environ={"BREWLINE_COUPONS__HOLDOUT_PERCENT": "0", "BREWLINE_COUPONS__QUIET_HOURS": ""})
+CATALOG = load_catalog(HOUSE)
 NOON_MS = 1_777_867_200_000  # Monday, 4 May 2026, 12:00 in Shanghai
 RULE = "third-in-a-week"
 OUT = Console(file=StringIO(), width=200)
@@ -105,6 +112,57 @@ def test_a_budget_that_runs_out_is_shared_by_all_in_the_order_of_the_history(tmp
     free = backtest(HOUSE, choose(HOUSE, [RULE], [], False, Span()), Asked(history, False, None, None), OUT)
     assert free["campaigns"]["thanks"]["ran_out"] == {}
     assert free["rules"][RULE]["outcomes"]["issued"] > 2
+
+
+RISKY = """
+id = "risky"
+on = ["order"]
+when = "churn_risk >= 0.5"
+then = { coupon = "R" }
+cooldown = "1h"
+[[test]]
+name = "at risk"
+events = [{ type = "order" }]
+scores = { churn_risk = 0.7 }
+fires_at = ["+0s"]
+[[test]]
+name = "safe"
+events = [{ type = "order" }]
+scores = { churn_risk = 0.3 }
+"""
+
+
+def published(house: conf.Settings, layout: str) -> None:
+    """As learning stores it: a model that calls everybody at risk who has ordered twice within a week (log 3 > 1)."""
+    names = [CATALOG.names[i] for i in CATALOG.models["churn_risk"]]
+    weights = [1_000.0 * (name == "orders_7d") for name in names]
+    model = LinearModel("churn_risk", 7, layout, 9, names, [1.0] * len(names), [1.0] * len(names), weights, 0.0)
+    redis = Redis.from_url(house.redis.url)
+    key = PartitionStore(redis, house.redis.prefix, "learning").key(0, "r:model|churn_risk")
+    redis.set(key, encode_model(model))
+
+
+@pytest.mark.servers
+def test_with_scores_now_the_models_that_are_published_score_and_are_named(tmp_path: Path, redis: RedisServer) -> None:
+    house = replace(HOUSE, redis=conf.Redis(url=redis.url, prefix=f"b{uuid4().hex[:8]}"))
+    draft = tmp_path / "risky.toml"
+    draft.write_text(RISKY)
+    chosen, history = choose(house, [str(draft)], [], False, Span()), ndjson(tmp_path, life())
+
+    def scored(scores: str) -> tuple[dict[str, int], dict[str, int], str]:
+        shown = StringIO()
+        figures = backtest(house, chosen, Asked(history, True, None, None, scores), Console(file=shown, width=200))
+        return figures["scores"], figures["rules"]["risky"]["outcomes"], shown.getvalue()
+
+    published(house, input_layouts(CATALOG)["churn_risk"])
+    versions, outcomes, said = scored("now")
+    assert (versions, outcomes) == ({"churn_risk": 7}, {"issued": 3 + 1 + 2})
+    assert "scored by the models of today (churn_risk version 7)" in said
+    assert scored("none")[:2] == ({}, {}), "as on the first day"
+    published(house, "of other features")
+    versions, outcomes, said = scored("now")
+    assert (versions, outcomes) == ({}, {})
+    assert "no model is published that fits the features" in said
 
 
 def test_consent_can_be_assumed(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_the_good_rule_is_good() -> None:
             "r.toml:5: then: unknown key 'face_value'; did you mean 'face_value_cents'?",
         ),
         ("fires_at =", "fire_at =", "r.toml:11: test: unknown key 'fire_at'; did you mean 'fires_at'?"),
-        ('"7d"', '"7d"\nversion = "3"', "r.toml:7: unknown key 'version'; known are after, capped, cooldown"),
+        ('"7d"', '"7d"\nversion = "3"', "r.toml:7: unknown key 'version'; known are after, at, capped, cooldown"),
         ('"winback"', '"Win back"', "r.toml:1: id: found 'Win back', expected `str` matching regex"),
         ('["order"]', '"order"', "r.toml:3: on: found 'order', expected `array`, got `str`"),
         ("= 100", "= -1", "r.toml:5: then.face_value_cents: found -1, expected `int` >= 0"),
@@ -255,7 +255,9 @@ def test_more_rules_that_wait_than_a_record_has_timers_for_are_refused(tmp_path:
     for number in range(TIMERS + 1):
         (tmp_path / f"{number}.toml").write_text(re.sub(r"(?m)^id = .*$", f'id = "wait-{number}"', waits))
     house = conf.Settings(coupons=conf.Coupons(rules=str(tmp_path)))
-    with pytest.raises(WrongRule, match=f"{TIMERS + 1} rules with `after`, .* has room for the timers of {TIMERS}"):
+    with pytest.raises(
+        WrongRule, match=f"{TIMERS + 1} rules with `after` or `at`, .* has room for the timers of {TIMERS}"
+    ):
         load_rules(house)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from alerts.triggers.calendar import read_calendar
+from alerts.triggers.calendar import At, read_calendar
 from alerts.triggers.condition import FACTS, FUNCTIONS, OF_EVENTS
 from alerts.triggers.rule import SET_AT_LOAD, After, Arm, Rule, Then, Timeline, read_rule
 from alerts.triggers.schedule import Schedule
@@ -22,7 +22,8 @@ PAGE = (ROOT / "docs/rules.md").read_text("utf-8")
 BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 SHOWN = [block for block in BLOCKS if block.startswith("id")]
 CALENDARS = [block for block in BLOCKS if block.startswith("[")]
-CATALOG = load_catalog(conf.load(environ={}))
+HOUSE = conf.load(environ={})
+CATALOG = load_catalog(HOUSE)
 
 
 def rows(heading: str) -> set[str]:
@@ -37,6 +38,7 @@ def rows(heading: str) -> set[str]:
     [
         ("The keys of a rule", Rule),
         ("When it looks: `on`, `after`", After),
+        ("At a holiday: `at`", At),
         ("What the customer gets: `then`", Then),
         ("Arms", Arm),
         ("In season: `schedule`", Schedule),
@@ -61,12 +63,12 @@ def test_the_page_names_all_that_a_condition_can_name_beside_features() -> None:
 
 @pytest.mark.parametrize("text", SHOWN)
 def test_a_rule_on_the_page_passes_its_timelines(text: str) -> None:
-    assert failures(read_rule(text, "docs/rules.md"), "docs/rules.md", text, CATALOG) == []
+    assert failures(read_rule(text, "docs/rules.md", load_calendars(HOUSE)), "docs/rules.md", text, CATALOG) == []
 
 
 def test_the_calendar_on_the_page_is_one() -> None:
     [shown] = CALENDARS
-    assert read_calendar(shown, "docs/rules.md").keys() <= load_calendars(conf.load(environ={})).days.keys()
+    assert read_calendar(shown, "docs/rules.md").keys() <= load_calendars(HOUSE).days.keys()
 
 
 def test_the_page_shows_rules() -> None:

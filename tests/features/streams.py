@@ -61,6 +61,7 @@ OTHERS = {
     e.Rating: lambda draw, size: {"stars": size % 51 / 10},
     e.Complaint: lambda draw, size: {"case": draw(st.sampled_from(CASES))},
     e.ComplaintAnswered: lambda draw, size: {"case": draw(st.sampled_from(CASES)), "closed": size % 3 > 0},
+    e.ComplaintConfirmed: lambda draw, size: {"case": draw(st.sampled_from(CASES)), "satisfied": size % 2 > 0},
     e.Consent: lambda draw, size: {"purpose": "marketing", "granted": size % 4 > 0},
 }
 

@@ -1,4 +1,4 @@
-"""Rules change under a running flow: what comes afterwards is decided by the new ones, and nothing is lost."""
+"""Rules and campaigns change under a running flow: what comes afterwards is decided by the new ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import orjson
 import pytest
 from redis import Redis
 
-from config.settings import HERE
+from config.settings import HERE, Settings
 from features.times import parse_time
 from flows.topics import TOPICS
 from operators.receipts import known_rules
@@ -27,7 +27,7 @@ RULE = """
 id = "{id}"
 on = ["view"]
 when = "{when}"
-then = {{ coupon = "{coupon}" }}
+then = {{ coupon = "{coupon}", campaign = "c" }}
 cooldown = "1s"
 [[test]]
 name = "a"
@@ -44,44 +44,58 @@ def view(number: int) -> Record:
     return Record(topic="app.events", key="s1", value=orjson.dumps(event), at_ms=NOW_MS)
 
 
-@pytest.fixture
-def processes() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
+class Kitchen:
+    """Ingest and customers over rules and campaigns that can be written meanwhile."""
 
+    def __init__(self, settings: Settings, workdir: Path, processes: ExitStack) -> None:
+        shutil.copytree(HERE, workdir / "config", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+        self.rules, self.campaigns = (workdir / "config" / name for name in ("rules/coupons", "campaigns"))
+        for shipped in [*self.rules.glob("*.toml"), *self.campaigns.glob("*.toml")]:
+            shipped.unlink()
+        folders = {"rules": str(self.rules), "campaigns": str(self.campaigns)}
+        coupons = msgspec.structs.replace(settings.coupons, require_consent="", cap=1_000, **folders)
+        self.settings, self.workdir, self.processes = (
+            msgspec.structs.replace(settings, coupons=coupons),
+            workdir,
+            processes,
+        )
+        make_topics(self.settings, TOPICS)
 
-def test_rules_follow_their_files_and_wrong_ones_change_nothing(
-    kafka: KafkaServer | MockKafka, redis: RedisServer, workdir: Path, processes: ExitStack
-) -> None:
-    shutil.copytree(HERE, workdir / "config", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    folder = workdir / "config" / "rules" / "coupons"
-    for shipped in folder.glob("*.toml"):
-        shipped.unlink()
-    settings = settings_for(kafka.brokers, redis.url)
-    coupons = msgspec.structs.replace(settings.coupons, require_consent="", cap=1_000, rules=str(folder))
-    settings = msgspec.structs.replace(settings, coupons=coupons)
-
-    def start(name: str) -> Flow:
-        flow = Flow(name, settings, workdir / f"{name}.log")
-        processes.callback(flow.kill)
+    def start(self, name: str) -> Flow:
+        flow = Flow(name, self.settings, self.workdir / f"{name}.log")
+        self.processes.callback(flow.kill)
         return flow
 
-    def write(when: str, coupon: str, id: str = "r") -> None:
-        (folder / f"{id}.toml").write_text(RULE.format(id=id, when=when, coupon=coupon), "utf-8")
+    def write(self, when: str, coupon: str, id: str = "r") -> None:
+        (self.rules / f"{id}.toml").write_text(RULE.format(id=id, when=when, coupon=coupon), "utf-8")
 
-    def given() -> list[tuple[str, str]]:
-        found = [orjson.loads(message.value() or b"")["data"] for message in read_all(settings, "coupons")]
+    def given(self) -> list[tuple[str, str]]:
+        found = [orjson.loads(message.value() or b"")["data"] for message in read_all(self.settings, "coupons")]
         return [(data["cause"], data["coupon"]) for data in found]
 
-    def look(number: int, expected: list[str]) -> None:
-        feed(settings, [view(number)])
+    def outcomes(self) -> dict[str, str]:
+        """By cause."""
+        found = [orjson.loads(message.value() or b"")["data"] for message in read_all(self.settings, "decisions")]
+        return {data["cause"]: data["outcome"] for data in found}
+
+    def look(self, number: int, expected: list[str]) -> None:
+        feed(self.settings, [view(number)])
         until(
-            lambda: {c for cause, c in given() if cause == f"v{number}"} == set(expected), because=lambda: f"{given()}"
+            lambda: {c for cause, c in self.given() if cause == f"v{number}"} == set(expected),
+            because=lambda: f"{self.given()}",
         )
 
-    make_topics(settings, TOPICS)
+
+@pytest.fixture
+def kitchen(kafka: KafkaServer | MockKafka, redis: RedisServer, workdir: Path) -> Iterator[Kitchen]:
+    with ExitStack() as stack:
+        yield Kitchen(settings_for(kafka.brokers, redis.url), workdir, stack)
+
+
+def test_rules_follow_their_files_and_wrong_ones_change_nothing(kitchen: Kitchen) -> None:
+    write, look, settings = kitchen.write, kitchen.look, kitchen.settings
     write("true", "FIRST")
-    customers, ingest = start("customers").opened(), start("ingest").opened(2)
+    customers, ingest = kitchen.start("customers").opened(), kitchen.start("ingest").opened(2)
     look(0, ["FIRST"])
     write("views_lifetime >= 2", "SECOND")
     customers.until(lambda: customers.said.count("rules loaded") == 1)
@@ -95,7 +109,41 @@ def test_rules_follow_their_files_and_wrong_ones_change_nothing(
     until(lambda: customers.runs)
     look(3, ["THIRD", "FIFTH"])
     assert (customers.end(SIGTERM), ingest.end(SIGTERM)) == (0, 0)
-    assert sorted(given()) == [("v0", "FIRST"), ("v1", "SECOND"), ("v2", "SECOND"), ("v3", "FIFTH"), ("v3", "THIRD")]
+    assert sorted(kitchen.given()) == [
+        ("v0", "FIRST"),
+        ("v1", "SECOND"),
+        ("v2", "SECOND"),
+        ("v3", "FIFTH"),
+        ("v3", "THIRD"),
+    ]
     versions = {orjson.loads(m.value() or b"")["data"]["rule_version"] for m in read_all(settings, "decisions")}
-    assert known_rules(Redis.from_url(redis.url), settings.redis.prefix, versions).keys() == versions
+    assert known_rules(Redis.from_url(settings.redis.url), settings.redis.prefix, versions).keys() == versions
     assert len(versions) == 4
+
+
+def test_campaigns_follow_their_files_and_wrong_ones_change_nothing(kitchen: Kitchen) -> None:
+    def stock(coupons: str) -> None:
+        (kitchen.campaigns / "c.toml").write_text(f'id = "c"\n{coupons}\n', "utf-8")
+
+    def decided(number: int, outcome: str) -> None:
+        feed(kitchen.settings, [view(number)])
+        until(lambda: kitchen.outcomes().get(f"v{number}") == outcome, because=lambda: f"{kitchen.outcomes()}")
+
+    kitchen.write("true", "ONE")
+    stock("coupons_per_customer = 9")
+    customers, ingest = kitchen.start("customers").opened(), kitchen.start("ingest").opened(2)
+    decided(0, "issued")
+    stock("coupons = 1")  # of which the one that is given already is one
+    customers.until(lambda: customers.said.count("rules loaded") == 1)
+    decided(1, "stock")
+    stock("coupon = 2")
+    customers.until(lambda: "did you mean 'coupons'" in customers.said)
+    assert "c.toml:2" in customers.said
+    decided(2, "stock")
+    stock("coupons = 2")
+    customers.until(lambda: customers.said.count("rules loaded") == 2)
+    decided(3, "issued")
+    decided(4, "stock")
+    assert (customers.end(SIGTERM), ingest.end(SIGTERM)) == (0, 0)
+    assert [cause for cause, _ in kitchen.given()] == ["v0", "v3"]
+    assert len(kitchen.outcomes()) == 5

@@ -7,6 +7,7 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 import redis as redis_py
@@ -145,5 +146,38 @@ def test_a_complaint_is_a_ticket_that_is_breached_listed_and_forgotten(
         code, told = service.forget(OTHER)
         assert code == 1
         assert "start it with `brewline run service`" in told
+    finally:
+        service.close()
+
+
+def test_promises_follow_their_file_and_a_wrong_one_changes_nothing(settings: Settings, tmp_path: Path) -> None:
+    promises = tmp_path / "service.toml"
+
+    def promise(first_answer: str) -> None:
+        promises.write_text(f'complaints = "c"\n[[promise]]\nid = "c"\nfirst_answer = {first_answer}\n', "utf-8")
+
+    def limits() -> list[int]:
+        found = read_tickets(service.redis, settings.redis.prefix, only_open=True)
+        return sorted(one["clocks"]["first_answer"]["left_ms"] // MINUTE_MS for one in found)
+
+    promise('"10m"')
+    settings = msgspec.structs.replace(
+        settings, service=msgspec.structs.replace(settings.service, promises=str(promises))
+    )
+    service = Service(settings, tmp_path)
+    flow = service.flows["service"]
+    try:
+        flow.opened(2)
+        feed(settings, [said(0, e.Complaint, GONE, case="before"), ticked(0)])
+        until(lambda: limits() == [10], because=lambda: f"{limits()} {service.said()}")
+        promise('"soon"')
+        flow.until(lambda: "promises refused" in flow.said)
+        assert "service.toml:4" in flow.said
+        promise('"20m"')
+        flow.until(lambda: "promises loaded" in flow.said)
+        feed(settings, [said(0, e.Complaint, OTHER, case="after"), ticked(1)])
+        until(lambda: limits() == [9, 19], because=lambda: f"{limits()} {service.said()}")
+        assert flow.end(SIGTERM) == 0
+        assert [what for what, *_ in service.tickets()] == ["opened", "opened"]
     finally:
         service.close()

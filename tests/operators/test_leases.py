@@ -18,7 +18,7 @@ from alerts.triggers.lease import RETURN, Cost, Lease, Request, settled
 from features.job import Batch, Changes, Plan, Position, State
 from operators.health import Pulse, configure_logs
 from operators.leases import IDLE_S, RENEW_S, Leases, read_reserved
-from operators.partition import PartitionStep
+from operators.partition import LARGE, PartitionStep
 from operators.servers import RedisServer
 from operators.store import Fenced, Moved, PartitionStore
 from tests.alerts.triggers.campaigns import campaigns_of
@@ -74,8 +74,7 @@ class Process:
 
     def __init__(self, server: RedisServer, prefix: str, budget: int | None = 1_000, file: str = "") -> None:
         self.clock = Clock()
-        text = f'id = "c"\n{file}\n' + (f"budget_cents = {budget}" if budget is not None else "")
-        self.campaigns = campaigns_of(text)
+        self.campaigns = _campaigns(budget, file)
         client = redis_py.Redis("127.0.0.1", server.port, socket_timeout=5)
         self.store = PartitionStore(client, prefix, "f")
         self.leases = Leases(self.store, self.campaigns, PARTITIONS, self.clock)
@@ -92,6 +91,11 @@ class Process:
         offsets = [*range(at + 1, at + 1 + len(amounts))]
         values = [b"%d" % amount for amount in amounts]
         self.step(Batch("events", partition, at, offsets, values, [0] * len(amounts)))
+
+    def follow(self, campaigns: Campaigns) -> None:
+        """As when the campaign's file has changed."""
+        self.leases.follow(campaigns)
+        self.job.campaigns = campaigns
 
     def beat(self, partition: int, pass_s: float = 0.0) -> None:
         self.clock.at_s += pass_s
@@ -110,6 +114,10 @@ class Process:
 
     def refused(self) -> int:
         return sum(self.store.position(p).counts.get("refused", 0) for p in range(PARTITIONS))
+
+
+def _campaigns(budget: int | None, file: str = "") -> Campaigns:
+    return campaigns_of(f'id = "c"\n{file}\n' + (f"budget_cents = {budget}" if budget is not None else ""))
 
 
 @pytest.fixture
@@ -265,6 +273,52 @@ def test_what_was_spent_before_there_was_a_budget_counts(redis: RedisServer, pre
     assert limited.spent(0) == 700
     Process(redis, prefix, budget=1_000)
     assert limited.reserved == 1_000, "to count it again changes nothing"
+
+
+def test_a_budget_that_changes_under_a_running_flow_counts_from_the_next_batch(redis: RedisServer, prefix: str) -> None:
+    process = Process(redis, prefix, budget=100).claim()
+    process.spend(0, 60, 60)
+    assert (process.spent(0), process.refused()) == (60, 1)
+    process.follow(_campaigns(200))
+    process.spend(0, 60, 60)
+    process.spend(1, 60)
+    process.beat(0)
+    process.beat(1)
+    assert (process.spent(0), process.spent(1)) == (180, 0)
+    assert process.reserved == process.granted(0) + process.granted(1) <= 200
+    process.follow(_campaigns(150))
+    for partition in range(PARTITIONS):
+        process.beat(partition)
+        process.spend(partition, 10)
+        process.beat(partition)
+    assert (process.spent(0), process.spent(1), process.reserved) == (180, 0, 180)
+
+
+def test_what_is_under_way_when_a_budget_begins_counts_against_it(redis: RedisServer, prefix: str) -> None:
+    process = Process(redis, prefix, budget=None).claim()
+    process.store.redis.execute_command("CLIENT", "PAUSE", 300, "WRITE")
+    process.spend(0, *[10] * LARGE)
+    assert process.step.awaits("events", 0)
+    process.follow(_campaigns(10 * LARGE))
+    process.beat(0)
+    process.spend(1, 20)
+    process.beat(1)
+    assert (process.spent(0), process.spent(1), process.reserved) == (10 * LARGE, 0, 10 * LARGE)
+
+
+def test_a_campaign_that_loses_its_file_has_no_limit_and_one_that_gets_it_back_goes_on(
+    redis: RedisServer, prefix: str
+) -> None:
+    process = Process(redis, prefix, budget=100).claim()
+    process.spend(0, 80)
+    process.follow(campaigns_of())
+    process.spend(0, 80)
+    process.beat(0, pass_s=RENEW_S)
+    process.follow(_campaigns(200))
+    process.spend(0, 30, 30)
+    process.beat(0)
+    assert (process.spent(0), process.refused()) == (190, 1)
+    assert process.reserved <= 200
 
 
 def test_a_repeated_request_reserves_nothing_more(redis: RedisServer, prefix: str) -> None:

@@ -20,7 +20,7 @@ from operators.health import Pulse
 from operators.identities import IdentityTable
 from operators.kafka import ensure_topics, producer
 from operators.servers import KafkaServer, MockKafka, RedisServer
-from operators.weather import WeatherTopic
+from operators.told import ToldTopic
 from tests.operators.test_cleaning import CLEANER, NOW_MS, batch
 
 pytestmark = pytest.mark.servers
@@ -37,7 +37,7 @@ def start(kafka: KafkaServer | MockKafka, redis: RedisServer, topic_prefix: str)
         cleaner = replace(CLEANER, readings=Readings(), weather_topic=topic)
         table = IdentityTable(Redis.from_url(redis.url), topic_prefix, client, topic_prefix + "identities")
         pulse, stop = Pulse(stall_s=60), Event()
-        return CleanStep(cleaner, table, None, pulse, stop, WeatherTopic(cleaner.readings, client, topic))
+        return CleanStep(cleaner, table, None, pulse, stop, [ToldTopic(cleaner.note_weather, client, topic, "w")])
 
     return start
 
@@ -55,7 +55,7 @@ def publish(step: CleanStep, messages: list[Message]) -> None:
     """What ingest's transaction does."""
     plain = producer(step.identities.client)
     for message in messages:
-        if step.weather and message.topic == step.weather.topic:
+        if message.topic in [told.topic for told in step.told]:
             plain.produce(message.topic, message.value, message.key)
     assert plain.flush(WAIT_S) == 0
 

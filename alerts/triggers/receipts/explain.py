@@ -202,7 +202,7 @@ def hangs_on_event(rule: Rule) -> set[str]:
 
 def told_event(rule: Rule) -> str:
     """The only event that asks, if there is one."""
-    return rule.on[0] if len(rule.on) == 1 and rule.after is None else ""
+    return rule.on[0] if len(rule.on) == 1 and not rule.waits else ""
 
 
 def with_texts(values: Mapping[str, Value], schema: Types, unknown: Collection[str] = ()) -> dict[str, Value]:

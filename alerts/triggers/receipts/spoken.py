@@ -113,15 +113,23 @@ def arm(drawn: Drawn) -> str:
 def looks(rule: Rule) -> str:
     """When the rule looks."""
     words = [f"at each {' or '.join(rule.on)}"] if rule.on else []
-    return " and ".join([*words, *([_wait(rule)] if rule.after else [])])
+    return " and ".join([*words, *([_wait(rule)] if rule.waits else [])])
 
 
 def _wait(rule: Rule) -> str:
-    after = rule.after
-    assert after is not None
+    after, held = rule.after, ", or when quiet hours end" if rule.in_quiet_hours == "hold" else ""
+    if after is None:
+        return f"{spell_at(rule)}{held}"
     until = f"the {after.until.replace('_', ' ')} that the latest {after.event} names" if after.until else ""
-    held = ", or when quiet hours end" if rule.in_quiet_hours == "hold" else ""
     return f"{after.wait} after {until or f'the latest {after.event}'}{held}"
+
+
+def spell_at(rule: Rule) -> str:
+    """The dates at which the rule looks."""
+    at = rule.at
+    assert at is not None
+    days = {0: "at", 1: "1 day before"}.get(at.days_before, f"{at.days_before} days before")
+    return f"{days} {at.holiday}, at {at.time} where the customer is"
 
 
 def clause(of: Clause, schedule: Schedule) -> str:

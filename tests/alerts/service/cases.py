@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from alerts.service.desk import Desk
 from alerts.service.promise import read_promises
 from alerts.service.telling import Topics
+from alerts.service.ticket import ticket_of
 from features import events as e
 from features.job import Message
 from features.loop import Store, batches, run
@@ -109,8 +110,8 @@ def tick(at: int) -> e.Tick:
 
 
 def live(log: Iterable[e.Event], cuts: Iterable[int] = ()) -> Store:
-    """What the desk makes of a log."""
-    values = [e.encode(event) for event in log]
+    """What the desk makes of a log, of which it gets what is about tickets."""
+    values = [e.encode(one) for one in log if not isinstance(one, e.Rating) or ticket_of(one, PROMISES)]
     return run(Desk(TOPICS, PROMISES), batches("service.cases", 0, values, cuts))[0]
 
 

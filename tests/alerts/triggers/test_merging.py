@@ -65,7 +65,9 @@ class Story:
         who = self.data.draw(st.sampled_from(NAMES))
         event = self.data.draw(clean_events(who, len(self.events[who]), self.start_ms, ZONE))
         if isinstance(event, e.ComplaintAnswered):
-            event.closed = False
+            event.closed = False  # what closes a case does not meet what opened it under another id
+        elif isinstance(event, e.ComplaintConfirmed):
+            event.satisfied = False
         self.events[who].append(event)
         event.customer = self.data.draw(st.sampled_from(sorted(self.component[who])))
         self.world.tell(event)

@@ -345,6 +345,22 @@ def test_a_replay_after_that_names_nobody_either() -> None:
     assert stores[0].sent == []
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_history_under_way_arrives_without_a_referrer_who_was_forgotten_meanwhile(gone: bool) -> None:
+    job = customers_job([])
+    job.settling = SETTLING
+    leaving = [referred("r", 0, who="other"), e.Merge(id="m", customer="other", at_ms=at(1), into="friend")]
+    [history] = run(Merging(job, "events"), batches("events", 0, encoded(leaving)))[0].sent
+    assert b"host" in e.decode_control(history.value).record
+    if gone:
+        job.forgotten.add({name_hash("host"): at(2)})
+    arriving = [history.value, *encoded([order("1", 5), tick(29), tick(30)])]
+    stores = run(Merging(job, "events"), batches("events", 1, arriving[:2]))
+    assert (b"host" in stores[1].records["friend"]) == (not gone)
+    stores = run(Merging(job, "events"), batches("events", 1, arriving), stores)
+    assert thanks(stores[1].sent) == ([] if gone else [("host", 29)])
+
+
 def test_of_a_friend_who_was_forgotten_no_timer_is_left() -> None:
     log = [referred("r", 0), order("1", 5), e.Forget(id="f", customer="friend", at_ms=at(6)), tick(60)]
     for cuts in ([], [2]):

@@ -1,0 +1,61 @@
+"""How full a store is: its orders of the last quarter of an hour against what it usually has at this hour of the week.
+
+Hours are those of UTC, so when clocks change the usual is an hour off until it is learned anew. A minute counts as it
+was when it closed; what comes later is neither told anew nor learned.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec import Struct, field
+
+WINDOW = 15  # minutes
+EVERY = 5  # minutes from one word to the next
+WEEK_HOURS = 168
+ENOUGH_WEEKS = 4  # an hour's rate is the mean of its weeks, then the newest weighs a quarter
+LEAST_USUAL = 2.0  # orders in the window: where fewer are usual, nobody can say that a store is empty
+
+
+class Seen(NamedTuple):
+    orders: int
+    usual: float
+
+
+class Usual(Struct, array_like=True):
+    """The last minutes of a store, and its orders a minute in each hour of the week."""
+
+    window: list[int] = field(default_factory=lambda: [0] * WINDOW)  # by minute modulo its length
+    known: int = 0  # minutes since the last gap
+    sum: int = 0  # of the hour being learned, if all of its minutes are known
+    rates: list[float] = field(default_factory=lambda: [0.0] * WEEK_HOURS)
+    weeks: list[int] = field(default_factory=lambda: [0] * WEEK_HOURS)
+
+    def over(self, minute: int) -> float | None:
+        """Orders in the window that ends with a minute; None while an hour in it was never learned."""
+        hours = [each // 60 % WEEK_HOURS for each in range(minute - WINDOW + 1, minute + 1)]
+        return sum(self.rates[hour] for hour in hours) if all(self.weeks[hour] for hour in hours) else None
+
+
+def step(usual: Usual, minute: int, orders: int) -> Seen | None:
+    """Takes the next minute since the epoch; what there is to say of the window that it ends, now and then."""
+    usual.window[minute % WINDOW] = orders
+    usual.known += 1
+    expected = usual.over(minute) if (minute + 1) % EVERY == 0 and usual.known >= WINDOW else None
+    _learn(usual, minute, orders)
+    if expected is None or expected < LEAST_USUAL:
+        return None
+    return Seen(max(0, sum(usual.window)), expected)
+
+
+def _learn(usual: Usual, minute: int, orders: int) -> None:
+    usual.sum = orders + (usual.sum if minute % 60 else 0)
+    if minute % 60 == 59 and usual.known >= 60:
+        hour = minute // 60 % WEEK_HOURS
+        usual.weeks[hour] += 1
+        usual.rates[hour] += (max(0, usual.sum) / 60 - usual.rates[hour]) / min(usual.weeks[hour], ENOUGH_WEEKS)
+
+
+def pause(usual: Usual) -> None:
+    """What is between is not known: the window and the hour begin anew."""
+    usual.window, usual.known, usual.sum = [0] * WINDOW, 0, 0
