@@ -140,6 +140,7 @@ def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Condit
     """Conditions over a catalog's features and scores. Raises WrongRule."""
     for rule, file, text in rules:
         _check_context(rule, file, text, catalog)
+        _check_worth(rule, file, text, catalog)
     numbers = [name for name in catalog.names if name not in catalog.texts]
     return Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
 
@@ -150,6 +151,13 @@ def _check_context(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
     if context and context not in banded:
         place = f"{file}:{line_of(text, 'context')}: then.context"
         raise WrongRule(f"{place}: found {context!r}, expected a feature of bands or segments{hint(context, banded)}")
+
+
+def _check_worth(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
+    numbers = [*(name for name in catalog.names if name not in catalog.texts), *catalog.models]
+    if (worth := rule.then.worth) and worth.of not in numbers:
+        place = f"{file}:{line_of(text, 'worth')}: then.worth.of"
+        raise WrongRule(f"{place}: found {worth.of!r}, expected a feature that is a number{hint(worth.of, numbers)}")
 
 
 def _of_sending(one: tuple[Rule, str, str], schema: Types) -> set[str]:
