@@ -18,7 +18,7 @@ from alerts.triggers.offered import first_of, offer_of
 from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.clauses import Value
 from alerts.triggers.receipts.explain import Outlook, Score, Told, outlook, told, told_event
-from alerts.triggers.rule import Rule, WrongRule, read_rule
+from alerts.triggers.rule import Rule, Then, WrongRule, read_rule
 from brewline.campaigns import read_spent
 from brewline.reading import Features
 from brewline.why_shown import Why, show
@@ -99,7 +99,9 @@ class Explaining:
         values: dict[str, Value] = {**dict.fromkeys(OF_EVENTS), **row[self.customer]}
         values |= {name: score.value for name, score in scores.items()} | self._facts(rule, at_ms)
         due_ms = next((self._held(rule, due) for code, due, _ in self.record.timers if code == rule.code), 0)
-        return outlook(rule, values, scores, self._gates(rule, at_ms), self.conditions.schema, at_ms, due_ms)
+        return outlook(
+            rule, values, scores, self._gates(rule, rule.then.to(values), at_ms), self.conditions.schema, at_ms, due_ms
+        )
 
     def _held(self, rule: Rule, due_ms: int) -> int:
         """When a wait that is over then is looked at: a rule that holds waits for quiet hours to end."""
@@ -124,23 +126,23 @@ class Explaining:
             scores[name] = Score(round(float(found[0]), 6), largest(model, added, TOP_TERMS)[0])
         return scores
 
-    def _gates(self, rule: Rule, at_ms: int) -> list[tuple[Gate, str]]:
+    def _gates(self, rule: Rule, then: Then, at_ms: int) -> list[tuple[Gate, str]]:
         asked = policy(self.settings)
         since_ms, granted = self.record.consent.get(crc32(asked.consent.encode()), (0, False))
         local, consented = local_ms(at_ms, self.zone), granted and since_ms <= at_ms
         standing = Standing(self.customer, self.record.ledger, at_ms, local, consented)
         rivals = [r.id for r in self.rules.values() if rule.group and r.group == rule.group and r != rule]
-        found = [*gates(rule, rivals, asked, standing), *self._of_campaign(rule, at_ms, local)]
+        found = [*gates(rule, rivals, asked, standing), *self._of_campaign(then, at_ms, local)]
         return [(gate, spoken.barrier(gate, asked, self.zone)) for gate in found]
 
-    def _of_campaign(self, rule: Rule, at_ms: int, local: int) -> list[Gate]:
+    def _of_campaign(self, then: Then, at_ms: int, local: int) -> list[Gate]:
         """Whether it runs, and has something left, by what the partitions say they have spent; nothing for a rule whose
         campaign has no file. What a region, a store or a channel has left is not known before the event."""
-        if rule.then.campaign not in self.campaigns.by_id:
+        if then.campaign not in self.campaigns.by_id:
             return []
         spent, _ = read_spent(self.redis, self.prefix)
-        outcome, _ = self.campaigns.outcome(rule.then, Place(at_ms, local), self.record.ledger, Lease(None, spent))
-        return [Gate("campaign" if outcome == "issued" else outcome, outcome == "issued", rule=rule.then.campaign)]
+        outcome, _ = self.campaigns.outcome(then, Place(at_ms, local), self.record.ledger, Lease(None, spent))
+        return [Gate("campaign" if outcome == "issued" else outcome, outcome == "issued", rule=then.campaign)]
 
 
 def _read(text: str, calendars: Calendars) -> Rule | None:

@@ -57,7 +57,7 @@ def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]]) -> Ca
     files = texts(folder, "*.toml") if settings.coupons.campaigns else []
     named, units = sorted({rule.then.campaign for rule, _, _ in rules}), dict[str, int]()
     for then in (gift for rule, _, _ in rules for gift in rule.then.gifts.values() if gift.coupon):
-        units[then.campaign] = min(then.worth_cents, units.get(then.campaign, then.worth_cents))
+        units[then.campaign] = min(then.least_cents, units.get(then.campaign, then.least_cents))
     found: dict[str, Campaign] = {}
     for file, text in files:
         campaign = read_campaign(text, file)

@@ -69,16 +69,17 @@ def month(at_ms: int, zone: str) -> int:
 
 
 def points(declared: dict[str, Any], cents: dict[int, int], spent: dict[int, int], now: int) -> dict[str, float]:
-    """Each month's points are spent by the later months, oldest points first, while they are good."""
+    """Points are spent by later months, the oldest first, while they are good; what is owed then, by those to come."""
     earned = {m: max(0, cents[m]) // declared["cents_per_point"] for m in sorted(cents) if m <= now}
     left, valid = dict(earned), declared["valid_months"]
     for when in sorted(m for m in spent if m <= now):
-        for source in [m for m in left if m <= when <= m + valid]:
+        for source in [m for m in left if when <= m + valid]:
             taken = max(0, min(left[source], spent[when]))
             left[source] -= taken
             spent[when] -= taken
+    owed = sum(max(0, points) for m, points in spent.items() if m <= now)
     return {
-        "points_balance": sum(n for m, n in left.items() if now <= m + valid),
+        "points_balance": sum(n for m, n in left.items() if now <= m + valid) - owed,
         "points_expiring": left.get(now - valid, 0),
         "points_earned_12m": sum(n for m, n in earned.items() if m > now - 12),
     }

@@ -56,6 +56,11 @@ class Arms:
         return Given(next(iter(gifts.values())), arm, True) if gift is None else Given(gift, arm)
 
 
+def given_to(given: Given, values: Mapping[str, object]) -> Given:
+    """Where it hangs on the customer: what it is to one of whom these values are known."""
+    return given if given.then.worth is None else Given(given.then.to(values), given.arm, given.nothing)
+
+
 def arm_shares(then: Then, learned: Mapping[str, float], least: float) -> dict[str, float]:
     """By arm, how likely it is to be drawn; they sum to 1.
 

@@ -146,6 +146,7 @@ def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Condit
     for rule, file, text in rules:
         _check_context(rule, file, text, catalog)
         _check_coupon(rule, file, text, of_coupons)
+        _check_worth(rule, file, text, catalog)
     numbers = [name for name in catalog.names if name not in catalog.texts]
     return Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
 
@@ -166,6 +167,13 @@ def _check_coupon(rule: Rule, file: str, text: str, of_coupons: list[str]) -> No
             raise WrongRule(
                 f"{place}: {min(named)} is of the rule's own coupon, and it gives none: name a coupon in `then`"
             )
+
+
+def _check_worth(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
+    numbers = [*(name for name in catalog.names if name not in catalog.texts), *catalog.models]
+    if (worth := rule.then.worth) and worth.of not in numbers:
+        place = f"{file}:{line_of(text, 'worth')}: then.worth.of"
+        raise WrongRule(f"{place}: found {worth.of!r}, expected a feature that is a number{hint(worth.of, numbers)}")
 
 
 def _of_sending(one: tuple[Rule, str, str], schema: Types) -> set[str]:

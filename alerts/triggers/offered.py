@@ -58,5 +58,11 @@ def first_of(rule: Rule) -> Then:
 
 
 def offer_of(rule: Rule, then: Then) -> Offer:
-    worth = (then.face_value_cents, then.percent, then.at_most_cents, then.min_spend_cents)
+    """Of a worth that hangs on the customer, the least; once it is known, `then` says it."""
+    worth = (
+        then.least_cents if then.worth else then.face_value_cents,
+        then.percent,
+        then.at_most_cents,
+        then.min_spend_cents,
+    )
     return Offer(rule.id, *worth, then.valid_ms)

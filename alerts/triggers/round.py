@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from alerts.coupons.walk import Walk
 from alerts.triggers import trials
-from alerts.triggers.arms import Given
+from alerts.triggers.arms import Given, given_to
 from alerts.triggers.candidates import Candidate
 from alerts.triggers.gates import Standing, first_shut
 from alerts.triggers.holding import Consent, Holding, nothing_said
@@ -137,7 +137,8 @@ class Round:
     def _settle(self, candidate: Candidate) -> str:
         """The outcome; sends the decision, and the coupon if one is issued, or holds it until its time."""
         house, ledger = self.house, self.ledgers[candidate.who]
-        given = house.arms.given(candidate.rule, candidate.customer, candidate.context)
+        drawn = house.arms.given(candidate.rule, candidate.customer, candidate.context)
+        given = given_to(drawn, candidate.values)
         verdict = self._verdict(candidate, ledger, given)
         receipt = self._receipt(candidate, ledger, given, verdict)
         if verdict.outcome in FIRED:
@@ -248,7 +249,7 @@ class Round:
         house = self.house
         for outcome, places in missed(house.conditions, self.moments, held, self.seen.looks, house.keeping):
             for candidate in self._at(places):
-                ledger, given = self.ledgers[candidate.who], Given(candidate.rule.then)
+                ledger, given = self.ledgers[candidate.who], Given(candidate.rule.then.to(candidate.values))
                 receipt = self._receipt(candidate, ledger, given, Verdict(outcome))
                 self.decided.misses.setdefault(candidate.customer, {})[candidate.rule.id] = encode_kept(receipt)
 

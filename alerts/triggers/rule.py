@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from hashlib import blake2b
+from math import inf
 from typing import Annotated, Any, Literal
 from zlib import crc32
 
@@ -83,6 +85,23 @@ class Arm(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
 OF_GIFTS = ("coupon", "face_value_cents", "percent", "at_most_cents", "message")
 
 
+class Worth(Struct, forbid_unknown_fields=True, frozen=True):
+    """What a coupon takes off, by a feature: from each of some amounts on, so many cents."""
+
+    of: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")]
+    steps: Annotated[list[tuple[float, Annotated[int, Meta(gt=0)]]], Meta(min_length=1)]
+
+    @property
+    def something(self) -> str:
+        """The clause that says that there is a step for the customer."""
+        return f"{self.of} >= {self.steps[0][0]:.12g}"
+
+    def cents(self, amount: object) -> int:
+        """0 below the first step, and where nothing is known."""
+        known = amount if isinstance(amount, int | float) else -inf
+        return max((cents for from_, cents in self.steps if known >= from_), default=0)
+
+
 class Then(Struct, forbid_unknown_fields=True, frozen=True):
     """What the customer gets: a coupon, a message, or a coupon with a message; or what one of several arms says.
 
@@ -95,6 +114,7 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
     campaign: Text = ""
     percent: Annotated[int, Meta(ge=0, le=100)] = 0
     at_most_cents: Annotated[int, Meta(ge=0)] = 0
+    worth: Worth | None = None  # instead of `face_value_cents`: by what is known of the customer
     message: Text = ""  # name of the channel's template
     channel: Literal["push", "sms", "wechat", "email"] = "push"
     send: Literal["now", "their-hour"] = "now"  # the hour at which the customer usually orders
@@ -118,7 +138,18 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
         """The most that the coupon can cost."""
         if self.arms:
             return max(gift.worth_cents for gift in self.gifts.values())
-        return self.face_value_cents or self.at_most_cents
+        return self.worth.steps[-1][1] if self.worth else self.face_value_cents or self.at_most_cents
+
+    @property
+    def least_cents(self) -> int:
+        """The least that a coupon of one gift can cost a campaign."""
+        return self.worth.steps[0][1] if self.worth else self.worth_cents
+
+    def to(self, values: Mapping[str, object]) -> Then:
+        """What it is to a customer of whom these values are known."""
+        if self.worth is None:
+            return self
+        return replace(self, worth=None, face_value_cents=self.worth.cents(values.get(self.worth.of)))
 
     @property
     def valid_ms(self) -> int:
@@ -185,10 +216,12 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def condition(self) -> str:
-        """What must hold: the schedule, then `when`; and `exit` must not."""
+        """What must hold: the schedule, then `when`; the coupon must be worth something, and `exit` must not hold."""
         season = [clause for _, clause in self.schedule.clauses(self.holidays)]
-        when = f"({self.when})" if season or self.exit else self.when
-        return " AND ".join([*season, when, *([self.no_exit] if self.exit else [])])
+        more = [self.then.worth.something] if self.then.worth else []
+        more += [self.no_exit] if self.exit else []
+        when = f"({self.when})" if season or more else self.when
+        return " AND ".join([*season, when, *more])
 
     @property
     def no_exit(self) -> str:
@@ -210,6 +243,7 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
 SET_AT_LOAD = {"version", "holidays", "dates"}
 PARTS: dict[str, type[Struct]] = {
     "then": Then,
+    "worth": Worth,
     "arms": Arm,
     "after": After,
     "at": At,
@@ -297,6 +331,8 @@ def _check_gift(then: Then, arm: str, text: str, file: str) -> None:
         raise WrongRule(f'{place}: gives no coupon, and choose = "learn" learns from coupons that are redeemed')
     if not (then.coupon or then.message):
         raise WrongRule(f'{place}: gives nothing: write coupon = "WB5" or message = "name-of-the-template"')
+    if then.worth:
+        _check_worth(then, then.worth, f"{file}:{line_of(text, 'worth')}: then.worth")
     if then.percent and then.face_value_cents:
         raise WrongRule(f"{place}: found face_value_cents and percent, expected one of them")
     if then.percent and not then.at_most_cents:
@@ -305,6 +341,15 @@ def _check_gift(then: Then, arm: str, text: str, file: str) -> None:
         raise WrongRule(f"{place}: a message alone is worth nothing: name the coupon, or drop its value")
     if not then.coupon and (then.stores or then.regions or then.min_spend_cents):
         raise WrongRule(f"{place}: a message alone is good nowhere: name the coupon, or drop where it is good")
+
+
+def _check_worth(then: Then, worth: Worth, place: str) -> None:
+    if found := [key for key in ("face_value_cents", "percent", "at_most_cents", "arms") if getattr(then, key)]:
+        raise WrongRule(f"{place}: found it beside {' and '.join(found)}, expected one of them")
+    amounts, cents = zip(*worth.steps, strict=True)
+    for name, numbers in (("amounts", amounts), ("cents", cents)):
+        if list(numbers) != sorted(set(numbers)):
+            raise WrongRule(f"{place}: found steps with the {name} {list(numbers)}, expected that they rise")
 
 
 def _check_schedule(rule: Rule, text: str, file: str) -> None:

@@ -208,7 +208,7 @@ def test_whoever_has_not_come_to_the_cut_is_not_let_in_by_what_would_keep_them()
 def test_four_years_on_a_step_that_is_only_kept_are_known() -> None:
     log: list[e.Event] = [bought(at(2020, 1), 2000)]
     log += [bought(at(2020 + month // 12, month % 12 + 1), 130) for month in range(1, 48)]
-    assert tiers(log, (2023, 12, 31), (2024, 6, 1)) == [3, 3]
+    assert tiers(log, (2023, 12, 31), (2024, 1, 31), (2024, 2, 1)) == [3, 3, 2]
 
 
 @pytest.mark.parametrize(

@@ -97,10 +97,21 @@ def gift(then: Then) -> str:
         return ", or ".join(
             f"{arm.name}: {gift(gifts[arm.name]) if arm.name in gifts else 'nothing'}" for arm in then.arms
         )
-    worth = f"{then.percent}% off" if then.percent else f"{then.face_value_cents / 100:,.2f} off"
-    parts = [f"{then.coupon} ({worth})"] if then.coupon and then.worth_cents else [then.coupon] if then.coupon else []
+    parts = (
+        [f"{then.coupon} ({_worth(then)})"]
+        if then.coupon and then.worth_cents
+        else [then.coupon]
+        if then.coupon
+        else []
+    )
     parts += [f"the {then.channel} message {then.message}"] if then.message else []
     return " and ".join(parts) + (" at the customer's hour" if then.send != "now" else "")
+
+
+def _worth(then: Then) -> str:
+    if then.worth:
+        return f"{then.least_cents / 100:,.2f} to {then.worth_cents / 100:,.2f} off, by {then.worth.of}"
+    return f"{then.percent}% off" if then.percent else f"{then.face_value_cents / 100:,.2f} off"
 
 
 def arm(drawn: Drawn) -> str:
