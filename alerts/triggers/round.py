@@ -30,6 +30,7 @@ from features.job import Message
 from features.messages import HEADERS, cloudevent
 from features.outgoing import Receipt
 from features.record import Ledger, decode_ledger, encode_ledger
+from features.records import Records
 from features.trials import Trial
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ FIRED = ("issued", "control")  # outcomes from which the cooldown runs
 class Decided(Struct):
     """What came of a batch's moments; `records` are the customers' with what policy has noted."""
 
-    records: dict[str, bytes]
+    records: Records
     messages: list[Message] = []
     counts: dict[str, int] = {}
     causes_ms: list[int] = []
@@ -59,7 +60,7 @@ class Ledgers(dict[int, Ledger]):
         self.applied = applied
 
     def __missing__(self, who: int) -> Ledger:
-        ledger = self[who] = decode_ledger(self.applied.records[who][self.applied.ledgers[who] :])
+        ledger = self[who] = decode_ledger(self.applied.ledger(who))
         return ledger
 
 
@@ -80,7 +81,7 @@ class Round:
         self.applied = applied
         self.lease = lease
         self.seen = Seen(house.catalog, house.columns, house.models, moments, applied.rows, words)
-        self.decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
+        self.decided = Decided(applied.records)
         self.ledgers = Ledgers(applied)
         self.news = News(self.ledgers.__getitem__)
         self.holding = Holding(self.news, moments.columns, applied.customers, self._release, self._withhold, consent)
@@ -212,10 +213,8 @@ class Round:
 
     def _pack(self) -> None:
         """The ledgers that have changed, behind their records."""
-        applied = self.applied
         for who in self.news.touched:
-            head = applied.records[who][: applied.ledgers[who]]
-            self.decided.records[applied.customers[who]] = head + encode_ledger(self.ledgers[who])
+            self.applied.with_ledger(who, encode_ledger(self.ledgers[who]))
         self.decided.timers = self.holding.timers()
 
     def _note_misses(self, held: npt.NDArray[np.bool_]) -> None:
