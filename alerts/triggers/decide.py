@@ -15,6 +15,7 @@ from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.kept import NOTHING, Keeping
+from alerts.triggers.refusals import Refusals
 from alerts.triggers.round import Decided, Round
 from features.catalog import Catalog
 from features.customer import Applied
@@ -50,6 +51,7 @@ class Decider:
         self.models: dict[str, LinearModel] = {}
         self.arms = Arms(conditions.rules, policy.holdout_salt, policy.least_share)
         self.candidates = Candidates(catalog, conditions)
+        self.refusals = Refusals(self.candidates, policy, self.arms)
 
     def decide(
         self,

@@ -27,6 +27,7 @@ from alerts.triggers.rule import Then
 from alerts.triggers.sending import USUAL_HOUR, sending
 from features.customer import Applied
 from features.job import Message
+from features.kernel.arrays import Ints
 from features.messages import HEADERS, cloudevent
 from features.outgoing import Receipt
 from features.record import Ledger, decode_ledger, encode_ledger
@@ -88,23 +89,27 @@ class Round:
         self.withheld: list[tuple[str, str]] = []
 
     def decide(self, walk: Walk | None, sends: Mapping[str, int]) -> Decided:
-        held = self.house.conditions.evaluate(self.moments.asks, self.seen.look)
-        candidates = list(self._at(held))
+        house, news = self.house, self.news
+        held = house.conditions.evaluate(self.moments.asks, self.seen.look)
+        at, rule = house.candidates.in_order(held, self.moments, self.applied.customers)
+        refused = house.refusals.among(at, rule, self.moments, self.applied)
+        candidates = list(self._at(at[~refused], rule[~refused]))
         self._hear(held, candidates, walk, sends)
-        outcomes, orders = [], self.moments.orders([candidate.moment for candidate in candidates])
-        for candidate, order in zip(candidates, orders, strict=True):
-            if self.news.coming:
-                self.news.until(order)
-            outcomes.append((candidate.rule.id, self._settle(candidate)))
-        self.news.until(END)
+        told = house.refusals.receipts(at[refused], rule[refused], self.moments, self.applied, self.seen)
+        refusals, others, outcomes = iter(told), iter(candidates), []
+        for order, is_refusal in zip(self.moments.orders(at), refused.tolist(), strict=True):
+            if news.coming and news.coming[0][:2] <= order:
+                news.until(order)
+            outcomes.append(self._refuse(next(refusals)) if is_refusal else self._settle(next(others)))
+        news.until(END)
         self._pack()
         self._note_misses(held)
         self.decided.counts = self._counts(outcomes + self.withheld) | (walk.counts if walk else {})
         del self.holding  # which knows this round: the rows of a batch are not to wait for the garbage collector
         return self.decided
 
-    def _at(self, held: npt.NDArray[np.bool_]) -> Iterator[Candidate]:
-        return self.house.candidates.at(held, self.moments, self.applied, self.seen, self.house.campaigns.keys)
+    def _at(self, at: Ints, rule: Ints) -> Iterator[Candidate]:
+        return self.house.candidates.at(at, rule, self.moments, self.applied, self.seen, self.house.campaigns.keys)
 
     def _hear(
         self, held: npt.NDArray[np.bool_], candidates: list[Candidate], walk: Walk | None, sends: Mapping[str, int]
@@ -135,8 +140,12 @@ class Round:
         self.decided.trials += trials.follow(deed, ledger, self.house.policy.margin_percent)
         return True
 
-    def _settle(self, candidate: Candidate) -> str:
-        """The outcome; sends the decision, and the coupon if one is issued, or holds it until its time."""
+    def _refuse(self, receipt: Receipt) -> tuple[str, str]:
+        self._tell(receipt.customer, receipt)
+        return receipt.rule, receipt.outcome
+
+    def _settle(self, candidate: Candidate) -> tuple[str, str]:
+        """Rule and outcome; sends the decision, and the coupon if one is issued, or holds it until its time."""
         house, ledger = self.house, self.ledgers[candidate.who]
         given = house.arms.given(candidate.rule, candidate.customer, candidate.context)
         verdict = self._verdict(candidate, ledger, given)
@@ -149,7 +158,7 @@ class Round:
             house.campaigns.issue(given.then, candidate.place, ledger, self.lease)
             self._send(candidate, self._issued(given.then, ledger, receipt), verdict.send_ms)
         self._tell(candidate.customer, receipt)
-        return verdict.outcome
+        return candidate.rule.id, verdict.outcome
 
     def _verdict(self, candidate: Candidate, ledger: Ledger, given: Given) -> Verdict:
         at_ms, place = candidate.at_ms, candidate.place
@@ -220,7 +229,7 @@ class Round:
     def _note_misses(self, held: npt.NDArray[np.bool_]) -> None:
         house = self.house
         for outcome, places in missed(house.conditions, self.moments, held, self.seen.look, house.keeping):
-            for candidate in self._at(places):
+            for candidate in self._at(*house.candidates.in_order(places, self.moments, self.applied.customers)):
                 ledger, given = self.ledgers[candidate.who], Given(candidate.rule.then)
                 receipt = self._receipt(candidate, ledger, given, Verdict(outcome))
                 self.decided.misses.setdefault(candidate.customer, {})[candidate.rule.id] = encode_kept(receipt)
