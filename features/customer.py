@@ -15,12 +15,13 @@ from features.amounts import Touches
 from features.catalog import Catalog, build_catalog
 from features.columns import ANSWERED, COMPLAINT, CONSENT, KINDS, Columns, Decoder
 from features.job import Batch, Clock
-from features.kernel import arrays
+from features.kernel import arrays, shelves
 from features.kernel.advance import Outcome, advance
 from features.kernel.arrays import FIVE_MS, LATE_MS, Floats, Ints
 from features.kernel.linear import logits
 from features.kernel.merging import Merged, merge
 from features.kernel.rows import rows_as_of
+from features.kernel.words import packed
 from features.layout import Layout
 from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import CorruptRecord, Record, WrongLayout, decode_record
@@ -197,6 +198,12 @@ def compile_kernel() -> None:
     record = applied.records["c"]
     core.row(record, 1)
     core.merge(record, record, 1)
+    spans = (applied.records.text, *applied.records.spans(["c"]))
+    names, table, kept = packed(["c"]), np.zeros((2, shelves.ROW), dtype=np.int64), np.zeros(len(record) + 99, np.uint8)
+    shelves.put(*names, *spans, table, kept, 0)
+    shelves.take(*names, shelves.widened(table, 4), kept, table, kept)
+    shelves.drop(*names, table, kept)
+    shelves.words_of(names[0], *names, *spans)
     none = np.zeros(1, dtype=np.float64)
     logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), none, none + 1, none)
 

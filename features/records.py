@@ -17,7 +17,7 @@ class Records(MutableMapping[str, bytes]):
 
     def __init__(self, names: list[str], text: Bytes, starts: Ints, ends: Ints) -> None:
         self.names = names
-        self.text = text
+        self.text = _read_only(text)
         self.starts = starts
         self.ends = ends
         self.changed: dict[int, bytes] = {}  # by place
@@ -49,7 +49,7 @@ class Records(MutableMapping[str, bytes]):
         text, starts, ends = _laid_out(records)
         self.starts = np.concatenate((self.starts, starts + len(self.text)))
         self.ends = np.concatenate((self.ends, ends + len(self.text)))
-        self.text, self.names = np.concatenate((self.text, text)), [*self.names, *names]
+        self.text, self.names = _read_only(np.concatenate((self.text, text))), [*self.names, *names]
         self.__dict__.pop("places", None)
         self.__dict__.pop("packed_names", None)
 
@@ -61,7 +61,7 @@ class Records(MutableMapping[str, bytes]):
         text, starts, ends = _laid_out(list(self.changed.values()))
         self.starts, self.ends = self.starts.copy(), self.ends.copy()
         self.starts[places], self.ends[places] = starts + len(self.text), ends + len(self.text)
-        self.text, self.changed = np.concatenate((self.text, text)), {}
+        self.text, self.changed = _read_only(np.concatenate((self.text, text))), {}
 
     def spans(self, names: list[str]) -> tuple[Ints, Ints]:
         """(starts, ends) in `text` of the records of these names, in their order; nothing where there is none."""
@@ -111,6 +111,12 @@ class Records(MutableMapping[str, bytes]):
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+
+def _read_only(text: Bytes) -> Bytes:
+    """Compiled functions are compiled for each of both kinds of arrays: this one, as bytes are, is enough."""
+    text.flags.writeable = False
+    return text
 
 
 def _laid_out(records: list[bytes]) -> tuple[Bytes, Ints, Ints]:

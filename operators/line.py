@@ -18,7 +18,7 @@ from features.kernel.shelves import words_of
 from features.kernel.words import Packed
 
 Spans = tuple[Bytes, Ints, Ints]  # a run of bytes, and where in it each value begins and ends
-_NONE, _NO_PLACES = np.zeros(1, dtype=np.uint8), np.zeros(0, dtype=np.int64)
+_NONE, _NO_PLACES = np.frombuffer(b"\0", dtype=np.uint8), np.zeros(0, dtype=np.int64)
 
 
 def pack(*words: bytes) -> bytes:

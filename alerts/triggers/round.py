@@ -92,7 +92,7 @@ class Round:
         house, news = self.house, self.news
         held = house.conditions.evaluate(self.moments.asks, self.seen.look)
         at, rule = house.candidates.in_order(held, self.moments, self.applied.customers)
-        refused = house.refusals.among(at, rule, self.moments, self.applied)
+        refused = self._refused(at, rule)
         candidates = list(self._at(at[~refused], rule[~refused]))
         self._hear(held, candidates, walk, sends)
         told = house.refusals.receipts(at[refused], rule[refused], self.moments, self.applied, self.seen)
@@ -107,6 +107,9 @@ class Round:
         self.decided.counts = self._counts(outcomes + self.withheld) | (walk.counts if walk else {})
         del self.holding  # which knows this round: the rows of a batch are not to wait for the garbage collector
         return self.decided
+
+    def _refused(self, at: Ints, rule: Ints) -> npt.NDArray[np.bool_]:
+        return self.house.refusals.among(at, rule, self.moments, self.applied)
 
     def _at(self, at: Ints, rule: Ints) -> Iterator[Candidate]:
         return self.house.candidates.at(at, rule, self.moments, self.applied, self.seen, self.house.campaigns.keys)

@@ -97,7 +97,7 @@ def put(
 @compiled
 def roomy(length: int) -> int:
     """The bytes a record gets: it may grow a little where it stands."""
-    return 2 * length + 32
+    return length + length // 2 + 32
 
 
 @compiled
