@@ -80,7 +80,7 @@ def records_of(
         batch = Batch("events", 0, -1, [*range(len(values))], values, [0] * len(values))
         columns = core.columns(batch, Clock())
         applied = core.apply(columns, [], records)
-        records |= zip(applied.customers, applied.records, strict=True)
+        records |= applied.records
         words |= applied.touches.words(columns.scanned, words)
         end_ms = max(end_ms, int(columns.numbers("at_ms").max()))
         bar.update(task, advance=len(values))

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain, repeat
+from itertools import chain
 from typing import Any
 from zlib import crc32
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
 from features.amounts import Touches
 from features.catalog import Catalog, build_catalog
 from features.columns import ANSWERED, COMPLAINT, CONFIRMED, CONSENT, KINDS, Columns, Decoder
 from features.job import Batch, Clock
-from features.kernel import arrays
+from features.kernel import arrays, shelves
 from features.kernel.advance import Outcome, advance
 from features.kernel.arrays import FIVE_MS, LATE_MS, Floats, Ints
 from features.kernel.linear import logits
 from features.kernel.merging import Merged, merge
 from features.kernel.rows import rows_as_of
+from features.kernel.words import packed
 from features.layout import Layout
 from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import CorruptRecord, Record, WrongLayout, decode_record
+from features.records import Records
 from features.times import DAY_MS, HOUR_MS, parse_duration
 from features.zones import ZoneTable
 
@@ -61,7 +64,7 @@ class Applied(Struct):
     """What came of a batch."""
 
     customers: list[str]
-    records: list[bytes]
+    records: Records
     ledgers: Ints  # by customer: where in the record the ledger starts
     referred: Ints  # by customer: when somebody last said to have brought them; 0: nobody
     wakes: Ints  # [customers, 2]: when to look at the customer again, before and after
@@ -71,6 +74,19 @@ class Applied(Struct):
     inputs: Floats  # [labelled, inputs]: the rows that got their label
     labelled: Ints  # [labelled, arrays.LABELLED + horizons]
     touches: Touches
+
+    @property
+    def has_ledger(self) -> npt.NDArray[np.bool_]:
+        """By customer: whether policy had decided anything before the batch."""
+        return np.asarray(self.records.ends - self.records.starts > self.ledgers, dtype=np.bool_)
+
+    def ledger(self, who: int) -> bytes:
+        """A customer's, packed."""
+        return self.records.at(who, int(self.ledgers[who]))
+
+    def with_ledger(self, who: int, ledger: bytes) -> None:
+        """Puts another one behind the record."""
+        self.records.put(who, self.records.at(who)[: int(self.ledgers[who])] + ledger)
 
 
 class Damaged(CorruptRecord):
@@ -109,18 +125,17 @@ class Core:
     def columns(self, batch: Batch, clock: Clock) -> Columns:
         return self.decoder.columns(batch, clock)
 
-    def apply(self, columns: Columns, idle: list[str], records: dict[str, bytes]) -> Applied:
+    def apply(self, columns: Columns, idle: list[str], records: Mapping[str, bytes]) -> Applied:
         """Applies the events, and fires the timers also of the `idle`. Raises Damaged, WrongLayout."""
         customers = columns.customers + idle
         events, touches = self.decoder.events(columns)
         ends = np.cumsum(np.bincount(columns.who, minlength=len(customers)), dtype=np.int64)
-        raw = list(map(records.get, customers, repeat(b"")))
-        blob = np.frombuffer(b"".join(raw) or b"\0", dtype=np.uint8)
-        blob_ends = np.cumsum(np.fromiter(map(len, raw), dtype=np.int64, count=len(raw)))
+        known = Records.of(records)
+        starts, stops = map(np.concatenate, zip(known.spans(columns.customers), known.spans(idle), strict=True))
         order, clock_ms = np.argsort(columns.who, kind="stable"), columns.clock.now_ms
         room = len(events) + 2 * len(idle) + 64
         while True:
-            view = (events, touches.rows, order, ends, clock_ms, blob, blob_ends, self.features, room)
+            view = (events, touches.rows, order, ends, clock_ms, known.text, starts, stops, self.features, room)
             done = advance(self.program, self.zones.packed, *view)
             if done.status == arrays.DONE:
                 return _applied(customers, done, touches)
@@ -189,19 +204,25 @@ def compile_kernel() -> None:
     columns = core.columns(Batch("events", 0, -1, [0], [order], [0]), Clock())
     applied = core.apply(columns, [], {})
     applied.touches.words(columns.scanned, {})
-    core.row(applied.records[0], 1)
-    core.merge(applied.records[0], applied.records[0], 1)
+    record = applied.records["c"]
+    core.row(record, 1)
+    core.merge(record, record, 1)
+    spans = (applied.records.text, *applied.records.spans(["c"]))
+    names, table, kept = packed(["c"]), np.zeros((2, shelves.ROW), dtype=np.int64), np.zeros(len(record) + 99, np.uint8)
+    shelves.put(*names, *spans, table, kept, 0)
+    shelves.take(*names, shelves.widened(table, 4), kept, table, kept)
+    shelves.drop(*names, table, kept)
+    shelves.words_of(names[0], *names, *spans)
     none = np.zeros(1, dtype=np.float64)
     logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), none, none + 1, none)
 
 
 def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:
-    blob, ends = done.blob.tobytes(), done.ends.tolist()
-    starts = [0, *ends][: len(ends)]
+    starts = np.append(0, done.ends)[:-1]
     return Applied(
         customers=customers,
-        records=[blob[start:end] for start, end in zip(starts, ends, strict=True)],
-        ledgers=done.ledgers - np.array(starts, dtype=np.int64),
+        records=Records(customers, done.blob, starts, done.ends),
+        ledgers=done.ledgers - starts,
         referred=done.referred,
         wakes=done.wakes,
         repeated=done.repeated,

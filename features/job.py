@@ -8,7 +8,7 @@ transaction. The same job runs under Bytewax, in a plain loop, in back-tests and
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 from msgspec import Struct, field, msgpack
@@ -98,13 +98,13 @@ class Plan(Struct):
     records: list[str] = []
     seen: dict[str, list[bytes]] = {}  # name of an id set → ids to look up in it
     work: Any = None
-    follow: Callable[[dict[str, bytes]], Iterable[str]] | None = None  # further records that those found lead to
+    follow: Callable[[Mapping[str, bytes]], Iterable[str]] | None = None  # further records that those found lead to
 
 
 class State(Struct):
     """What the store held when the plan was made."""
 
-    records: dict[str, bytes] = {}
+    records: Mapping[str, bytes] = {}
     seen: set[tuple[str, bytes]] = set()
     due: list[tuple[int, str]] = []  # (due_ms, timer), earliest first
     words: dict[int, str] = {}  # the texts that codes in records stand for; read it only
@@ -116,7 +116,7 @@ class Changes(Struct):
     """What one batch changes; committed whole or not at all."""
 
     position: Position
-    puts: dict[str, bytes] = {}
+    puts: MutableMapping[str, bytes] = {}
     deletes: list[str] = []  # with all receipts and misses
     words: dict[int, str] = {}  # texts whose codes were not known yet
     timers: dict[str, int | None] = {}  # due_ms, or None to take it back

@@ -7,39 +7,74 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-ENTRY_BYTES = 250  # what a dictionary and two objects take for one record, the record itself left out
+import numpy as np
+
+from features.kernel import shelves
+from features.kernel.words import packed
+from features.records import Records
+
+ENTRY_BYTES = 160  # what the table of a generation takes for a record
+SMALLEST = 64  # rows of a table
+
+
+class Generation:
+    """Records in up to `room_bytes`. Memory is taken as it is written to, not before."""
+
+    def __init__(self, room_bytes: int) -> None:
+        self.room_bytes = room_bytes
+        self.kept = np.empty(max(1, room_bytes), dtype=np.uint8)
+        self.table = np.zeros((SMALLEST, shelves.ROW), dtype=np.int64)
+        self.used = self.names = 0
+
+    def holds(self, records: Records) -> bool:
+        """Whether there is room for these."""
+        names = self.names + len(records.names)
+        size = int((records.ends - records.starts).sum())
+        more = len(records.packed_names[0]) + shelves.roomy(size) + 33 * len(records.names)
+        return self.used + more + ENTRY_BYTES * names <= self.room_bytes
+
+    def put(self, records: Records) -> None:
+        self._widen(len(records.names))
+        spans = (records.text, records.starts, records.ends)
+        self.used, more = shelves.put(*records.packed_names, *spans, self.table, self.kept, self.used)
+        self.names += more
+
+    def drop(self, names: list[str]) -> None:
+        shelves.drop(*packed(names), self.table, self.kept)
+
+    def _widen(self, more: int) -> None:
+        """The table is at most half full."""
+        size = len(self.table)
+        while size < 2 * (self.names + more):
+            size *= 2
+        if size > len(self.table):
+            self.table = shelves.widened(self.table, size)
 
 
 class Cache:
-    """Two generations: writes go to the young one; when that holds half of the budget, the old one is forgotten."""
+    """Two generations: writes go to the young one; when that is full, the old one is forgotten."""
 
     def __init__(self, budget_bytes: float) -> None:
         self.budget_bytes = budget_bytes
-        self.young: dict[str, bytes] = {}
-        self.old: dict[str, bytes] = {}
+        self.young = self.old = Generation(0)
 
-    def get(self, names: Iterable[str]) -> tuple[dict[str, bytes], list[str]]:
-        """The records it holds of these, and the names of the others."""
-        found: dict[str, bytes] = {}
-        missing: list[str] = []
-        young, old = self.young.get, self.old.get
-        for name in names:
-            raw = young(name) or old(name)
-            if raw is None:
-                missing.append(name)
-            else:
-                found[name] = raw
-        return found, missing
+    def get(self, names: list[str]) -> Records:
+        """The records of these; nothing where it has forgotten one."""
+        young, old = self.young, self.old
+        return Records(names, *shelves.take(*packed(names), young.table, young.kept, old.table, old.kept))
 
     def put(self, records: Mapping[str, bytes]) -> None:
-        if not records:
+        new = Records.of(records)
+        new.settle()
+        if not new.names:
             return
-        self.young.update(records)
-        mean_bytes = sum(map(len, records.values())) / len(records)
-        if len(self.young) * (mean_bytes + ENTRY_BYTES) > self.budget_bytes / 2:
-            self.old, self.young = self.young, {}
+        if not self.young.holds(new):
+            self.young, self.old = Generation(int(self.budget_bytes / 2)), self.young
+            if not self.young.holds(new):
+                self.young = self.old = Generation(0)
+                return
+        self.young.put(new)
 
     def drop(self, names: Iterable[str]) -> None:
-        for name in names:
-            self.young.pop(name, None)
-            self.old.pop(name, None)
+        for generation in (self.young, self.old):
+            generation.drop(list(names))

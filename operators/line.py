@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from typing import Any
 
+import numpy as np
 from msgspec import Struct
 from redis import Redis
 from redis.exceptions import ConnectionError
+
+from features.kernel.arrays import Bytes, Ints
+from features.kernel.shelves import words_of
+from features.kernel.words import Packed
+
+Spans = tuple[Bytes, Ints, Ints]  # a run of bytes, and where in it each value begins and ends
+_NONE, _NO_PLACES = np.frombuffer(b"\0", dtype=np.uint8), np.zeros(0, dtype=np.int64)
 
 
 def pack(*words: bytes) -> bytes:
     """A command as Redis reads it (RESP), for thousands of words without a look at the type of each."""
     sized = zip(map(_size, map(len, words)), words, strict=True)
     return b"".join([b"*%d" % len(words), *chain.from_iterable(sized), b"\r\n"])
+
+
+def many(verb: bytes, first: Sequence[bytes], prefix: bytes, names: Packed, spans: Spans | None = None) -> bytes:
+    """A command over thousands of keys, each the prefix and a name; with `spans`, each with its value behind it."""
+    text, starts, ends = spans or (_NONE, _NO_PLACES, _NO_PLACES)
+    count = 1 + len(first) + (len(names[1]) - 1) * (2 if spans else 1)
+    words = words_of(np.frombuffer(prefix, dtype=np.uint8), *names, text, starts, ends)
+    head = pack(verb, *first).partition(b"\r\n")[2]
+    return b"".join((b"*%d\r\n" % count, head, words))
 
 
 @cache

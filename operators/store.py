@@ -17,7 +17,7 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import chain
 from math import inf
 from typing import Any
@@ -37,9 +37,11 @@ from features.job import (
     encode_messages,
     encode_position,
 )
+from features.kernel.words import packed
 from features.layout import Layout, decode_layout, encode_layout
+from features.records import Records
 from operators.cache import Cache
-from operators.line import Guard, Line, pack, scored
+from operators.line import Guard, Line, many, pack, scored
 
 Due = list[tuple[int, str]]  # (due_ms, timer), earliest first
 TOUCH = """
@@ -178,25 +180,23 @@ class PartitionStore:
         if line.guard is None:
             line.guard = _guard(line.ask(*self._watch(partition)))
         self._check(partition, plan.position, line.guard)
-        records, missing = cache.get(plan.records)
-        rows, seen, due = self._ask(partition, missing, plan, line.guard)
-        records.update(rows)
-        more, missing = cache.get(name for name in dict.fromkeys(timer_records(due)) if name not in records)
-        records.update(more)
-        if missing:
-            records.update(_found(missing, line.ask(self._get(partition, missing))[0]))
-        self._follow(partition, plan, records)
+        records = cache.get(plan.records)
+        seen, due = self._ask(partition, records, plan, line.guard)
+        self._add(partition, records, timer_records(due))
+        while plan.follow is not None and self._add(partition, records, plan.follow(records)):
+            pass
         return State(records, seen, due, self.words[partition], self.spent[partition])
 
-    def _follow(self, partition: int, plan: Plan, records: dict[str, bytes]) -> None:
-        """Adds what the plan's records lead to, and what these do."""
-        asked = {*plan.records, *records}
-        while plan.follow is not None and (names := [n for n in dict.fromkeys(plan.follow(records)) if n not in asked]):
-            asked.update(names)
-            found, missing = self.caches[partition].get(names)
-            records.update(found)
-            if missing:
-                records.update(_found(missing, self.lines[partition].ask(self._get(partition, missing))[0]))
+    def _add(self, partition: int, records: Records, names: Iterable[str]) -> bool:
+        """Records of names that were not asked for yet; whether there were any."""
+        new = [name for name in dict.fromkeys(names) if name not in records.places]
+        if new:
+            more = self.caches[partition].get(new)
+            lacking = more.lacking()
+            if lacking:
+                _fill(more, lacking, self.lines[partition].ask(self._get(partition, more, lacking))[0])
+            records.extend(new, [more.at(place) for place in range(len(new))])
+        return bool(new)
 
     def _watch(self, partition: int) -> tuple[bytes, ...]:
         """Watches owner and fence, and reads them. Who writes timers moves the fence: these are watched as well."""
@@ -204,28 +204,30 @@ class PartitionStore:
         first = pack(b"ZRANGE", self._key(partition, "timers"), b"0", b"0", b"WITHSCORES")
         return pack(b"WATCH", *keys), pack(b"MGET", *keys), first
 
-    def _get(self, partition: int, names: list[str]) -> bytes:
-        start = self.key(partition, "r:")
-        return pack(b"MGET", *[(start + name).encode() for name in names])
+    def _get(self, partition: int, records: Records, places: list[int]) -> bytes:
+        names = (
+            records.packed_names if len(places) == len(records.names) else packed([records.names[i] for i in places])
+        )
+        return many(b"MGET", (), self._key(partition, "r:"), names)
 
-    def _ask(
-        self, partition: int, missing: list[str], plan: Plan, guard: Guard
-    ) -> tuple[dict[str, bytes], set[tuple[str, bytes]], Due]:
-        """Records, known ids and due timers, in one round trip at most."""
+    def _ask(self, partition: int, records: Records, plan: Plan, guard: Guard) -> tuple[set[tuple[str, bytes]], Due]:
+        """Adds the records that are not in memory; known ids and due timers; all in one round trip at most."""
         now_ms = plan.clock.now_ms
         moved = now_ms != plan.position.clock.now_ms and guard.first_due_ms <= now_ms
-        asked = [self._get(partition, missing)] if missing else []
+        lacking = records.lacking()
+        asked = [self._get(partition, records, lacking)] if lacking else []
         asked += [pack(b"SMISMEMBER", self._key(partition, f"s:{name}"), *ids) for name, ids in plan.seen.items()]
         if moved:
             range = (b"-inf", b"%d" % now_ms, b"WITHSCORES")
             asked.append(pack(b"ZRANGEBYSCORE", self._key(partition, "timers"), *range))
         answers = iter(self.lines[partition].ask(*asked) if asked else ())
-        rows = _found(missing, next(answers)) if missing else {}
+        if lacking:
+            _fill(records, lacking, next(answers))
         flags = {name: next(answers) for name in plan.seen}
         seen = {
             (name, id) for name, ids in plan.seen.items() for id, flag in zip(ids, flags[name], strict=True) if flag
         }
-        return rows, seen, [(due_ms, timer.decode()) for timer, due_ms in scored(next(answers))] if moved else []
+        return seen, [(due_ms, timer.decode()) for timer, due_ms in scored(next(answers))] if moved else []
 
     def check(self, partition: int, position: Position) -> None:
         """Whether this process still owns the partition and the fence is at `position`. Raises Fenced, Moved."""
@@ -307,10 +309,9 @@ class PartitionStore:
         return writes
 
     def _puts(self, partition: int, changes: Changes) -> bytes:
-        start, fence = self.key(partition, "r:"), encode_position(changes.position)
-        keys = [(start + name).encode() for name in changes.puts]
-        records = chain.from_iterable(zip(keys, changes.puts.values(), strict=True))
-        return pack(b"MSET", self._key(partition, "fence"), fence, *records)
+        puts, fence = Records.of(changes.puts), (self._key(partition, "fence"), encode_position(changes.position))
+        puts.settle()
+        return many(b"MSET", fence, self._key(partition, "r:"), puts.packed_names, (puts.text, puts.starts, puts.ends))
 
     def _receipts(self, partition: int, changes: Changes) -> list[bytes]:
         """May be repeated: Redis has run a part of it twice where its log was cut off within a transaction."""
@@ -356,5 +357,7 @@ def _guard(answers: list[Any]) -> Guard:
     return Guard(owner, fence, scored(first)[0][1] if first else inf)
 
 
-def _found(names: list[str], rows: list[bytes | None]) -> dict[str, bytes]:
-    return {name: raw for name, raw in zip(names, rows, strict=True) if raw is not None}
+def _fill(records: Records, places: list[int], rows: list[bytes | None]) -> None:
+    for place, raw in zip(places, rows, strict=True):
+        if raw is not None:
+            records.put(place, raw)

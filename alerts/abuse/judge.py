@@ -107,7 +107,7 @@ def _moved(clock: Clock, mark: ClockMark) -> Clock:
 class Walk:
     """The records of a batch."""
 
-    def __init__(self, desk: Desk, stored: dict[str, bytes]) -> None:
+    def __init__(self, desk: Desk, stored: Mapping[str, bytes]) -> None:
         self.desk = desk
         self.stored = stored
         self.open_records: dict[str, Account | Device | None] = {}

@@ -13,6 +13,7 @@ first three are called `kpi_events`, `kpi_duplicates` and `kpi_too_late` for eve
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from msgspec import Struct, field, msgpack
 
@@ -164,7 +165,7 @@ def _fresh(work: Work, known: set[tuple[str, bytes]]) -> list[Entry]:
     return fresh
 
 
-def _add(fresh: list[Entry], records: dict[str, bytes]) -> tuple[dict[str, Hour], dict[tuple[str, int], int]]:
+def _add(fresh: list[Entry], records: Mapping[str, bytes]) -> tuple[dict[str, Hour], dict[tuple[str, int], int]]:
     """Hours with the entries added, and the offset that last changed each (dimension, minute)."""
     hours: dict[str, Hour] = {}
     changed: dict[tuple[str, int], int] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, msgpack
 
@@ -37,7 +37,7 @@ def person_named(record: str) -> str:
     return record[3:] if record.startswith("of|") else ""
 
 
-def further(leaving: set[str], records: dict[str, bytes]) -> Iterator[str]:
+def further(leaving: set[str], records: Mapping[str, bytes]) -> Iterator[str]:
     """What these records lead to: whose a ticket is, as whom a customer goes on, the tickets of who leaves."""
     for name, raw in records.items():
         if ticket_named(name):

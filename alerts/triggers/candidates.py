@@ -58,33 +58,26 @@ class Candidates:
         self.rivals = [[r.id for r in rules if rule.group and r.group == rule.group and r != rule] for rule in rules]
 
     def at(
-        self, held: npt.NDArray[np.bool_], moments: Moments, applied: Applied, seen: Seen, keys: list[str]
+        self, at: Ints, rule: Ints, moments: Moments, applied: Applied, seen: Seen, keys: list[str]
     ) -> Iterator[Candidate]:
-        """`held`: bool[n, rules]; in log order, of timers that one tick has reached, the earliest due first.
-
-        `keys`: what campaigns have budgets by.
-        """
-        at, rule = self._in_order(held, moments, applied.customers)
+        """One for each of some moments and rules; `keys`: what campaigns have budgets by."""
         rules = [self.conditions.rules[j] for j in rule.tolist()]
         who = moments.who[at].tolist()
         customers = [applied.customers[w] for w in who]
         at_ms, stamps_ms = moments.at_ms[at].tolist(), moments.stamps_ms[at].tolist()
-        causes = self._causes(moments, at, rules, customers, at_ms)
-        values, moved = self._explained(seen, applied.rows, moments.rows, at, rule)
+        causes = self.causes(moments, at, rules, customers, at_ms)
+        values, moved = self.explained(seen, applied.rows, moments.rows, at, rule)
         clocks_ms, consented = moments.clock_ms[at].tolist(), (moments.consented[at] != 0).tolist()
         places = _places(seen.look, at, at_ms, moments, keys)
         rivals = [self.rivals[j] for j in rule.tolist()]
         then = (at_ms, causes, stamps_ms, clocks_ms, consented)
-        models = self._models(seen, rule)
-        more = (self._contexts(seen, at, rule), at.tolist(), models)
+        models = {j: self.models(seen, j) for j in np.unique(rule).tolist()}
+        more = (self._contexts(seen, at, rule), at.tolist(), [models[j] for j in rule.tolist()])
         return map(Candidate, rules, who, customers, *then, rivals, places, values, moved, *more)
 
-    def _models(self, seen: Seen, rule: Ints) -> list[dict[str, int]]:
-        scored = {
-            j: {name: seen.models[name].version for name in self.conditions.names[j] if name in seen.models}
-            for j in np.unique(rule).tolist()
-        }
-        return [scored[j] for j in rule.tolist()]
+    def models(self, seen: Seen, rule: int) -> dict[str, int]:
+        """That its scores come from, each with its version."""
+        return {name: seen.models[name].version for name in self.conditions.names[rule] if name in seen.models}
 
     def _contexts(self, seen: Seen, at: Ints, rule: Ints) -> list[str]:
         found = [""] * len(at)
@@ -94,8 +87,8 @@ class Candidates:
                 found[i] = text
         return found
 
-    def _in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
-        """Moments and rules by place, then priority; of timers that one tick has reached, the earliest due first."""
+    def in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
+        """Moments and rules of bool[n, rules] by place, then priority; of timers that one tick has reached, the earliest due first."""
         at, rule = np.nonzero(held)
         timer = moments.event[at] < 0
         due_ms, ranks = np.where(timer, moments.at_ms[at], 0), np.where(timer, self.timer_ranks[rule], self.ranks[rule])
@@ -108,17 +101,18 @@ class Candidates:
             order = np.lexsort((np.array([places[name] for name in names]), ranks, due_ms, moments.place[at]))
         return at[order], rule[order]
 
-    def _causes(
+    def causes(
         self, moments: Moments, at: Ints, rules: list[Rule], customers: list[str], at_ms: list[int]
     ) -> list[str]:
-        causes = [f"rule|{rule.id}|{customer}|{ms}" for rule, customer, ms in zip(rules, customers, at_ms, strict=True)]
+        """By candidate: the event's id, or the timer with the time when it was due."""
         event = moments.event[at]
-        of_event = np.flatnonzero(event >= 0)
-        for i, id in zip(of_event.tolist(), moments.columns.texts("id", event[of_event]), strict=True):
-            causes[i] = id
-        return causes
+        ids = iter(moments.columns.texts("id", event[event >= 0]))
+        return [
+            next(ids) if of_event else f"rule|{rule.id}|{customer}|{ms}"
+            for of_event, rule, customer, ms in zip((event >= 0).tolist(), rules, customers, at_ms, strict=True)
+        ]
 
-    def _explained(self, seen: Seen, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
+    def explained(self, seen: Seen, features: Matrix, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
         """By candidate: the values that its rule looked at, and what moved its scores."""
         told, moved = np.empty((2, len(at)), dtype=object)
         for j in np.unique(rule).tolist():

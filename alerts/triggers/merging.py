@@ -13,7 +13,6 @@ after the other, so that what comes of one customer stays in order on every way.
 from __future__ import annotations
 
 from collections import Counter
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -38,6 +37,7 @@ from features.record import (
     forward,
     forwarded,
 )
+from features.records import Records
 
 
 class Named(Struct):
@@ -98,7 +98,7 @@ class Progress(Struct):
         """What came of a part."""
         self._delete(more.deletes)
         self.records |= more.puts
-        self.changes.puts |= more.puts
+        self.changes.puts.update(more.puts)
         self.changes.words |= more.words
         self.changes.spent |= more.spent
         self.changes.short = dict(Counter(self.changes.short) + Counter(more.short))
@@ -151,7 +151,7 @@ class Merging:
 
     def apply(self, plan: Plan, state: State) -> Changes:
         work: Work = plan.work
-        if not work.words and FORWARD not in map(itemgetter(0), state.records.values()):
+        if not work.words and not Records.of(state.records).begin_with(FORWARD):
             return self.job.apply(replace(plan, work=work.sifted), state)
         due = {customer: due_ms for due_ms, customer in state.due}
         progress = Progress(dict(state.records), due, state.words, Changes(plan.position), state.spent, state.grants)

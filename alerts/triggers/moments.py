@@ -55,7 +55,7 @@ class Moments(Struct):
     clock_ms: Ints
     exits: npt.NDArray[np.bool_]
 
-    def orders(self, at: Sequence[int]) -> list[tuple[int, int]]:
+    def orders(self, at: Sequence[int] | Ints) -> list[tuple[int, int]]:
         """Where in the log moments stand, and of timers that one tick has reached, when each was due."""
         these = np.array(at, dtype=np.int64)
         due_ms = np.where(self.event[these] < 0, self.at_ms[these], 0)

@@ -69,8 +69,8 @@ class News:
 
 def _inside(rule: str, applied: Applied, customers: Any) -> Iterator[int]:
     """Customers whose ledger names the rule: those who are inside, and others to whom it has given something."""
-    name, starts = rule.encode(), zip(customers.tolist(), applied.ledgers[customers].tolist(), strict=True)
-    yield from (who for who, start in starts if applied.records[who].find(name, start) >= 0)
+    name = rule.encode()
+    yield from (who for who in customers[applied.has_ledger[customers]].tolist() if name in applied.ledger(who))
 
 
 def _leave(ledger: Ledger, rule: str, at_ms: int) -> bool:

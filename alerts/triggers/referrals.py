@@ -172,13 +172,12 @@ def follow(
         said.setdefault(who, []).append((place, e.decode_clean(batch.values[place])))
     due = {whose(name) for _, name in state.due if name.startswith(SETTLES)}
     for who in [who for who in np.flatnonzero(brought).tolist() if who in said or applied.customers[who] in due]:
-        name, start = applied.customers[who], applied.ledgers[who]
-        ledger = decode_ledger(applied.records[who][start:])
+        name, ledger = applied.customers[who], decode_ledger(applied.ledger(who))
         before, friend = ledger.referral, Friend(name, state.records.get(name, b""), ledger, core, forgotten)
         followed.messages += friend.live(said.get(who, []), columns.moved, settling)
         due_ms = settling.due_ms(ledger.referral)
         if due_ms != settling.due_ms(before) or name in due:
             followed.timers[SETTLES + name] = due_ms or None
         if ledger.referral != before:
-            applied.records[who] = applied.records[who][:start] + encode_ledger(ledger)
+            applied.with_ledger(who, encode_ledger(ledger))
     return followed

@@ -27,9 +27,11 @@ from alerts.triggers.rule import Then
 from alerts.triggers.sending import USUAL_HOUR, sending
 from features.customer import Applied
 from features.job import Message
+from features.kernel.arrays import Ints
 from features.messages import HEADERS, cloudevent
 from features.outgoing import Drawn, Receipt
 from features.record import Ledger, decode_ledger, encode_ledger
+from features.records import Records
 from features.trials import HOLDOUT, Trial
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ FIRED = ("issued", "control")  # outcomes from which the cooldown runs
 class Decided(Struct):
     """What came of a batch's moments; `records` are the customers' with what policy has noted."""
 
-    records: dict[str, bytes]
+    records: Records
     messages: list[Message] = []
     counts: dict[str, int] = {}
     causes_ms: list[int] = []
@@ -59,7 +61,7 @@ class Ledgers(dict[int, Ledger]):
         self.applied = applied
 
     def __missing__(self, who: int) -> Ledger:
-        ledger = self[who] = decode_ledger(self.applied.records[who][self.applied.ledgers[who] :])
+        ledger = self[who] = decode_ledger(self.applied.ledger(who))
         return ledger
 
 
@@ -80,30 +82,37 @@ class Round:
         self.applied = applied
         self.lease = lease
         self.seen = house.seen(moments, applied, words)
-        self.decided = Decided(dict(zip(applied.customers, applied.records, strict=True)))
+        self.decided = Decided(applied.records)
         self.ledgers = Ledgers(applied)
         self.news = News(self.ledgers.__getitem__)
         self.holding = Holding(self.news, moments.columns, applied.customers, self._release, self._withhold, consent)
         self.withheld: list[tuple[str, str]] = []
 
     def decide(self, walk: Walk | None, sends: Mapping[str, int]) -> Decided:
-        held = self.house.conditions.evaluate(self.moments.asks, self.seen.looks)
-        candidates = list(self._at(held))
+        house, news = self.house, self.news
+        held = house.conditions.evaluate(self.moments.asks, self.seen.looks)
+        at, rule = house.candidates.in_order(held, self.moments, self.applied.customers)
+        refused = self._refused(at, rule)
+        candidates = list(self._at(at[~refused], rule[~refused]))
         self._hear(held, candidates, walk, sends)
-        outcomes, orders = [], self.moments.orders([candidate.moment for candidate in candidates])
-        for candidate, order in zip(candidates, orders, strict=True):
-            if self.news.coming:
-                self.news.until(order)
-            outcomes.append((candidate.rule.id, self._settle(candidate)))
-        self.news.until(END)
+        told = house.refusals.receipts(at[refused], rule[refused], self.moments, self.applied, self.seen)
+        refusals, others, outcomes = iter(told), iter(candidates), []
+        for order, is_refusal in zip(self.moments.orders(at), refused.tolist(), strict=True):
+            if news.coming and news.coming[0][:2] <= order:
+                news.until(order)
+            outcomes.append(self._refuse(next(refusals)) if is_refusal else self._settle(next(others)))
+        news.until(END)
         self._pack()
         self._note_misses(held)
         self.decided.counts = self._counts(outcomes + self.withheld) | (walk.counts if walk else {})
         del self.holding  # which knows this round: the rows of a batch are not to wait for the garbage collector
         return self.decided
 
-    def _at(self, held: npt.NDArray[np.bool_]) -> Iterator[Candidate]:
-        return self.house.candidates.at(held, self.moments, self.applied, self.seen, self.house.campaigns.keys)
+    def _refused(self, at: Ints, rule: Ints) -> npt.NDArray[np.bool_]:
+        return self.house.refusals.among(at, rule, self.moments, self.applied)
+
+    def _at(self, at: Ints, rule: Ints) -> Iterator[Candidate]:
+        return self.house.candidates.at(at, rule, self.moments, self.applied, self.seen, self.house.campaigns.keys)
 
     def _hear(
         self, held: npt.NDArray[np.bool_], candidates: list[Candidate], walk: Walk | None, sends: Mapping[str, int]
@@ -134,8 +143,12 @@ class Round:
         self.decided.trials += trials.follow(deed, ledger, self.house.policy.margin_percent)
         return True
 
-    def _settle(self, candidate: Candidate) -> str:
-        """The outcome; sends the decision, and the coupon if one is issued, or holds it until its time."""
+    def _refuse(self, receipt: Receipt) -> tuple[str, str]:
+        self._tell(receipt.customer, receipt)
+        return receipt.rule, receipt.outcome
+
+    def _settle(self, candidate: Candidate) -> tuple[str, str]:
+        """Rule and outcome; sends the decision, and the coupon if one is issued, or holds it until its time."""
         house, ledger = self.house, self.ledgers[candidate.who]
         drawn = house.arms.given(candidate.rule, candidate.customer, candidate.context)
         given = given_to(drawn, candidate.values)
@@ -150,7 +163,7 @@ class Round:
         if house.offered.follows(candidate.rule):
             self.decided.trials += self._tried(candidate, given, verdict.outcome)
         self._tell(candidate.customer, receipt)
-        return verdict.outcome
+        return candidate.rule.id, verdict.outcome
 
     def _verdict(self, candidate: Candidate, ledger: Ledger, given: Given) -> Verdict:
         standing = self._standing(candidate, ledger)
@@ -239,16 +252,14 @@ class Round:
 
     def _pack(self) -> None:
         """The ledgers that have changed, behind their records."""
-        applied = self.applied
         for who in self.news.touched:
-            head = applied.records[who][: applied.ledgers[who]]
-            self.decided.records[applied.customers[who]] = head + encode_ledger(self.ledgers[who])
+            self.applied.with_ledger(who, encode_ledger(self.ledgers[who]))
         self.decided.timers = self.holding.timers()
 
     def _note_misses(self, held: npt.NDArray[np.bool_]) -> None:
         house = self.house
         for outcome, places in missed(house.conditions, self.moments, held, self.seen.looks, house.keeping):
-            for candidate in self._at(places):
+            for candidate in self._at(*house.candidates.in_order(places, self.moments, self.applied.customers)):
                 ledger, given = self.ledgers[candidate.who], Given(candidate.rule.then.to(candidate.values))
                 receipt = self._receipt(candidate, ledger, given, Verdict(outcome))
                 self.decided.misses.setdefault(candidate.customer, {})[candidate.rule.id] = encode_kept(receipt)

@@ -45,9 +45,10 @@ def deeds(columns: Columns, applied: Applied, also: Collection[int]) -> Iterator
     """In log order, those of customers who have an open choice, or get one in this batch (`also`)."""
     fresh = np.flatnonzero(((columns.kind == ORDER) | (columns.kind == REDEEMED)) & (applied.repeated == 0))
     who = columns.who[fresh]
-    starts, records = applied.ledgers, applied.records
-    open = [w for w in np.unique(who).tolist() if w in also or MARK.search(records[w], starts[w])]
-    rows = fresh[np.isin(who, open)]
+    open = applied.has_ledger.copy()
+    open[list(also)] = True
+    some = [w for w in np.unique(who[open[who]]).tolist() if w in also or MARK.search(applied.ledger(w))]
+    rows = fresh[np.isin(who, some)]
     texts = (columns.texts(name, rows) for name in ("id", "coupon", "order"))
     numbers = (columns.numbers(name, rows).tolist() for name in ("at_ms", "total_cents"))
     ids, coupons, orders = texts

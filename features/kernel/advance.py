@@ -96,6 +96,7 @@ def advance(
     ends: Ints,
     clock_ms: int,
     blob: Bytes,
+    blob_starts: Ints,
     blob_ends: Ints,
     features: int,
     room: int,
@@ -103,7 +104,7 @@ def advance(
     """Every customer's record after the batch, the rows that were asked for, the rows that got their label.
 
     `order` and `ends` group the events by customer; `clock_ms` is the partition's clock after the batch.
-    `blob` holds the customers' records one behind the other, nothing for a new customer. `room`: rows.
+    `blob` holds the customers' records, each from its start to its end, nothing for a new customer. `room`: rows.
     """
     customers, events = len(blob_ends), len(e)
     s = new_state(g)
@@ -117,9 +118,9 @@ def advance(
     labelled = np.empty((most, LABELLED + g[HORIZONS]), np.int64)
     labels = (inputs, labelled)
     r, n, at, status, detail = np.int64(0), np.int64(0), np.int64(0), DONE, np.int64(0)
-    start, first = np.int64(0), np.int64(0)
+    first = np.int64(0)
     for c in range(customers):
-        status, detail, ledger = unpack(blob, start, blob_ends[c], s, g, z)
+        status, detail, ledger = unpack(blob, blob_starts[c], blob_ends[c], s, g, z)
         if status != DONE:
             detail = detail if status == NEEDS_ZONE else np.int64(c)
             break
@@ -143,7 +144,7 @@ def advance(
         copy_bytes(out, at, blob, ledger, tail)
         at += tail
         out_ends[c] = at
-        start, first = blob_ends[c], ends[c]
+        first = ends[c]
     r = max(r, 0)
     return Outcome(
         status,

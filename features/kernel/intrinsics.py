@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -34,3 +35,18 @@ def lowest_bit(typing: Any, mask: Any) -> Any:
         return builder.cttz(args[0], cgutils.true_bit)
 
     return types.int64(types.int64), generate
+
+
+@intrinsic
+def read_eight(typing: Any, text: Any, at: Any) -> Any:
+    """Eight bytes of an array of bytes as one uint64, wherever they begin."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        offset = context.cast(builder, args[1], signature.args[1], types.intp)
+        place = builder.gep(builder.bitcast(data, cgutils.voidptr_t), [offset])
+        word = builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()))
+        word.align = 1
+        return word
+
+    return types.uint64(text, at), generate

@@ -9,9 +9,11 @@ import numpy as np
 from features.kernel.arrays import Bytes, Ints
 from features.kernel.compiled import compiled, making_arrays
 
+Packed = tuple[Bytes, Ints]  # texts one behind the other, and where each begins; then where the last ends
+
 
 @compiled
-def _hash(text: Bytes, start: int, end: int) -> int:
+def hash_one(text: Bytes, start: int, end: int) -> int:
     """64 bits: FNV-1a, mixed by MurmurHash3's finalizer."""
     h = np.uint64(0xCBF29CE484222325)
     for k in range(start, end):
@@ -26,16 +28,22 @@ def hashes(text: Bytes, starts: Ints, ends: Ints) -> Ints:
     """64-bit hashes of texts, the same in every process."""
     out = np.empty(len(starts), np.int64)
     for i in range(len(starts)):
-        out[i] = _hash(text, starts[i], ends[i])
+        out[i] = hash_one(text, starts[i], ends[i])
     return out
+
+
+def packed(texts: list[str]) -> Packed:
+    """These texts in UTF-8."""
+    text = "".join(texts)
+    lengths = map(len, texts) if text.isascii() else (len(one.encode()) for one in texts)
+    bounds = np.fromiter(accumulate(lengths, initial=0), dtype=np.int64, count=len(texts) + 1)
+    return np.frombuffer(text.encode() or b"\0", dtype=np.uint8), bounds
 
 
 def hash_texts(texts: list[str]) -> Ints:
     """int64[texts]: `hashes` of these texts in UTF-8."""
-    text = "".join(texts)
-    lengths = map(len, texts) if text.isascii() else (len(one.encode()) for one in texts)
-    bounds = np.fromiter(accumulate(lengths, initial=0), dtype=np.int64, count=len(texts) + 1)
-    return hashes(np.frombuffer(text.encode() or b"\0", dtype=np.uint8), bounds[:-1], bounds[1:])
+    text, bounds = packed(texts)
+    return hashes(text, bounds[:-1], bounds[1:])
 
 
 @compiled
@@ -49,7 +57,7 @@ def _slot(text: Bytes, start: int, end: int) -> int:
 
 
 @compiled
-def _same(text: Bytes, start: int, end: int, other: Bytes, at: int, stop: int) -> bool:
+def same(text: Bytes, start: int, end: int, other: Bytes, at: int, stop: int) -> bool:
     same, k = end - start == stop - at, 0
     while same and k < end - start:
         same = text[start + k] == other[at + k]
@@ -64,7 +72,7 @@ def find_one(text: Bytes, start: int, end: int, known: Bytes, known_ends: Ints, 
     slot = _slot(text, start, end) & mask
     while slots[slot] >= 0:
         word = slots[slot]
-        if _same(text, start, end, known, known_ends[word - 1] if word else 0, known_ends[word]):
+        if same(text, start, end, known, known_ends[word - 1] if word else 0, known_ends[word]):
             return word
         slot = (slot + 1) & mask
     return -1
@@ -101,10 +109,10 @@ def group(text: Bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
     slots = np.full(size, -1, np.int64)
     who, first, count = np.empty(len(starts), np.int64), np.empty(len(starts), np.int64), 0
     for i in range(len(starts)):
-        slot = _hash(text, starts[i], ends[i]) & (size - 1)
+        slot = hash_one(text, starts[i], ends[i]) & (size - 1)
         while slots[slot] >= 0:
             other = first[slots[slot]]
-            if _same(text, starts[i], ends[i], text, starts[other], ends[other]):
+            if same(text, starts[i], ends[i], text, starts[other], ends[other]):
                 break
             slot = (slot + 1) & (size - 1)
         if slots[slot] < 0:

@@ -60,7 +60,7 @@ def records(settings: conf.Settings, customers: int, seed: int = 5) -> dict[str,
             events.append(e.Complaint(**shared, tz=zone, case=f"k{number}"))
     batch = Batch("events", 0, -1, [*range(len(events))], [e.encode(event) for event in events], [0] * len(events))
     applied = core.apply(core.columns(batch, Clock()), [], {})
-    return dict(zip(applied.customers, applied.records, strict=True))
+    return dict(applied.records)
 
 
 def fill(settings: conf.Settings, found: dict[str, bytes]) -> redis_py.Redis:
@@ -138,7 +138,7 @@ def test_before_the_newest_event_windows_end_there_and_sums_over_the_lifetime_ar
     ]
     batch = Batch("events", 0, -1, [0, 1, 2], [e.encode(order) for order in orders], [0] * 3)
     applied = core.apply(core.columns(batch, Clock()), [], {})
-    features = Features(settings, fill(settings, dict(zip(applied.customers, applied.records, strict=True))))
+    features = Features(settings, fill(settings, dict(applied.records)))
     row = features.read("c1", NOON_MS + HOUR_MS)
     assert row is not None
     assert (row["orders_24h"], row["orders_lifetime"], row["days_since_order"]) == (2, 3, 0)

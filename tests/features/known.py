@@ -22,7 +22,7 @@ class Known:
             event.customer = "c"
         batch = Batch("events", 0, -1, [*range(len(events))], [e.encode(event) for event in events], [0] * len(events))
         applied = self.core.apply(self.core.columns(batch, Clock()), [], {"c": self.raw})
-        self.raw = applied.records[0] if events else self.raw
+        self.raw = applied.records.at(0) if events else self.raw
         self.rows = applied.rows.tolist()
         return [not again for again in applied.repeated]
 

@@ -51,7 +51,7 @@ def store(client: redis_py.Redis, topic_prefix: str) -> PartitionStore:
 
 def owner(client: redis_py.Redis, prefix: str) -> PartitionStore:
     """A process that has just claimed the partition."""
-    store = PartitionStore(client, prefix, "customers")
+    store = PartitionStore(client, prefix, "customers", 2**20)
     store.claim(PARTITION)
     return store
 

@@ -116,13 +116,13 @@ class Bare(Candidates):
         super().__init__(catalog, conditions)
         self.ids = ids
 
-    def _causes(self, moments: Moments, at: Ints, rules: list[Rule], *more: Any) -> list[str]:
+    def causes(self, moments: Moments, at: Ints, rules: list[Rule], *more: Any) -> list[str]:
         if self.ids:
-            return super()._causes(moments, at, rules, *more)
+            return super().causes(moments, at, rules, *more)
         causes: list[str] = np.where(moments.event[at] < 0, TIMER, "").tolist()
         return causes
 
-    def _explained(self, seen: Seen, features: Any, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
+    def explained(self, seen: Seen, features: Any, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
         nothing: list[Any] = [{}] * len(at)
         return nothing, nothing
 
@@ -135,7 +135,7 @@ class Silent(Round):
     def wait(self) -> list[Candidate]:
         """The moments at which rules hold, in log order by customer; all else is put aside by customer, too."""
         held = self.house.conditions.evaluate(self.moments.asks, self.seen.looks)
-        candidates = list(self._at(held))
+        candidates = list(self._at(*self.house.candidates.in_order(held, self.moments, self.applied.customers)))
         self._hear(held, candidates, None, NO_SENDS)
         self.orders = self.moments.orders([candidate.moment for candidate in candidates])
         self.aside = defaultdict[int, deque[tuple[Order, Callable[[], bool]]]](deque)
@@ -157,6 +157,10 @@ class Silent(Round):
     def _receipt(self, candidate: Candidate, ledger: Ledger, given: Given, verdict: Verdict) -> Any:
         arm, of = given.arm.name if given.arm else "", (candidate.rule.id, candidate.who, candidate.at_ms)
         self.house.noted.append((*of, verdict.outcome, candidate.cause, arm))
+
+    def _refused(self, at: Ints, rule: Ints) -> npt.NDArray[np.bool_]:
+        """Each is noted by itself."""
+        return np.zeros(len(at), dtype=np.bool_)
 
     def _deeds(self, *_: Any) -> list[Deed]:
         return []
