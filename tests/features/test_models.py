@@ -119,7 +119,7 @@ def test_wild_values_stay_probabilities() -> None:
 def example(number: int, **changed: object) -> bytes:
     row = [float(number), None if number % 4 == 0 else float(number % 5), 3.0]
     times = {"at_ms": [number], "known_ms": [number + 1]}
-    known = {"model": "m", "layout": "l", **times, "labels": [number % 5 > 2], "rows": [row]}
+    known = {"model": "m", "layout": "l", **times, "labels": [float(number % 5 > 2)], "rows": [row]}
     return msgspec.json.encode(Examples(**(known | changed)))
 
 
