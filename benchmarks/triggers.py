@@ -28,6 +28,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 from rich.table import Table as Shown
 
 from alerts.triggers.decide import Decider
@@ -108,9 +109,9 @@ def main() -> None:
     if asked.quick:
         asked.days, asked.members = 24, 300
     chain = Chain(asked.seed, asked.stores, asked.members, asked.days)
-    settings = load(environ={"BREWLINE_LEARNING__CHURN_HORIZON": asked.horizon})
+    settings = load(environ={})
     rules = [rule for rule, _, _ in load_rules(settings)]
-    life = live(chain, settings)
+    life = live(chain, settings, asked.horizon)
     verdicts = judged(life, rules)
     _show(life, rules, verdicts)
     triggers = {name: _told(verdict) for name, verdict in verdicts.items()}
@@ -124,10 +125,10 @@ def _told(verdict: Verdict) -> dict[str, Any]:
     return {**to_builtins(verdict), **dict(zip(SHARES, verdict.shares, strict=True))}
 
 
-def live(chain: Chain, settings: Settings) -> Life:
+def live(chain: Chain, settings: Settings, horizon: str = "10d") -> Life:
     """The chain's life from its records to decisions. Raises ValueError when members turn out to be one."""
     chain.witness = []
-    job, learning = _jobs(settings)
+    job, learning = _jobs(settings, horizon)
     table, pseudonyms = Table(), Pseudonyms(b"a benchmark's key", "CN")
     customers, learned = Log("events", job), Log("examples", learning)
     decisions: dict[str, list[Decision]] = defaultdict(list)
@@ -166,9 +167,10 @@ def _said(chain: Chain, settings: Settings, customers: dict[str, str]) -> dict[s
     return said
 
 
-def _jobs(settings: Settings) -> tuple[CustomersJob, LearningJob]:
-    """As the flows make them."""
+def _jobs(settings: Settings, horizon: str) -> tuple[CustomersJob, LearningJob]:
+    """As the flows make them, but for the horizon of the model that rules ask."""
     catalog, coupons = load_catalog(settings), settings.coupons
+    catalog = replace(catalog, tasks={**catalog.tasks, MODEL: replace(catalog.tasks[MODEL], horizon=horizon)})
     conditions = load_conditions(catalog, load_rules(settings))
     window_ms, holdout = parse_duration(coupons.cap_window), coupons.holdout_percent / 100
     policy = Policy(coupons.cap, window_ms, holdout, coupons.holdout_salt, coupons.require_consent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from brewline.phones import Phones
 from brewline.results import ROOT, write_json
 from brewline.sender import Sent, send
 from brewline.watch import Watch
-from config.settings import Settings, load
+from config.settings import HERE, Settings, load
 from features.times import rfc3339
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer
@@ -74,12 +75,12 @@ def _settings(folder: Path, brokers: str, redis_url: str, chain: Chain) -> Setti
     """The shipped settings on the demo's own servers; the flows' process reads them from the environment."""
     (folder / "stores.csv").write_text(chain.stores_csv())
     os.environ |= {
+        "BREWLINE_SETTINGS": str(_hurried(load(), folder)),
         "BREWLINE_KAFKA__BROKERS": brokers,
         "BREWLINE_REDIS__URL": redis_url,
         "BREWLINE_STORES__FILE": str(folder / "stores.csv"),
         "BREWLINE_TIME__CLOCK": "event",
         "BREWLINE_KAFKA__FETCH_WAIT_MS": "5",  # the mock cluster lets a fetch wait to the end, whatever comes in
-        "BREWLINE_LEARNING__CHURN_HORIZON": "36h",  # a month would outlast the demo
         "BREWLINE_LEARNING__PUBLISH_EVERY": "200",
         "BREWLINE_METRICS__INGEST": str(free_port()),
         "BREWLINE_METRICS__KPIS": str(free_port()),
@@ -88,6 +89,17 @@ def _settings(folder: Path, brokers: str, redis_url: str, chain: Chain) -> Setti
         "BREWLINE_COUPON_KEY": secrets.token_hex(32),
     }
     return load()
+
+
+def _hurried(settings: Settings, folder: Path) -> Path:
+    """The settings file in use, with models whose horizons do not outlast the demo."""
+    models = re.sub(r'"\d+d"', '"36h"', settings.path(settings.models).read_text()) if settings.models else ""
+    (folder / "models.toml").write_text(models)
+    used = Path(os.environ.get("BREWLINE_SETTINGS") or HERE / "brewline.toml").read_text()
+    others = re.sub(r"(?m)^(models|folder) *=.*\n", "", used)
+    file = folder / "brewline.toml"
+    file.write_text(f'models = "{folder / "models.toml"}"\nfolder = "{settings.folder}"\n{others}')
+    return file
 
 
 class Demo:

@@ -52,7 +52,7 @@ def test_every_link_and_file_named_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_shown_is_one(page: Path) -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    for line in re.findall(r"(?:^|`|/)brewline ([a-z]\w*)", page.read_text(), re.MULTILINE):
+    for line in re.findall(r"(?:^|`|/)brewline ([a-z][\w-]*)", page.read_text(), re.MULTILINE):
         assert line in commands, f"{page.name} shows `brewline {line}`"
 
 

@@ -27,7 +27,7 @@ from features import events as e
 from features.forgetting import Sifted
 from features.forgotten import name_hash, tombstone_key
 from features.job import Batch, Changes, Message, Plan, Position, State
-from features.kernel.arrays import VERSION
+from features.kernel.arrays import BEFORE_FLOATS, VERSION
 from features.record import (
     FORWARD,
     Ledger,
@@ -134,8 +134,8 @@ class Merging:
     def __init__(self, job: CustomersJob, topic: str) -> None:
         self.job = job
         self.topic = topic
-        self.layout, *earlier = (f"{VERSION}.{layout.id:08x}" for layout in job.core.layouts)
-        self.readable = {self.layout, *earlier}
+        self.layout = f"{VERSION}.{job.core.layouts[0].id:08x}"
+        self.readable = {f"{v}.{layout.id:08x}" for v in (VERSION, BEFORE_FLOATS) for layout in job.core.layouts}
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         plan = self.job.plan(batch, position)

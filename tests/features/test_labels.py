@@ -175,7 +175,7 @@ class Stepper:
         columns = self.core.columns(batch, self.clock)
         idle = [] if columns.customers else ["c"]
         applied = self.core.apply(columns, idle, dict.fromkeys([*columns.customers, *idle], self.raw))
-        self.raw, self.clock = applied.records[0], columns.clock
+        self.raw, self.clock = applied.records["c"], columns.clock
         for model, message in LABELS.messages(applied):
             told = orjson.loads(message)
             each = zip(told["at_ms"], told["known_ms"], told["labels"], strict=True)

@@ -48,7 +48,7 @@ def complaints_open(log: list[e.Event]) -> float:
     values = [e.encode(event) for event in log]
     columns = CORE.columns(Batch("events", 0, -1, list(range(len(log))), values, [0] * len(log)), Clock())
     applied = CORE.apply(columns, [], {})
-    return CORE.row(applied.records[0], len(log) * MINUTE_MS)[CATALOG.names.index("complaints_open")]
+    return CORE.row(applied.records["c"], len(log) * MINUTE_MS)[CATALOG.names.index("complaints_open")]
 
 
 @settings(max_examples=200, deadline=None)

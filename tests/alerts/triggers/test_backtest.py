@@ -21,10 +21,10 @@ from features.archive import Archiver, Told, in_shares
 from features.archived import archived_columns, columns_read
 from features.catalog import build_catalog
 from features.loop import batches, run
-from features.narrow import narrow
+from features.narrow import asked_models, narrow
 from features.quiet import QuietHours
 from features.times import DAY_MS, HOUR_MS
-from flows.files import load_features
+from flows.files import load_features, load_tasks
 from tests.alerts.triggers.jobs import CATALOG, HOUSE, customers_job, data_of, encoded
 from tests.features.streams import STARTS_MS, ZONES, cuts, logs, with_ticks
 
@@ -85,7 +85,8 @@ def tried(
     archive = archived(log, cuts, size)
     named = [(rule, f"{rule.id}.toml", "") for rule in rules]
     names = {name for names in over_catalog(named, CATALOG).names for name in names}
-    catalog = build_catalog(narrow(load_features(HOUSE), names))
+    tasks = asked_models(load_tasks(HOUSE), names, scored=False)
+    catalog = build_catalog(narrow(load_features(HOUSE), names), tasks=tasks)
     conditions = over_catalog(named, catalog)
     backtest = Backtest(catalog, conditions, policy, CAMPAIGNS, span, ids=True)
     read = {name for condition in conditions.conditions for name in condition.columns} | conditions.fields
@@ -114,7 +115,8 @@ def rationed(rules: list[Rule], log: list[e.Event], size: int) -> tuple[list[Dec
     """All shares under the limits of POTS."""
     archive, named = archived(log, [], size), [(rule, f"{rule.id}.toml", "") for rule in rules]
     names = {name for names in over_catalog(named, CATALOG).names for name in names}
-    catalog = build_catalog(narrow(load_features(HOUSE), names))
+    tasks = asked_models(load_tasks(HOUSE), names, scored=False)
+    catalog = build_catalog(narrow(load_features(HOUSE), names), tasks=tasks)
     backtest = Backtest(catalog, over_catalog(named, catalog), POLICY, POTS, ids=True)
     moves = archive.filter(pl.col("share") < 0)
     shares = archive.filter(pl.col("share") >= 0).partition_by("share", maintain_order=True)
