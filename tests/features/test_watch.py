@@ -25,14 +25,16 @@ class Stage:
         self.told: list[dict[str, Any]] = []
         self.sent: list[Message] = []
 
-    def play(self, steps: int, champion: float, base: float = 0.3, days: float = 0.0) -> list[tuple[str, str]]:
+    def play(
+        self, steps: int, champion: float, base: float = 0.3, days: float = 0.0, recency: float | None = None
+    ) -> list[tuple[str, str]]:
         """Labels are yes in 3 of 10; who scores them all 0.3 is best."""
         before = len(self.told)
         for _ in range(steps):
             labels = np.array(([1.0] * 3 + [0.0] * 7) * (STEP // 10))
             self.watch = decode_watch(encode_watch(self.watch))
             self.watch.at_ms += 1_000
-            self.watch.take(labels, np.tile([champion, np.nan, base, base], (STEP, 1)), WINDOW)
+            self.watch.take(labels, np.tile([champion, np.nan, base, recency or base], (STEP, 1)), WINDOW)
             rows = np.abs(self.rng.normal(20 + days, 5, (STEP, 1)))
             self.sent += ALERTS.take("m", self.watch, ["days"], rows, self.target)
             self.told = [orjson.loads(message.value)["data"] for message in self.sent]
@@ -53,6 +55,13 @@ def test_worse_than_a_baseline_over_a_whole_window_is_told_once_and_once_that_it
     assert stage.told[1]["incident"] == fired["incident"]
     assert stage.told[1]["started_ms"] == fired["started_ms"]
     assert stage.play(20, good, base) == []
+
+
+def test_the_better_of_the_baselines_counts() -> None:
+    stage = Stage()
+    assert stage.play(6, 0.4, base=0.6, recency=0.5) == []
+    assert stage.play(6, 0.4, base=0.6, recency=0.3) == [("worse", "firing")]
+    assert "worse than the recency" in stage.told[0]["why"]
 
 
 def test_a_second_incident_has_another_id() -> None:
