@@ -51,7 +51,7 @@ from features.stores import read_stores
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration
 from features.versions import champion
 from flows.files import load_catalog, load_limits
-from flows.learning import publishing, tasks
+from flows.learning import publishing, subjects
 from flows.rules import load_calendars, load_conditions, load_rules
 from sim import Chain, Truth
 from sim.wire import AUDIT, POS
@@ -175,7 +175,7 @@ def _jobs(settings: Settings) -> tuple[CustomersJob, LearningJob]:
     policy = Policy(coupons.cap, window_ms, holdout, coupons.holdout_salt, coupons.require_consent)
     churn = Churn(MODEL, layouts[MODEL], catalog.models[MODEL], parse_duration(settings.learning.churn_horizon))
     decider = Decider(catalog, conditions, policy, "coupons", "decisions")
-    learning = LearningJob(tasks(catalog), publishing(settings), "alerts", "dead-letters")
+    learning = LearningJob(subjects(catalog), publishing(settings), "alerts", "dead-letters")
     thanks = Settling("events", parse_duration(coupons.referral_settling))
     return CustomersJob(catalog, decider, churn, "examples", "dead-letters", settling=thanks), learning
 

@@ -19,7 +19,7 @@ from features.job import Message
 from features.labels import Examples
 from features.messages import Refused
 from features.models import Learned, Learner, LinearModel, Matrix, decode_learned, encode_learned, score
-from features.quality import RECENCY, Floats, Target, loss_of, losses
+from features.quality import LOGIT, RECENCY, Floats, loss_of, losses
 from features.versions import (
     Appointment,
     Comparison,
@@ -62,13 +62,13 @@ class Lesson(Struct, array_like=True):
     row: list[float]
 
 
-class Task(Struct, frozen=True):
-    """What is to be learned: `layout` stands for the inputs."""
+class Subject(Struct, frozen=True):
+    """What is to be learned: `layout` stands for the inputs; `link` "logit" for a probability, else it is a number."""
 
     name: str
     inputs: list[str]
     layout: str
-    target: Target = "yes or no"
+    link: str = LOGIT
 
 
 _encode = msgpack.Encoder().encode
@@ -93,15 +93,15 @@ def led_to(records: Mapping[str, bytes]) -> list[str]:
 class Course:
     """Takes up a model where its records have left it; `puts` and `deletes` are what has become of them."""
 
-    def __init__(self, task: Task, publishing: Publishing, alerts: Alerts, records: Mapping[str, bytes]) -> None:
-        self.task, self.publishing, self.alerts, self.records = task, publishing, alerts, records
-        name = task.name
+    def __init__(self, subject: Subject, publishing: Publishing, alerts: Alerts, records: Mapping[str, bytes]) -> None:
+        self.subject, self.publishing, self.alerts, self.records = subject, publishing, alerts, records
+        name = subject.name
         watch, versions, learned = (
             records.get(key) for key in (f"watch|{name}", versions_key(name), f"learner|{name}")
         )
         self.watch = decode_watch(watch) if watch else Watch()
         self.versions = decode_versions(versions) if versions else Versions()
-        self.learner = Learner(name, task.inputs, task.layout, decode_learned(learned) if learned else Learned())
+        self.learner = Learner(name, subject.inputs, subject.layout, decode_learned(learned) if learned else Learned())
         self.waiting: list[Lesson] = _decode(self.watch.waiting) if self.watch.waiting else []
         self.models: dict[int, LinearModel | None] = {}
         self.written: dict[str, bytes] = {}
@@ -113,30 +113,30 @@ class Course:
 
     def _adopt(self) -> None:
         """Takes over the version that was kept alone."""
-        raw = self.records.get(former_key(self.task.name))
+        raw = self.records.get(former_key(self.subject.name))
         if raw is None or self.versions.kept:
             return
-        self.deletes.append(former_key(self.task.name))
-        if model := decode_former(raw, self.task.name, self.task.layout):
+        self.deletes.append(former_key(self.subject.name))
+        if model := decode_former(raw, self.subject.name, self.subject.layout):
             self.written |= sole(model, self.watch.at_ms)
-            self.versions = decode_versions(self.written.pop(versions_key(self.task.name)))
+            self.versions = decode_versions(self.written.pop(versions_key(self.subject.name)))
             self.watch.version = model.version
 
     def _follow_layout(self) -> None:
         """Rows of other inputs are of no use any more."""
-        if self.watch.layout not in ("", self.task.layout):
+        if self.watch.layout not in ("", self.subject.layout):
             self.counts["labels_of_former_inputs"] += len(self.waiting)
             self.waiting, self.watch.inputs = [], Series()
-        self.watch.layout = self.task.layout
+        self.watch.layout = self.subject.layout
 
     @property
     def levels(self) -> dict[str, float]:
-        return self.watch.levels(self.task.name, self.task.target, self.publishing.window)
+        return self.watch.levels(self.subject.name, self.subject.link, self.publishing.window)
 
     @property
     def puts(self) -> dict[str, bytes]:
         self.watch.waiting = _encode(self.waiting) if self.waiting else b""
-        name, learned = self.task.name, encode_learned(self.learner.learned)
+        name, learned = self.subject.name, encode_learned(self.learner.learned)
         own = {f"learner|{name}": learned, f"watch|{name}": encode_watch(self.watch)}
         return {**self.written, **own, versions_key(name): encode_versions(self.versions)}
 
@@ -166,8 +166,8 @@ class Course:
         labels = np.array([lesson.label for lesson in lessons], dtype=np.float64)
         self.watch.at_ms = max(self.watch.at_ms, *(lesson.known_ms for lesson in lessons))
         self._score(rows, labels)
-        self.messages += self.alerts.take(self.task.name, self.watch, self.task.inputs, rows, self.task.target)
-        told: Any = labels > 0 if self.task.target == "yes or no" else labels
+        self.messages += self.alerts.take(self.subject.name, self.watch, self.subject.inputs, rows, self.subject.link)
+        told: Any = labels > 0 if self.subject.link == LOGIT else labels
         self.learner.learn(rows, told)
         self._judge()
         self._publish()
@@ -175,14 +175,14 @@ class Course:
     def _score(self, rows: Matrix, labels: Floats) -> None:
         """Before anything is learned from these rows."""
         champion, challenger = (self._scores(v, rows) for v in (self.versions.champion, self.versions.challenger))
-        recency = rows[:, [i for i, name in enumerate(self.task.inputs) if name in RECENCY]]
+        recency = rows[:, [i for i, name in enumerate(self.subject.inputs) if name in RECENCY]]
         usual = self.watch.baselines.score(recency)
         self.watch.baselines.learn(recency, labels)
         self.watch.take(labels, np.column_stack([champion, challenger, usual]), self.publishing.window)
         both = ~(np.isnan(champion) | np.isnan(challenger))
         self.watch.compared += int(both.sum())
-        self.watch.loss += float(losses(challenger[both], labels[both], self.task.target).sum())
-        self.watch.champion_loss += float(losses(champion[both], labels[both], self.task.target).sum())
+        self.watch.loss += float(losses(challenger[both], labels[both], self.subject.link).sum())
+        self.watch.champion_loss += float(losses(champion[both], labels[both], self.subject.link).sum())
 
     def _scores(self, number: int, rows: Matrix) -> Floats:
         model = self._model(number) if number else None
@@ -191,9 +191,9 @@ class Course:
     def _model(self, number: int) -> LinearModel | None:
         """None where it cannot score."""
         if number not in self.models:
-            key, name = version_key(self.task.name, number), self.task.name
+            key, name = version_key(self.subject.name, number), self.subject.name
             try:
-                found = unseal(self.written.get(key, self.records.get(key)), name, number, self.task.layout)
+                found = unseal(self.written.get(key, self.records.get(key)), name, number, self.subject.layout)
             except Unusable:
                 found = None
             self.models[number] = found
@@ -228,7 +228,7 @@ class Course:
         watch.version, watch.published_labels = watch.version + 1, watch.labels
         model = replace(self.learner.publish(), version=watch.version)
         figures = self._progressive()
-        self.written[version_key(self.task.name, model.version)] = seal(model, watch.at_ms, figures)
+        self.written[version_key(self.subject.name, model.version)] = seal(model, watch.at_ms, figures)
         versions.kept.append(Version(model.version, model.layout, model.labels, watch.at_ms, figures))
         self.models[model.version] = model
         self.counts["models_published"] += 1
@@ -242,12 +242,12 @@ class Course:
 
     def _progressive(self) -> dict[str, float | None]:
         """Figures of the version before, on labels of the window that came after it was published."""
-        found = self.watch.figures(self.task.target)
+        found = self.watch.figures(self.subject.link)
         challenger, champion = (found[name] for name in SCORERS[:2])
-        return challenger if challenger.get(loss_of(self.task.target)) is not None else champion
+        return challenger if challenger.get(loss_of(self.subject.link)) is not None else champion
 
     def _forget(self) -> None:
         for number in self.versions.trim(self.publishing.kept):
-            key = version_key(self.task.name, number)
+            key = version_key(self.subject.name, number)
             self.written.pop(key, None)
             self.deletes.append(key)

@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 
 from features import course, tried, versions
-from features.course import Course, Publishing, Task
+from features.course import Course, Publishing, Subject
 from features.job import Batch, Changes, Clock, Message, Plan, Position, State
 from features.labels import Examples, decode_examples
 from features.messages import Refused, dead_letter
@@ -24,8 +24,8 @@ class LearningJob:
     Of each rule with arms, what they have brought as `arms|<rule>`; published as `weights|<rule>`.
     """
 
-    def __init__(self, tasks: dict[str, Task], publishing: Publishing, alerts: str, dead_letters: str) -> None:
-        self.tasks = tasks
+    def __init__(self, subjects: dict[str, Subject], publishing: Publishing, alerts: str, dead_letters: str) -> None:
+        self.subjects = subjects
         self.publishing = publishing
         self.alerts = Alerts(alerts, publishing.window)
         self.dead_letters = dead_letters
@@ -55,11 +55,11 @@ class LearningJob:
         """Raises Refused, msgspec.DecodeError."""
         if raw.startswith(versions.START):
             word = decode_appointment(raw)
-            if word.model not in self.tasks:
+            if word.model not in self.subjects:
                 raise Refused("unknown_version", f"there is no model {word.model}")
             return word
         told = decode_examples(raw)
-        if told.model not in self.tasks or self.tasks[told.model].layout != told.layout:
+        if told.model not in self.subjects or self.subjects[told.model].layout != told.layout:
             raise Refused("layout", "learned from other features than those declared now")
         return told
 
@@ -72,7 +72,7 @@ class LearningJob:
         puts, deletes, messages, levels = found.puts, found.deletes, list[Message](), dict[str, float]()
         counts = Counter({"labels": 0})
         for model, heard in words.items():
-            taken = Course(self.tasks[model], self.publishing, self.alerts, state.records)
+            taken = Course(self.subjects[model], self.publishing, self.alerts, state.records)
             letters = letters + self._hear(taken, heard, batch)
             puts |= taken.puts
             deletes = deletes + taken.deletes

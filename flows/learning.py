@@ -6,7 +6,7 @@ from bytewax.dataflow import Dataflow
 
 from config.settings import Settings
 from features.catalog import Catalog
-from features.course import Publishing, Task
+from features.course import Publishing, Subject
 from features.learning import LearningJob
 from features.models import input_layouts
 from flows.files import load_catalog
@@ -16,14 +16,14 @@ from flows.opening import open_house
 
 def add(flow: Dataflow, house: House) -> None:
     ways = publishing(house.settings), house.topic("alerts"), house.topic("dead-letters")
-    house.stage(flow, "learning", "examples", LearningJob(tasks(load_catalog(house.settings)), *ways))
+    house.stage(flow, "learning", "examples", LearningJob(subjects(load_catalog(house.settings)), *ways))
 
 
-def tasks(catalog: Catalog) -> dict[str, Task]:
+def subjects(catalog: Catalog) -> dict[str, Subject]:
     """What is learned, by model."""
     layouts = input_layouts(catalog)
     inputs = {model: [catalog.names[i] for i in columns] for model, columns in catalog.models.items()}
-    return {model: Task(model, names, layouts[model]) for model, names in inputs.items()}
+    return {model: Subject(model, names, layouts[model]) for model, names in inputs.items()}
 
 
 def publishing(settings: Settings) -> Publishing:

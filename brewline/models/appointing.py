@@ -40,7 +40,7 @@ def roll_back(settings: Settings, model: str, version: int, by: str, out: Consol
 
 
 def _require(known: Known, version: int) -> None:
-    name, versions = known.task.name, known.versions
+    name, versions = known.subject.name, known.versions
     if versions.find(version) is None:
         raise ValueError(f"models: {name} has no version {version}; {_kept(known)}")
     if fault := known.faults[version]:
@@ -55,7 +55,7 @@ def _kept(known: Known) -> str:
 
 
 def _appoint(settings: Settings, known: Known, version: int, why: str, by: str, out: Console) -> int:
-    word = Appointment(known.task.name, version, why, by or getpass.getuser(), round(time.time() * 1000))
+    word = Appointment(known.subject.name, version, why, by or getpass.getuser(), round(time.time() * 1000))
     _send(settings, word)
     end = time.monotonic() + WAIT_S
     while not _is_done(read_model(settings, word.model).versions, word):

@@ -9,12 +9,12 @@ from redis import Redis
 
 from alerts.written import hint
 from config.settings import Settings
-from features.course import Task
+from features.course import Subject
 from features.partitions import partition_of
 from features.versions import Unusable, Versions, decode_versions, unseal, version_key, versions_key
 from features.watch import Watch, decode_watch
 from flows.files import load_catalog
-from flows.learning import tasks
+from flows.learning import subjects
 from operators.redis_link import connect_redis
 from operators.store import PartitionStore, stored_partitions
 
@@ -22,7 +22,7 @@ from operators.store import PartitionStore, stored_partitions
 class Known(Struct):
     """A model: `faults` says by version why it could not score; empty where it can."""
 
-    task: Task
+    subject: Subject
     versions: Versions
     watch: Watch
     faults: dict[int, str]
@@ -31,7 +31,10 @@ class Known(Struct):
 def read_models(settings: Settings) -> dict[str, Known]:
     """By name, all that are declared. Raises Unreachable."""
     redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
-    return {name: _known(redis, settings.redis.prefix, task) for name, task in tasks(load_catalog(settings)).items()}
+    return {
+        name: _known(redis, settings.redis.prefix, subject)
+        for name, subject in subjects(load_catalog(settings)).items()
+    }
 
 
 def read_model(settings: Settings, name: str) -> Known:
@@ -47,20 +50,20 @@ def read_model(settings: Settings, name: str) -> Known:
     return models[name]
 
 
-def _known(redis: Redis, prefix: str, task: Task) -> Known:
+def _known(redis: Redis, prefix: str, subject: Subject) -> Known:
     store = PartitionStore(redis, prefix, "learning")
-    partition = partition_of(task.name, stored_partitions(redis, prefix, "examples") or 1)
+    partition = partition_of(subject.name, stored_partitions(redis, prefix, "examples") or 1)
 
     def get(record: str) -> Any:
         return redis.get(store.key(partition, f"r:{record}"))
 
-    stored, watched = get(versions_key(task.name)), get(f"watch|{task.name}")
+    stored, watched = get(versions_key(subject.name)), get(f"watch|{subject.name}")
     versions = decode_versions(stored) if stored else Versions()
     faults = {}
     for version in versions.kept:
         try:
-            unseal(get(version_key(task.name, version.number)), task.name, version.number, task.layout)
+            unseal(get(version_key(subject.name, version.number)), subject.name, version.number, subject.layout)
             faults[version.number] = ""
         except Unusable as unusable:
             faults[version.number] = unusable.reason
-    return Known(task, versions, decode_watch(watched) if watched else Watch(), faults)
+    return Known(subject, versions, decode_watch(watched) if watched else Watch(), faults)

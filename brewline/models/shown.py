@@ -12,14 +12,14 @@ from rich.table import Table
 
 from brewline.models.reading import Known, read_model, read_models
 from config.settings import Settings
-from features.quality import Bin, reliability
+from features.quality import LOGIT, Bin, reliability
 from features.times import rfc3339
 from features.versions import Version
 
 FIGURES = {
-    "yes or no": ("log_loss", "roc_auc", "pr_auc", "calibration_error"),
-    "number": ("mean_absolute_error",),
+    LOGIT: ("log_loss", "roc_auc", "pr_auc", "calibration_error"),
 }
+OF_NUMBERS = ("mean_absolute_error",)
 
 
 def list_models(settings: Settings, as_json: bool, out: Console) -> None:
@@ -30,13 +30,13 @@ def list_models(settings: Settings, as_json: bool, out: Console) -> None:
         return
     table = Table("model", "version", "", "labels", "published", "loss before", "beside the champion", box=SIMPLE_HEAD)
     for known in models.values():
-        for row in _rows(known) or [{"model": known.task.name}]:
+        for row in _rows(known) or [{"model": known.subject.name}]:
             table.add_row(*_cells(row))
     out.print(table)
 
 
 def _rows(known: Known) -> list[dict[str, Any]]:
-    versions, name = known.versions, known.task.name
+    versions, name = known.versions, known.subject.name
     return [
         {
             "model": name,
@@ -86,10 +86,10 @@ def _figure(value: float | None) -> str:
 def show_model(settings: Settings, name: str, as_json: bool, out: Console) -> None:
     """Raises ValueError, Unreachable."""
     known = read_model(settings, name)
-    target, seen = known.task.target, known.watch.seen
-    figures = known.watch.figures(target)
+    link, seen = known.subject.link, known.watch.seen
+    figures = known.watch.figures(link)
     scored = seen[seen[:, 1] == seen[:, 1]]
-    bins = reliability(scored[:, 1], scored[:, 0]) if target == "yes or no" else []
+    bins = reliability(scored[:, 1], scored[:, 0]) if link == LOGIT else []
     if as_json:
         _print_json(_told(known, figures, bins), out)
         return
@@ -105,7 +105,7 @@ def show_model(settings: Settings, name: str, as_json: bool, out: Console) -> No
 def _told(known: Known, figures: dict[str, Any], bins: list[Bin]) -> dict[str, Any]:
     incidents = {what: asdict(incident) for what, incident in known.watch.incidents.items()}
     return {
-        "model": known.task.name,
+        "model": known.subject.name,
         "champion": known.versions.champion,
         "challenger": known.versions.challenger,
         "pinned": known.versions.pinned,
@@ -123,13 +123,13 @@ def _head(known: Known) -> str:
     pinned = ", pinned" if versions.pinned else ""
     against = f"; challenger {versions.challenger} has scored {known.watch.compared:,} labels beside it"
     return (
-        f"{known.task.name}: version {versions.champion} scores{pinned}"
+        f"{known.subject.name}: version {versions.champion} scores{pinned}"
         f"{against if versions.challenger else ''}; {known.watch.labels:,} labels so far"
     )
 
 
 def _figures(known: Known, figures: dict[str, dict[str, float | None]], labels: int) -> Table:
-    names = FIGURES[known.task.target]
+    names = FIGURES.get(known.subject.link, OF_NUMBERS)
     table = Table(
         "scored by",
         *(name.replace("_", " ") for name in names),

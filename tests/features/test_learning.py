@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.course import STEP, Publishing, Task
+from features.course import STEP, Publishing, Subject
 from features.job import Batch, encode_messages
 from features.labels import Examples
 from features.learning import LearningJob
@@ -30,11 +30,13 @@ from features.watch import decode_watch
 from tests.features.streams import cuts
 
 FEATURES = ["spend_cents", "orders", "days_since_order"]
-TASK = Task("m", FEATURES, "l")
+SUBJECT = Subject("m", FEATURES, "l")
 
 
-def job(every: int = 10, window: int = 10, kept: int = 4, automatic: bool = True, task: Task = TASK) -> LearningJob:
-    return LearningJob({"m": task}, Publishing(every, window, kept, automatic), "alerts", "dead-letters")
+def job(
+    every: int = 10, window: int = 10, kept: int = 4, automatic: bool = True, subject: Subject = SUBJECT
+) -> LearningJob:
+    return LearningJob({"m": subject}, Publishing(every, window, kept, automatic), "alerts", "dead-letters")
 
 
 def example(number: int, **changed: object) -> bytes:
@@ -259,7 +261,7 @@ def test_a_model_that_was_kept_alone_and_cannot_be_read_is_replaced(former: byte
 
 def test_when_the_inputs_change_the_next_version_scores_at_once_even_over_a_pin() -> None:
     store = learn([*(example(n) for n in range(25)), appointment(1)], job())
-    wider = job(task=Task("m", [*FEATURES, "more"], "l2"))
+    wider = job(subject=Subject("m", [*FEATURES, "more"], "l2"))
     learn([example(n, layout="l2", rows=[[1.0, 2.0, 3.0, 4.0]]) for n in range(20)], wider, store)
     assert told(store)[-1] == (3, 1, "unusable")
     assert not versions(store).pinned

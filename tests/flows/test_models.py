@@ -21,7 +21,7 @@ from rich.console import Console
 from brewline.models.appointing import promote, roll_back
 from brewline.models.shown import list_models, show_model
 from config.settings import Settings
-from features.course import Task
+from features.course import Subject
 from features.job import Batch
 from features.labels import Examples
 from features.learning import LearningJob
@@ -29,7 +29,7 @@ from features.loop import Store, run
 from features.partitions import partition_of
 from features.versions import decode_versions, versions_key
 from flows.files import load_catalog
-from flows.learning import publishing, tasks
+from flows.learning import publishing, subjects
 from flows.topics import TOPICS
 from operators.models import PublishedModels
 from operators.servers import KafkaServer, MockKafka, RedisServer
@@ -41,17 +41,17 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow]
 LOOK_S = 3.0  # scorers look once a second
 
 
-def lessons(task: Task, first: int, count: int, rng: np.random.Generator, drift: float = 0.0) -> list[Record]:
+def lessons(subject: Subject, first: int, count: int, rng: np.random.Generator, drift: float = 0.0) -> list[Record]:
     """Labelled rows, 20 in a message; the first input decides."""
     found = []
     for start in range(first, first + count, 20):
-        rows = rng.lognormal(2, 1, (20, len(task.inputs))) * np.exp(drift)
+        rows = rng.lognormal(2, 1, (20, len(subject.inputs))) * np.exp(drift)
         rows[rng.random(rows.shape) < 0.1] = np.nan
         labels = (np.nan_to_num(rows[:, 1]) > 8).tolist()
         times = list(range(start, start + 20))
         told = [[None if value != value else value for value in row] for row in rows.tolist()]
-        raw = msgspec.json.encode(Examples(task.name, task.layout, times, times, labels, told))
-        found.append(Record(topic="examples", key=task.name, value=raw, at_ms=1_000 + start))
+        raw = msgspec.json.encode(Examples(subject.name, subject.layout, times, times, labels, told))
+        found.append(Record(topic="examples", key=subject.name, value=raw, at_ms=1_000 + start))
     return found
 
 
@@ -69,11 +69,11 @@ def settings(kafka: KafkaServer | MockKafka, redis: RedisServer) -> Settings:
     return settings
 
 
-def undisturbed(settings: Settings, task: Task) -> Store:
+def undisturbed(settings: Settings, subject: Subject) -> Store:
     """A plain loop over the log, in one batch."""
-    log = read(settings, "examples")[partition_of(task.name, settings.kafka.partitions)]
+    log = read(settings, "examples")[partition_of(subject.name, settings.kafka.partitions)]
     ways = publishing(settings), settings.topic("alerts"), settings.topic("dead-letters")
-    job = LearningJob(tasks(load_catalog(settings)), *ways)
+    job = LearningJob(subjects(load_catalog(settings)), *ways)
     offsets, values = [message.offset() for message in log], [message.value() for message in log]
     batch = Batch(settings.topic("examples"), 0, -1, offsets, values, [message.timestamp()[1] for message in log])  # type: ignore[arg-type]
     return run(job, [batch])[0]
@@ -83,10 +83,10 @@ def test_versions_survive_kills_and_a_human_rolls_back_within_seconds(
     settings: Settings, workdir: Path, processes: ExitStack
 ) -> None:
     make_topics(settings, TOPICS)
-    task = tasks(load_catalog(settings))["churn_risk"]
+    subject = subjects(load_catalog(settings))["churn_risk"]
     client, partitions = Redis.from_url(settings.redis.url), settings.kafka.partitions
     store = PartitionStore(client, settings.redis.prefix, "learning")
-    partition = partition_of(task.name, partitions)
+    partition = partition_of(subject.name, partitions)
 
     def record(name: str) -> Any:
         return client.get(store.key(partition, f"r:{name}"))
@@ -102,45 +102,45 @@ def test_versions_survive_kills_and_a_human_rolls_back_within_seconds(
     rng, random, fed = np.random.default_rng(6), Random(6), 0
     for drift in (0.0, 0.0, 3.0):
         flow, enough = start(), fed + random.randrange(1_000)
-        feed(settings, lessons(task, fed, 1_500, rng, drift))
+        feed(settings, lessons(subject, fed, 1_500, rng, drift))
         fed += 1_500
         flow.until(partial(lambda least: taken() > least, enough))
         flow.kill()
     flow = start()
     flow.until(lambda: taken() == fed)
-    scorer = PublishedModels(store, partitions, {task.name: task.layout})
+    scorer = PublishedModels(store, partitions, {subject.name: subject.layout})
     scorer.refresh()
-    before = decode_versions(record(versions_key(task.name)))
-    assert scorer.models[task.name].version == before.champion > 1
-    _roll_back(settings, task, scorer, before.former)
-    feed(settings, lessons(task, fed, 1_000, rng, 3.0))
+    before = decode_versions(record(versions_key(subject.name)))
+    assert scorer.models[subject.name].version == before.champion > 1
+    _roll_back(settings, subject, scorer, before.former)
+    feed(settings, lessons(subject, fed, 1_000, rng, 3.0))
     flow.until(lambda: taken() == fed + 1_000)
-    assert decode_versions(record(versions_key(task.name))).champion == before.former, "pinned"
+    assert decode_versions(record(versions_key(subject.name))).champion == before.former, "pinned"
     out = Console(file=io.StringIO())
-    assert promote(settings, task.name, 0, True, "anna", out) == 0
+    assert promote(settings, subject.name, 0, True, "anna", out) == 0
     assert flow.end(SIGTERM) == 0
 
-    expected = undisturbed(settings, task)
-    names = [f"learner|{task.name}", f"watch|{task.name}", versions_key(task.name)]
+    expected = undisturbed(settings, subject)
+    names = [f"learner|{subject.name}", f"watch|{subject.name}", versions_key(subject.name)]
     names += [name for name in expected.records if name.startswith("model|")]
     assert {name: record(name) for name in names} == {name: expected.records[name] for name in names}
     keys: Any = client.scan_iter(store.key(partition, "r:model|*"))
     kept = {key.rpartition(b"r:")[2].decode() for key in keys}
     assert kept == {name for name in names if name.startswith("model|")}
-    sent = {message.value() for message in read(settings, "alerts")[partition_of(task.name, partitions)]}
+    sent = {message.value() for message in read(settings, "alerts")[partition_of(subject.name, partitions)]}
     assert sent == {message.value for message in expected.sent}
     told = [json.loads(value or b"")["data"] for value in sent]
     assert {"firing"} <= {one["state"] for one in told}, "inputs have drifted"
 
 
-def _roll_back(settings: Settings, task: Task, scorer: PublishedModels, former: int) -> None:
+def _roll_back(settings: Settings, subject: Subject, scorer: PublishedModels, former: int) -> None:
     out = Console(file=io.StringIO(), width=200)
-    assert roll_back(settings, task.name, 0, "anna", out) == 0
-    until(lambda: scorer.refresh() or scorer.models[task.name].version == former, LOOK_S)
+    assert roll_back(settings, subject.name, 0, "anna", out) == 0
+    until(lambda: scorer.refresh() or scorer.models[subject.name].version == former, LOOK_S)
     with pytest.raises(ValueError, match="scores already, and is pinned"):
-        roll_back(settings, task.name, former, "anna", out)
+        roll_back(settings, subject.name, former, "anna", out)
     with pytest.raises(ValueError, match="has no version 999; those that can score are "):
-        promote(settings, task.name, 999, False, "", out)
+        promote(settings, subject.name, 999, False, "", out)
     with pytest.raises(ValueError, match=r"there is no model 'churn_rsk'.*churn_risk"):
         show_model(settings, "churn_rsk", False, out)
     shown = io.StringIO()
@@ -149,12 +149,12 @@ def _roll_back(settings: Settings, task: Task, scorer: PublishedModels, former: 
     assert (rows[former]["role"], rows[former]["pinned"]) == ("champion", True)
     assert all(row["can_score"] for row in rows.values())
     shown = io.StringIO()
-    show_model(settings, task.name, True, Console(file=shown))
+    show_model(settings, subject.name, True, Console(file=shown))
     told = json.loads(shown.getvalue())
     assert (told["champion"], told["turns"][-1]["why"], told["turns"][-1]["by"]) == (former, "rolled back", "anna")
     assert told["figures"]["champion"]["log_loss"] > 0
     assert sum(bin["rows"] for bin in told["reliability"]) == settings.learning.window_labels
-    for as_table in (lambda: list_models(settings, False, out), lambda: show_model(settings, task.name, False, out)):
+    for as_table in (lambda: list_models(settings, False, out), lambda: show_model(settings, subject.name, False, out)):
         as_table()
     text = out.file.getvalue()  # type: ignore[attr-defined]
     assert f"version {former} scores, pinned" in text
