@@ -179,30 +179,33 @@ class Course:
         usual = self.watch.baselines.score(recency)
         self.watch.baselines.learn(recency, labels)
         self.watch.take(labels, np.column_stack([champion, challenger, usual]), self.publishing.window)
-        both = ~(np.isnan(champion) | np.isnan(challenger))
-        self.watch.compared += int(both.sum())
-        self.watch.loss += float(losses(challenger[both], labels[both], self.subject.link).sum())
-        self.watch.champion_loss += float(losses(champion[both], labels[both], self.subject.link).sum())
+        self.watch.compared += len(labels)
+        self.watch.loss += float(losses(challenger, labels, self.subject.link).sum())
+        self.watch.champion_loss += float(losses(champion, labels, self.subject.link).sum())
 
     def _scores(self, number: int, rows: Matrix) -> Floats:
-        model = self._model(number) if number else None
+        model = self._model(number)
         return score(model, rows) if model else np.full(len(rows), np.nan)
 
     def _model(self, number: int) -> LinearModel | None:
-        """None where it cannot score."""
-        if number not in self.models:
+        """None where it cannot score, or there is none."""
+        if number and number not in self.models:
             key, name = version_key(self.subject.name, number), self.subject.name
             try:
                 found = unseal(self.written.get(key, self.records.get(key)), name, number, self.subject.layout)
             except Unusable:
                 found = None
             self.models[number] = found
-        return self.models[number]
+        return self.models.get(number)
+
+    @property
+    def _compares(self) -> bool:
+        return self._model(self.versions.champion) is not None and self._model(self.versions.challenger) is not None
 
     def _judge(self) -> None:
         """Ends a comparison over a window of labels."""
         watch, versions = self.watch, self.versions
-        if watch.compared < self.publishing.window or not versions.challenger:
+        if watch.compared < self.publishing.window or not self._compares:
             return
         means = (watch.loss / watch.compared, watch.champion_loss / watch.compared)
         compared = Comparison(versions.champion, watch.compared, *means)
@@ -220,9 +223,8 @@ class Course:
     def _publish(self) -> None:
         """The next version, when it is time and none is being compared: one that nobody compares helps nobody."""
         watch, versions = self.watch, self.versions
-        scores = versions.champion != 0 and self._model(versions.champion) is not None
-        compares = scores and versions.challenger != 0 and self._model(versions.challenger) is not None
-        if compares or watch.labels - watch.published_labels < self.publishing.every:
+        scores = self._model(versions.champion) is not None
+        if self._compares or watch.labels - watch.published_labels < self.publishing.every:
             return
         versions.challenger = 0
         watch.version, watch.published_labels = watch.version + 1, watch.labels
@@ -230,7 +232,6 @@ class Course:
         figures = self._progressive()
         self.written[version_key(self.subject.name, model.version)] = seal(model, watch.at_ms, figures)
         versions.kept.append(Version(model.version, model.layout, model.labels, watch.at_ms, figures))
-        self.models[model.version] = model
         self.counts["models_published"] += 1
         if scores:
             versions.challenger = model.version
