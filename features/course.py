@@ -19,7 +19,7 @@ from features.job import Message
 from features.labels import Examples
 from features.messages import Refused
 from features.models import Learned, Learner, LinearModel, Matrix, decode_learned, encode_learned, score
-from features.quality import RECENCY, Floats, Target, loss_of, losses
+from features.quality import LOGIT, RECENCY, Floats, loss_of, losses
 from features.versions import (
     Appointment,
     Comparison,
@@ -38,7 +38,6 @@ from features.versions import (
 )
 from features.watch import SCORERS, Alerts, Watch, decode_watch, encode_watch
 
-LINKS = {"yes or no": "logit", "number": "log1p"}
 STEP = 100  # labels that are scored, then learned from, at a time
 
 
@@ -64,12 +63,12 @@ class Lesson(Struct, array_like=True):
 
 
 class Subject(Struct, frozen=True):
-    """What is to be learned: `layout` stands for the inputs."""
+    """What is to be learned: `layout` stands for the inputs; `link` "logit" for a probability, else it is a number."""
 
     name: str
     inputs: list[str]
     layout: str
-    target: Target = "yes or no"
+    link: str = LOGIT
 
 
 _encode = msgpack.Encoder().encode
@@ -102,8 +101,8 @@ class Course:
         )
         self.watch = decode_watch(watch) if watch else Watch()
         self.versions = decode_versions(versions) if versions else Versions()
-        known, link = decode_learned(learned) if learned else Learned(), LINKS[subject.target]
-        self.learner = Learner(name, subject.inputs, subject.layout, known, link)
+        known = decode_learned(learned) if learned else Learned()
+        self.learner = Learner(name, subject.inputs, subject.layout, known, subject.link)
         self.waiting: list[Lesson] = _decode(self.watch.waiting) if self.watch.waiting else []
         self.models: dict[int, LinearModel | None] = {}
         self.written: dict[str, bytes] = {}
@@ -133,7 +132,7 @@ class Course:
 
     @property
     def levels(self) -> dict[str, float]:
-        return self.watch.levels(self.subject.name, self.subject.target, self.publishing.window)
+        return self.watch.levels(self.subject.name, self.subject.link, self.publishing.window)
 
     @property
     def puts(self) -> dict[str, bytes]:
@@ -168,8 +167,8 @@ class Course:
         labels = np.array([lesson.label for lesson in lessons], dtype=np.float64)
         self.watch.at_ms = max(self.watch.at_ms, *(lesson.known_ms for lesson in lessons))
         self._score(rows, labels)
-        self.messages += self.alerts.take(self.subject.name, self.watch, self.subject.inputs, rows, self.subject.target)
-        told: Any = labels > 0 if self.subject.target == "yes or no" else labels
+        self.messages += self.alerts.take(self.subject.name, self.watch, self.subject.inputs, rows, self.subject.link)
+        told: Any = labels > 0 if self.subject.link == LOGIT else labels
         self.learner.learn(rows, told)
         self._judge()
         self._publish()
@@ -181,30 +180,33 @@ class Course:
         usual = self.watch.baselines.score(recency)
         self.watch.baselines.learn(recency, labels)
         self.watch.take(labels, np.column_stack([champion, challenger, usual]), self.publishing.window)
-        both = ~(np.isnan(champion) | np.isnan(challenger))
-        self.watch.compared += int(both.sum())
-        self.watch.loss += float(losses(challenger[both], labels[both], self.subject.target).sum())
-        self.watch.champion_loss += float(losses(champion[both], labels[both], self.subject.target).sum())
+        self.watch.compared += len(labels)
+        self.watch.loss += float(losses(challenger, labels, self.subject.link).sum())
+        self.watch.champion_loss += float(losses(champion, labels, self.subject.link).sum())
 
     def _scores(self, number: int, rows: Matrix) -> Floats:
-        model = self._model(number) if number else None
+        model = self._model(number)
         return score(model, rows) if model else np.full(len(rows), np.nan)
 
     def _model(self, number: int) -> LinearModel | None:
-        """None where it cannot score."""
-        if number not in self.models:
+        """None where it cannot score, or there is none."""
+        if number and number not in self.models:
             key, name = version_key(self.subject.name, number), self.subject.name
             try:
                 found = unseal(self.written.get(key, self.records.get(key)), name, number, self.subject.layout)
             except Unusable:
                 found = None
             self.models[number] = found
-        return self.models[number]
+        return self.models.get(number)
+
+    @property
+    def _compares(self) -> bool:
+        return self._model(self.versions.champion) is not None and self._model(self.versions.challenger) is not None
 
     def _judge(self) -> None:
         """Ends a comparison over a window of labels."""
         watch, versions = self.watch, self.versions
-        if watch.compared < self.publishing.window or not versions.challenger:
+        if watch.compared < self.publishing.window or not self._compares:
             return
         means = (watch.loss / watch.compared, watch.champion_loss / watch.compared)
         compared = Comparison(versions.champion, watch.compared, *means)
@@ -222,9 +224,8 @@ class Course:
     def _publish(self) -> None:
         """The next version, when it is time and none is being compared: one that nobody compares helps nobody."""
         watch, versions = self.watch, self.versions
-        scores = versions.champion != 0 and self._model(versions.champion) is not None
-        compares = scores and versions.challenger != 0 and self._model(versions.challenger) is not None
-        if compares or watch.labels - watch.published_labels < self.publishing.every:
+        scores = self._model(versions.champion) is not None
+        if self._compares or watch.labels - watch.published_labels < self.publishing.every:
             return
         versions.challenger = 0
         watch.version, watch.published_labels = watch.version + 1, watch.labels
@@ -232,7 +233,6 @@ class Course:
         figures = self._progressive()
         self.written[version_key(self.subject.name, model.version)] = seal(model, watch.at_ms, figures)
         versions.kept.append(Version(model.version, model.layout, model.labels, watch.at_ms, figures))
-        self.models[model.version] = model
         self.counts["models_published"] += 1
         if scores:
             versions.challenger = model.version
@@ -244,9 +244,9 @@ class Course:
 
     def _progressive(self) -> dict[str, float | None]:
         """Figures of the version before, on labels of the window that came after it was published."""
-        found = self.watch.figures(self.subject.target)
+        found = self.watch.figures(self.subject.link)
         challenger, champion = (found[name] for name in SCORERS[:2])
-        return challenger if challenger.get(loss_of(self.subject.target)) is not None else champion
+        return challenger if challenger.get(loss_of(self.subject.link)) is not None else champion
 
     def _forget(self) -> None:
         for number in self.versions.trim(self.publishing.kept):

@@ -13,7 +13,7 @@ from msgspec import Struct
 from river import drift
 
 from features.models import Matrix, squash
-from features.quality import Floats, Target
+from features.quality import LOGIT, Floats
 
 REFERENCE = 20  # steps that say what is usual
 ALLOWED = 1.0  # deviations, of a step's mean, that are no drift
@@ -68,11 +68,11 @@ def take_rows(series: Series, rows: Matrix) -> list[tuple[int, str]]:
     return [(place % width, "value" if place < width else "missing") for place in drifted]
 
 
-def has_risen(scores: Floats, labels: Floats, target: Target) -> bool:
+def has_risen(scores: Floats, labels: Floats, link: str) -> bool:
     """Whether the errors of these rows, the oldest first, became larger somewhere among them."""
     scored = ~np.isnan(scores)
     errors = np.abs(scores[scored] - labels[scored])
-    if target == "number":  # ADWIN wants 0 to 1
+    if link != LOGIT:  # ADWIN wants 0 to 1
         errors = errors / (errors + (errors.mean() or 1.0)) if len(errors) else errors
     else:
         errors = errors**2

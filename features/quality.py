@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-Target = Literal["yes or no", "number"]
+LOGIT = "logit"  # the link of models that score by a probability; others score by a number
 LEAST = 1e-6  # a probability of 0 or 1 would make one wrong row cost infinitely much
 BINS = 10  # of a reliability table
 PRIOR = 10.0  # rows that the base rate counts for in a bin of the recency rule
@@ -25,9 +25,9 @@ class Bin(Struct):
     rate: float
 
 
-def losses(scores: Floats, labels: Floats, target: Target) -> Floats:
+def losses(scores: Floats, labels: Floats, link: str) -> Floats:
     """By row: logarithmic loss of a probability, absolute error of a number; NaN where there is no score."""
-    if target == "number":
+    if link != LOGIT:
         return np.asarray(np.abs(scores - labels))
     likely = np.clip(np.where(labels > 0, scores, 1 - scores), LEAST, 1.0)
     return np.asarray(-np.log(likely))
@@ -74,14 +74,14 @@ def calibration_error(scores: Floats, labels: Floats) -> float:
     return sum(bin.rows * abs(bin.score - bin.rate) for bin in bins) / sum(bin.rows for bin in bins)
 
 
-def figures(scores: Floats, labels: Floats, target: Target) -> dict[str, float | None]:
+def figures(scores: Floats, labels: Floats, link: str) -> dict[str, float | None]:
     """Of the rows that have a score; nothing where none has."""
     scored = ~np.isnan(scores)
     scores, labels = scores[scored], labels[scored]
     if not len(scores):
         return {}
-    loss = float(losses(scores, labels, target).mean())
-    if target == "number":
+    loss = float(losses(scores, labels, link).mean())
+    if link != LOGIT:
         return {"mean_absolute_error": loss}
     return {
         "log_loss": loss,
@@ -91,9 +91,9 @@ def figures(scores: Floats, labels: Floats, target: Target) -> dict[str, float |
     }
 
 
-def loss_of(target: Target) -> str:
+def loss_of(link: str) -> str:
     """The figure by which models are compared: less is better."""
-    return "log_loss" if target == "yes or no" else "mean_absolute_error"
+    return "log_loss" if link == LOGIT else "mean_absolute_error"
 
 
 class Tally(Struct, array_like=True):

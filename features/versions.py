@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from math import isfinite
 
 import msgspec
 from msgspec import Struct, json, msgpack
@@ -52,8 +53,8 @@ class Comparison(Struct, array_like=True):
 
     @property
     def won(self) -> bool:
-        """At least as good; not so where a loss is no number."""
-        return self.loss <= self.champion_loss
+        """At least as good; not so where its loss is no number."""
+        return isfinite(self.loss) and not self.loss > self.champion_loss
 
 
 class Version(Struct, array_like=True):

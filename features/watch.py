@@ -14,7 +14,7 @@ from features.drift import Series, has_risen, take_rows
 from features.job import Message
 from features.messages import cloudevent
 from features.models import Matrix
-from features.quality import BASELINES, Baselines, Floats, Target, figures, losses
+from features.quality import BASELINES, Baselines, Floats, figures, losses
 from features.times import rfc3339
 
 SCORERS = ("champion", "challenger", *BASELINES)  # columns of the window, behind the label
@@ -52,20 +52,20 @@ class Watch(Struct, array_like=True):
         """float64[n, 5]"""
         return np.frombuffer(self.window, dtype="<f4").reshape(-1, 1 + len(SCORERS)).astype(np.float64)
 
-    def figures(self, target: Target) -> dict[str, dict[str, float | None]]:
+    def figures(self, link: str) -> dict[str, dict[str, float | None]]:
         """By scorer: its figures over the window."""
         seen = self.seen
-        return {name: figures(seen[:, 1 + i], seen[:, 0], target) for i, name in enumerate(SCORERS)}
+        return {name: figures(seen[:, 1 + i], seen[:, 0], link) for i, name in enumerate(SCORERS)}
 
-    def mean_losses(self, target: Target) -> dict[str, float]:
+    def mean_losses(self, link: str) -> dict[str, float]:
         """By scorer, over the rows of the window that it has scored; NaN where it has scored none."""
         seen = self.seen
-        found = (losses(column, seen[:, 0], target) for column in seen[:, 1:].T)
+        found = (losses(column, seen[:, 0], link) for column in seen[:, 1:].T)
         return {name: _mean(some[~np.isnan(some)]) for name, some in zip(SCORERS, found, strict=True)}
 
-    def levels(self, name: str, target: Target, most: int) -> dict[str, float]:
+    def levels(self, name: str, link: str, most: int) -> dict[str, float]:
         """For gauges: figures by scorer once the window is full, and what is wrong."""
-        found = self.figures(target) if self.is_full(most) else {}
+        found = self.figures(link) if self.is_full(most) else {}
         told = {f"quality:{name}:{of}:{figure}": value for of, some in found.items() for figure, value in some.items()}
         of_inputs = len(self.incidents.keys() - {WORSE, LOSS})
         wrong = {WORSE: WORSE in self.incidents, LOSS: LOSS in self.incidents, "inputs": of_inputs}
@@ -93,7 +93,7 @@ class Alerts(Struct, frozen=True):
     topic: str
     window: int
 
-    def take(self, name: str, watch: Watch, inputs: list[str], rows: Matrix, target: Target) -> list[Message]:
+    def take(self, name: str, watch: Watch, inputs: list[str], rows: Matrix, link: str) -> list[Message]:
         """After a step of rows; what is to be told."""
         shown: dict[str, dict[str, Any]] = {
             f"value of {inputs[i]}" if what == "value" else f"missing {inputs[i]}": {}
@@ -101,8 +101,8 @@ class Alerts(Struct, frozen=True):
         }
         seen = watch.seen
         if watch.is_full(self.window):
-            shown |= _worse(watch, target)
-        if has_risen(seen[:, 1], seen[:, 0], target):
+            shown |= _worse(watch, link)
+        if has_risen(seen[:, 1], seen[:, 0], link):
             shown[LOSS] = {}
         told = [self._told(name, watch, what, "firing", found) for what, found in self._begun(watch, shown).items()]
         return told + [self._told(name, watch, what, "resolved", {}) for what in self._over(watch)]
@@ -135,9 +135,9 @@ class Alerts(Struct, frozen=True):
         return cloudevent(self.topic, name, f"{mark}|{state}", "alert.model", "learning", watch.at_ms, name, data)
 
 
-def _worse(watch: Watch, target: Target) -> dict[str, dict[str, Any]]:
+def _worse(watch: Watch, link: str) -> dict[str, dict[str, Any]]:
     """Whether some baseline did better than the champion over the window."""
-    found = watch.mean_losses(target)
+    found = watch.mean_losses(link)
     best = min(BASELINES, key=lambda name: found[name])
     mine, other = found["champion"], found[best]
     if mine <= other:

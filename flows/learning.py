@@ -6,7 +6,7 @@ from bytewax.dataflow import Dataflow
 
 from config.settings import Settings
 from features.catalog import Catalog
-from features.course import LINKS, Publishing, Subject
+from features.course import Publishing, Subject
 from features.learning import LearningJob
 from features.models import input_layouts
 from features.offers import inputs_of
@@ -22,10 +22,9 @@ def add(flow: Dataflow, house: House) -> None:
 
 def subjects(catalog: Catalog) -> dict[str, Subject]:
     """What is learned, by model."""
-    layouts, target = input_layouts(catalog), {link: target for target, link in LINKS.items()}
+    layouts, tasks = input_layouts(catalog), catalog.tasks
     return {
-        model: Subject(model, inputs, layouts[model], target[catalog.tasks[model].link])
-        for model, inputs in inputs_of(catalog).items()
+        model: Subject(model, seen, layouts[model], tasks[model].link) for model, seen in inputs_of(catalog).items()
     }
 
 

@@ -12,14 +12,14 @@ from rich.table import Table
 
 from brewline.models.reading import Known, read_model, read_models
 from config.settings import Settings
-from features.quality import Bin, reliability
+from features.quality import LOGIT, Bin, reliability
 from features.times import rfc3339
 from features.versions import Version
 
 FIGURES = {
-    "yes or no": ("log_loss", "roc_auc", "pr_auc", "calibration_error"),
-    "number": ("mean_absolute_error",),
+    LOGIT: ("log_loss", "roc_auc", "pr_auc", "calibration_error"),
 }
+OF_NUMBERS = ("mean_absolute_error",)
 
 
 def list_models(settings: Settings, as_json: bool, out: Console) -> None:
@@ -86,10 +86,10 @@ def _figure(value: float | None) -> str:
 def show_model(settings: Settings, name: str, as_json: bool, out: Console) -> None:
     """Raises ValueError, Unreachable."""
     known = read_model(settings, name)
-    target, seen = known.subject.target, known.watch.seen
-    figures = known.watch.figures(target)
+    link, seen = known.subject.link, known.watch.seen
+    figures = known.watch.figures(link)
     scored = seen[seen[:, 1] == seen[:, 1]]
-    bins = reliability(scored[:, 1], scored[:, 0]) if target == "yes or no" else []
+    bins = reliability(scored[:, 1], scored[:, 0]) if link == LOGIT else []
     if as_json:
         _print_json(_told(known, figures, bins), out)
         return
@@ -129,7 +129,7 @@ def _head(known: Known) -> str:
 
 
 def _figures(known: Known, figures: dict[str, dict[str, float | None]], labels: int) -> Table:
-    names = FIGURES[known.subject.target]
+    names = FIGURES.get(known.subject.link, OF_NUMBERS)
     table = Table(
         "scored by",
         *(name.replace("_", " ") for name in names),

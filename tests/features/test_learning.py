@@ -118,6 +118,23 @@ def test_versions_are_the_same_byte_by_byte_however_batches_are_cut(
     assert cut.position.counts == whole.position.counts
 
 
+def together(numbers: range) -> bytes:
+    """Several examples in one message."""
+    told = [msgspec.json.decode(example(n), type=Examples) for n in numbers]
+    names = ("at_ms", "known_ms", "labels", "rows")
+    lists = {name: [value for one in told for value in getattr(one, name)] for name in names}
+    return msgspec.json.encode(Examples("m", "l", **lists))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 120), cuts)
+def test_it_does_not_matter_how_many_labels_come_in_one_message(count: int, cut: list[int]) -> None:
+    edges = sorted({0, count, *(edge for edge in cut if edge < count)})
+    single = learn([example(n) for n in range(count)], job())
+    several = learn([together(range(start, stop)) for start, stop in pairwise(edges)], job())
+    assert several.records == single.records
+
+
 @pytest.mark.parametrize("turned", [False, True], ids=["better", "worse"])
 def test_a_challenger_that_is_worse_never_scores_and_one_that_is_as_good_does(turned: bool) -> None:
     """Who has learned more is surer: better, unless labels are turned around from then on."""
@@ -137,6 +154,25 @@ def test_a_challenger_that_is_worse_never_scores_and_one_that_is_as_good_does(tu
     loss = {n: slow_loss(model[n], rows, labels) for n in (1, 2)}
     assert (found.compared.champion_loss, found.compared.loss) == pytest.approx((loss[1], loss[2]), rel=1e-5)
     assert (loss[2] <= loss[1]) == found.compared.won
+
+
+def test_every_comparison_is_of_the_rows_that_came_after_its_version_and_of_no_others() -> None:
+    random = np.random.default_rng(1)
+    labels = random.random(300) < 0.5
+    values = [example(n, labels=[bool(labels[n])]) for n in range(300)]
+    store = learn(values, job(every=20, window=30, kept=100), cut=[7, 20, 31])
+    rows = np.array([[float(n), np.nan if n % 4 == 0 else float(n % 5), 3.0] for n in range(300)])
+    compared = [version for version in versions(store).kept if version.compared]
+    assert len(compared) > 5
+    for version in compared:
+        then, part = version.compared, slice(version.labels, version.labels + 40)
+        assert then is not None
+        assert then.labels == 40, "the step in which the window is full counts whole"
+        numbers = (version.number, then.champion)
+        models = [unseal(store.records[version_key("m", n)], "m", n, "l") for n in numbers]
+        losses = [slow_loss(model, rows[part], labels[part]) for model in models]
+        assert (then.loss, then.champion_loss) == pytest.approx(losses)
+    assert {True, False} == {version.compared.won for version in compared if version.compared}
 
 
 def slow_loss(model: LinearModel, rows: np.ndarray, labels: np.ndarray) -> float:

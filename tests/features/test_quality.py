@@ -55,14 +55,14 @@ def test_pr_auc_is_the_mean_precision_at_each_yes(pairs: list[tuple[float, bool]
 @given(pairs)
 def test_losses_are_those_of_the_textbook(pairs: list[tuple[float, bool]]) -> None:
     expected = [-log(max(p if yes else 1 - p, LEAST)) for p, yes in pairs]
-    assert losses(*arrays(pairs), "yes or no").tolist() == pytest.approx(expected)
+    assert losses(*arrays(pairs), "logit").tolist() == pytest.approx(expected)
 
 
 @settings(max_examples=50, deadline=None)
 @given(numbers)
 def test_numbers_are_held_against_by_their_mean_absolute_error(pairs: list[tuple[float, float]]) -> None:
     expected = sum(abs(score - label) for score, label in pairs) / len(pairs)
-    assert figures(*arrays(pairs), "number") == {"mean_absolute_error": pytest.approx(expected)}
+    assert figures(*arrays(pairs), "log1p") == {"mean_absolute_error": pytest.approx(expected)}
 
 
 @settings(max_examples=100, deadline=None)
@@ -86,8 +86,8 @@ def test_a_score_that_is_the_share_of_yes_is_calibrated_and_one_that_is_double_i
 
 def test_rows_without_a_score_do_not_count() -> None:
     scores, labels = np.array([0.5, np.nan, 0.9]), np.array([1.0, 1.0, 0.0])
-    assert figures(scores, labels, "yes or no") == figures(scores[[0, 2]], labels[[0, 2]], "yes or no")
-    assert figures(np.array([np.nan]), np.array([1.0]), "yes or no") == {}
+    assert figures(scores, labels, "logit") == figures(scores[[0, 2]], labels[[0, 2]], "logit")
+    assert figures(np.array([np.nan]), np.array([1.0]), "logit") == {}
 
 
 def test_baselines_score_by_what_was_known_before() -> None:

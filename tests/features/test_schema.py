@@ -301,7 +301,7 @@ def test_trials_and_the_arm_of_a_decision_are_as_described() -> None:
 def test_models_alerts_and_words_on_them_are_as_described() -> None:
     rows = np.array([[9.0]])
     watch = Watch(window=np.array([[1.0, 0.1, 0.1, 0.5, 0.5]] * 5, dtype="<f4").tobytes())
-    (told,) = Alerts("alerts", 5).take("churn_risk", watch, ["days"], rows, "yes or no")
+    (told,) = Alerts("alerts", 5).take("churn_risk", watch, ["days"], rows, "logit")
     assert complaints("alert.model", told.value) == []
     assert json.loads(told.value)["data"].keys() == fields_of("ModelAlert")
     word = encode_appointment(Appointment("churn_risk", 3, "rolled back", "anna", NOW_MS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from features.models import LinearModel
 from features.versions import Comparison, Unusable, Version, Versions, open_sealed, seal, sole, unseal, version_key
@@ -42,10 +43,17 @@ def test_another_model_than_was_asked_for_is_refused(asked: tuple[str, int, str]
         unseal(RAW, *asked)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_model_whose_learning_has_gone_astray_cannot_score(number: float) -> None:
+    with pytest.raises(Unusable, match="undecodable"):
+        unseal(seal(replace(MODEL, bias=number), 0, {}), "m", 3, "l")
+
+
 def test_a_loss_that_is_no_number_never_wins() -> None:
     assert Comparison(1, 10, 0.3, 0.3).won
     assert not Comparison(1, 10, float("nan"), 0.3).won
-    assert not Comparison(1, 10, 0.3, float("nan")).won
+    assert not Comparison(1, 10, float("inf"), float("inf")).won
+    assert Comparison(1, 10, 0.3, float("nan")).won, "whatever scores is better than what does not"
 
 
 def test_going_back_again_and_again_ends_with_the_oldest_that_is_kept() -> None:

@@ -9,7 +9,6 @@ import orjson
 import pytest
 
 from features.job import Message
-from features.quality import Target
 from features.watch import SCORERS, Alerts, Watch, decode_watch, encode_watch
 
 WINDOW, STEP = 200, 50
@@ -19,31 +18,33 @@ ALERTS = Alerts("alerts", WINDOW)
 class Stage:
     """Steps of labels, each scored; the record is put down and taken up again in between."""
 
-    def __init__(self, target: Target = "yes or no") -> None:
-        self.watch, self.target = Watch(), target
+    def __init__(self, link: str = "logit") -> None:
+        self.watch, self.link = Watch(), link
         self.rng = np.random.default_rng(8)
         self.told: list[dict[str, Any]] = []
         self.sent: list[Message] = []
 
-    def play(self, steps: int, champion: float, base: float = 0.3, days: float = 0.0) -> list[tuple[str, str]]:
+    def play(
+        self, steps: int, champion: float, base: float = 0.3, days: float = 0.0, recency: float | None = None
+    ) -> list[tuple[str, str]]:
         """Labels are yes in 3 of 10; who scores them all 0.3 is best."""
         before = len(self.told)
         for _ in range(steps):
             labels = np.array(([1.0] * 3 + [0.0] * 7) * (STEP // 10))
             self.watch = decode_watch(encode_watch(self.watch))
             self.watch.at_ms += 1_000
-            self.watch.take(labels, np.tile([champion, np.nan, base, base], (STEP, 1)), WINDOW)
+            self.watch.take(labels, np.tile([champion, np.nan, base, recency or base], (STEP, 1)), WINDOW)
             rows = np.abs(self.rng.normal(20 + days, 5, (STEP, 1)))
-            self.sent += ALERTS.take("m", self.watch, ["days"], rows, self.target)
+            self.sent += ALERTS.take("m", self.watch, ["days"], rows, self.link)
             self.told = [orjson.loads(message.value)["data"] for message in self.sent]
         return [(one["what"], one["state"]) for one in self.told[before:]]
 
 
-@pytest.mark.parametrize("target", ["yes or no", "number"])
-def test_worse_than_a_baseline_over_a_whole_window_is_told_once_and_once_that_it_is_over(target: Target) -> None:
-    stage = Stage(target)
-    bad, good = (0.9, 0.3) if target == "yes or no" else (0.9, 0.0)
-    base = 0.3 if target == "yes or no" else 0.1
+@pytest.mark.parametrize("link", ["logit", "log1p"])
+def test_worse_than_a_baseline_over_a_whole_window_is_told_once_and_once_that_it_is_over(link: str) -> None:
+    stage = Stage(link)
+    bad, good = (0.9, 0.3) if link == "logit" else (0.9, 0.0)
+    base = 0.3 if link == "logit" else 0.1
     assert stage.play(3, bad, base) == [], "the window is not full"
     assert stage.play(5, bad, base) == [("worse", "firing")]
     fired = stage.told[0]
@@ -53,6 +54,13 @@ def test_worse_than_a_baseline_over_a_whole_window_is_told_once_and_once_that_it
     assert stage.told[1]["incident"] == fired["incident"]
     assert stage.told[1]["started_ms"] == fired["started_ms"]
     assert stage.play(20, good, base) == []
+
+
+def test_the_better_of_the_baselines_counts() -> None:
+    stage = Stage()
+    assert stage.play(6, 0.4, base=0.6, recency=0.5) == []
+    assert stage.play(6, 0.4, base=0.6, recency=0.3) == [("worse", "firing")]
+    assert "worse than the recency" in stage.told[0]["why"]
 
 
 def test_a_second_incident_has_another_id() -> None:
@@ -74,9 +82,9 @@ def test_figures_for_gauges_stand_once_the_window_is_full_and_what_is_wrong_alwa
     stage = Stage()
     stage.play(2, 0.9)
     wrong = {"wrong:m:worse": 0.0, "wrong:m:loss": 0.0, "wrong:m:inputs": 0.0}
-    assert stage.watch.levels("m", "yes or no", WINDOW) == wrong
+    assert stage.watch.levels("m", "logit", WINDOW) == wrong
     stage.play(3, 0.9)
-    found = stage.watch.levels("m", "yes or no", WINDOW)
+    found = stage.watch.levels("m", "logit", WINDOW)
     assert {name: found[name] for name in wrong} == {**wrong, "wrong:m:worse": 1.0}
     assert {name.split(":")[2] for name in found if name.startswith("quality")} == {*SCORERS} - {"challenger"}
     assert found["quality:m:champion:log_loss"] > found["quality:m:base_rate:log_loss"]
