@@ -188,7 +188,8 @@ DRAWN = Then("D", valid="1d", arms=[Arm("x", coupon="X"), Arm("y", nothing=True)
 GROUPED = [
     rule("a", cooldown="2d", group="g", priority=2),
     rule("b", cooldown="1d", group="g"),
-    rule("c", "true", "order", cooldown="5d", exit="orders_7d >= 3", exit_on=["order"], then=FEW),
+    rule("c", "true", "order", capped=False, then=FEW),
+    rule("e", capped=False, exit="orders_24h >= 1", exit_on=["order"]),
     rule("d", "orders_lifetime >= 1", capped=False, then=DRAWN),
 ]
 KINDS = (e.View, e.View, e.Order)
