@@ -43,7 +43,7 @@ class Offer(Struct, frozen=True):
         return [self.valid_ms / HOUR_MS, *buckets]
 
 
-class Scored(Struct):
+class Scored(Struct, gc=False):
     """What a model saw of a decision, and of which target it learns from what comes of it."""
 
     target: str
@@ -74,3 +74,11 @@ def inputs(target: str, rows: Floats, offer: Offer, given: bool = True) -> Float
     if not given:
         return np.hstack((common, np.zeros((len(rows), 1 + len(WORTH) + common.shape[1]))))
     return np.hstack((common, np.ones((len(rows), 1)), worth, common))
+
+
+def input_row(target: str, row: list[float], offer: Offer, given: bool) -> list[float | None]:
+    """The same of one row."""
+    if target == "redeemed":
+        return [*row, *offer.worth, *offer.moment]
+    common = [*row, *offer.moment]
+    return [*common, 1.0, *offer.worth, *common] if given else [*common, *[0.0] * (1 + len(WORTH) + len(common))]

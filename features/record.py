@@ -84,7 +84,7 @@ class Coupon(Struct, array_like=True):
     revoked_for: str = ""
 
 
-class Choice(Struct, array_like=True):
+class Choice(Struct, array_like=True, gc=False):
     """An arm that was chosen for a customer, and what has come of it; `paid_cents` are of the latest order since.
 
     Of its coupon, `face_value_cents` or `percent` and `at_most_cents`; none of them: it gives no coupon.

@@ -8,7 +8,7 @@ from alerts.triggers.rule import Rule, Then
 from features.catalog import Catalog
 from features.kernel.arrays import Floats
 from features.models import input_layouts
-from features.offers import Offer, Scored, inputs
+from features.offers import Offer, Scored, input_row
 from features.tasks import OF_COUPONS
 
 
@@ -42,14 +42,12 @@ class Offered:
 
     def scored(self, row: Floats, rule: Rule, then: Then, nothing: bool) -> dict[str, Scored]:
         """By model, what it saw; who got nothing cannot redeem it."""
-        offer, rows = offer_of(rule, then), row.reshape(1, -1)
-        return {
-            model: Scored(
-                one.target, one.layout, inputs(one.target, rows[:, one.columns], offer, not nothing)[0].tolist()
-            )
-            for model, one in self.pupils.items()
-            if then.coupon and not (nothing and one.target == "redeemed")
-        }
+        offer, seen, found = offer_of(rule, then), row.tolist(), {}
+        for model, one in self.pupils.items() if then.coupon else ():
+            if not nothing or one.target == "uplift":
+                told = input_row(one.target, [seen[i] for i in one.columns], offer, not nothing)
+                found[model] = Scored(one.target, one.layout, told)
+        return found
 
 
 def first_of(rule: Rule) -> Then:

@@ -126,7 +126,8 @@ class Round:
         self.holding.hear(house.policy.consent)
         self.holding.due(sends)
         if house.offered.following:
-            getting = {candidate.who for candidate in candidates if house.offered.follows(candidate.rule)}
+            free = not house.policy.consent
+            getting = {c.who for c in candidates if (c.consented or free) and house.offered.follows(c.rule)}
             for deed in self._deeds(getting):
                 self.news.add((deed.place, 0), deed.who, partial(self._follow, deed, walk))
 

@@ -18,8 +18,9 @@ from features.outgoing import Drawn
 from features.record import Choice, Ledger
 from features.trials import LATE_MS, Trial
 
-ORDER, REDEEMED = KINDS["order"], KINDS["coupon_redeemed"]
-FIELDS = {"coupon", "order", "total_cents"}  # of these events
+ORDER, REDEEMED, VOID, REFUND = (KINDS[kind] for kind in ("order", "coupon_redeemed", "void", "refund"))
+DEEDS = np.isin(np.arange(len(KINDS)), [ORDER, REDEEMED, VOID, REFUND])  # by kind
+FIELDS = {"coupon", "order", "total_cents", "amount_cents"}  # of these events
 KEPT = 16  # choices of a customer, the latest
 # how MessagePack begins a map of up to KEPT decisions: a ledger without it holds no choice
 MARK = re.compile(rb"(?:[\x81-\x8f]|\xde\x00.)\xb8", re.DOTALL)
@@ -29,7 +30,7 @@ UNSCORED: Mapping[str, Scored] = {}
 
 
 class Deed(Struct, gc=False):
-    """An order, or a redeemed coupon; `place` is where in the batch it stands."""
+    """An order, a redeemed coupon, or what is taken back of an order; `place` is where in the batch it stands."""
 
     place: int
     who: int
@@ -39,22 +40,24 @@ class Deed(Struct, gc=False):
     coupon: str
     order: str
     paid_cents: int
+    back_cents: int = 0  # of a refund
+    ordered_ms: int = 0  # of a refund or void: when its order was
 
 
 def deeds(columns: Columns, applied: Applied, also: Collection[int]) -> Iterator[Deed]:
     """In log order, those of customers who have an open choice, or get one in this batch (`also`)."""
-    fresh = np.flatnonzero(((columns.kind == ORDER) | (columns.kind == REDEEMED)) & (applied.repeated == 0))
+    fresh = np.flatnonzero(DEEDS[columns.kind] & (applied.repeated == 0))
     who = columns.who[fresh]
     open = applied.has_ledger.copy()
     open[list(also)] = True
     some = [w for w in np.unique(who[open[who]]).tolist() if w in also or MARK.search(applied.ledger(w))]
     rows = fresh[np.isin(who, some)]
     texts = (columns.texts(name, rows) for name in ("id", "coupon", "order"))
-    numbers = (columns.numbers(name, rows).tolist() for name in ("at_ms", "total_cents"))
+    named = ("at_ms", "total_cents", "amount_cents", "ordered_ms")
     ids, coupons, orders = texts
-    at_ms, paid_cents = numbers
+    at_ms, *amounts = (columns.numbers(name, rows).tolist() for name in named)
     where = (columns.index[rows].tolist(), columns.who[rows].tolist(), columns.kind[rows].tolist())
-    return map(Deed, *where, at_ms, ids, coupons, orders, paid_cents)
+    return map(Deed, *where, at_ms, ids, coupons, orders, *amounts)
 
 
 def chosen(
@@ -74,8 +77,7 @@ def chosen(
 def follow(deed: Deed, ledger: Ledger, margin_percent: int) -> Iterable[Trial]:
     """What a deed has changed of a customer's choices, as it notes in the ledger; those that are over are dropped."""
     ledger.choices = {id: one for id, one in ledger.choices.items() if one.expires_ms + LATE_MS > deed.at_ms}
-    changed = _ordered(deed, ledger) if deed.kind == ORDER else _redeemed(deed, ledger)
-    for decision, choice in changed:
+    for decision, choice in FOLLOWED[deed.kind](deed, ledger):
         choice.reward_cents = reward_cents(choice, margin_percent)
         choice.revision += 1
         yield _told(decision, choice, deed.at_ms)
@@ -120,11 +122,38 @@ def _redeemed(deed: Deed, ledger: Ledger) -> list[tuple[str, Choice]]:
     choice.redeemed = True
     if deed.paid_cents:  # of a redemption, what the order came to before the coupon
         choice.paid_cents = max(0, deed.paid_cents - off_cents(choice, deed.paid_cents))
+        choice.order = deed.order or choice.order
     elif deed.order:
         choice.awaited = "" if deed.order == choice.order else deed.order
     elif not choice.order:
         choice.awaited = ANY
     return [(decision, choice)]
+
+
+def _voided(deed: Deed, ledger: Ledger) -> list[tuple[str, Choice]]:
+    """It is as if that order had not been; its coupon may be redeemed once more."""
+    changed = []
+    for decision, choice in ledger.choices.items():
+        gone = choice.order == deed.order
+        inside = choice.at_ms < deed.ordered_ms + gone and deed.ordered_ms <= choice.expires_ms and choice.orders > 0
+        choice.orders -= inside
+        if gone:
+            choice.order, choice.paid_cents = "", 0
+        if (gone and choice.redeemed) or (inside and not choice.orders):
+            changed.append((decision, choice))
+        choice.redeemed = choice.redeemed and not gone
+    return changed
+
+
+def _refunded(deed: Deed, ledger: Ledger) -> list[tuple[str, Choice]]:
+    """The order was, and has brought less."""
+    mine = [(decision, choice) for decision, choice in ledger.choices.items() if choice.order == deed.order]
+    for _, choice in mine:
+        choice.paid_cents = max(0, choice.paid_cents - deed.back_cents)
+    return [(decision, choice) for decision, choice in mine if choice.redeemed]
+
+
+FOLLOWED = {ORDER: _ordered, REDEEMED: _redeemed, VOID: _voided, REFUND: _refunded}
 
 
 def decision_of(deed: Deed) -> str:

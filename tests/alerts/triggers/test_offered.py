@@ -19,7 +19,7 @@ from features import events as e
 from features.labels import NO_LABELS
 from features.loop import Store, batches, run
 from features.models import LinearModel, input_layouts, score
-from features.offers import BUCKETS, GIVEN, MOMENT, WORTH, Offer, inputs, inputs_of
+from features.offers import BUCKETS, GIVEN, MOMENT, TARGETS, WORTH, Offer, input_row, inputs, inputs_of, seen_by
 from features.times import DAY_MS, HOUR_MS, parse_time
 from features.trials import HOLDOUT
 from tests.alerts.triggers.jobs import CATALOG, FREE, customers_job, data_of, encoded, trials_of
@@ -181,6 +181,19 @@ def test_rules_of_one_worth_that_share_a_bucket_are_the_same_to_a_model() -> Non
     assert all(sum(row[-BUCKETS:]) == 1 for row in seen)
 
 
+@given(
+    st.sampled_from(TARGETS),
+    st.lists(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=3, max_size=3), min_size=1, max_size=3),
+    st.builds(Offer, st.text(), *[st.integers(0, 2_000)] * 4, st.integers(0, 9 * DAY_MS)),
+    st.booleans(),
+)
+def test_one_row_is_seen_as_rows_are(target: str, rows: list[list[float]], offer: Offer, given: bool) -> None:
+    whole = inputs(target, np.array(rows), offer, given)
+    each = [input_row(target, row, offer, given or target == "redeemed") for row in rows]
+    np.testing.assert_array_equal(whole, np.array(each))
+    assert whole.shape[1] == len(seen_by(target, ["a", "b", "c"]))
+
+
 # who is held out
 
 FEW = Then("C", 50, campaign="few")
@@ -188,7 +201,8 @@ DRAWN = Then("D", valid="1d", arms=[Arm("x", coupon="X"), Arm("y", nothing=True)
 GROUPED = [
     rule("a", cooldown="2d", group="g", priority=2),
     rule("b", cooldown="1d", group="g"),
-    rule("c", "true", "order", cooldown="5d", exit="orders_7d >= 3", exit_on=["order"], then=FEW),
+    rule("c", "true", "order", capped=False, then=FEW),
+    rule("e", capped=False, exit="orders_24h >= 1", exit_on=["order"]),
     rule("d", "orders_lifetime >= 1", capped=False, then=DRAWN),
 ]
 KINDS = (e.View, e.View, e.Order)

@@ -324,6 +324,58 @@ def test_a_slow_look_over_the_log_finds_the_same_orders_and_redemptions(log: lis
         assert last[decision].redeemed == (bool(used) and last[decision].arm != "control")
 
 
+def taken_back(kind: type[e.Refund], id: str, day: float, order: e.Order, cents: int) -> e.Event:
+    fields = {"order": order.id, "ordered_time": order.at_ms, "ordered_ms": order.at_ms, "amount_cents": cents}
+    return event(kind, id, day, order.customer, **fields)
+
+
+def last_of(store: Store) -> dict[str, tuple[bool, bool, int]]:
+    return {trial.decision: (trial.ordered, trial.redeemed, trial.reward_cents) for trial in trials_of(store)}
+
+
+@settings(max_examples=80, deadline=None)
+@given(streams(), st.integers(0, 30), st.booleans())
+def test_a_void_leaves_all_as_if_the_order_had_not_been(log: list[e.Event], which: int, used: bool) -> None:
+    order = event(e.Order, "gone", which / 4, "ca")
+    first = event(e.View, "e99", 0, "ca")
+    more = [first, order]
+    if used:
+        coupon = decision_id("r", "ca", "e99")
+        more.append(event(e.CouponRedeemed, "used", which / 4, "ca", coupon=coupon, order="gone"))
+    log = [one for one in log if one.at_ms <= NOON_MS or not isinstance(one, e.CouponRedeemed)]
+    void = taken_back(e.Void, "void", 7.75, order, 1500)
+    bare = run(JOB, batches("events", 0, encoded([*log, first])))[0]
+    back = run(JOB, batches("events", 0, encoded([*log, *more, void])))[0]
+    assert last_of(back) == last_of(bare)
+
+
+def test_after_a_void_the_coupon_may_be_redeemed_once_more_and_a_refund_makes_it_bring_less() -> None:
+    job = job_of(THREE, FIFTH)
+    who = drawn_for("three", job)
+    coupon, first, second = decision_id("r", who, "v"), event(e.Order, "o1", 1, who), event(e.Order, "o2", 3, who)
+    store = lived(
+        job,
+        event(e.View, "v", 0, who),
+        first,
+        event(e.CouponRedeemed, "x1", 1, who, coupon=coupon, order="o1"),
+        taken_back(e.Void, "b1", 2, first, 1_500),
+        second,
+        event(e.CouponRedeemed, "x2", 3, who, coupon=coupon, order="o2"),
+        taken_back(e.Refund, "b2", 4, second, 500),
+        taken_back(e.Refund, "b3", 4, event(e.Order, "o3", 3, who), 500),
+    )
+    told = [(one.ordered, one.redeemed, one.reward_cents) for one in trials_of(store)]
+    assert told == [
+        (False, False, 0),
+        (True, False, 0),
+        (True, True, 1_800 * 60 // 100 - 300),
+        (False, False, 0),
+        (True, False, 0),
+        (True, True, 1_800 * 60 // 100 - 300),
+        (True, True, 1_300 * 60 // 100 - 300),
+    ]
+
+
 def test_a_choice_goes_on_with_the_customer_whom_somebody_becomes() -> None:
     job = job_of(THREE, FIFTH)
     world = World(Merging(job, "events"))
