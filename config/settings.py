@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -21,6 +20,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from config import gateways
+from config.reading import WrongSettings, hint_of, override, place_of, refuse_unknown
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,24 +33,11 @@ CLEAN_BYTES = 10_000  # more than ingest and Kafka add to an event
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(gt=0)]
 Seconds = Annotated[float, Meta(gt=0)]
-READ_ELSEWHERE = {  # variables that are no settings
-    "BREWLINE_SETTINGS",
-    "BREWLINE_IDENTITY_KEY",
-    "BREWLINE_FORMER_IDENTITY_KEY",
-    "BREWLINE_COUPON_KEY",
-    "BREWLINE_FORMER_COUPON_KEY",
-    "BREWLINE_CACHE",
-    "BREWLINE_REQUIRE_REAL",
-}
 Duration = Annotated[str, Meta(pattern=r"^[1-9]\d*[smhd]$")]  # 90s, 30m, 24h, 14d
 
 
 CHANNELS = ("push", "sms", "wechat", "email")
 CHANNEL_CAP = r"[1-9]\d* per [1-9]\d*[smhd]"
-
-
-class WrongSettings(ValueError):
-    """A settings file that cannot be used; the message names file, key, found and expected."""
 
 
 class Kafka(Struct, forbid_unknown_fields=True):
@@ -210,15 +197,15 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrongSettings(f"{path}: not valid TOML: {error}") from error
     raw.setdefault("folder", str(path.parent.resolve()))
-    _refuse_unknown(raw, Settings, str(path))
-    named = _override(raw, environ)
+    refuse_unknown(raw, Settings, str(path))
+    named = override(raw, Settings, environ)
     variable = named.get(("dispatch", "gateways"))
     _check_gateways(raw, environ, f"environment variable {variable}" if variable else str(path))
     _name_shipped(raw)
     try:
         settings = msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:
-        raise WrongSettings(f"{path}: {_where(error, raw)}") from error
+        raise WrongSettings(f"{path}: {place_of(error, raw, Settings)}") from error
     _check(settings, path, named)
     _check_channel_caps(settings.coupons.channel_caps, path, named)
     _check_kafka(settings.kafka, path)
@@ -272,7 +259,7 @@ def _check_channel_caps(caps: dict[str, str], path: Path, named: Mapping[tuple[s
     where = f"environment variable {name}" if name else f"{path}: [coupons] channel_caps"
     for channel, cap in caps.items():
         if channel not in CHANNELS:
-            raise WrongSettings(f"{where}: unknown channel {channel!r}; {_hint(channel, CHANNELS)}")
+            raise WrongSettings(f"{where}: unknown channel {channel!r}; {hint_of(channel, CHANNELS)}")
         if not re.fullmatch(CHANNEL_CAP, cap):
             raise WrongSettings(f"{where}: {channel}: found {cap!r}, expected for example '3 per 7d'")
 
@@ -322,88 +309,3 @@ def _check_gateways(raw: dict[str, Any], environ: Mapping[str, str], where: str)
         raise WrongSettings(f"{where}: {told}")
     if stray := gateways.stray_secret(tables, environ):
         raise WrongSettings(f"environment variable {stray}")
-
-
-def _refuse_unknown(raw: dict[str, Any], shape: type[Struct], where: str) -> None:
-    known = _types(shape)
-    for key, value in raw.items():
-        if key not in known:
-            raise WrongSettings(f"{where}: unknown key {key!r}; {_hint(key, known)}")
-        if isinstance(value, dict) and _is_section(known[key]):
-            _refuse_unknown(value, known[key], f"{where}: [{key}]")
-
-
-def _types(shape: type[Struct]) -> dict[str, Any]:
-    return {f.name: f.type for f in msgspec.structs.fields(shape)}
-
-
-def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Struct)
-
-
-def _hint(key: str, known: Iterable[str], otherwise: str | None = None) -> str:
-    close = get_close_matches(key, known, 1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"expected one of {', '.join(known)}" if otherwise is None else otherwise
-
-
-def _override(raw: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    """Writes BREWLINE_SECTION__KEY values into `raw`; the variables by section and key."""
-    sections = {name: kind for name, kind in _types(Settings).items() if _is_section(kind)}
-    named: dict[tuple[str, str], str] = {}
-    for name, value in environ.items():
-        if not name.startswith("BREWLINE_") or name in READ_ELSEWHERE or name.startswith(gateways.SECRET):
-            continue
-        section, double, key = name.removeprefix("BREWLINE_").lower().partition("__")
-        if not double:
-            every = [f"BREWLINE_{s}__{key}".upper() for s, kind in sections.items() for key in _types(kind)]
-            hint = _hint(name, [*every, *READ_ELSEWHERE], "settings are BREWLINE_SECTION__KEY")
-            raise WrongSettings(f"environment variable {name}: unknown; {hint}")
-        if section not in sections:
-            raise WrongSettings(f"environment variable {name}: unknown section {section!r}; {_hint(section, sections)}")
-        known = _types(sections[section])
-        if key not in known:
-            raise WrongSettings(f"environment variable {name}: unknown key {key!r}; {_hint(key, known)}")
-        table = raw.setdefault(section, {})
-        if isinstance(table, dict):  # else it is refused with the file
-            table[key] = _plain(value, known[key], name)
-        named[section, key] = name
-    return named
-
-
-def _plain(text: str, kind: Any, name: str) -> Any:
-    """A value as it is typed; numbers are written plainly, tables and lists as JSON."""
-    if get_origin(kind) in (dict, list):
-        return _table(text, kind, name)
-    try:
-        return msgspec.convert(text, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise WrongSettings(f"environment variable {name}: found {text!r}; {_expected(str(error), kind)}") from error
-
-
-def _table(text: str, kind: Any, name: str) -> Any:
-    try:
-        return msgspec.json.decode(text, type=dict[str, Any] if _is_section(get_args(kind)[-1]) else kind)
-    except msgspec.DecodeError as error:  # what was found may hold a password
-        example = '{"security.protocol": "SSL"}' if get_origin(kind) is dict else '["former.key"]'
-        raise WrongSettings(f"environment variable {name}: expected JSON such as {example}: {error}") from error
-
-
-def _where(error: msgspec.ValidationError, raw: dict[str, Any]) -> str:
-    """msgspec's "Expected X, got Y - at `$.a.b`" as "[a] b: found ...; expected X"."""
-    text, _, at = str(error).partition(" - at `$.")
-    keys = re.split(r"[`\[]", at)[0].split(".")  # within a table of free keys, the path ends in [...]
-    found, kind = raw, Settings
-    for key in keys:
-        found, kind = found[key], _types(kind)[key]
-    name = f"[{keys[0]}] {keys[1]}" if len(keys) > 1 else keys[0]
-    said = f"a table of {', '.join(found)}" if isinstance(found, dict) else repr(found)  # it may hold a password
-    return f"{name}: found {said}; {_expected(text, kind)}"
-
-
-def _expected(text: str, kind: Any) -> str:
-    """What was expected, in msgspec's words, or as the values that there are."""
-    if get_origin(kind) is Literal:
-        return f"expected one of {', '.join(get_args(kind))}"
-    return f"{text[:1].lower()}{text[1:]}"

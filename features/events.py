@@ -10,25 +10,15 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, TypeAlias, Union, get_args
 
-from msgspec import Meta, Raw, Struct, json
+from msgspec import Meta, Struct, json
 
-Id = Annotated[str, Meta(min_length=1, max_length=128)]
-Name = Annotated[str, Meta(max_length=128)]
-Count = Annotated[int, Meta(ge=0, le=1_000_000)]
-Cents = Annotated[int, Meta(ge=0, le=10**12)]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
-Stars = Annotated[float, Meta(ge=0, le=5)]
-Time = int | str
+from features.audited import Audit, AuditAccess, AuditExport
+from features.contract import Cents, Count, Currency, Event, Id, Name, Stars, Time, Who, kind_of
+from features.control import Forget, History, Merge, Moved, Unname
 
-
-class Who(Struct, omit_defaults=True, gc=False, forbid_unknown_fields=False):
-    """Raw identifiers as the till or the app knows them; ingest turns them into one customer id."""
-
-    phone: Name = ""
-    card: Name = ""
-    app_id: Name = ""
-    openid: Name = ""
-    marketplace_id: Name = ""
+# of other modules: every event goes by the name that it has here
+__all__ = ["Audit", "AuditAccess", "AuditExport", "Event", "Forget", "History", "Merge", "Moved", "Unname", "Who"]
+__all__ += ["Cents", "Count", "Currency", "Id", "Name", "Stars", "Time", "kind_of"]
 
 
 class Line(Struct, omit_defaults=True, gc=False):
@@ -44,31 +34,6 @@ class Line(Struct, omit_defaults=True, gc=False):
 WEATHER = {"temp_c", "rain_mm", "weather_ms"}
 LOAD = {"store_load", "load_ms"}
 OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms", "until_ms", *WEATHER, *LOAD}  # of some events
-
-
-class Event(Struct, kw_only=True, omit_defaults=True):
-    """What all events share."""
-
-    id: Id
-    time: Time = 0
-    who: Who | None = None
-    store: Name = ""
-    channel: Name = ""
-    staff: Name = ""
-    # set by ingest
-    customer: str = ""
-    at_ms: int = 0
-    day: int = 0
-    tz: Name = ""  # may be sent; counts where the store table does not name the store
-    region: str = ""
-    device: Name = ""  # it was done from; a pseudonym once clean
-
-    anonymous: ClassVar[bool] = False  # True: may come without a customer
-
-
-def kind_of(event: Event) -> str:
-    """The event's type as it stands in its JSON."""
-    return str(event.__struct_config__.tag)
 
 
 class Placed(Event, kw_only=True):
@@ -298,68 +263,6 @@ class Tick(Event, tag="tick"):
     anonymous: ClassVar[bool] = True
     source: str = ""
     of: int = 0
-
-
-class Merge(Event, tag="merge"):
-    """Ingest has found that `customer` is the same as `into`, and calls both by that name from now on."""
-
-    into: str
-
-
-class History(Event, tag="history"):
-    """All that was known of `of` when it was merged into `customer`, at `offset` of its partition."""
-
-    of: str
-    offset: int
-    layout: str
-    record: bytes  # as in features/record.py; empty where nothing was known
-    words: dict[str, str] = {}  # the texts that its codes stand for
-
-
-class Moved(Event, tag="moved"):
-    """An event of `of` that came after its history had gone: it stood at `offset` of its partition."""
-
-    of: str
-    offset: int
-    layout: str
-    event: Raw
-
-
-class Forget(Event, tag="forget"):
-    """Whoever keeps anything of this customer erases it. `brewline forget` writes it."""
-
-
-class Unname(Event, tag="unname"):
-    """Whoever keeps of this customer that somebody brought them erases who, if `of` is the tombstone of that one."""
-
-    of: str
-
-
-class Audit(Event, kw_only=True):
-    """Who touched what: the fields of every audit event."""
-
-    actor: Id
-    role: Name = ""
-    purpose: Name = ""
-    object: Name = ""
-    rows: Annotated[int, Meta(ge=0, le=10**12)] = 0
-    fields: list[str] = []
-    client_ip: Name = ""
-    device: Name = ""
-    result: Name = "ok"
-
-
-class AuditAccess(Audit, tag="audit_access"):
-    """Login, view, search, permission change and the like; `action` names it."""
-
-    anonymous: ClassVar[bool] = True
-    action: Id
-
-
-class AuditExport(Audit, tag="audit_export"):
-    """Customer data leaving the house."""
-
-    anonymous: ClassVar[bool] = True
 
 
 CustomerEvent: TypeAlias = (

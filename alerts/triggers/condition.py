@@ -198,6 +198,11 @@ def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types
         if word not in schema and word.lower() not in FUNCTIONS | GRAMMAR:
             known = hint(word, [*schema, *sorted(FUNCTIONS)])
             raise WrongRule(f"{place}: there is no feature or function {word!r}{known}; found {written!r}")
+        if word in KNOWN_BY and key == "when" and rule.waits and not rule.on:
+            raise WrongRule(
+                f"{place}: a rule with `{rule.waits}` looks where nothing happens, and {word} is told to events: look"
+                f' at events, on = ["app_open"], or ask for something else; found {written!r}'
+            )
     if flag := _misused(written, {name for name, type in schema.items() if type == pl.Boolean}):
         how = f"write {flag}, NOT {flag} or {flag} = false"
         raise WrongRule(f"{place}: {flag} is true or false: {how}; found {written!r}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from alerts.triggers.calendar import Calendars
+from alerts.triggers.condition import over_catalog
 from alerts.triggers.rule import Rule, Then, WrongRule, read_rule
 from alerts.triggers.timeline import failures
 from features import events as e
@@ -47,3 +49,34 @@ def test_a_timeline_writes_the_weather_where_it_is_asked_for() -> None:
     wrong = text('{ type = "weather", place = "east", temp_c = 0 }')
     with pytest.raises(WrongRule, match="write temp_c, rain_mm there"):
         failures(read_rule(wrong, "r"), "r", wrong, CATALOG)
+
+
+@pytest.mark.parametrize("name", ["temp_c", "rain_mm", "store_load"])
+@pytest.mark.parametrize(
+    "waits", ['after = { event = "order", wait = "1h" }', 'at = { holiday = "moon", time = "10:00" }']
+)
+def test_a_rule_that_looks_where_nothing_happens_cannot_ask_for_what_events_are_told(name: str, waits: str) -> None:
+    calendars = Calendars({"moon": ((739_885, 739_885),)})
+
+    def load(when: str, on: str = "") -> None:
+        text = f"""id = "r"\n{on}\n{waits}\nwhen = "{when}"\nthen = {{ coupon = "X" }}\ncooldown = "1d"\n{TESTS}"""
+        over_catalog([(read_rule(text, "r.toml", calendars), "r.toml", text)], CATALOG)
+
+    with pytest.raises(WrongRule) as wrong:
+        load(f"{name} > 0")
+    assert f"r.toml:4: when: a rule with `{waits.split()[0]}` looks where nothing happens, and {name}" in str(
+        wrong.value
+    )
+    load("orders_7d > 0")
+    load(f"{name} IS NULL OR {name} > 0", on='on = ["view"]')
+
+
+TESTS = """
+[[test]]
+name = "a"
+events = []
+fires_at = ["+1d"]
+[[test]]
+name = "b"
+events = []
+"""
