@@ -69,7 +69,10 @@ def month(at_ms: int, zone: str) -> int:
 
 
 def points(declared: dict[str, Any], cents: dict[int, int], spent: dict[int, int], now: int) -> dict[str, float]:
-    """Each month's points are spent by the later months, oldest points first, while they are good; what is owed then by those to come."""
+    """Each month's points are spent by the later months, oldest points first, while they are good.
+
+    What is owed then, those to come pay.
+    """
     earned = {m: max(0, cents[m]) // declared["cents_per_point"] for m in sorted(cents) if m <= now}
     left, valid = dict(earned), declared["valid_months"]
     for when in sorted(m for m in spent if m <= now):
