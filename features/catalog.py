@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from features.declared import (
     HOUR,
-    Band,
     Declared,
     Measure,
     Value,
@@ -22,6 +21,7 @@ from features.declared import (
     hint,
     known_event,
     read_declared,
+    read_ladder,
     read_measure,
     read_values,
 )
@@ -331,22 +331,8 @@ class _Building:
             if band.keep:
                 self._name(f"{name}_points", self.table_names[-2:])
                 reads.append((arrays.KEPT, earned, len(self.ladders)))
-                self.ladders.append(self._ladder(band, f"{self.file}: [bands] {name}: keep"))
+                self.ladders.append(read_ladder(band, f"{self.file}: [bands] {name}: keep"))
         return reads
-
-    def _ladder(self, band: Band, place: str) -> list[int]:
-        cuts, keep = band.cuts, band.keep
-        if band.of != "points_earned_12m" or band.best == "low":
-            raise WrongFeatures(
-                f"{place}: found with of = {band.of!r}, expected only with of = 'points_earned_12m', best = 'high': of"
-                " nothing else is it known what it was at the end of each month"
-            )
-        rising = len(keep) == len(cuts) and keep == sorted(set(keep))
-        if not (rising and all(0 < stays <= cut for stays, cut in zip(keep, cuts, strict=True))):
-            raise WrongFeatures(f"{place}: found {keep}, expected one for each of cuts {cuts}, above 0, none above it")
-        if any(number % 1 for number in [*cuts, *keep]):
-            raise WrongFeatures(f"{place}: found a fraction in {[*cuts, *keep]}, expected whole points")
-        return [len(cuts), *map(int, cuts), *map(int, keep)]
 
     def _recencies(self) -> list[tuple[str, int]]:
         recencies = []

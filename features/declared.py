@@ -124,6 +124,22 @@ def read_declared(raw: dict[str, Any], file: str) -> Declared:
         raise WrongFeatures(f"{file}: {error}") from error
 
 
+def read_ladder(band: Band, place: str) -> list[int]:
+    """Of a band that is kept: how many steps, their cuts, what keeps each. Raises WrongFeatures."""
+    cuts, keep = band.cuts, band.keep
+    if band.of != "points_earned_12m" or band.best == "low":
+        raise WrongFeatures(
+            f"{place}: found with of = {band.of!r}, expected only with of = 'points_earned_12m', best = 'high': of"
+            " nothing else is it known what it was at the end of each month"
+        )
+    rising = len(keep) == len(cuts) and keep == sorted(set(keep))
+    if not (rising and all(0 < stays <= cut for stays, cut in zip(keep, cuts, strict=True))):
+        raise WrongFeatures(f"{place}: found {keep}, expected one for each of cuts {cuts}, above 0, none above it")
+    if any(number % 1 for number in [*cuts, *keep]):
+        raise WrongFeatures(f"{place}: found a fraction in {[*cuts, *keep]}, expected whole points")
+    return [len(cuts), *map(int, cuts), *map(int, keep)]
+
+
 def read_measure(name: str, raw: dict[str, Any], windows: list[str], file: str) -> Measure:
     """A measure of the file. Raises WrongFeatures."""
     place = f"{file}: [measures] {name}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from hashlib import blake2b
-from math import inf
 from typing import Annotated, Any, Literal
 from zlib import crc32
 
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 
 from alerts.triggers.calendar import NONE, At, Calendars, Days, WrongCalendar
 from alerts.triggers.schedule import Schedule, WrongSchedule
+from alerts.triggers.worth import Worth
 from features.customer import Dates, Wait
 from features.events import CUSTOMER_EVENTS
 from features.kernel.arrays import A_WHILE, NAMED, RHYTHM
@@ -83,23 +83,6 @@ class Arm(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
 
 
 OF_GIFTS = ("coupon", "face_value_cents", "percent", "at_most_cents", "message")
-
-
-class Worth(Struct, forbid_unknown_fields=True, frozen=True):
-    """What a coupon takes off, by a feature: from each of some amounts on, so many cents."""
-
-    of: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")]
-    steps: Annotated[list[tuple[float, Annotated[int, Meta(gt=0)]]], Meta(min_length=1)]
-
-    @property
-    def something(self) -> str:
-        """The clause that says that there is a step for the customer."""
-        return f"{self.of} >= {self.steps[0][0]:.12g}"
-
-    def cents(self, amount: object) -> int:
-        """0 below the first step, and where nothing is known."""
-        known = amount if isinstance(amount, int | float) else -inf
-        return max((cents for from_, cents in self.steps if known >= from_), default=0)
 
 
 class Then(Struct, forbid_unknown_fields=True, frozen=True):
@@ -346,10 +329,10 @@ def _check_gift(then: Then, arm: str, text: str, file: str) -> None:
 def _check_worth(then: Then, worth: Worth, place: str) -> None:
     if found := [key for key in ("face_value_cents", "percent", "at_most_cents", "arms") if getattr(then, key)]:
         raise WrongRule(f"{place}: found it beside {' and '.join(found)}, expected one of them")
-    amounts, cents = zip(*worth.steps, strict=True)
-    for name, numbers in (("amounts", amounts), ("cents", cents)):
-        if list(numbers) != sorted(set(numbers)):
-            raise WrongRule(f"{place}: found steps with the {name} {list(numbers)}, expected that they rise")
+    try:
+        worth.check()
+    except ValueError as error:
+        raise WrongRule(f"{place}: {error}") from error
 
 
 def _check_schedule(rule: Rule, text: str, file: str) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from alerts.triggers.campaign import Campaign, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.receipts.spoken import gift
-from alerts.triggers.rule import Rule, Then, Worth, WrongRule, read_rule
+from alerts.triggers.rule import Rule, Then, WrongRule, read_rule
+from alerts.triggers.worth import Worth
 from features import events as e
 from features.loop import Store, batches, run
 from features.record import decode_ledger
