@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.load import clean_events
 from config.settings import HERE, Settings, load
-from features.models import LinearModel, encode_model, input_layouts
+from features.models import Curve, LinearModel, encode_model, input_layouts
 from features.partitions import partition_of
 from flows.files import load_catalog
 from flows.topics import TOPICS
@@ -70,6 +70,7 @@ PROPENSITY = """
 features = ["redeem_rate_90d", "redeems_90d", "orders_30d", "orders_90d", "discount_share_90d", "views_24h",
   "cart_adds_24h", "app_opens_24h", "days_since_order", "aov_cents_30d"]
 """
+KNOTS = [0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 20.0, 90.0, 1_000.0, 5_000.0, 50_000.0]  # as many as a learner draws
 RULE = """
 id = "usual-{number}"
 on = ["{on}"]
@@ -138,8 +139,8 @@ class House:
         learning = PartitionStore(self.redis, self.settings.redis.prefix, "learning")
         for name, layout in input_layouts(self.catalog).items():
             inputs = [self.catalog.names[i] for i in self.catalog.models[name]]
-            weights = [(-1) ** i * 0.2 for i in range(len(inputs))]
-            model = LinearModel(name, 1, layout, 1, inputs, [1.0] * len(inputs), [2.0] * len(inputs), weights, -2.0)
+            curves = [Curve(KNOTS, [(-1) ** i * 0.05 * k for k in range(len(KNOTS))], 0.01) for i in range(len(inputs))]
+            model = LinearModel(name, 1, layout, 1, inputs, curves, -2.0)
             self.redis.set(learning.key(partition_of(name, self.partitions), f"r:model|{name}"), encode_model(model))
 
     def fill(self, events: int, customers: int, bar: Progress) -> None:

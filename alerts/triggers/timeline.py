@@ -23,7 +23,7 @@ from features.catalog import Catalog
 from features.job import Batch
 from features.labels import Churn
 from features.loop import run
-from features.models import LinearModel
+from features.models import Curve, LinearModel
 from features.outgoing import Drawn
 from features.times import (
     DAY_MS,
@@ -156,5 +156,4 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
 def _constant(name: str, probability: float, inputs: int) -> LinearModel:
     """A model that says the same of everybody."""
     bias = log(probability / (1 - probability)) if 0 < probability < 1 else 30.0 * (1 if probability else -1)
-    zeros = [0.0] * inputs
-    return LinearModel(name, 1, "", 0, [""] * inputs, zeros, [1.0] * inputs, zeros, bias)
+    return LinearModel(name, 1, "", 0, [""] * inputs, [Curve()] * inputs, bias)
