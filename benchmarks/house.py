@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.load import clean_events
 from config.settings import HERE, Settings, load
-from features.models import LinearModel, input_layouts
+from features.models import Curve, LinearModel, input_layouts
 from features.offers import inputs_of
 from features.partitions import partition_of
 from features.versions import sole
@@ -67,6 +67,7 @@ WHENS = (  # of further rules: what they look at is usual, and few customers ful
     ("items_per_order_90d > 3.8 AND orders_90d >= 5", "order"),
     ("complaints_open >= 1 AND churn_risk > 0.9", "app_open"),
 )
+KNOTS = [0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 20.0, 90.0, 1_000.0, 5_000.0, 50_000.0]  # as many as a learner draws
 RULE = """
 id = "usual-{number}"
 on = ["{on}"]
@@ -135,10 +136,8 @@ class House:
         learning = PartitionStore(self.redis, self.settings.redis.prefix, "learning")
         layouts = input_layouts(self.catalog)
         for name, inputs in inputs_of(self.catalog).items():
-            weights = [(-1) ** i * 0.2 for i in range(len(inputs))]
-            means, scales = [1.0] * len(inputs), [2.0] * len(inputs)
-            model = LinearModel(name, 1, layouts[name], 1, inputs, means, scales, weights, -2.0)
-            for record, raw in sole(model).items():
+            curves = [Curve(KNOTS, [(-1) ** i * 0.05 * k for k in range(len(KNOTS))], 0.01) for i in range(len(inputs))]
+            for record, raw in sole(LinearModel(name, 1, layouts[name], 1, inputs, curves, -2.0)).items():
                 self.redis.set(learning.key(partition_of(name, self.partitions), f"r:{record}"), raw)
 
     def fill(self, events: int, customers: int, bar: Progress) -> None:

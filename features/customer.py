@@ -214,7 +214,7 @@ def compile_kernel() -> None:
     shelves.drop(*names, table, kept)
     shelves.words_of(names[0], *names, *spans)
     none = np.zeros(1, dtype=np.float64)
-    logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), none, none + 1, none)
+    logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64), none, none, none)
 
 
 def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:

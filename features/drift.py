@@ -12,7 +12,8 @@ import numpy as np
 from msgspec import Struct
 from river import drift
 
-from features.models import Matrix, squash
+from features.models import Matrix
+from features.models.curves import squash
 from features.quality import LOGIT, Floats
 
 REFERENCE = 20  # steps that say what is usual

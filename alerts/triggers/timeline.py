@@ -22,7 +22,7 @@ from features.catalog import Catalog
 from features.job import Batch
 from features.labels import NO_LABELS
 from features.loop import run
-from features.models import LinearModel
+from features.models import Curve, LinearModel
 from features.offers import GIVEN, inputs_of
 from features.outgoing import Drawn
 from features.times import (
@@ -171,13 +171,13 @@ def _event(written: dict[str, Any], from_start_ms: int, number: int) -> e.Event:
 
 def _constant(name: str, score: float, inputs: list[str], link: str) -> LinearModel:
     """A model that says the same of everybody; of uplift, half above what it is without the coupon and half below."""
-    zeros, ones = [0.0] * len(inputs), [1.0] * len(inputs)
     if GIVEN not in inputs:
         bias = _logit(score) if link == "logit" else log1p(score)
-        return LinearModel(name, 1, "", 0, inputs, zeros, ones, zeros, bias, link)
+        return LinearModel(name, 1, "", 0, inputs, [Curve()] * len(inputs), bias, link)
     without, given = _logit((1 - score) / 2), _logit((1 + score) / 2)
-    weights = [(given - without) / log(2) if feature == GIVEN else 0.0 for feature in inputs]
-    return LinearModel(name, 1, "", 0, inputs, zeros, ones, weights, without)
+    raised = Curve([0.0, 1.0], [0.0, given - without])
+    curves = [raised if feature == GIVEN else Curve() for feature in inputs]
+    return LinearModel(name, 1, "", 0, inputs, curves, without)
 
 
 def _logit(probability: float) -> float:

@@ -1,4 +1,4 @@
-"""The logits of a linear model over feature rows."""
+"""What the curves of a model add up to over feature rows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,26 @@ from features.kernel.compiled import making_arrays
 
 
 @making_arrays
-def logits(features: Floats, rows: Ints, columns: Ints, mean: Floats, scale: Floats, weights: Floats) -> Floats:
-    """float64[rows]: what the columns of these rows add to the logit of a linear model; see features.models.terms."""
+def logits(
+    features: Floats, rows: Ints, columns: Ints, ends: Ints, knots: Floats, heights: Floats, missing: Floats
+) -> Floats:
+    """float64[rows]: what the columns of these rows add to a model; see features.models.published.terms."""
     out = np.zeros(len(rows), np.float64)
     for i in range(len(rows)):
+        total, start = 0.0, 0
         for k in range(len(columns)):
-            x = features[rows[i], columns[k]]
-            if x == x:
-                out[i] += (np.copysign(np.log1p(abs(x)), x) - mean[k]) / scale[k] * weights[k]
+            x, end = features[rows[i], columns[k]], ends[k]
+            if x != x:
+                total += missing[k]
+            elif start < end:
+                p = start
+                while p < end and knots[p] < x:
+                    p += 1
+                if p == start or p == end:
+                    total += heights[min(p, end - 1)]
+                else:
+                    rise = (heights[p] - heights[p - 1]) / (knots[p] - knots[p - 1])
+                    total += heights[p - 1] + rise * (x - knots[p - 1])
+            start = end
+        out[i] = total
     return out

@@ -32,8 +32,9 @@ from brewline.histories.export import export_history, write_archive
 from config import settings as conf
 from features import events as e
 from features.job import Message
-from features.models import LinearModel, encode_model, input_layouts
+from features.models import Curve, LinearModel, input_layouts
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
+from features.versions import sole
 from flows.files import load_catalog
 from operators.kafka import ensure_topics, produce, producer
 from operators.servers import RedisServer
@@ -133,13 +134,14 @@ scores = { churn_risk = 0.3 }
 
 
 def published(house: conf.Settings, layout: str) -> None:
-    """As learning stores it: a model that calls everybody at risk who has ordered twice within a week (log 3 > 1)."""
+    """As learning stores it: a model that calls everybody at risk who has ordered twice within a week."""
     names = [CATALOG.names[i] for i in CATALOG.models["churn_risk"]]
-    weights = [1_000.0 * (name == "orders_7d") for name in names]
-    model = LinearModel("churn_risk", 7, layout, 9, names, [1.0] * len(names), [1.0] * len(names), weights, 0.0)
+    curves = [Curve([1.0, 2.0], [-9.0, 9.0]) if name == "orders_7d" else Curve() for name in names]
+    model = LinearModel("churn_risk", 7, layout, 9, names, curves, 0.0)
     redis = Redis.from_url(house.redis.url)
-    key = PartitionStore(redis, house.redis.prefix, "learning").key(0, "r:model|churn_risk")
-    redis.set(key, encode_model(model))
+    store = PartitionStore(redis, house.redis.prefix, "learning")
+    for record, raw in sole(model).items():
+        redis.set(store.key(0, f"r:{record}"), raw)
 
 
 @pytest.mark.servers

@@ -11,7 +11,7 @@ from features import events as e
 from features.labels import Examples
 from features.learning import LearningJob
 from features.loop import Store, batches, run
-from features.models import LinearModel, decode_model, encode_model, score, score_rows
+from features.models import Curve, LinearModel, decode_model, encode_model, score, score_rows
 from features.times import DAY_MS
 from tests.alerts.triggers.jobs import CATALOG, customers_job, data_of, encoded
 
@@ -38,7 +38,7 @@ def test_a_number_is_learned_and_foretold_in_its_own_unit() -> None:
 
 
 def test_no_number_is_foretold_below_nothing_or_beyond_sense() -> None:
-    model = LinearModel("m", 1, "l", 0, NAMES, [0.0] * 2, [1.0] * 2, [9.0, 0.0], 0.0, "log1p")
+    model = LinearModel("m", 1, "l", 0, NAMES, [Curve([-5.0, 0.0, 1e9], [-9.0, 0.0, 200.0]), Curve()], 0.0, "log1p")
     low, none, high = score(model, np.array([[-5.0, 0.0], [np.nan, np.nan], [1e9, 0.0]]))
     assert (low, none) == (0.0, 0.0)
     assert np.isfinite(high)
@@ -47,7 +47,7 @@ def test_no_number_is_foretold_below_nothing_or_beyond_sense() -> None:
 
 
 def test_a_model_of_before_is_read_as_a_probability() -> None:
-    stored = msgspec.json.decode(encode_model(LinearModel("m", 1, "l", 0, [], [], [], [], 0.0)))
+    stored = msgspec.json.decode(encode_model(LinearModel("m", 1, "l", 0, [], [], 0.0)))
     del stored["link"]
     assert score(decode_model(msgspec.json.encode(stored)), np.empty((1, 0)))[0] == 0.5
 
@@ -55,10 +55,9 @@ def test_a_model_of_before_is_read_as_a_probability() -> None:
 def test_a_rule_names_a_score_in_its_own_unit() -> None:
     rule = Rule(id="late", on=["app_open"], when="next_order_days > 20", then=Then("c"), cooldown="1d")
     job, inputs = customers_job([rule]), CATALOG.tasks["next_order_days"].features
-    zeros = [0.0] * len(inputs)
     opened = [e.AppOpen(id=f"a{n}", customer="c", at_ms=DAY_MS * (700 + 2 * n), tz="UTC") for n in range(2)]
     for days, fired in ((19.9, 0), (20.1, 2)):
         bias = float(np.log1p(days))
-        model = LinearModel("next_order_days", 1, "l", 0, inputs, zeros, [1.0] * len(inputs), zeros, bias, "log1p")
+        model = LinearModel("next_order_days", 1, "l", 0, inputs, [Curve()] * len(inputs), bias, "log1p")
         job.decider.models = {"next_order_days": model}
         assert len(data_of(run(job, batches("events", 0, encoded(opened)))[0], "coupons")) == fired

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from features.models import LinearModel
+from features.models import Curve, LinearModel
 from features.versions import Comparison, Unusable, Version, Versions, open_sealed, seal, sole, unseal, version_key
 
-MODEL = LinearModel("m", 3, "l", 500, ["x"], [0.0], [1.0], [0.5], 0.1)
+MODEL = LinearModel("m", 3, "l", 500, ["x"], [Curve([0.0, 1.0], [0.0, 0.5])], 0.1)
 RAW = seal(MODEL, 7, {"log_loss": 0.3, "roc_auc": None})
 
 

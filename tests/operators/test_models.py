@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from features.bandit import Weights, encode_weights
 from features.job import Changes, Plan, State
-from features.models import LinearModel, encode_model
+from features.models import Curve, LinearModel, encode_model
 from features.partitions import partition_of
 from features.versions import (
     Version,
@@ -42,7 +42,7 @@ from tests.tally import TOPIC, Log, Tally, steps
 
 pytestmark = pytest.mark.servers
 WAIT_S = 30.0
-MODEL = LinearModel("churn", 3, "layout", 1, ["x"], [0.0], [1.0], [0.5], 0.0)
+MODEL = LinearModel("churn", 3, "layout", 1, ["x"], [Curve([0.0, 1.0], [0.0, 0.5])], 0.0)
 
 
 def learned(port: int, prefix: str) -> PartitionStore:

@@ -20,7 +20,7 @@ from features.job import Message
 from features.kernel.arrays import A_WHILE
 from features.labels import Labels, Taught
 from features.loop import Store
-from features.models import LinearModel
+from features.models import Curve, LinearModel
 from features.times import DAY_MS
 from features.trials import START, Trial, decode_trial
 from flows.files import load_catalog
@@ -57,8 +57,9 @@ def churn_labels(horizon_ms: int) -> Labels:
 def churn_model() -> LinearModel:
     """Any fixed model over the shipped inputs."""
     features = [CATALOG.names[i] for i in INPUTS]
-    weights = [(-1) ** i * (1 + i / 10) / 3 for i in range(len(features))]
-    return LinearModel("churn_risk", 1, "l", 10, features, [1.0] * len(features), [2.0] * len(features), weights, 0.1)
+    rises = [(-1) ** i * (1 + i / 10) / 6 for i in range(len(features))]
+    curves = [Curve([0.0, 1.0, 10.0, 1e4], [-rise, 0.0, 2 * rise, 9 * rise]) for rise in rises]
+    return LinearModel("churn_risk", 1, "l", 10, features, curves, 0.1)
 
 
 def encoded(log: list[e.Event]) -> list[bytes]:

@@ -18,7 +18,8 @@ from alerts.triggers.rule import Arm, Rule, Then, WrongRule
 from features import events as e
 from features.labels import NO_LABELS
 from features.loop import Store, batches, run
-from features.models import LinearModel, input_layouts, score
+from features.models import Curve, LinearModel, input_layouts, score
+from features.models.curves import squash
 from features.offers import BUCKETS, GIVEN, MOMENT, TARGETS, WORTH, Offer, input_row, inputs, inputs_of, seen_by
 from features.times import DAY_MS, HOUR_MS, parse_time
 from features.trials import HOLDOUT
@@ -47,10 +48,9 @@ def lived(job: CustomersJob, *events: e.Event) -> Store:
 
 def model(name: str, **weights: float) -> LinearModel:
     names = INPUTS[name]
-    zeros, ones = [0.0] * len(names), [1.0] * len(names)
-    return LinearModel(
-        name, 3, input_layouts(CATALOG)[name], 9, names, zeros, ones, [weights.get(n, 0.0) for n in names], -1.0
-    )
+    knots = [-100.0, -1.0, 0.0, 1.0, 100.0]
+    curves = [Curve(knots, (weights.get(n, 0.0) * squash(np.array(knots))).tolist()) for n in names]
+    return LinearModel(name, 3, input_layouts(CATALOG)[name], 9, names, curves, -1.0)
 
 
 def scored(job: CustomersJob, *models: LinearModel) -> CustomersJob:

@@ -1,0 +1,178 @@
+"""An additive model learned online: Bayesian regression over curves, an average of several priors, then calibrated.
+
+The latest rows are kept and learned from anew with every batch, so that few labels are as good as in a batch fit; what
+leaves them stays as information (recursive IRLS). There is no learning rate. Members differ by how far they believe
+that curves matter, and count by what they foretold. Every batch is foretold before it is learned from, and that
+calibrates (Platt, 1999).
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from features.models.curves import Shape, carried, columns_of, curves_of, draw, looseness, outside
+from features.models.learned import Learned, packed, unpacked
+from features.models.links import LINKS
+from features.models.published import LinearModel, Matrix
+
+LAG = 512  # rows that are kept
+PIECE = 500  # labels that are learned from at once
+FIRST, OF_EACH = 100, 5  # labels before curves are drawn, and how many of them must be of either kind
+REDRAWN = 1.5  # curves are drawn anew when there are so many times the labels
+MEMBERS = [  # prior variances of straight parts and of bends
+    (straight, straight * bend) for straight, bend in product((0.0005, 0.003, 0.02), (0.0025, 0.25))
+]
+HALF_LIFE = 100_000.0  # of what older rows said, in labels
+RECENT = 3_000.0  # of what members foretold, and of the calibration
+TRUST = np.array([30.0, 100.0])  # labels' worth of belief that nothing is to be calibrated
+UNSEEN = 0.02  # share of a batch's values beyond a curve: then, too
+STEPS, CLOSE = 3, 1e-3
+HUGE = 1e30
+
+
+class Learner:
+    """`learned` is all it knows; learned from other features or for another link, only its counts stay."""
+
+    def __init__(self, name: str, features: list[str], layout: str, learned: Learned, link: str = "logit") -> None:
+        self.name, self.features, self.layout, self.link = name, features, layout, LINKS[link]
+        if (learned.features, learned.link) != (features, link):
+            learned = Learned(learned.labels, learned.version, features, link, redraw_at=FIRST)
+        self.learned = learned
+        self.shapes = list(learned.shapes)
+        self.rows = unpacked(learned.rows, len(features), "<f4")
+        self.targets = unpacked(learned.targets, 1)[:, 0]
+        width = 1 + sum(shape.width for shape in self.shapes)
+        self.columns = columns_of(self.shapes, self.rows) if self.shapes else np.empty((0, width))
+        self.information = unpacked(learned.information, width)
+        self.pull = unpacked(learned.pull, 1)[:, 0]
+        self.weights = unpacked(learned.weights, width)
+        self.losses = np.array(learned.losses)
+
+    def learn(self, values: Matrix, labels: Matrix | npt.NDArray[np.bool_]) -> None:
+        """Learns from float64[n, features], NaN where a value is missing, and labels[n]: 0 or 1, or amounts."""
+        for start in range(0, len(labels), PIECE):
+            rows = np.clip(values[start : start + PIECE], -HUGE, HUGE).astype(np.float32).astype(np.float64)
+            self._learn(rows, self.link.target(labels[start : start + PIECE].astype(np.float64)))
+        self._keep()
+
+    def publish(self) -> LinearModel:
+        """The next version."""
+        self.learned.version += 1
+        known, (shift, factor) = self.learned, self.learned.calibration
+        if self.shapes:
+            weights = factor * self._average()
+            bias, curves = float(shift + weights[0]), curves_of(self.shapes, weights)
+        else:
+            bias, curves = self.link.start(self.targets), curves_of([Shape()] * len(self.features), np.zeros(1))
+        linked = known.link or "logit"
+        return LinearModel(self.name, known.version, self.layout, known.labels, self.features, curves, bias, linked)
+
+    def _learn(self, rows: Matrix, targets: Matrix) -> None:
+        self.learned.labels += len(targets)
+        if self.shapes:
+            columns = columns_of(self.shapes, rows)
+            self._judge(columns, targets)
+            self.columns = np.concatenate([self.columns, columns])
+        self.rows = np.concatenate([self.rows, rows])
+        self.targets = np.concatenate([self.targets, targets])
+        self._let_go(len(self.targets) - LAG)
+        if not self.shapes:
+            self._begin()
+        elif self.learned.labels >= self.learned.redraw_at or outside(self.shapes, rows) > UNSEEN:
+            self._redraw()
+            self._fit(4 * STEPS)
+        else:
+            self._fit(STEPS)
+
+    def _average(self) -> Matrix:
+        """The members' weights, each member by what it foretold."""
+        counts = np.exp(self.losses.min() - self.losses)
+        average: Matrix = counts @ self.weights / counts.sum()
+        return average
+
+    def _judge(self, columns: Matrix, targets: Matrix) -> None:
+        """What was foretold of these rows: which members count, and how to calibrate."""
+        fading, spread = 0.5 ** (len(targets) / RECENT), self.learned.spread
+        foretold = np.array([self.link.loss(columns @ weights, targets).sum() for weights in self.weights])
+        self.losses = self.losses * fading + foretold / spread
+        known, linear = self.learned, columns @ self._average()
+        pair = np.column_stack([np.ones(len(linear)), linear])
+        before = fading * np.array(known.calibration_information).reshape(2, 2)
+        pulled = fading * np.array(known.calibration_pull)
+        found = np.array(known.calibration)
+        for _ in range(STEPS):
+            information, pull = self._said(pair, targets, found)
+            information, pull = before + information / spread, pulled + pull / spread
+            found = np.linalg.solve(information + np.diag(TRUST), pull + TRUST * np.array([0.0, 1.0]))
+        known.calibration = tuple(found.tolist())
+        known.calibration_information, known.calibration_pull = (
+            tuple(information.ravel().tolist()),
+            tuple(pull.tolist()),
+        )
+
+    def _said(self, columns: Matrix, targets: Matrix, weights: Matrix) -> tuple[Matrix, Matrix]:
+        """The information of these rows and their pull, as seen from these weights."""
+        linear = columns @ weights
+        count, rest = self.link.work(linear, targets)
+        return (columns * count[:, None]).T @ columns, columns.T @ (count * linear + rest)
+
+    def _let_go(self, over: int) -> None:
+        """The oldest rows stay as information only."""
+        if over <= 0:
+            return
+        if self.shapes:
+            fading = 0.5 ** (over / HALF_LIFE)
+            information, pull = self._said(self.columns[:over], self.targets[:over], self._average())
+            self.information, self.pull = fading * self.information + information, fading * self.pull + pull
+            self.columns = self.columns[over:]
+        self.rows, self.targets = self.rows[over:], self.targets[over:]
+
+    def _begin(self) -> None:
+        """Draws curves once there are labels enough."""
+        rarest = min(len(self.targets) - np.unique(self.targets, return_counts=True)[1].max(), len(self.targets))
+        if len(self.targets) < FIRST or (rarest < OF_EACH and len(self.targets) < LAG):
+            return
+        self.shapes = [draw(values, Shape()) for values in self.rows.T]
+        self.columns = columns_of(self.shapes, self.rows)
+        width = self.columns.shape[1]
+        self.information, self.pull = np.zeros((width, width)), np.zeros(width)
+        self.weights, self.losses = np.zeros((len(MEMBERS), width)), np.zeros(len(MEMBERS))
+        self.weights[:, 0] = self.link.start(self.targets)
+        self._fit(4 * STEPS)
+        self.learned.redraw_at *= REDRAWN
+
+    def _redraw(self) -> None:
+        """Curves as the latest rows want them; what is known is said in the new ones."""
+        new = [draw(values, shape) for values, shape in zip(self.rows.T, self.shapes, strict=True)]
+        carry = carried(self.shapes, new)
+        self.information, self.pull = carry.T @ self.information @ carry, carry.T @ self.pull
+        self.weights = self.weights @ carried(new, self.shapes).T
+        self.shapes, self.columns = new, columns_of(new, self.rows)
+        while self.learned.redraw_at <= self.learned.labels:
+            self.learned.redraw_at *= REDRAWN
+
+    def _fit(self, steps: int) -> None:
+        """Every member anew from the rows that are kept and what older ones said."""
+        loose = [looseness(self.shapes, straight, bend) for straight, bend in MEMBERS]
+        average = self._average()
+        for _ in range(steps):
+            if self.link.scaled:
+                count, rest = self.link.work(self.columns @ average, self.targets)
+                self.learned.spread = float(max((rest**2 / count).mean(), 1e-9))
+            information, pull = self._said(self.columns, self.targets, average)
+            information, pull = self.information + information, self.pull + pull
+            ridges = [np.diag(self.learned.spread / variance) for variance in loose]
+            self.weights = np.array([np.linalg.solve(information + ridge, pull) for ridge in ridges])
+            before, average = average, self._average()
+            if np.abs(average - before).max() < CLOSE:
+                break
+
+    def _keep(self) -> None:
+        known = self.learned
+        known.rows, known.targets = packed(self.rows.astype("<f4")), packed(self.targets.astype("<f8"))
+        known.shapes, known.losses = self.shapes, self.losses.tolist()
+        known.information, known.pull = packed(self.information), packed(self.pull)
+        known.weights = packed(self.weights)
