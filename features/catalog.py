@@ -26,7 +26,7 @@ from features.declared import (
 )
 from features.kernel import arrays
 from features.layout import Layout
-from features.tasks import SPEND, Task
+from features.tasks import SPEND, Task, inputs_of
 from features.times import UNITS_MS
 
 BUILT_IN = ("rhythm_days", "gap_over_rhythm", "age_days", "complaints_open")
@@ -202,7 +202,7 @@ class _Building:
             if uses > 1:
                 raise WrongFeatures(f"{self.file}: the name {name!r} is taken: choose another")
         models = {name: self._inputs(name, task) for name, task in self.tasks.items()}
-        inputs = sorted({feature for task in self.tasks.values() for feature in task.features})
+        inputs = inputs_of(self.tasks)
         cells = [definition for group in self.cells for definition in group]
         points = self.declared.points
         return Catalog(

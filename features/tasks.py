@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -14,6 +15,7 @@ from features.times import parse_duration
 from features.written import hint, line_of, read_toml, told
 
 Target = Literal["churn", "next_order_days", "spend_ahead"]
+GAPS = ("churn", "next_order_days")  # these look at the next order
 SPEND = "spend_cents"  # the measure that counts what is spent
 USUAL = {"churn": "60d", "next_order_days": "60d", "spend_ahead": "90d"}
 RHYTHMS = re.compile(r"(\d+(?:\.\d{1,3})?) rhythm")
@@ -36,6 +38,7 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def horizon_ms(self) -> int:
+        """0 where it is counted in rhythms."""
         return 0 if self.rhythms else parse_duration(self.horizon)
 
     @property
@@ -56,6 +59,11 @@ def read_tasks(text: str, file: str) -> dict[str, Task]:
             f" expected {tasks[next(iter(spends))].horizon!r}: all models of spend_ahead share one horizon"
         )
     return tasks
+
+
+def inputs_of(tasks: Mapping[str, Task]) -> list[str]:
+    """What these models see, all together: the row of an order waits once for all of them."""
+    return sorted({feature for task in tasks.values() for feature in task.features})
 
 
 def _task(name: str, table: Any, text: str, file: str) -> Task:
