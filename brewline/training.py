@@ -37,8 +37,8 @@ def write_training_set(
     Raises WrongModel, WrongHistory, Unreachable.
     """
     catalog, span = load_catalog(settings).narrowed(()), span_of(from_text, to_text)
-    if model not in catalog.tasks:
-        raise WrongModel(f"there is no model {model!r}{hint(model, catalog.tasks)}")
+    if model not in (known := labels_of(catalog).taught):
+        raise WrongModel(f"there is no model {model!r}{hint(model, known)}")
     if file.suffix != ".parquet":
         raise WrongHistory(f"--out: found {file}, expected a file that ends in .parquet")
     with bar(out) as progress:

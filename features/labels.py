@@ -15,7 +15,7 @@ from features.customer import Applied, Label
 from features.kernel import arrays
 from features.kernel.arrays import ABOVE, GAP, KNOWN, LABEL, LABELLED, SCORED, SPENT, TOLD, UP_TO, Ints
 from features.models import input_layouts
-from features.tasks import Task, waiting_inputs
+from features.tasks import GAPS, Task, waiting_inputs
 from features.times import DAY_MS
 
 ROWS = 500  # in one message
@@ -95,19 +95,21 @@ NO_LABELS = Labels(Label(), {})
 
 def labels_of(catalog: Catalog) -> Labels:
     """What the models of a catalog learn from: their rows wait as one, of all their inputs."""
-    layouts, tasks = input_layouts(catalog), {m: task for m, task in catalog.tasks.items() if task.waits}
-    inputs = waiting_inputs(tasks)
-    horizons = sorted({_horizon(task) for task in tasks.values() if task.target != "spend_ahead"})
-    spend_ms = max((task.horizon_ms for task in tasks.values() if task.target == "spend_ahead"), default=0)
+    gaps = {name: task for name, task in catalog.tasks.items() if task.target in GAPS}
+    spends = {name: task for name, task in catalog.tasks.items() if task.target == "spend_ahead"}
+    inputs = waiting_inputs(catalog.tasks)
+    layouts = input_layouts(catalog)
+    horizons = sorted(set(map(_horizon, gaps.values())))
     taught = {
         name: Taught(
             layouts[name],
             task.target,
             [inputs.index(feature) for feature in task.features],
-            horizons.index(_horizon(task)) if task.target != "spend_ahead" else -1,
+            horizons.index(_horizon(task)) if name in gaps else -1,
         )
-        for name, task in tasks.items()
+        for name, task in (gaps | spends).items()
     }
+    spend_ms = max((task.horizon_ms for task in spends.values()), default=0)
     return Labels(Label([catalog.index(name) for name in inputs], horizons, spend_ms), taught)
 
 

@@ -16,6 +16,7 @@ from features.written import hint, line_of, read_toml, told
 
 Target = Literal["churn", "next_order_days", "spend_ahead", "redeemed", "uplift"]
 OF_COUPONS = ("redeemed", "uplift")  # learned from what comes of coupons; the others from what follows an order
+GAPS = ("churn", "next_order_days")  # these look at the next order
 SPEND = "spend_cents"  # the measure that counts what is spent
 USUAL = {"churn": "60d", "next_order_days": "60d", "spend_ahead": "90d"}
 RHYTHMS = re.compile(r"(\d+(?:\.\d{1,3})?) rhythm")
@@ -39,6 +40,7 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def horizon_ms(self) -> int:
+        """0 where it is counted in rhythms."""
         return 0 if self.rhythms else parse_duration(self.horizon)
 
     @property
