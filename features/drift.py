@@ -58,7 +58,7 @@ class Series(Struct, array_like=True):
 
 
 def take_rows(series: Series, rows: Matrix) -> list[tuple[int, str]]:
-    """Takes one step of rows; (input, "value" or "missing") of what has drifted. Two series an input."""
+    """Takes one step of rows; (input, "value of" or "missing") of what has drifted. Two series an input."""
     missing = np.isnan(rows)
     counts = (~missing).sum(axis=0)
     sums = np.where(missing, 0.0, squash(np.where(missing, 0.0, rows))).sum(axis=0)
@@ -66,7 +66,7 @@ def take_rows(series: Series, rows: Matrix) -> list[tuple[int, str]]:
     width = rows.shape[1]
     least = np.repeat([LEAST_MOVE, LEAST_SHARE], width)
     drifted = series.take(np.concatenate([means, missing.mean(axis=0)]), least)
-    return [(place % width, "value" if place < width else "missing") for place in drifted]
+    return [(place % width, "value of" if place < width else "missing") for place in drifted]
 
 
 def has_risen(scores: Floats, labels: Floats, link: str) -> bool:

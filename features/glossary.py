@@ -299,7 +299,7 @@ FIELDS = {
     "ModelAlert.model": Word("name of the model"),
     "ModelAlert.what": Word(
         "`worse`: than a baseline, over a window of labels; `loss`: it errs more than earlier within the window;"
-        " `value of X`, `missing X`: an input X has other values than it had, or is missing more or less often"
+        " `inputs`: some have other values than were usual, or are missing more or less often"
     ),
     "ModelAlert.observed": Word("of `worse`, the model's mean loss over the window; else null"),
     "ModelAlert.expected": Word("of `worse`, that of the best baseline; else null"),

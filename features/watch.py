@@ -5,8 +5,6 @@ Nothing here depends on how batches were cut: labels are taken in steps of the s
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from msgspec import Struct, field, msgpack
 
@@ -18,16 +16,28 @@ from features.quality import BASELINES, Baselines, Floats, figures, losses
 from features.times import rfc3339
 
 SCORERS = ("champion", "challenger", *BASELINES)  # columns of the window, behind the label
-WORSE, LOSS = "worse", "loss"  # what an incident is about; or `value of X`, `missing X` for an input X
+WORSE, LOSS, INPUTS = "worse", "loss", "inputs"  # what an incident is about
 
 
 class Incident(Struct, array_like=True):
-    """Something is wrong with a model since `started_ms`; it is over when nothing has shown it for a window of
-    labels."""
+    """Something is wrong with a model since `started_ms`; it is over when nothing has shown it for a window of labels.
+
+    `inputs`: those that have drifted in it, as `value of X` or `missing X`.
+    """
 
     started_ms: int
     started_labels: int
     shown_labels: int
+    inputs: list[str] = []
+
+
+class Sign(Struct):
+    """That something is wrong, as a step of labels has shown it."""
+
+    why: str
+    observed: float | None = None
+    expected: float | None = None
+    inputs: list[str] = []
 
 
 class Watch(Struct, array_like=True):
@@ -67,8 +77,8 @@ class Watch(Struct, array_like=True):
         """For gauges: figures by scorer once the window is full, and what is wrong."""
         found = self.figures(link) if self.is_full(most) else {}
         told = {f"quality:{name}:{of}:{figure}": value for of, some in found.items() for figure, value in some.items()}
-        of_inputs = len(self.incidents.keys() - {WORSE, LOSS})
-        wrong = {WORSE: WORSE in self.incidents, LOSS: LOSS in self.incidents, "inputs": of_inputs}
+        drifted = len(self.incidents[INPUTS].inputs) if INPUTS in self.incidents else 0
+        wrong = {WORSE: WORSE in self.incidents, LOSS: LOSS in self.incidents, INPUTS: drifted}
         told |= {f"wrong:{name}:{what}": float(number) for what, number in wrong.items()}
         return {level: value for level, value in told.items() if value is not None}
 
@@ -95,68 +105,52 @@ class Alerts(Struct, frozen=True):
 
     def take(self, name: str, watch: Watch, inputs: list[str], rows: Matrix, link: str) -> list[Message]:
         """After a step of rows; what is to be told."""
-        shown: dict[str, dict[str, Any]] = {
-            f"value of {inputs[i]}" if what == "value" else f"missing {inputs[i]}": {}
-            for i, what in take_rows(watch.inputs, rows)
-        }
-        seen = watch.seen
-        if watch.is_full(self.window):
-            shown |= _worse(watch, link)
+        signs = self._signs(name, watch, inputs, rows, link)
+        told = [self._begun(name, watch, what, sign) for what, sign in signs.items() if what not in watch.incidents]
+        for what, sign in signs.items():
+            incident = watch.incidents[what]
+            incident.shown_labels = watch.labels
+            incident.inputs = list(dict.fromkeys([*incident.inputs, *sign.inputs]))
+        over = [what for what, one in watch.incidents.items() if watch.labels - one.shown_labels >= self.window]
+        return told + [self._over(name, watch, what) for what in over]
+
+    def _signs(self, name: str, watch: Watch, inputs: list[str], rows: Matrix, link: str) -> dict[str, Sign]:
+        signs, seen, latest = dict[str, Sign](), watch.seen, f"the latest {self.window} labels"
+        if drifted := [f"{what} {inputs[i]}" for i, what in take_rows(watch.inputs, rows)]:
+            signs[INPUTS] = Sign(f"{name} sees other inputs than were usual: {', '.join(drifted)}", inputs=drifted)
+        losses = watch.mean_losses(link)
+        best = min(BASELINES, key=lambda baseline: losses[baseline])
+        mine, other = round(losses["champion"], 6), round(losses[best], 6)
+        if watch.is_full(self.window) and mine > other:
+            than = f"than the {best.replace('_', ' ')} over {latest}"
+            signs[WORSE] = Sign(f"{name} was worse {than}: loss {mine:.4f} against {other:.4f}", mine, other)
         if has_risen(seen[:, 1], seen[:, 0], link):
-            shown[LOSS] = {}
-        told = [self._told(name, watch, what, "firing", found) for what, found in self._begun(watch, shown).items()]
-        return told + [self._told(name, watch, what, "resolved", {}) for what in self._over(watch)]
+            signs[LOSS] = Sign(f"{name} errs more than it did earlier within {latest}")
+        return signs
 
-    def _begun(self, watch: Watch, shown: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        begun = {what: found for what, found in shown.items() if what not in watch.incidents}
-        for what in begun:
-            watch.incidents[what] = Incident(watch.at_ms, watch.labels, watch.labels)
-        for what in shown:
-            watch.incidents[what].shown_labels = watch.labels
-        return begun
+    def _begun(self, name: str, watch: Watch, what: str, sign: Sign) -> Message:
+        watch.incidents[what] = Incident(watch.at_ms, watch.labels, watch.labels)
+        return self._told(name, watch, what, watch.incidents[what], "firing", sign)
 
-    def _over(self, watch: Watch) -> list[str]:
-        return [what for what, one in watch.incidents.items() if watch.labels - one.shown_labels >= self.window]
+    def _over(self, name: str, watch: Watch, what: str) -> Message:
+        sign = Sign(f"{name}: no sign of it ({what}) for {self.window} labels, until {rfc3339(watch.at_ms)}")
+        return self._told(name, watch, what, watch.incidents.pop(what), "resolved", sign)
 
-    def _told(self, name: str, watch: Watch, what: str, state: str, found: dict[str, Any]) -> Message:
-        incident = watch.incidents[what] if state == "firing" else watch.incidents.pop(what)
+    def _told(self, name: str, watch: Watch, what: str, incident: Incident, state: str, sign: Sign) -> Message:
         mark = f"{name}|{what}|{incident.started_labels}"
         data = {
             "state": state,
             "model": name,
             "what": what,
-            "observed": found.get("observed"),
-            "expected": found.get("expected"),
+            "observed": sign.observed,
+            "expected": sign.expected,
             "labels": watch.labels,
             "started_ms": incident.started_ms,
             "incident": mark,
-            "why": _why(name, what, state, found, self.window, watch.at_ms),
+            "why": sign.why,
         }
         return cloudevent(self.topic, name, f"{mark}|{state}", "alert.model", "learning", watch.at_ms, name, data)
 
 
-def _worse(watch: Watch, link: str) -> dict[str, dict[str, Any]]:
-    """Whether some baseline did better than the champion over the window."""
-    found = watch.mean_losses(link)
-    best = min(BASELINES, key=lambda name: found[name])
-    mine, other = found["champion"], found[best]
-    if mine <= other:
-        return {}
-    return {WORSE: {"observed": round(mine, 6), "expected": round(other, 6), "than": best.replace("_", " ")}}
-
-
 def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else float("nan")
-
-
-def _why(name: str, what: str, state: str, found: dict[str, Any], window: int, at_ms: int) -> str:
-    if state == "resolved":
-        return f"{name}: nothing of it ({what}) has shown for {window} labels, until {rfc3339(at_ms)}"
-    if what == WORSE:
-        return (
-            f"{name} was worse than the {found['than']} over the latest {window} labels:"
-            f" loss {found['observed']:.4f} against {found['expected']:.4f}"
-        )
-    if what == LOSS:
-        return f"{name} errs more than it did earlier within the latest {window} labels"
-    return f"{name}: {what} is no longer what it was when it was last usual"

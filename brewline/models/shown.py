@@ -98,7 +98,8 @@ def show_model(settings: Settings, name: str, as_json: bool, out: Console) -> No
     if bins:
         out.print(_reliability(bins))
     for what, incident in known.watch.incidents.items():
-        out.print(f"wrong since {rfc3339(incident.started_ms)}: {what}", style="red", soft_wrap=True)
+        drifted = f" ({', '.join(incident.inputs)})" if incident.inputs else ""
+        out.print(f"wrong since {rfc3339(incident.started_ms)}: {what}{drifted}", style="red", soft_wrap=True)
     out.print(_turns(known))
 
 

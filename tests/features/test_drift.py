@@ -52,7 +52,7 @@ def test_nothing_drifts_where_nothing_changes(seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "found"),
-    [({"shift": 0.7}, (0, "value")), ({"shift": -0.7}, (0, "value")), ({"missing": 0.6}, (1, "missing"))],
+    [({"shift": 0.7}, (0, "value of")), ({"shift": -0.7}, (0, "value of")), ({"missing": 0.6}, (1, "missing"))],
 )
 def test_what_changes_is_named_within_a_thousand_rows_and_then_is_usual(
     changed: dict[str, float], found: tuple[int, str]

@@ -39,10 +39,15 @@ def job(
     return LearningJob({"m": subject}, Publishing(every, window, kept, automatic), "alerts", "dead-letters")
 
 
+def label(yes: bool) -> bool:
+    """As a message has it."""
+    return bool(yes)
+
+
 def example(number: int, **changed: object) -> bytes:
     row = [float(number), None if number % 4 == 0 else float(number % 5), 3.0]
     times = {"at_ms": [number], "known_ms": [number + 1]}
-    known = {"model": "m", "layout": "l", **times, "labels": [number % 5 > 2], "rows": [row]}
+    known = {"model": "m", "layout": "l", **times, "labels": [label(number % 5 > 2)], "rows": [row]}
     return msgspec.json.encode(Examples(**(known | changed)))
 
 
@@ -140,7 +145,7 @@ def test_a_challenger_that_is_worse_never_scores_and_one_that_is_as_good_does(tu
     """Who has learned more is surer: better, unless labels are turned around from then on."""
     learning = job(every=50, window=50)
     right = [example(n) for n in range(100)]
-    then = [example(n, labels=[(n % 5 > 2) != turned]) for n in range(100, 150)]
+    then = [example(n, labels=[label((n % 5 > 2) != turned)]) for n in range(100, 150)]
     store = learn([*right, *then], learning)
     first = versions(store)
     found = first.find(2)
@@ -159,7 +164,7 @@ def test_a_challenger_that_is_worse_never_scores_and_one_that_is_as_good_does(tu
 def test_every_comparison_is_of_the_rows_that_came_after_its_version_and_of_no_others() -> None:
     random = np.random.default_rng(1)
     labels = random.random(300) < 0.5
-    values = [example(n, labels=[bool(labels[n])]) for n in range(300)]
+    values = [example(n, labels=[label(labels[n])]) for n in range(300)]
     store = learn(values, job(every=20, window=30, kept=100), cut=[7, 20, 31])
     rows = np.array([[float(n), np.nan if n % 4 == 0 else float(n % 5), 3.0] for n in range(300)])
     compared = [version for version in versions(store).kept if version.compared]

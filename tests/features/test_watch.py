@@ -25,7 +25,13 @@ class Stage:
         self.sent: list[Message] = []
 
     def play(
-        self, steps: int, champion: float, base: float = 0.3, days: float = 0.0, recency: float | None = None
+        self,
+        steps: int,
+        champion: float,
+        base: float = 0.3,
+        days: float = 0.0,
+        visits: float = 0.0,
+        recency: float | None = None,
     ) -> list[tuple[str, str]]:
         """Labels are yes in 3 of 10; who scores them all 0.3 is best."""
         before = len(self.told)
@@ -34,8 +40,8 @@ class Stage:
             self.watch = decode_watch(encode_watch(self.watch))
             self.watch.at_ms += 1_000
             self.watch.take(labels, np.tile([champion, np.nan, base, recency or base], (STEP, 1)), WINDOW)
-            rows = np.abs(self.rng.normal(20 + days, 5, (STEP, 1)))
-            self.sent += ALERTS.take("m", self.watch, ["days"], rows, self.link)
+            rows = np.abs(self.rng.normal([20 + days, 9 + visits], [5, 2], (STEP, 2)))
+            self.sent += ALERTS.take("m", self.watch, ["days", "visits"], rows, self.link)
             self.told = [orjson.loads(message.value)["data"] for message in self.sent]
         return [(one["what"], one["state"]) for one in self.told[before:]]
 
@@ -75,7 +81,19 @@ def test_a_second_incident_has_another_id() -> None:
 def test_an_input_that_drifts_is_named() -> None:
     stage = Stage()
     assert stage.play(60, 0.3) == []
-    assert stage.play(40, 0.3, days=40) == [("value of days", "firing"), ("value of days", "resolved")]
+    assert stage.play(10, 0.3, days=40) == [("inputs", "firing"), ("inputs", "resolved")]
+    assert "other inputs than were usual: value of days" in stage.told[0]["why"]
+    assert stage.play(40, 0.3, days=40) == []
+
+
+def test_further_inputs_that_drift_meanwhile_join_the_incident() -> None:
+    stage = Stage()
+    stage.play(60, 0.3)
+    assert stage.play(4, 0.3, days=400) == [("inputs", "firing")]
+    assert stage.play(4, 0.3, days=400, visits=400) == []
+    assert stage.watch.incidents["inputs"].inputs == ["value of days", "value of visits"]
+    assert stage.watch.levels("m", "logit", WINDOW)["wrong:m:inputs"] == 2.0
+    assert stage.play(4, 0.3, days=400, visits=400) == [("inputs", "resolved")]
 
 
 def test_figures_for_gauges_stand_once_the_window_is_full_and_what_is_wrong_always() -> None:
