@@ -345,10 +345,11 @@ def winback_60d(a: Asked) -> bool:
     return len(a.orders()) >= 3
 
 
-@after("order", lambda a: 1.5 * a.rhythm_ms)
+@after("order", lambda a: 3 * a.rhythm_ms)
 def winback_rhythm(a: Asked) -> bool:
-    """A regular has missed the next visit and a half."""
-    return len(a.orders("90d")) >= 4 and a.rhythm_ms >= 2 * DAY_MS
+    """A regular has missed two visits, and has not looked into the app for five days."""
+    away = a.silent_ms("app_open") >= 5 * DAY_MS
+    return len(a.orders("90d")) >= 4 and a.rhythm_ms >= 2 * DAY_MS and away
 
 
 @after("order", 5 * DAY_MS)

@@ -7,6 +7,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
+
+from alerts.service.promise import WrongPromises
+from alerts.triggers.rule import WrongRule
+from config.settings import WrongSettings
+from operators.health import RULES
+
+log = structlog.get_logger()
 EVERY_S = 1.0
 Stamp = list[tuple[str, int, int]]
 
@@ -14,21 +22,33 @@ Stamp = list[tuple[str, int, int]]
 class Followed:
     """Files and folders of TOML files: looked at once a second, read anew once they have changed and stood still."""
 
-    def __init__(self, places: list[Path], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, what: str, places: list[Path], clock: Callable[[], float] = time.monotonic) -> None:
+        self.what = what
         self.places = places
         self.clock = clock
         self.used = self.seen = stamp(places)
         self.next_s = clock() + EVERY_S
 
-    def follow(self, read: Callable[[], None]) -> None:
-        """What `read` raises, it raises; then it reads again at the next look."""
+    def follow(self, read: Callable[[], int]) -> None:
+        """`read` takes up what is new, and returns how many there are. That files are wrong is told, and the former
+        ones stay; what else it raises, this raises, and reads again at the next look."""
         if self.clock() < self.next_s:
             return
         self.next_s = self.clock() + EVERY_S
         before, self.seen = self.seen, stamp(self.places)
         if self.seen != self.used and self.seen == before:  # else somebody is still writing, or moving a file
-            read()
+            self._read(read)
             self.used = self.seen
+
+    def _read(self, read: Callable[[], int]) -> None:
+        try:
+            count = read()
+        except (WrongRule, WrongPromises, WrongSettings) as error:
+            RULES.labels("refused").inc()
+            log.error(f"{self.what} refused, the former ones stay", error=str(error))
+        else:
+            RULES.labels("loaded").inc()
+            log.info(f"{self.what} loaded", count=count)
 
 
 def stamp(places: list[Path]) -> Stamp:

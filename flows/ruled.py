@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import time
 
-import structlog
-
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
-from alerts.triggers.rule import WrongRule
-from config.settings import WrongSettings
 from features.forgotten import Forgotten
 from features.labels import labels_of
 from features.models import input_layouts
@@ -19,13 +15,10 @@ from flows.files import load_catalog
 from flows.followed import Followed
 from flows.house import House
 from flows.rules import load_campaigns, load_conditions, load_rules
-from operators.health import RULES
 from operators.leases import Leases
 from operators.models import PublishedModels
 from operators.receipts import note_rules
 from operators.store import PartitionStore, follow_layout
-
-log = structlog.get_logger()
 
 
 class Ruled:
@@ -36,7 +29,7 @@ class Ruled:
         self.house = house
         coupons = house.settings.coupons
         folders = [coupons.rules, coupons.calendars, *([coupons.campaigns] if coupons.campaigns else [])]
-        self.followed = Followed([house.settings.path(folder) for folder in folders])
+        self.followed = Followed("rules", [house.settings.path(folder) for folder in folders])
         self.catalog = load_catalog(house.settings)
         layout = (house.settings.redis.prefix, self.catalog.layout, round(time.time() * 1000))
         self.earlier = house.answered(lambda: follow_layout(house.redis, *layout))
@@ -55,17 +48,11 @@ class Ruled:
         self.published.refresh()
         self.followed.follow(self._reload)
 
-    def _reload(self) -> None:
-        try:
-            job = self._ruled()
-            self.leases.follow(job.decider.campaigns)
-            self.job.job = job
-        except (WrongRule, WrongSettings) as error:
-            RULES.labels("refused").inc()
-            log.error("rules refused, the former ones stay", error=str(error))
-        else:
-            RULES.labels("loaded").inc()
-            log.info("rules loaded", rules=len(self.job.job.decider.conditions.rules))
+    def _reload(self) -> int:
+        job = self._ruled()
+        self.leases.follow(job.decider.campaigns)
+        self.job.job = job
+        return len(job.decider.conditions.rules)
 
     def _ruled(self) -> CustomersJob:
         house, settings, rules = self.house, self.house.settings, load_rules(self.house.settings)

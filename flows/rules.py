@@ -31,9 +31,7 @@ def load_rules(settings: Settings) -> list[tuple[Rule, str, str]]:
         seen[rule.code] = file
     waits = [rule.id for rule, _, _ in rules if rule.waits]
     if len(waits) > TIMERS:
-        raise WrongRule(
-            f"{len(waits)} rules with `after` or `at`, a customer's record has room for the timers of {TIMERS}"
-        )
+        raise WrongRule(f"{len(waits)} rules wait, a customer's record has room for the timers of {TIMERS}")
     return rules
 
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import structlog
 from bytewax.dataflow import Dataflow
 
 from alerts.service.cases import Cases
 from alerts.service.desk import Desk
-from alerts.service.promise import WrongPromises
 from alerts.service.telling import Topics
-from config.settings import WrongSettings
 from features.forgotten import Forgotten
 from features.partitions import partition_keys
 from flows.files import load_promises
 from flows.followed import Followed
 from flows.house import House
 from flows.opening import open_house
-from operators.health import RULES
 from operators.tombstones import withhold
-
-log = structlog.get_logger()
 
 
 class Promised:
@@ -27,7 +21,7 @@ class Promised:
 
     def __init__(self, house: House) -> None:
         self.settings, self.forgotten = house.settings, Forgotten(house.tombstones.told())
-        self.followed = Followed([house.settings.path(house.settings.service.promises)])
+        self.followed = Followed("promises", [house.settings.path(house.settings.service.promises)])
         promises, letters = load_promises(house.settings), house.topic("dead-letters")
         cases, counts = house.topic("service.cases"), house.partitions
         ways = (partition_keys(counts["service.cases"]), counts["events"], promises, self.forgotten)
@@ -39,16 +33,9 @@ class Promised:
         """Before a batch of either."""
         self.followed.follow(self._reload)
 
-    def _reload(self) -> None:
-        try:
-            promises = load_promises(self.settings)
-        except (WrongPromises, WrongSettings) as error:
-            RULES.labels("refused").inc()
-            log.error("promises refused, the former ones stay", error=str(error))
-        else:
-            self.cases.promises = self.desk.promises = promises
-            RULES.labels("loaded").inc()
-            log.info("promises loaded", promises=len(promises.promise))
+    def _reload(self) -> int:
+        self.cases.promises = self.desk.promises = load_promises(self.settings)
+        return len(self.desk.promises.promise)
 
 
 def add(flow: Dataflow, house: House) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from alerts.triggers.rule import WrongRule
 from flows.followed import EVERY_S, Followed
 
 
@@ -13,18 +15,19 @@ class Reader:
     """Looks at two places; `read` is what was read so far."""
 
     def __init__(self, folder: Path) -> None:
-        self.at_s, self.read, self.fails = 0.0, 0, False
-        self.followed = Followed([folder / "rules", folder / "one.toml"], lambda: self.at_s)
+        self.at_s, self.read, self.fails = 0.0, 0, None
+        self.followed = Followed("rules", [folder / "rules", folder / "one.toml"], lambda: self.at_s)
 
     def look(self, pass_s: float = EVERY_S) -> int:
         self.at_s += pass_s
         self.followed.follow(self._read)
         return self.read
 
-    def _read(self) -> None:
+    def _read(self) -> int:
         self.read += 1
         if self.fails:
-            raise ConnectionError
+            raise self.fails
+        return 1
 
 
 @pytest.fixture
@@ -62,10 +65,21 @@ def test_it_looks_no_more_than_once_a_second(folder: Path) -> None:
 def test_what_could_not_be_read_is_read_again(folder: Path) -> None:
     reader = Reader(folder)
     (folder / "one.toml").write_text("longer")
-    reader.fails = True
+    reader.fails = ConnectionError()
     reader.look()
     for _ in range(2):
         with pytest.raises(ConnectionError):
             reader.look()
-    reader.fails = False
+    reader.fails = None
     assert [reader.look(), reader.look()] == [3, 3]
+
+
+def test_what_is_wrong_is_told_once_and_not_read_again_until_it_has_changed(folder: Path) -> None:
+    reader = Reader(folder)
+    (folder / "one.toml").write_text("longer")
+    reader.fails = WrongRule("one.toml:1: wrong")
+    with capture_logs() as told:
+        assert [reader.look() for _ in range(4)] == [0, 1, 1, 1]
+    assert [(one["event"], one["error"]) for one in told] == [
+        ("rules refused, the former ones stay", "one.toml:1: wrong")
+    ]

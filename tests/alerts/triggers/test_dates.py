@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from alerts.triggers.calendar import At, Calendars
 from alerts.triggers.merging import Merging
+from alerts.triggers.receipts.spoken import looks
 from alerts.triggers.rule import Rule, Then, WrongRule, read_rule
 from alerts.triggers.schedule import read_quiet_hours
 from alerts.triggers.timeline import failures
@@ -127,6 +128,13 @@ def test_customers_who_become_one_are_asked_once() -> None:
     world.settle()
     [timer] = decode_record(world.record("ca")[1], CATALOG.layout.id, CATALOG.cells).timers
     assert timer[:2] == (RULE.code, look(2026))
+
+
+@pytest.mark.parametrize(("days", "words"), [(0, "at"), (1, "1 day before"), (3, "3 days before")])
+def test_it_is_said_when_such_a_rule_looks(days: int, words: str) -> None:
+    rule = replace(RULE, at=At("moon", "10:00", days), quiet="send")
+    assert looks(rule) == f"{words} moon, at 10:00 where the customer is"
+    assert looks(replace(rule, on=["view"], quiet="")).endswith(", or when quiet hours end")
 
 
 FILE = """

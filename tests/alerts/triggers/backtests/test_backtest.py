@@ -42,7 +42,7 @@ ARMS = Then(
     context="rfm_segment",
     arms=[Arm("two", face_value_cents=200), Arm("five", face_value_cents=500), Arm("none", nothing=True)],
 )
-EVERY_NINTH = tuple((day, day) for day in range(738_940, 740_000, 9))  # from 2024 to 2027
+SOME_DAYS = tuple((day, day) for day in range(738_940, 740_000, 41))  # from 2024 to 2027
 RULES = [
     Rule(id="busy", on=["order"], when="orders_24h >= 2", then=LIMITED, cooldown="3d", group="g"),
     Rule(id="morning", on=["view", "order"], when="hour < 12 AND weekday <= 5", then=SOME, cooldown="0s"),
@@ -59,7 +59,7 @@ RULES = [
          schedule=Schedule(weekdays=["mon", "tue", "sat", "sun"], stores=["s1", ""])),
     Rule(id="rhythm", after=After("order", "2h"), when="gap_over_rhythm < 1", then=SOME, cooldown="1d"),
     Rule(id="own", after=After("order", "1.5 rhythm"), when="orders_90d >= 1", then=SOME, cooldown="1d", quiet="send"),
-    Rule(id="feast", at=At("any", "21:30"), when="views_30d >= 0", then=SOME, cooldown="1h", dates=EVERY_NINTH),
+    Rule(id="feast", at=At("any", "21:30"), when="views_30d >= 0", then=SOME, cooldown="1h", dates=SOME_DAYS),
     Rule(id="day", on=["view"], when="views_24h >= 1", then=SOME, cooldown="1h", quiet="drop"),
     Rule(id="arms", on=["order"], when="orders_7d > 0", then=ARMS, cooldown="2d"),
     Rule(id="risk", on=["order"], when="churn_risk IS NULL AND complaints_open >= 0", then=SOME, cooldown="9d"),
