@@ -67,9 +67,7 @@ def take(
             copy_bytes(out, starts[i], kept, table[row, ENTRY] - 1 + table[row, NAME], ends[i] - starts[i])
         elif ends[i] > starts[i]:
             row = -1 - row
-            copy_bytes(
-                out, starts[i], old_kept, old_table[row, ENTRY] - 1 + old_table[row, NAME], ends[i] - starts[i]
-            )
+            copy_bytes(out, starts[i], old_kept, old_table[row, ENTRY] - 1 + old_table[row, NAME], ends[i] - starts[i])
     return out, starts, ends
 
 
