@@ -45,7 +45,7 @@ def gave(at_ms: int, points: int, n: int = 0) -> e.PointsSpent:
 def read(log: list[e.Event], at_ms: int) -> dict[str, float]:
     values = encoded(log)
     batch = Batch("events", 0, -1, [*range(len(values))], values, [0] * len(values))
-    [record] = CORE.apply(CORE.columns(batch, Clock()), [], {}).records
+    record = CORE.apply(CORE.columns(batch, Clock()), [], {}).records["c"]
     row = dict(zip(CATALOG.names, CORE.row(record, at_ms), strict=True))
     return {name: row[name] for name in ("points_balance", "points_expiring", "points_earned_12m", "tier")}
 
