@@ -21,7 +21,6 @@ from features.kernel.arrays import FIVE_MS, LATE_MS, Floats, Ints
 from features.kernel.linear import logits
 from features.kernel.merging import Merged, merge
 from features.kernel.rows import rows_as_of
-from features.kernel.words import packed
 from features.layout import Layout
 from features.quiet import ALWAYS_AWAKE, QuietHours
 from features.record import CorruptRecord, Record, WrongLayout, decode_record
@@ -207,14 +206,18 @@ def compile_kernel() -> None:
     record = applied.records["c"]
     core.row(record, 1)
     core.merge(record, record, 1)
-    spans = (applied.records.text, *applied.records.spans(["c"]))
-    names, table, kept = packed(["c"]), np.zeros((2, shelves.ROW), dtype=np.int64), np.zeros(len(record) + 99, np.uint8)
-    shelves.put(*names, *spans, table, kept, 0)
-    shelves.take(*names, shelves.widened(table, 4), kept, table, kept)
-    shelves.drop(*names, table, kept)
-    shelves.words_of(names[0], *names, *spans)
+    _compile_shelves(applied.records)
     none = np.zeros(1, dtype=np.float64)
     logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64), none, none, none)
+
+
+def _compile_shelves(records: Records) -> None:
+    text, (starts, ends), (names, bounds) = records.text, records.spans(records.names), records.packed_names
+    table, kept = np.zeros((2, shelves.ROW), dtype=np.int64), np.zeros(2 * len(text) + 99, dtype=np.uint8)
+    shelves.put(names, bounds, text, starts, ends, table, kept, 0)
+    shelves.take(names, bounds, shelves.widened(table, 4), kept, table, kept)
+    shelves.drop(names, bounds, table, kept)
+    shelves.words_of(names, names, bounds, text, starts, ends)
 
 
 def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:

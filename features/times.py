@@ -37,15 +37,13 @@ def parse_time(value: int | str) -> int:
 
 def rfc3339(at_ms: int) -> str:
     """`2026-05-01T00:30:00.000Z`."""
-    second, ms = divmod(at_ms, 1000)
-    return f"{_second(second)}.{ms:03}Z"
+    hour, ms = divmod(at_ms, HOUR_MS)
+    return f"{_hour(hour)}:{ms // 60_000:02}:{ms // 1000 % 60:02}.{ms % 1000:03}Z"
 
 
 @lru_cache(maxsize=4096)
-def _second(second: int) -> str:
-    day, second = divmod(second, 86_400)
-    minute, date_of = second // 60, date.fromordinal(EPOCH_DAY + day).isoformat()
-    return f"{date_of}T{minute // 60:02}:{minute % 60:02}:{second % 60:02}"
+def _hour(hour: int) -> str:
+    return f"{date.fromordinal(EPOCH_DAY + hour // 24).isoformat()}T{hour % 24:02}"
 
 
 @lru_cache(maxsize=1024)

@@ -41,7 +41,7 @@ from features.kernel.words import packed
 from features.layout import Layout, decode_layout, encode_layout
 from features.records import Records
 from operators.cache import Cache
-from operators.line import Guard, Line, many, pack, scored
+from operators.line import Guard, Line, many, pack, scored, word
 
 Due = list[tuple[int, str]]  # (due_ms, timer), earliest first
 TOUCH = """
@@ -205,9 +205,8 @@ class PartitionStore:
         return pack(b"WATCH", *keys), pack(b"MGET", *keys), first
 
     def _get(self, partition: int, records: Records, places: list[int]) -> bytes:
-        names = (
-            records.packed_names if len(places) == len(records.names) else packed([records.names[i] for i in places])
-        )
+        all_of_them = len(places) == len(records.names)
+        names = records.packed_names if all_of_them else packed([records.names[i] for i in places])
         return many(b"MGET", (), self._key(partition, "r:"), names)
 
     def _ask(self, partition: int, records: Records, plan: Plan, guard: Guard) -> tuple[set[tuple[str, bytes]], Due]:
@@ -315,11 +314,13 @@ class PartitionStore:
 
     def _receipts(self, partition: int, changes: Changes) -> list[bytes]:
         """May be repeated: Redis has run a part of it twice where its log was cut off within a transaction."""
-        writes, more = list[bytes](), b"%d" % (-1 - changes.receipts_kept)
+        writes, start = list[bytes](), self._key(partition, "d:")
+        kept = word(b"0") + word(b"%d" % (-1 - changes.receipts_kept))
         for name, receipts in changes.receipts.items():
-            key = self._key(partition, f"d:{name}")
-            scored = chain.from_iterable((b"%d" % at_ms, receipt) for at_ms, receipt in receipts)
-            writes += (pack(b"ZADD", key, *scored), pack(b"ZREMRANGEBYRANK", key, b"0", more))
+            key = word(start + name.encode())
+            scored = b"".join([word(b"%d" % at_ms) + word(receipt) for at_ms, receipt in receipts])
+            writes.append(b"*%d\r\n$4\r\nZADD\r\n%b%b" % (2 + 2 * len(receipts), key, scored))
+            writes.append(b"*4\r\n$15\r\nZREMRANGEBYRANK\r\n%b%b" % (key, kept))
         for name, misses in changes.misses.items():
             pairs = chain.from_iterable((rule.encode(), miss) for rule, miss in misses.items())
             writes.append(pack(b"HSET", self._key(partition, f"m:{name}"), *pairs))

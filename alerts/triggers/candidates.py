@@ -88,7 +88,7 @@ class Candidates:
         return found
 
     def in_order(self, held: npt.NDArray[np.bool_], moments: Moments, customers: list[str]) -> tuple[Ints, Ints]:
-        """Moments and rules of bool[n, rules] by place, then priority; of timers that one tick has reached, the earliest due first."""
+        """Moments and rules of bool[n, rules] by place, then priority; of one tick's timers, the earliest due first."""
         at, rule = np.nonzero(held)
         timer = moments.event[at] < 0
         due_ms, ranks = np.where(timer, moments.at_ms[at], 0), np.where(timer, self.timer_ranks[rule], self.ranks[rule])

@@ -4,10 +4,11 @@ has come to their time, unless the customer is suppressed then or has taken back
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import convert, json
 from msgspec.structs import replace
 
@@ -23,6 +24,7 @@ from features.suppression import suppression
 WITHHELD = "withheld"  # the outcome of a message that is not sent after all
 Word = tuple[int, bool]  # (event time, whether consent was given)
 Consent = Callable[[str], Word | None]
+Mask = npt.NDArray[np.bool_]
 _read = json.Decoder(CloudEvent).decode
 
 
@@ -72,10 +74,13 @@ class Holding:
         if send_ms <= self.columns.clock.now_ms:
             self._wait(who, send_ms)
 
-    def hear(self, purpose: str) -> None:
-        """The batch's words on consent to a purpose; "": none is needed."""
-        self.purpose = purpose
-        words: Ints = np.flatnonzero(self.columns.kind == CONSENT) if purpose else np.zeros(0, np.int64)
+    def hear(self, purpose: str, known: Mask, getting: Collection[int]) -> None:
+        """The batch's words on consent to a purpose; "": none is needed. Of others than those `known`, by customer, to
+        have a ledger and those who are `getting` something now nothing can wait."""
+        self.purpose, asked = purpose, known.copy()
+        asked[list(getting)] = True
+        said = (self.columns.kind == CONSENT) & asked[self.columns.who]
+        words: Ints = np.flatnonzero(said) if purpose else np.zeros(0, np.int64)
         purposes, at_ms = self.columns.texts("purpose", words), self.columns.numbers("at_ms", words).tolist()
         granted = (self.columns.numbers("granted", words) != 0).tolist()
         places, whose = self.columns.index[words].tolist(), self.columns.who[words].tolist()

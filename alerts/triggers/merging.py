@@ -142,7 +142,8 @@ class Merging:
         sifted: Sifted = plan.work
         told = {i: _word(sifted.batch.values[i]) for i in sifted.columns.malformed}
         words = {i: word for i, word in told.items() if word is not None}
-        plan.records = list(dict.fromkeys([*plan.records, *(word.customer for word in words.values())]))
+        if words:
+            plan.records = list(dict.fromkeys([*plan.records, *(word.customer for word in words.values())]))
         plan.work = Work(sifted, words)
         return plan
 

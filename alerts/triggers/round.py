@@ -95,12 +95,12 @@ class Round:
         refused = self._refused(at, rule)
         candidates = list(self._at(at[~refused], rule[~refused]))
         self._hear(held, candidates, walk, sends)
-        told = house.refusals.receipts(at[refused], rule[refused], self.moments, self.applied, self.seen)
-        refusals, others, outcomes = iter(told), iter(candidates), []
+        refusals = self._refusals(at[refused], rule[refused])
+        others, outcomes = iter(candidates), list[tuple[str, str]]()
         for order, is_refusal in zip(self.moments.orders(at), refused.tolist(), strict=True):
             if news.coming and news.coming[0][:2] <= order:
                 news.until(order)
-            outcomes.append(self._refuse(next(refusals)) if is_refusal else self._settle(next(others)))
+            outcomes.append(next(refusals) if is_refusal else self._settle(next(others)))
         news.until(END)
         self._pack()
         self._note_misses(held)
@@ -110,6 +110,17 @@ class Round:
 
     def _refused(self, at: Ints, rule: Ints) -> npt.NDArray[np.bool_]:
         return self.house.refusals.among(at, rule, self.moments, self.applied)
+
+    def _refusals(self, at: Ints, rule: Ints) -> Iterator[tuple[str, str]]:
+        """Rule and outcome of each, which is told when its turn comes."""
+        receipts = self.house.refusals.receipts(at, rule, self.moments, self.applied, self.seen)
+        messages = [self._decision(receipt) for receipt in receipts]
+        kept = list(map(encode_kept, receipts)) if self.house.keeping.receipts else []
+        for place, receipt in enumerate(receipts):
+            self.decided.messages.append(messages[place])
+            if kept:
+                self.decided.receipts.setdefault(receipt.customer, []).append((receipt.at_ms, kept[place]))
+            yield receipt.rule, receipt.outcome
 
     def _at(self, at: Ints, rule: Ints) -> Iterator[Candidate]:
         return self.house.candidates.at(at, rule, self.moments, self.applied, self.seen, self.house.campaigns.keys)
@@ -123,7 +134,7 @@ class Round:
         self.news.leave(house.conditions, self.moments, held, self.seen, self.applied)
         if walk:
             walk.join(self.news, self.decided.messages)
-        self.holding.hear(house.policy.consent)
+        self.holding.hear(house.policy.consent, self.applied.has_ledger, {candidate.who for candidate in candidates})
         self.holding.due(sends)
         if house.offered.following:
             free = not house.policy.consent
@@ -143,10 +154,6 @@ class Round:
             return False
         self.decided.trials += trials.follow(deed, ledger, self.house.policy.margin_percent)
         return True
-
-    def _refuse(self, receipt: Receipt) -> tuple[str, str]:
-        self._tell(receipt.customer, receipt)
-        return receipt.rule, receipt.outcome
 
     def _settle(self, candidate: Candidate) -> tuple[str, str]:
         """Rule and outcome; sends the decision, and the coupon if one is issued, or holds it until its time."""
@@ -240,9 +247,12 @@ class Round:
 
     def _tell(self, customer: str, receipt: Receipt) -> None:
         """The decision leaves, and is kept with the customer."""
-        self.decided.messages.append(self._message(self.house.decisions_topic, "decision", "decisions", receipt))
+        self.decided.messages.append(self._decision(receipt))
         if self.house.keeping.receipts:
             self.decided.receipts.setdefault(customer, []).append((receipt.at_ms, encode_kept(receipt)))
+
+    def _decision(self, receipt: Receipt) -> Message:
+        return self._message(self.house.decisions_topic, "decision", "decisions", receipt)
 
     def _message(self, topic: str, type: str, source: str, receipt: Receipt) -> Message:
         customer = receipt.customer

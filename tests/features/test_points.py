@@ -61,7 +61,7 @@ KEEPING = core_of(keep=[*KEEP])
 def read(log: list[e.Event], at_ms: int, core: Core = CORE) -> dict[str, float]:
     values = encoded(log)
     batch = Batch("events", 0, -1, [*range(len(values))], values, [0] * len(values))
-    [record] = core.apply(core.columns(batch, Clock()), [], {}).records
+    record = core.apply(core.columns(batch, Clock()), [], {}).records["c"]
     row = dict(zip(core.catalog.names, core.row(record, at_ms), strict=True))
     return {name: row[name] for name in ("points_balance", "points_expiring", "points_earned_12m", "tier")}
 
