@@ -24,7 +24,7 @@ def logits(
                 p = start
                 while p < end and knots[p] < x:
                     p += 1
-                if p == start or p == end:
+                if p in (start, end):
                     total += heights[min(p, end - 1)]
                 else:
                     rise = (heights[p] - heights[p - 1]) / (knots[p] - knots[p - 1])
