@@ -29,7 +29,7 @@ def figures(labels: Matrix, chances: Matrix, seed: int = 7) -> dict[str, float]:
 
 def roc_auc(labels: Matrix, scores: Matrix) -> float:
     """How often who did it scores above who did not; ties count half."""
-    values, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
     ones = labels.sum()
     return float((ranks[labels > 0].sum() - ones * (ones + 1) / 2) / (ones * (len(labels) - ones)))

@@ -183,7 +183,7 @@ def compile_kernel() -> None:
     core.row(applied.records[0], 1)
     core.merge(applied.records[0], applied.records[0], 1)
     none = np.zeros(1, dtype=np.float64)
-    logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64), none, none, none)
+    logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64), none, none, none, none)
 
 
 def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:

@@ -30,8 +30,8 @@ class Learned(Struct):
     redraw_at: float = 0.0  # when so many labels are known
     information: bytes = b""
     pull: bytes = b""
-    weights: bytes = b""  # of each member
-    losses: list[float] = []  # of each member, on what it had not seen
+    members: bytes = b""  # the weights of each
+    losses: list[float] = []  # of each of them, on what it had not seen
     spread: float = 1.0  # factor of the variance
     calibration: list[float] = field(default_factory=lambda: [0.0, 1.0])  # what is added, and the factor
     calibration_information: list[float] = field(default_factory=lambda: [0.0] * 4)

