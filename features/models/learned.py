@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct, json
+from msgspec import Struct, field, json
 
 from features.models.curves import Shape
 
@@ -30,12 +30,12 @@ class Learned(Struct):
     redraw_at: float = 0.0  # when so many labels are known
     information: bytes = b""
     pull: bytes = b""
-    weights: bytes = b""  # of each member
-    losses: list[float] = []  # of each member, on what it had not seen
+    members: bytes = b""  # the weights of each
+    losses: list[float] = []  # of each of them, on what it had not seen
     spread: float = 1.0  # factor of the variance
-    calibration: tuple[float, float] = (0.0, 1.0)  # what is added, and the factor
-    calibration_information: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    calibration_pull: tuple[float, float] = (0.0, 0.0)
+    calibration: list[float] = field(default_factory=lambda: [0.0, 1.0])  # what is added, and the factor
+    calibration_information: list[float] = field(default_factory=lambda: [0.0] * 4)
+    calibration_pull: list[float] = field(default_factory=lambda: [0.0] * 2)
 
 
 encode_learned = json.Encoder().encode

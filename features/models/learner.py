@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from features.models.curves import Shape, carried, columns_of, curves_of, draw, looseness, outside
+from features.models.curves import Shape, carried, columns_of, curves_of, draw, looseness, too_narrow
 from features.models.learned import Learned, packed, unpacked
 from features.models.links import LINKS
 from features.models.published import LinearModel, Matrix
@@ -28,7 +28,6 @@ MEMBERS = [  # prior variances of straight parts and of bends
 HALF_LIFE = 100_000.0  # of what older rows said, in labels
 RECENT = 3_000.0  # of what members foretold, and of the calibration
 TRUST = np.array([30.0, 100.0])  # labels' worth of belief that nothing is to be calibrated
-UNSEEN = 0.02  # share of a batch's values beyond a curve: then, too
 STEPS, CLOSE = 3, 1e-3
 HUGE = 1e30
 
@@ -39,7 +38,7 @@ class Learner:
     def __init__(self, name: str, features: list[str], layout: str, learned: Learned, link: str = "logit") -> None:
         self.name, self.features, self.layout, self.link = name, features, layout, LINKS[link]
         if (learned.features, learned.link) != (features, link):
-            learned = Learned(learned.labels, learned.version, features, link, redraw_at=FIRST)
+            learned = Learned(learned.labels, learned.version, features, link, redraw_at=float(FIRST))
         self.learned = learned
         self.shapes = list(learned.shapes)
         self.rows = unpacked(learned.rows, len(features), "<f4")
@@ -48,7 +47,7 @@ class Learner:
         self.columns = columns_of(self.shapes, self.rows) if self.shapes else np.empty((0, width))
         self.information = unpacked(learned.information, width)
         self.pull = unpacked(learned.pull, 1)[:, 0]
-        self.weights = unpacked(learned.weights, width)
+        self.weights = unpacked(learned.members, width)
         self.losses = np.array(learned.losses)
 
     def learn(self, values: Matrix, labels: Matrix | npt.NDArray[np.bool_]) -> None:
@@ -81,11 +80,12 @@ class Learner:
         self._let_go(len(self.targets) - LAG)
         if not self.shapes:
             self._begin()
-        elif self.learned.labels >= self.learned.redraw_at or outside(self.shapes, rows) > UNSEEN:
-            self._redraw()
-            self._fit(4 * STEPS)
         else:
-            self._fit(STEPS)
+            due = self.learned.labels >= self.learned.redraw_at
+            stale = [due or too_narrow(shape, seen) for shape, seen in zip(self.shapes, rows.T, strict=True)]
+            if any(stale):
+                self._redraw(stale)
+            self._fit(4 * STEPS if any(stale) else STEPS)
 
     def _average(self) -> Matrix:
         """The members' weights, each member by what it foretold."""
@@ -107,11 +107,8 @@ class Learner:
             information, pull = self._said(pair, targets, found)
             information, pull = before + information / spread, pulled + pull / spread
             found = np.linalg.solve(information + np.diag(TRUST), pull + TRUST * np.array([0.0, 1.0]))
-        known.calibration = tuple(found.tolist())
-        known.calibration_information, known.calibration_pull = (
-            tuple(information.ravel().tolist()),
-            tuple(pull.tolist()),
-        )
+        known.calibration = found.tolist()
+        known.calibration_information, known.calibration_pull = information.ravel().tolist(), pull.tolist()
 
     def _said(self, columns: Matrix, targets: Matrix, weights: Matrix) -> tuple[Matrix, Matrix]:
         """The information of these rows and their pull, as seen from these weights."""
@@ -144,9 +141,10 @@ class Learner:
         self._fit(4 * STEPS)
         self.learned.redraw_at *= REDRAWN
 
-    def _redraw(self) -> None:
-        """Curves as the latest rows want them; what is known is said in the new ones."""
-        new = [draw(values, shape) for values, shape in zip(self.rows.T, self.shapes, strict=True)]
+    def _redraw(self, stale: list[bool]) -> None:
+        """Stale curves as the latest rows want them; what is known is said in the new ones."""
+        each = zip(self.rows.T, self.shapes, stale, strict=True)
+        new = [draw(values, shape) if old else shape for values, shape, old in each]
         carry = carried(self.shapes, new)
         self.information, self.pull = carry.T @ self.information @ carry, carry.T @ self.pull
         self.weights = self.weights @ carried(new, self.shapes).T
@@ -175,4 +173,4 @@ class Learner:
         known.rows, known.targets = packed(self.rows.astype("<f4")), packed(self.targets.astype("<f8"))
         known.shapes, known.losses = self.shapes, self.losses.tolist()
         known.information, known.pull = packed(self.information), packed(self.pull)
-        known.weights = packed(self.weights)
+        known.members = packed(self.weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from hashlib import blake2b
-from itertools import accumulate, chain
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -40,12 +40,14 @@ class LinearModel(Struct, frozen=True, dict=True):
     link: str = "logit"
 
     @cached_property
-    def packed(self) -> tuple[Ints, Matrix, Matrix, Matrix]:
-        """By feature where its knots end; all knots; all heights; by feature what a missing value adds."""
+    def packed(self) -> tuple[Ints, Matrix, Matrix, Matrix, Matrix]:
+        """By feature where its knots end; of all knots: themselves, heights, rises to the next; what is missing adds."""
         ends = np.array(list(accumulate(len(curve.knots) for curve in self.curves)), dtype=np.int64)
-        knots, heights = ([*chain(*each)] for each in zip(*((c.knots, c.heights) for c in self.curves), strict=True))
-        missing = [curve.missing for curve in self.curves]
-        return ends, *(np.array(numbers, dtype=np.float64) for numbers in (knots, heights, missing))
+        knots = np.array([knot for curve in self.curves for knot in curve.knots], dtype=np.float64)
+        heights = np.array([height for curve in self.curves for height in curve.heights], dtype=np.float64)
+        runs = np.diff(knots, append=np.inf)
+        rises = np.diff(heights, append=0.0) / np.where(runs > 0, runs, np.inf)
+        return ends, knots, heights, rises, np.array([curve.missing for curve in self.curves], dtype=np.float64)
 
 
 encode_model = json.Encoder().encode
