@@ -246,7 +246,9 @@ def rows_of(messages: set[tuple[str, bytes]]) -> set[str]:
     trials = {repr(value) for _, value in messages if value.startswith(START)}
     told = [orjson.loads(value) for _, value in messages if not value.startswith(START)]
     return trials | {
-        repr(row) for m in told for row in zip(m["at_ms"], m["known_ms"], m["labels"], m["rows"], strict=True)
+        repr((m["model"], *row))
+        for m in told
+        for row in zip(m["at_ms"], m["known_ms"], m["labels"], m["rows"], strict=True)
     }
 
 
