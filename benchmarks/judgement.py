@@ -75,7 +75,7 @@ def effects(message: Message) -> Iterable[tuple[str, Any]]:
     if "rows" not in told:
         return [(told["id"], (message.key, message.value))]
     rows = zip(told["at_ms"], told["known_ms"], told["labels"], told["rows"], strict=True)
-    return [(repr(row), ()) for row in rows]
+    return [(repr((told["model"], *row)), ()) for row in rows]
 
 
 def judge_state(verdict: Verdict, partition: int, expected: Store, found: Store, row: Row) -> None:

@@ -307,10 +307,19 @@ def test_merged_customers_teach_under_the_one_they_became() -> None:
     """What waited in the record that was merged away goes on in the other's."""
     job = Merging(JOB, "events")
     record = run(JOB, batches("events", 0, encoded([order("1", day(0), "cb")])))[0].records["cb"]
-    layout = f"4.{CATALOG.layout.id:08x}"
-    history = e.History(id="h", customer="ca", at_ms=day(1), of="cb", offset=1, layout=layout, record=record)
+    history = e.History(id="h", customer="ca", at_ms=day(1), of="cb", offset=1, layout=job.layout, record=record)
     store = run(job, batches("events", 0, encoded([tick(day(1)), history, order("2", day(5), "ca"), tick(day(6))])))[0]
     assert by_model(examples(store)) == [("churn", day(0), day(6), 0.0), ("days", day(0), day(6), 5.0)]
+
+
+def test_a_history_that_the_version_before_has_sent_is_taken_in() -> None:
+    job = Merging(JOB, "events")
+    record = run(JOB, batches("events", 0, encoded([order("1", day(0), "cb")])))[0].records["cb"]
+    for version, taken in ((4, 1), (3, 1), (2, 0)):
+        layout = f"{version}.{CATALOG.layout.id:08x}"
+        history = e.History(id="h", customer="ca", at_ms=day(1), of="cb", offset=1, layout=layout, record=record)
+        store = run(job, batches("events", 0, encoded([history])))[0]
+        assert store.position.counts.get("taken_in", 0) == taken
 
 
 def test_many_labels_go_in_messages_of_some_rows() -> None:

@@ -245,9 +245,8 @@ def test_no_message_is_missing_none_is_new_and_one_id_means_one_content(town: To
 def rows_of(messages: set[tuple[str, bytes]]) -> set[str]:
     trials = {repr(value) for _, value in messages if value.startswith(START)}
     told = [orjson.loads(value) for _, value in messages if not value.startswith(START)]
-    return trials | {
-        repr(row) for m in told for row in zip(m["at_ms"], m["known_ms"], m["labels"], m["rows"], strict=True)
-    }
+    each = [(m["model"], zip(m["at_ms"], m["known_ms"], m["labels"], m["rows"], strict=True)) for m in told]
+    return trials | {repr((model, *row)) for model, rows in each for row in rows}
 
 
 def test_nothing_is_left_to_send(town: Town) -> None:

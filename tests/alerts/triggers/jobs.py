@@ -78,7 +78,8 @@ def identities_of(message: Message) -> list[tuple[str, str]]:
         return [(message.topic, whole["id"])]
     if message.value.startswith(START):
         return [("examples", repr(whole))]
-    return [("examples", repr(row)) for row in zip(*(whole[name] for name in EXAMPLE), strict=True)]
+    rows = zip(*(whole[name] for name in EXAMPLE), strict=True)
+    return [("examples", repr((whole["model"], *row))) for row in rows]
 
 
 EXAMPLE = ("at_ms", "known_ms", "labels", "rows")
