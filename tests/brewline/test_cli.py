@@ -191,3 +191,17 @@ def test_speeds_and_moments_are_read() -> None:
     assert _speed("max") is None
     assert _speed("1000x") == 1000
     assert moment("1777824000000") == moment("2026-05-04T00:00:00+08:00")
+
+
+@pytest.mark.parametrize("words", [["churn_risk"], ["churn_risk", "3", "--auto"]])
+def test_who_promotes_says_which_version_or_leaves_it_to_learning(words: list[str]) -> None:
+    shown = brewline("models", "promote", *words, **nowhere())
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert shown.stderr == "brewline: models promote: say either which version, or --auto\n"
+
+
+def test_models_cannot_be_listed_while_redis_is_away() -> None:
+    shown = brewline("models", "list", **nowhere())
+    assert shown.returncode == 1
+    assert shown.stderr.startswith("brewline: ")
+    assert "Traceback" not in shown.stderr

@@ -8,15 +8,17 @@ import pytest
 
 from alerts.triggers.rule import Rule, Then
 from features import events as e
+from features.course import Publishing, Subject
 from features.labels import Examples
 from features.learning import LearningJob
 from features.loop import Store, batches, run
 from features.models import Curve, LinearModel, decode_model, encode_model, score, score_rows
 from features.times import DAY_MS
+from features.versions import champion
 from tests.alerts.triggers.jobs import CATALOG, customers_job, data_of, encoded
 
 NAMES = ["orders_90d", "noise"]
-JOB = LearningJob({"m": NAMES}, {"m": "l"}, 1000, "dead-letters", {"m": "log1p"})
+JOB = LearningJob({"m": Subject("m", NAMES, "l", "log1p")}, Publishing(1000, 1000, 2), "alerts", "dead-letters")
 
 
 def examples(rows: np.ndarray, labels: np.ndarray) -> bytes:
@@ -30,7 +32,8 @@ def test_a_number_is_learned_and_foretold_in_its_own_unit() -> None:
     days = 90 / rows[:, 0] * rng.lognormal(0, 0.3, 40_000)
     told = [examples(rows[i : i + 200], days[i : i + 200]) for i in range(0, 40_000, 200)]
     store = run(JOB, batches("examples", 0, told, range(1, 200)), {0: Store()})[0]
-    model = decode_model(store.records["model|m"])
+    model = champion("m", "l", store.records)
+    assert model is not None
     often, seldom = score(model, np.array([[25.0, 0.0], [2.0, 0.0]]))
     assert 2 < often < 7
     assert 25 < seldom < 75

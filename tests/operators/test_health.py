@@ -10,9 +10,10 @@ from urllib.request import urlopen
 
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from operators.health import Pulse, configure_logs, count, serve_health, warn_seldom
+from operators.health import Pulse, configure_logs, count, serve_health, show, warn_seldom
 from operators.servers import free_port
 
 TIMEOUT_S = 10
@@ -142,3 +143,13 @@ def test_a_log_line_is_one_json_object_with_level_and_utc_time(capsys: pytest.Ca
     said = json.loads(line)
     assert said.pop("timestamp").endswith("Z")
     assert said == {"event": "redis is away", "level": "warning", "flow": "customers", "retry_s": 0.1}
+
+
+def test_levels_are_shown_under_the_names_they_tell() -> None:
+    levels = {"open:food-safety": 2.0, "quality:churn:champion:log_loss": 0.25, "wrong:churn:inputs": 3.0}
+    show(7, levels)
+    sample = REGISTRY.get_sample_value
+    of = {"model": "churn", "partition": "7"}
+    assert sample("brewline_tickets_open", {"priority": "food-safety", "partition": "7"}) == 2.0
+    assert sample("brewline_model_quality", {**of, "of": "champion", "figure": "log_loss"}) == 0.25
+    assert sample("brewline_model_wrong", {**of, "what": "inputs"}) == 3.0

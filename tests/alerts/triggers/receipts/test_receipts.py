@@ -7,7 +7,10 @@ from math import exp
 import numpy as np
 import orjson
 import pytest
+from msgspec import msgpack
+from msgspec.structs import astuple, replace
 
+from alerts.triggers.receipts.kept import Kept, decode_kept
 from alerts.triggers.rule import Rule, Then
 from features import events as e
 from features.loop import batches, run
@@ -53,10 +56,19 @@ def test_a_receipt_names_the_five_features_that_moved_the_score_most() -> None:
     assert receipt["values"]["churn_risk"] == pytest.approx(1 / (1 + exp(-model.bias - sum(added.values()))), abs=1e-4)
 
 
+def test_a_receipt_names_the_versions_of_the_models_that_it_looked_at_and_no_others() -> None:
+    scored, unscored = decisions("churn_risk >= 0", order(1)), decisions("orders_7d >= 1", order(1))
+    assert [receipt["models"] for receipt in (*scored, *unscored)] == [{"churn_risk": churn_model().version}, {}]
+    kept = Kept(**{name: scored[0][name] for name in Kept.__struct_fields__})
+    assert decode_kept(msgpack.encode(kept)) == kept
+    former = astuple(kept)[: Kept.__struct_fields__.index("models")]
+    assert decode_kept(msgpack.encode(former)) == replace(kept, models={}), "one from before it named them"
+
+
 def test_a_score_without_a_model_is_unknown() -> None:
     assert decisions("churn_risk >= 0 OR churn_risk < 0", order(1), scored=False) == []
     (receipt,) = decisions("churn_risk IS NULL", order(1), scored=False)
-    assert (receipt["values"], receipt["terms"]) == ({"churn_risk": None}, {"churn_risk": {}})
+    assert (receipt["values"], receipt["terms"], receipt["models"]) == ({"churn_risk": None}, {"churn_risk": {}}, {})
 
 
 @pytest.mark.parametrize(
