@@ -20,7 +20,8 @@ from features.labels import NO_LABELS
 from features.loop import Store, batches, run
 from features.models import Curve, LinearModel, input_layouts, score
 from features.models.curves import squash
-from features.offers import BUCKETS, GIVEN, MOMENT, TARGETS, WORTH, Offer, input_row, inputs, inputs_of, seen_by
+from features.offers import BUCKETS, GIVEN, MOMENT, WORTH, Offer, input_row, inputs, inputs_of, seen_by
+from features.tasks import OF_COUPONS
 from features.times import DAY_MS, HOUR_MS, parse_time
 from features.trials import HOLDOUT
 from tests.alerts.triggers.jobs import CATALOG, FREE, customers_job, data_of, encoded, trials_of
@@ -182,7 +183,7 @@ def test_rules_of_one_worth_that_share_a_bucket_are_the_same_to_a_model() -> Non
 
 
 @given(
-    st.sampled_from(TARGETS),
+    st.sampled_from(OF_COUPONS),
     st.lists(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=3, max_size=3), min_size=1, max_size=3),
     st.builds(Offer, st.text(), *[st.integers(0, 2_000)] * 4, st.integers(0, 9 * DAY_MS)),
     st.booleans(),
