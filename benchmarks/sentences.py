@@ -229,7 +229,7 @@ def rating_request(a: Asked) -> bool:
     """Three quarters of an hour after an order that nobody brings; it was kept, and nothing told of it so far.
 
     The rule knows a delivery by the promise made for it, and this chain makes none for what is refunded in part: there
-    it asks too early. Nor does it hear a guest who says that a complaint is not settled after all.
+    it asks too early.
     """
     order = a.all("order")[-1].event
     return order in a.orders() and order.channel != "delivery" and not _has_told(a)
