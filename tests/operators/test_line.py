@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import hiredis
+import numpy as np
 import pytest
 import redis as redis_py
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.exceptions import ConnectionError, ResponseError
 
-from operators.line import Line, pack, scored
+from features.kernel.words import packed
+from operators.line import Line, many, pack, scored, word
 from operators.servers import RedisServer
 
 pytestmark = pytest.mark.servers
@@ -32,6 +34,23 @@ def line(client: redis_py.Redis) -> Iterator[Line]:
 @given(st.lists(st.binary(max_size=300), min_size=1))
 def test_a_command_is_packed_as_the_redis_client_packs_it(words: list[bytes]) -> None:
     assert pack(*words) == hiredis.pack_command(tuple(words))
+
+
+@settings(deadline=None)  # what is compiled may be compiled here
+@given(st.binary(min_size=1, max_size=30), st.lists(st.tuples(st.text(max_size=40), st.binary(max_size=1_200))))
+def test_commands_over_many_keys_are_packed_as_others_are(prefix: bytes, pairs: list[tuple[str, bytes]]) -> None:
+    names, keys = packed([name for name, _ in pairs]), [prefix + name.encode() for name, _ in pairs]
+    assert many(b"MGET", (), prefix, names) == pack(b"MGET", *keys)
+    bounds = np.cumsum([0, *(len(value) for _, value in pairs)], dtype=np.int64)
+    text = np.frombuffer(b"".join(value for _, value in pairs) or b"\0", dtype=np.uint8)
+    each = [word for key, (_, value) in zip(keys, pairs, strict=True) for word in (key, value)]
+    found = many(b"MSET", (b"fence", b"1"), prefix, names, (text, bounds[:-1], bounds[1:]))
+    assert found == pack(b"MSET", b"fence", b"1", *each)
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1))
+def test_words_behind_their_count_are_a_command(words: list[bytes]) -> None:
+    assert b"*%d\r\n" % len(words) + b"".join(map(word, words)) == pack(*words)
 
 
 @pytest.mark.parametrize("protocol", [2, 3])

@@ -1,0 +1,102 @@
+"""Refusals that are told for a whole batch at once are those that would be told one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.triggers.job import CustomersJob
+from alerts.triggers.policy import Policy, held_out
+from alerts.triggers.receipts.kept import Keeping
+from alerts.triggers.rule import After, Arm, Rule, Then
+from features import events as e
+from features.loop import Store, batches, run
+from features.times import DAY_MS
+from tests.alerts.triggers.jobs import churn_model, customers_job, data_of, encoded
+from tests.features.streams import cuts, logs, with_ticks
+
+ARMS = [Arm("a", coupon="a", weight=1), Arm("b", coupon="b", weight=1)]
+RULES = [
+    Rule(id="busy", on=["order"], when="orders_24h >= 2", then=Then("b"), cooldown="3d", priority=2),
+    Rule(id="twin", on=["order", "view"], when="orders_24h >= 1", then=Then("t"), cooldown="1h", group="g"),
+    Rule(id="other", on=["order"], when="orders_24h >= 1", then=Then("o"), cooldown="1h", group="g"),
+    Rule(id="fresh", on=["view"], when="hour < 12", then=Then("m"), cooldown="0s", max_event_age="1h"),
+    Rule(id="cart", after=After("cart_add", "30m"), when="orders_1h = 0", then=Then("c"), cooldown="1d"),
+    Rule(id="risk", on=["app_open"], when="churn_risk > 0.4", then=Then("r"), cooldown="1h"),
+    Rule(id="arms", on=["app_open", "order"], when="hour >= 6", then=Then(arms=ARMS), cooldown="1h"),
+]
+CUSTOMERS = ("ca", "cb", "cc")
+SALT = next(s for s in map(str, range(99)) if [held_out(c, s, 0.3) for c in CUSTOMERS] == [False, True, False])
+POLICY = Policy(cap=3, cap_window_ms=2 * DAY_MS, holdout=0.3, holdout_salt=SALT, consent="marketing")
+GRANT = e.Consent(id="g", customer="ca", at_ms=1, purpose="marketing", granted=True, tz="Asia/Shanghai")
+
+
+def house() -> CustomersJob:
+    job = customers_job(RULES, POLICY, keeping=Keeping(receipts=5))
+    job.decider.models["churn_risk"] = churn_model()
+    return job
+
+
+AT_ONCE, ONE_BY_ONE = house(), house()
+ONE_BY_ONE.decider.refusals.alone[:] = False
+
+
+def told(job: CustomersJob, log: list[e.Event], cuts: list[int]) -> Store:
+    return run(job, batches("events", 0, encoded(log), cuts), {0: Store()})[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(logs(CUSTOMERS, longest=40).flatmap(with_ticks), cuts, st.booleans())
+def test_telling_them_at_once_changes_no_message_record_or_count(
+    log: list[e.Event], cuts: list[int], one_consents: bool
+) -> None:
+    log = [GRANT, *log] if one_consents else log
+    at_once, one_by_one = told(AT_ONCE, log, cuts), told(ONE_BY_ONE, log, cuts)
+    assert at_once.sent == one_by_one.sent
+    assert at_once.receipts == one_by_one.receipts
+    assert (at_once.records, at_once.timers, at_once.position) == (
+        one_by_one.records,
+        one_by_one.timers,
+        one_by_one.position,
+    )
+
+
+def word(n: int, granted: bool) -> e.Consent:
+    return e.Consent(id=f"w{n}", customer="ca", at_ms=DAY_MS + n, tz="UTC", day=1, purpose="marketing", granted=granted)
+
+
+def opened(n: int, at_ms: int) -> e.AppOpen:
+    return e.AppOpen(id=f"o{n}", customer="ca", at_ms=at_ms, tz="UTC", day=1)
+
+
+def test_a_coupon_from_earlier_in_the_batch_stands_in_the_refusal_behind_it() -> None:
+    log = [word(0, True), opened(1, DAY_MS + 1), word(2, False), opened(3, DAY_MS + 3)]
+    decisions = [one for one in data_of(told(house(), log, []), "decisions") if one["rule"] == "risk"]
+    assert [(one["outcome"], one["coupons_in_cap_window"]) for one in decisions] == [("issued", 0), ("no_consent", 1)]
+
+
+def test_of_an_old_event_it_is_said_that_it_is_old() -> None:
+    tick = e.Tick(id="t", at_ms=DAY_MS + 7_200_000, source="s", of=1)
+    late = e.View(id="v", customer="ca", at_ms=DAY_MS, tz="UTC", day=1, sku="x")
+    assert [one["outcome"] for one in data_of(told(house(), [tick, late], []), "decisions")] == ["stale"]
+
+
+def test_of_customers_without_a_ledger_they_are_told_at_once() -> None:
+    log = [
+        e.AppOpen(id=f"o{n}", customer=customer, at_ms=DAY_MS + n, tz="UTC", day=1)
+        for n, customer in enumerate(["ca", "cb", "ca"])
+    ]
+    job, seen = house(), list[int]()
+    among = job.decider.refusals.among
+
+    def counted(*args: object) -> np.ndarray:
+        refused = among(*args)  # type: ignore[arg-type]
+        seen.append(int(refused.sum()))
+        return refused
+
+    job.decider.refusals.among = counted  # type: ignore[method-assign,assignment]
+    store = told(job, log, [])
+    outcomes = [(one["rule"], one["outcome"]) for one in data_of(store, "decisions")]
+    assert outcomes == [("risk", "no_consent")] * 3
+    assert seen == [3]
