@@ -41,7 +41,7 @@ class LinearModel(Struct, frozen=True, dict=True):
 
     @cached_property
     def packed(self) -> tuple[Ints, Matrix, Matrix, Matrix, Matrix]:
-        """By feature where its knots end; of all knots: themselves, heights, rises to the next; what is missing adds."""
+        """By feature where its knots end; all knots, heights, rises to the next; by feature what a gap adds."""
         ends = np.array(list(accumulate(len(curve.knots) for curve in self.curves)), dtype=np.int64)
         knots = np.array([knot for curve in self.curves for knot in curve.knots], dtype=np.float64)
         heights = np.array([height for curve in self.curves for height in curve.heights], dtype=np.float64)
