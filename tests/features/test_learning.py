@@ -16,6 +16,7 @@ from features.labels import Examples
 from features.learning import LearningJob
 from features.loop import Store, batches, run
 from features.models import Learned, Learner, LinearModel, encode_learned, encode_model, score
+from features.quality import Baselines
 from features.versions import (
     Appointment,
     Versions,
@@ -178,6 +179,21 @@ def test_every_comparison_is_of_the_rows_that_came_after_its_version_and_of_no_o
         losses = [slow_loss(model, rows[part], labels[part]) for model in models]
         assert (then.loss, then.champion_loss) == pytest.approx(losses)
     assert {True, False} == {version.compared.won for version in compared if version.compared}
+    _assert_window(store, rows, labels)
+
+
+def _assert_window(store: Store, rows: np.ndarray, labels: np.ndarray) -> None:
+    """The latest 30 of 300 rows in steps of 20, by who scored when their step began, before it was learned from."""
+    baselines, expected = Baselines(), []
+    for start in range(0, 300, 20):
+        part = slice(start, start + 20)
+        number = [turn.version for turn in versions(store).turns if turn.at_ms <= start]
+        model = unseal(store.records[version_key("m", number[-1])], "m", number[-1], "l") if number else None
+        champions = score(model, rows[part]) if model else np.full(20, np.nan)
+        expected.append(np.column_stack([labels[part], champions, baselines.score(rows[part, 2:])]))
+        baselines.learn(rows[part, 2:], labels[part].astype(np.float64))
+    seen = decode_watch(store.records["watch|m"]).seen
+    np.testing.assert_allclose(seen[:, [0, 1, 3, 4]], np.vstack(expected)[-30:], rtol=1e-6)
 
 
 def slow_loss(model: LinearModel, rows: np.ndarray, labels: np.ndarray) -> float:
