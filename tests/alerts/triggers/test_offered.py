@@ -18,7 +18,7 @@ from alerts.triggers.rule import Arm, Rule, Then, WrongRule
 from features import events as e
 from features.labels import NO_LABELS
 from features.loop import Store, batches, run
-from features.models import Curve, LinearModel, input_layouts, score
+from features.models import Curve, LinearModel, input_layouts, score, terms
 from features.models.curves import squash
 from features.offers import BUCKETS, GIVEN, MOMENT, WORTH, Offer, input_row, inputs, inputs_of, seen_by
 from features.tasks import OF_COUPONS
@@ -30,6 +30,7 @@ from tests.world import World
 
 NOON_MS = parse_time("2026-05-04T12:00:00+08:00")
 INPUTS = inputs_of(CATALOG)
+NOTHING_KNOWN = np.full((1, len(CATALOG.models["propensity"])), np.nan)
 
 
 def rule(id: str = "tea", when: str = "true", on: str = "view", cooldown: str = "0s", **more: object) -> Rule:
@@ -131,34 +132,38 @@ def test_without_a_model_that_learns_from_them_coupons_without_arms_are_not_foll
 def test_each_rule_is_scored_by_the_coupon_that_it_offers_itself() -> None:
     when = "propensity >= 0.5"
     rules = [rule("dear", when, then=Then("D", 900)), rule("cheap", when, then=Then("C", 100))]
-    job = scored(customers_job(rules), model("propensity", offer_cents=0.2))
+    one = model("propensity", offer_cents=0.2)
+    job = scored(customers_job(rules), one)
     decisions = data_of(lived(job, event(e.View, "v", 0)), "decisions")
     assert [d["rule"] for d in decisions] == ["dear"]
-    wanted = 1 / (1 + np.exp(1.0 - 0.2 * np.log1p(900)))
-    assert decisions[0]["values"]["propensity"] == pytest.approx(wanted, abs=1e-6)
+    seen = inputs("redeemed", NOTHING_KNOWN, Offer("dear", 900, 0, 0, 0, 7 * DAY_MS))
+    assert decisions[0]["values"]["propensity"] == pytest.approx(float(score(one, seen)[0]), abs=1e-6)
     moved = {name: term for name, term in decisions[0]["terms"]["propensity"].items() if term}
-    assert moved == {"offer_cents": pytest.approx(0.2 * np.log1p(900), abs=1e-4)}
+    added = terms(one, seen)[0, INPUTS["propensity"].index("offer_cents")]
+    assert moved == {"offer_cents": pytest.approx(added, abs=1e-4)}
 
 
 def test_a_rule_with_arms_is_scored_by_the_first_that_gives_something() -> None:
     arms = [Arm("none", nothing=True), Arm("dear", coupon="D", face_value_cents=900), Arm("cheap", coupon="C")]
-    job = scored(
-        customers_job([rule(when="propensity > 0", then=Then(arms=arms))]), model("propensity", offer_cents=0.2)
-    )
+    one = model("propensity", offer_cents=0.2)
+    job = scored(customers_job([rule(when="propensity > 0", then=Then(arms=arms))]), one)
     views = [event(e.View, f"v{n}", 0, f"c{n}") for n in range(9)]
     told = {round(d["values"]["propensity"], 4) for d in data_of(lived(job, *views), "decisions")}
-    assert told == {round(1 / (1 + np.exp(1.0 - 0.2 * np.log1p(900))), 4)}
+    seen = inputs("redeemed", NOTHING_KNOWN, Offer("tea", 900, 0, 0, 0, 7 * DAY_MS))
+    assert told == {round(float(score(one, seen)[0]), 4)}
 
 
 def test_uplift_is_the_difference_that_the_coupon_makes_and_its_terms_say_what_of() -> None:
     job = scored(customers_job([rule(when="uplift > 0")]), model("uplift", offer_given=2.0, offer_valid_hours=0.1))
     (decision,) = data_of(lived(job, event(e.View, "v", 0)), "decisions")
     one = model("uplift", offer_given=2.0, offer_valid_hours=0.1)
-    offer, rows = Offer("tea", 300, 0, 0, 900, 2 * DAY_MS), np.zeros((1, len(CATALOG.models["uplift"])))
-    both = [float(score(one, inputs("uplift", rows, offer, given))[0]) for given in (True, False)]
+    offer, at = Offer("tea", 300, 0, 0, 900, 2 * DAY_MS), INPUTS["uplift"].index(GIVEN)
+    unknown = NOTHING_KNOWN[:, : len(CATALOG.models["uplift"])]
+    rows = [inputs("uplift", unknown, offer, given) for given in (True, False)]
+    both, added = [float(score(one, of)[0]) for of in rows], [terms(one, of)[0, at] for of in rows]
     assert decision["values"]["uplift"] == pytest.approx(both[0] - both[1], abs=1e-6)
     moved = {name: term for name, term in decision["terms"]["uplift"].items() if term}
-    assert moved == {GIVEN: pytest.approx(2 * np.log(2), abs=1e-4)}
+    assert moved == {GIVEN: pytest.approx(added[0] - added[1], abs=1e-4)}
 
 
 def test_before_there_is_a_model_its_score_is_unknown_and_coalesce_lets_rules_go_on() -> None:
