@@ -15,7 +15,6 @@ from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.kept import NOTHING, Keeping
-from alerts.triggers.refusals import Refusals
 from alerts.triggers.round import Decided, Round
 from features.catalog import Catalog
 from features.customer import Applied
@@ -51,7 +50,6 @@ class Decider:
         self.models: dict[str, LinearModel] = {}
         self.arms = Arms(conditions.rules, policy.holdout_salt, policy.least_share)
         self.candidates = Candidates(catalog, conditions)
-        self.refusals = Refusals(self.candidates, policy, self.arms)
 
     def decide(
         self,
