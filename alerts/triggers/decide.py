@@ -18,7 +18,6 @@ from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.offered import Offered
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.kept import NOTHING, Keeping
-from alerts.triggers.refusals import Refusals
 from alerts.triggers.round import Decided, Round
 from features.catalog import Catalog
 from features.customer import Applied
@@ -56,7 +55,6 @@ class Decider:
         self.arms = Arms(conditions.rules, policy.holdout_salt, policy.least_share)
         self.candidates = Candidates(catalog, conditions)
         self.offered = Offered(catalog, conditions.rules, conditions.names)
-        self.refusals = Refusals(self.candidates, policy, self.arms)
 
     def seen(self, moments: Moments, applied: Applied, words: Mapping[int, str]) -> Seen:
         """What conditions can look at."""

@@ -24,17 +24,15 @@ NEVER_MS = 2**62
 
 
 class Refusals:
-    """Of a house: its rules, its policy."""
+    """Of a house as it stands at a batch: its rules, its policy, its arms."""
 
     def __init__(self, candidates: Candidates, policy: Policy, arms: Arms) -> None:
         rules = candidates.conditions.rules
         self.candidates = candidates
         self.policy = policy
         self.arms = arms
-        alone = [
-            rule.id in arms.plain and not rivals and not rule.then.worth
-            for rule, rivals in zip(rules, candidates.rivals, strict=True)
-        ]
+        plain = [rule.id in arms.plain and not rule.then.worth and arms.plain[rule.id].arm is None for rule in rules]
+        alone = [is_plain and not rivals for is_plain, rivals in zip(plain, candidates.rivals, strict=True)]
         self.alone = np.array(alone, dtype=np.bool_)  # no gate that looks at the ledger stands before that of consent
         ages_ms = [NEVER_MS if rule.max_event_age_ms is None else rule.max_event_age_ms for rule in rules]
         self.oldest_ms = np.array(ages_ms, dtype=np.int64)

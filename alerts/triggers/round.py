@@ -23,6 +23,7 @@ from alerts.triggers.news import END, News
 from alerts.triggers.receipts.kept import encode_kept
 from alerts.triggers.receipts.misses import missed
 from alerts.triggers.receipts.receipt import Verdict, decision_id, receipt_of
+from alerts.triggers.refusals import Refusals
 from alerts.triggers.rule import Then
 from alerts.triggers.sending import USUAL_HOUR, sending
 from features.customer import Applied
@@ -80,6 +81,7 @@ class Round:
         self.house = house
         self.moments = moments
         self.applied = applied
+        self.refusals = Refusals(house.candidates, house.policy, house.arms)
         self.lease = lease
         self.seen = house.seen(moments, applied, words)
         self.decided = Decided(applied.records)
@@ -109,11 +111,11 @@ class Round:
         return self.decided
 
     def _refused(self, at: Ints, rule: Ints) -> npt.NDArray[np.bool_]:
-        return self.house.refusals.among(at, rule, self.moments, self.applied)
+        return self.refusals.among(at, rule, self.moments, self.applied)
 
     def _refusals(self, at: Ints, rule: Ints) -> Iterator[tuple[str, str]]:
         """Rule and outcome of each, which is told when its turn comes."""
-        receipts = self.house.refusals.receipts(at, rule, self.moments, self.applied, self.seen)
+        receipts = self.refusals.receipts(at, rule, self.moments, self.applied, self.seen)
         messages = [self._decision(receipt) for receipt in receipts]
         kept = list(map(encode_kept, receipts)) if self.house.keeping.receipts else []
         for place, receipt in enumerate(receipts):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.triggers import round
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.receipts.kept import Keeping
+from alerts.triggers.refusals import Refusals
 from alerts.triggers.rule import After, Arm, Rule, Then
 from features import events as e
+from features.kernel.arrays import Ints
 from features.loop import Store, batches, run
 from features.times import DAY_MS
 from tests.alerts.triggers.jobs import churn_model, customers_job, data_of, encoded
@@ -38,8 +44,14 @@ def house() -> CustomersJob:
     return job
 
 
-AT_ONCE, ONE_BY_ONE = house(), house()
-ONE_BY_ONE.decider.refusals.alone[:] = False
+class Alone(Refusals):
+    """None is told with others."""
+
+    def among(self, at: Ints, *_: Any) -> Any:
+        return np.zeros(len(at), dtype=np.bool_)
+
+
+JOB = house()
 
 
 def told(job: CustomersJob, log: list[e.Event], cuts: list[int]) -> Store:
@@ -52,7 +64,10 @@ def test_telling_them_at_once_changes_no_message_record_or_count(
     log: list[e.Event], cuts: list[int], one_consents: bool
 ) -> None:
     log = [GRANT, *log] if one_consents else log
-    at_once, one_by_one = told(AT_ONCE, log, cuts), told(ONE_BY_ONE, log, cuts)
+    at_once = told(JOB, log, cuts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(round, "Refusals", Alone)
+        one_by_one = told(JOB, log, cuts)
     assert at_once.sent == one_by_one.sent
     assert at_once.receipts == one_by_one.receipts
     assert (at_once.records, at_once.timers, at_once.position) == (
@@ -82,21 +97,21 @@ def test_of_an_old_event_it_is_said_that_it_is_old() -> None:
     assert [one["outcome"] for one in data_of(told(house(), [tick, late], []), "decisions")] == ["stale"]
 
 
-def test_of_customers_without_a_ledger_they_are_told_at_once() -> None:
+def test_of_customers_without_a_ledger_they_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     log = [
         e.AppOpen(id=f"o{n}", customer=customer, at_ms=DAY_MS + n, tz="UTC", day=1)
         for n, customer in enumerate(["ca", "cb", "ca"])
     ]
-    job, seen = house(), list[int]()
-    among = job.decider.refusals.among
+    seen = list[int]()
 
-    def counted(*args: object) -> np.ndarray:
-        refused = among(*args)  # type: ignore[arg-type]
-        seen.append(int(refused.sum()))
-        return refused
+    class Counted(Refusals):
+        def among(self, *args: Any) -> Any:
+            refused = super().among(*args)
+            seen.append(int(refused.sum()))
+            return refused
 
-    job.decider.refusals.among = counted  # type: ignore[method-assign,assignment]
-    store = told(job, log, [])
+    monkeypatch.setattr(round, "Refusals", Counted)
+    store = told(JOB, log, [])
     outcomes = [(one["rule"], one["outcome"]) for one in data_of(store, "decisions")]
     assert outcomes == [("risk", "no_consent")] * 3
     assert seen == [3]
