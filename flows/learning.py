@@ -1,4 +1,4 @@
-"""learning: labelled examples → River models → versions that the customers flow scores with."""
+"""learning: labelled examples → models → versions that the customers flow scores with."""
 
 from __future__ import annotations
 
