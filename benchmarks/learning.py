@@ -7,8 +7,8 @@ Tasks: `grocery churn` and `coupon` (Complete Journey), `cdnow churn`; `--data` 
 purchase and the columns customer, date, cents and items. Customers are split by a hash of their id. What is printed is
 of those that nobody looked at while the learner was made (40 %), at the last three month starts, or campaigns; `--dev`
 is for whoever makes it: learns from 45 %, scores 15 %. Everybody learns from labels in the order in which they became
-known, and from none that was not known yet. `main` learns from all customers' closed labels, as a chain does;
-`strangers` from none of those who are scored. One configuration serves all tasks.
+known, and from none that was not known yet. `strangers` learns from none of those who are scored; `everybody` from all
+customers' closed labels, as a chain does. One configuration serves all tasks.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def compared(task: Task, asked: argparse.Namespace, bar: Progress) -> dict[str, 
     scored = (part >= 45) & (part < 60) if asked.dev else part >= 60
     scored &= np.isin(task.groups, task.tested)
     strangers = part < (45 if asked.dev else 60)
-    populations = {"main": (part < 60) | ~np.bool_(asked.dev), "strangers": strangers}
+    populations = {"strangers": strangers, "everybody": (part < 60) | ~np.bool_(asked.dev)}
     makers = {OURS: lambda: Ours(task.features), **references(task.features, asked.forest)}
     step = bar.add_task(task.name, total=len(makers) * len(populations) * len(task.tested))
     found: dict[str, Any] = {"n": int(scored.sum()), "positives": int(task.labels[scored].sum())}
@@ -152,7 +152,7 @@ def _scoring_us(model: LinearModel, rows: Matrix) -> float:
 
 
 def show(name: str, found: dict[str, Any]) -> None:
-    for population in ("main", "strangers"):
+    for population in ("strangers", "everybody"):
         title = f"{name} ({population}): {found['n']} rows, {found['positives']} positive"
         table = Table("", *FIGURES, "calibration_error", "(of chance)", title=title)
         for who, of_who in found[population].items():
