@@ -37,6 +37,8 @@ def write_training_set(
     Raises WrongModel, WrongHistory, Unreachable.
     """
     catalog, span = load_catalog(settings).narrowed(()), span_of(from_text, to_text)
+    if model in catalog.tasks and not catalog.tasks[model].waits:
+        raise WrongModel(f"{model} learns from what came of coupons that were given: no history has these rows")
     if model not in (known := labels_of(catalog).taught):
         raise WrongModel(f"there is no model {model!r}{hint(model, known)}")
     if file.suffix != ".parquet":

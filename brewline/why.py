@@ -123,7 +123,7 @@ class Explaining:
         scores, offer = {name: Score(None, {}) for name in catalog.models}, offer_of(rule, first_of(rule))
         for name, model in models.items():
             found, added = scored(model, catalog.tasks[name].target, row[:, catalog.models[name]], offer)
-            scores[name] = Score(round(float(found[0]), 6), largest(model, added, TOP_TERMS)[0])
+            scores[name] = Score(round(float(found[0]), 6), largest(model, added, TOP_TERMS)[0], model.version)
         return scores
 
     def _gates(self, rule: Rule, then: Then, at_ms: int) -> list[tuple[Gate, str]]:

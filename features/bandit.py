@@ -80,12 +80,13 @@ class Totals(Struct):
 
     @property
     def learned(self) -> int:
-        return sum(arm.learned for arms in self.contexts.values() for arm in arms.values())
+        """Of arms; what came before the rule had any is no choice."""
+        return sum(arm.learned for arms in self.contexts.values() for name, arm in arms.items() if name)
 
     @property
     def ripe(self) -> bool:
-        plain = any("" in arms for arms in self.contexts.values())  # there is nothing to choose
-        return not plain and self.learned >= self.published + max(FIRST, GROWTH * self.published)
+        choice = any(map(_giving, self.contexts.values()))
+        return choice and self.learned >= self.published + max(FIRST, GROWTH * self.published)
 
 
 class Weights(Struct, frozen=True):
@@ -162,5 +163,5 @@ def _together(totals: Totals) -> ArmTotals:
 
 
 def _giving(arms: dict[str, ArmTotals]) -> dict[str, ArmTotals]:
-    """Without the control: nobody can redeem what they did not get."""
-    return {name: arm for name, arm in arms.items() if not arm.nothing}
+    """Without the control, for nobody can redeem what they did not get, and what came before there were arms."""
+    return {name: arm for name, arm in arms.items() if name and not arm.nothing}

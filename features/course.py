@@ -19,19 +19,16 @@ from features.job import Message
 from features.labels import Examples
 from features.messages import Refused
 from features.models import Learned, Learner, LinearModel, Matrix, decode_learned, encode_learned, score
-from features.quality import LOGIT, RECENCY, Floats, loss_of, losses
+from features.quality import LOGIT, RECENCY, Baselines, Floats, loss_of, losses
 from features.versions import (
     Appointment,
     Comparison,
     Unusable,
     Version,
     Versions,
-    decode_former,
     decode_versions,
     encode_versions,
-    former_key,
     seal,
-    sole,
     unseal,
     version_key,
     versions_key,
@@ -82,12 +79,10 @@ def records_of(model: str, appointed: list[int]) -> list[str]:
 
 
 def led_to(records: Mapping[str, bytes]) -> list[str]:
-    """Versions that what is known of models names; where nothing is, the version that was kept alone."""
-    alone = [former_key(name.partition("|")[2]) for name in records if name.startswith("learner|")]
-    alone = [key for key in alone if versions_key(key.partition("|")[2]) not in records]
+    """Versions that what is known of models names."""
     names = [name.partition("|")[2] for name in records if name.startswith(versions_key(""))]
     found = [(name, decode_versions(records[versions_key(name)])) for name in names]
-    return alone + [version_key(name, v) for name, known in found for v in (known.champion, known.challenger) if v]
+    return [version_key(name, v) for name, known in found for v in (known.champion, known.challenger) if v]
 
 
 class Course:
@@ -109,26 +104,17 @@ class Course:
         self.deletes: list[str] = []
         self.messages: list[Message] = []
         self.counts: Counter[str] = Counter()
-        self._adopt()
         self._follow_layout()
 
-    def _adopt(self) -> None:
-        """Takes over the version that was kept alone."""
-        raw = self.records.get(former_key(self.subject.name))
-        if raw is None or self.versions.kept:
-            return
-        self.deletes.append(former_key(self.subject.name))
-        if model := decode_former(raw, self.subject.name, self.subject.layout):
-            self.written |= sole(model, self.watch.at_ms)
-            self.versions = decode_versions(self.written.pop(versions_key(self.subject.name)))
-            self.watch.version = model.version
-
     def _follow_layout(self) -> None:
-        """Rows of other inputs are of no use any more."""
-        if self.watch.layout not in ("", self.subject.layout):
+        """Rows of other inputs, and labels of another task, are of no use any more."""
+        watch = self.watch
+        if watch.layout not in ("", self.subject.layout):
             self.counts["labels_of_former_inputs"] += len(self.waiting)
-            self.waiting, self.watch.inputs = [], Series()
-        self.watch.layout = self.subject.layout
+            self.waiting, watch.inputs, watch.window, watch.baselines = [], Series(), b"", Baselines()
+            watch.published_labels = watch.labels
+            self._compare_anew()
+        watch.layout = self.subject.layout
 
     @property
     def levels(self) -> dict[str, float]:

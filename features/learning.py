@@ -62,6 +62,8 @@ class LearningJob:
         told = decode_examples(raw)
         if told.model not in self.subjects or self.subjects[told.model].layout != told.layout:
             raise Refused("layout", "learned from other features than those declared now")
+        if any(len(row) != len(self.subjects[told.model].inputs) for row in told.rows):
+            raise Refused("malformed", "a row is not as long as the model has inputs")
         return told
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:

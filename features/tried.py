@@ -63,6 +63,8 @@ def learn(trials: list[Trial], state: State, now_ms: int) -> Tried:
         elif before is None or trial.revision > before.revision:
             known[trial.name] = pending(trial)
             known[trial.name].scored = trial.scored or (before.scored if before else {})
+            if trial.withdrawn:  # nothing is learned from it: what was seen of the customer goes at once
+                known[trial.name].scored = {}
             touched.add(trial.name)
             arm = totals.setdefault(trials_key(trial.rule), Totals()).arm(known[trial.name])
             if before is None:
@@ -71,7 +73,7 @@ def learn(trials: list[Trial], state: State, now_ms: int) -> Tried:
             if trial.withdrawn:
                 arm.withdraw()
                 tried.counts["trials_withdrawn"] += 1
-        elif trial.scored and not before.scored:
+        elif trial.scored and not before.scored and not before.withdrawn:
             before.scored = trial.scored
             touched.add(trial.name)
     changed = {trials_key(rule_of(name)) for name in touched}
@@ -104,7 +106,7 @@ def _label(trial: Pending, tried: Tried) -> None:
         told = _open(model, scored.layout, tried.examples)
         told.at_ms.append(trial.at_ms)
         told.known_ms.append(trial.due_ms)
-        told.labels.append(trial.redeemed if scored.target == "redeemed" else trial.ordered)
+        told.labels.append(float(trial.redeemed if scored.target == "redeemed" else trial.ordered))
         told.rows.append(scored.row)
 
 

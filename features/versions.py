@@ -174,20 +174,6 @@ def unseal(raw: bytes | None, name: str, number: int, layout: str) -> LinearMode
     return model
 
 
-def former_key(model: str) -> str:
-    """Where the only version that was kept stood, before there were several."""
-    return f"model|{model}"
-
-
-def decode_former(raw: bytes, name: str, layout: str) -> LinearModel | None:
-    """The version that was kept alone; None where it cannot score."""
-    try:
-        model = decode_model(raw)
-    except (msgspec.MsgspecError, ValueError):
-        return None
-    return model if (model.name, model.layout) == (name, layout) else None
-
-
 def champion(name: str, layout: str, records: Mapping[str, bytes]) -> LinearModel | None:
     """Who scores by these records; None where nobody can."""
     stored = records.get(versions_key(name))

@@ -23,9 +23,7 @@ from features.versions import (
     Turn,
     Unusable,
     Versions,
-    decode_former,
     decode_versions,
-    former_key,
     unseal,
     version_key,
     versions_key,
@@ -89,7 +87,6 @@ class PublishedModels:
     def _follow(self, name: str) -> None:
         stored = self._get(name, versions_key(name))
         if stored is None:
-            self._follow_former(name)
             return
         try:
             versions = decode_versions(stored)
@@ -120,15 +117,6 @@ class PublishedModels:
             else:
                 self._take(model)
                 return
-
-    def _follow_former(self, name: str) -> None:
-        """A version that was kept alone, until learning has taken it over."""
-        raw = self._get(name, former_key(name))
-        model = decode_former(raw, name, self.layouts[name]) if raw else None
-        if model is not None and model != self.models.get(name):
-            self._take(model)
-        elif raw and model is None:
-            self._refuse(name, 0, "undecodable")
 
     def _tell(self, name: str, versions: Versions) -> None:
         """One line for each change of champion, and for who has said so."""

@@ -118,7 +118,7 @@ class Candidates:
         for j in np.unique(rule).tolist():
             places, names = np.flatnonzero(rule == j), [*self.conditions.names[j], *self.conditions.facts[j]]
             look, offer = seen.looks(j), seen.offers.get(j)
-            told[places] = _dicts(names, [_plain(look(name, at[places])) for name in names], len(places))
+            told[places] = _dicts(names, [plain(look(name, at[places])) for name in names], len(places))
             models = [name for name in self.catalog.models if name in names]
             mine = features[rows[at[places]]] if models else features
             moved[places] = _dicts(
@@ -145,7 +145,7 @@ def _places(look: Look, at: Ints, at_ms: list[int], moments: Moments, keys: list
     return list(map(Place, at_ms, moments.local_ms[at].tolist(), names))
 
 
-def _plain(values: npt.NDArray[Any]) -> list[float | bool | str | None]:
+def plain(values: npt.NDArray[Any]) -> list[float | bool | str | None]:
     """Texts, flags, or numbers of six digits; None where there is none."""
     if values.dtype == object:
         return [None if value == "" else value for value in values.tolist()]

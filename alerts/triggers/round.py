@@ -170,7 +170,7 @@ class Round:
         if verdict.outcome == "issued":
             house.campaigns.issue(given.then, candidate.place, ledger, self.lease)
             self._send(candidate, self._issued(given.then, ledger, receipt), verdict.send_ms)
-        if house.offered.follows(candidate.rule):
+        if house.offered.following:
             self.decided.trials += self._tried(candidate, given, verdict.outcome)
         self._tell(candidate.customer, receipt)
         return candidate.rule.id, verdict.outcome
@@ -205,6 +205,8 @@ class Round:
             self.news.touched.add(candidate.who)
             given = Given(given.then, Drawn(HOLDOUT, house.policy.holdout, candidate.context), nothing=True)
         elif outcome not in FIRED:
+            return []
+        if not house.offered.follows(rule):  # a message takes its place in caps and groups all the same
             return []
         id = decision_id(rule.id, candidate.customer, candidate.cause)
         row = self.applied.rows[self.moments.rows[candidate.moment]]

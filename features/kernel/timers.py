@@ -81,9 +81,10 @@ def arm_waits(s: Ints, g: Ints, waits: int, count: int, at_ms: int, until_ms: in
 
 @compiled
 def arm_dates(s: Ints, g: Ints, z: Ints, at_ms: int, clock_ms: int, anew: bool) -> None:
-    """Sets the timers of the rules that look at dates, where they have none, or all of them."""
+    """Sets the timers of rules that look at dates, where they have none, or all; never for what has passed."""
+    after_ms = max(at_ms, clock_ms)
     for k in range(g[AT_DATED], g[AT_DATED] + 3 * g[DATED], 3):
-        due_ms = np.int64(0) if not anew and due_of(s, g[k]) > 0 else next_date(s, g, z, k, at_ms)
+        due_ms = np.int64(0) if not anew and due_of(s, g[k]) > 0 else next_date(s, g, z, k, after_ms)
         if due_ms > 0:
             arm(s, g[k], due_ms, clock_ms)
 

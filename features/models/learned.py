@@ -36,6 +36,7 @@ class Learned(Struct):
     calibration: list[float] = field(default_factory=lambda: [0.0, 1.0])  # what is added, and the factor
     calibration_information: list[float] = field(default_factory=lambda: [0.0] * 4)
     calibration_pull: list[float] = field(default_factory=lambda: [0.0] * 2)
+    layout: str = ""  # hash of what is foretold, and from which features
 
 
 encode_learned = json.Encoder().encode

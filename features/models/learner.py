@@ -33,12 +33,12 @@ HUGE = 1e30
 
 
 class Learner:
-    """`learned` is all it knows; learned from other features or for another link, only its counts stay."""
+    """`learned` is all it knows; learned from other features, or to foretell something else, it begins anew."""
 
     def __init__(self, name: str, features: list[str], layout: str, learned: Learned, link: str = "logit") -> None:
         self.name, self.features, self.layout, self.link = name, features, layout, LINKS[link]
-        if (learned.features, learned.link) != (features, link):
-            learned = Learned(learned.labels, learned.version, features, link, redraw_at=float(FIRST))
+        if (learned.features, learned.link, learned.layout) != (features, link, layout):
+            learned = Learned(0, learned.version, features, link, redraw_at=float(FIRST), layout=layout)
         self.learned = learned
         self.shapes = list(learned.shapes)
         self.rows = unpacked(learned.rows, len(features), "<f4")

@@ -85,6 +85,14 @@ def test_a_version_is_the_same_on_every_replay_and_leaves_the_control_out() -> N
     assert sum(first.shares[""].values()) == pytest.approx(1)
 
 
+def test_a_rule_that_had_no_arms_before_learns_from_those_it_has_now() -> None:
+    plain, arms = totals([5] * 500), {"a": totals([0] * 60), "b": totals([9] * 60)}
+    known = Totals(contexts={"": {"": plain, **arms}})
+    assert known.ripe
+    assert publish("r", known).shares[""].keys() == {"a", "b"}
+    assert not Totals(contexts={"": {"": plain}}).ripe
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 400), st.data())
 def test_intervals_hold_what_was_found_and_are_those_of_scipy(of: int, data: st.DataObject) -> None:

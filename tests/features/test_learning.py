@@ -15,7 +15,7 @@ from features.job import Batch, encode_messages
 from features.labels import Examples
 from features.learning import LearningJob
 from features.loop import Store, batches, run
-from features.models import Learned, Learner, LinearModel, encode_learned, encode_model, score
+from features.models import LinearModel, score
 from features.quality import Baselines
 from features.versions import (
     Appointment,
@@ -40,9 +40,9 @@ def job(
     return LearningJob({"m": subject}, Publishing(every, window, kept, automatic), "alerts", "dead-letters")
 
 
-def label(yes: bool) -> bool:
+def label(yes: bool) -> float:
     """As a message has it."""
-    return bool(yes)
+    return float(yes)
 
 
 def example(number: int, **changed: object) -> bytes:
@@ -259,27 +259,6 @@ def test_a_pinned_version_outlives_many_newer_ones() -> None:
     assert champion("m", "l", store.records) is not None
 
 
-def test_a_model_that_was_kept_alone_goes_on_scoring_until_a_better_one_is_known() -> None:
-    learner = Learner("m", FEATURES, "l", Learned())
-    learner.learn(np.array([[1.0, 2.0, 3.0]] * 4), np.array([True, False, True, False]))
-    learner.learned.version = 11
-    former = learner.publish()
-    store = Store(records={"model|m": encode_model(former), "learner|m": encode_learned(learner.learned)})
-    learn([example(1)], job(), store)
-    assert champion("m", "l", store.records) == former
-    assert "model|m" not in store.records
-    learn([example(n) for n in range(2, 40)], job(), store)
-    assert [version.number for version in versions(store).kept][:2] == [12, 13]
-
-
-@pytest.mark.parametrize("former", [b"{", b'{"name":"m"}'])
-def test_a_model_that_was_kept_alone_and_cannot_be_read_is_replaced(former: bytes) -> None:
-    store = Store(records={"model|m": former, "learner|m": encode_learned(Learned())})
-    learn([example(n) for n in range(10)], job(), store)
-    assert told(store) == [(1, 0, "first")]
-    assert "model|m" not in store.records
-
-
 def test_when_the_inputs_change_the_next_version_scores_at_once_even_over_a_pin() -> None:
     store = learn([*(example(n) for n in range(25)), appointment(1)], job())
     wider = job(subject=Subject("m", [*FEATURES, "more"], "l2"))
@@ -288,6 +267,26 @@ def test_when_the_inputs_change_the_next_version_scores_at_once_even_over_a_pin(
     assert not versions(store).pinned
     assert champion("m", "l2", store.records) is not None
     assert store.position.counts["labels_of_former_inputs"] == 5
+
+
+def test_of_another_horizon_nothing_is_kept_that_was_learned_for_the_former_one() -> None:
+    store = learn([example(n, labels=[1.0]) for n in range(130)], job())
+    learn(
+        [example(n, layout="l2", labels=[0.0]) for n in range(130, 160)],
+        job(subject=Subject("m", FEATURES, "l2")),
+        store,
+    )
+    found = champion("m", "l2", store.records)
+    assert found is not None
+    assert found.labels <= 30
+    assert float(score(found, np.array([[1.0, 2.0, 3.0]]))[0]) < 0.1
+
+
+def test_a_row_that_is_too_short_is_a_dead_letter_and_spoils_no_other() -> None:
+    store = learn([example(1, rows=[[1.0, 2.0]]), *(example(n) for n in range(2, 12))], job())
+    assert [message.headers["reason"] for message in store.sent] == ["malformed"]
+    assert store.position.counts["labels"] == 10
+    assert versions(store).champion == 1
 
 
 def test_a_champion_whose_bytes_are_spoilt_is_replaced_by_the_next_version() -> None:

@@ -196,14 +196,15 @@ def test_labels_of_one_kind_only_stay_probabilities() -> None:
     assert 0 < found.max() < 0.02
 
 
-def test_other_features_or_another_link_begin_anew_and_keep_the_count_of_versions() -> None:
+def test_other_features_or_another_task_begin_anew_and_keep_the_count_of_versions() -> None:
     learner = taught(*people(300))
     learner.publish()
     for anew in (
         Learner("m", [*FEATURES, "more"], "l2", decode_learned(encode_learned(learner.learned))),
         Learner("m", FEATURES, "l", decode_learned(encode_learned(learner.learned)), "log1p"),
+        Learner("m", FEATURES, "another horizon", decode_learned(encode_learned(learner.learned))),
     ):
-        assert (anew.learned.labels, anew.shapes, anew.publish().version) == (300, [], 2)
+        assert (anew.learned.labels, anew.shapes, anew.publish().version) == (0, [], 2)
 
 
 def test_what_an_earlier_release_stored_begins_anew() -> None:

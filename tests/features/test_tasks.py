@@ -109,4 +109,6 @@ def test_the_shipped_models_say_what_they_foretell() -> None:
         "lapse_risk": ("churn", "3 rhythm"),
         "next_order_days": ("next_order_days", "60d"),
         "spend_cents_next_90d": ("spend_ahead", "90d"),
+        "propensity": ("redeemed", ""),
+        "uplift": ("uplift", ""),
     }

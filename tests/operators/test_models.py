@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from features.bandit import Weights, encode_weights
 from features.job import Changes, Plan, State
-from features.models import Curve, LinearModel, encode_model
+from features.models import Curve, LinearModel
 from features.partitions import partition_of
 from features.versions import (
     Version,
@@ -199,23 +199,6 @@ def test_what_is_kept_of_versions_may_be_spoilt_and_the_last_one_goes_on(
     put(store, versions_key("churn"), b"\xc1")
     scorer.refresh()
     assert scorer.models == {"churn": MODEL}
-
-
-def test_a_model_that_was_kept_alone_scores_until_there_are_versions(
-    redis: RedisServer, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(models, "EVERY_S", 0.0)
-    store = learned(redis.port, topic_prefix)
-    put(store, "model|churn", encode_model(MODEL))
-    scorer = PublishedModels(store, 4, {"churn": "layout"})
-    scorer.refresh()
-    assert scorer.models == {"churn": MODEL}
-    put(store, "model|churn", b"{")
-    scorer.refresh()
-    assert scorer.models == {"churn": MODEL}
-    publish(store, replace(MODEL, version=4))
-    scorer.refresh()
-    assert scorer.models["churn"].version == 4
 
 
 class Scoring(Tally):

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from alerts.triggers.arms import Given
 from alerts.triggers.campaign import NONE, Campaigns
-from alerts.triggers.candidates import Candidate, Candidates
+from alerts.triggers.candidates import Candidate, Candidates, plain
 from alerts.triggers.condition import Conditions
 from alerts.triggers.decide import NO_SENDS, Decider
 from alerts.triggers.job import CustomersJob
@@ -69,6 +69,7 @@ class Judged(Struct):
     outcome: npt.NDArray[Any]
     causes: list[str]
     arm: npt.NDArray[Any]
+    cents: Ints  # that the coupon may cost
     asked: Ints  # by rule: how often
     near: list[tuple[Ints, Ints]]  # by rule: whom it has nearly reached, and when
     spent: dict[str, int] = {}  # by pot of the campaigns
@@ -98,7 +99,7 @@ class Unlimited(Lease):
         return ""
 
 
-Noted = tuple[str, int, int, str, str, str]  # rule, customer by number, time, outcome, cause, arm
+Noted = tuple[str, int, int, str, str, str, int]  # rule, customer by number, time, outcome, cause, arm, worth in cents
 
 
 class Rationed(Struct):
@@ -123,8 +124,14 @@ class Bare(Candidates):
         return causes
 
     def explained(self, seen: Seen, features: Any, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
-        nothing: list[Any] = [{}] * len(at)
-        return nothing, nothing
+        """Only what a coupon's worth hangs on."""
+        told: Any = np.full(len(at), None, dtype=object)
+        told[:] = [{}] * len(at)
+        for j in np.unique(rule).tolist():
+            if worth := self.conditions.rules[j].then.worth:
+                mine = np.flatnonzero(rule == j)
+                told[mine] = [{worth.of: value} for value in plain(seen.looks(j)(worth.of, at[mine]))]
+        return told.tolist(), [{}] * len(at)
 
 
 class Silent(Round):
@@ -156,7 +163,7 @@ class Silent(Round):
 
     def _receipt(self, candidate: Candidate, ledger: Ledger, given: Given, verdict: Verdict) -> Any:
         arm, of = given.arm.name if given.arm else "", (candidate.rule.id, candidate.who, candidate.at_ms)
-        self.house.noted.append((*of, verdict.outcome, candidate.cause, arm))
+        self.house.noted.append((*of, verdict.outcome, candidate.cause, arm, given.then.worth_cents))
 
     def _refused(self, at: Ints, rule: Ints) -> npt.NDArray[np.bool_]:
         """Each is noted by itself."""
@@ -271,6 +278,7 @@ class Backtest:
             outcome=np.array([n[3] for n in noted], dtype=object),
             causes=[n[4] for n in noted],
             arm=np.array([n[5] for n in noted], dtype=object),
+            cents=np.array([n[6] for n in noted], dtype=np.int64),
             asked=asked,
             near=near,
             spent=spent,

@@ -97,10 +97,9 @@ def count(judged: Judged, timezone: str, end_ms: int) -> Counted:
 def _tally(judged: Judged, i: int, issued: tuple[Ints, Ints], timezone: str) -> Tally:
     mine = judged.rule == i
     held_out, _ = judged.of(i, "holdout")
-    arms = judged.arm[mine & (judged.outcome == "issued")].tolist()
-    days, gifts, cents_on = local_days(issued[1], timezone).tolist(), judged.rules[i].then.gifts, Counter[int]()
-    for day, arm in zip(days, arms, strict=True):
-        cents_on[day] += gifts[arm].worth_cents
+    days, cents_on = local_days(issued[1], timezone).tolist(), Counter[int]()
+    for day, cents in zip(days, judged.cents[mine & (judged.outcome == "issued")].tolist(), strict=True):
+        cents_on[day] += cents
     return Tally(
         asked=int(judged.asked[i]),
         outcomes=Counter(judged.outcome[mine].tolist()),

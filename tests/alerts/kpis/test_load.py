@@ -40,11 +40,12 @@ def seen(orders: Orders, minutes: int, gaps: dict[int, int] | None = None) -> di
 
 
 def twin(orders: Orders, minute: int) -> Seen | None:
-    """The last fifteen minutes, and the same minutes' hours in the weeks before, each the mean of its whole hour."""
+    """The last fifteen minutes; and their hours, in all weeks in which these have ended, each the mean of the whole."""
 
     def rate(of: int) -> float | None:
         hour = of // 60 * 60
-        means = [sum(map(orders, range(h, h + 60))) / 60 for h in range(hour - WEEK, START - 1, -WEEK)][::-1]
+        ended = [h for h in range(hour, START - 1, -WEEK) if h + 60 <= minute]
+        means = [sum(map(orders, range(h, h + 60))) / 60 for h in ended][::-1]
         known = means[0] if means else None
         for number, mean in enumerate(means[1:], 2):
             known = known + (mean - known) / min(number, ENOUGH_WEEKS)

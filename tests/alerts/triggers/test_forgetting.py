@@ -17,6 +17,7 @@ from features.forgotten import Forgotten, name_hash
 from features.loop import Store, batches, run
 from features.record import forwarded
 from features.times import DAY_MS, MINUTE_MS
+from features.trials import decode_trial
 from tests.alerts.triggers.jobs import customers_job, encoded
 from tests.alerts.triggers.test_merging import DECLARED, Story, differences
 from tests.features.streams import cuts, logs
@@ -52,6 +53,11 @@ def day(*customers: str) -> list[e.Event]:
             e.CartAdd(id=f"{customer}-2", customer=customer, at_ms=NOON_MS, tz="UTC", sku="tea"),
         ]
     return events
+
+
+def withdrawn(store: Store, sent: int) -> list[bool]:
+    """Of what was sent since: trials alone, and whether they are taken back."""
+    return [decode_trial(message.value).withdrawn for message in store.sent[sent:]]
 
 
 def works(log: list[e.Event], stores: dict[int, Store] | None = None, forgotten: Forgotten | None = None) -> Store:
@@ -113,7 +119,8 @@ def test_a_flow_that_heard_the_word_needs_no_telling_and_a_record_that_came_back
     older = {0: works(day(GONE))}  # Redis has come back as it was before
     sent = len(older[0].sent)
     store = run(mine, batches("events", 0, encoded([order(GONE, 9, NOON_MS + 9)]), (), 3), older)[0]
-    assert (store.records, store.timers, len(store.sent)) == ({}, {}, sent)
+    assert (store.records, store.timers) == ({}, {})
+    assert withdrawn(store, sent) == [True]
     assert stores[0].position.counts["forgotten"] == 2
 
 
@@ -285,7 +292,7 @@ def test_in_such_a_batch_a_record_that_came_back_is_not_looked_at_and_goes() -> 
     sent = len(older[0].sent)
     store = merging([tick(NOON_MS + DAY_MS)], older, Forgotten({name_hash(GONE): 1}))
     assert (set(store.records), store.timers) == ({"cb"}, {})
-    assert [message.key for message in store.sent[sent:]] == ["ca"]
+    assert [message.key for message in store.sent[sent:]] == ["ca", "arms|at-once"]
 
 
 def test_of_what_is_dropped_only_events_are_counted() -> None:

@@ -50,7 +50,8 @@ def lived(job: CustomersJob, *events: e.Event) -> Store:
 
 def model(name: str, **weights: float) -> LinearModel:
     names = INPUTS[name]
-    knots = [-100.0, -1.0, 0.0, 1.0, 100.0]
+    steps = np.geomspace(1.0, 1e5, 200)
+    knots = [*-steps[::-1], 0.0, *steps]
     curves = [Curve(knots, (weights.get(n, 0.0) * squash(np.array(knots))).tolist()) for n in names]
     return LinearModel(name, 3, input_layouts(CATALOG)[name], 9, names, curves, -1.0)
 
@@ -121,7 +122,8 @@ def test_a_message_that_gives_no_coupon_is_not_followed() -> None:
 
 
 def test_without_a_model_that_learns_from_them_coupons_without_arms_are_not_followed() -> None:
-    bare = replace(CATALOG, models={"churn_risk": CATALOG.models["churn_risk"]}, targets={"churn_risk": "churn"})
+    models, tasks = ({"churn_risk": of["churn_risk"]} for of in (CATALOG.models, CATALOG.tasks))
+    bare = replace(CATALOG, models=models, tasks=tasks)
     decider = Decider(bare, over_catalog([(rule(), "", "")], bare), FREE, "coupons", "decisions")
     job = CustomersJob(bare, decider, NO_LABELS, "examples", "d")
     store = lived(job, event(e.View, "v", 0))
@@ -210,6 +212,7 @@ GROUPED = [
     rule("c", "true", "order", capped=False, then=FEW),
     rule("e", capped=False, exit="orders_24h >= 1", exit_on=["order"]),
     rule("d", "orders_lifetime >= 1", capped=False, then=DRAWN),
+    rule("m", cooldown="1d", group="g", priority=1, then=Then(message="hello")),
 ]
 KINDS = (e.View, e.View, e.Order)
 OPEN = Policy(2, 4 * DAY_MS, 0.0, "salt", "", channel_caps={"push": Cap(3, 2 * DAY_MS)})
