@@ -180,7 +180,8 @@ def test_a_trial_of_before_models_saw_any_is_learned_from_as_it_was_kept() -> No
 
 
 def test_a_rule_with_nothing_to_choose_has_no_weights() -> None:
-    store = learned([*(trial(n, arm="") for n in range(30)), *(trial(n, arm=HOLDOUT) for n in range(30, 60)), end("r")])
+    given, held = (trial(n, arm="") for n in range(30)), (trial(n, arm=HOLDOUT, nothing=True) for n in range(30, 60))
+    store = learned([*given, *held, replace(end("r"), arm="")])
     assert "weights|r" not in store.records
     assert totals(store, "r").contexts[""][HOLDOUT].learned == 30
 
