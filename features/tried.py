@@ -104,7 +104,7 @@ def _label(trial: Pending, tried: Tried) -> None:
         told = _open(model, scored.layout, tried.examples)
         told.at_ms.append(trial.at_ms)
         told.known_ms.append(trial.due_ms)
-        told.labels.append(trial.redeemed if scored.target == "redeemed" else trial.ordered)
+        told.labels.append(float(trial.redeemed if scored.target == "redeemed" else trial.ordered))
         told.rows.append(scored.row)
 
 
