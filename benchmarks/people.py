@@ -68,8 +68,9 @@ class Asked(msgspec.Struct):
 
 
 def part_of(customer: str) -> int:
-    """0 to 99: below 60 a customer may be looked at while tuning."""
-    return int(sha256(customer.encode()).hexdigest()[:8], 16) % 100
+    """0 to 99: below 60 a customer may be looked at while tuning. A number counts without its leading zeros."""
+    number = str(int(customer)) if customer.isdecimal() else customer
+    return int(sha256(number.encode()).hexdigest()[:8], 16) % 100
 
 
 def clean_events(history: History) -> Iterator[e.Event]:
@@ -96,7 +97,7 @@ def rows_as_of(catalog: Catalog, events: Iterable[e.Event], asked: list[Asked]) 
                 batch.stamps_ms = [event.at_ms for event in now]
                 columns = core.columns(batch, clock)
                 applied = core.apply(columns, [], records)
-                records.update(zip(applied.customers, applied.records, strict=True))
+                records.update(applied.records)
                 offset += len(now)
             if not ahead or len(now) < len(ahead):
                 ahead = ahead[len(now) :]
