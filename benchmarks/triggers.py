@@ -136,7 +136,7 @@ def live(chain: Chain, settings: Settings, horizon: str = "10d") -> Life:
         batches = bar.track(cleaned(chain, settings, pseudonyms, table), _stretches(chain), description="the chain")
         for sent in map(partial(_heard_back, customers), batches):
             learned.append([message.value for message in sent if message.topic == "examples"])
-            if model := champion(MODEL, job.churn.layout, learned.store.records):
+            if model := champion(MODEL, learning.subjects[MODEL].layout, learned.store.records):
                 job.decider.models[MODEL] = model
             for told in (orjson.loads(message.value)["data"] for message in sent if message.topic == "decisions"):
                 decisions[told["rule"]].append(Decision(told["customer"], told["at_ms"], told["outcome"]))

@@ -55,6 +55,7 @@ class Order(Placed, tag="order"):
     discount_cents: Cents = 0
     coupon: Name = ""
     campaign: Name = ""
+    coupons_used: Count = 0
 
 
 class Refund(Event, tag="refund"):

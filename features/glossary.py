@@ -67,6 +67,7 @@ FIELDS = {
     "total_cents": Word("what the customer paid, after discounts", 3100),
     "currency": Word("ISO 4217; amounts of different currencies are not told apart", "CNY"),
     "discount_cents": Word("what the customer did not have to pay", 500),
+    "coupons_used": Word("how many coupons were taken off, also those of manufacturers", 1),
     "coupon": Word("the single coupon, by its code, or by its number in another system", "cp-20411"),
     "campaign": Word("campaign the coupon or the discount belongs to", "summer"),
     "order": Word("`id` of the order", "e-70020"),

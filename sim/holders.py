@@ -108,6 +108,7 @@ class Holders:
             discount_cents=off_cents,
             coupon=coupon.coupon,
             campaign=coupon.campaign,
+            coupons_used=1,
         )
         held.wire.from_till(store, order, at_ms)
         self._present(at_ms, held, store, order.id, full_cents)

@@ -52,6 +52,7 @@ def place(
         discount_cents=discount,
         coupon=coupon.id if coupon else "",
         campaign=coupon.campaign if coupon else "",
+        coupons_used=1 if coupon else 0,
     )
     if member is not None and channel in ("app", "delivery"):
         world.wire.from_app(member.app_id, order, at_ms)

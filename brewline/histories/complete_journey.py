@@ -54,6 +54,7 @@ def _baskets(folder: Path) -> pl.DataFrame:
         at_ms=pl.col("transaction_timestamp").dt.epoch("ms"),  # it is UTC
         paid=_cents("sales_value") - coupons,
         discount=coupons + loyalty,
+        used=coupons > 0,
         sku=pl.col("product_id").cast(pl.String),
         qty=pieces,
         price=(shelf / pl.max_horizontal(pieces, 1)).round().cast(pl.Int64),
@@ -64,7 +65,7 @@ def _baskets(folder: Path) -> pl.DataFrame:
         .agg(
             pl.col("at_ms", "household_id", "store_id").first(),
             pl.sum("paid").clip(0),
-            pl.sum("discount"),
+            pl.sum("discount", "used"),
             pl.col("sku", "qty", "price", "category"),
         )
         .sort("at_ms", "basket_id")
@@ -118,7 +119,7 @@ def _consents(members: pl.DataFrame) -> Iterator[Record]:
 
 
 def _orders(baskets: pl.DataFrame) -> Iterator[Record]:
-    for basket, at_ms, household, store, paid, discount, *columns in baskets.iter_rows():
+    for basket, at_ms, household, store, paid, discount, used, *columns in baskets.iter_rows():
         card = _card(household)
         order = Order(
             id=f"cj-{basket}",
@@ -131,6 +132,7 @@ def _orders(baskets: pl.DataFrame) -> Iterator[Record]:
             total_cents=paid,
             currency="USD",
             discount_cents=discount,
+            coupons_used=used,
         )
         yield record_of(order, at_ms, card)
 

@@ -15,6 +15,7 @@ import polars as pl
 NEW_YORK = ZoneInfo("America/New_York")
 WINDOW_DAYS = {"7d": 7, "30d": 30, "90d": 90, "lifetime": 10**6}
 ORDER_MEASURES = ("orders", "spend_cents", "items", "discount_cents")
+SELDOM = {"90d": ("coupons_used",), "lifetime": ("coupons_used",)}  # measures of these windows alone
 Row = dict[str, Any]
 DAY_MS = 86_400_000
 
@@ -30,7 +31,8 @@ def expected(household: int, at_ms: int) -> dict[str, float]:
     found: dict[str, float] = {}
     for window, days in WINDOW_DAYS.items():
         inside = [order for order in orders if (now.date() - order["moment"].date()).days <= days]
-        found |= {f"{measure}_{window}": sum(order[measure] for order in inside) for measure in ORDER_MEASURES}
+        measures = (*ORDER_MEASURES, *SELDOM.get(window, ()))
+        found |= {f"{measure}_{window}": sum(order[measure] for order in inside) for measure in measures}
         found[f"redeems_{window}"] = sum((now.date() - moment.date()).days <= days for moment in redeemed)
     found["days_since_order"] = days_between(max((o["moment"] for o in orders), default=None), now)
     found["days_since_redeem"] = days_between(max(redeemed, default=None), now)
@@ -52,7 +54,7 @@ def days_between(then: datetime | None, now: datetime) -> float:
 
 
 def orders_of(household: int) -> list[Row]:
-    """moment, orders, spend_cents, items, discount_cents of every basket."""
+    """moment and measures of every basket."""
     baskets: dict[int, list[Row]] = {}
     for row in table("transactions").filter(pl.col("household_id") == household).to_dicts():
         baskets.setdefault(row["basket_id"], []).append(row)
@@ -68,6 +70,7 @@ def order_of(rows: list[Row]) -> Row:
         "spend_cents": max(0, paid),
         "items": sum(pieces(row) for row in rows) or len(rows),
         "discount_cents": off,
+        "coupons_used": sum(row["coupon_disc"] > 0 for row in rows),
     }
 
 

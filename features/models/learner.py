@@ -8,6 +8,7 @@ calibrates (Platt, 1999).
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -44,11 +45,15 @@ class Learner:
         self.rows = unpacked(learned.rows, len(features), "<f4")
         self.targets = unpacked(learned.targets, 1)[:, 0]
         width = 1 + sum(shape.width for shape in self.shapes)
-        self.columns = columns_of(self.shapes, self.rows) if self.shapes else np.empty((0, width))
         self.information = unpacked(learned.information, width)
         self.pull = unpacked(learned.pull, 1)[:, 0]
         self.weights = unpacked(learned.members, width)
         self.losses = np.array(learned.losses)
+
+    @cached_property
+    def columns(self) -> Matrix:
+        """Of the rows that are kept; a learner that is only taken up for labels to wait in never asks."""
+        return columns_of(self.shapes, self.rows)
 
     def learn(self, values: Matrix, labels: Matrix | npt.NDArray[np.bool_]) -> None:
         """Learns from float64[n, features], NaN where a value is missing, and labels[n]: 0 or 1, or amounts."""
