@@ -30,6 +30,7 @@ from tests.features.streams import cuts, logs, with_ticks
 
 HOUSE = conf.load(environ={})
 NARROW = CATALOG.narrowed(())
+TAUGHT = labels_of(CATALOG).taught
 JOB = customers_job([], labels=labels_of(CATALOG))
 NOON_MS = 1_777_867_200_000
 
@@ -60,7 +61,7 @@ def test_rows_out_of_a_history_are_those_that_the_flow_sent(log: list[e.Event], 
     end_ms = max(event.at_ms for event in log) + 200 * DAY_MS
     log = [*log, *(e.Tick(id="t", at_ms=end_ms, source=source, of=2) for source in ("pos/0", "app/0"))]
     live = online(log, at)
-    for model in CATALOG.tasks:
+    for model in TAUGHT:
         assert offline(log, model, size) == live.get(model, Counter()), model
 
 

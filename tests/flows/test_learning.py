@@ -18,7 +18,7 @@ from rich.console import Console
 from brewline.training import write_training_set
 from config.settings import Settings
 from features import events as e
-from features.labels import decode_examples
+from features.labels import decode_examples, labels_of
 from features.models import input_layouts
 from features.partitions import partition_keys
 from features.times import DAY_MS
@@ -77,7 +77,7 @@ def test_what_the_flow_sends_is_the_training_set_and_its_models_tell_who_stays(
     make_topics(settings, TOPICS)
     fill(settings)
     wanted = {}
-    for model in catalog.tasks:
+    for model in labels_of(catalog).taught:
         file = workdir / f"{model}.parquet"
         write_training_set(settings, model, "kafka", file, None, None, Console(file=StringIO()))
         rows = pl.read_parquet(file)

@@ -47,7 +47,7 @@ def lessons(subject: Subject, first: int, count: int, rng: np.random.Generator, 
     for start in range(first, first + count, 20):
         rows = rng.lognormal(2, 1, (20, len(subject.inputs))) * np.exp(drift)
         rows[rng.random(rows.shape) < 0.1] = np.nan
-        labels = (np.nan_to_num(rows[:, 1]) > 8).tolist()
+        labels = (np.nan_to_num(rows[:, 1]) > 8).astype(np.float64).tolist()
         times = list(range(start, start + 20))
         told = [[None if value != value else value for value in row] for row in rows.tolist()]
         raw = msgspec.json.encode(Examples(subject.name, subject.layout, times, times, labels, told))

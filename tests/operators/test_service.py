@@ -18,7 +18,7 @@ from operators.health import Pulse
 from operators.partition import PartitionStep
 from operators.servers import RedisServer
 from operators.store import PartitionStore, Sent
-from tests.alerts.service.cases import PROMISES, TOPICS, live, logs, minute, tick
+from tests.alerts.service.cases import PROMISES, TOPICS, about_tickets, live, logs, minute, tick
 from tests.tally import stored
 
 pytestmark = pytest.mark.servers
@@ -64,8 +64,7 @@ def test_processes_that_die_after_any_batch_tell_what_one_that_lives_tells(
     redis: RedisServer, log: list[e.Event], cuts: set[int], cache_bytes: int
 ) -> None:
     processes = Processes(redis, cache_bytes)
-    values = [e.encode(event) for event in log]
-    for batch in batches("service.cases", 0, values, cuts):
+    for batch in batches("service.cases", 0, about_tickets(log), cuts):
         processes.work(batch)
         assert processes.start() == batch.last
         processes.work(batch)  # Kafka has it read again: what is behind the fence is cut off

@@ -110,9 +110,13 @@ def tick(at: int) -> e.Tick:
 
 
 def live(log: Iterable[e.Event], cuts: Iterable[int] = ()) -> Store:
-    """What the desk makes of a log, of which it gets what is about tickets."""
-    values = [e.encode(one) for one in log if not isinstance(one, e.Rating) or ticket_of(one, PROMISES)]
-    return run(Desk(TOPICS, PROMISES), batches("service.cases", 0, values, cuts))[0]
+    """What the desk makes of a log."""
+    return run(Desk(TOPICS, PROMISES), batches("service.cases", 0, about_tickets(log), cuts))[0]
+
+
+def about_tickets(log: Iterable[e.Event]) -> list[bytes]:
+    """What the desk gets of a log."""
+    return [e.encode(one) for one in log if not isinstance(one, e.Rating) or ticket_of(one, PROMISES)]
 
 
 def told(messages: Iterable[Message]) -> list[dict[str, Any]]:
