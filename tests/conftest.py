@@ -23,6 +23,7 @@ from operators.servers import (
     why_no_kafka,
 )
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: as in a flow, or what is learned differs in a bit
 SERVERS = {"kafka", "real_kafka", "redis", "settings"}
 STARTED = pytest.StashKey[list[str]]()
 
