@@ -331,7 +331,7 @@ def welcome(a: Asked) -> bool:
 
 @after("order", 14 * DAY_MS)
 def winback_14d(a: Asked) -> bool:
-    """Two weeks without a regular; whom the model expects back all the same is missed here."""
+    """Two weeks without a regular."""
     return len(a.orders("90d")) >= 3
 
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from features.amounts import Touches
-from features.catalog import Catalog, build_catalog
+from features.building import build_catalog
+from features.catalog import Catalog
 from features.columns import ANSWERED, COMPLAINT, CONFIRMED, CONSENT, KINDS, Columns, Decoder
 from features.job import Batch, Clock
 from features.kernel import arrays, shelves

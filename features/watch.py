@@ -5,6 +5,8 @@ Nothing here depends on how batches were cut: labels are taken in steps of the s
 
 from __future__ import annotations
 
+from math import nan
+
 import numpy as np
 from msgspec import Struct, field, msgpack
 
@@ -74,13 +76,14 @@ class Watch(Struct, array_like=True):
         return {name: _mean(some[~np.isnan(some)]) for name, some in zip(SCORERS, found, strict=True)}
 
     def levels(self, name: str, link: str, most: int) -> dict[str, float]:
-        """For gauges: figures by scorer once the window is full, and what is wrong."""
+        """For gauges: figures by scorer once the window is full, NaN of one that has scored none; and what is wrong."""
         found = self.figures(link) if self.is_full(most) else {}
-        told = {f"quality:{name}:{of}:{figure}": value for of, some in found.items() for figure, value in some.items()}
+        names = found.get(SCORERS[0], {})
+        told = {f"quality:{name}:{of}:{one}": some.get(one) for of, some in found.items() for one in names}
         drifted = len(self.incidents[INPUTS].inputs) if INPUTS in self.incidents else 0
         wrong = {WORSE: WORSE in self.incidents, LOSS: LOSS in self.incidents, INPUTS: drifted}
         told |= {f"wrong:{name}:{what}": float(number) for what, number in wrong.items()}
-        return {level: value for level, value in told.items() if value is not None}
+        return {level: nan if value is None else value for level, value in told.items()}
 
     def take(self, labels: Floats, scores: Floats, most: int) -> None:
         """Adds labels with the scores of champion, challenger and baselines, NaN where there is none."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from alerts.service.promise import Promises, read_promises
 from config.settings import Settings, WrongSettings
-from features.catalog import Catalog, build_catalog
+from features.building import build_catalog
+from features.catalog import Catalog
 from features.check import Limits
 from features.stores import Stores, read_stores
 from features.tasks import Task, read_tasks

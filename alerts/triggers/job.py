@@ -17,7 +17,7 @@ from alerts.triggers.alarms import SENDS, no_timers, whose
 from alerts.triggers.decide import Decider
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
-from alerts.triggers.referrals import Followed, Settling, follow
+from alerts.triggers.referrals import Settling, Thanked, follow
 from alerts.triggers.trials import FIELDS, withdraw_all
 from features import events as e
 from features.catalog import Catalog
@@ -166,9 +166,9 @@ class CustomersJob:
         except (Damaged, WrongLayout, msgspec.DecodeError):  # it goes all the same
             return Ledger()
 
-    def _followed(self, batch: Batch, columns: Columns, applied: Applied, state: State) -> Followed:
+    def _followed(self, batch: Batch, columns: Columns, applied: Applied, state: State) -> Thanked:
         if self.settling is None:
-            return Followed()
+            return Thanked()
         return follow(self.settling, self.core, batch, columns, applied, state, self.forgotten)
 
     def _moments(self, batch: Batch, columns: Columns, applied: Applied) -> Moments:

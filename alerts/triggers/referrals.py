@@ -152,7 +152,7 @@ def _after(referral: Referral, event: e.Event) -> Referral | None:
     return Referral(referral.by, referral.at_ms, dict(sorted(paid.items())[:MOST]))
 
 
-class Followed(Struct):
+class Thanked(Struct):
     """What came of a batch's referrals."""
 
     messages: list[Message] = []
@@ -161,9 +161,9 @@ class Followed(Struct):
 
 def follow(
     settling: Settling, core: Core, batch: Batch, columns: Columns, applied: Applied, state: State, forgotten: Forgotten
-) -> Followed:
+) -> Thanked:
     """Looks at those only who were brought and order now, or whose time has come; notes it in `applied.records`."""
-    followed, brought = Followed(), applied.referred > 0
+    followed, brought = Thanked(), applied.referred > 0
     if not brought.any():
         return followed
     at = np.flatnonzero(brought[columns.who] & (applied.repeated == 0) & np.isin(columns.kind, FOLLOWED))

@@ -1,4 +1,4 @@
-"""Which rules are tried, over which time: what was typed, found and checked."""
+"""Which rules are chosen, over which time: what was typed, found and checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Named = tuple[Rule, str, str]  # rule, file, text
 FOREVER_MS = 2**62
 
 
-class Tried(Struct):
+class Chosen(Struct):
     """The rules under test, those they are held against, and when they are asked."""
 
     rules: list[Named]
@@ -31,7 +31,7 @@ class Tried(Struct):
         return [*self.rules, *self.against]
 
 
-def choose(settings: Settings, names: list[str], against: list[str], every: bool, span: Span) -> Tried:
+def choose(settings: Settings, names: list[str], against: list[str], every: bool, span: Span) -> Chosen:
     """Rules by id or by file; a draft whose id is taken is called `<id>-draft`. Raises WrongRule."""
     known = {rule.id: (rule, file, text) for rule, file, text in load_rules(settings)}
     if not (names or every):
@@ -40,7 +40,7 @@ def choose(settings: Settings, names: list[str], against: list[str], every: bool
     chosen = [_find(name, known, calendars) for name in names] + ([*known.values()] if every else [])
     rules = _apart([], chosen)
     others = _apart(rules, [_find(name, known, calendars) for name in against])
-    return Tried(rules, [one for one in others if one not in rules], span)
+    return Chosen(rules, [one for one in others if one not in rules], span)
 
 
 def _find(name: str, known: dict[str, Named], calendars: Calendars) -> Named:

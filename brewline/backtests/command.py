@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alerts.triggers.backtests.backtest import Span
-from brewline.backtests.choice import Tried
+from brewline.backtests.choice import Chosen
 from brewline.backtests.figures import Figures, campaign_figures, rule_figures
 from brewline.backtests.plot import write_plot
 from brewline.backtests.run import Run
@@ -39,13 +39,13 @@ class Asked(Struct):
     scores: str = "none"  # or "now": by the models that are published now
 
 
-def backtest(settings: Settings, tried: Tried, asked: Asked, out: Console) -> Figures:
+def backtest(settings: Settings, chosen: Chosen, asked: Asked, out: Console) -> Figures:
     """Raises WrongRule, WrongHistory, Unreachable; KeyboardInterrupt once what runs has ended."""
     with bar(out) as progress:
         archive = opened(settings, asked.history, progress)
-        require_inside(archive, tried.span)
+        require_inside(archive, chosen.span)
         models = published_models(settings) if asked.scores == "now" else {}
-        figures = tried_over(settings, archive, tried, asked.assume_consent, progress, models)
+        figures = tried_over(settings, archive, chosen, asked.assume_consent, progress, models)
     out.print(
         f"{figures['events']:,} events of {figures['customers']:,} customers,"
         f" {figures['first']} to {figures['last']}; {figures['events_per_s']:,} events/s",
@@ -87,25 +87,25 @@ def _scored(versions: dict[str, int]) -> str:
 def tried_over(
     settings: Settings,
     archive: Archive,
-    tried: Tried,
+    chosen: Chosen,
     assume_consent: bool,
     progress: Progress,
     models: Mapping[str, LinearModel] | None = None,
 ) -> Figures:
-    run = Run(settings, archive, tried, assume_consent, models=models)
+    run = Run(settings, archive, chosen, assume_consent, models=models)
     task = progress.add_task("trying", total=archive.events)
     started_s = time.perf_counter()
     counted = run.figures(lambda events: progress.advance(task, events))
     seconds = time.perf_counter() - started_s
-    rules = {rule.id: rule_figures(rule, counted.rules[rule.id]) for rule, _, _ in tried.all}
-    of = {rule.id: rule.then.campaign for rule, _, _ in tried.all}
+    rules = {rule.id: rule_figures(rule, counted.rules[rule.id]) for rule, _, _ in chosen.all}
+    of = {rule.id: rule.then.campaign for rule, _, _ in chosen.all}
     return {
         "history": archive.name,
         "timezone": archive.timezone,
         "first": rfc3339(archive.first_ms),
         "last": rfc3339(archive.last_ms),
-        "from": rfc3339(max(tried.span.from_ms, archive.first_ms)),
-        "to": rfc3339(min(tried.span.to_ms, archive.last_ms)),
+        "from": rfc3339(max(chosen.span.from_ms, archive.first_ms)),
+        "to": rfc3339(min(chosen.span.to_ms, archive.last_ms)),
         "consent_assumed": assume_consent,
         "refused": archive.refused,
         "events": counted.events,

@@ -64,7 +64,7 @@ def _common(common: Common) -> Figures:
 
 
 def campaign_figures(campaigns: Campaigns, rules: Figures, of: dict[str, str], ran_out: dict[str, int]) -> Figures:
-    """What the rules tried would have taken of each campaign's limits, and when these would have run out.
+    """What the rules chosen would have taken of each campaign's limits, and when these would have run out.
 
     `of`: by rule its campaign; `ran_out`: by pot, epoch ms.
     """

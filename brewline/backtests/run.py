@@ -14,11 +14,12 @@ from alerts.triggers.backtests.backtest import Backtest, Decision, Judged, Ratio
 from alerts.triggers.backtests.tally import Counted, count
 from alerts.triggers.campaign import SINCE
 from alerts.triggers.condition import Conditions, over_catalog
-from brewline.backtests.choice import Named, Tried
+from brewline.backtests.choice import Chosen, Named
 from brewline.histories.archives import Archive, Share
 from config.settings import Settings
 from features.archived import archived_columns, columns_read
-from features.catalog import Catalog, build_catalog
+from features.building import build_catalog
+from features.catalog import Catalog
 from features.columns import Columns
 from features.models import LinearModel
 from features.narrow import asked_models, narrow
@@ -48,24 +49,24 @@ class Run:
         self,
         settings: Settings,
         archive: Archive,
-        tried: Tried,
+        chosen: Chosen,
         assume_consent: bool,
         ids: bool = False,
         models: Mapping[str, LinearModel] | None = None,
     ) -> None:
-        self.settings, self.archive, self.tried, self.ids, self.models = settings, archive, tried, ids, models or {}
+        self.settings, self.archive, self.chosen, self.ids, self.models = settings, archive, chosen, ids, models or {}
         self.policy = replace(policy(settings), consent="") if assume_consent else policy(settings)
-        self.campaigns = load_campaigns(settings, tried.all)
+        self.campaigns = load_campaigns(settings, chosen.all)
         catalog, conditions = self._lean()
         read = {name for condition in conditions.conditions for name in condition.columns}
         self.columns = columns_read(catalog, {*read, *conditions.fields, "coupon", "campaign"}, ids)
         self.moves = {partition: archive.moves(partition) for partition in {s.partition for s in archive.shares}}
 
     def _lean(self) -> tuple[Catalog, Conditions]:
-        return lean(self.settings, self.tried.all, bool(self.models))
+        return lean(self.settings, self.chosen.all, bool(self.models))
 
     def backtest(self) -> Backtest:
-        return Backtest(*self._lean(), self.policy, self.campaigns, self.tried.span, self.ids, self.models)
+        return Backtest(*self._lean(), self.policy, self.campaigns, self.chosen.span, self.ids, self.models)
 
     def figures(self, walk: Callable[[int], None], backtests: list[Backtest] | None = None) -> Counted:
         """Each of `backtests` has a thread of its own; `walk` is told how many events were judged.

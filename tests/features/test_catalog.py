@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from features.catalog import WrongFeatures, build_catalog
+from features.building import build_catalog
+from features.declared import WrongFeatures
 from features.events import CouponIssued, CouponRedeemed, Line, Order, View
 from features.times import DAY_MS, HOUR_MS, parse_time
 from tests.features.known import Known

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from features.catalog import Catalog, build_catalog
+from features.building import build_catalog
+from features.catalog import Catalog
 from features.customer import Core, Label
 from features.events import Event, Line, Order, View
 from features.kernel.arrays import A_WHILE

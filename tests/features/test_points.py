@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from config.settings import HERE
 from features import events as e
-from features.catalog import build_catalog
+from features.building import build_catalog
 from features.customer import Core
 from features.declared import WrongFeatures
 from features.job import Batch, Clock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from features.catalog import build_catalog
+from features.building import build_catalog
 from features.customer import Label
 from features.declared import WrongFeatures
 from features.kernel.arrays import A_WHILE, RHYTHM

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
 from features import events as e
-from features.catalog import build_catalog
+from features.building import build_catalog
 from features.customer import Core
 from tests.alerts.triggers.jobs import CATALOG, HOUSE, customers_job
 from tests.features.streams import STARTS_MS, clean_events

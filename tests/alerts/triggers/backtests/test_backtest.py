@@ -19,7 +19,7 @@ from alerts.triggers.schedule import Schedule
 from features import events as e
 from features.archive import Archiver, Told, in_shares
 from features.archived import archived_columns, columns_read
-from features.catalog import build_catalog
+from features.building import build_catalog
 from features.loop import batches, run
 from features.narrow import asked_models, narrow
 from features.quiet import QuietHours
