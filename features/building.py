@@ -30,6 +30,7 @@ from features.declared import (
     Where,
     WrongFeatures,
     check_window,
+    days_in,
     hint,
     known_event,
     read_declared,
@@ -150,7 +151,7 @@ class _Building:
             cents_per_point=points.cents_per_point if points else 1,
             models=models,
             tasks=self.tasks,
-            kept_days=max((_days(window) for window in self.windows), default=0) + 1,
+            kept_days=max(map(days_in, self.windows), default=0) + 1,
             layout=Layout(cells, self.table_names, {INPUTS: inputs} if inputs else {}),
             kept_in=self.kept_in,
             made_of=self.made_of,
@@ -336,7 +337,3 @@ def _definitions(measure: Measure) -> list[tuple[int, str]]:
         case "distinct":
             return [(SETS, f"distinct {measure}")]
     return []
-
-
-def _days(window: str) -> int:
-    return int(window[:-1]) if window.endswith("d") else 1

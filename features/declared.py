@@ -271,6 +271,11 @@ def check_window(window: str, place: str) -> None:
         raise WrongFeatures(f"{place}: found {window!r}, expected '1h', '24h', whole days or 'lifetime'")
 
 
+def days_in(window: str) -> int:
+    """Days of a window that has been checked, begun ones too."""
+    return int(window[:-1]) if window.endswith("d") else 1
+
+
 def whole_numbers(event: str) -> set[str]:
     """Names of what can be added up: panes hold integers."""
     fields = msgspec.structs.fields(CUSTOMER_EVENTS[event])

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from features.catalog import POINTS
-from features.declared import WINDOWED
+from features.declared import WINDOWED, days_in
 from features.tasks import Task
 
 Raw = dict[str, Any]
@@ -31,7 +31,13 @@ def narrow(raw: Raw, names: Iterable[str], tasks: Mapping[str, Task] | None = No
     kept = {part: _only(raw.get(part, {}), wanted) for part in ("recency", "ratios", "bands", "segments")}
     points = {"points": raw["points"]} if "points" in raw and not wanted.isdisjoint(POINTS) else {}
     known = {name: measure for name, measure in measures.items() if measure is not None}
-    return {"windows": [], "measures": known, **kept, **points}
+    return {"windows": _longest(raw), "measures": known, **kept, **points}
+
+
+def _longest(raw: Raw) -> list[str]:
+    """The window that says for how long panes are kept, which a late event reads as of its own time."""
+    own = (window for measure in raw["measures"].values() for window in measure.get("windows", ()))
+    return [max((*raw["windows"], *own), key=days_in)]
 
 
 def _with_parts(raw: Raw, names: set[str]) -> set[str]:

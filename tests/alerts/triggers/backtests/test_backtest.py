@@ -170,6 +170,16 @@ def test_one_rule_alone_out_of_its_narrow_records_decides_as_the_live_job(log: l
     assert Counter(tried([rule], log, [], 1000)) == Counter(live([rule], log, []))
 
 
+def test_a_late_order_sees_what_the_whole_record_still_knows_of_its_time() -> None:
+    """The rule reads 30 days; the order comes 40 days late, after which only longer windows keep that day's panes."""
+    first, second, late, later = _orders("ca", 4)
+    log = [*GRANTS, first, second, replace(later, at_ms=first.at_ms + 40 * DAY_MS), late]
+    trend = [rule for rule in RULES if rule.id == "trend"]
+    found = tried(trend, log, [], 1000)
+    assert late.id in {decision.cause for decision in found}
+    assert Counter(found) == Counter(live(trend, log, []))
+
+
 def test_an_archive_that_was_written_and_read_decides_the_same(tmp_path) -> None:
     log = [*GRANTS, *_orders("ca", 6)]
     archived(log, [], 1000).write_parquet(tmp_path / "a.parquet")
