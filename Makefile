@@ -8,6 +8,7 @@ DURATION ?= 60
 SPEED ?=
 JSON ?=
 QUICK ?=
+JOBS ?= 2
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,8 +18,8 @@ setup: $(INSTALLED) ## make .venv with every pinned dependency and Brewline in i
 demo: $(INSTALLED) ## run a simulated chain through everything: DURATION=60 SPEED=... JSON=FILE
 	$(BIN)/brewline demo --duration $(DURATION) $(if $(SPEED),--speed $(SPEED)) $(if $(JSON),--json $(JSON))
 
-test: lint ## lint, then all tests, with Kafka and Redis that the tests start
-	$(BIN)/python -m pytest
+test: lint ## lint, then all tests, with Kafka and Redis that the tests start: JOBS=2
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from config import settings as conf
 from operators.servers import (
@@ -26,10 +28,15 @@ from operators.servers import (
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: as in a flow, or what is learned differs in a bit
 SERVERS = {"kafka", "real_kafka", "redis", "settings"}
 STARTED = pytest.StashKey[list[str]]()
+hypothesis_settings.register_profile("repeatable", derandomize=True)  # a run that fails fails again
+hypothesis_settings.register_profile("search", derandomize=False)  # other examples each time
+hypothesis_settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STARTED] = []
+    if getattr(config.option, "dist", "no") != "no":
+        why_no_kafka()  # fetches Kafka's jars once, before its workers ask for them
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,9 +51,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         why_no_kafka()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker of a run in parallel has started."""
+    node.config.stash[STARTED] += getattr(node, "workeroutput", {}).get("started", [])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if output := getattr(session.config, "workeroutput", None):
+        output["started"] = session.config.stash[STARTED]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if config.stash[STARTED]:
-        terminalreporter.write_line(f"servers: {', '.join(config.stash[STARTED])}")
+        terminalreporter.write_line(f"servers: {', '.join(dict.fromkeys(config.stash[STARTED]))}")
 
 
 @pytest.fixture(scope="session")
