@@ -92,7 +92,13 @@ def arm_row(arm: ArmTotals, control: ArmTotals | None) -> Row:
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table("rule", "context", "arm", box=SIMPLE_HEAD, title="arms; in brackets, what holds in 95 of 100 cases")
+    table = Table(
+        "rule",
+        "context",
+        "arm",
+        box=SIMPLE_HEAD,
+        title="arms; in brackets, what holds in 95 of 100 experiments however often one looks",
+    )
     for name in COLUMNS:
         table.add_column(name, justify="right")
     for row in rows:

@@ -1,4 +1,4 @@
-"""How likely an arm is the best: what the posterior says, by River's sampling; intervals as their papers give them."""
+"""How likely an arm is the best: what the posterior says, by River's sampling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from river import proba
 from scipy import stats
 
 from features.bandit import ArmTotals, MeanReward, Totals, best_shares, publish
-from features.intervals import difference_interval, mean_interval, share_interval
 from features.trials import Pending
 
 
@@ -91,25 +90,3 @@ def test_a_rule_that_had_no_arms_before_learns_from_those_it_has_now() -> None:
     assert known.ripe
     assert publish("r", known).shares[""].keys() == {"a", "b"}
     assert not Totals(contexts={"": {"": plain}}).ripe
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.integers(1, 400), st.data())
-def test_intervals_hold_what_was_found_and_are_those_of_scipy(of: int, data: st.DataObject) -> None:
-    found = data.draw(st.integers(0, of))
-    low, high = share_interval(found, of)
-    wilson = stats.binomtest(found, of).proportion_ci(0.95, "wilson")
-    assert (low, high) == pytest.approx((wilson.low, wilson.high), abs=1e-6)
-    assert low - 1e-9 <= found / of <= high + 1e-9
-
-
-def test_the_difference_is_that_of_newcombes_paper() -> None:
-    """Table II of the paper, method 10: cases (a) and (d)."""
-    assert difference_interval(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
-    assert difference_interval(5, 56, 0, 29) == pytest.approx((-0.0381, 0.1926), abs=1e-4)
-
-
-def test_a_mean_has_its_normal_interval_and_nothing_known_has_none() -> None:
-    assert mean_interval(10.0, 400.0, 100) == pytest.approx((6.08, 13.92), abs=1e-2)
-    assert mean_interval(0.0, 0.0, 0) == (float("-inf"), float("inf"))
-    assert share_interval(0, 0) == (0.0, 1.0)
