@@ -2,9 +2,11 @@
 looks and whenever one stops, also where what was found so far decides who is asked next.
 
 Those of shares are exact: all shares under which what was found is no wonder, by a beta-binomial mixture. Those of
-means are asymptotic. Source: Robbins, Statistical methods related to the law of the iterated logarithm (1970); Howard et al.,
-Time-uniform, nonparametric, nonasymptotic confidence sequences (2021); Waudby-Smith et al., Time-uniform central limit
-theory and asymptotic confidence sequences (2024).
+means are asymptotic.
+
+Source: Robbins, Statistical methods related to the law of the iterated logarithm (1970); Howard et al., Time-uniform,
+nonparametric, nonasymptotic confidence sequences (2021); Waudby-Smith et al., Time-uniform central limit theory and
+asymptotic confidence sequences (2024).
 """
 
 from __future__ import annotations
