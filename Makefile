@@ -19,7 +19,7 @@ demo: $(INSTALLED) ## run a simulated chain through everything: DURATION=60 SPEE
 	$(BIN)/brewline demo --duration $(DURATION) $(if $(SPEED),--speed $(SPEED)) $(if $(JSON),--json $(JSON))
 
 test: lint ## lint, then all tests, with Kafka and Redis that the tests start: JOBS=2
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -6,9 +6,9 @@ reads the partition is fenced by Kafka when its successor starts.
 What can go wrong, and what happens:
 
 - Kafka is away or refuses: the transaction is repeated; /healthz is red meanwhile.
-- A producer breaks for good (Kafka was killed and no longer knows its transaction): it gets a successor in
-  this process, which asks how far the partition is committed. The batch is repeated, or was committed after
-  all, or the source rewinds.
+- A producer breaks for good (Kafka was killed and no longer knows its transaction, or has timed it out): it gets a
+  successor in this process, which asks how far the partition is committed. The batch is repeated, or was committed
+  after all, or the source rewinds.
 - Another process owns the partition: Fenced is raised and this process ends.
 """
 
@@ -27,6 +27,7 @@ from msgspec import Struct
 from features.job import Batch, Message
 from operators.health import BATCH, FENCE, STAGE, Pulse, count, warn_seldom
 from operators.kafka import consumer, produce, producer
+from operators.owners import Owners
 from operators.store import Fenced
 
 log = structlog.get_logger()
@@ -59,8 +60,11 @@ class Cleaned(Struct):
 class TransactionFence:
     """The fence of a Kafka-to-Kafka flow: its consumer group's committed offsets."""
 
-    def __init__(self, flow: str, client: Mapping[str, Any], prefix: str, pulse: Pulse, stop: Event) -> None:
+    def __init__(
+        self, flow: str, client: Mapping[str, Any], prefix: str, owners: Owners, pulse: Pulse, stop: Event
+    ) -> None:
         self.flow = flow
+        self.owners = owners
         self.client = client
         self.prefix = prefix
         self.pulse = pulse
@@ -75,6 +79,7 @@ class TransactionFence:
     def claim(self, topic: str, partition: int) -> int:
         """Fences the partition's former producer first, so that the offset read then is final."""
         name = f"{self.prefix}brewline-{self.flow}-{topic}-{partition}"
+        self.owners.claim(topic, partition)
         made = producer(
             self.client,
             transactional_id=name,
@@ -191,13 +196,13 @@ class TransactionWorker(StatelessSinkPartition[Cleaned]):
 
     def _judge(self, exception: KafkaException, batch: Batch, name: str, wait_s: float) -> None:
         """Notes what is to be done before the next attempt. Raises Fenced when another process took over."""
-        fence, error = self.fence, exception.args[0]
-        if error.code() in FENCED:
+        fence, error, place = self.fence, exception.args[0], (batch.topic, batch.partition)
+        if error.code() in FENCED and not fence.owners.owns(*place):
             raise Fenced(
                 f"{fence.flow}: {batch.topic}/{batch.partition}: {error.str()}: another process owns it now"
             ) from exception
-        if error.fatal():
-            fence.broken.add((batch.topic, batch.partition))
+        if error.fatal() or error.code() in FENCED:
+            fence.broken.add(place)
         fence.pulse.trouble(name, error.str())
         warn_seldom("transaction repeated", name, error.name(), flow=fence.flow, error=error.str(), retry_s=wait_s)
 

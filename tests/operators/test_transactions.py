@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from redis import Redis
 
 from config import settings as conf
 from config.settings import Settings
 from features.job import Batch, Message
 from operators.health import Pulse
-from operators.kafka import ensure_topics
-from operators.servers import KafkaServer
+from operators.kafka import ensure_topics, producer
+from operators.owners import Owners
+from operators.servers import KafkaServer, RedisServer
 from operators.store import Fenced
 from operators.transactions import Cleaned, TransactionFence, Transactions, TransactionWorker
 from tests.flowprocess import read
@@ -29,9 +31,10 @@ IN = "in"  # no record is read from it: what a batch becomes is given
 class Ingest:
     """One process's share: it owns partition 0 of a topic and writes batches of it."""
 
-    def __init__(self, brokers: str, prefix: str) -> None:
+    def __init__(self, brokers: str, redis: RedisServer, prefix: str) -> None:
         self.pulse, self.stop = Pulse(stall_s=60), Event()
-        self.fence = TransactionFence("ingest", {"bootstrap.servers": brokers}, prefix, self.pulse, self.stop)
+        owners = Owners(Redis.from_url(redis.url), prefix, "ingest", self.stop)
+        self.fence = TransactionFence("ingest", {"bootstrap.servers": brokers}, prefix, owners, self.pulse, self.stop)
         self.topic, self.out = prefix + IN, prefix + "out"
         self.committed: list[Batch] = []
         self.worker: TransactionWorker = Transactions(self.fence, self.committed.append).build("out", 0, 1)
@@ -60,9 +63,9 @@ def written(real_kafka: KafkaServer, topic_prefix: str) -> Callable[[], list[byt
 
 @pytest.fixture
 def start(
-    real_kafka: KafkaServer, topic_prefix: str, written: Callable[[], list[bytes | None]]
+    real_kafka: KafkaServer, redis: RedisServer, topic_prefix: str, written: Callable[[], list[bytes | None]]
 ) -> Callable[[], Ingest]:
-    return lambda: Ingest(real_kafka.brokers, topic_prefix)
+    return lambda: Ingest(real_kafka.brokers, redis, topic_prefix)
 
 
 Start = Callable[[], Ingest]
@@ -141,6 +144,20 @@ def test_who_was_succeeded_is_fenced_and_writes_nothing_more(start: Start, writt
     assert successor.at == 4
     successor.write(successor.batch(5, 9, b"of the successor"))
     assert written() == [b"a", b"of the successor"]
+
+
+def test_who_is_fenced_though_nobody_claimed_the_partition_goes_on(
+    real_kafka: KafkaServer, start: Start, written: Written
+) -> None:
+    """As Kafka does to a producer whose transaction it has timed out: under its name, a later epoch."""
+    first = start()
+    first.write(first.batch(0, 4, b"a"))
+    name = f"{first.fence.prefix}brewline-ingest-{first.topic}-0"
+    producer({"bootstrap.servers": real_kafka.brokers}, transactional_id=name).init_transactions(WAIT_S)
+    first.write(first.batch(5, 9, b"b"), first.batch(10, 14, b"c"))
+    assert written() == [b"a", b"b", b"c"]
+    assert first.pulse.complaints() == []
+    assert start().at == 14
 
 
 def test_a_transaction_that_fails_is_repeated_whole_and_seen_once(start: Start, written: Written) -> None:
