@@ -56,7 +56,8 @@ SENT_AGAIN = """\
 A dead letter is a CloudEvent in binary mode: its value is the original record, byte for byte, so that it can be mended
 and sent again, and all else stands in its headers. **The topic is therefore as sensitive as `pos.events`, `app.events`
 and `audit.events`: phone numbers and names stand in it as they were sent. Give it the same ACL and the same
-retention.** The headers hold no personal data and may be counted and logged.
+retention.** The headers hold no personal data and may be counted and logged. `brewline dead-letters` sums them up,
+lists them and sends them again.
 """
 
 

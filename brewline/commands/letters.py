@@ -1,0 +1,94 @@
+"""`brewline dead-letters`: what could not be used or delivered."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from brewline.commands.shared import JsonFile, out
+from config.settings import load
+
+app = typer.Typer(
+    name="dead-letters",
+    invoke_without_command=True,
+    help="What could not be used or delivered: how much and why, one by one, and sending it again.\n\n"
+    "Example: `brewline dead-letters`",
+)
+
+Reason = Annotated[str, typer.Option(help="Only those with this reason.")]
+Topic = Annotated[str, typer.Option(help="Only records of this topic, such as pos.events.")]
+Id = Annotated[str, typer.Argument(help="Its id, as `brewline dead-letters list` shows it.")]
+
+
+@app.callback()
+def dead_letters(context: typer.Context, reason: Reason = "", topic: Topic = "", json: JsonFile = None) -> None:
+    """Sums them up by topic and reason.
+
+    Example: `brewline dead-letters --topic pos.events --json out/letters.json`; then `brewline dead-letters list`
+    """
+    from brewline.letters import Asked, read_letters, sum_up
+    from brewline.results import write_json
+
+    if context.invoked_subcommand is None:
+        write_json(json, {"dead_letters": sum_up(read_letters(load(), Asked(reason, topic), out), out)})
+
+
+@app.command("list")
+def list_letters(
+    reason: Reason = "",
+    topic: Topic = "",
+    last: Annotated[int, typer.Option(help="So many of the latest.", min=1)] = 50,
+    json: JsonFile = None,
+) -> None:
+    """Lists the latest, without their values.
+
+    Example: `brewline dead-letters list --reason too_large --last 10`
+    """
+    from brewline.letters import Asked, read_letters, show_letters
+    from brewline.results import write_json
+
+    letters = read_letters(load(), Asked(reason, topic), out)
+    if len(letters) > last:
+        out.print(f"{len(letters):,} in all; the latest {last}:")
+    write_json(json, {"dead_letters": show_letters(letters[-last:], out)})
+
+
+@app.command("show")
+def show(
+    id: Id,
+    value: Annotated[bool, typer.Option("--value", help="Also the record itself; it may hold personal data.")] = False,
+) -> None:
+    """Shows one.
+
+    Example: `brewline dead-letters show pos.events/3/1204 --value`
+    """
+    from brewline.letters import Asked, read_letters, show_letter
+
+    show_letter(read_letters(load(), Asked(ids=(id,)), out)[0], value, out)
+
+
+@app.command("resend")
+def resend_letters(
+    ids: Annotated[list[str] | None, typer.Argument(help="Their ids; or name a reason.")] = None,
+    reason: Reason = "",
+    topic: Topic = "",
+    by: Annotated[str, typer.Option(help="Who sends them; default: whoever is logged in.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Sends records again to where they came from, once what was wrong is mended: a limit that was raised, say. What
+    is still wrong is a dead letter again; what was counted meanwhile is a duplicate and changes nothing.
+
+    Example: `brewline dead-letters resend --reason too_large --yes`
+    """
+    from brewline.letters import Asked, read_letters, resend
+
+    if not ids and not reason:
+        raise ValueError("dead-letters resend: found neither an id nor --reason, expected one of them")
+    settings = load()
+    letters = read_letters(settings, Asked(reason, topic, tuple(ids or ())), out)
+    if not letters:
+        out.print("There are no such dead letters.")
+    elif yes or typer.confirm(f"Send {len(letters):,} records again?"):
+        out.print(f"sent again: {resend(settings, letters, by or getpass.getuser(), out):,}")
