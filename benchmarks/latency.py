@@ -51,6 +51,7 @@ def main() -> None:
     seconds = 10 if asked.quick else asked.seconds
     os.environ |= {"BREWLINE_COUPONS__REQUIRE_CONSENT": "", "BREWLINE_COUPONS__HOLDOUT_PERCENT": "0"}
     os.environ["BREWLINE_COUPONS__CAP"] = "1000000"
+    events = made(round(asked.rate * (seconds + WARM_S)), asked.customers)
     with ExitStack() as stack:
         house = House(stack, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         (house.folder / "config/rules/coupons/latency.toml").write_text(RULE)
@@ -59,7 +60,7 @@ def main() -> None:
         process = stack.enter_context(house.flow())
         house.until(lambda: house.redis.exists(house.store.key(0, "owner")) == 1, process)
         started = time.time()
-        send(house, asked.rate, seconds + WARM_S, asked.customers)
+        send(house, asked.rate, events)
         waits_ms = latencies(reader, house.settings.topic("coupons"), (started + WARM_S) * 1000)
     p50_ms, p99_ms = (round(float(value), 1) for value in np.percentile(waits_ms, [50, 99]))
     figures = {
@@ -75,17 +76,24 @@ def main() -> None:
     write_json(asked.json, figures)
 
 
-def send(house: House, rate: int, seconds: float, customers: int) -> None:
-    """A hundredth of a second's events at a time, each hundredth on time or as soon as possible."""
-    sender = producer(house.settings.kafka.librdkafka())
-    count, started = round(rate * seconds), time.perf_counter()
+def made(count: int, customers: int) -> list[tuple[str, bytes]]:
+    """The events to be sent; made before, for tills do not run on this machine."""
     with progress() as bar:
-        events = (entry for entry in clean_events(count, customers) if not entry[2])
-        for number, (key, value, _) in enumerate(bar.track(events, count, description="sending")):
-            if number % max(1, rate // 100) == 0:
-                sender.poll(0)
-                time.sleep(max(0.0, started + number / rate - time.perf_counter()))
-            sender.produce(house.topic, value, key)
+        events = bar.track(clean_events(count, customers), count, description="making events")
+        return [(key, value) for key, value, tick in events if not tick]
+
+
+def send(house: House, rate: int, events: list[tuple[str, bytes]]) -> None:
+    """A hundredth of a second's events at a time, each hundredth on time or as soon as possible."""
+    sender, share = producer(house.settings.kafka.librdkafka()), max(1, rate // 100)
+    with progress() as bar:
+        task, started = bar.add_task("sending", total=len(events)), time.perf_counter()
+        for first in range(0, len(events), share):
+            time.sleep(max(0.0, started + first / rate - time.perf_counter()))
+            for key, value in events[first : first + share]:
+                sender.produce(house.topic, value, key)
+            sender.poll(0)
+            bar.update(task, completed=first)
     sender.flush()
 
 
