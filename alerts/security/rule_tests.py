@@ -23,7 +23,8 @@ import orjson
 from msgspec import Meta, Struct
 
 from alerts.security.job import SecurityJob
-from alerts.security.sigma import RefusedRule, Rules, load
+from alerts.security.sigma import load
+from alerts.sigma.reading import RefusedRule, Rules
 from features.check import Limits
 from features.events import AuditEvent, Event, encode
 from features.job import Batch
