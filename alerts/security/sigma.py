@@ -5,7 +5,7 @@ A correlation must group by `actor`: audit.events is partitioned by actor, so no
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TypeAlias
 
@@ -29,7 +29,18 @@ def load(files: Iterable[tuple[str, str]]) -> tuple[Rules, list[RefusedRule]]:
     return reading.load(files, accept)
 
 
-def accept(rule: AnyRule) -> AnyRule:
+def load_any(files: Iterable[tuple[str, str]]) -> tuple[Rules, list[RefusedRule]]:
+    """The same where rules may also be of other log sources: those are taken as they are."""
+    return reading.load(files, accept_any)
+
+
+def accept_any(rule: AnyRule, detections: Sequence[Detection]) -> AnyRule:
+    counted = [detections[place] for place in rule.of] if isinstance(rule, Correlation) else [rule]
+    ours = any(detection.source.product == PRODUCT for detection in counted)
+    return accept(rule, detections) if ours else rule
+
+
+def accept(rule: AnyRule, detections: Sequence[Detection]) -> AnyRule:
     """The rule as it runs here. Raises Unsupported."""
     if isinstance(rule, Correlation):
         _check_group(rule)

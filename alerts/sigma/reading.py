@@ -5,7 +5,7 @@ What cannot be evaluated exactly is refused by name, never skipped in silence; t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple, TypeAlias
 
@@ -31,9 +31,12 @@ WRONG = (Unsupported, SigmaError)
 
 
 class RefusedRule(NamedTuple):
+    """`loaded`: it is valid Sigma, but cannot run."""
+
     file: str
     title: str
     reason: str
+    loaded: bool = False
 
 
 class Detection(Struct, frozen=True):
@@ -64,7 +67,8 @@ class Rules(Struct, frozen=True):
         return [*(each.rule for each in self.detections), *(each.rule for each in self.correlations)]
 
 
-Accept: TypeAlias = Callable[[Detection | Correlation], Detection | Correlation]
+Accepted: TypeAlias = Detection | Correlation
+Accept: TypeAlias = Callable[[Accepted, Sequence[Detection]], Accepted]
 
 
 class Parsed(Struct):
@@ -76,9 +80,13 @@ class Parsed(Struct):
     refused: list[RefusedRule] = []
 
 
-def load(files: Iterable[tuple[str, str]], accept: Accept = lambda rule: rule) -> tuple[Rules, list[RefusedRule]]:
-    """Rules of (file name, YAML text) pairs; they may refer to each other across files. `accept` returns a rule,
-    perhaps changed, or raises Unsupported."""
+def as_it_is(rule: Accepted, detections: Sequence[Detection]) -> Accepted:
+    return rule
+
+
+def load(files: Iterable[tuple[str, str]], accept: Accept = as_it_is) -> tuple[Rules, list[RefusedRule]]:
+    """Rules of (file name, YAML text) pairs; they may refer to each other across files. `accept` is told the detections
+    there are so far, and returns a rule, perhaps changed, or raises Unsupported."""
     parsed = Parsed()
     for file, text in files:
         _parse(file, text, parsed)
@@ -195,7 +203,7 @@ class _Loading:
             take(head)
             self.taken |= dict.fromkeys({head.id, rule.name or head.id}, file)
         except WRONG as error:
-            self.refused.append(RefusedRule(file, str(rule.title), str(error)))
+            self.refused.append(RefusedRule(file, str(rule.title), str(error), loaded=True))
 
     def _head(self, file: str, rule: AnyRule) -> Rule:
         name = rule.name or rule.title
@@ -218,7 +226,8 @@ class _Loading:
         parts = [self._node(rule), *(self._tuning(self.parsed.filters[number][1], rule) for number in tunings)]
         of = rule.logsource
         source = LogSource(of.product or "", of.category or "", of.service or "")
-        made = self.accept(Detection(head, source, joined(Every, parts), not silent & {head.id, head.name}))
+        alerts = not silent & {head.id, head.name}
+        made = self.accept(Detection(head, source, joined(Every, parts), alerts), self.detections)
         assert isinstance(made, Detection)
         self.places |= {name: len(self.detections) for name in (head.id, head.name)}
         self.detections.append(made)
@@ -235,7 +244,8 @@ class _Loading:
     def _correlation(self, head: Rule, rule: SigmaCorrelationRule, silent: set[str]) -> None:
         self.pipeline.apply(rule)
         alerts = not silent & {head.id, head.name}
-        made = self.accept(correlation(head, rule, references(rule), self.places, self.chained, alerts))
+        whole = correlation(head, rule, references(rule), self.places, self.chained, alerts)
+        made = self.accept(whole, self.detections)
         assert isinstance(made, Correlation)
         for part in made.parts:
             if part.chained and not self.correlations[part.place].rising:
