@@ -110,7 +110,7 @@ def reason(text: str) -> str:
         ("purpose|exists: false", True),
         ("rows|exists: true", True),
         ("device: 1", False),
-        ("device|windash|contains: '-1'", False),
+        ("device|windash|contains: '-1'", True),
         ("device|windash|contains: ' -1'", False),
         ("actor|fieldref: role", False),
         ("object|fieldref|startswith: result", False),

@@ -12,10 +12,19 @@ from alerts.security.finding import EVIDENCE, Rule, digest
 from alerts.sigma import group as groups
 from alerts.sigma import sketch
 from alerts.sigma.correlating import Correlation, Limit, Part
-from alerts.sigma.group import MAX_EVENTS, Counted, Group, Last, Pane, decode_group, encode_group, observe
+from alerts.sigma.group import MAX_EVENTS, Counted, Group, Last, Open, Pane, Window, decode_group, encode_group
 
 RULE = Rule("r", "r", "r", "high", ())
 PARTS = (Part("r", 0, False),)
+
+
+def observe(group: Group | Open, rule: Correlation, event: Counted, now_ms: int) -> Window | None:
+    return groups.observe(group if isinstance(group, Open) else Open(group, rule), event, now_ms)
+
+
+def opened(rule: Correlation) -> tuple[Group, Open]:
+    group = Group()
+    return group, Open(group, rule)
 
 
 def counting(threshold: float, kind: str = "event_count", timespan_ms: int = 60_000, op: str = "gte") -> Correlation:
@@ -34,34 +43,38 @@ def test_a_group_keeps_no_more_than_its_bound(kind: str) -> None:
 
 @pytest.mark.parametrize("threshold", [MAX_EVENTS - 1, 20_000])
 def test_a_count_of_any_height_is_reached_when_it_should_be(threshold: int) -> None:
-    group, rule = Group(), counting(threshold, timespan_ms=3_600_000)
-    windows = [observe(group, rule, Counted(n * 100, 1, f"e{n}"), 0) for n in range(threshold + 5)]
+    rule = counting(threshold, timespan_ms=3_600_000)
+    group, open = opened(rule)
+    windows = [observe(open, rule, Counted(n * 100, 1, f"e{n}"), 0) for n in range(threshold + 5)]
     assert [n for n, window in enumerate(windows) if window] == [threshold - 1]
     assert group.forgotten == 0
 
 
 def test_more_different_values_than_a_group_keeps_are_counted_within_5_percent() -> None:
-    group, rule = Group(), counting(50_000, "value_count", timespan_ms=3_600_000)
-    fired = next(n for n in range(60_000) if observe(group, rule, Counted(n * 50, hashed(n), f"e{n}"), n * 50))
-    assert abs(fired - 50_000) < 2_500
+    rule = counting(20_000, "value_count", timespan_ms=3_600_000)
+    group, open = opened(rule)
+    fired = next(n for n in range(30_000) if observe(open, rule, Counted(n * 50, hashed(n), f"e{n}"), n * 50))
+    assert abs(fired - 20_000) < 1_000
     assert len(encode_group(group)) < 50_000
     assert group.forgotten == 0
 
 
 def test_repeats_never_push_different_values_out() -> None:
-    group, rule = Group(), counting(30, "value_count", timespan_ms=3_600_000)
+    rule = counting(30, "value_count", timespan_ms=3_600_000)
+    group, open = opened(rule)
     values = [*range(29), *[0] * (2 * MAX_EVENTS), 29]
-    windows = [observe(group, rule, Counted(n * 10, hashed(value), f"e{n}"), 0) for n, value in enumerate(values)]
+    windows = [observe(open, rule, Counted(n * 10, hashed(value), f"e{n}"), 0) for n, value in enumerate(values)]
     assert [n for n, window in enumerate(windows) if window] == [len(values) - 1]
     assert not group.panes
 
 
 def test_sketches_go_when_their_timespan_is_over() -> None:
-    group, rule = Group(), counting(4_500, "value_count")
+    rule = counting(4_500, "value_count")
+    group, open = opened(rule)
     for n in range(5_000):
-        observe(group, rule, Counted(n, hashed(n), f"e{n}"), n)
+        observe(open, rule, Counted(n, hashed(n), f"e{n}"), n)
     assert group.panes
-    assert observe(group, rule, Counted(200_000, 7, "later"), 200_000) is None
+    assert observe(open, rule, Counted(200_000, 7, "later"), 200_000) is None
     assert not group.panes
 
 
@@ -69,7 +82,7 @@ def hashed(value: int) -> int:
     return int.from_bytes(digest((str(value),), 8), "big")
 
 
-@pytest.mark.parametrize("different", [1, 100, 10_000, 300_000])
+@pytest.mark.parametrize("different", [1, 100, 10_000, 60_000])
 def test_a_sketch_is_within_8_percent(different: int) -> None:
     registers = sketch.empty()
     for n in range(different):
@@ -89,8 +102,9 @@ def summing(threshold: float, timespan_ms: int) -> Correlation:
 
 
 def test_many_small_exports_reach_the_limit_of_a_sum_as_soon_as_few_large_ones() -> None:
-    group, rule = Group(), summing(10_000, 3_600_000)
-    windows = [observe(group, rule, Counted(n * 600, 2, f"e{n}"), 0) for n in range(6_000)]
+    rule = summing(10_000, 3_600_000)
+    _, open = opened(rule)
+    windows = [observe(open, rule, Counted(n * 600, 2, f"e{n}"), 0) for n in range(6_000)]
     (window,) = (window for window in windows if window)
     assert windows.index(window) == 5_000, "the first that brings more than 10000 rows out within an hour"
     assert (window.observed, window.events) == (10_002, 5_001)
