@@ -6,6 +6,7 @@ from bytewax.dataflow import Dataflow
 
 from alerts.security.job import SecurityJob
 from flows.files import load_limits, load_stores
+from flows.followed import Followed
 from flows.house import House
 from flows.opening import open_house
 from flows.rules import load_security_rules
@@ -22,7 +23,14 @@ def add(flow: Dataflow, house: House) -> None:
         letters,
         stamps_tick=settings.time.clock == "wall",
     )
-    house.stage(flow, "security", "audit.events", job)
+    followed = Followed("security rules", [settings.path(settings.security.rules)])
+
+    def reload() -> int:
+        rules = load_security_rules(settings)
+        job.follow(rules)
+        return len(rules.heads)
+
+    house.stage(flow, "security", "audit.events", job, refresh=lambda: followed.follow(reload))
 
 
 def flow() -> Dataflow:

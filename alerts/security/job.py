@@ -12,13 +12,17 @@ from collections import Counter
 
 from msgspec import Struct
 
-from alerts.security import baseline, correlation
+from alerts.security import baseline
 from alerts.security.baseline import Past
-from alerts.security.correlation import Correlation, Counted, Group
 from alerts.security.fields import EXPORT, Fields, flat_fields
 from alerts.security.finding import Finding
-from alerts.security.sigma import Detection, Rules
-from alerts.security.spoken import of_detection, of_past, of_window
+from alerts.security.sigma import SOURCE, known
+from alerts.security.spoken import By, decode_by, encode_by, of_detection, of_past, of_window
+from alerts.sigma.correlating import Correlation, is_group
+from alerts.sigma.engine import Engine, Fired, Seen
+from alerts.sigma.group import Group, Open, decode_group, encode_group
+from alerts.sigma.matcher import Place
+from alerts.sigma.reading import Rules
 from features.check import Limits, check
 from features.events import AUDIT_EVENTS, Audit, Tick, decode_audit
 from features.job import Batch, Changes, Plan, Position, State
@@ -32,10 +36,11 @@ class Item(Struct):
 
     event: Audit
     fields: Fields
-    hits: list[Detection]  # that alert
-    counted: list[tuple[Correlation, str, int]]  # by these correlations, in this record, as this value
+    known: Fields  # those that the event fills in
     now_ms: int
     stamp_ms: int
+    met: Place = ()  # detections
+    groups: list[str] = []  # records of what is counted
 
     @property
     def seen(self) -> tuple[str, bytes]:
@@ -43,14 +48,15 @@ class Item(Struct):
 
     @property
     def records(self) -> list[str]:
-        groups = [name for _, name, _ in self.counted]
-        return [*groups, baseline.record(self.event.actor)] if self.fields["action"] == EXPORT else groups
+        past = [baseline.record(self.event.actor)] if self.fields["action"] == EXPORT else []
+        return [*self.groups, *past]
 
 
 class Work(Struct):
     """A batch, read; `letters` are the refused records by index."""
 
     batch: Batch
+    engine: Engine  # the rules as they were when it was read
     items: list[Item] = []
     letters: list[tuple[int, Refused]] = []
     unknown_fields: int = 0
@@ -70,7 +76,7 @@ class SecurityJob:
         stamps_tick: bool = False,
     ) -> None:
         """`stamps_tick`: Kafka timestamps move the clock, as they do live; in a replay only ticks do."""
-        self.rules = rules
+        self.engine = Engine(rules)
         self.stores = stores
         self.limits = limits
         self.retention_hours = retention_hours
@@ -78,8 +84,12 @@ class SecurityJob:
         self.dead_letters_topic = dead_letters_topic
         self.stamps_tick = stamps_tick
 
+    def follow(self, rules: Rules) -> None:
+        """From the next batch on; groups of rules that stay go on as they are."""
+        self.engine = Engine(rules)
+
     def plan(self, batch: Batch, position: Position) -> Plan:
-        work, clock = Work(batch), position.clock
+        work, clock = Work(batch, self.engine), position.clock
         for index, (raw, stamp_ms) in enumerate(zip(batch.values, batch.stamps_ms, strict=True)):
             if self.stamps_tick:
                 clock = clock.moved("", 1, stamp_ms)
@@ -94,6 +104,7 @@ class SecurityJob:
                     work.unknown_fields += unknown
             except Refused as refused:
                 work.letters.append((index, refused))
+        self._match(work.items)
         seen: dict[str, list[bytes]] = {}
         for item in work.items:
             name, id = item.seen
@@ -106,17 +117,15 @@ class SecurityJob:
             raise Refused("too_late", f"more than {self.retention_hours} h behind; its duplicates are forgotten")
         event.region, event.tz = self.stores.place(event.store)
         fields = flat_fields(event)
-        hits = [index for index, detection in enumerate(self.rules.detections) if detection.matches(fields)]
-        alerting = [self.rules.detections[index] for index in hits if self.rules.detections[index].alerts]
-        return Item(event, fields, alerting, self._counted(fields, hits), now_ms, stamp_ms)
+        return Item(event, fields, known(fields), now_ms, stamp_ms)
 
-    def _counted(self, fields: Fields, hits: list[int]) -> list[tuple[Correlation, str, int]]:
-        rules = [rule for rule in self.rules.correlations if not rule.of.isdisjoint(hits)]
-        values = [(rule, rule.value(fields)) for rule in rules]
-        return [(rule, rule.record(fields), value) for rule, value in values if value is not None]
+    def _match(self, items: list[Item]) -> None:
+        for item, met in zip(items, self.engine.match(SOURCE, [item.known for item in items]), strict=True):
+            if met:
+                item.met, item.groups = met, self.engine.records(item.known, met)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
-        return []
+        return [name for _, name in due if is_group(name)] if self.engine.closes else []
 
     def apply(self, plan: Plan, state: State) -> Changes:
         return _Walk(self, plan, state).changes()
@@ -129,8 +138,9 @@ class _Walk:
         self.job = job
         self.plan = plan
         self.state = state
+        self.engine: Engine = plan.work.engine
         self.seen = set(state.seen)
-        self.groups: dict[str, tuple[Group, Correlation]] = {}
+        self.groups: dict[str, Open] = {}
         self.pasts: dict[str, Past] = {}
         self.findings: list[Finding] = []
         self.counts: Counter[str] = Counter()
@@ -144,6 +154,7 @@ class _Walk:
                 self.seen.add(item.seen)
                 self.counts["applied"] += 1
                 self._judge(item)
+        self._close()
         for _, refused in work.letters:
             self.counts.update(("dead_lettered", f"dead_lettered:{refused.reason}"))
         self.counts.update(unknown_fields=work.unknown_fields, security_alerts=len(self.findings))
@@ -159,26 +170,52 @@ class _Walk:
         return changes
 
     def _judge(self, item: Item) -> None:
-        for detection in item.hits:
-            self.findings.append(of_detection(detection, item.event, item.fields, item.stamp_ms))
-        for rule, name, value in item.counted:
-            self._correlate(rule, name, value, item)
+        for place in item.met:
+            detection = self.engine.rules.detections[place]
+            if detection.alerts:
+                self.findings.append(of_detection(detection, item.event, item.fields, item.stamp_ms))
+        if item.groups:
+            self._correlate(item)
         if item.fields["action"] == EXPORT:
             past = self._past(item)
             unusual = baseline.observe(past, item.event.rows, item.fields["hour"], item.event.at_ms)
             if unusual:
                 self.findings.append(of_past(unusual, item.event, item.fields, item.stamp_ms))
 
-    def _correlate(self, rule: Correlation, name: str, value: int, item: Item) -> None:
+    def _correlate(self, item: Item) -> None:
+        event, engine = item.event, self.engine
+        by = By(event.actor, event.store, item.stamp_ms)
+        data = encode_by(by) if engine.closes else b""
+        seen = Seen(item.known, item.met, event.at_ms, event.id, item.now_ms, data)
+        for fired in engine.correlate(seen, self._group, self._lost):
+            self._tell(fired, by)
+
+    def _group(self, name: str, rule: Correlation) -> Open:
         if name not in self.groups:
             raw = self.state.records.get(name)
-            self.groups[name] = (correlation.decode_group(raw) if raw else Group(), rule)
-        group, _ = self.groups[name]
-        forgotten = group.forgotten
-        window = correlation.observe(group, rule, Counted(item.event.at_ms, value, item.event.id), item.now_ms)
-        self.counts["group_events_forgotten"] += group.forgotten - forgotten
-        if window:
-            self.findings.append(of_window(window, rule, item.event, item.fields, item.stamp_ms))
+            self.groups[name] = Open(decode_group(raw) if raw else Group(), rule)
+        return self.groups[name]
+
+    def _lost(self, reason: str, count: int) -> None:
+        self.counts[f"group_events_{reason}"] += count
+
+    def _tell(self, fired: Fired, by: By) -> None:
+        if fired.correlation.alerts:
+            self.findings.append(of_window(fired, decode_by(fired.last.data) if fired.last else by))
+
+    def _close(self) -> None:
+        """What the clock has passed of windows that are judged as a whole."""
+        engine = self.engine
+        if not engine.closes:
+            return
+        for _, name in self.state.due:
+            raw = self.state.records.get(name) if is_group(name) and name not in self.groups else None
+            group = decode_group(raw) if raw else Group()
+            if rule := engine.closing(group):
+                self.groups[name] = Open(group, rule)
+        for open in self.groups.values():
+            for fired in engine.close(open.group, self.plan.clock.now_ms):
+                self.findings.append(of_window(fired, decode_by(fired.last.data)))  # type: ignore[union-attr]
 
     def _past(self, item: Item) -> Past:
         """The actor's past; a new one where the old has run out, whether or not its timer has come."""
@@ -197,8 +234,8 @@ class _Walk:
         for _, name in self.state.due:
             (changes.drops if is_set(name) else changes.deletes).append(name)
             changes.timers[name] = None
-        for name, (group, rule) in self.groups.items():
-            self._put(changes, name, correlation.encode_group(group), group.due_ms(rule.timespan_ms))
+        for name, open in self.groups.items():
+            self._put(changes, name, encode_group(open.group), open.group.due_ms(open.rule))
         for name, past in self.pasts.items():
             self._put(changes, name, baseline.encode_past(past), past.due_ms)
         for item in self.plan.work.items:
