@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 for group in (rules, history, coupons, reviews, models):
     app.add_typer(group.app)
+THREADED = ("dispatch", "notify")  # no dataflows
 
 
 class Flow(str, Enum):
@@ -34,6 +35,7 @@ class Flow(str, Enum):
     service = "service"
     abuse = "abuse"
     dispatch = "dispatch"
+    notify = "notify"
 
 
 @app.command()
@@ -65,17 +67,17 @@ def run(
     names = tuple(flow.value for flow in flows)
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise ValueError(f"run: found {', '.join(twice)} more than once, expected each flow once")
-    if "dispatch" in names and len(names) > 1:
-        raise ValueError("run: found dispatch beside other flows, expected it alone: it needs a process of its own")
+    if len(names) > 1 and (alone := [name for name in names if name in THREADED]):
+        raise ValueError(f"run: found {alone[0]} beside other flows, expected it alone: it needs a process of its own")
     environ = {**os.environ, "BREWLINE_KAFKA__SHARE": share} if share else dict(os.environ)
     load(environ=environ)
     os.execve(sys.executable, [sys.executable, "-m", *module(names)], environ)
 
 
 def module(flows: tuple[str, ...]) -> list[str]:
-    """What Python runs; dispatch is no dataflow."""
-    if flows == ("dispatch",):
-        return ["flows.dispatch"]
+    """What Python runs; dispatch and notify are no dataflows."""
+    if flows[0] in THREADED:
+        return [f"flows.{flows[0]}"]
     return ["bytewax.run", f"flows.{flows[0]}:flow" if len(flows) == 1 else f"flows.together:flow{flows!r}"]
 
 

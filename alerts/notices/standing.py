@@ -42,6 +42,12 @@ class Standing(Struct):
         self.alert, self.heard_ms, self.count = alert, heard_ms, self.count + 1
         self.known = [*self.known[1 - KNOWN :], alert.id]
 
+    def again_told(self) -> Notice:
+        """How it stands, for who must be told again and again."""
+        if self.state != "firing":
+            return self.notice(self.state, self.ended_ms, self.ended_by, self.reason)
+        return self.notice("updated", self.alert.at_ms, self.acknowledged_by, self.reason)
+
     def notice(self, action: Action, at_ms: int, by: str = "", reason: str = "") -> Notice:
         alert = self.alert
         return Notice(
