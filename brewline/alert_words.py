@@ -11,9 +11,10 @@ from rich.console import Console
 
 from alerts.notices.alert import MATCHED
 from alerts.notices.desk import State
+from alerts.notices.standing import word_message
 from brewline.alerts import minute, named, read_state, wall_ms
 from config.settings import Settings
-from features.messages import cloudevent, digest
+from features.messages import digest
 from features.outgoing import AlertWord
 from features.times import parse_duration
 from features.written import hint
@@ -92,8 +93,7 @@ def _send(settings: Settings, word: AlertWord, heard: Callable[[State], bool]) -
     require_kafka(client, kafka.start_timeout_s)
     size = {"max.message.bytes": str(kafka.max_message_bytes)}
     ensure_topics(client, [topic], kafka.partitions, kafka.replication, size)
-    id = digest(f"{word.word}|{word.about}|{word.by}|{word.at_ms}")
-    message = cloudevent(topic, word.about, id, f"alert.{word.word}", "people", word.at_ms, word.about, word)
+    message = word_message(topic, word)
     sender, taken = producer(client), list[bool]()
     sender.produce(
         *(message.topic, message.value, message.key), on_delivery=lambda error, _: taken.append(error is None)

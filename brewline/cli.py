@@ -129,7 +129,7 @@ def tickets(
 
 @app.command()
 def doctor() -> None:
-    """Checks settings, rules, Kafka, Redis and gateways, and says how to mend what is wrong.
+    """Checks settings, rules, Kafka, Redis, gateways and sinks, and says how to mend what is wrong.
 
     Example: `BREWLINE_KAFKA__BROKERS=host:9092 brewline doctor`
     """

@@ -319,7 +319,7 @@ FIELDS = {
     "started_ms": Word("time of the first event that counts, epoch ms"),
     "event_at_ms": Word("time of the deciding event, epoch ms"),
     # notices, and people's words on alerts
-    "action": Word("what it tells of the alert; `held`: how many more of an entity there were, which nobody was told of"),
+    "Notice.action": Word("what it tells of the alert; `held`: how many more of an entity nobody was told of"),
     "Notice.key": Word("the same for all that is told of one matter, from its opening to its end"),
     "alert": Word("id of the alert it goes back to"),
     "Notice.kind": Word("which alert: kpi, security, service or model"),
@@ -336,7 +336,7 @@ FIELDS = {
     "Notice.reason": Word("what they said, or why it is over"),
     "Notice.tags": Word("of a finding, such as attack.t1048"),
     "Notice.evidence": Word("ids of the events that count"),
-    "figures": Word("numbers of the alert, such as `observed` and `threshold`"),
+    "Notice.figures": Word("numbers of the alert, such as `observed` and `threshold`"),
     "word": Word("what is said"),
     "about": Word("key of the alert, or id of the silence"),
     "AlertWord.by": Word("the name of who says so"),

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from alerts.notices.alert import read_alert
 from alerts.notices.desk import Desk, Terms
-from alerts.notices.standing import message
+from alerts.notices.standing import notice_message
 from features.job import Batch
 from features.job import Message as Sent
 from features.messages import Refused, dead_letter
@@ -92,7 +92,7 @@ class DeskKeeper:
             self.swept_s = now_s
             self.desk.sweep(round(time.time() * 1000))
             self._measure()
-        notices = [message(self.topics.notices, notice) for notice in self.desk.notices]
+        notices = [notice_message(self.topics.notices, notice) for notice in self.desk.notices]
         self._tell([*letters, *notices], stop)
         self._commit({f"{r.topic()}/{r.partition()}": (r.offset() or 0) + 1 for r in records}, stop)
 

@@ -13,6 +13,7 @@ from redis import Redis
 
 from alerts.notices.sink import variable
 from config.settings import Settings
+from features.job import Message
 from features.messages import cloudevent
 from flows.notify import USED
 from operators.kafka import consumer, producer
@@ -50,6 +51,13 @@ def incident(id: str, state: str = "firing", dim: str = "store:s1", **data: Any)
     }
 
 
+def sent(alert: dict[str, Any], topic: str = "alerts") -> Message:
+    """As it stands on the topic; `id`, `kind` and `subject` are the envelope's."""
+    data = {name: value for name, value in alert.items() if name not in ("id", "kind", "subject")}
+    kind, subject, now_ms = f"alert.{alert['kind']}", alert["subject"], round(time.time() * 1000)
+    return cloudevent(topic, subject, alert["id"], kind, alert["kind"], now_ms, subject, data)
+
+
 class AlertPost:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings, self.folder, self.numbers = settings, folder, count()
@@ -59,12 +67,8 @@ class AlertPost:
         self.redis = Redis.from_url(settings.redis.url)
 
     def alerts(self, *alerts: dict[str, Any]) -> None:
-        """`id`, `kind` and `subject` are the envelope's."""
-        topic, now_ms = self.settings.topic("alerts"), round(time.time() * 1000)
         for alert in alerts:
-            data = {name: value for name, value in alert.items() if name not in ("id", "kind", "subject")}
-            kind, subject = f"alert.{alert['kind']}", alert["subject"]
-            message = cloudevent(topic, subject, alert["id"], kind, alert["kind"], now_ms, subject, data)
+            message = sent(alert, self.settings.topic("alerts"))
             self.sender.produce(message.topic, message.value, message.key)
         assert self.sender.flush(WAIT_S) == 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -18,6 +17,8 @@ from features.written import hint, line_of, read_toml, told
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 TABLE = re.compile(r"^[ \t]*\[sinks\.([^\]\s]+)\]", re.MULTILINE)
+URL = re.compile(r"https?://(?P<place>[^/?#]+)[!-~]*", re.ASCII)
+HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+):([1-9]\d{0,4})")
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Rate = Annotated[float, Meta(gt=0, le=10_000)]
@@ -127,7 +128,7 @@ def read_sinks(text: str, file: str) -> Sinks:
 def _part(text: str, name: str) -> str:
     """A sink's table alone, on the lines where it stands."""
     tables = [*TABLE.finditer(text)]
-    for table, following in zip(tables, [*tables[1:], None], strict=True):
+    for table, following in zip(tables, [*tables[1:], None], strict=False):
         if table[1].strip("'\"") == name:
             end = following.start() if following else len(text)
             return "\n" * text.count("\n", 0, table.start()) + text[table.start() : end]
@@ -184,14 +185,12 @@ def _check_duration(key: str, found: str, text: str, file: str) -> None:
 
 def _wrong_url(url: str) -> str:
     expected = "expected https://host/path or http://host:port/path"
-    try:
-        parts = urlsplit(url)
-        well = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        well = False
-    if not well or not re.fullmatch("[!-~]+", url):
-        return f"what stands there is no url, {expected}"
-    return f"found a user or a password in it, {expected}" if "@" in parts.netloc else ""
+    found = URL.fullmatch(url)
+    if found and "@" in found["place"]:
+        return f"found a user or a password in it, {expected}"
+    place = HOST.fullmatch(found["place"]) if found else None
+    well = place is not None and (place[2] is None or 0 < int(place[2]) < 65_536)
+    return "" if well else f"what stands there is no url, {expected}"
 
 
 def _check_syslog(name: str, sink: Syslog, text: str, file: str) -> None:

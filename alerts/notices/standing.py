@@ -9,7 +9,7 @@ from msgspec import Struct
 from alerts.notices.alert import Alert
 from features.job import Message
 from features.messages import cloudevent, digest
-from features.outgoing import Notice
+from features.outgoing import AlertWord, Notice
 
 KNOWN = 64  # ids of alerts that are recognised when they come again
 Action = Literal["opened", "updated", "acknowledged", "resolved", "closed", "held"]
@@ -72,7 +72,13 @@ class Standing(Struct):
         )
 
 
-def message(topic: str, notice: Notice) -> Message:
+def notice_message(topic: str, notice: Notice) -> Message:
     """A CloudEvent under an id that is the same after every replay."""
     id = digest(f"{notice.key}|{notice.action}|{notice.alert}|{notice.at_ms}")
     return cloudevent(topic, notice.key, id, f"notice.{notice.action}", "notify", notice.at_ms, notice.key, notice)
+
+
+def word_message(topic: str, word: AlertWord) -> Message:
+    """What a person says, as a CloudEvent keyed by what it is about."""
+    id = digest(f"{word.word}|{word.about}|{word.by}|{word.at_ms}")
+    return cloudevent(topic, word.about, id, f"alert.{word.word}", "people", word.at_ms, word.about, word)

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from alerts.notices import sink as s
-from alerts.notices.standing import message
+from alerts.notices.standing import notice_message
 from features.job import Message
 from features.outgoing import Notice
 from operators.sinks import Target, make_target
@@ -32,7 +32,7 @@ WHY = 'anna did "export" | a=b \\ and more,\nin two lines: 茶'
 
 
 def sent(notice: Notice) -> Message:
-    return message("notices", notice)
+    return notice_message("notices", notice)
 
 
 def id_of(body: bytes) -> str:

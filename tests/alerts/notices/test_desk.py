@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alerts.notices.desk import Desk, State, Terms
 from alerts.notices.pace import Throttle
-from alerts.notices.standing import message
+from alerts.notices.standing import notice_message
 from features.outgoing import Notice
 from tests.alerts.notices.made import HOUR_MS, NOON_MS, TERMS, actions, desk, finding, kpi, told, word
 
@@ -185,7 +185,7 @@ def play(one: Desk, step: tuple[str, str, int], number: int) -> None:
 
 
 def ids(notices: list[Notice]) -> list[str]:
-    return [str(message("notices", notice).value) for notice in notices]
+    return [str(notice_message("notices", notice).value) for notice in notices]
 
 
 @given(steps)
