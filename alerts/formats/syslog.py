@@ -14,10 +14,11 @@ LONGEST = {"host": 255, "app": 48, "id": 32}
 
 
 def syslog_message(severity: str, at_ms: int, host: str, kind: str, text: str) -> bytes:
-    """`kind` becomes the MSGID. `text` is UTF-8, and says so by its byte order mark."""
+    """`kind` becomes the MSGID. A byte order mark says that `text` is UTF-8, where it is more than ASCII."""
     priority = AUDIT * 8 + SEVERITY[severity]
     head = f"<{priority}>1 {rfc3339(at_ms)} {_name(host, 'host')} brewline - {_name(kind, 'id')}"
-    return f'{head} [origin software="brewline"] '.encode() + BOM + text.encode()
+    mark = b"" if text.isascii() else BOM
+    return f'{head} [origin software="brewline"] '.encode() + mark + text.encode()
 
 
 def _name(text: str, field: str) -> str:

@@ -168,7 +168,7 @@ def test_a_leef_line_has_its_five_heads_and_attributes_that_nothing_divides(noti
 
 SYSLOG = re.compile(
     rb"<(\d{1,3})>1 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z) ([!-~]{1,255}) ([!-~]{1,48}) ([!-~]{1,128})"
-    rb' ([!-~]{1,32}) (\[origin software="brewline"\]) \xef\xbb\xbf(.*)',
+    rb' ([!-~]{1,32}) (\[origin software="brewline"\]) (\xef\xbb\xbf)?(.*)',
     re.DOTALL,
 )
 
@@ -181,7 +181,7 @@ def test_a_syslog_message_is_of_rfc_5424_and_its_frame_counts_bytes(notice: Noti
     assert found
     facility, severity = divmod(int(found[1]), 8)
     assert (facility, severity) == (13, {"critical": 2, "high": 3, "medium": 4, "low": 5}.get(notice.severity, 6))
-    assert found[8].decode() == line
+    assert (found[8] is None, found[9].decode()) == (line.isascii(), line)
     length, blank, rest = framed(message).partition(b" ")
     assert (int(length), blank, rest) == (len(rest), b" ", message)
 
