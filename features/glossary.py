@@ -335,7 +335,7 @@ FIELDS = {
     "Notice.by": Word("of `acknowledged` and `closed`, who has said so"),
     "Notice.reason": Word("what they said, or why it is over"),
     "Notice.tags": Word("of a finding, such as attack.t1048"),
-    "Notice.evidence": Word("ids of the events that count"),
+    "Notice.evidence": Word("ids of the events that count; of an incident of KPIs, the stores"),
     "Notice.figures": Word("numbers of the alert, such as `observed` and `threshold`"),
     "word": Word("what is said"),
     "about": Word("key of the alert, or id of the silence"),

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
 
+import structlog
+
 from alerts.delivery.answer import Answer
 from alerts.delivery.parcel import Parcel
 from alerts.delivery.signature import headers
 from operators.web import Web
+
+log = structlog.get_logger()
 
 
 class Gateway:
@@ -67,7 +71,15 @@ class Attempts:
     def _work(self) -> None:
         while (parcel := self.todo.get()) is not None:
             attempt = parcel.attempts
-            self.done.put((parcel, attempt, self.post(parcel.id, parcel.body)))
+            self.done.put((parcel, attempt, self._try(parcel)))
+
+    def _try(self, parcel: Parcel) -> Answer:
+        """What raises is refused for good, as a dead letter: the thread must live on."""
+        try:
+            return self.post(parcel.id, parcel.body)
+        except Exception:
+            log.exception("an attempt raised", id=parcel.id)
+            return Answer()
 
     def close(self) -> None:
         for _ in range(self.threads):

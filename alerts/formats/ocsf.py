@@ -69,7 +69,7 @@ def _metadata(notice: Notice, id: str) -> dict[str, Any]:
         "version": VERSION,
         "product": {"name": "Brewline", "vendor_name": "Brewline", "feature": {"name": notice.kind}},
         "uid": id,
-        "correlation_uid": notice.key,
+        "correlation_uid": notice.labels.get("case", notice.key),
         "event_code": notice.labels.get("rule", notice.kind),
         "original_event_uid": notice.alert,
     }

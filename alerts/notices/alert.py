@@ -15,6 +15,7 @@ Severity = Literal["informational", "low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("informational", "low", "medium", "high", "critical")
 ALSO: dict[str, Severity] = {  # words of others for the same
     "info": "informational",
+    "notice": "low",
     "ticket": "low",
     "warning": "medium",
     "error": "high",
@@ -80,17 +81,17 @@ def read_alert(value: bytes) -> Alert:
         started_ms=_whole(data.get("started_ms"), at_ms),
         at_ms=at_ms,
         tags=_texts(data.get("tags")),
-        evidence=_texts(data.get("evidence")),
+        evidence=_texts(data.get("evidence") or data.get("stores")),
         figures={name: float(data[name]) for name in FIGURES if _is_number(data.get(name))},
     )
 
 
 def _key(event: CloudEvent, data: dict[str, Any], kind: str) -> str:
-    """Of what a flow gives no name to: what its rule counts together."""
-    if named := data.get("incident") or data.get("case"):
+    """Of what a flow gives no name to: what its rule counts together, within a case."""
+    if named := data.get("incident"):
         return str(named)
     group = data.get("group") or {"subject": event.subject}
-    told = msgspec.json.encode(group, order="deterministic").decode()
+    told = msgspec.json.encode([group, data.get("case")], order="deterministic").decode()
     return digest(f"{kind}|{data.get('rule_id') or data.get('rule')}|{told}")
 
 

@@ -47,6 +47,16 @@ def test_findings_of_one_rule_and_group_are_one_matter_and_of_another_are_anothe
     assert one.state.paces["security|high|anna"].held == {"r1": 1}  # the fourth
 
 
+def test_in_another_case_a_finding_is_another_matter_and_an_incident_is_told_with_its_stores() -> None:
+    one = desk()
+    for alert in (finding("a", case="c1"), finding("b", case="c2"), finding("c", case="c1")):
+        one.take(alert, NOON_MS)
+    one.take(kpi("k", dim="chain:*", stores=["store:s1", "store:s2"]), NOON_MS)
+    notices = told(one)
+    assert [notice.action for notice in notices] == ["opened", "opened", "updated", "opened"]
+    assert notices[3].evidence == ["store:s1", "store:s2"]
+
+
 def test_more_than_the_most_of_one_actor_are_counted_and_told_as_one_sum_that_names_them() -> None:
     one = desk()
     for number in range(8):
@@ -238,6 +248,7 @@ def test_after_a_crash_the_same_is_told_under_the_same_ids(
     [
         ({"level": "critical"}, "critical"),
         ({"severity": "page"}, "high"),
+        ({"severity": "notice"}, "low"),
         ({"severity": "WARNING", "level": "low"}, "medium"),
         ({"severity": "unheard of"}, "medium"),
         ({}, "medium"),
