@@ -21,7 +21,6 @@ from brewline.alert_words import end_silence, say_of_alert, silence_alerts
 from brewline.alerts import list_alerts
 from features.outgoing import AlertWord
 from operators.servers import free_port
-from operators.standings import WrittenByAnother
 from tests.alertpost import AlertPost, finding, incident, sent
 from tests.flowprocess import read_all
 from tests.receiver import Reply, receiver, waits_for
@@ -219,16 +218,6 @@ def test_when_redis_has_lost_all_silences_and_alerts_come_back_from_kafka(alerts
     assert alerts.standings().load().silences == before.silences
     assert alerts.standings().load().book.keys() == before.book.keys()
     assert len(told.taken) <= 2
-
-
-def test_two_that_keep_the_same_alerts_do_not_write_over_each_other(alerts: AlertPost) -> None:
-    one, other = alerts.standings(), alerts.standings()
-    desk = Desk(Sinks().terms, State())
-    desk.take(read_alert(sent(finding("f")).value), 1)
-    one.commit(desk.state, desk.touched, {}, {"alerts/0": 1})
-    with pytest.raises(WrittenByAnother, match="stop one of the two"):
-        other.commit(State(), {("book", key) for key in desk.state.book}, {}, {"alerts/0": 1})
-    assert one.load() == desk.state
 
 
 def test_what_is_told_again_and_again_is_what_fires_and_what_has_ended_lately(alerts: AlertPost) -> None:
