@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from redis.exceptions import RedisError
 
-from brewline.commands import coupons, customers, history, letters, models, reviews, rules, sigma
+from brewline.commands import alerts, coupons, customers, history, letters, models, reviews, rules, sigma
 from brewline.commands.shared import AsJson, JsonFile, out
 from config.settings import load
 from operators.kafka import Unreachable
@@ -21,8 +21,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Brewline: the real-time engine of a tea or restaurant chain's customer work.\n\nExample: `brewline demo`",
 )
-for group in (rules, history, coupons, reviews, models, letters, sigma):
+for group in (rules, history, coupons, reviews, models, letters, sigma, alerts):
     app.add_typer(group.app)
+THREADED = ("dispatch", "notify")  # no dataflows
 
 
 class Flow(str, Enum):
@@ -34,6 +35,7 @@ class Flow(str, Enum):
     service = "service"
     abuse = "abuse"
     dispatch = "dispatch"
+    notify = "notify"
 
 
 @app.command()
@@ -65,17 +67,17 @@ def run(
     names = tuple(flow.value for flow in flows)
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise ValueError(f"run: found {', '.join(twice)} more than once, expected each flow once")
-    if "dispatch" in names and len(names) > 1:
-        raise ValueError("run: found dispatch beside other flows, expected it alone: it needs a process of its own")
+    if len(names) > 1 and (alone := [name for name in names if name in THREADED]):
+        raise ValueError(f"run: found {alone[0]} beside other flows, expected it alone: it needs a process of its own")
     environ = {**os.environ, "BREWLINE_KAFKA__SHARE": share} if share else dict(os.environ)
     load(environ=environ)
     os.execve(sys.executable, [sys.executable, "-m", *module(names)], environ)
 
 
 def module(flows: tuple[str, ...]) -> list[str]:
-    """What Python runs; dispatch is no dataflow."""
-    if flows == ("dispatch",):
-        return ["flows.dispatch"]
+    """What Python runs; dispatch and notify are no dataflows."""
+    if flows[0] in THREADED:
+        return [f"flows.{flows[0]}"]
     return ["bytewax.run", f"flows.{flows[0]}:flow" if len(flows) == 1 else f"flows.together:flow{flows!r}"]
 
 
@@ -127,7 +129,7 @@ def tickets(
 
 @app.command()
 def doctor() -> None:
-    """Checks settings, rules, Kafka, Redis and gateways, and says how to mend what is wrong.
+    """Checks settings, rules, Kafka, Redis, gateways and sinks, and says how to mend what is wrong.
 
     Example: `BREWLINE_KAFKA__BROKERS=host:9092 brewline doctor`
     """

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.markup import escape
 
+from alerts.notices.sink import OverHttp, Syslog
 from alerts.security.rule_tests import load_tested
 from config.settings import Settings
 from flows.abuse import load_signals
@@ -20,9 +21,11 @@ from flows.files import load_catalog, load_promises, load_stores
 from flows.gateways import load_gateways
 from flows.keys import load_codes, load_pseudonyms
 from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
+from flows.sinks import load_sinks, load_targets
 from flows.topics import TOPICS
 from operators.kafka import Unreachable, require_kafka
 from operators.redis_link import connect_redis
+from operators.sinks import Target
 from operators.store import stored_partitions
 
 OLDEST_REDIS = (6, 2)
@@ -47,6 +50,7 @@ def examine(settings: Settings, out: Console) -> int:
         "kafka": _kafka,
         "redis": _redis,
         "gateways": _gateways,
+        "sinks": _sinks,
     }
     failed = 0
     with ThreadPoolExecutor() as pool:  # the servers are asked at once: each may keep us waiting
@@ -102,19 +106,41 @@ def _redis(settings: Settings) -> str:
 def _gateways(settings: Settings) -> str:
     targets = load_gateways(settings)
     with ThreadPoolExecutor(max_workers=max(1, len(targets))) as pool:
-        found = [*pool.map(lambda one: _connect(one.name, one.gateway.url), targets)]
+        found = [
+            *pool.map(lambda one: _connect(one.name, one.gateway.url, f"[dispatch.gateways.{one.name}] url"), targets)
+        ]
     if away := [said for well, said in found if not well]:
         raise Ailing("; ".join(away))
     return ", ".join(said for _, said in found) or "none configured: coupons stay on their topic"
 
 
-def _connect(name: str, url: str) -> tuple[bool, str]:
-    """Whether the gateway takes a connection, and words for it; no request is sent."""
+def _sinks(settings: Settings) -> str:
+    targets = load_targets(settings, load_sinks(settings))
+    with ThreadPoolExecutor(max_workers=max(1, len(targets))) as pool:
+        found = [*pool.map(_reach, targets)]
+    if away := [said for well, said in found if not well]:
+        raise Ailing("; ".join(away))
+    return ", ".join(said for _, said in found) or "none configured: `brewline alerts list` shows what fires"
+
+
+def _reach(target: Target) -> tuple[bool, str]:
+    """A datagram tells nothing of who is there."""
+    sink, where = target.sink, f"[sinks.{target.name}]"
+    if isinstance(sink, OverHttp):
+        return _connect(target.name, sink.url, f"{where} url")
+    assert isinstance(sink, Syslog)
+    if sink.over == "udp":
+        return True, f"{target.name} at {sink.address} is told by datagrams"
+    return _connect(target.name, f"//{sink.address}", f"{where} address")
+
+
+def _connect(name: str, url: str, where: str) -> tuple[bool, str]:
+    """Whether somebody takes a connection there, and words for it; no request is sent."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
         socket.create_connection((host, port), CONNECT_S).close()
     except OSError as error:
         why = error.strerror or type(error).__name__
-        return False, f"{name} at {host}:{port} takes no connection ({why}): see [dispatch.gateways.{name}] url"
+        return False, f"{name} at {host}:{port} takes no connection ({why}): see {where}"
     return True, f"{name} at {host}:{port} takes connections"

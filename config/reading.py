@@ -21,6 +21,7 @@ READ_ELSEWHERE = {  # variables that are no settings
     "BREWLINE_CACHE",
     "BREWLINE_REQUIRE_REAL",
 }
+SINK_SECRET = "BREWLINE_SINK_SECRET_"  # and the sink's name
 
 
 class WrongSettings(ValueError):
@@ -56,7 +57,9 @@ def override(raw: dict[str, Any], shape: type[Struct], environ: Mapping[str, str
     sections = {name: kind for name, kind in _types(shape).items() if _is_section(kind)}
     named: dict[tuple[str, str], str] = {}
     for name, value in environ.items():
-        if not name.startswith("BREWLINE_") or name in READ_ELSEWHERE or name.startswith(gateways.SECRET):
+        if not name.startswith("BREWLINE_") or name in READ_ELSEWHERE:
+            continue
+        if name.startswith((gateways.SECRET, SINK_SECRET)):
             continue
         section, double, key = name.removeprefix("BREWLINE_").lower().partition("__")
         if not double:

@@ -152,6 +152,7 @@ class Metrics(Struct, forbid_unknown_fields=True):
     dispatch: Port = 9106
     service: Port = 9107
     abuse: Port = 9108
+    notify: Port = 9109
     stall_s: Seconds = 15.0  # /healthz turns red when a partition has not moved for so long
 
 
@@ -177,6 +178,7 @@ class Settings(Struct, forbid_unknown_fields=True):
     features: str = "features.toml"
     models: str = "models.toml"  # over the features; "" for none
     abuse: str = "abuse.toml"
+    sinks: str = "sinks.toml"
     folder: str = ""  # of the settings file; relative paths start here
 
     def path(self, name: str) -> Path:
@@ -217,6 +219,7 @@ def _name_shipped(raw: dict[str, Any]) -> None:
     for section, key in (
         ("", "features"),
         ("", "abuse"),
+        ("", "sinks"),
         ("coupons", "rules"),
         ("coupons", "calendars"),
         ("security", "rules"),

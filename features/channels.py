@@ -8,6 +8,8 @@ from features import events as e
 from features import outgoing as out
 
 TURNS = ("opened", "warned", "breached", "escalated", "answered", "reopened", "closed")  # of a ticket
+NOTICES = tuple(f"notice.{what}" for what in ("opened", "updated", "acknowledged", "resolved", "closed", "held"))
+WORDS = tuple(f"alert.{what}" for what in ("acknowledged", "closed", "silenced", "unsilenced"))
 CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "coupon.issued": ("coupons", out.IssuedCoupon),
     "message.due": ("coupons", out.Receipt),
@@ -25,6 +27,8 @@ CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "alert.security": ("security", out.Finding),
     "alert.service": ("service", out.ServiceAlert),
     "alert.model": ("learning", out.ModelAlert),
+    **dict.fromkeys(NOTICES, ("notify", out.Notice)),
+    **dict.fromkeys(WORDS, ("people", out.AlertWord)),
     **{f"ticket.{what}": ("service", out.Ticket) for what in TURNS},
     "review.opened": ("abuse", out.Review),
     "review.grown": ("abuse", out.Review),
@@ -220,8 +224,28 @@ TOPICS = (
         " no longer good.",
         "dim of a KPI; actor of a finding; ticket of a promise; model",
         "kpis, security, service, learning",
-        "on-call staff, SIEM",
+        "notify, analysts",
         ("alert.kpi", "alert.security", "alert.service", "alert.model"),
+        sent=True,
+    ),
+    Topic(
+        "alert.words",
+        "What named people say of alerts: that they look after one, close one, silence some for a while.",
+        "alert or silence",
+        "`brewline alerts`",
+        "notify, auditors",
+        WORDS,
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "notices",
+        "What receivers are told of alerts: de-duplicated, held to a pace, without what is silenced.",
+        "alert, or the sum of those that were held",
+        "notify",
+        "notify, on-call staff, SIEM",
+        NOTICES,
+        received=True,
         sent=True,
     ),
     Topic(

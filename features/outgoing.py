@@ -247,3 +247,39 @@ class Finding(Struct):
     started_ms: int
     event_at_ms: int
     trigger_stamp_ms: int
+
+
+class Notice(Struct):
+    """What receivers are told of an alert; `key` is the same from its opening to its end."""
+
+    action: Literal["opened", "updated", "acknowledged", "resolved", "closed", "held"]
+    key: str
+    alert: str
+    kind: str
+    severity: Literal["informational", "low", "medium", "high", "critical"]
+    entity: str
+    title: str
+    why: str
+    labels: dict[str, str]
+    started_ms: int
+    opened_ms: int
+    at_ms: int
+    count: int = 1
+    held: int = 0
+    by: str = ""
+    reason: str = ""
+    tags: list[str] = []
+    evidence: list[str] = []
+    figures: dict[str, float] = {}
+
+
+class AlertWord(Struct):
+    """What a named person says of an alert, or of all that some matchers cover."""
+
+    word: Literal["acknowledged", "closed", "silenced", "unsilenced"]
+    about: str
+    by: str
+    at_ms: int
+    reason: str = ""
+    matchers: dict[str, str] = {}
+    until_ms: int = 0

@@ -10,6 +10,7 @@ from threading import Event, Thread
 
 import structlog
 
+from alerts.delivery.errand import Coupons
 from alerts.delivery.outcome import Topics
 from config.settings import Settings, load
 from flows.gateways import Target, load_gateways
@@ -31,12 +32,11 @@ CLOSE_S = 10.0  # on top of `stop_s`: to confirm, to commit, to close
 def run(settings: Settings, stop: Event) -> None:
     """Until `stop`. Without a gateway it only says so, so that it can be part of every installation."""
     kafka, targets, pulse = settings.kafka, load_gateways(settings), Pulse(settings.metrics.stall_s)
-    client, names = kafka.librdkafka(), [settings.topic(topic) for topic in USED]
+    client, names = kafka.librdkafka(), [*map(settings.topic, USED)]
     require_kafka(client, kafka.start_timeout_s)
     size = {"max.message.bytes": str(kafka.max_message_bytes)}
     partitions = ensure_topics(client, names, kafka.partitions, kafka.replication, size, names[-1:])[names[0]]
-    mine, of = kafka.shared
-    parts = range(mine, partitions, of)
+    parts = range(kafka.shared[0], partitions, kafka.shared[1])
     show_health(settings, "dispatch", pulse)
     if not targets:
         log.warning("no gateway is configured: coupons stay on their topic; name one in [dispatch.gateways.<name>]")
@@ -57,10 +57,10 @@ def carry(settings: Settings, target: Target, parts: range, pulse: Pulse, stop: 
     intake = Intake(client, settings.topic(flow), flow, settings.topic("coupons"), parts, gateway.begin == "latest")
     attempts = Attempts(Gateway(gateway.url, target.secrets, terms.timeout_s, terms.in_flight).post, terms.in_flight)
     telling = Telling(producer(client), intake.finish, stop)
-    topics = Topics(*map(settings.topic, USED[1:-1]))
+    errand = Coupons(target.name, gateway.channels, Topics(*map(settings.topic, USED[1:-1])))
     tombstones = Following(client, settings.topic("forgotten"), flow)
     log.info("gateway opened", gateway=target.name, partitions=[*parts])
-    courier = Courier(target.name, gateway.channels, terms, topics, intake, attempts, telling, tombstones, pulse)
+    courier = Courier("dispatch", target.name, errand, terms, intake, attempts, telling, pulse, tombstones)
     courier.carry(stop, settings.dispatch.stop_s)
 
 

@@ -19,6 +19,8 @@ TOPICS = (
     "deliveries",
     "decisions",
     "alerts",
+    "alert.words",
+    "notices",
     "sightings",
     "reviews",
     "dead-letters",

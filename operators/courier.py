@@ -1,6 +1,6 @@
-"""Carries coupons to one gateway, in a thread of its own: no other gateway waits for this one.
+"""Carries coupons to one gateway, or notices to one sink, in a thread of its own: nobody else waits for this one.
 
-A coupon's offset counts as done when Kafka has what became of it; whatever is not done is sent again, under the
+A record's offset counts as done when Kafka has what became of it; whatever is not done is sent again, under the
 same id, by whoever starts at the committed offset.
 """
 
@@ -13,9 +13,9 @@ from threading import Event
 import structlog
 
 from alerts.delivery.answer import Answer
+from alerts.delivery.errand import Errand
 from alerts.delivery.lane import Lane, Outcome, Terms
-from alerts.delivery.outcome import Topics, buried, told
-from alerts.delivery.parcel import Parcel, read_parcel
+from alerts.delivery.parcel import Parcel
 from features.job import Batch
 from features.messages import Refused
 from operators.gateway import Attempts
@@ -32,24 +32,24 @@ STATES = ("closed", "half-open", "open")
 
 
 class Courier:
-    """One gateway's work from intake to outcome. `channels`: of the coupons it takes, none is all."""
+    """One receiver's work from intake to outcome. `flow`: whose it is; `tombstones`: for what has customers."""
 
     def __init__(
         self,
+        flow: str,
         name: str,
-        channels: list[str],
+        errand: Errand,
         terms: Terms,
-        topics: Topics,
         intake: Intake,
         attempts: Attempts,
         telling: Telling,
-        tombstones: Following,
         pulse: Pulse,
+        tombstones: Following | None = None,
     ) -> None:
+        self.flow = flow
         self.name = name
-        self.channels = channels
+        self.errand = errand
         self.terms = terms
-        self.topics = topics
         self.intake = intake
         self.attempts = attempts
         self.telling = telling
@@ -73,7 +73,7 @@ class Courier:
 
     def _begin(self) -> None:
         """Takes what there is room for, and starts what may start."""
-        if self.tombstones.hear():
+        if self.tombstones and self.tombstones.hear():
             self._withhold()
         for record in self.intake.take(self.terms.window - self.intake.open):
             self._accept(record)
@@ -96,23 +96,26 @@ class Courier:
     def _accept(self, record: Batch) -> None:
         place = record.partition, record.offsets[0]
         try:
-            parcel = read_parcel(record, time.monotonic())
+            parcel = self.errand.read(record, time.monotonic())
         except Refused as refused:
             self._note(refused.reason)
-            warn_seldom("coupon given up", self.name, refused.reason, gateway=self.name, reason=refused.reason)
-            self.telling.tell(place, [buried(self.topics, self.name, record, refused)])
+            self._warn(refused.reason)
+            self.telling.tell(place, [self.errand.buried(record, refused)])
             return
-        if self.channels and parcel.channel not in self.channels:
+        if parcel is None:
             self._note("other_channel")
             self.telling.tell(place, [])
-        elif self.tombstones.forgotten.among({parcel.customer}):
+        elif self._forgotten({parcel.customer}):
             self._settle(parcel, "forgotten")
         else:
             self.lane.put(parcel)
 
+    def _forgotten(self, customers: set[str]) -> set[str]:
+        return self.tombstones.forgotten.among(customers) if self.tombstones else set()
+
     def _withhold(self) -> None:
         """What waits for those who were forgotten is not sent any more."""
-        gone = self.tombstones.forgotten.among({parcel.customer for parcel in self.lane.parcels()})
+        gone = self._forgotten({parcel.customer for parcel in self.lane.parcels()})
         for parcel in self.lane.withdraw(gone):
             self._settle(parcel, "forgotten")
 
@@ -121,23 +124,26 @@ class Courier:
         ATTEMPT.labels(self.name).observe(answer.seconds)
         if outcome := self.lane.answered(parcel, answer, time.monotonic()):
             self._settle(parcel, outcome)
-        elif self.tombstones.forgotten.among({parcel.customer}):
+        elif self._forgotten({parcel.customer}):
             self._withhold()
 
     def _settle(self, parcel: Parcel, outcome: Outcome) -> None:
         self._note(outcome)
         if outcome not in ("delivered", "forgotten"):
-            warn_seldom("coupon given up", self.name, outcome, gateway=self.name, reason=outcome, status=parcel.status)
-        self.telling.tell(parcel.place, told(self.topics, self.name, parcel, outcome, _now_ms()))
+            self._warn(outcome, status=parcel.status)
+        self.telling.tell(parcel.place, self.errand.told(parcel, outcome, _now_ms()))
+
+    def _warn(self, reason: str, **told: int) -> None:
+        warn_seldom(f"{self.errand.noun} given up", self.name, reason, gateway=self.name, reason=reason, **told)
 
     def _note(self, outcome: str) -> None:
         DELIVERIES.labels(self.name, outcome).inc()
         if outcome not in ("delivered", "other_channel", "forgotten"):
-            count("dispatch", {"dead_lettered": 1, f"dead_lettered:{outcome}": 1})
+            count(self.flow, {"dead_lettered": 1, f"dead_lettered:{outcome}": 1})
 
     def _show(self, now_s: float) -> None:
         """How things are, for /healthz and /metrics."""
-        self.pulse.beat(f"dispatch {self.name}")
+        self.pulse.beat(f"{self.flow} {self.name}")
         state = self.lane.breaker.state(now_s)
         if self.closed != (state == "closed"):
             self.closed = not self.closed
@@ -145,10 +151,10 @@ class Courier:
         if now_s < self.measured_s + MEASURE_S:
             return
         self.measured_s = now_s
-        self.pulse.well(f"gateway {self.name}")  # where an error had ended its work
+        self.pulse.well(f"{self.errand.receiver} {self.name}")  # where an error had ended its work
         where, waits_s = f"kafka, writing {self.name}", self.telling.waits_s(now_s)
         if waits_s > SLOW_S:
-            self.pulse.trouble(where, f"has not confirmed what became of a coupon for {waits_s:.0f} s")
+            self.pulse.trouble(where, f"has not confirmed what became of a {self.errand.noun} for {waits_s:.0f} s")
         else:
             self.pulse.well(where)
         self._measure(now_s)
@@ -163,7 +169,8 @@ class Courier:
         """Lets Kafka confirm what it was told, and commits."""
         self.attempts.close()
         self.telling.close()
-        self.tombstones.close()
+        if self.tombstones:
+            self.tombstones.close()
         self.intake.close()
 
 

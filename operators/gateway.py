@@ -2,84 +2,36 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-import urllib3
-from urllib3.exceptions import HTTPError, NewConnectionError, TimeoutError
+import structlog
 
-from alerts.delivery.answer import Answer, read_retry_after
+from alerts.delivery.answer import Answer
 from alerts.delivery.parcel import Parcel
 from alerts.delivery.signature import headers
-from operators.health import warn_seldom
+from operators.web import Web
 
-MOST_BYTES = 65_536  # of an answer that are read, so that its connection can be used again
-logging.getLogger("urllib3").setLevel(logging.ERROR)  # it names paths, which may hold a token
+log = structlog.get_logger()
 
 
 class Gateway:
-    """One url, its secrets, and the connections to it."""
+    """One url and its secrets."""
 
     def __init__(self, url: str, secrets: Sequence[bytes], timeout_s: float, connections: int) -> None:
         self.url = url
         self.secrets = secrets
-        self.timeout_s = timeout_s
-        self.pool = urllib3.PoolManager(
-            num_pools=1,
-            maxsize=connections,
-            block=True,
-            retries=False,
-            timeout=urllib3.Timeout(total=timeout_s),
-        )
+        self.web = Web(timeout_s, connections)
 
     def post(self, id: str, body: bytes) -> Answer:
-        """One attempt; whatever befalls it is an answer. Redirects are not followed."""
-        started_s = time.monotonic()
-        answer = self._ask(id, body, started_s + self.timeout_s)
-        answer.seconds = time.monotonic() - started_s
+        """One attempt; whatever befalls it is an answer."""
+        answer, _ = self.web.post(self.url, headers(self.secrets, id, int(time.time()), body), body)
         return answer
 
-    def _ask(self, id: str, body: bytes, until_s: float) -> Answer:
-        signed = headers(self.secrets, id, int(time.time()), body)
-        try:
-            response = self.pool.request(
-                "POST", self.url, body=body, headers=signed, redirect=False, preload_content=False
-            )
-        except (HTTPError, OSError, ValueError) as error:
-            return _failed(error)
-        _finish(response, until_s)
-        return Answer(response.status, retry_after_s=read_retry_after(response.headers.get("retry-after"), _now_ms()))
-
     def close(self) -> None:
-        self.pool.clear()
-
-
-def _failed(error: Exception) -> Answer:
-    """Its text may name the url, so only its name is logged."""
-    warn_seldom("gateway does not answer", type(error).__name__, error=type(error).__name__)
-    in_time = isinstance(error, NewConnectionError) or not isinstance(error, TimeoutError)
-    return Answer(failure="connection" if in_time else "timeout")
-
-
-def _finish(response: urllib3.BaseHTTPResponse, until_s: float) -> None:
-    """Reads a short answer to its end, and hangs up on one that is long or slow: the status has been told."""
-    left = MOST_BYTES
-    try:
-        while left > 0 and time.monotonic() < until_s and (chunk := response.read1(MOST_BYTES)):
-            left -= len(chunk)
-        if left <= 0 or time.monotonic() >= until_s:
-            response.close()
-    except (HTTPError, OSError):
-        response.close()
-    finally:
-        response.release_conn()
-
-
-def _now_ms() -> int:
-    return round(time.time() * 1000)
+        self.web.close()
 
 
 class Attempts:
@@ -119,7 +71,15 @@ class Attempts:
     def _work(self) -> None:
         while (parcel := self.todo.get()) is not None:
             attempt = parcel.attempts
-            self.done.put((parcel, attempt, self.post(parcel.id, parcel.body)))
+            self.done.put((parcel, attempt, self._try(parcel)))
+
+    def _try(self, parcel: Parcel) -> Answer:
+        """What raises is refused for good, as a dead letter: the thread must live on."""
+        try:
+            return self.post(parcel.id, parcel.body)
+        except Exception:
+            log.exception("an attempt raised", id=parcel.id)
+            return Answer()
 
     def close(self) -> None:
         for _ in range(self.threads):

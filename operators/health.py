@@ -46,20 +46,29 @@ WRONG = Gauge(
     "1 while a model is worse than a baseline, or errs more; inputs that have drifted",
     ["model", "what", "partition"],
 )
-DELIVERIES = Counter("brewline_deliveries_total", "Coupons by what became of them at a gateway", ["gateway", "outcome"])
+DELIVERIES = Counter(
+    "brewline_deliveries_total",
+    "Coupons and notices by what became of them at a gateway or sink",
+    ["gateway", "outcome"],
+)
 COUPONS = Counter("brewline_coupon_turns_total", "What became of coupons, and why refused", ["turn", "reason"])
 ATTEMPTS = Counter(
-    "brewline_delivery_attempts_total", "Requests to a gateway by how it answered", ["gateway", "answer"]
+    "brewline_delivery_attempts_total", "Attempts at a gateway or sink by how it answered", ["gateway", "answer"]
 )
 ATTEMPT = Histogram(
     "brewline_delivery_attempt_seconds",
-    "Seconds until a gateway has answered, or failed to",
+    "Seconds until a gateway or sink has answered, or failed to",
     ["gateway"],
     buckets=[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
 )
-CIRCUIT = Gauge("brewline_delivery_circuit", "Circuit of a gateway: 0 closed, 1 half-open, 2 open", ["gateway"])
-UNSETTLED = Gauge("brewline_delivery_unsettled", "Coupons taken from Kafka whose delivery has not ended", ["gateway"])
-OLDEST = Gauge("brewline_delivery_oldest_seconds", "Age in Kafka of the oldest coupon not settled", ["gateway"])
+CIRCUIT = Gauge("brewline_delivery_circuit", "Circuit of a gateway or sink: 0 closed, 1 half-open, 2 open", ["gateway"])
+UNSETTLED = Gauge(
+    "brewline_delivery_unsettled", "Coupons or notices taken from Kafka whose delivery has not ended", ["gateway"]
+)
+OLDEST = Gauge(
+    "brewline_delivery_oldest_seconds", "Age in Kafka of the oldest coupon or notice not settled", ["gateway"]
+)
+STANDING = Gauge("brewline_alerts_standing", "Alerts that fire; of these, silenced and acknowledged ones", ["state"])
 
 LIMIT = Gauge("brewline_campaign_limit", "Cents of a campaign's budget, or its stock of coupons", ["campaign", "of"])
 RESERVED = Gauge(

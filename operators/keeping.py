@@ -12,11 +12,12 @@ from confluent_kafka.admin import AdminClient
 
 from operators.health import Pulse
 from operators.source import OffsetExpired
+from operators.standings import WrittenByAnother
 
 log = structlog.get_logger()
 ANEW_S = 5.0
 WATCH_S = 2.0
-FORESEEN = (KafkaException, OffsetExpired)
+FORESEEN = (KafkaException, OffsetExpired, WrittenByAnother)
 
 
 def keep(name: str, work: Callable[[], None], pulse: Pulse, stop: Event) -> None:

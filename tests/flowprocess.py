@@ -35,7 +35,7 @@ def settings_for(brokers: str, redis_url: str, **kafka: int) -> Settings:
         kafka=conf.Kafka(brokers=brokers, topic_prefix=f"{prefix}-", **kafka),
         redis=conf.Redis(url=redis_url, prefix=prefix),
         time=conf.Time(clock="event"),
-        metrics=conf.Metrics(ingest=0, customers=0, dispatch=0, service=0),
+        metrics=conf.Metrics(ingest=0, customers=0, dispatch=0, service=0, notify=0),
         folder=str(conf.HERE),
     )
 

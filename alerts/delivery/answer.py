@@ -21,6 +21,7 @@ class Answer(Struct):
     failure: Literal["", "timeout", "connection"] = ""
     retry_after_s: float | None = None
     seconds: float = 0.0  # from the start of the attempt
+    retry: bool = False  # whatever the status says: it is not what was sent that is wrong
 
     @property
     def kind(self) -> str:
@@ -34,8 +35,10 @@ class Answer(Struct):
 
     @property
     def verdict(self) -> Verdict:
-        if 200 <= self.status < 300:
+        if 200 <= self.status < 300 and not self.retry:
             return "delivered"
+        if self.retry:
+            return "again"
         return "again" if self.failure or self.status in AGAIN or self.status >= 500 else "refused"
 
 

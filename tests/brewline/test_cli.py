@@ -43,6 +43,9 @@ COMMANDS = [
     "models show",
     "models promote",
     "models rollback",
+    "alerts list",
+    "alerts ack",
+    "alerts silence",
     "",
 ]
 
@@ -108,6 +111,11 @@ def test_doctor_names_every_ailment_and_its_cure() -> None:
     [
         (["run", "ingest", "kpis", "ingest"], "run: found ingest more than once, expected each flow once"),
         (["run", "kpis", "dispatch"], "run: found dispatch beside other flows, expected it alone"),
+        (
+            ["alerts", "silence", "stroe=s1", "--by", "anna", "--reason", "x"],
+            "alerts have no 'stroe'; did you mean 'store'",
+        ),
+        (["alerts", "silence", "store=*", "--by", "anna", "--reason", "x"], "that would cover every alert"),
         (["replay", "completejourny"], "found history 'completejourny', expected completejourney"),
         (["replay", "completejourney", "--speed", "fast"], "--speed: found 'fast', expected `max` or a factor"),
         (["customer", "c12", "--at", "yesterday"], "expected RFC 3339 with offset"),
@@ -139,6 +147,18 @@ def test_doctor_asks_gateways_for_a_connection_and_names_one_that_takes_none(tmp
     assert "FAIL gateways: [dispatch.gateways.push]: there is no secret to sign with: set BREWLINE" in shown.stdout
     shown = brewline("doctor", **nowhere())
     assert "ok   gateways: none configured: coupons stay on their topic" in shown.stdout
+
+
+def test_doctor_asks_sinks_for_a_connection_and_names_one_that_takes_none(tmp_path: Path) -> None:
+    away = free_port()
+    (tmp_path / "brewline.toml").write_text("")
+    (tmp_path / "sinks.toml").write_text(
+        f"[sinks.siem]\nkind = 'syslog'\naddress = '127.0.0.1:{away}'\n[sinks.old]\nkind = 'syslog'\nover = 'udp'\n"
+        "address = '127.0.0.1:514'\n"
+    )
+    shown = brewline("doctor", **{"BREWLINE_SETTINGS": str(tmp_path / "brewline.toml"), **nowhere()})
+    assert f"FAIL sinks: siem at 127.0.0.1:{away} takes no connection (Connection refused)" in shown.stdout
+    assert "see [sinks.siem] address" in shown.stdout
 
 
 def test_a_code_is_checked_without_any_server() -> None:

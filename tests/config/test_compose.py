@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from brewline.cli import THREADED
 from config.settings import Settings, load
+from flows import notify
 from flows.dispatch import CLOSE_S
 from flows.together import FLOWS
 from operators.transactions import TIMEOUT_S
@@ -60,8 +62,9 @@ def test_the_image_of_the_flows_bears_the_version_of_the_package() -> None:
 
 
 def test_every_flow_is_a_service_and_runs_its_own_module() -> None:
-    assert {name for name, service in SERVICES.items() if "build" in service} == {*FLOWS, "dispatch"}
-    assert SERVICES["dispatch"]["command"] == ["python", "-m", "flows.dispatch"]
+    assert {name for name, service in SERVICES.items() if "build" in service} == {*FLOWS, *THREADED}
+    for flow in THREADED:
+        assert SERVICES[flow]["command"] == ["python", "-m", f"flows.{flow}"]
     for flow in FLOWS:
         *run, target = SERVICES[flow]["command"]
         assert run == ["python", "-m", "bytewax.run"]
@@ -70,7 +73,7 @@ def test_every_flow_is_a_service_and_runs_its_own_module() -> None:
         assert callable(getattr(import_module(module), function))
 
 
-@pytest.mark.parametrize("flow", [*FLOWS, "dispatch"])
+@pytest.mark.parametrize("flow", [*FLOWS, *THREADED])
 def test_what_a_flow_is_told_are_settings_and_lead_to_services_that_exist(flow: str) -> None:
     told = settings(flow)
     advertised = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
@@ -86,7 +89,7 @@ def test_what_a_flow_is_told_are_settings_and_lead_to_services_that_exist(flow: 
 def test_health_and_metrics_are_asked_for_at_the_ports_of_the_settings() -> None:
     (job,) = PROMETHEUS["scrape_configs"]
     scraped = {entry["labels"]["flow"]: entry["targets"] for entry in job["static_configs"]}
-    for flow in (*FLOWS, "dispatch"):
+    for flow in (*FLOWS, *THREADED):
         port = getattr(settings(flow).metrics, flow)
         assert f"'http://127.0.0.1:{port}/healthz'" in SERVICES[flow]["healthcheck"]["test"][-1]
         assert scraped.pop(flow) == [f"{flow}:{port}"]
@@ -101,7 +104,7 @@ def test_only_flows_that_make_pseudonyms_get_their_key_and_compose_insists_on_it
 
 
 def test_the_flow_that_issues_coupons_alone_gets_the_key_of_their_codes() -> None:
-    assert [flow for flow in (*FLOWS, "dispatch") if "BREWLINE_COUPON_KEY" in environment(flow)] == ["customers"]
+    assert [flow for flow in (*FLOWS, *THREADED) if "BREWLINE_COUPON_KEY" in environment(flow)] == ["customers"]
 
 
 def test_every_published_port_is_of_this_machine_alone() -> None:
@@ -150,6 +153,7 @@ def test_a_flow_is_given_the_time_to_finish_a_transaction() -> None:
         assert int(SERVICES[flow]["stop_grace_period"].removesuffix("s")) > TIMEOUT_S
     dispatch = settings("dispatch").dispatch.stop_s + CLOSE_S
     assert int(SERVICES["dispatch"]["stop_grace_period"].removesuffix("s")) > dispatch
+    assert int(SERVICES["notify"]["stop_grace_period"].removesuffix("s")) > notify.STOP_S + notify.CLOSE_S
 
 
 def test_bytewax_serves_no_page_without_a_login() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -25,6 +25,7 @@ from alerts.kpis.incident import Incident, Verdict, alert
 from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
 from alerts.kpis.partials import PartialMinutes
+from alerts.notices.standing import Action, notice_message, word_message
 from alerts.security.finding import Finding, Rule
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
@@ -43,6 +44,7 @@ from features.job import Batch
 from features.labels import Examples
 from features.loop import batches, run
 from features.messages import Refused, dead_letter
+from features.outgoing import AlertWord, Notice
 from features.partitions import partition_keys
 from features.stores import Stores
 from features.times import DAY_MS, parse_time
@@ -275,6 +277,17 @@ def test_alerts_are_as_described() -> None:
     finding = Finding(rule, "a", "s", {"actor": "a"}, 9.0, 5.0, "why", ["e1"], 1, "e1", 1, 1).message("alerts")
     assert complaints("alert.security", finding.value) == []
     assert json.loads(finding.value)["data"].keys() == fields_of("Finding")
+
+
+def test_notices_and_words_on_alerts_are_as_described() -> None:
+    notice = Notice("opened", "k", "a", "kpi", "high", "store:s", "t", "why", {"dim": "store:s"}, 1, 1, NOW_MS)
+    for action in get_args(Action):
+        told = notice_message("notices", msgspec.structs.replace(notice, action=action))
+        assert complaints(f"notice.{action}", told.value) == []
+    assert json.loads(told.value)["data"].keys() == fields_of("Notice")
+    word = word_message("alert.words", AlertWord("silenced", "s", "anna", NOW_MS))
+    assert complaints("alert.silenced", word.value) == []
+    assert json.loads(word.value)["data"].keys() == fields_of("AlertWord")
 
 
 def test_examples_are_as_described() -> None:

@@ -1,4 +1,4 @@
-"""Coupons on their way to gateways."""
+"""Coupons on their way to gateways, and alerts on theirs to sinks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from config.settings import Settings
 from operators.servers import KafkaServer, MockKafka, RedisServer
+from tests.alertpost import AlertPost
 from tests.couponpost import Post
 from tests.flowprocess import settings_for
 
@@ -21,5 +22,12 @@ def settings(kafka: KafkaServer | MockKafka, redis: RedisServer) -> Settings:
 @pytest.fixture
 def post(settings: Settings, workdir: Path) -> Iterator[Post]:
     post = Post(settings, workdir)
+    yield post
+    post.close()
+
+
+@pytest.fixture
+def alerts(settings: Settings, workdir: Path) -> Iterator[AlertPost]:
+    post = AlertPost(settings, workdir)
     yield post
     post.close()

@@ -50,7 +50,7 @@ def test_connections_are_kept_from_one_attempt_to_the_next() -> None:
         asked = gateway(url)
         answers = [asked.post(f"d{i}", b"{}") for i in range(5)]
         assert [answer.status for answer in answers] == [200] * 5
-        [pool] = [asked.pool.pools[key] for key in asked.pool.pools.keys()]  # noqa: SIM118 - it is no dict
+        [pool] = [asked.web.pool.pools[key] for key in asked.web.pool.pools.keys()]  # noqa: SIM118 - it is no dict
         assert pool.num_connections == 1
     assert told.ids == [f"d{i}" for i in range(5)]
 
@@ -117,4 +117,21 @@ def test_an_attempt_that_never_ends_leaves_the_other_threads_free() -> None:
     assert [parcel.id for parcel, _, _ in ended] == ["d1"]
     assert attempts.free
     stuck.set()
+    attempts.close()
+
+
+def test_an_attempt_that_raises_is_refused_and_costs_no_thread() -> None:
+    def post(id: str, body: bytes) -> Answer:
+        if id == "ill":
+            raise RuntimeError("a bug")
+        return Answer(204)
+
+    attempts = Attempts(post, 1)
+    for place, id in enumerate(["ill", "well"]):
+        record = Batch("coupons", 0, place - 1, [place], [b"{}"], [0])
+        attempts.start(Parcel(record, id, "", 0, 0.0, 0.0))
+    found: list[tuple[Parcel, int, Answer]] = []
+    while len(found) < 2:
+        found += attempts.ended(WAIT_S)
+    assert [(parcel.id, answer.verdict) for parcel, _, answer in found] == [("ill", "refused"), ("well", "delivered")]
     attempts.close()

@@ -1,0 +1,1 @@
+"""Formats: a notice as its receivers read it."""

@@ -1,0 +1,66 @@
+"""A notice as a line of ArcSight's Common Event Format (CEF implementation standard, revision 27)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from alerts.formats.attack import read_attack
+from features.outgoing import Notice
+
+SEVERITY = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}
+MOST = 1_023  # characters of a string
+CONTROLS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")  # whatever might begin a new line, or is no text
+
+
+def cef_line(notice: Notice, id: str) -> str:
+    """`id` is that of the notice."""
+    signature = notice.labels.get("rule_id", notice.labels.get("rule", notice.kind))
+    head = ("Brewline", "Brewline", "1", signature, notice.title, str(SEVERITY[notice.severity]))
+    extension = " ".join(f"{key}={_value(value)}" for key, value in _pairs(notice, id) if value)
+    return f"CEF:0|{'|'.join(map(_header, head))}|{extension}"
+
+
+def _header(text: str) -> str:
+    return CONTROLS.sub(" ", text).replace("\\", r"\\").replace("|", r"\|")
+
+
+def _value(text: str) -> str:
+    """Line ends may stand in a value, as two characters."""
+    escaped = text[:MOST].replace("\\", r"\\").replace("=", r"\=").replace("\r\n", r"\n").replace("\n", r"\n")
+    return CONTROLS.sub(" ", escaped.replace("\r", r"\r"))
+
+
+def _pairs(notice: Notice, id: str) -> Iterator[tuple[str, str]]:
+    yield from (("rt", str(notice.at_ms)), ("start", str(notice.started_ms)))
+    yield from (("externalId", id), ("cat", notice.kind), ("act", notice.action), ("cnt", str(notice.count)))
+    yield from (("suser", notice.labels.get("actor", "")), ("msg", notice.why), ("reason", notice.reason))
+    yield from _labelled("cs", _texts(notice))
+    yield from _labelled("cfp", [(name, f"{value:g}") for name, value in notice.figures.items()][:4])
+    yield "flexString1Label", "Attack" if notice.tags else ""
+    yield "flexString1", _attack(notice)
+
+
+def _texts(notice: Notice) -> list[tuple[str, str]]:
+    """There are six fields for text."""
+    labels = notice.labels
+    return [
+        ("Key", notice.key),
+        ("Entity", notice.entity),
+        ("Store", labels.get("store", "")),
+        ("Rule", labels.get("rule", labels.get("series", ""))),
+        ("By", notice.by),
+        ("Events", " ".join(notice.evidence)),
+    ]
+
+
+def _labelled(field: str, pairs: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for number, (label, value) in enumerate(pairs, 1):
+        if value:
+            yield f"{field}{number}Label", label
+            yield f"{field}{number}", value
+
+
+def _attack(notice: Notice) -> str:
+    attack = read_attack(notice.tags)
+    return " ".join([*attack.techniques, *attack.parts, *(uid for uid, _ in attack.tactics)])

@@ -1,0 +1,73 @@
+"""A notice in the Elastic Common Schema (elastic.co, ECS 8.17)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alerts.formats.attack import read_attack
+from features.outgoing import Notice
+from features.times import rfc3339
+
+VERSION = "8.17.0"
+SEVERITY = {"informational": 5, "low": 21, "medium": 47, "high": 73, "critical": 99}  # as Elastic's own rules have it
+DONE = ("resolved", "closed")
+
+
+def ecs_event(notice: Notice, id: str) -> dict[str, Any]:
+    """`id` is that of the notice; fields that are not in the schema stand under `brewline`."""
+    security, actor = notice.kind == "security", notice.labels.get("actor")
+    return {
+        "@timestamp": rfc3339(notice.at_ms),
+        "ecs": {"version": VERSION},
+        "message": notice.why,
+        "event": {
+            "id": id,
+            "kind": "event" if notice.action in DONE else "alert",
+            "category": ["intrusion_detection"] if security else ["process"],
+            "type": ["end"] if notice.action in DONE else ["info"],
+            "action": notice.action,
+            "module": "brewline",
+            "dataset": f"brewline.{notice.kind}",
+            "provider": notice.kind,
+            "severity": SEVERITY[notice.severity],
+            "reason": notice.why,
+            "start": rfc3339(notice.started_ms),
+            **({"end": rfc3339(notice.at_ms)} if notice.action in DONE else {}),
+        },
+        "rule": _rule(notice),
+        "observer": {"vendor": "Brewline", "product": "Brewline", "type": notice.kind},
+        **({"user": {"name": actor}, "related": {"user": [actor]}} if actor else {}),
+        **_threat(notice.tags),
+        **({"tags": notice.tags} if notice.tags else {}),
+        "labels": notice.labels,
+        "brewline": _own(notice),
+    }
+
+
+def _rule(notice: Notice) -> dict[str, Any]:
+    name = notice.labels.get("rule", notice.labels.get("series", notice.kind))
+    uid = notice.labels.get("rule_id")
+    return {"name": name, "description": notice.title, **({"uuid": uid, "id": uid} if uid else {})}
+
+
+def _threat(tags: list[str]) -> dict[str, Any]:
+    attack = read_attack(tags)
+    parents = list(dict.fromkeys([*attack.techniques, *(part.partition(".")[0] for part in attack.parts)]))
+    technique: dict[str, Any] = {"id": parents} if parents else {}
+    if attack.parts:
+        technique["subtechnique"] = {"id": attack.parts}
+    tactic = {"id": [uid for uid, _ in attack.tactics], "name": [name for _, name in attack.tactics]}
+    threat = {**({"technique": technique} if technique else {}), **({"tactic": tactic} if attack.tactics else {})}
+    return {"threat": {"framework": "MITRE ATT&CK", **threat}} if threat else {}
+
+
+def _own(notice: Notice) -> dict[str, Any]:
+    return {
+        "key": notice.key,
+        "count": notice.count,
+        "held": notice.held,
+        "by": notice.by,
+        "reason": notice.reason,
+        "evidence": notice.evidence,
+        "figures": notice.figures,
+    }

@@ -1,0 +1,84 @@
+"""Where an alert stands, and the notices that are told of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from alerts.notices.alert import Alert
+from features.job import Message
+from features.messages import cloudevent, digest
+from features.outgoing import AlertWord, Notice
+
+KNOWN = 64  # ids of alerts that are recognised when they come again
+Action = Literal["opened", "updated", "acknowledged", "resolved", "closed", "held"]
+
+
+class Standing(Struct):
+    """One matter from its first alert to its end. `told`: receivers know of it; `silenced`: id of the silence."""
+
+    alert: Alert
+    opened_ms: int
+    heard_ms: int  # Kafka timestamp of the latest alert
+    count: int = 1
+    state: Literal["firing", "resolved", "closed"] = "firing"
+    told: bool = False
+    held: int = 0  # alerts of it that nobody was told of, for there were too many
+    silenced: str = ""
+    acknowledged_by: str = ""
+    acknowledged_ms: int = 0
+    ended_by: str = ""
+    ended_ms: int = 0
+    reason: str = ""  # what who acknowledged or closed it said
+    known: list[str] = []
+
+    @property
+    def firing(self) -> bool:
+        return self.state == "firing"
+
+    def again(self, alert: Alert, heard_ms: int) -> None:
+        """Another alert of the same matter."""
+        self.alert, self.heard_ms, self.count = alert, heard_ms, self.count + 1
+        self.known = [*self.known[1 - KNOWN :], alert.id]
+
+    def again_told(self) -> Notice:
+        """How it stands, for who must be told again and again."""
+        if self.state != "firing":
+            return self.notice(self.state, self.ended_ms, self.ended_by, self.reason)
+        return self.notice("updated", self.alert.at_ms, self.acknowledged_by, self.reason)
+
+    def notice(self, action: Action, at_ms: int, by: str = "", reason: str = "") -> Notice:
+        alert = self.alert
+        return Notice(
+            action=action,
+            key=alert.key,
+            alert=alert.id,
+            kind=alert.kind,
+            severity=alert.severity,
+            entity=alert.entity,
+            title=alert.title,
+            why=alert.why,
+            labels=alert.labels,
+            started_ms=alert.started_ms,
+            opened_ms=self.opened_ms,
+            at_ms=at_ms,
+            count=self.count,
+            by=by,
+            reason=reason,
+            tags=alert.tags,
+            evidence=alert.evidence,
+            figures=alert.figures,
+        )
+
+
+def notice_message(topic: str, notice: Notice) -> Message:
+    """A CloudEvent under an id that is the same after every replay."""
+    id = digest(f"{notice.key}|{notice.action}|{notice.alert}|{notice.at_ms}")
+    return cloudevent(topic, notice.key, id, f"notice.{notice.action}", "notify", notice.at_ms, notice.key, notice)
+
+
+def word_message(topic: str, word: AlertWord) -> Message:
+    """What a person says, as a CloudEvent keyed by what it is about."""
+    id = digest(f"{word.word}|{word.about}|{word.by}|{word.at_ms}")
+    return cloudevent(topic, word.about, id, f"alert.{word.word}", "people", word.at_ms, word.about, word)
