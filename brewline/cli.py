@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from redis.exceptions import RedisError
 
-from brewline.commands import coupons, customers, history, models, reviews, rules
+from brewline.commands import brake, coupons, customers, history, models, reviews, rules
 from brewline.commands.shared import AsJson, JsonFile, out
 from config.settings import load
 from operators.kafka import Unreachable
@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Brewline: the real-time engine of a tea or restaurant chain's customer work.\n\nExample: `brewline demo`",
 )
-for group in (rules, history, coupons, reviews, models):
+for group in (rules, history, coupons, brake, reviews, models):
     app.add_typer(group.app)
 
 

@@ -168,7 +168,7 @@ FIELDS = {
         " `stale` (the event came too late), `excluded` (another rule of the group was first),"
         " `no_consent`, `suppressed`, `holdout`, `cooldown`, `inside` (the rule has fired, and its exit was not true"
         " since), `capped`, `channel_capped`, `quiet_hours`, `campaign_not_begun`, `campaign_over`, `customer_limit`,"
-        " `stock`, `budget`; `withheld`: it was issued, and is not sent after all"
+        " `stock`, `budget`, `paused` (see `brake`); `withheld`: it was issued, and is not sent after all"
     ),
     "Receipt.channel": Word("how the customer is told: push, sms, wechat, email", "push"),
     "percent": Word("what the coupon takes off the order, in percent; 0: it takes off `face_value_cents`", 10),
@@ -222,6 +222,17 @@ FIELDS = {
         " `no_history` (none is known), `expires` (the coupon would have run out); else empty"
     ),
     "arm": Word("of a rule with arms, the one that was drawn; null for others"),
+    "brake": Word("of the outcome `paused`, what had paused the campaign there; else null"),
+    # brakes
+    "Braked.campaign": Word("campaign whose rules give nothing"),
+    "Braked.place": Word("`store:` or `region:` with its name; empty: everywhere"),
+    "Braked.revision": Word("1 for its first pause there; one more with every end and every pause"),
+    "paused": Word("true: from here on nothing is given; false: it goes on"),
+    "Braked.by": Word("who has said so; `alert`: an alert on a KPI"),
+    "Braked.at_ms": Word("when, epoch ms"),
+    "reason": Word("in the person's words; of an alert, its `why`"),
+    "Braked.incident": Word("`incident` of the alert; empty where a person has said so"),
+    "BrakeTurn.state": Word("what it is from then on"),
     # arms and trials
     "Drawn.name": Word("name of the arm; the control's is the outcome `control`"),
     "propensity": Word("how likely this arm was for this customer's context, 0 to 1"),
