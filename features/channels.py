@@ -27,6 +27,7 @@ CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "alert.security": ("security", out.Finding),
     "alert.service": ("service", out.ServiceAlert),
     "alert.model": ("learning", out.ModelAlert),
+    "alert.experiment": ("learning", out.ExperimentAlert),
     **{f"ticket.{what}": ("service", out.Ticket) for what in TURNS},
     "review.opened": ("abuse", out.Review),
     "review.grown": ("abuse", out.Review),
@@ -218,12 +219,12 @@ TOPICS = (
     ),
     Topic(
         "alerts",
-        "KPIs that are unusual, findings about access to customer data, broken promises to guests, and models that are"
-        " no longer good.",
-        "dim of a KPI; actor of a finding; ticket of a promise; model",
+        "KPIs that are unusual, findings about access to customer data, broken promises to guests, models that are no"
+        " longer good, and experiments that cannot be trusted.",
+        "dim of a KPI; actor of a finding; ticket of a promise; model; rule of an experiment",
         "kpis, security, service, learning",
         "on-call staff, SIEM; kpis, for brakes",
-        ("alert.kpi", "alert.security", "alert.service", "alert.model"),
+        ("alert.kpi", "alert.security", "alert.service", "alert.model", "alert.experiment"),
         received=True,
         sent=True,
     ),

@@ -246,6 +246,9 @@ FIELDS = {
     "Trial.at_ms": Word("event time of the decision, epoch ms"),
     "now_ms": Word("event time of what it tells, epoch ms"),
     "Trial.revision": Word("0 when the arm is chosen, one more with each change"),
+    "exposed_ms": Word("when the customer first got an arm of the rule, epoch ms; 0: not known"),
+    "first": Word("true: this is that arm; with revision 0 only"),
+    "design": Word("hash of arms and weights, of a first arm by fixed shares; empty: nothing is held against them"),
     "ordered": Word("whether the customer has ordered since, before the coupon ran out"),
     "redeemed": Word("whether the coupon was redeemed"),
     "reward_cents": Word("of a redeemed coupon: the margin of its order at full price, less what the coupon took off"),
@@ -317,6 +320,12 @@ FIELDS = {
     "ModelAlert.expected": Word("of `worse`, that of the best baseline; else null"),
     "ModelAlert.labels": Word("how many labels the model had been held against by then"),
     "ModelAlert.started_ms": Word("when it began, by the time at which the latest label could be known, epoch ms"),
+    # experiments
+    "ExperimentAlert.what": Word("that customers are divided among the arms as the rule's file says"),
+    "ExperimentAlert.customers": Word("by arm, customers that got it first"),
+    "ExperimentAlert.expected": Word("by arm, how many would have by the file's weights"),
+    "ExperimentAlert.p": Word("how likely that is at any time at all, at most, if they are divided as the file says"),
+    "ExperimentAlert.started_ms": Word("when it became too unlikely, epoch ms"),
     # findings
     "Finding.rule": Word("name of the Sigma rule, or `unusual_export_volume` of the baseline"),
     "rule_id": Word("id of that rule"),

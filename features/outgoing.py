@@ -248,6 +248,20 @@ class ModelAlert(Struct):
     why: str
 
 
+class ExperimentAlert(Struct):
+    """Customers are not divided among the arms of a rule as its file says; or the file divides them anew."""
+
+    state: Literal["firing", "resolved"]
+    rule: str
+    what: Literal["sample_ratio"]
+    customers: dict[str, int]
+    expected: dict[str, float]
+    p: float
+    started_ms: int
+    incident: str
+    why: str
+
+
 class Finding(Struct):
     """What somebody did with customer data that a security rule forbids. It names staff, never customers."""
 
