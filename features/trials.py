@@ -68,7 +68,7 @@ class Pending(Struct, array_like=True):
     @property
     def is_early(self) -> bool:
         """To a customer to whom the rule was new; where that is not known it counts as later."""
-        return 0 < self.exposed_ms and self.at_ms < self.exposed_ms + NOVELTY_MS
+        return self.exposed_ms > 0 and self.at_ms < self.exposed_ms + NOVELTY_MS
 
 
 encode_trial = json.Encoder().encode
