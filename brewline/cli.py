@@ -82,7 +82,8 @@ def module(flows: tuple[str, ...]) -> list[str]:
 for command in (customers.customer, customers.why, customers.forget, customers.suppress):
     app.command()(command)
 app.command("training-set")(models.training_set)
-app.command()(past.cohorts)
+for command in (past.cohorts, past.attribution):
+    app.command()(command)
 
 
 @app.command()

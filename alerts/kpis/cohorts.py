@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 from msgspec import Struct, field
 
-READ = ["customer", "type", "at_ms", "tz", "id", "order", "total_cents", "amount_cents"]
+READ = ["customer", "type", "place", "at_ms", "tz", "id", "order", "total_cents", "amount_cents"]
 MONTHS = 6  # that a cohort is followed, behind its first one
 
 
@@ -137,7 +137,7 @@ def orders_of(rows: pl.DataFrame) -> pl.DataFrame:
     )
     orders = orders.join(undone, on=["customer", "id"], how="left").filter(~pl.col("void").fill_null(value=False))
     cents = pl.col("total_cents").fill_null(0) - pl.col("back").fill_null(0)
-    return _with_months(orders.select("customer", "id", "at_ms", "tz", cents=cents))
+    return _with_months(orders.select("customer", "id", "place", "at_ms", "tz", cents=cents))
 
 
 def _lacking(rows: pl.DataFrame) -> list[tuple[str, Any]]:

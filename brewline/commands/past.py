@@ -1,8 +1,8 @@
-"""`brewline cohorts`: what a past says of customers."""
+"""`brewline cohorts`, `brewline attribution`: what a past says of customers."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,3 +22,29 @@ def cohorts(from_: From = None, to: To = None, history: History = "kafka", json:
     from brewline.cohorts import show_cohorts
 
     show_cohorts(load(), history, span_of(from_, to), json, out)
+
+
+def attribution(
+    from_: From = None,
+    to: To = None,
+    history: History = "kafka",
+    by: Annotated[
+        Literal["channel", "campaign"], typer.Option(help="Tell touches of a type apart by channel or gateway, or so.")
+    ] = "channel",
+    within: Annotated[str, typer.Option(help="A way ends where nothing follows for so long.")] = "7d",
+    json: JsonFile = None,
+) -> None:
+    """Shows which touches (coupons issued, delivered, opened; the app; shares) lead to orders, by a Markov chain: what
+    would be lost without each kind, and what more of it would bring.
+
+    Example: `brewline attribution --within 14d`; `brewline attribution --history completejourney --by campaign`
+    """
+    from brewline.attribution import show_attribution
+    from brewline.backtests.choice import span_of
+    from features.times import parse_duration
+
+    try:
+        window_ms = parse_duration(within)
+    except ValueError as error:
+        raise ValueError(f"--within: {error}") from error
+    show_attribution(load(), history, span_of(from_, to), by, window_ms, json, out)
