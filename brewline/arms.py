@@ -10,13 +10,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from alerts.triggers.arms import arm_shares
+from alerts.triggers.arms import arm_shares, design_of
 from alerts.triggers.rule import Rule
 from config.settings import Settings
 from features.bandit import ArmTotals, Totals, Weights, decode_totals, decode_weights
 from features.intervals import difference_interval, mean_interval, share_interval
+from features.mismatch import Divided
 from features.partitions import partition_of
-from features.trials import HOLDOUT, trials_key
+from features.times import DAY_MS
+from features.trials import HOLDOUT, NOVELTY_MS, trials_key
 from features.tried import weights_key
 from features.written import hint
 from flows.rules import load_rules
@@ -25,6 +27,7 @@ from operators.store import PartitionStore, stored_partitions
 
 Row = dict[str, Any]
 COLUMNS = ("chosen", "withdrawn", "over", "redeemed", "rate", "cents a choice", "ordered", "lift", "probability")
+DAYS_NEW = NOVELTY_MS // DAY_MS
 
 
 def show_arms(settings: Settings, rule: str, as_json: bool, out: Console) -> None:
@@ -44,6 +47,9 @@ def show_arms(settings: Settings, rule: str, as_json: bool, out: Console) -> Non
         out.print(shown, soft_wrap=True, highlight=False, markup=False)
     else:
         out.print(_table(rows))
+        out.print(_trust(rows))
+        for one in dict.fromkeys(row["rule"] for row in rows if row["mismatch"]):
+            out.print(f"[red]{one}: its customers are not divided as its file says: trust none of its lifts[/]")
 
 
 def read_arms(redis: Redis, prefix: str, rule: str) -> tuple[Totals, Weights | None]:
@@ -62,19 +68,23 @@ def rule_rows(rule: Rule, totals: Totals, weights: Weights | None, least_share: 
     for context in sorted(totals.contexts) or [""]:
         arms = totals.contexts.get(context, {})
         shares = arm_shares(rule.then, learned.get(context, {}), least_share)
+        divided = totals.designs.get(design_of(rule.then), Divided())
         controls = [*(arm.name for arm in rule.then.arms if arm.nothing), HOLDOUT]
         control = next((arms[name] for name in controls if name in arms), None)
         for name in [*shares, *sorted(arms.keys() - shares.keys())]:  # of a rule without arms, what there is
             row = arm_row(arms.get(name, ArmTotals()), control)
-            rows.append({"rule": rule.id, "context": context, "arm": name, **row, "probability": shares.get(name)})
+            told = {"customers": divided.customers.get(name), "customers_expected": divided.expected.get(name)}
+            told |= {"mismatch_p": divided.p if divided.customers else None, "mismatch": bool(divided.alarm_ms)}
+            rows.append(
+                {"rule": rule.id, "context": context, "arm": name, **row, **told, "probability": shares.get(name)}
+            )
     return rows
 
 
 def arm_row(arm: ArmTotals, control: ArmTotals | None) -> Row:
     """`lift`: of the share that ordered while the coupon was valid, over that of the rule's control or, where it has
     none, of those held out; None without either."""
-    n, m = arm.learned, control.learned if control else 0
-    lift = control is not None and not arm.nothing and n and m
+    n = arm.learned
     return {
         "chosen": arm.open + arm.withdrawn + n,
         "withdrawn": arm.withdrawn,
@@ -86,9 +96,25 @@ def arm_row(arm: ArmTotals, control: ArmTotals | None) -> Row:
         "reward_cents_interval": mean_interval(arm.mean_cents, arm.variance, n) if n > 1 else None,
         "ordered": arm.ordered,
         "ordered_rate": arm.ordered / n if n else None,
-        "lift": arm.ordered / n - control.ordered / m if lift and control else None,
-        "lift_interval": difference_interval(arm.ordered, n, control.ordered, m) if lift and control else None,
+        **lifts(arm, control),
     }
+
+
+def lifts(arm: ArmTotals, control: ArmTotals | None) -> Row:
+    """Over all time; while the rule was new to the customer; and later."""
+    found: Row = {}
+    for name, (ordered, of) in _spans(arm).items():
+        there, of_there = _spans(control)[name] if control and not arm.nothing else (0, 0)
+        known = of > 0 and of_there > 0
+        found[f"lift{name}"] = ordered / of - there / of_there if known else None
+        found[f"lift{name}_interval"] = difference_interval(ordered, of, there, of_there) if known else None
+    return found
+
+
+def _spans(arm: ArmTotals) -> dict[str, tuple[int, int]]:
+    """(that ordered, of how many)."""
+    later = (arm.ordered - arm.early_ordered, arm.learned - arm.early)
+    return {"": (arm.ordered, arm.learned), "_while_new": (arm.early_ordered, arm.early), "_later": later}
 
 
 def _table(rows: list[Row]) -> Table:
@@ -118,6 +144,23 @@ def _table(rows: list[Row]) -> Table:
             _share(row["probability"], None),
         )
     return table
+
+
+def _trust(rows: list[Row]) -> Table:
+    """Whether the division of customers is that of the file, and whether a lift wears off."""
+    table = Table("rule", "context", "arm", box=SIMPLE_HEAD, title="can it be trusted, and does it last")
+    for name in ("customers", f"lift within {DAYS_NEW} days", "lift later"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        lifts = [_share(row[name], row[f"{name}_interval"]) for name in ("lift_while_new", "lift_later")]
+        table.add_row(row["rule"], row["context"], row["arm"], _customers(row), *lifts)
+    return table
+
+
+def _customers(row: Row) -> str:
+    if row["customers"] is None:
+        return "-"
+    return f"{row['customers']:,} of {row['customers_expected']:,.0f} expected"
 
 
 def _share(value: float | None, interval: tuple[float, float] | None) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from redis.exceptions import RedisError
 
-from brewline.commands import alerts, coupons, customers, history, letters, models, reviews, rules, sigma
+from brewline.commands import alerts, brake, coupons, customers, history, letters, models, past, reviews, rules, sigma
 from brewline.commands.shared import AsJson, JsonFile, out
 from config.settings import load
 from operators.kafka import Unreachable
@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Brewline: the real-time engine of a tea or restaurant chain's customer work.\n\nExample: `brewline demo`",
 )
-for group in (rules, history, coupons, reviews, models, letters, sigma, alerts):
+for group in (rules, history, coupons, reviews, models, letters, sigma, alerts, brake):
     app.add_typer(group.app)
 THREADED = ("dispatch", "notify")  # no dataflows
 
@@ -84,6 +84,8 @@ def module(flows: tuple[str, ...]) -> list[str]:
 for command in (customers.customer, customers.why, customers.forget, customers.suppress):
     app.command()(command)
 app.command("training-set")(models.training_set)
+for command in (past.cohorts, past.attribution):
+    app.command()(command)
 
 
 @app.command()

@@ -8,6 +8,7 @@ import orjson
 from msgspec import to_builtins
 from rich.console import Console
 
+from alerts.triggers.brake import Brakes
 from alerts.triggers.calendar import Calendars
 from alerts.triggers.campaign import Place
 from alerts.triggers.condition import OF_EVENTS, Conditions
@@ -24,6 +25,7 @@ from brewline.reading import Features
 from brewline.why_shown import Why, show
 from config.settings import Settings
 from features.models import input_layouts, largest
+from features.partitions import partition_of
 from features.record import Record
 from features.scoring import scored
 from features.times import local_ms
@@ -37,6 +39,7 @@ from operators.health import configure_logs
 from operators.models import published
 from operators.receipts import known_rules, read_receipts
 from operators.redis_link import connect_redis
+from operators.store import PartitionStore
 
 TOP_TERMS = 5
 UNZONED = "UTC"
@@ -137,12 +140,20 @@ class Explaining:
 
     def _of_campaign(self, then: Then, at_ms: int, local: int) -> list[Gate]:
         """Whether it runs, and has something left, by what the partitions say they have spent; nothing for a rule whose
-        campaign has no file. What a region, a store or a channel has left is not known before the event."""
+        campaign has no file and is not paused. What a region, a store or a channel has left, and whether it is paused
+        there, is not known before the event."""
+        if brake := self._brakes().pulled(then.campaign, {}):
+            return [Gate("paused", False, because=spoken.brake(brake, self.zone))]
         if then.campaign not in self.campaigns.by_id:
             return []
         spent, _ = read_spent(self.redis, self.prefix)
         outcome, _ = self.campaigns.outcome(then, Place(at_ms, local), self.record.ledger, Lease(None, spent))
         return [Gate("campaign" if outcome == "issued" else outcome, outcome == "issued", rule=then.campaign)]
+
+    def _brakes(self) -> Brakes:
+        """As the customer's partition knows them."""
+        store = PartitionStore(self.redis, self.prefix, "customers")
+        return Brakes.of(store.stored_brakes(partition_of(self.customer, self.features.partitions)))
 
 
 def _read(text: str, calendars: Calendars) -> Rule | None:

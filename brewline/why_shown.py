@@ -62,6 +62,8 @@ def _next_look(rule: Outlook, zone: str) -> str:
 def _show_decision(told: Told, zone: str, out: Console) -> None:
     gift = f" {escape(told.gift)}" if told.gift else ""
     say(out, f"\n[bold]{moment(told.at_ms, zone)}  {told.rule}[/]{gift}: [bold]{escape(told.reason)}[/]")
+    if told.brake:
+        say(out, f"  {escape(spoken.brake(told.brake, zone))}")
     if until := told.until_ms:
         say(out, f"  until {moment(until, zone)}")
     if sent := spoken.sent(told.send_ms, told.send_why, zone):

@@ -27,7 +27,11 @@ Json = dict[str, Any]
 VERSION = "0.1.0"
 SENDER_ONLY = {"time", "who"}
 SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "source", "of", *e.OF_INGEST}
-MORE_THAN = {out.IssuedCoupon.__name__: out.Receipt.__name__}
+MORE_THAN = {
+    out.IssuedCoupon.__name__: out.Receipt.__name__,
+    out.BrakeTurn.__name__: out.Braked.__name__,
+    e.Brake.__name__: out.Braked.__name__,
+}
 MEASURED = {f"Weather.{name}" for name in e.WEATHER}  # which a sender tells there, and Brewline elsewhere
 RECEIVED = {**e.SENT_EVENTS, **e.AUDIT_EVENTS}
 NOBODY = {"footfall", "weather", "tick", *e.AUDIT_EVENTS}  # events of no customer
@@ -79,6 +83,7 @@ def messages() -> dict[str, Json]:
         "payload": {"type": "string", "description": "When the customer was forgotten, epoch ms."},
     }
     found |= {"partial": {"payload": {}}, "case": {"payload": {}}, "sighting": {"payload": {}}}
+    found["brake.asked"] = {"payload": {}}
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
     found["dead_letter"] = {
         "contentType": "application/octet-stream",

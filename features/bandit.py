@@ -16,6 +16,7 @@ from zlib import crc32
 from msgspec import Struct, field, json
 from river import bandit, proba, stats
 
+from features.mismatch import Divided
 from features.trials import Pending
 
 DRAWS = 1_000  # of the posterior; a share is known to one or two hundredths
@@ -37,6 +38,8 @@ class ArmTotals(Struct):
     reward_cents: int = 0
     reward_squares: int = 0
     withdrawn: int = 0
+    early: int = 0  # of `learned`, those of customers to whom the rule was new
+    early_ordered: int = 0
 
     def withdraw(self) -> None:
         self.open -= 1
@@ -49,6 +52,8 @@ class ArmTotals(Struct):
         self.redeemed += trial.redeemed
         self.reward_cents += trial.reward_cents
         self.reward_squares += trial.reward_cents**2
+        self.early += trial.is_early
+        self.early_ordered += trial.is_early and trial.ordered
 
     def plus(self, other: ArmTotals) -> ArmTotals:
         sums = {name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__[1:]}
@@ -73,6 +78,7 @@ class Totals(Struct):
     version: int = 0
     published: int = 0  # so many had been learned from then
     contexts: dict[str, dict[str, ArmTotals]] = field(default_factory=dict)
+    designs: dict[str, Divided] = field(default_factory=dict)  # by hash of arms and weights, the latest last
 
     def arm(self, trial: Pending) -> ArmTotals:
         arms = self.contexts.setdefault(trial.context, {})

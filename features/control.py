@@ -1,4 +1,5 @@
-"""Words between parts of Brewline in the clean topic: who became one with whom, and who is to be forgotten."""
+"""Words between parts of Brewline in the clean topic: who became one with whom, who is to be forgotten, and which
+campaign is paused where."""
 
 from __future__ import annotations
 
@@ -40,3 +41,15 @@ class Unname(Event, tag="unname"):
     """Whoever keeps of this customer that somebody brought them erases who, if `of` is the tombstone of that one."""
 
     of: str
+
+
+class Brake(Event, tag="brake"):
+    """Rules of a campaign give nothing at a place from here on, or give again; said to every partition."""
+
+    campaign: str
+    place: str  # `store:0012`, `region:east`; empty: everywhere
+    revision: int  # of this campaign and place; a higher one replaces a lower one
+    paused: bool
+    by: str
+    reason: str
+    incident: str = ""

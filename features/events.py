@@ -14,10 +14,22 @@ from msgspec import Meta, Struct, json
 
 from features.audited import Audit, AuditAccess, AuditExport
 from features.contract import Cents, Count, Currency, Event, Id, Name, Stars, Time, Who, kind_of
-from features.control import Forget, History, Merge, Moved, Unname
+from features.control import Brake, Forget, History, Merge, Moved, Unname
 
 # of other modules: every event goes by the name that it has here
-__all__ = ["Audit", "AuditAccess", "AuditExport", "Event", "Forget", "History", "Merge", "Moved", "Unname", "Who"]
+__all__ = [
+    "Audit",
+    "AuditAccess",
+    "AuditExport",
+    "Brake",
+    "Event",
+    "Forget",
+    "History",
+    "Merge",
+    "Moved",
+    "Unname",
+    "Who",
+]
 __all__ += ["Cents", "Count", "Currency", "Id", "Name", "Stars", "Time", "kind_of"]
 
 
@@ -303,7 +315,7 @@ CustomerEvent: TypeAlias = (
     | FriendOrdered
 )
 Control: TypeAlias = (
-    Merge | History | Moved | Forget | Unname
+    Merge | History | Moved | Forget | Unname | Brake
 )  # in the clean topic only: nobody who sends events may speak so
 AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick
 

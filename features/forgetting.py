@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from features.columns import Columns
 from features.customer import Core
-from features.events import Forget, History, Merge, Unname, is_own
+from features.events import CONTROL, Forget, is_own
 from features.forgotten import Forgotten, name_hash
 from features.job import Batch, Clock
 
-FORGET, MERGE, HISTORY, UNNAME = (str(word.__struct_config__.tag) for word in (Forget, Merge, History, Unname))
-UNCOUNTED = {FORGET, MERGE, HISTORY, UNNAME}  # all else that is dropped is an event, of which some are our own
+FORGET = str(Forget.__struct_config__.tag)
+UNCOUNTED = CONTROL.keys() - {"moved"}  # all else that is dropped is an event, of which some are our own
 
 
 class Told(Struct):

@@ -168,7 +168,7 @@ FIELDS = {
         " `stale` (the event came too late), `excluded` (another rule of the group was first),"
         " `no_consent`, `suppressed`, `holdout`, `cooldown`, `inside` (the rule has fired, and its exit was not true"
         " since), `capped`, `channel_capped`, `quiet_hours`, `campaign_not_begun`, `campaign_over`, `customer_limit`,"
-        " `stock`, `budget`; `withheld`: it was issued, and is not sent after all"
+        " `stock`, `budget`, `paused` (see `brake`); `withheld`: it was issued, and is not sent after all"
     ),
     "Receipt.channel": Word("how the customer is told: push, sms, wechat, email", "push"),
     "percent": Word("what the coupon takes off the order, in percent; 0: it takes off `face_value_cents`", 10),
@@ -222,6 +222,17 @@ FIELDS = {
         " `no_history` (none is known), `expires` (the coupon would have run out); else empty"
     ),
     "arm": Word("of a rule with arms, the one that was drawn; null for others"),
+    "brake": Word("of the outcome `paused`, what had paused the campaign there; else null"),
+    # brakes
+    "Braked.campaign": Word("campaign whose rules give nothing"),
+    "Braked.place": Word("`store:` or `region:` with its name; empty: everywhere"),
+    "Braked.revision": Word("1 for its first pause there; one more with every end and every pause"),
+    "paused": Word("true: from here on nothing is given; false: it goes on"),
+    "Braked.by": Word("who has said so; `alert`: an alert on a KPI"),
+    "Braked.at_ms": Word("when, epoch ms"),
+    "reason": Word("in the person's words; of an alert, its `why`"),
+    "Braked.incident": Word("`incident` of the alert; empty where a person has said so"),
+    "BrakeTurn.state": Word("what it is from then on"),
     # arms and trials
     "Drawn.name": Word("name of the arm; the control's is the outcome `control`"),
     "propensity": Word("how likely this arm was for this customer's context, 0 to 1"),
@@ -235,6 +246,9 @@ FIELDS = {
     "Trial.at_ms": Word("event time of the decision, epoch ms"),
     "now_ms": Word("event time of what it tells, epoch ms"),
     "Trial.revision": Word("0 when the arm is chosen, one more with each change"),
+    "exposed_ms": Word("when the customer first got an arm of the rule, epoch ms; 0: not known"),
+    "first": Word("true: this is that arm; with revision 0 only"),
+    "design": Word("hash of arms and weights, of a first arm by fixed shares; empty: nothing is held against them"),
     "ordered": Word("whether the customer has ordered since, before the coupon ran out"),
     "redeemed": Word("whether the coupon was redeemed"),
     "reward_cents": Word("of a redeemed coupon: the margin of its order at full price, less what the coupon took off"),
@@ -306,6 +320,12 @@ FIELDS = {
     "ModelAlert.expected": Word("of `worse`, that of the best baseline; else null"),
     "ModelAlert.labels": Word("how many labels the model had been held against by then"),
     "ModelAlert.started_ms": Word("when it began, by the time at which the latest label could be known, epoch ms"),
+    # experiments
+    "ExperimentAlert.what": Word("that customers are divided among the arms as the rule's file says"),
+    "ExperimentAlert.customers": Word("by arm, customers that got it first"),
+    "ExperimentAlert.expected": Word("by arm, how many would have by the file's weights"),
+    "ExperimentAlert.p": Word("how likely that is at any time at all, at most, if they are divided as the file says"),
+    "ExperimentAlert.started_ms": Word("when it became too unlikely, epoch ms"),
     # findings
     "Finding.rule": Word("name of the Sigma rule, or `unusual_export_volume` of the baseline"),
     "rule_id": Word("id of that rule"),

@@ -110,6 +110,7 @@ class State(Struct):
     words: dict[int, str] = {}  # the texts that codes in records stand for; read it only
     spent: dict[str, int] = {}  # by shared pot, by this partition since the beginning; read it only
     grants: dict[str, int] | None = None  # by shared pot, what it may have spent at most; None: it shares with nobody
+    brakes: dict[str, bytes] = {}  # by campaign and place, the latest word on whether it is paused; read it only
 
 
 class Changes(Struct):
@@ -124,6 +125,7 @@ class Changes(Struct):
     drops: list[str] = []  # id sets that have served
     spent: dict[str, int] = {}  # by shared pot, what is spent now
     short: dict[str, int] = {}  # by shared pot, what was refused since the grant ran out; not committed
+    brakes: dict[str, bytes] = {}  # by campaign and place, words that are news
     messages: list[Message] = []
     counts: dict[str, int] = {}  # of this batch; `position` holds the totals
     receipts: dict[str, list[tuple[int, bytes]]] = {}  # by record: (time, receipt), of which the latest are kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import msgspec
 
@@ -10,7 +11,7 @@ from features import course, tried, versions
 from features.course import Course, Publishing, Subject
 from features.job import Batch, Changes, Clock, Message, Plan, Position, State
 from features.labels import Examples, decode_examples, encode_examples
-from features.messages import Refused, dead_letter
+from features.messages import Refused, cloudevent, dead_letter
 from features.trials import START, Trial, decode_trial, rule_of, trials_key
 from features.versions import Appointment, decode_appointment
 from features.watch import Alerts
@@ -86,10 +87,15 @@ class LearningJob:
         counts.update(f"dead_lettered:{letter.headers['reason']}" for letter in letters)
         counts.update(found.counts, dead_lettered=len(letters))
         messages += [Message(batch.topic, told.model, encode_examples(told)) for told in found.examples]
+        messages += [self._alarm(at_ms, data) for at_ms, data in found.alarms]
         position = plan.position.moved(batch.last, plan.clock, counts)
         return Changes(
             position, puts, deletes, timers=found.timers, messages=[*messages, *letters], counts=counts, levels=levels
         )
+
+    def _alarm(self, at_ms: int, data: dict[str, Any]) -> Message:
+        rule, id = data["rule"], f"{data['incident']}|{data['state']}"
+        return cloudevent(self.alerts.topic, rule, id, "alert.experiment", "learning", at_ms, rule, data)
 
     def _hear(self, taken: Course, heard: Words, batch: Batch) -> list[Message]:
         """Dead letters for what cannot be done."""

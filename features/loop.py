@@ -20,6 +20,7 @@ class Store:
     timers: dict[str, int] = field(default_factory=dict)
     words: dict[int, str] = field(default_factory=dict)
     spent: dict[str, int] = field(default_factory=dict)
+    brakes: dict[str, bytes] = field(default_factory=dict)
     sent: list[Message] = field(default_factory=list)
     receipts: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     misses: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -30,7 +31,7 @@ class Store:
         while plan.follow is not None and (more := {*plan.follow(self._found(names))} - names):
             names |= more
         seen = {(name, id) for name, ids in plan.seen.items() for id in ids if id in self.seen.get(name, ())}
-        return State(self._found(names), seen, due, self.words, self.spent)
+        return State(self._found(names), seen, due, self.words, self.spent, brakes=self.brakes)
 
     def _found(self, names: set[str]) -> dict[str, bytes]:
         return {name: self.records[name] for name in names & self.records.keys()}
@@ -48,6 +49,7 @@ class Store:
         self.records |= changes.puts
         self.words |= changes.words
         self.spent |= changes.spent
+        self.brakes |= changes.brakes
         for name, ids in changes.seen.items():
             self.seen.setdefault(name, set()).update(ids)
         for name, receipts in changes.receipts.items():

@@ -29,6 +29,18 @@ class Drawn(Struct, gc=False):
     weights_version: int = 0
 
 
+class Braked(Struct, gc=False):
+    """Why a campaign was paused where a decision was taken: who said so, when, and what for."""
+
+    campaign: str
+    place: str
+    revision: int
+    by: str
+    at_ms: int
+    reason: str
+    incident: str = ""
+
+
 class Receipt(Struct, gc=False):
     """All that explains a decision; a coupon carries the receipt of the decision that issued it."""
 
@@ -62,6 +74,7 @@ class Receipt(Struct, gc=False):
     send_why: str = ""
     arm: Drawn | None = None
     models: dict[str, int] = {}
+    brake: Braked | None = None
 
 
 class IssuedCoupon(Receipt, kw_only=True):
@@ -158,6 +171,12 @@ class KpiAlert(Struct):
     why: str
 
 
+class BrakeTurn(Braked, kw_only=True, gc=False):
+    """A campaign was paused at a place, or goes on there. A higher revision replaces a lower one."""
+
+    state: Literal["paused", "resumed"]
+
+
 class Ticket(Struct):
     """A moment of a ticket. A higher revision replaces a lower one of the same clock, round and kind."""
 
@@ -224,6 +243,20 @@ class ModelAlert(Struct):
     observed: float | None
     expected: float | None
     labels: int
+    started_ms: int
+    incident: str
+    why: str
+
+
+class ExperimentAlert(Struct):
+    """Customers are not divided among the arms of a rule as its file says; or the file divides them anew."""
+
+    state: Literal["firing", "resolved"]
+    rule: str
+    what: Literal["sample_ratio"]
+    customers: dict[str, int]
+    expected: dict[str, float]
+    p: float
     started_ms: int
     incident: str
     why: str

@@ -107,6 +107,7 @@ class Choice(Struct, array_like=True, gc=False):
     redeemed: bool = False
     awaited: str = ""  # the order that the redemption names and that has not come; ANY if it names none
     reward_cents: int = 0
+    exposed_ms: int = 0  # when the customer first got an arm of the rule
 
 
 class Referral(Struct, array_like=True):
@@ -141,6 +142,7 @@ class Ledger(Struct, array_like=True):
     choices: dict[str, Choice] = {}  # decision → the arm that was chosen, while it can still bring something
     referral: Referral | None = None
     unheld: Ledger | None = None  # of a customer who is held out, what this would be otherwise
+    exposed_ms: dict[str, int] = {}  # rule → when it first gave the customer something, or held it back to compare
 
     def merge(self, other: Ledger) -> Ledger:
         """Both ledgers as one: cooldowns from the later coupon on; all coupons count against cap and limits."""
@@ -169,12 +171,19 @@ class Ledger(Struct, array_like=True):
             if self.referral and other.referral
             else self.referral or other.referral,
             unheld=self.unheld.merge(other.unheld) if self.unheld and other.unheld else self.unheld or other.unheld,
+            exposed_ms={
+                rule: min(times) for rule, times in _joined(_listed(self.exposed_ms), _listed(other.exposed_ms)).items()
+            },
         )
 
 
 def latest_words(words: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Each once, in order of time."""
     return sorted(set(words))[-WORDS:]
+
+
+def _listed(times_ms: Mapping[str, int]) -> dict[str, list[int]]:
+    return {name: [at_ms] for name, at_ms in times_ms.items()}
 
 
 def _joined(some: Mapping[str, list[_T]], more: Mapping[str, list[_T]]) -> dict[str, list[_T]]:

@@ -27,7 +27,7 @@ from features.glossary import REASONS
 from features.kernel.arrays import RING
 from features.labels import Examples
 from features.offers import Scored
-from features.outgoing import Drawn
+from features.outgoing import Braked, Drawn
 from features.trials import Trial
 from features.versions import Appointment
 
@@ -64,7 +64,8 @@ lists them and sends them again.
 WORDS = """\
 Brewline alone speaks these words, in `events`; sent to `pos.events` or `app.events`, they are dead letters. `referred`
 and `friend_ordered` are what becomes of a `referral`, and features and rules can look at them as at other events.
-`forget` and `unname` are written by `brewline forget`; the others make one customer of several.
+`forget` and `unname` are written by `brewline forget`, `brake` goes to every partition ([brake](brake.md)); the others
+make one customer of several.
 
 A `bind`, or a `login` with several identifiers, makes one customer of those they belonged to: the one with the smallest
 id. Who counts events leaves the words for that out: what they bring was counted before. What cannot be done is to take
@@ -91,6 +92,7 @@ def page(contract: Json) -> str:
     parts += ["### Scored\n", _body(shapes[Scored.__name__])]
     parts += ["### champion\n", _body(shapes[Appointment.__name__])]
     parts += ["## What leaves\n", _body(shapes["CloudEvent"]), "### Drawn\n", _body(shapes[Drawn.__name__])]
+    parts += ["### Braked\n", _body(shapes[Braked.__name__])]
     for data in dict.fromkeys(data for _, data in CLOUDEVENTS.values()):
         parts += [f"### {_types(data)}\n", _body(shapes[data.__name__])]
     return "\n".join([*parts, "## Dead letters\n", _dead_letters()])

@@ -9,6 +9,7 @@ from features.times import DAY_MS
 
 START = b'{"type":"arm"'  # of a trial in the topic of examples
 HOLDOUT = "(holdout)"  # the arm of those who get no coupons of any rule; no rule can call one so
+NOVELTY_MS = 14 * DAY_MS  # since a customer first got an arm of a rule, it is new to them
 LATE_MS = DAY_MS  # after the coupon has run out, what came of it may still be told for so long
 
 
@@ -16,7 +17,7 @@ class Trial(Struct, tag="arm"):
     """An arm that was chosen for a customer, and what has come of it up to `now_ms`; a higher revision replaces a
     lower one. Whoever reads trials learns from each once, a day after its coupon has run out.
 
-    `scored` is told with the first revision only.
+    `scored`, `first` and `design` are told with the first revision only.
     """
 
     decision: str
@@ -34,6 +35,9 @@ class Trial(Struct, tag="arm"):
     reward_cents: int
     withdrawn: bool = False  # the customer never got it, or was forgotten: nothing is learned from it
     scored: dict[str, Scored] = {}
+    exposed_ms: int = 0  # when the customer first got an arm of the rule; 0: it is not known
+    first: bool = False  # this is that arm
+    design: str = ""  # of a rule with fixed shares: hash of its arms and their weights
 
     @property
     def name(self) -> str:
@@ -59,6 +63,12 @@ class Pending(Struct, array_like=True):
     withdrawn: bool = False
     at_ms: int = 0
     scored: dict[str, Scored] = {}
+    exposed_ms: int = 0
+
+    @property
+    def is_early(self) -> bool:
+        """To a customer to whom the rule was new; where that is not known it counts as later."""
+        return self.exposed_ms > 0 and self.at_ms < self.exposed_ms + NOVELTY_MS
 
 
 encode_trial = json.Encoder().encode
@@ -90,4 +100,5 @@ def pending(trial: Trial) -> Pending:
         trial.withdrawn,
         trial.at_ms,
         trial.scored,
+        trial.exposed_ms,
     )

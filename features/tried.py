@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from msgspec import Struct, field
 
+from features import mismatch
 from features.bandit import (
     Totals,
     decode_totals,
@@ -16,6 +18,7 @@ from features.bandit import (
 )
 from features.job import State
 from features.labels import ROWS, Examples
+from features.mismatch import Divided
 from features.trials import (
     Pending,
     Trial,
@@ -35,6 +38,7 @@ class Tried(Struct):
     timers: dict[str, int | None] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     examples: list[Examples] = field(default_factory=list)
+    alarms: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # (time, alert), in order
 
 
 def weights_key(rule: str) -> str:
@@ -70,6 +74,8 @@ def learn(trials: list[Trial], state: State, now_ms: int) -> Tried:
             if before is None:
                 arm.open += 1
                 tried.counts["trials"] += 1
+                if trial.first and trial.design:
+                    _divide(trial, totals[trials_key(trial.rule)], tried)
             if trial.withdrawn:
                 arm.withdraw()
                 tried.counts["trials_withdrawn"] += 1
@@ -85,6 +91,21 @@ def learn(trials: list[Trial], state: State, now_ms: int) -> Tried:
             tried.puts[weights_key(rule)] = encode_weights(publish(rule, totals[name]))
         tried.puts[name] = encode_totals(totals[name])
     return tried
+
+
+def _divide(trial: Trial, totals: Totals, tried: Tried) -> None:
+    """Counts one more customer of the arms, and tells when that was one too many, and when it is over."""
+    if trial.design not in totals.designs:
+        for design, former in totals.designs.items():
+            if former.alarm_ms and not former.over:
+                former.over = True
+                tried.alarms.append((trial.at_ms, mismatch.alert(trial.rule, design, former)))
+    divided = totals.designs.setdefault(trial.design, Divided())
+    divided.count(trial.arm, trial.propensity)
+    if not divided.alarm_ms and not divided.over and mismatch.is_mismatch(divided):
+        divided.alarm_ms = trial.at_ms
+        tried.alarms.append((trial.at_ms, mismatch.alert(trial.rule, trial.design, divided)))
+        tried.counts["sample_ratio_alerts"] += 1
 
 
 def _settle(name: str, trial: Pending | None, totals: dict[str, Totals], now_ms: int, tried: Tried) -> None:

@@ -9,6 +9,7 @@ from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
 from alerts.kpis.partials import PartialMinutes
 from features.partitions import partition_keys
+from flows import brake
 from flows.house import House
 from flows.opening import open_house
 
@@ -29,6 +30,7 @@ def add(flow: Dataflow, house: House) -> None:
     )
     house.stage(flow, "kpis", "events", partials)
     house.stage(flow, "kpis-merge", "kpi.partials", merged)
+    brake.add(flow, house)
 
 
 def flow() -> Dataflow:

@@ -21,12 +21,21 @@ TOPICS = (
     "alerts",
     "alert.words",
     "notices",
+    "brake.asked",
+    "brakes",
     "sightings",
     "reviews",
     "dead-letters",
 )
 WRITTEN = TOPICS[3:]  # by Brewline itself
-COMPACTED = ("identities", "forgotten", "weather", "store.load", "reviews")  # only the latest record of a key matters
+COMPACTED = (
+    "identities",
+    "forgotten",
+    "weather",
+    "store.load",
+    "reviews",
+    "brakes",
+)  # only the latest record of a key matters
 KEYED = (  # whose keys must stay in their partitions
     "events",
     "audit.events",
@@ -34,4 +43,5 @@ KEYED = (  # whose keys must stay in their partitions
     "examples",
     "service.cases",
     "sightings",
+    "brake.asked",
 )

@@ -10,6 +10,7 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
     bl:{customers.3}:s:<name>  an id set
     bl:{customers.3}:words     hash: code in records → the text it stands for
     bl:{customers.3}:spent     hash: pot shared by all partitions → what this one has spent of it
+    bl:{customers.3}:brakes    hash: campaign/place → the latest word on whether it is paused there
     bl:{customers.3}:timers    sorted set: timer → due_ms
     bl:{customers.3}:outbox    stream: messages committed and not yet confirmed by Kafka
 """
@@ -129,6 +130,7 @@ class PartitionStore:
         self.sent: dict[int, Changes] = {}  # by partition, what Redis has not yet confirmed
         self.words: defaultdict[int, dict[int, str]] = defaultdict(dict)
         self.spent: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        self.brakes: defaultdict[int, dict[str, bytes]] = defaultdict(dict)
 
     def key(self, partition: int, name: str) -> str:
         return f"{self.prefix}:{{{self.flow}.{partition}}}:{name}"
@@ -154,6 +156,7 @@ class PartitionStore:
         found: Any = self.redis.hgetall(self.key(partition, "words"))
         self.words[partition] = {int(code): text.decode() for code, text in found.items()}
         self.spent[partition] = self.stored_spent(partition)
+        self.brakes[partition] = self.stored_brakes(partition)
         for cache in self.caches.values():
             cache.budget_bytes = self.cache_bytes / len(self.caches)
         return self.position(partition)
@@ -161,6 +164,10 @@ class PartitionStore:
     def stored_spent(self, partition: int) -> dict[str, int]:
         found: Any = self.redis.hgetall(self.key(partition, "spent"))
         return {pot.decode(): int(spent) for pot, spent in found.items()}
+
+    def stored_brakes(self, partition: int) -> dict[str, bytes]:
+        found: Any = self.redis.hgetall(self.key(partition, "brakes"))
+        return {brake.decode(): word for brake, word in found.items()}
 
     def position(self, partition: int) -> Position:
         raw = self.redis.get(self.key(partition, "fence"))
@@ -185,7 +192,7 @@ class PartitionStore:
         self._add(partition, records, timer_records(due))
         while plan.follow is not None and self._add(partition, records, plan.follow(records)):
             pass
-        return State(records, seen, due, self.words[partition], self.spent[partition])
+        return State(records, seen, due, self.words[partition], self.spent[partition], brakes=self.brakes[partition])
 
     def _add(self, partition: int, records: Records, names: Iterable[str]) -> bool:
         """Records of names that were not asked for yet; whether there were any."""
@@ -284,6 +291,7 @@ class PartitionStore:
         self.caches[partition].put(changes.puts)
         self.words[partition].update(changes.words)
         self.spent[partition].update(changes.spent)
+        self.brakes[partition].update(changes.brakes)
         return [Sent(partition, done[-1].decode(), changes.messages)] if changes.messages else []
 
     def _writes(self, partition: int, changes: Changes) -> list[bytes]:
@@ -299,6 +307,9 @@ class PartitionStore:
         if changes.spent:
             pairs = chain.from_iterable((pot.encode(), b"%d" % spent) for pot, spent in changes.spent.items())
             writes.append(pack(b"HSET", self._key(partition, "spent"), *pairs))
+        if changes.brakes:
+            pairs = chain.from_iterable((brake.encode(), word) for brake, word in changes.brakes.items())
+            writes.append(pack(b"HSET", self._key(partition, "brakes"), *pairs))
         for name, ids in changes.seen.items():
             writes.append(pack(b"SADD", self._key(partition, f"s:{name}"), *ids))
         writes += self._timers(partition, changes.timers)

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from alerts.triggers.rule import Rule, Then
 from features.bandit import Weights
+from features.messages import digest
 from features.outgoing import Drawn
 
 UNKNOWN = 1e-6  # of what is known, arms that are gone had all but this
@@ -78,6 +79,13 @@ def arm_shares(then: Then, learned: Mapping[str, float], least: float) -> dict[s
     room, each = sum(fixed[name] for name in giving), sum(best.values())
     floor = min(least, room / len(giving))
     return fixed | {name: floor + (room - floor * len(giving)) * share / each for name, share in best.items()}
+
+
+def design_of(then: Then) -> str:
+    """The same as long as customers are divided among the arms in the same way; empty where that is learned."""
+    if not then.arms or then.choose == "learn":
+        return ""
+    return digest(repr([(arm.name, arm.weight, arm.nothing) for arm in then.arms]))
 
 
 def draw_beside(shares: Mapping[str, float], giving: Collection[str], salt: str, customer: str) -> str:

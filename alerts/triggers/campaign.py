@@ -55,6 +55,7 @@ class Campaign(Struct, frozen=True, forbid_unknown_fields=True):
     coupons_per_customer: Annotated[int, Meta(gt=0)] | None = None
     begins: Bound | None = field(default=None, name="from")
     ends: Bound | None = field(default=None, name="until")
+    brake: bool = False  # redemptions that are unusually many pause it where they are
 
     def budgets(self, key: str) -> Budgets:
         return getattr(self, f"per_{key}")  # type: ignore[no-any-return]

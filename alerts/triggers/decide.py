@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from alerts.coupons.lifecycle import Lifecycle
 from alerts.coupons.walk import Walk
 from alerts.triggers.arms import Arms
+from alerts.triggers.brake import RELEASED, Brakes
 from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.candidates import Candidates
 from alerts.triggers.condition import Conditions
@@ -69,10 +70,12 @@ class Decider:
         walk: Walk | None = None,
         sends: Mapping[str, int] = NO_SENDS,
         consent: Consent = nothing_said,
+        brakes: Brakes = RELEASED,
     ) -> Decided:
         """Decides in log order, of timers that one tick has reached, the earliest due first; spends from the lease.
 
         What an event of the `walk` does to a coupon comes before what rules decide at that event. `sends`: when
-        messages that are held for customers are due; `consent`: a customer's latest word on it before the batch.
+        messages that are held for customers are due; `consent`: a customer's latest word on it before the batch;
+        `brakes`: what is paused.
         """
-        return Round(self, moments, applied, words, lease, consent).decide(walk, sends)
+        return Round(self, moments, applied, words, lease, consent, brakes).decide(walk, sends)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from alerts.coupons.walk import Walk
 from alerts.triggers.alarms import SENDS, no_timers, whose
+from alerts.triggers.brake import Brakes
 from alerts.triggers.decide import Decider
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
@@ -105,7 +106,14 @@ class CustomersJob:
         lifecycle = self.decider.lifecycle
         walk = Walk(lifecycle, batch, columns, applied) if lifecycle else None
         decided = self.decider.decide(
-            moments, applied, ChainMap(words, state.words), lease, walk, sends, partial(self._consent, state.records)
+            moments,
+            applied,
+            ChainMap(words, state.words),
+            lease,
+            walk,
+            sends,
+            partial(self._consent, state.records),
+            Brakes.of(state.brakes),
         )
         counts = {**_counts(batch, columns, applied, letters), **decided.counts, **sifted.counts}
         counts |= {"friends_ordered": len(followed.messages)} if followed.messages else {}

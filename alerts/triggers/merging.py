@@ -6,6 +6,8 @@ Where no merge is spoken of and nobody was merged away, a batch goes to the cust
 - events of that one which still come go on as `moved`, by the note;
 - `history` and `moved`, at the partition of the other: taken in once, by what its ledger remembers.
 
+A `brake`, which every partition hears, cuts a batch as well: what stands behind it is decided by it.
+
 All of these leave through the outbox. A note is never changed: words that reach a merged customer go on by it, one
 after the other, so that what comes of one customer stays in order on every way.
 """
@@ -21,6 +23,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from alerts.triggers.alarms import SENDS, SETTLES, no_timers
+from alerts.triggers.brake import brake_key, newer
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.referrals import orders_of
 from features import events as e
@@ -51,7 +54,7 @@ decode_name = msgspec.json.Decoder(Named).decode
 
 class Work(Struct):
     sifted: Sifted  # the customers job's own
-    words: dict[int, Any]  # by place in the sifted batch: Merge, History, Moved
+    words: dict[int, Any]  # by place in the sifted batch: Merge, History, Moved, Unname, Brake
 
 
 class Progress(Struct):
@@ -63,6 +66,7 @@ class Progress(Struct):
     changes: Changes
     spent: dict[str, int]
     grants: dict[str, int] | None
+    brakes: dict[str, bytes]
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -70,7 +74,14 @@ class Progress(Struct):
         return self.changes.position.clock.now_ms
 
     def state(self, due: list[tuple[int, str]]) -> State:
-        return State(self.records, due=due, words=self.words, spent=self.spent, grants=self.grants)
+        shared = (self.words, self.spent, self.grants, self.brakes)
+        return State(self.records, set(), due, *shared)
+
+    def brake(self, word: e.Brake) -> None:
+        """Unless a later word on it is known."""
+        if newer(word, self.brakes):
+            said = {brake_key(word.campaign, word.place): e.encode(word)}
+            self.brakes, self.changes.brakes = {**self.brakes, **said}, {**self.changes.brakes, **said}
 
     def put(self, customer: str, record: bytes) -> None:
         self.records[customer] = self.changes.puts[customer] = record
@@ -143,7 +154,8 @@ class Merging:
         told = {i: _word(sifted.batch.values[i]) for i in sifted.columns.malformed}
         words = {i: word for i, word in told.items() if word is not None}
         if words:
-            plan.records = list(dict.fromkeys([*plan.records, *(word.customer for word in words.values())]))
+            named = (word.customer for word in words.values() if word.customer)
+            plan.records = list(dict.fromkeys([*plan.records, *named]))
         plan.work = Work(sifted, words)
         return plan
 
@@ -155,7 +167,8 @@ class Merging:
         if not work.words and not Records.of(state.records).begin_with(FORWARD):
             return self.job.apply(replace(plan, work=work.sifted), state)
         due = {customer: due_ms for due_ms, customer in state.due}
-        progress = Progress(dict(state.records), due, state.words, Changes(plan.position), state.spent, state.grants)
+        shared = (state.spent, state.grants, state.brakes)
+        progress = Progress(dict(state.records), due, state.words, Changes(plan.position), *shared)
         progress.changes.messages += self.job.withdrawn(work.sifted.gone, progress.records)
         progress.forget(work.sifted)
         batch, start = replace(work.sifted.batch, values=list(work.sifted.batch.values)), 0
@@ -205,7 +218,9 @@ class Merging:
         anew, and half of either would count twice.
         """
         into = forwarded(progress.records.get(word.customer, b""))
-        if isinstance(word, e.Merge):
+        if isinstance(word, e.Brake):
+            progress.brake(word)
+        elif isinstance(word, e.Merge):
             self._merge(progress, word, into, offset)
         elif isinstance(word, e.Unname):
             self._unname(progress, word, into)

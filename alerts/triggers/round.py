@@ -14,6 +14,7 @@ from msgspec import Struct
 from alerts.coupons.walk import Walk
 from alerts.triggers import trials
 from alerts.triggers.arms import Given, given_to
+from alerts.triggers.brake import RELEASED, Brakes
 from alerts.triggers.candidates import Candidate
 from alerts.triggers.gates import Standing, first_shut
 from alerts.triggers.holding import Consent, Holding, nothing_said
@@ -77,12 +78,14 @@ class Round:
         words: Mapping[int, str],
         lease: Lease,
         consent: Consent = nothing_said,
+        brakes: Brakes = RELEASED,
     ) -> None:
         self.house = house
         self.moments = moments
         self.applied = applied
         self.refusals = Refusals(house.candidates, house.policy, house.arms)
         self.lease = lease
+        self.brakes = brakes
         self.seen = house.seen(moments, applied, words)
         self.decided = Decided(applied.records)
         self.ledgers = Ledgers(applied)
@@ -125,7 +128,8 @@ class Round:
             yield receipt.rule, receipt.outcome
 
     def _at(self, at: Ints, rule: Ints) -> Iterator[Candidate]:
-        return self.house.candidates.at(at, rule, self.moments, self.applied, self.seen, self.house.campaigns.keys)
+        keys = self.brakes.keys or self.house.campaigns.keys
+        return self.house.candidates.at(at, rule, self.moments, self.applied, self.seen, keys)
 
     def _hear(
         self, held: npt.NDArray[np.bool_], candidates: list[Candidate], walk: Walk | None, sends: Mapping[str, int]
@@ -179,6 +183,8 @@ class Round:
         standing = self._standing(candidate, ledger)
         if gate := first_shut(candidate.rule, candidate.rivals, self.house.policy, standing):
             return Verdict(gate.outcome, until_ms=gate.until_ms, because=gate.because)
+        if brake := self.brakes.pulled(given.then.campaign, candidate.place.names):
+            return Verdict("paused", brake=brake)
         outcome, ran_out = self.house.campaigns.outcome(given.then, candidate.place, ledger, self.lease)
         if outcome != "issued":
             return Verdict(outcome, ran_out)
@@ -218,6 +224,8 @@ class Round:
         house, ledger = self.house, self.ledgers[candidate.who]
         unheld = ledger.unheld or Ledger()
         if first_shut(candidate.rule, candidate.rivals, house.unheld, self._standing(candidate, unheld)):
+            return False
+        if self.brakes.pulled(given.then.campaign, candidate.place.names):
             return False
         if house.campaigns.outcome(given.then, candidate.place, unheld, self.lease)[0] != "issued":
             return False

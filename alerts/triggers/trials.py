@@ -9,14 +9,14 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from alerts.triggers.arms import Given
+from alerts.triggers.arms import Given, design_of
 from alerts.triggers.rule import Rule
 from features.columns import KINDS, Columns
 from features.customer import Applied
 from features.offers import Scored
 from features.outgoing import Drawn
 from features.record import Choice, Ledger
-from features.trials import LATE_MS, Trial
+from features.trials import HOLDOUT, LATE_MS, Trial
 
 ORDER, REDEEMED, VOID, REFUND = (KINDS[kind] for kind in ("order", "coupon_redeemed", "void", "refund"))
 DEEDS = np.isin(np.arange(len(KINDS)), [ORDER, REDEEMED, VOID, REFUND])  # by kind
@@ -67,11 +67,23 @@ def chosen(
     arm, then = given.arm or PLAIN, given.then
     worth = (0, 0, 0) if given.nothing else (then.face_value_cents, then.percent, then.at_most_cents)
     choice = Choice(
-        rule.id, arm.name, arm.context, arm.propensity, at_ms, at_ms + then.valid_ms, *worth, nothing=given.nothing
+        rule.id,
+        arm.name,
+        arm.context,
+        arm.propensity,
+        at_ms,
+        at_ms + then.valid_ms,
+        *worth,
+        nothing=given.nothing,
+        exposed_ms=ledger.exposed_ms.get(rule.id, at_ms),
     )
+    first = rule.id not in ledger.exposed_ms
+    ledger.exposed_ms[rule.id] = choice.exposed_ms
     before = [(id, one) for id, one in ledger.choices.items() if id != decision]
     ledger.choices = dict([*before, (decision, choice)][-KEPT:])
-    return [_told(decision, choice, at_ms, scored)]
+    told = _told(decision, choice, at_ms, scored)
+    told.first, told.design = first, design_of(rule.then) if first and arm.name != HOLDOUT else ""
+    return [told]
 
 
 def follow(deed: Deed, ledger: Ledger, margin_percent: int) -> Iterable[Trial]:
@@ -200,4 +212,5 @@ def _told(decision: str, choice: Choice, now_ms: int, scored: Mapping[str, Score
         redeemed=choice.redeemed,
         reward_cents=choice.reward_cents,
         scored=dict(scored),
+        exposed_ms=choice.exposed_ms,
     )

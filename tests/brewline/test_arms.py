@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from alerts.triggers.arms import design_of
 from alerts.triggers.rule import Arm, Rule, Then
 from brewline.arms import arm_row, read_arms, rule_rows, show_arms
 from brewline.why import Explaining
@@ -22,6 +23,7 @@ from features.course import Publishing
 from features.intervals import difference_interval
 from features.job import Batch, Message
 from features.learning import LearningJob
+from features.mismatch import Divided
 from features.times import DAY_MS
 from features.trials import HOLDOUT, START, Trial, decode_trial, encode_trial
 from flows.rules import load_rules
@@ -222,3 +224,28 @@ def test_before_anything_was_chosen_the_arms_stand_there_with_their_weights(sett
     show_arms(settings, "", True, Console(file=shown, width=200))
     rows = json.loads(shown.getvalue())["arms"]
     assert [(row["chosen"], row["rate"], row["reward_cents"]) for row in rows] == [(0, None, None)] * 3
+
+
+def test_a_lift_is_told_for_customers_to_whom_the_rule_is_new_and_for_others_apart() -> None:
+    arm = ArmTotals(learned=100, ordered=60, early=40, early_ordered=36)
+    control = ArmTotals(nothing=True, learned=80, ordered=20, early=30, early_ordered=6)
+    row = arm_row(arm, control)
+    assert row["lift"] == pytest.approx(60 / 100 - 20 / 80)
+    assert row["lift_while_new"] == pytest.approx(36 / 40 - 6 / 30)
+    assert row["lift_later"] == pytest.approx(24 / 60 - 14 / 50)
+    assert row["lift_later_interval"] == difference_interval(24, 60, 14, 50)
+    assert arm_row(control, None)["lift_while_new"] is None
+
+
+def test_customers_by_arm_stand_beside_what_the_file_says_and_a_mismatch_is_named() -> None:
+    arms = [Arm("a", coupon="A"), Arm("b", coupon="B", weight=3.0)]
+    rule = Rule(id="r", on=["view"], when="true", then=Then(arms=arms), cooldown="1d")
+    divided = Divided({"a": 300, "b": 300}, {"a": 0.25, "b": 0.75}, alarm_ms=1)
+    rows = rule_rows(
+        rule, Totals(designs={"former": Divided({"a": 9}, {"a": 1.0}), design_of(rule.then): divided}), None, 0.05
+    )
+    assert [(row["customers"], row["customers_expected"], row["mismatch"]) for row in rows] == [
+        (300, 150.0, True),
+        (300, 450.0, True),
+    ]
+    assert rows[0]["mismatch_p"] < 1e-9

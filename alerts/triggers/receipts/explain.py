@@ -14,7 +14,7 @@ from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.clauses import Asked, Truth, Value, ask, clauses_of, nearest_first
 from alerts.triggers.receipts.kept import Kept
 from alerts.triggers.rule import Rule, Then
-from features.outgoing import Drawn
+from features.outgoing import Braked, Drawn
 
 OF_THE_EVENT = {*OF_EVENTS, *FACTS} - set(CLOCK)
 
@@ -63,6 +63,7 @@ class Told(Struct):
     send_ms: int = 0
     send_why: str = ""
     arm: Drawn | None = None
+    brake: Braked | None = None
 
 
 class Barrier(Struct):
@@ -120,6 +121,7 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         send_ms=kept.send_ms,
         send_why=kept.send_why,
         arm=kept.arm,
+        brake=kept.brake,
     )
 
 

@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from msgspec import Struct, msgpack
 
-from features.outgoing import Drawn, Receipt
+from features.outgoing import Braked, Drawn, Receipt
 
 NEAR, FALSE = "near_miss", "condition_false"  # outcomes of moments at which a condition did not hold
 
@@ -46,6 +46,7 @@ class Kept(Struct, array_like=True, gc=False):
     send_why: str = ""
     arm: Drawn | None = None
     models: dict[str, int] = {}
+    brake: Braked | None = None
 
 
 _fields = attrgetter(*Kept.__struct_fields__)

@@ -9,7 +9,7 @@ from alerts.triggers.arms import Given
 from alerts.triggers.candidates import Candidate
 from alerts.triggers.policy import Policy, held_out
 from features.messages import digest
-from features.outgoing import Receipt
+from features.outgoing import Braked, Receipt
 from features.record import Ledger
 
 NO_GIFT = {"coupon": "", "face_value_cents": 0, "percent": 0, "at_most_cents": 0, "message": ""}
@@ -24,6 +24,7 @@ class Verdict(Struct, gc=False):
     because: str = ""
     send_ms: int = 0
     send_why: str = ""
+    brake: Braked | None = None
 
 
 def receipt_of(candidate: Candidate, policy: Policy, ledger: Ledger, given: Given, verdict: Verdict) -> Receipt:
@@ -61,6 +62,7 @@ def receipt_of(candidate: Candidate, policy: Policy, ledger: Ledger, given: Give
         verdict.send_why,
         given.arm,
         candidate.models,
+        verdict.brake,
     )
 
 

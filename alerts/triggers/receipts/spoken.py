@@ -8,13 +8,14 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from alerts.triggers.brake import ALARM
 from alerts.triggers.gates import Gate
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.clauses import Asked, Clause, Value
 from alerts.triggers.rule import Rule, Then
 from alerts.triggers.schedule import WEEKDAYS, Schedule
 from alerts.triggers.simple import Compare, Joined, Missing
-from features.outgoing import Drawn
+from features.outgoing import Braked, Drawn
 
 LIMITS = {
     ">": "more than {}",
@@ -42,6 +43,7 @@ OUTCOMES = {
     "campaign_not_begun": "not given: the campaign had not begun",
     "campaign_over": "not given: the campaign was over",
     "customer_limit": "not given: the customer had as many coupons as the campaign gives",
+    "paused": "not given: the campaign was paused",
     "stock": "not given: the campaign's coupons had run out",
     "budget": "not given: the campaign's budget had run out",
     "near_miss": "did not fire: all of its condition held but one clause, which nearly did",
@@ -83,6 +85,14 @@ def because(name: str, why: str) -> str:
     return {"no_consent": "consent was taken back"}.get(
         why, f"{'channel' if name == 'channel_capped' else 'reason'} {why}"
     )
+
+
+def brake(pulled: Braked, zone: str) -> str:
+    """Who has paused a campaign, where, since when and why."""
+    kind, _, name = pulled.place.partition(":")
+    where = f"at {kind} {name}" if name else "everywhere"
+    by = f"the alert {pulled.incident}" if pulled.by == ALARM else pulled.by
+    return f"{pulled.campaign} paused {where} by {by} at {moment(pulled.at_ms, zone)}: {pulled.reason}"
 
 
 def prospect(name: str) -> str:
@@ -246,6 +256,8 @@ def barrier(gate: Gate, policy: Policy, zone: str) -> str:
             return f"quiet hours until {until}" if until else "no quiet hours keep it back"
         case "capped":
             return _counted(gate, f"{policy.cap} coupons", times, until)
+        case "paused":
+            return gate.because
         case "campaign":
             return f"the campaign {gate.rule} runs and has something left"
         case "campaign_not_begun" | "campaign_over" | "customer_limit" | "stock" | "budget":

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import msgpack
+from msgspec.structs import replace
 
 from alerts.coupons.lifecycle import Lifecycle
+from alerts.triggers.arms import design_of
 from alerts.triggers.campaign import Campaign, Campaigns
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
@@ -241,6 +243,25 @@ def test_messages_without_arms_tell_nothing_and_note_nothing() -> None:
     store = lived(customers_job([plain]), event(e.View, "v", 0, "c1"), event(e.Order, "o", 1, "c1"))
     assert trials_of(store) == []
     assert data_of(store, "coupons")[0]["arm"] is None
+
+
+def test_of_a_customers_choices_the_first_is_told_as_such_and_the_others_tell_when_it_was() -> None:
+    job = job_of(THREE, CONTROL, cooldown="1d")
+    views = [event(e.View, f"v{n}-{day}", day + n / 100, f"c{n}") for day in range(3) for n in range(2)]
+    told = trials_of(lived(job, *views))
+    assert [(trial.first, trial.design != "") for trial in told] == [(True, True)] * 2 + [(False, False)] * 4
+    assert [trial.exposed_ms for trial in told] == [trial.at_ms for trial in told[:2]] * 3
+
+
+def test_of_two_who_become_one_the_earlier_first_choice_counts() -> None:
+    merged = Ledger(exposed_ms={"r": 5, "s": 7}).merge(Ledger(exposed_ms={"r": 3, "t": 9}))
+    assert merged.exposed_ms == {"r": 3, "s": 7, "t": 9}
+
+
+def test_arms_whose_shares_are_learned_or_changed_are_not_held_against_those_of_before() -> None:
+    one, other = Then("c", arms=[THREE, CONTROL]), Then("c", arms=[THREE, Arm("control", 2.0, nothing=True)])
+    assert design_of(one) == design_of(replace(one, message="hello")) != design_of(other)
+    assert design_of(replace(one, choose="learn")) == design_of(Then("c")) == ""
 
 
 def test_a_ledger_of_before_is_read_and_one_with_choices_comes_back() -> None:

@@ -1,0 +1,73 @@
+"""`brewline brake`: campaigns that are paused somewhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from brewline.commands.shared import AsJson, out
+from config.settings import load
+
+app = typer.Typer(
+    name="brake",
+    no_args_is_help=True,
+    help="Pause a campaign in a store, and let it go on.\n\nExample: `brewline brake list`",
+)
+Campaign = Annotated[str, typer.Argument(help="As rules name it.")]
+Store = Annotated[str, typer.Option(help="Only in this store; without it and --region, everywhere.")]
+Region = Annotated[str, typer.Option(help="Only in this region.")]
+By = Annotated[str, typer.Option("--as", help="Who says so: a person's name.")]
+Reason = Annotated[str, typer.Option(help="Why; it stands in every receipt.")]
+
+
+@app.command("list")
+def brake_list(
+    every: Annotated[bool, typer.Option("--all", help="Also what is over: who has said what, and when.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Lists what is paused, since when, by whom and why.
+
+    Example: `brewline brake list --all --json`
+    """
+    from brewline.brake import show_brakes
+
+    show_brakes(load(), every, json, out)
+
+
+@app.command("pause")
+def brake_pause(campaign: Campaign, by: By, reason: Reason, store: Store = "", region: Region = "") -> None:
+    """Has the rules of a campaign give nothing in a store, in a region or everywhere. The kpis flow must be running.
+
+    Example: `brewline brake pause winback --store sh-0001 --as anna --reason "a till takes coupons twice"`
+    """
+    from brewline.brake import pause, place_of
+
+    settings = load()
+    pause(settings, campaign, place_of(settings, store, region), _named(by), _said(reason), out)
+
+
+@app.command("resume")
+def brake_resume(campaign: Campaign, by: By, reason: Reason, store: Store = "", region: Region = "") -> None:
+    """Lets a campaign go on where it is paused. The kpis flow must be running.
+
+    Example: `brewline brake resume winback --store sh-0001 --as anna --reason "the till is mended"`
+    """
+    from brewline.brake import place_of, resume
+
+    settings = load()
+    resume(settings, campaign, place_of(settings, store, region), _named(by), _said(reason), out)
+
+
+def _named(by: str) -> str:
+    from alerts.triggers.brake import ALARM
+
+    if not by.strip() or by.strip() == ALARM:
+        raise ValueError(f"--as: found {by!r}, expected the name of a person, such as --as anna")
+    return by.strip()
+
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise ValueError('--reason: found nothing, expected why, such as --reason "a till takes coupons twice"')
+    return reason.strip()
