@@ -141,7 +141,21 @@ FIELDS = {
     "fields": Word("fields seen or taken out", ["name", "phone"]),
     "client_ip": Word("address it was done from", "10.20.4.7"),
     "result": Word("`ok`, or why not, such as `denied`", "ok"),
-    "action": Word("such as `login`, `view`, `search`, `permission_change`", "view"),
+    "action": Word(
+        "`login`, `view`, `search`, `bulk_update`, `permission_change`, `account_disable`, `account_enable`,"
+        " `coupon_issue`, `coupon_redeem`, `refund`, `key_use`, `log_delete`, `rule_change`, or another word",
+        "view",
+    ),
+    "account": Word("whose permissions or account were changed, as that actor is called", "barista-07"),
+    "key": Word("API key it was done with, by its number; never the key itself", "key-12"),
+    "query": Word("what was searched by: `phone`, `phone_prefix`, `card`, `name`, ...; never the words", "card"),
+    "marks": Word("what the customers touched are marked as: `vip`, `staff`, `minor`, ...", ["vip"]),
+    "without_consent": Word("of `rows`, customers who have not consented to the purpose", 0),
+    "trail": Word("number in Brewline's own trail, from 1; 0: it is not of that", 0),
+    "before": Word("seal of the trail's entry before", ""),
+    "seal": Word("hash over this entry and `before`", ""),
+    "AuditExport.customers": Word("ids of the customers taken out, or of some of them", ["c1f0a2"]),
+    "AuditTold.by": Word("who did it", "admin-01"),
     # examples
     "model": Word("model that learns from them"),
     "layout": Word("hash of the names of the model's inputs: the order of the values in a row"),
