@@ -17,8 +17,8 @@ from features.contract import Cents, Count, Currency, Event, Id, Name, Stars, Ti
 from features.control import Forget, History, Merge, Moved, Unname
 
 # of other modules: every event goes by the name that it has here
-__all__ = ["Audit", "AuditAccess", "AuditExport", "AuditTold", "Event", "Forget", "History", "Merge", "Moved", "Unname", "Who"]
-__all__ += ["Cents", "Count", "Currency", "Id", "Name", "Stars", "Time", "kind_of"]
+__all__ = ["Audit", "AuditAccess", "AuditExport", "AuditTold", "Event", "Forget", "History", "Merge", "Moved", "Unname"]
+__all__ += ["Cents", "Count", "Currency", "Id", "Name", "Stars", "Time", "Who", "kind_of"]
 
 
 class Line(Struct, omit_defaults=True, gc=False):

@@ -321,7 +321,7 @@ FIELDS = {
     "ModelAlert.labels": Word("how many labels the model had been held against by then"),
     "ModelAlert.started_ms": Word("when it began, by the time at which the latest label could be known, epoch ms"),
     # findings
-    "Finding.rule": Word("name of the Sigma rule, or `unusual_export_volume` of the baseline"),
+    "Finding.rule": Word("name of the Sigma rule, or `unusual_export_volume` and `actor_risk` of the baselines"),
     "rule_id": Word("id of that rule"),
     "title": Word("title of the rule"),
     "level": Word("informational, low, medium, high or critical"),
@@ -329,6 +329,8 @@ FIELDS = {
     "group": Word("the fields by which the rule counts, with their values"),
     "Finding.observed": Word("what was measured"),
     "threshold": Word("the limit it is measured against"),
+    "Finding.case": Word("id of the actor's case: all findings of a time are one; the same after every replay"),
+    "score": Word("the actor's risk with this finding; it halves every two days"),
     "evidence": Word("ids of the events that count, the deciding one last; at most 20"),
     "started_ms": Word("time of the first event that counts, epoch ms"),
     "event_at_ms": Word("time of the deciding event, epoch ms"),

@@ -14,8 +14,8 @@ from features.times import hour_of, local_ms, weekday_of
 Fields: TypeAlias = dict[str, Any]
 
 EXPORT = "export"  # the action of an audit_export event
-TEXTS = ("type", "action", "actor", "role", "purpose", "object", "client_ip", "device", "result", "store")
-TEXTS += ("region", "account", "key", "query", "campaign", "coupon", "by", "network", "place")
+WHAT = ("type", "action", "actor", "role", "purpose", "object", "client_ip", "device", "result", "store")
+TEXTS = (*WHAT, "region", "account", "key", "query", "campaign", "coupon", "by", "network", "place")
 NUMBERS = ("rows", "hour", "weekday", "without_consent")
 LISTS = ("fields", "marks")
 NAMES = (*TEXTS, *NUMBERS, *LISTS)
@@ -28,10 +28,9 @@ NOWHERE = Networks()
 def flat_fields(event: Audit, networks: Networks = NOWHERE) -> Fields:
     """One value for each of NAMES; `hour`, 0 to 23, and `weekday`, from 1 on Monday, are in the event's time zone."""
     local, address = local_ms(event.at_ms, event.tz), networks.find(event.client_ip)
-    told = isinstance(event, AuditTold)
     return {
         "type": event.__struct_config__.tag,
-        "action": event.action if told or isinstance(event, AuditAccess) else EXPORT,
+        "action": event.action if isinstance(event, AuditAccess | AuditTold) else EXPORT,
         "actor": event.actor,
         "role": event.role,
         "purpose": event.purpose,
@@ -46,7 +45,7 @@ def flat_fields(event: Audit, networks: Networks = NOWHERE) -> Fields:
         "query": event.query,
         "campaign": event.campaign,
         "coupon": event.coupon,
-        "by": event.by if told else "",
+        "by": event.by if isinstance(event, AuditTold) else "",
         "network": address.network,
         "place": address.place,
         "rows": event.rows,

@@ -3,7 +3,8 @@
 Producers set the actor as the key of audit.events, so one partition sees all that an actor does.
 Nothing stands before this job: it checks the bytes itself. Ticks move the clock and, live, Kafka's timestamps.
 
-Every event but a tick ends in exactly one count: `applied`, `duplicates` or `dead_lettered`.
+Every event but a tick ends in exactly one count: `applied`, `own` (it has told it to itself), `duplicates` or
+`dead_lettered`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from msgspec import Struct
 from alerts.security import baseline, correlation
 from alerts.security.baseline import Past
 from alerts.security.correlation import Correlation, Counted, Group
-from alerts.security.fields import EXPORT, Fields, flat_fields
+from alerts.security.fields import EXPORT, NOWHERE, Fields, flat_fields
 from alerts.security.finding import Finding
+from alerts.security.networks import Networks
 from alerts.security.sigma import Detection, Rules
 from alerts.security.spoken import of_detection, of_past, of_window
+from alerts.security.told import message
+from alerts.security.watching import Watching, records
 from features.check import Limits, check
-from features.events import AUDIT_EVENTS, Audit, Tick, decode_audit
+from features.events import AUDIT_EVENTS, Audit, AuditTold, Tick, decode_audit
 from features.job import Batch, Changes, Plan, Position, State
 from features.messages import Refused, dead_letter
 from features.seen import expires_ms, id_hash, is_set, set_name
@@ -43,8 +47,8 @@ class Item(Struct):
 
     @property
     def records(self) -> list[str]:
-        groups = [name for _, name, _ in self.counted]
-        return [*groups, baseline.record(self.event.actor)] if self.fields["action"] == EXPORT else groups
+        names = [*(name for _, name, _ in self.counted), *records(self.event)]
+        return [*names, baseline.record(self.event.actor)] if self.fields["action"] == EXPORT else names
 
 
 class Work(Struct):
@@ -68,8 +72,11 @@ class SecurityJob:
         alerts_topic: str,
         dead_letters_topic: str,
         stamps_tick: bool = False,
+        networks: Networks = NOWHERE,
+        told_topic: str = "audit.events",
     ) -> None:
-        """`stamps_tick`: Kafka timestamps move the clock, as they do live; in a replay only ticks do."""
+        """`stamps_tick`: Kafka timestamps move the clock, as they do live; in a replay only ticks do. `told_topic` is
+        the one that it reads."""
         self.rules = rules
         self.stores = stores
         self.limits = limits
@@ -77,6 +84,8 @@ class SecurityJob:
         self.alerts_topic = alerts_topic
         self.dead_letters_topic = dead_letters_topic
         self.stamps_tick = stamps_tick
+        self.networks = networks
+        self.told_topic = told_topic
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         work, clock = Work(batch), position.clock
@@ -105,7 +114,7 @@ class SecurityJob:
         if expires_ms(event.at_ms, self.retention_hours) <= now_ms:
             raise Refused("too_late", f"more than {self.retention_hours} h behind; its duplicates are forgotten")
         event.region, event.tz = self.stores.place(event.store)
-        fields = flat_fields(event)
+        fields = flat_fields(event, self.networks)
         hits = [index for index, detection in enumerate(self.rules.detections) if detection.matches(fields)]
         alerting = [self.rules.detections[index] for index in hits if self.rules.detections[index].alerts]
         return Item(event, fields, alerting, self._counted(fields, hits), now_ms, stamp_ms)
@@ -132,6 +141,7 @@ class _Walk:
         self.seen = set(state.seen)
         self.groups: dict[str, tuple[Group, Correlation]] = {}
         self.pasts: dict[str, Past] = {}
+        self.watching = Watching(job.networks, state.records)
         self.findings: list[Finding] = []
         self.counts: Counter[str] = Counter()
 
@@ -142,8 +152,8 @@ class _Walk:
                 self.counts["duplicates"] += 1
             else:
                 self.seen.add(item.seen)
-                self.counts["applied"] += 1
-                self._judge(item)
+                self.counts["own" if isinstance(item.event, AuditTold) else "applied"] += 1
+                self._look(item)
         for _, refused in work.letters:
             self.counts.update(("dead_lettered", f"dead_lettered:{refused.reason}"))
         self.counts.update(unknown_fields=work.unknown_fields, security_alerts=len(self.findings))
@@ -151,25 +161,33 @@ class _Walk:
         letters = [dead_letter(self.job.dead_letters_topic, work.batch, *letter) for letter in work.letters]
         changes = Changes(
             position=self.plan.position.moved(work.batch.last, self.plan.clock, counts),
-            messages=[*letters, *(finding.message(self.job.alerts_topic) for finding in self.findings)],
+            messages=[
+                *letters,
+                *(finding.message(self.job.alerts_topic) for finding in self.findings),
+                *(message(self.job.told_topic, told) for told in self.watching.told),
+            ],
             counts=counts,
             causes_ms=[finding.trigger_stamp_ms for finding in self.findings],
         )
         self._keep(changes)
         return changes
 
-    def _judge(self, item: Item) -> None:
-        for detection in item.hits:
-            self.findings.append(of_detection(detection, item.event, item.fields, item.stamp_ms))
+    def _look(self, item: Item) -> None:
+        event, found = item.event, self._judge(item)
+        self.findings += self.watching.look(event, item.fields, found, item.now_ms, item.stamp_ms)
+
+    def _judge(self, item: Item) -> list[Finding]:
+        found = [of_detection(detection, item.event, item.fields, item.stamp_ms) for detection in item.hits]
         for rule, name, value in item.counted:
-            self._correlate(rule, name, value, item)
+            found += self._correlate(rule, name, value, item)
         if item.fields["action"] == EXPORT:
             past = self._past(item)
             unusual = baseline.observe(past, item.event.rows, item.fields["hour"], item.event.at_ms)
             if unusual:
-                self.findings.append(of_past(unusual, item.event, item.fields, item.stamp_ms))
+                found.append(of_past(unusual, item.event, item.fields, item.stamp_ms))
+        return found
 
-    def _correlate(self, rule: Correlation, name: str, value: int, item: Item) -> None:
+    def _correlate(self, rule: Correlation, name: str, value: int, item: Item) -> list[Finding]:
         if name not in self.groups:
             raw = self.state.records.get(name)
             self.groups[name] = (correlation.decode_group(raw) if raw else Group(), rule)
@@ -177,8 +195,7 @@ class _Walk:
         forgotten = group.forgotten
         window = correlation.observe(group, rule, Counted(item.event.at_ms, value, item.event.id), item.now_ms)
         self.counts["group_events_forgotten"] += group.forgotten - forgotten
-        if window:
-            self.findings.append(of_window(window, rule, item.event, item.fields, item.stamp_ms))
+        return [of_window(window, rule, item.event, item.fields, item.stamp_ms)] if window else []
 
     def _past(self, item: Item) -> Past:
         """The actor's past; a new one where the old has run out, whether or not its timer has come."""
@@ -201,6 +218,7 @@ class _Walk:
             self._put(changes, name, correlation.encode_group(group), group.due_ms(rule.timespan_ms))
         for name, past in self.pasts.items():
             self._put(changes, name, baseline.encode_past(past), past.due_ms)
+        self.watching.put(lambda name, raw, due_ms: self._put(changes, name, raw, due_ms))
         for item in self.plan.work.items:
             name, id = item.seen
             due_ms = expires_ms(item.event.at_ms, self.job.retention_hours)
