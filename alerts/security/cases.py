@@ -47,7 +47,7 @@ class Case(Struct, array_like=True):
     finding_ms: int = 0  # time of the latest finding
     findings: int = 0
     reasons: list[Reason] = []
-    fired_ms: int = 0  # when signals last made a finding
+    fired_ms: int = -DAY_MS  # when signals last made a finding
 
     @property
     def due_ms(self) -> int:
