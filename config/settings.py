@@ -135,6 +135,7 @@ class Kpis(Struct, forbid_unknown_fields=True):
 
 class Security(Struct, forbid_unknown_fields=True):
     rules: str = "rules/security"
+    networks: str = ""  # CSV: cidr,network,place,latitude,longitude; where an address is
     retention_hours: Positive = 48  # how long a repeated audit event is recognised
 
 

@@ -70,10 +70,11 @@ TOPICS = (
         "audit.events",
         "Who touched customer data. Rules count per actor, so the key must be the actor.",
         "actor",
-        "every system that shows customer data",
+        "every system that shows customer data, `brewline`, security",
         "security",
         tuple(e.AUDIT_EVENTS),
         received=True,
+        sent=True,
     ),
     Topic(
         "events",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from alerts.security.networks import Networks, read_networks
 from alerts.service.promise import Promises, read_promises
 from config.settings import Settings, WrongSettings
 from features.building import build_catalog
@@ -45,6 +46,14 @@ def load_stores(settings: Settings) -> Stores:
         return Stores(settings.stores.timezone)
     path = settings.path(settings.stores.file)
     return read_stores(text(path).splitlines(), settings.stores.timezone, str(path))
+
+
+def load_networks(settings: Settings) -> Networks:
+    """Raises WrongNetworks, WrongSettings."""
+    if not settings.security.networks:
+        return Networks()
+    path = settings.path(settings.security.networks)
+    return read_networks(text(path).splitlines(), str(path))
 
 
 def load_promises(settings: Settings) -> Promises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bytewax.dataflow import Dataflow
 
 from alerts.security.job import SecurityJob
-from flows.files import load_limits, load_stores
+from flows.files import load_limits, load_networks, load_stores
 from flows.house import House
 from flows.opening import open_house
 from flows.rules import load_security_rules
@@ -21,6 +21,8 @@ def add(flow: Dataflow, house: House) -> None:
         house.topic("alerts"),
         letters,
         stamps_tick=settings.time.clock == "wall",
+        networks=load_networks(settings),
+        told_topic=house.topic("audit.events"),
     )
     house.stage(flow, "security", "audit.events", job)
 

@@ -130,8 +130,9 @@ def observe(habit: Habit, circles: list[Peers], event: Audit, fields: Fields, ad
         _close(habit, circles, day)
     habit.last_ms = max(habit.last_ms, event.at_ms)
     signals = [*_volumes(habit, circles, event, fields, day), *_news(habit, circles, event, fields, address, day)]
-    signals += _hour(habit, fields)
-    signals += _journey(habit, event, address)
+    signals += [*_hour(habit, fields), *_journey(habit, event, address)]
+    if not signals:
+        return signals
     fresh = [signal for signal in signals if habit.told.get(signal.name, 0) < day]
     habit.told.update((signal.name, day) for signal in fresh)
     return fresh
@@ -154,7 +155,8 @@ def _volumes(habit: Habit, circles: list[Peers], event: Audit, fields: Fields, d
     habit.rows += event.rows
     if event.object and fields["action"] == "view":
         _count_customer(habit.customers, _term("customer", event.object))
-    yardstick = _yardstick(habit, circles)
+    enough = habit.rows >= LEAST_ROWS or len(habit.customers) >= LEAST_CUSTOMERS
+    yardstick = _yardstick(habit, circles) if enough else None
     if yardstick is None:
         return []
     whose = "this actor" if yardstick is habit else "peers of this actor"
@@ -184,31 +186,32 @@ def _yardstick(habit: Habit, circles: list[Peers]) -> Habit | Peers | None:
 def _news(
     habit: Habit, circles: list[Peers], event: Audit, fields: Fields, address: Address, day: int
 ) -> Iterable[Signal]:
-    for kind, value in _terms(event, fields, address):
-        term = _term(kind, value)
-        new = term not in habit.terms
+    terms = _terms(fields["action"], event.purpose, address.network, event.device, event.key, tuple(event.fields))
+    if all(habit.terms.get(term) == day for _, _, term in terms) and all(
+        term in peers.terms for kind, _, term in terms if kind in OF_PEERS for peers in circles
+    ):
+        return
+    for kind, value, term in terms:
         shared = kind in OF_PEERS
-        yardstick = _yardstick(habit, circles) if shared else habit if habit.known else None
-        if new and yardstick is not None and (yardstick is habit or term not in yardstick.terms):
-            whose = "this actor" if yardstick is habit else "a new actor and all their peers"
-            yield _signal(f"new_{kind}", f"{kind} {value}, for the first time of {whose}")
+        if term not in habit.terms:
+            yardstick = _yardstick(habit, circles) if shared else habit if habit.known else None
+            if yardstick is not None and (yardstick is habit or term not in yardstick.terms):
+                whose = "this actor" if yardstick is habit else "a new actor and all their peers"
+                yield _signal(f"new_{kind}", f"{kind} {value}, for the first time of {whose}")
         _meet(habit.terms, term, day)
-        if shared:
-            for peers in circles:
-                _meet(peers.terms, term, day)
-                peers.last_ms = max(peers.last_ms, event.at_ms)
+        for peers in circles if shared else ():
+            _meet(peers.terms, term, day)
+            peers.last_ms = max(peers.last_ms, event.at_ms)
 
 
-def _terms(event: Audit, fields: Fields, address: Address) -> list[tuple[str, str]]:
-    named = [
-        ("action", fields["action"]),
-        ("purpose", event.purpose),
-        ("network", address.network),
-        ("device", event.device),
-        ("key", event.key),
-        *(("field", name) for name in event.fields),
-    ]
-    return [(kind, value) for kind, value in named if value]
+@lru_cache(16_384)
+def _terms(
+    action: str, purpose: str, network: str, device: str, key: str, fields: tuple[str, ...]
+) -> list[tuple[str, str, int]]:
+    """(kind, value, hash) of all that is named."""
+    single = (("action", action), ("purpose", purpose), ("network", network), ("device", device), ("key", key))
+    named = [*single, *(("field", field) for field in fields)]
+    return [(kind, value, _term(kind, value)) for kind, value in named if value]
 
 
 @lru_cache(65_536)
@@ -225,12 +228,13 @@ def _meet(terms: dict[int, int], term: int, day: int) -> None:
 def _hour(habit: Habit, fields: Fields) -> list[Signal]:
     """An hour is usual when it, or one beside it, was met on such a day: a working day or one of the weekend."""
     weekday, hour = fields["weekday"] - 1, fields["hour"]
-    hours = habit.hours or [0] * 7
+    habit.hours = hours = habit.hours or [0] * 7
+    if hours[weekday] >> hour & 1:
+        return []
     such = hours[:5] if weekday < 5 else hours[5:]
     near = 1 << hour | 1 << (hour + 1) % 24 | 1 << (hour - 1) % 24
     unusual = habit.volume.count >= HOURS_DAYS and not any(met & near for met in such)
     hours[weekday] |= 1 << hour
-    habit.hours = hours
     return [_signal("unusual_hour", f"at {hour:02d} h, never before on such a day")] if unusual else []
 
 

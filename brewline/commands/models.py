@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from brewline.commands.shared import AsJson, out
+from brewline.trail import note, note_export
 from config.settings import load
 
 app = typer.Typer(
@@ -55,7 +56,9 @@ def models_promote(
     """
     from brewline.models.appointing import promote
 
-    sys.exit(promote(load(), model, version, auto, by, out))
+    settings = load()
+    note(settings, "model_promotion", f"{model} {version or 'auto'}", by=by)
+    sys.exit(promote(settings, model, version, auto, by, out))
 
 
 @app.command("rollback")
@@ -70,7 +73,9 @@ def models_rollback(
     """
     from brewline.models.appointing import roll_back
 
-    sys.exit(roll_back(load(), model, version, by, out))
+    settings = load()
+    note(settings, "model_promotion", f"{model} {version or 'back'}", by=by)
+    sys.exit(roll_back(settings, model, version, by, out))
 
 
 def training_set(
@@ -91,4 +96,6 @@ def training_set(
     """
     from brewline.training import write_training_set
 
-    write_training_set(load(), model, history, out_file, from_, to, out)
+    settings = load()
+    noted = note_export(settings, f"training set of {model}") if history == "kafka" else None
+    write_training_set(settings, model, history, out_file, from_, to, out, noted)

@@ -43,6 +43,8 @@ COMMANDS = [
     "models show",
     "models promote",
     "models rollback",
+    "audit",
+    "audit verify",
     "",
 ]
 
