@@ -24,9 +24,9 @@ def coupons_list(id: Annotated[str, typer.Argument(help=CUSTOMER)], at: At = Non
     """
     from brewline.coupons import show_coupons
 
-    settings = load()
+    at_ms, settings = moment(at), load()
     note(settings, "view", about(settings, id), 1)
-    show_coupons(settings, id, moment(at), json, out)
+    show_coupons(settings, id, at_ms, json, out)
 
 
 @app.command("check")

@@ -23,9 +23,9 @@ def customer(
     """
     from brewline.profile import show_customer
 
-    settings = load()
+    at_ms, settings = moment(at), load()
     note(settings, "view", about(settings, id), 1)
-    show_customer(settings, id, moment(at), out)
+    show_customer(settings, id, at_ms, out)
 
 
 def why(
@@ -40,9 +40,9 @@ def why(
     """
     from brewline.why import show_why
 
-    settings = load()
+    at_ms, settings = moment(at), load()
     note(settings, "view", about(settings, id), 1)
-    show_why(settings, id, rule, moment(at), json, out)
+    show_why(settings, id, rule, at_ms, json, out)
 
 
 def forget(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from brewline.commands.shared import AsJson, out
-from brewline.trail import note, note_export
+from brewline.trail import note_export
 from config.settings import load
 
 app = typer.Typer(
@@ -56,9 +56,7 @@ def models_promote(
     """
     from brewline.models.appointing import promote
 
-    settings = load()
-    note(settings, "model_promotion", f"{model} {version or 'auto'}", by=by)
-    sys.exit(promote(settings, model, version, auto, by, out))
+    sys.exit(promote(load(), model, version, auto, by, out))
 
 
 @app.command("rollback")
@@ -73,9 +71,7 @@ def models_rollback(
     """
     from brewline.models.appointing import roll_back
 
-    settings = load()
-    note(settings, "model_promotion", f"{model} {version or 'back'}", by=by)
-    sys.exit(roll_back(settings, model, version, by, out))
+    sys.exit(roll_back(load(), model, version, by, out))
 
 
 def training_set(
