@@ -3,7 +3,7 @@
 python -m benchmarks.insiders [--seed 1] [--seconds 60] [--loop] [--json FILE]
 
 The records of `sim.insiders` go through the flow `security` as it runs, under the shipped rules, on a mock Kafka and a
-Redis of its own. A scheme is found when one of its rules fires for its actor while it goes on; any other case, by its id, is
+Redis of its own. A scheme is found when one of its rules fires for its actor while it goes on; any other case is
 false. Time to alert is from when the deciding event was handed to Kafka to when the alert was: how long an event is on
 its way to Kafka is the sender's matter. `--loop` judges the same records in this process, and knows no time to alert.
 """

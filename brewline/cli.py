@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from redis.exceptions import RedisError
 
-from brewline.commands import audit, coupons, customers, history, models, reviews, rules
+from brewline.commands import audit, coupons, customers, history, models, reviews, rules, sigma
 from brewline.commands.shared import AsJson, JsonFile, out
 from brewline.trail import AS, PURPOSE, about, note
 from config.settings import load
@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Brewline: the real-time engine of a tea or restaurant chain's customer work.\n\nExample: `brewline demo`",
 )
-for group in (rules, history, coupons, reviews, models, audit):
+for group in (rules, sigma, history, coupons, reviews, models, audit):
     app.add_typer(group.app)
 
 

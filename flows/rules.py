@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from alerts.security.rule_tests import load_tested
-from alerts.security.sigma import Rules
+from alerts.sigma.reading import Rules
 from alerts.triggers.calendar import Calendars, WrongCalendar, all_calendars, read_calendar
 from alerts.triggers.campaign import Campaign, Campaigns, read_campaign
 from alerts.triggers.condition import Conditions, over_catalog

@@ -13,16 +13,20 @@ from collections import Counter
 
 from msgspec import Struct
 
-from alerts.security import baseline, correlation
+from alerts.security import baseline
 from alerts.security.baseline import Past
-from alerts.security.correlation import Correlation, Counted, Group
 from alerts.security.fields import EXPORT, NOWHERE, Fields, flat_fields
 from alerts.security.finding import Finding
 from alerts.security.networks import Networks
-from alerts.security.sigma import Detection, Rules
-from alerts.security.spoken import of_detection, of_past, of_window
+from alerts.security.sigma import SOURCE, known
+from alerts.security.spoken import By, decode_by, encode_by, of_detection, of_past, of_window
 from alerts.security.told import message
 from alerts.security.watching import Watching, records
+from alerts.sigma.correlating import Correlation, is_group
+from alerts.sigma.engine import Engine, Seen
+from alerts.sigma.group import Group, decode_group, encode_group
+from alerts.sigma.matcher import Place
+from alerts.sigma.reading import Rules
 from features.check import Limits, check
 from features.events import AUDIT_EVENTS, Audit, AuditTold, Tick, decode_audit
 from features.job import Batch, Changes, Plan, Position, State
@@ -36,10 +40,11 @@ class Item(Struct):
 
     event: Audit
     fields: Fields
-    hits: list[Detection]  # that alert
-    counted: list[tuple[Correlation, str, int]]  # by these correlations, in this record, as this value
+    known: Fields  # those that the event fills in
     now_ms: int
     stamp_ms: int
+    met: Place = ()  # detections
+    groups: list[str] = []  # records of what is counted
 
     @property
     def seen(self) -> tuple[str, bytes]:
@@ -47,8 +52,8 @@ class Item(Struct):
 
     @property
     def records(self) -> list[str]:
-        names = [*(name for _, name, _ in self.counted), *records(self.event)]
-        return [*names, baseline.record(self.event.actor)] if self.fields["action"] == EXPORT else names
+        past = [baseline.record(self.event.actor)] if self.fields["action"] == EXPORT else []
+        return [*self.groups, *past, *records(self.event)]
 
 
 class Work(Struct):
@@ -77,7 +82,7 @@ class SecurityJob:
     ) -> None:
         """`stamps_tick`: Kafka timestamps move the clock, as they do live; in a replay only ticks do. `told_topic` is
         the one that it reads."""
-        self.rules = rules
+        self.engine = Engine(rules)
         self.stores = stores
         self.limits = limits
         self.retention_hours = retention_hours
@@ -103,6 +108,7 @@ class SecurityJob:
                     work.unknown_fields += unknown
             except Refused as refused:
                 work.letters.append((index, refused))
+        self._match(work.items)
         seen: dict[str, list[bytes]] = {}
         for item in work.items:
             name, id = item.seen
@@ -115,17 +121,15 @@ class SecurityJob:
             raise Refused("too_late", f"more than {self.retention_hours} h behind; its duplicates are forgotten")
         event.region, event.tz = self.stores.place(event.store)
         fields = flat_fields(event, self.networks)
-        hits = [index for index, detection in enumerate(self.rules.detections) if detection.matches(fields)]
-        alerting = [self.rules.detections[index] for index in hits if self.rules.detections[index].alerts]
-        return Item(event, fields, alerting, self._counted(fields, hits), now_ms, stamp_ms)
+        return Item(event, fields, known(fields), now_ms, stamp_ms)
 
-    def _counted(self, fields: Fields, hits: list[int]) -> list[tuple[Correlation, str, int]]:
-        rules = [rule for rule in self.rules.correlations if not rule.of.isdisjoint(hits)]
-        values = [(rule, rule.value(fields)) for rule in rules]
-        return [(rule, rule.record(fields), value) for rule, value in values if value is not None]
+    def _match(self, items: list[Item]) -> None:
+        for item, met in zip(items, self.engine.match(SOURCE, [item.known for item in items]), strict=True):
+            if met:
+                item.met, item.groups = met, self.engine.records(item.known, met)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
-        return []
+        return [name for _, name in due if is_group(name)] if self.engine.closes else []
 
     def apply(self, plan: Plan, state: State) -> Changes:
         return _Walk(self, plan, state).changes()
@@ -154,6 +158,7 @@ class _Walk:
                 self.seen.add(item.seen)
                 self.counts["own" if isinstance(item.event, AuditTold) else "applied"] += 1
                 self._look(item)
+        self._close()
         for _, refused in work.letters:
             self.counts.update(("dead_lettered", f"dead_lettered:{refused.reason}"))
         self.counts.update(unknown_fields=work.unknown_fields, security_alerts=len(self.findings))
@@ -177,9 +182,10 @@ class _Walk:
         self.findings += self.watching.look(event, item.fields, found, item.now_ms, item.stamp_ms)
 
     def _judge(self, item: Item) -> list[Finding]:
-        found = [of_detection(detection, item.event, item.fields, item.stamp_ms) for detection in item.hits]
-        for rule, name, value in item.counted:
-            found += self._correlate(rule, name, value, item)
+        alerting = [each for each in map(self.job.engine.rules.detections.__getitem__, item.met) if each.alerts]
+        found = [of_detection(detection, item.event, item.fields, item.stamp_ms) for detection in alerting]
+        if item.groups:
+            found += self._correlate(item)
         if item.fields["action"] == EXPORT:
             past = self._past(item)
             unusual = baseline.observe(past, item.event.rows, item.fields["hour"], item.event.at_ms)
@@ -187,15 +193,36 @@ class _Walk:
                 found.append(of_past(unusual, item.event, item.fields, item.stamp_ms))
         return found
 
-    def _correlate(self, rule: Correlation, name: str, value: int, item: Item) -> list[Finding]:
+    def _correlate(self, item: Item) -> list[Finding]:
+        event, engine = item.event, self.job.engine
+        by = By(event.actor, event.store, item.stamp_ms)
+        data = encode_by(by) if engine.closes else b""
+        seen = Seen(item.known, item.met, event.at_ms, event.id, item.now_ms, data)
+        told = [fired for fired in engine.correlate(seen, self._group, self._lost) if fired.correlation.alerts]
+        return [of_window(fired, decode_by(fired.last.data) if fired.last else by) for fired in told]
+
+    def _group(self, name: str, rule: Correlation) -> Group:
         if name not in self.groups:
             raw = self.state.records.get(name)
-            self.groups[name] = (correlation.decode_group(raw) if raw else Group(), rule)
-        group, _ = self.groups[name]
-        forgotten = group.forgotten
-        window = correlation.observe(group, rule, Counted(item.event.at_ms, value, item.event.id), item.now_ms)
-        self.counts["group_events_forgotten"] += group.forgotten - forgotten
-        return [of_window(window, rule, item.event, item.fields, item.stamp_ms)] if window else []
+            self.groups[name] = (decode_group(raw) if raw else Group(), rule)
+        return self.groups[name][0]
+
+    def _lost(self, reason: str, count: int) -> None:
+        self.counts[f"group_events_{reason}"] += count
+
+    def _close(self) -> None:
+        """What the clock has passed of windows that are judged as a whole."""
+        engine = self.job.engine
+        if not engine.closes:
+            return
+        for _, name in self.state.due:
+            raw = self.state.records.get(name) if is_group(name) and name not in self.groups else None
+            group = decode_group(raw) if raw else Group()
+            if rule := engine.closing(group):
+                self.groups[name] = (group, rule)
+        for group, _ in self.groups.values():
+            for fired in engine.close(group, self.plan.clock.now_ms):
+                self.findings.append(of_window(fired, decode_by(fired.last.data)))  # type: ignore[union-attr]
 
     def _past(self, item: Item) -> Past:
         """The actor's past; a new one where the old has run out, whether or not its timer has come."""
@@ -215,7 +242,7 @@ class _Walk:
             (changes.drops if is_set(name) else changes.deletes).append(name)
             changes.timers[name] = None
         for name, (group, rule) in self.groups.items():
-            self._put(changes, name, correlation.encode_group(group), group.due_ms(rule.timespan_ms))
+            self._put(changes, name, encode_group(group), group.due_ms(rule))
         for name, past in self.pasts.items():
             self._put(changes, name, baseline.encode_past(past), past.due_ms)
         self.watching.put(lambda name, raw, due_ms: self._put(changes, name, raw, due_ms))

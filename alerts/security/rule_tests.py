@@ -13,6 +13,7 @@ times, and `{n}` in its texts is then the number of the repetition.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
@@ -23,9 +24,10 @@ import orjson
 from msgspec import Meta, Struct
 
 from alerts.security.job import SecurityJob
-from alerts.security.sigma import RefusedRule, Rules, load
+from alerts.security.sigma import load
+from alerts.sigma.reading import RefusedRule, Rules
 from features.check import Limits
-from features.events import AuditEvent, Event, encode
+from features.events import AuditEvent, Event, Tick, encode
 from features.job import Batch
 from features.loop import run
 from features.stores import Stores
@@ -39,6 +41,10 @@ else:
 START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in ZONE
 ZONE = "Asia/Shanghai"
 RULE_SUFFIX, TEST_SUFFIX = ".yml", ".test.toml"
+RULES = re.compile(r"^(detection|correlation):", re.MULTILINE)
+ABOUT_RULES = re.compile(
+    r"^(filter|transformations):", re.MULTILINE
+)  # filters and pipelines need no tests of their own
 
 
 class WrongTest(ValueError):
@@ -59,6 +65,7 @@ def load_tested(files: Iterable[tuple[str, str]]) -> tuple[Rules, list[RefusedRu
     """Rules of (file name, text) pairs, rule files and test files; a file without its tests is refused."""
     texts = dict(files)
     missing = {file: _missing(file, texts) for file in texts if file.endswith(RULE_SUFFIX)}
+    missing |= {file: "" for file in missing if ABOUT_RULES.search(texts[file]) and not RULES.search(texts[file])}
     rules, refused = load([(file, texts[file]) for file, reason in missing.items() if not reason])
     return rules, [*refused, *(RefusedRule(file, "", reason) for file, reason in missing.items() if reason)]
 
@@ -117,6 +124,8 @@ def firings(rules: Rules, ids: set[str], timeline: Timeline, file: str) -> list[
     limits = Limits(max_event_bytes=1_000_000, earliest_ms=0, max_future_ms=START_MS + 1000 * DAY_MS)
     job = SecurityJob(rules, Stores(ZONE), limits, 24, "alerts", "dead-letters")
     values = [encode(event) for event in sorted(_events(timeline, file), key=lambda event: event.time)]
+    if job.engine.closes:  # some windows are judged when they are over
+        values.append(encode(Tick(id="end", time=START_MS + 999 * DAY_MS)))
     batch = Batch("audit.events", 0, -1, list(range(len(values))), values, [0] * len(values))
     alerts = [orjson.loads(message.value)["data"] for message in run(job, [batch])[0].sent if message.topic == "alerts"]
     return [alert["event_at_ms"] - START_MS for alert in alerts if alert["rule_id"] in ids]

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from msgspec import Struct, msgpack
+
 from alerts.security import baseline
 from alerts.security.baseline import Unusual
-from alerts.security.correlation import Correlation, Window
 from alerts.security.fields import Fields
 from alerts.security.finding import Finding, Rule
-from alerts.security.sigma import Detection
+from alerts.sigma.correlating import Correlation
+from alerts.sigma.engine import Fired
+from alerts.sigma.reading import Detection
 from features.events import Audit
+
+
+class By(Struct, array_like=True):
+    """Who did it, and where: what is kept of a group's last event."""
+
+    actor: str
+    store: str
+    stamp_ms: int
+
+
+encode_by = msgpack.Encoder().encode
+decode_by = msgpack.Decoder(By).decode
 
 
 def of_detection(detection: Detection, event: Audit, fields: Fields, stamp_ms: int) -> Finding:
@@ -27,26 +42,48 @@ def of_past(unusual: Unusual, event: Audit, fields: Fields, stamp_ms: int) -> Fi
     return _of_one(baseline.RULE, event, event.rows, unusual.rows_limit, why, stamp_ms)
 
 
-def of_window(window: Window, rule: Correlation, event: Audit, fields: Fields, stamp_ms: int) -> Finding:
-    measured = {
-        "event_count": f"{window.observed} events",
-        "value_count": f"{window.observed} different values of {rule.field} in {window.events} events",
-        "value_sum": f"{rule.field} of {window.events} events add up to {window.observed}",
-    }[rule.kind]
+def of_window(fired: Fired, by: By) -> Finding:
+    rule, window = fired.correlation, fired.window
     return Finding(
         rule=rule.rule,
-        actor=event.actor,
-        store=event.store,
-        group=rule.group(fields),
+        actor=by.actor,
+        store=by.store,
+        group=dict(zip(rule.group_by, fired.values, strict=True)),
         observed=window.observed,
         threshold=rule.threshold,
-        why=f"{event.actor} within {rule.timespan}: {measured}, the limit is {rule.threshold}",
+        why=f"{by.actor} within {rule.timespan}: {measured(fired)}, {bounds(rule)}",
         evidence=window.evidence,
         started_ms=window.started_ms,
-        event_id=event.id,
-        event_at_ms=event.at_ms,
-        trigger_stamp_ms=stamp_ms,
+        event_id=window.evidence[-1],
+        event_at_ms=window.at_ms,
+        trigger_stamp_ms=by.stamp_ms,
     )
+
+
+def measured(fired: Fired) -> str:
+    rule, observed, events = fired.correlation, short(fired.window.observed), fired.window.events
+    return {
+        "event_count": f"{observed} events",
+        "value_count": f"{observed} different values of {rule.field} in {events} events",
+        "value_sum": f"{rule.field} of {events} events add up to {observed}",
+        "value_avg": f"{rule.field} of {events} events is {observed} on average",
+        "value_percentile": f"{short(rule.percentile)} % of {events} events have {rule.field} up to {observed}",
+        "value_median": f"half of {events} events have {rule.field} up to {observed}",
+        "temporal": f"{observed} of {len(rule.parts)} rules met by {events} events",
+        "temporal_ordered": f"{observed} of {len(rule.parts)} rules met one after the other by {events} events",
+    }[rule.kind]
+
+
+def bounds(rule: Correlation) -> str:
+    if rule.expression is not None:
+        return "as the rule says"
+    if rule.rising:
+        return f"the limit is {rule.threshold}"
+    return "the limits are " + " and ".join(f"{limit.op} {limit.number}" for limit in rule.limits)
+
+
+def short(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:.6g}"
 
 
 def _of_one(rule: Rule, event: Audit, observed: float, threshold: float, why: str, stamp_ms: int) -> Finding:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from alerts.security.correlation import MAX_EVENTS, Correlation, Counted, Group, observe
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.security import correlation
-from alerts.security.correlation import MAX_EVENTS, Correlation, Counted, Group, observe
 from alerts.security.finding import EVIDENCE, Rule
 
 RULE = Rule("r", "r", "r", "high", ())

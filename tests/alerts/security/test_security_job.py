@@ -157,6 +157,7 @@ def test_state_and_messages_do_not_depend_on_the_cuts(log: list[ev.Event], cuts:
     assert whole.position == cut.position
 
 
+@settings(deadline=None)
 @given(logs())
 def test_a_replay_of_the_log_finds_nothing_twice(log: list[ev.Event]) -> None:
     log = [event for event in log if not isinstance(event, ev.Tick)]

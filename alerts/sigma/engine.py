@@ -1,0 +1,147 @@
+"""Rules as they run: detections by the log source of an event, correlations by the detections that it meets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from alerts.sigma import group as groups
+from alerts.sigma.correlating import TEMPORAL, Correlation
+from alerts.sigma.group import Counted, Group, Last, Window
+from alerts.sigma.logsource import LogSource
+from alerts.sigma.matcher import Event, Matcher, Place
+from alerts.sigma.reading import Rules
+
+SOURCES_KEPT = 1_000  # kinds of events whose rules are kept at hand
+
+
+class Seen(NamedTuple):
+    """An event that some detections meet: `met`, by place; `now_ms` is the clock when it came."""
+
+    fields: Mapping[str, Any]
+    met: Place
+    at_ms: int
+    id: str
+    now_ms: int
+    data: bytes = b""  # what the caller wants to know again when a window is over
+
+
+class Fired(NamedTuple):
+    correlation: Correlation
+    values: tuple[str, ...]  # of its group
+    window: Window
+    last: Last | None = None  # of a window that is over: what was kept of its last event
+
+
+class Engine:
+    """`find` and `keep` of `correlate` give groups by the names of their records, and take what was not counted."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.matchers: dict[LogSource, tuple[Matcher, list[int]]] = {}
+        self.by_id = {each.rule.id: each for each in rules.correlations}
+        self.counting: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # detection → (correlation, part)
+        self.above: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # correlation → (correlation, part)
+        self.heard: set[int] = set()  # correlations that a temporal one waits for
+        self.closes = not all(rule.rising for rule in rules.correlations)
+        for place, rule in enumerate(rules.correlations):
+            for number, part in enumerate(rule.parts):
+                (self.above if part.chained else self.counting)[part.place].append((place, number))
+                if part.chained and rule.kind in TEMPORAL:
+                    self.heard.add(part.place)
+
+    def match(self, source: LogSource, events: Sequence[Event]) -> list[Place]:
+        """For each event of this source the detections that it meets, by place."""
+        matcher, places = self._matcher(source)
+        if not places:
+            return [()] * len(events)
+        if len(places) == len(self.rules.detections):
+            return matcher.match(events)
+        return [tuple([places[n] for n in found]) if found else () for found in matcher.match(events)]
+
+    def _matcher(self, source: LogSource) -> tuple[Matcher, list[int]]:
+        if source not in self.matchers:
+            if len(self.matchers) >= SOURCES_KEPT:
+                self.matchers.clear()
+            chosen = [n for n, detection in enumerate(self.rules.detections) if detection.source.covers(source)]
+            self.matchers[source] = Matcher([self.rules.detections[n].condition for n in chosen]), chosen
+        return self.matchers[source]
+
+    def records(self, fields: Event, met: Place) -> list[str]:
+        """The records of all groups that the event may change."""
+        touched: dict[int, set[int]] = {}
+        for place, number in self._counted(met):
+            touched.setdefault(place, set()).add(number)
+        for place in range(len(self.rules.correlations) if touched else 0):
+            if place in touched:
+                for above, number in self.above.get(place, ()):
+                    touched.setdefault(above, set()).add(number)
+        names: list[str] = []
+        for place, numbers in touched.items():
+            rule = self.rules.correlations[place]
+            names += [rule.record(values) for values in rule.groups(fields, sorted(numbers))]
+        return names
+
+    def _counted(self, met: Place) -> Iterator[tuple[int, int]]:
+        counting = self.counting
+        return (each for detection in met if detection in counting for each in counting[detection])
+
+    def correlate(
+        self, seen: Seen, find: Callable[[str, Correlation], Group], lost: Callable[[str, int], None]
+    ) -> list[Fired]:
+        """Counts the event in every correlation; those that fire now. `lost` is told what a group could not count."""
+        touched: dict[int, list[int]] = {}
+        for place, number in self._counted(seen.met):
+            touched.setdefault(place, []).append(number)
+        found: list[Fired] = []
+        while touched:
+            place = min(touched)
+            rule, numbers = self.rules.correlations[place], touched.pop(place)
+            for values, mask in rule.groups(seen.fields, numbers).items():
+                for fired in self._count(place, values, mask, seen, find, lost):
+                    if not fired.window.again:
+                        found.append(fired)
+                    for above, number in self.above.get(place, ()):
+                        if not fired.window.again or self.rules.correlations[above].kind in TEMPORAL:
+                            touched.setdefault(above, []).append(number)
+        return found
+
+    def _count(
+        self,
+        place: int,
+        values: tuple[str, ...],
+        mask: int,
+        seen: Seen,
+        find: Callable[[str, Correlation], Group],
+        lost: Callable[[str, int], None],
+    ) -> list[Fired]:
+        rule = self.rules.correlations[place]
+        value = rule.value(seen.fields, mask)
+        if value is None:
+            return []
+        group, event = find(rule.record(values), rule), Counted(seen.at_ms, value, seen.id)
+        forgotten, last = group.forgotten, group.last
+        if rule.rising:
+            window = groups.observe(group, rule, event, seen.now_ms, place in self.heard)
+            windows = [window] if window else []
+        else:
+            windows = groups.close(group, rule, seen.now_ms)
+            if groups.wait(group, rule, event, seen.now_ms):
+                group.last = Last(rule.rule.id, values, seen.data)
+            else:
+                lost("late", 1)
+        lost("forgotten", group.forgotten - forgotten)
+        return [Fired(rule, values, each, None if rule.rising else last) for each in windows]
+
+    def close(self, group: Group, now_ms: int) -> list[Fired]:
+        """What fires because the clock has passed a window of this group."""
+        rule = self.closing(group)
+        if rule is None or group.last is None:
+            return []
+        return [Fired(rule, group.last.values, each, group.last) for each in groups.close(group, rule, now_ms)]
+
+    def closing(self, group: Group) -> Correlation | None:
+        """The correlation of a group whose windows are judged as a whole; None of any other."""
+        rule = self.by_id.get(group.last.rule_id) if group.last else None
+        return None if rule is None or rule.rising else rule

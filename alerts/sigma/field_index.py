@@ -1,0 +1,182 @@
+"""All that rules ask of one field, answered for a value at once: literals by one walk of an automaton, not by a loop.
+
+Whole texts and numbers are looked up; a text with wildcards is found by its longest literal (Aho-Corasick over
+the folded text between two marks, so that a beginning and an end are literals too) and checked only if there is more
+to it; regular expressions share one filter of literals. What has no literal is asked of every new value.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import ahocorasick
+import re2  # type: ignore[import-untyped]
+
+from alerts.sigma.criterion import (
+    QUIET,
+    Criterion,
+    Exists,
+    Like,
+    Matching,
+    Null,
+    Number,
+    Same,
+    Test,
+    Truth,
+    Wild,
+    is_number,
+    scalars,
+    text_of,
+)
+
+BEGIN, END = "\x02", "\x03"
+MISSING: Any = object()  # the event has no such field
+Answers = frozenset[int]
+NONE: Answers = frozenset()
+
+
+class FieldIndex:
+    """`asked`: criteria of one field by number; the answers are the numbers of those that a value meets."""
+
+    def __init__(self, asked: Iterable[tuple[int, Criterion]]) -> None:
+        self.folded: defaultdict[str, list[int]] = defaultdict(list)
+        self.exact: defaultdict[str, list[int]] = defaultdict(list)
+        self.spelled: defaultdict[str, list[int]] = defaultdict(list)  # numbers, as texts write them
+        self.numbers: defaultdict[float, list[int]] = defaultdict(list)
+        self.checks: dict[int, Test] = {}  # what a literal makes likely and this decides
+        self.others: list[tuple[int, Test]] = []
+        self.nulls: list[int] = []
+        self.present: list[int] = []
+        self.absent: list[int] = []
+        self.texts: list[tuple[int, Test]] = []  # what the automaton answers, one by one
+        self._literals: defaultdict[str, list[int]] = defaultdict(list)
+        self._patterns: list[tuple[int, str]] = []
+        for number, criterion in asked:
+            self._add(number, criterion)
+        self.automaton = _automaton(self._literals)
+        self.filter = _filter([pattern for _, pattern in self._patterns])
+
+    def _add(self, number: int, criterion: Criterion) -> None:
+        if isinstance(criterion, Same):
+            self._same(number, criterion)
+        elif isinstance(criterion, Truth):
+            self._same(number, Same(text_of(criterion.wanted)))
+        elif isinstance(criterion, Number):
+            self.spelled[str(criterion.number)].append(number)
+            self.numbers[criterion.number].append(number)
+        elif isinstance(criterion, Like):
+            self._like(number, criterion)
+        elif isinstance(criterion, Matching):
+            self._patterns.append((number, criterion.pattern))
+        elif isinstance(criterion, Null):
+            self.nulls.append(number)
+        elif isinstance(criterion, Exists):
+            (self.present if criterion.wanted else self.absent).append(number)
+        else:
+            self.others.append((number, criterion.test()))  # type: ignore[union-attr]
+
+    def _same(self, number: int, criterion: Same) -> None:
+        if criterion.cased:
+            self.exact[criterion.text].append(number)
+        else:
+            self.folded[criterion.text.casefold()].append(number)
+
+    def _like(self, number: int, criterion: Like) -> None:
+        literal, decided = literal_of(criterion)
+        if literal:
+            self._literals[literal].append(number)
+            self.texts.append((number, criterion.test()))
+            if not decided:
+                self.checks[number] = criterion.test()
+        else:
+            self.others.append((number, criterion.test()))
+
+    def answers(self, value: Any) -> Answers:
+        """`value` is a scalar, a list of some, None, or MISSING."""
+        if value is MISSING:
+            return frozenset((*self.nulls, *self.absent))
+        if type(value) is str:
+            found = self._text(value)
+        else:
+            values = [] if value is None else scalars(value)
+            found = set[int]().union(*map(self._scalar, values)) if values else set(self.nulls)
+        found.update(self.present)
+        return frozenset(found) if found else NONE
+
+    def _scalar(self, value: Any) -> set[int]:
+        if isinstance(value, str):
+            return self._text(value)
+        found = self._words(text_of(value))
+        if is_number(value):
+            found.update(self.numbers.get(value, ()))
+        found.update(number for number, test in self.others if test(value))
+        return found
+
+    def _text(self, text: str) -> set[int]:
+        found = self._words(text)
+        if self.spelled:
+            found.update(self.spelled.get(text, ()))
+        for number, test in self.others:
+            if test(text):
+                found.add(number)
+        return found
+
+    def _words(self, text: str) -> set[int]:
+        """What is asked of the text of any value."""
+        folded = text.casefold()
+        found = set(self.folded.get(folded, ()))
+        if self.exact:
+            found.update(self.exact.get(text, ()))
+        if self.automaton is not None:
+            self._walk(text, folded, found)
+        if self.filter is not None:
+            for n in self.filter.Match(text) or ():
+                found.add(self._patterns[n][0])
+        return found
+
+    def _walk(self, text: str, folded: str, found: set[int]) -> None:
+        if BEGIN in folded or END in folded:  # the marks mean nothing in a text that holds them
+            found.update(number for number, test in self.texts if test(text))
+            return
+        for _, numbers in self.automaton.iter(BEGIN + folded + END):
+            found.update(numbers)
+        if self.checks and found:
+            for number in found & self.checks.keys():
+                if not self.checks[number](text):
+                    found.discard(number)
+
+
+def literal_of(criterion: Like) -> tuple[str, bool]:
+    """The longest literal that a text must hold, with a mark where it begins or ends; whether it is all there is to it.
+    Empty when there is none."""
+    parts = criterion.parts
+    begins, ends = not isinstance(parts[0], Wild), not isinstance(parts[-1], Wild)
+    marked = [
+        (BEGIN if begins and n == 0 else "") + part.casefold() + (END if ends and n == len(parts) - 1 else "")
+        for n, part in enumerate(parts)
+        if not isinstance(part, Wild)
+    ]
+    decided = len(marked) == 1 and not criterion.cased and Wild.ONE not in parts
+    return max(marked, key=len, default=""), decided
+
+
+def _automaton(literals: dict[str, list[int]]) -> Any:
+    if not literals:
+        return None
+    automaton = ahocorasick.Automaton()
+    for literal, numbers in literals.items():
+        automaton.add_word(literal, tuple(numbers))
+    automaton.make_automaton()
+    return automaton
+
+
+def _filter(patterns: list[str]) -> Any:
+    if not patterns:
+        return None
+    together = re2.Filter()
+    for pattern in patterns:
+        together.Add(pattern, QUIET)
+    together.Compile()
+    return together

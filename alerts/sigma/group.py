@@ -1,0 +1,395 @@
+"""What a correlation has seen of one group, over event time, and whether that is enough.
+
+A window is any stretch of one timespan, its start excluded. An event is judged by the heaviest of the windows that hold
+it, so a late event counts where it belongs and may complete a window behind it. A group fires at most once per
+timespan. Events stay for two timespans by the partition's clock: one that comes later than a timespan after its time
+may find its window incomplete. Where only the end of a window can tell, windows stand side by side: each begins with
+the first event behind the last one, and is judged once the clock has passed it; what comes later still is `late`.
+
+A group keeps MAX_EVENTS events. Of a count, sum or average nothing is forgotten beyond them: older events of one
+1024th of the timespan are added up at the time of the latest, so a window may hold that much more than its timespan,
+and less only behind a late event. Of different values, repeats are left out, and then all go into sketches by
+sixteenths of the timespan (HyperLogLog, 2 to 3 %). Of anything else the oldest is forgotten, and that is counted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Protocol
+
+from msgspec import Struct, msgpack
+
+from alerts.security.finding import EVIDENCE
+from alerts.sigma import sketch
+from alerts.sigma.correlating import TEMPORAL, Correlation
+
+MAX_EVENTS = 4096
+CELLS = 1024  # of a timespan
+PANES = 16  # of a timespan, for sketches
+ADDED_UP = ("event_count", "value_sum", "value_avg")
+
+
+class Counted(Struct, array_like=True):
+    """One event of a group, or several that were added up; the id is kept for the latest few only, as evidence."""
+
+    at_ms: int
+    value: float | int
+    id: str = ""
+    events: int = 1
+
+
+class Pane(Struct, array_like=True):
+    """Values of one sixteenth of the timespan, as a sketch."""
+
+    start_ms: int
+    end_ms: int  # the time of the latest
+    events: int
+    registers: bytearray
+
+
+class Last(Struct, array_like=True):
+    """Of whom a group is, for what is said when its window is over; `data` is the caller's own."""
+
+    rule_id: str
+    values: tuple[str, ...]
+    data: bytes = b""
+
+
+class Group(Struct, array_like=True):
+    """A group's record: events by time, and the times of the events at which it fired."""
+
+    events: list[Counted] = []
+    fired_ms: list[int] = []
+    forgotten: int = 0  # events beyond MAX_EVENTS, since the record began; none of what is added up
+    panes: list[Pane] = []  # older values of a value_count that has too many
+    opened_ms: int = 0  # where windows are judged as a whole: the beginning of the one that stands open, if any
+    closed_ms: int = 0  # and the end of the last one
+    last: Last | None = None  # only where windows are judged as a whole
+
+    def due_ms(self, rule: Correlation) -> int:
+        """From this clock on the record means nothing, or its window is over."""
+        if not rule.rising:
+            return (self.opened_ms if self.events else self.closed_ms) + rule.timespan_ms
+        newest = [event.at_ms for event in self.events[-1:]] + self.fired_ms + [pane.end_ms for pane in self.panes[-1:]]
+        return max(newest, default=0) + 2 * rule.timespan_ms
+
+
+class Window(Struct):
+    """What stood in the heaviest window at the moment it fired; the deciding event is the last of the evidence."""
+
+    observed: float
+    started_ms: int
+    events: int
+    evidence: list[str]
+    at_ms: int = 0  # of the deciding event
+    again: bool = False  # the group fired less than a timespan from here: for other correlations only
+
+
+class Measure(Protocol):
+    """What a window's events come to, one by one."""
+
+    def add(self, event: Counted, sign: int) -> None: ...
+
+    @property
+    def mask(self) -> int: ...
+
+    @property
+    def measured(self) -> float: ...
+
+
+encode_group = msgpack.Encoder().encode
+decode_group = msgpack.Decoder(Group).decode
+_at_ms = attrgetter("at_ms")
+
+
+def observe(group: Group, rule: Correlation, event: Counted, now_ms: int, heard: bool = False) -> Window | None:
+    """Adds the event; the window that made the group fire, or None. `now_ms` is the partition's clock. `heard`: windows
+    that are reached again are asked for too."""
+    _forget(group, now_ms - 2 * rule.timespan_ms)
+    if event.at_ms <= now_ms - 2 * rule.timespan_ms or not _add(group, rule, event):
+        return None
+    again = any(abs(event.at_ms - fired_ms) < rule.timespan_ms for fired_ms in group.fired_ms)
+    if again and not heard:
+        return None
+    window = _heaviest(group, event, rule)
+    if window is None:
+        return None
+    window.again = again
+    if not again:
+        group.fired_ms.append(event.at_ms)
+    return window
+
+
+def wait(group: Group, rule: Correlation, event: Counted, now_ms: int) -> bool:
+    """Adds the event to a group whose windows are judged as a whole; False when its window is over."""
+    if event.at_ms < group.closed_ms or event.at_ms + rule.timespan_ms <= now_ms:
+        return False
+    group.opened_ms = min(group.opened_ms, event.at_ms) if group.events else event.at_ms
+    return _add(group, rule, event)
+
+
+def close(group: Group, rule: Correlation, now_ms: int) -> list[Window]:
+    """Judges the windows that the clock has passed, and forgets them; those that fire. Deciding is the last event."""
+    found = []
+    while group.events and (end_ms := group.opened_ms + rule.timespan_ms) <= now_ms:
+        until = bisect_left(group.events, end_ms, key=_at_ms)
+        held, measure = group.events[:until], measure_of(rule)
+        for event in held:
+            measure.add(event, 1)
+        observed = measure.measured if rule.kind != "temporal_ordered" else _in_order(held, held[-1], rule)[0]
+        if rule.reached(observed, measure.mask):
+            found.append(_window(observed, held, held[-1]))
+        del group.events[:until]
+        group.closed_ms, group.opened_ms = end_ms, group.events[0].at_ms if group.events else 0
+    return found
+
+
+def _forget(group: Group, until_ms: int) -> None:
+    del group.events[: bisect_right(group.events, until_ms, key=_at_ms)]
+    group.fired_ms = [fired_ms for fired_ms in group.fired_ms if fired_ms > until_ms]
+    group.panes = [pane for pane in group.panes if pane.end_ms > until_ms]
+
+
+def _add(group: Group, rule: Correlation, event: Counted) -> bool:
+    """False when the group is full of later events."""
+    insort(group.events, event, key=_at_ms)
+    if rule.kind in ADDED_UP:
+        _make_room(group, event, rule.timespan_ms)
+    elif rule.kind == "value_count" and rule.rising:
+        _sketch(group, event, rule.timespan_ms)
+    elif len(group.events) > MAX_EVENTS:
+        group.forgotten += 1
+        if group.events.pop(0) is event:
+            return False
+    for old in group.events[-EVIDENCE - 1 : -EVIDENCE]:
+        old.id = ""
+    return True
+
+
+def _make_room(group: Group, event: Counted, timespan_ms: int) -> None:
+    """Adds a full group's events up until a quarter of it is free."""
+    if len(group.events) > MAX_EVENTS:
+        cell_ms = max(1, timespan_ms // CELLS)
+        while len(group.events) > MAX_EVENTS * 3 // 4:
+            group.events = _added_up(group.events, event, cell_ms)
+            cell_ms *= 2
+
+
+def _added_up(events: list[Counted], apart: Counted, cell_ms: int) -> list[Counted]:
+    """One entry for all events of a cell; the latest few, which are evidence, and one more stay `apart`."""
+    kept: list[Counted] = []
+    for event in events[:-EVIDENCE]:
+        last = kept[-1] if kept else apart
+        if last is apart or event is apart or last.at_ms // cell_ms != event.at_ms // cell_ms:
+            kept.append(event)
+        else:
+            kept[-1] = Counted(event.at_ms, last.value + event.value, "", last.events + event.events)
+    return kept + events[-EVIDENCE:]
+
+
+def _sketch(group: Group, event: Counted, timespan_ms: int) -> None:
+    """A full group leaves out repeats; if that is not enough, all but its latest few events and this one become
+    sketches, and so does all that follows until these are forgotten."""
+    room = EVIDENCE + 1 if group.panes else MAX_EVENTS
+    if not group.panes and len(group.events) > MAX_EVENTS:
+        latest = {counted.value: counted for counted in group.events}
+        group.events = [c for c in group.events if c is event or latest[c.value] is c or c.id]
+        room = MAX_EVENTS * 3 // 4
+    if len(group.events) > room:
+        kept = [counted for counted in group.events[:-EVIDENCE] if counted is event]
+        for counted in group.events[:-EVIDENCE]:
+            if counted is not event:
+                _into_pane(group, counted, max(1, timespan_ms // PANES))
+        group.events = kept + group.events[-EVIDENCE:]
+
+
+def _into_pane(group: Group, counted: Counted, pane_ms: int) -> None:
+    start_ms = counted.at_ms - counted.at_ms % pane_ms
+    place = bisect_left(group.panes, start_ms, key=attrgetter("start_ms"))
+    if place == len(group.panes) or group.panes[place].start_ms != start_ms:
+        group.panes.insert(place, Pane(start_ms, counted.at_ms, 0, sketch.empty()))
+    pane = group.panes[place]
+    sketch.add(pane.registers, int(counted.value))
+    pane.end_ms = max(pane.end_ms, counted.at_ms)
+    pane.events += counted.events
+
+
+def _heaviest(group: Group, event: Counted, rule: Correlation) -> Window | None:
+    """Of the windows that hold the event, the one that measures most, of equals the earliest; None if that is too
+    little."""
+    if rule.kind == "temporal_ordered":
+        return _ordered(group.events, event, rule)
+    if group.panes:
+        return _estimated(group, event, rule)
+    events, span_ms, measure = group.events, rule.timespan_ms, measure_of(rule)
+    start = first = bisect_right(events, event.at_ms - span_ms, key=_at_ms)
+    best, bounds = -float("inf"), (0, 0)
+    for end in range(first, len(events)):
+        newest = events[end]
+        if newest.at_ms >= event.at_ms + span_ms:
+            break
+        measure.add(newest, 1)
+        while events[start].at_ms <= newest.at_ms - span_ms:
+            measure.add(events[start], -1)
+            start += 1
+        if newest.at_ms < event.at_ms or (measured := measure.measured) <= best:
+            continue
+        if rule.expression is None or rule.reached(measured, measure.mask):
+            best, bounds = measured, (start, end + 1)
+    if bounds == (0, 0) or (rule.expression is None and not rule.reached(best)):
+        return None
+    return _window(best, events[slice(*bounds)], event)
+
+
+def _estimated(group: Group, event: Counted, rule: Correlation) -> Window | None:
+    """By the latest window that holds the event."""
+    last_ms = max(group.events[-1].at_ms, group.panes[-1].end_ms)
+    end_ms = min(last_ms, event.at_ms + rule.timespan_ms - 1)
+    panes = [pane for pane in group.panes if end_ms - rule.timespan_ms < pane.end_ms <= end_ms]
+    held = [counted for counted in group.events if end_ms - rule.timespan_ms < counted.at_ms <= end_ms]
+    exact = sketch.empty()
+    for counted in held:
+        sketch.add(exact, int(counted.value))
+    observed = sketch.estimate([exact, *(pane.registers for pane in panes)])
+    if not rule.reached(observed):
+        return None
+    window = _window(observed, held, event)
+    window.events += sum(pane.events for pane in panes)
+    window.started_ms = min([window.started_ms, *(pane.start_ms for pane in panes)])
+    return window
+
+
+def _ordered(events: list[Counted], event: Counted, rule: Correlation) -> Window | None:
+    low = bisect_right(events, event.at_ms - rule.timespan_ms, key=_at_ms)
+    high = bisect_left(events, event.at_ms + rule.timespan_ms, key=_at_ms)
+    observed, started_ms, ended_ms = _in_order(events[low:high], event, rule)
+    if not rule.reached(observed):
+        return None
+    return _window(observed, [each for each in events[low:high] if started_ms <= each.at_ms <= ended_ms], event)
+
+
+def _in_order(events: Iterable[Counted], event: Counted, rule: Correlation) -> tuple[int, int, int]:
+    """How many of the rules, from the first on, came one after the other in a window that holds the event; the times of
+    the first and last event of that. One event serves as one of them."""
+    starts: list[int | None] = [None] * len(rule.parts)  # the latest beginning of each that is complete so far
+    best = (0, event.at_ms, event.at_ms)
+    for each in events:
+        for place in range(len(starts) - 1, -1, -1):
+            start_ms = each.at_ms if place == 0 else starts[place - 1]
+            if not int(each.value) >> place & 1 or start_ms is None:
+                continue
+            starts[place] = start_ms
+            low_ms, high_ms = min(start_ms, event.at_ms), max(each.at_ms, event.at_ms)
+            if place + 1 > best[0] and high_ms - low_ms < rule.timespan_ms:
+                best = (place + 1, low_ms, high_ms)
+    return best
+
+
+def _window(observed: float, held: list[Counted], event: Counted) -> Window:
+    others = [counted.id for counted in held if counted.id and counted is not event]
+    started_ms = held[0].at_ms if held else event.at_ms
+    events = sum(counted.events for counted in held)
+    return Window(observed, started_ms, events, [*others[-EVIDENCE + 1 :], event.id], event.at_ms)
+
+
+def measure_of(rule: Correlation) -> Measure:
+    if rule.kind in TEMPORAL:
+        return Seen()
+    if rule.kind == "value_count":
+        return Distinct()
+    if rule.kind in ("value_percentile", "value_median"):
+        return Rank(rule.percentile)
+    return Mean() if rule.kind == "value_avg" else Total()
+
+
+class Total:
+    """The sum; of counted events, their number."""
+
+    mask = 0
+
+    def __init__(self) -> None:
+        self.measured: float = 0
+
+    def add(self, event: Counted, sign: int) -> None:
+        self.measured += sign * event.value
+
+
+class Mean:
+    mask = 0
+
+    def __init__(self) -> None:
+        self.total: float = 0
+        self.events = 0
+
+    def add(self, event: Counted, sign: int) -> None:
+        self.total += sign * event.value
+        self.events += sign * event.events
+
+    @property
+    def measured(self) -> float:
+        return self.total / self.events
+
+
+class Distinct:
+    """How many different values."""
+
+    mask = 0
+
+    def __init__(self) -> None:
+        self.values = Counter[float]()
+
+    def add(self, event: Counted, sign: int) -> None:
+        self.values[event.value] += sign
+        if not self.values[event.value]:
+            del self.values[event.value]
+
+    @property
+    def measured(self) -> float:
+        return len(self.values)
+
+
+class Rank:
+    """The value at a percentile, in between by straight lines: 50 is the median."""
+
+    mask = 0
+
+    def __init__(self, percentile: float) -> None:
+        self.percentile = percentile
+        self.values: list[float] = []
+
+    def add(self, event: Counted, sign: int) -> None:
+        if sign > 0:
+            insort(self.values, event.value)
+        else:
+            del self.values[bisect_left(self.values, event.value)]
+
+    @property
+    def measured(self) -> float:
+        place = (len(self.values) - 1) * self.percentile / 100
+        low = int(place)
+        high = min(low + 1, len(self.values) - 1)
+        return self.values[low] + (self.values[high] - self.values[low]) * (place - low)
+
+
+class Seen:
+    """How many different rules met, and which."""
+
+    def __init__(self) -> None:
+        self.masks = Counter[int]()
+
+    def add(self, event: Counted, sign: int) -> None:
+        self.masks[int(event.value)] += sign
+
+    @property
+    def mask(self) -> int:
+        seen = 0
+        for mask, times in self.masks.items():
+            seen |= mask if times else 0
+        return seen
+
+    @property
+    def measured(self) -> float:
+        return self.mask.bit_count()
