@@ -77,6 +77,16 @@ TOPICS = (
         sent=True,
     ),
     Topic(
+        "audit.lines",
+        "Raw log lines of systems that send no audit events, as a log shipper has them:"
+        ' `{"source": "nginx", "line": …}`; `source` is the name of a mapping file.',
+        "anything",
+        "log shippers",
+        "security",
+        ("line",),
+        received=True,
+    ),
+    Topic(
         "events",
         "Clean events: checked, with one customer id, without raw identifiers. Ticks go to every partition.",
         "customer; store where nobody is known",

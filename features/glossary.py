@@ -367,6 +367,7 @@ HEADERS = {  # of dead letters
 REASONS = {  # those that features/check.py does not give
     "unknown_version": "a word on which version of a model scores, and there is none such that can",
     "identity_limit": "would give one customer more identifiers, or merge more customers, than `[identity]` allows",
+    "unknown_source": "a raw log line of a source for which there is no mapping file",
     "too_late": "an audit event so late that its duplicates are forgotten",
     "layout": "an example learned on other features than those declared now",
     "gateway_refused": "a gateway has answered a coupon with a status that another attempt would not change",

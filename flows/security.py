@@ -5,8 +5,10 @@ from __future__ import annotations
 from bytewax.dataflow import Dataflow
 
 from alerts.security.job import SecurityJob
-from flows.files import load_limits, load_networks, load_stores
+from alerts.security.lines.job import LinesJob
+from flows.files import load_limits, load_networks, load_readers, load_stores
 from flows.house import House
+from flows.keys import load_pseudonyms
 from flows.opening import open_house
 from flows.rules import load_security_rules
 
@@ -25,6 +27,9 @@ def add(flow: Dataflow, house: House) -> None:
         told_topic=house.topic("audit.events"),
     )
     house.stage(flow, "security", "audit.events", job)
+    if settings.security.lines:
+        readers = load_readers(settings, load_pseudonyms(settings))
+        house.stage(flow, "security-lines", "audit.lines", LinesJob(readers, house.topic("audit.events"), letters))
 
 
 def flow() -> Dataflow:

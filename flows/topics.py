@@ -4,6 +4,7 @@ SOURCES = ("pos.events", "app.events")
 TOPICS = (
     *SOURCES,
     "audit.events",
+    "audit.lines",
     "events",
     "identities",
     "forgotten",
@@ -23,7 +24,7 @@ TOPICS = (
     "reviews",
     "dead-letters",
 )
-WRITTEN = TOPICS[3:]  # by Brewline itself
+WRITTEN = TOPICS[4:]  # by Brewline itself
 COMPACTED = ("identities", "forgotten", "weather", "store.load", "reviews")  # only the latest record of a key matters
 KEYED = (  # whose keys must stay in their partitions
     "events",
