@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from operators.health import RULES
 
 log = structlog.get_logger()
 EVERY_S = 1.0
+SUFFIXES = (".toml", ".yml", ".yaml")
 Stamp = list[tuple[str, int, int]]
 
 
 class Followed:
-    """Files and folders of TOML files: looked at once a second, read anew once they have changed and stood still."""
+    """Files and folders of TOML and YAML files: looked at once a second, read anew once they have changed and stood still."""
 
     def __init__(self, what: str, places: list[Path], clock: Callable[[], float] = time.monotonic) -> None:
         self.what = what
@@ -54,8 +55,15 @@ class Followed:
 def stamp(places: list[Path]) -> Stamp:
     """Changes whenever one of these files, or of those under these folders, does."""
     found = []
-    for path in sorted(file for place in places for file in (place.rglob("*.toml") if place.is_dir() else [place])):
+    for path in sorted(file for place in places for file in _files(place)):
         with suppress(FileNotFoundError):  # gone in this moment
             stat = path.stat()
             found.append((str(path), stat.st_mtime_ns, stat.st_size))
     return found
+
+
+def _files(place: Path) -> Iterator[Path]:
+    if not place.is_dir():
+        yield place
+    for suffix in SUFFIXES if place.is_dir() else ():
+        yield from place.rglob(f"*{suffix}")

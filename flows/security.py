@@ -7,6 +7,7 @@ from bytewax.dataflow import Dataflow
 from alerts.security.job import SecurityJob
 from alerts.security.lines.job import LinesJob
 from flows.files import load_limits, load_networks, load_readers, load_stores
+from flows.followed import Followed
 from flows.house import House
 from flows.keys import load_pseudonyms
 from flows.opening import open_house
@@ -26,7 +27,14 @@ def add(flow: Dataflow, house: House) -> None:
         networks=load_networks(settings),
         told_topic=house.topic("audit.events"),
     )
-    house.stage(flow, "security", "audit.events", job)
+    followed = Followed("security rules", [settings.path(settings.security.rules)])
+
+    def reload() -> int:
+        rules = load_security_rules(settings)
+        job.follow(rules)
+        return len(rules.heads)
+
+    house.stage(flow, "security", "audit.events", job, refresh=lambda: followed.follow(reload))
     if settings.security.lines:
         readers = load_readers(settings, load_pseudonyms(settings))
         house.stage(flow, "security-lines", "audit.lines", LinesJob(readers, house.topic("audit.events"), letters))

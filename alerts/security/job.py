@@ -24,7 +24,7 @@ from alerts.security.told import message
 from alerts.security.watching import Watching, records
 from alerts.sigma.correlating import Correlation, is_group
 from alerts.sigma.engine import Engine, Seen
-from alerts.sigma.group import Group, decode_group, encode_group
+from alerts.sigma.group import Group, Open, decode_group, encode_group
 from alerts.sigma.matcher import Place
 from alerts.sigma.reading import Rules
 from features.check import Limits, check
@@ -60,6 +60,7 @@ class Work(Struct):
     """A batch, read; `letters` are the refused records by index."""
 
     batch: Batch
+    engine: Engine  # the rules as they were when it was read
     items: list[Item] = []
     letters: list[tuple[int, Refused]] = []
     unknown_fields: int = 0
@@ -92,8 +93,12 @@ class SecurityJob:
         self.networks = networks
         self.told_topic = told_topic
 
+    def follow(self, rules: Rules) -> None:
+        """From the next batch on; groups of rules that stay go on as they are."""
+        self.engine = Engine(rules)
+
     def plan(self, batch: Batch, position: Position) -> Plan:
-        work, clock = Work(batch), position.clock
+        work, clock = Work(batch, self.engine), position.clock
         for index, (raw, stamp_ms) in enumerate(zip(batch.values, batch.stamps_ms, strict=True)):
             if self.stamps_tick:
                 clock = clock.moved("", 1, stamp_ms)
@@ -142,8 +147,9 @@ class _Walk:
         self.job = job
         self.plan = plan
         self.state = state
+        self.engine: Engine = plan.work.engine
         self.seen = set(state.seen)
-        self.groups: dict[str, tuple[Group, Correlation]] = {}
+        self.groups: dict[str, Open] = {}
         self.pasts: dict[str, Past] = {}
         self.watching = Watching(job.networks, state.records)
         self.findings: list[Finding] = []
@@ -182,7 +188,7 @@ class _Walk:
         self.findings += self.watching.look(event, item.fields, found, item.now_ms, item.stamp_ms)
 
     def _judge(self, item: Item) -> list[Finding]:
-        alerting = [each for each in map(self.job.engine.rules.detections.__getitem__, item.met) if each.alerts]
+        alerting = [each for each in map(self.engine.rules.detections.__getitem__, item.met) if each.alerts]
         found = [of_detection(detection, item.event, item.fields, item.stamp_ms) for detection in alerting]
         if item.groups:
             found += self._correlate(item)
@@ -194,34 +200,34 @@ class _Walk:
         return found
 
     def _correlate(self, item: Item) -> list[Finding]:
-        event, engine = item.event, self.job.engine
+        event, engine = item.event, self.engine
         by = By(event.actor, event.store, item.stamp_ms)
         data = encode_by(by) if engine.closes else b""
         seen = Seen(item.known, item.met, event.at_ms, event.id, item.now_ms, data)
         told = [fired for fired in engine.correlate(seen, self._group, self._lost) if fired.correlation.alerts]
         return [of_window(fired, decode_by(fired.last.data) if fired.last else by) for fired in told]
 
-    def _group(self, name: str, rule: Correlation) -> Group:
+    def _group(self, name: str, rule: Correlation) -> Open:
         if name not in self.groups:
             raw = self.state.records.get(name)
-            self.groups[name] = (decode_group(raw) if raw else Group(), rule)
-        return self.groups[name][0]
+            self.groups[name] = Open(decode_group(raw) if raw else Group(), rule)
+        return self.groups[name]
 
     def _lost(self, reason: str, count: int) -> None:
         self.counts[f"group_events_{reason}"] += count
 
     def _close(self) -> None:
         """What the clock has passed of windows that are judged as a whole."""
-        engine = self.job.engine
+        engine = self.engine
         if not engine.closes:
             return
         for _, name in self.state.due:
             raw = self.state.records.get(name) if is_group(name) and name not in self.groups else None
             group = decode_group(raw) if raw else Group()
             if rule := engine.closing(group):
-                self.groups[name] = (group, rule)
-        for group, _ in self.groups.values():
-            for fired in engine.close(group, self.plan.clock.now_ms):
+                self.groups[name] = Open(group, rule)
+        for open in self.groups.values():
+            for fired in engine.close(open.group, self.plan.clock.now_ms):
                 self.findings.append(of_window(fired, decode_by(fired.last.data)))  # type: ignore[union-attr]
 
     def _past(self, item: Item) -> Past:
@@ -241,8 +247,8 @@ class _Walk:
         for _, name in self.state.due:
             (changes.drops if is_set(name) else changes.deletes).append(name)
             changes.timers[name] = None
-        for name, (group, rule) in self.groups.items():
-            self._put(changes, name, encode_group(group), group.due_ms(rule))
+        for name, open in self.groups.items():
+            self._put(changes, name, encode_group(open.group), open.group.due_ms(open.rule))
         for name, past in self.pasts.items():
             self._put(changes, name, baseline.encode_past(past), past.due_ms)
         self.watching.put(lambda name, raw, due_ms: self._put(changes, name, raw, due_ms))

@@ -42,9 +42,7 @@ START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in ZONE
 ZONE = "Asia/Shanghai"
 RULE_SUFFIX, TEST_SUFFIX = ".yml", ".test.toml"
 RULES = re.compile(r"^(detection|correlation):", re.MULTILINE)
-ABOUT_RULES = re.compile(
-    r"^(filter|transformations):", re.MULTILINE
-)  # filters and pipelines need no tests of their own
+ABOUT_RULES = re.compile(r"^(filter|transformations):", re.MULTILINE)  # these need no tests of their own
 
 
 class WrongTest(ValueError):

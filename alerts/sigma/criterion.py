@@ -194,7 +194,8 @@ def compiled(pattern: str) -> Any:
 
 def scalars(value: Any) -> list[Any]:
     """The values of a field, without those that are none."""
-    return [each for each in value if each is not None] if isinstance(value, list | tuple) else [value]
+    values = value if isinstance(value, list | tuple) else [value]
+    return [each for each in values if each is not None]
 
 
 def text_of(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from alerts.sigma import group as groups
 from alerts.sigma.correlating import TEMPORAL, Correlation
-from alerts.sigma.group import Counted, Group, Last, Window
+from alerts.sigma.group import Counted, Group, Last, Open, Window
 from alerts.sigma.logsource import LogSource
 from alerts.sigma.matcher import Event, Matcher, Place
 from alerts.sigma.reading import Rules
@@ -88,7 +88,7 @@ class Engine:
         return (each for detection in met if detection in counting for each in counting[detection])
 
     def correlate(
-        self, seen: Seen, find: Callable[[str, Correlation], Group], lost: Callable[[str, int], None]
+        self, seen: Seen, find: Callable[[str, Correlation], Open], lost: Callable[[str, int], None]
     ) -> list[Fired]:
         """Counts the event in every correlation; those that fire now. `lost` is told what a group could not count."""
         touched: dict[int, list[int]] = {}
@@ -113,17 +113,18 @@ class Engine:
         values: tuple[str, ...],
         mask: int,
         seen: Seen,
-        find: Callable[[str, Correlation], Group],
+        find: Callable[[str, Correlation], Open],
         lost: Callable[[str, int], None],
     ) -> list[Fired]:
         rule = self.rules.correlations[place]
         value = rule.value(seen.fields, mask)
         if value is None:
             return []
-        group, event = find(rule.record(values), rule), Counted(seen.at_ms, value, seen.id)
+        open, event = find(rule.record(values), rule), Counted(seen.at_ms, value, seen.id)
+        group = open.group
         forgotten, last = group.forgotten, group.last
         if rule.rising:
-            window = groups.observe(group, rule, event, seen.now_ms, place in self.heard)
+            window = groups.observe(open, event, seen.now_ms, place in self.heard)
             windows = [window] if window else []
         else:
             windows = groups.close(group, rule, seen.now_ms)

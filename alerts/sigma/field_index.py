@@ -100,7 +100,7 @@ class FieldIndex:
         if type(value) is str:
             found = self._text(value)
         else:
-            values = [] if value is None else scalars(value)
+            values = scalars(value)
             found = set[int]().union(*map(self._scalar, values)) if values else set(self.nulls)
         found.update(self.present)
         return frozenset(found) if found else NONE

@@ -105,22 +105,116 @@ decode_group = msgpack.Decoder(Group).decode
 _at_ms = attrgetter("at_ms")
 
 
-def observe(group: Group, rule: Correlation, event: Counted, now_ms: int, heard: bool = False) -> Window | None:
+class Open:
+    """A group's record while a batch is worked on: what its latest window comes to is kept up event by event."""
+
+    def __init__(self, group: Group, rule: Correlation) -> None:
+        self.group = group
+        self.rule = rule
+        self.trail: Trail | None = None
+
+    def forget(self, until_ms: int) -> None:
+        group = self.group
+        if group.events and group.events[0].at_ms <= until_ms:
+            gone = bisect_right(group.events, until_ms, key=_at_ms)
+            del group.events[:gone]
+            self.trail = self.trail.moved(gone) if self.trail else None
+        if group.fired_ms and group.fired_ms[0] <= until_ms:
+            group.fired_ms = [fired_ms for fired_ms in group.fired_ms if fired_ms > until_ms]
+        if group.panes:
+            group.panes = [pane for pane in group.panes if pane.end_ms > until_ms]
+
+    def add(self, event: Counted) -> bool:
+        """False when the group is full of later events."""
+        before = self.group.events[-1] if self.group.events else event
+        count = len(self.group.events)
+        if not _add(self.group, self.rule, event):
+            return False
+        in_order = event.at_ms >= before.at_ms and len(self.group.events) == count + 1
+        if not in_order or self.group.panes:
+            self.trail = None
+        elif self.trail is not None:
+            self.trail.add(self.group.events)
+        else:
+            self.trail = Trail(self.rule, self.group.events)
+        return True
+
+
+def observe(open: Open, event: Counted, now_ms: int, heard: bool = False) -> Window | None:
     """Adds the event; the window that made the group fire, or None. `now_ms` is the partition's clock. `heard`: windows
     that are reached again are asked for too."""
-    _forget(group, now_ms - 2 * rule.timespan_ms)
-    if event.at_ms <= now_ms - 2 * rule.timespan_ms or not _add(group, rule, event):
+    group, rule, oldest_ms = open.group, open.rule, now_ms - 2 * open.rule.timespan_ms
+    open.forget(oldest_ms)
+    if event.at_ms <= oldest_ms or not open.add(event):
         return None
     again = any(abs(event.at_ms - fired_ms) < rule.timespan_ms for fired_ms in group.fired_ms)
     if again and not heard:
         return None
-    window = _heaviest(group, event, rule)
+    window = open.trail.window(group.events) if open.trail else _heaviest(group, event, rule)
     if window is None:
         return None
     window.again = again
     if not again:
-        group.fired_ms.append(event.at_ms)
+        insort(group.fired_ms, event.at_ms)
     return window
+
+
+class Trail:
+    """The window that ends with a group's latest event, from `start` on; of ordered rules, how far their order is."""
+
+    def __init__(self, rule: Correlation, events: list[Counted]) -> None:
+        self.rule = rule
+        self.start = bisect_right(events, events[-1].at_ms - rule.timespan_ms, key=_at_ms)
+        self.measure = measure_of(rule)
+        self.starts: list[int | None] = [None] * len(rule.parts)
+        for event in events[self.start :]:
+            self._count(event)
+
+    def _count(self, event: Counted) -> None:
+        if self.rule.kind == "temporal_ordered":
+            proceed(self.starts, event)
+        else:
+            self.measure.add(event, 1)
+
+    def moved(self, gone: int) -> Trail | None:
+        """The same after the first `gone` events are forgotten."""
+        if gone > self.start:
+            return None
+        self.start -= gone
+        return self
+
+    def add(self, events: list[Counted]) -> None:
+        self._count(events[-1])
+        until_ms = events[-1].at_ms - self.rule.timespan_ms
+        while events[self.start].at_ms <= until_ms:
+            if self.rule.kind != "temporal_ordered":
+                self.measure.add(events[self.start], -1)
+            self.start += 1
+
+    def window(self, events: list[Counted]) -> Window | None:
+        if self.rule.kind == "temporal_ordered":
+            return self._ordered(events)
+        if not self.rule.reached(self.measure.measured, self.measure.mask):
+            return None
+        return _window(self.measure.measured, events[self.start :], events[-1])
+
+    def _ordered(self, events: list[Counted]) -> Window | None:
+        """By how many of the rules have come in order within this window."""
+        until_ms, observed, started_ms = events[-1].at_ms - self.rule.timespan_ms, 0, events[-1].at_ms
+        for place, start_ms in enumerate(self.starts):
+            if start_ms is not None and start_ms > until_ms:
+                observed, started_ms = place + 1, start_ms
+        if not self.rule.reached(observed):
+            return None
+        return _window(observed, [each for each in events[self.start :] if each.at_ms >= started_ms], events[-1])
+
+
+def proceed(starts: list[int | None], event: Counted) -> None:
+    """`starts`: the latest beginning of each part of the order that is complete; one event serves as one rule."""
+    for place in range(len(starts) - 1, -1, -1):
+        start_ms = event.at_ms if place == 0 else starts[place - 1]
+        if int(event.value) >> place & 1 and start_ms is not None:
+            starts[place] = start_ms
 
 
 def wait(group: Group, rule: Correlation, event: Counted, now_ms: int) -> bool:
@@ -147,15 +241,12 @@ def close(group: Group, rule: Correlation, now_ms: int) -> list[Window]:
     return found
 
 
-def _forget(group: Group, until_ms: int) -> None:
-    del group.events[: bisect_right(group.events, until_ms, key=_at_ms)]
-    group.fired_ms = [fired_ms for fired_ms in group.fired_ms if fired_ms > until_ms]
-    group.panes = [pane for pane in group.panes if pane.end_ms > until_ms]
-
-
 def _add(group: Group, rule: Correlation, event: Counted) -> bool:
     """False when the group is full of later events."""
-    insort(group.events, event, key=_at_ms)
+    if not group.events or event.at_ms >= group.events[-1].at_ms:
+        group.events.append(event)
+    else:
+        insort(group.events, event, key=_at_ms)
     if rule.kind in ADDED_UP:
         _make_room(group, event, rule.timespan_ms)
     elif rule.kind == "value_count" and rule.rising:
@@ -235,7 +326,8 @@ def _heaviest(group: Group, event: Counted, rule: Correlation) -> Window | None:
         while events[start].at_ms <= newest.at_ms - span_ms:
             measure.add(events[start], -1)
             start += 1
-        if newest.at_ms < event.at_ms or (measured := measure.measured) <= best:
+        part = end + 1 < len(events) and events[end + 1].at_ms == newest.at_ms  # of the events at this time
+        if part or newest.at_ms < event.at_ms or (measured := measure.measured) <= best:
             continue
         if rule.expression is None or rule.reached(measured, measure.mask):
             best, bounds = measured, (start, end + 1)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from alerts.sigma.correlating import Correlation
 from alerts.sigma.engine import Engine, Fired, Seen
-from alerts.sigma.group import Group, decode_group, encode_group
+from alerts.sigma.group import Group, Open, decode_group, encode_group
 from alerts.sigma.logsource import LogSource
 from alerts.sigma.matcher import Place
 from alerts.sigma.reading import Rules
@@ -47,7 +47,7 @@ class Stream:
         self.queue: list[tuple[int, str, int]] = []  # (no later than its due_ms, record, correlation), each record once
         self.places = {rule.rule.id: place for place, rule in enumerate(rules.correlations)}
         self.lost: Counter[str] = Counter()
-        self.open: dict[str, tuple[Group, Correlation]] = {}  # decoded, of this batch
+        self.open: dict[str, Open] = {}  # decoded, of this batch
 
     def feed(self, events: Sequence[Told]) -> list[Alert]:
         """Alerts in order; an event's own come when it comes, those of a window when the clock has passed it."""
@@ -81,11 +81,11 @@ class Stream:
                 met[n] = found
         return met
 
-    def _find(self, name: str, rule: Correlation) -> Group:
+    def _find(self, name: str, rule: Correlation) -> Open:
         if name not in self.open:
             raw = self.records.get(name)
-            self.open[name] = (decode_group(raw) if raw else Group(), rule)
-        return self.open[name][0]
+            self.open[name] = Open(decode_group(raw) if raw else Group(), rule)
+        return self.open[name]
 
     def _lose(self, reason: str, count: int) -> None:
         if count:
@@ -114,10 +114,10 @@ class Stream:
         return alerts
 
     def _pack(self) -> None:
-        for name, (group, rule) in self.open.items():
+        for name, open in self.open.items():
             if name not in self.records:
-                heappush(self.queue, (group.due_ms(rule), name, self.places[rule.rule.id]))
-            self.records[name] = encode_group(group)
+                heappush(self.queue, (open.group.due_ms(open.rule), name, self.places[open.rule.rule.id]))
+            self.records[name] = encode_group(open.group)
             self.records.move_to_end(name)
         self.open.clear()
         while len(self.records) > self.most_groups:

@@ -15,7 +15,7 @@ from features.times import DAY_MS, parse_duration, parse_offset
 
 
 def firings(rules: Rules, ids: set[str], events: Iterable[Mapping[str, Any]], source: LogSource) -> list[int]:
-    """Event times, in ms from the start, at which the rules with these ids fire. Raises ValueError for a wrong event."""
+    """Event times, in ms from the start, at which the rules with these ids fire. Raises ValueError."""
     told = sorted(
         (each for n, event in enumerate(events) for each in repeated(event, n, source)), key=lambda e: e.at_ms
     )
@@ -25,7 +25,7 @@ def firings(rules: Rules, ids: set[str], events: Iterable[Mapping[str, Any]], so
 
 
 def repeated(written: Mapping[str, Any], number: int, source: LogSource) -> list[Told]:
-    """`at`, `repeat`, `every` and `logsource` say when and whence; all else are fields, {n} the number of the repeat."""
+    """`at`, `repeat`, `every` and `logsource` say when and whence; all else are fields, {n} its number."""
     fields = dict(written)
     at_ms, every_ms = parse_offset(str(fields.pop("at", "+0s"))), parse_duration(str(fields.pop("every", "1m")))
     times = msgspec.convert(fields.pop("repeat", 1), int)
