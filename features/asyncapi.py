@@ -79,7 +79,12 @@ def messages() -> dict[str, Json]:
         "payload": {"type": "string", "description": "When the customer was forgotten, epoch ms."},
     }
     found["line"] = {"payload": {"type": "object", "required": ["source", "line"]}}
-    found |= {"partial": {"payload": {}}, "case": {"payload": {}}, "sighting": {"payload": {}}}
+    found |= {
+        "partial": {"payload": {}},
+        "case": {"payload": {}},
+        "sighting": {"payload": {}},
+        "exposure": {"payload": {}},
+    }
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
     found["dead_letter"] = {
         "contentType": "application/octet-stream",

@@ -77,6 +77,17 @@ TOPICS = (
         sent=True,
     ),
     Topic(
+        "exposures",
+        "Which customers were exported and which have redeemed a coupon, by a hash of theirs. Within one flow, and no"
+        " contract.",
+        "hash of the customer id",
+        "security",
+        "security",
+        ("exposure",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
         "audit.lines",
         "Raw log lines of systems that send no audit events, as a log shipper has them:"
         ' `{"source": "nginx", "line": …}`; `source` is the name of a mapping file.',

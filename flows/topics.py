@@ -20,6 +20,7 @@ TOPICS = (
     "deliveries",
     "decisions",
     "alerts",
+    "exposures",
     "sightings",
     "reviews",
     "dead-letters",
@@ -32,5 +33,6 @@ KEYED = (  # whose keys must stay in their partitions
     "kpi.partials",
     "examples",
     "service.cases",
+    "exposures",
     "sightings",
 )

@@ -17,6 +17,7 @@ from alerts.security import baseline
 from alerts.security.baseline import Past
 from alerts.security.fields import EXPORT, NOWHERE, Fields, flat_fields
 from alerts.security.finding import Finding
+from alerts.security.leaks import exposures
 from alerts.security.networks import Networks
 from alerts.security.sigma import SOURCE, known
 from alerts.security.spoken import By, decode_by, encode_by, of_detection, of_past, of_window
@@ -28,8 +29,8 @@ from alerts.sigma.group import Group, Open, decode_group, encode_group
 from alerts.sigma.matcher import Place
 from alerts.sigma.reading import Rules
 from features.check import Limits, check
-from features.events import AUDIT_EVENTS, Audit, AuditTold, Tick, decode_audit
-from features.job import Batch, Changes, Plan, Position, State
+from features.events import AUDIT_EVENTS, Audit, AuditExport, AuditTold, Tick, decode_audit
+from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
 from features.seen import expires_ms, id_hash, is_set, set_name
 from features.stores import Stores
@@ -80,6 +81,7 @@ class SecurityJob:
         stamps_tick: bool = False,
         networks: Networks = NOWHERE,
         told_topic: str = "audit.events",
+        exposures_topic: str = "exposures",
     ) -> None:
         """`stamps_tick`: Kafka timestamps move the clock, as they do live; in a replay only ticks do. `told_topic` is
         the one that it reads."""
@@ -92,6 +94,7 @@ class SecurityJob:
         self.stamps_tick = stamps_tick
         self.networks = networks
         self.told_topic = told_topic
+        self.exposures_topic = exposures_topic
 
     def follow(self, rules: Rules) -> None:
         """From the next batch on; groups of rules that stay go on as they are."""
@@ -153,6 +156,7 @@ class _Walk:
         self.pasts: dict[str, Past] = {}
         self.watching = Watching(job.networks, state.records)
         self.findings: list[Finding] = []
+        self.exposed: list[Message] = []
         self.counts: Counter[str] = Counter()
 
     def changes(self) -> Changes:
@@ -176,6 +180,7 @@ class _Walk:
                 *letters,
                 *(finding.message(self.job.alerts_topic) for finding in self.findings),
                 *(message(self.job.told_topic, told) for told in self.watching.told),
+                *self.exposed,
             ],
             counts=counts,
             causes_ms=[finding.trigger_stamp_ms for finding in self.findings],
@@ -186,6 +191,8 @@ class _Walk:
     def _look(self, item: Item) -> None:
         event, found = item.event, self._judge(item)
         self.findings += self.watching.look(event, item.fields, found, item.now_ms, item.stamp_ms)
+        if isinstance(event, AuditExport):
+            self.exposed += exposures(self.job.exposures_topic, event)
 
     def _judge(self, item: Item) -> list[Finding]:
         alerting = [each for each in map(self.engine.rules.detections.__getitem__, item.met) if each.alerts]
