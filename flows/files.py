@@ -5,15 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from alerts.security.lines.mapping import read_mapping
-from alerts.security.lines.reader import Reader
-from alerts.security.networks import Networks, read_networks
 from alerts.service.promise import Promises, read_promises
 from config.settings import Settings, WrongSettings
 from features.building import build_catalog
 from features.catalog import Catalog
 from features.check import Limits
-from features.identity import Pseudonyms
 from features.stores import Stores, read_stores
 from features.tasks import Task, read_tasks
 from features.times import parse_time
@@ -49,20 +45,6 @@ def load_stores(settings: Settings) -> Stores:
         return Stores(settings.stores.timezone)
     path = settings.path(settings.stores.file)
     return read_stores(text(path).splitlines(), settings.stores.timezone, str(path))
-
-
-def load_networks(settings: Settings) -> Networks:
-    """Raises WrongNetworks, WrongSettings."""
-    if not settings.security.networks:
-        return Networks()
-    path = settings.path(settings.security.networks)
-    return read_networks(text(path).splitlines(), str(path))
-
-
-def load_readers(settings: Settings, pseudonyms: Pseudonyms) -> dict[str, Reader]:
-    """How the lines of each source are read, by the name of its mapping file. Raises WrongMapping, WrongSettings."""
-    files = texts(settings.path(settings.security.lines), "*.toml")
-    return {Path(file).stem: Reader(read_mapping(text, file), pseudonyms) for file, text in files}
 
 
 def load_promises(settings: Settings) -> Promises:

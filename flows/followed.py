@@ -21,7 +21,7 @@ Stamp = list[tuple[str, int, int]]
 
 
 class Followed:
-    """Files and folders of TOML and YAML files: looked at once a second, read anew once they have changed and stood still."""
+    """Files, and folders of TOML and YAML files: looked at once a second, read anew once changed and standing still."""
 
     def __init__(self, what: str, places: list[Path], clock: Callable[[], float] = time.monotonic) -> None:
         self.what = what

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bytewax.dataflow import Dataflow
 
 from alerts.security.job import SecurityJob
 from alerts.security.leaks import LeaksJob, RedemptionsJob
 from alerts.security.lines.job import LinesJob
-from flows.files import load_limits, load_networks, load_readers, load_stores
+from alerts.security.lines.mapping import read_mapping
+from alerts.security.lines.reader import Reader
+from alerts.security.networks import Networks, read_networks
+from config.settings import Settings
+from features.identity import Pseudonyms
+from flows.files import load_limits, load_stores, text, texts
 from flows.followed import Followed
 from flows.house import House
 from flows.keys import load_pseudonyms
@@ -43,6 +50,20 @@ def add(flow: Dataflow, house: House) -> None:
     if settings.security.lines:
         readers = load_readers(settings, load_pseudonyms(settings))
         house.stage(flow, "security-lines", "audit.lines", LinesJob(readers, audit, letters))
+
+
+def load_networks(settings: Settings) -> Networks:
+    """Raises WrongNetworks, WrongSettings."""
+    if not settings.security.networks:
+        return Networks()
+    path = settings.path(settings.security.networks)
+    return read_networks(text(path).splitlines(), str(path))
+
+
+def load_readers(settings: Settings, pseudonyms: Pseudonyms) -> dict[str, Reader]:
+    """How the lines of each source are read, by the name of its mapping file. Raises WrongMapping, WrongSettings."""
+    files = texts(settings.path(settings.security.lines), "*.toml")
+    return {Path(file).stem: Reader(read_mapping(written, file), pseudonyms) for file, written in files}
 
 
 def flow() -> Dataflow:

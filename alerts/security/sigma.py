@@ -55,7 +55,7 @@ def accept(rule: AnyRule, detections: Sequence[Detection]) -> AnyRule:
 
 def known(fields: Fields) -> Fields:
     """The fields that the event fills in: one that is left out is not there."""
-    return {name: value for name, value in fields.items() if value not in ("", [])}
+    return {name: value for name, value in fields.items() if value or value == 0}
 
 
 def check_field(name: str) -> None:

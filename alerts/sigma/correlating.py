@@ -67,6 +67,7 @@ class Correlation(Struct, frozen=True):
     aliases: dict[str, dict[str, str]] = {}
     expression: Any = None  # over parts, of a temporal one without limits
     alerts: bool = True  # False: only counted by another correlation
+    rising: bool = True  # judged at each event; else when the window is over
 
     @property
     def of(self) -> frozenset[int]:
@@ -81,11 +82,6 @@ class Correlation(Struct, frozen=True):
     def field(self) -> str:
         return " and ".join(self.fields)
 
-    @property
-    def rising(self) -> bool:
-        """Judged at each event; else when the window is over."""
-        return all(limit.op in RISING for limit in self.limits) and not negates(self.expression)
-
     def reached(self, measured: float, mask: int = 0) -> bool:
         """`mask`: the parts that a temporal one has seen, as bits."""
         if self.expression is not None:
@@ -94,6 +90,11 @@ class Correlation(Struct, frozen=True):
 
     def groups(self, event: Mapping[str, Any], met: Sequence[int]) -> dict[tuple[str, ...], int]:
         """The groups that the event belongs to, each with the parts that it meets there as bits."""
+        if not self.aliases:
+            mask = 0
+            for place in met:
+                mask |= 1 << place
+            return {tuple([self._grouped(event, name, "") for name in self.group_by]): mask}
         found: dict[tuple[str, ...], int] = {}
         for place in met:
             part = self.parts[place].name
@@ -102,8 +103,8 @@ class Correlation(Struct, frozen=True):
         return found
 
     def _grouped(self, event: Mapping[str, Any], name: str, part: str) -> str:
-        value = event.get(self.aliases.get(name, {}).get(part, name))
-        return "" if value is None else text_of(value)
+        value = event.get(self.aliases[name].get(part, name) if name in self.aliases else name)
+        return value if value.__class__ is str else "" if value is None else text_of(value)
 
     def record(self, values: Sequence[str]) -> str:
         """The name of the group's record: another one when the rule comes to count other things."""
@@ -164,6 +165,7 @@ def correlation(
         aliases=aliases,
         expression=expression,
         alerts=alerts,
+        rising=all(limit.op in RISING for limit in limits) and not negates(expression),
     )
 
 
@@ -183,7 +185,7 @@ def _asked(
         if kind == "temporal_ordered":
             raise Unsupported("temporal_ordered takes no expression; list the rules in their order")
         bits = {part.name: 1 << place for place, part in enumerate(parts)}
-        return (), (), 0, expression(asked.parsed, bits)
+        return (), (), 0, expression_of(asked.parsed, bits)
     written = (rule.custom_attributes or {}).get(LIMITS) or {asked.op.name.lower(): asked.count}
     limits = tuple(_limit(op, number) for op, number in written.items())
     fields = [asked.fieldref] if isinstance(asked.fieldref, str) else asked.fieldref or []
@@ -209,12 +211,12 @@ def _alias(alias: c.SigmaCorrelationFieldAlias, names: list[str]) -> dict[str, s
     return fields
 
 
-def expression(tree: Any, bits: Mapping[str, int]) -> Any:
+def expression_of(tree: Any, bits: Mapping[str, int]) -> Any:
     """A bit, or ("and" | "or" | "not", ...) over some."""
     if isinstance(tree, c.SigmaRuleReference):
         return bits[tree.reference]
     word = {c.CorrelationConditionAND: "and", c.CorrelationConditionOR: "or", c.CorrelationConditionNOT: "not"}
-    return (word[type(tree)], *(expression(arg, bits) for arg in tree.args))
+    return (word[type(tree)], *(expression_of(arg, bits) for arg in tree.args))
 
 
 def true_of(tree: Any, mask: int) -> bool:

@@ -13,6 +13,7 @@ from alerts.sigma.logsource import LogSource
 from alerts.sigma.matcher import Event, Matcher, Place
 from alerts.sigma.reading import Rules
 
+NAMES_KEPT = 16_384  # of records of groups
 SOURCES_KEPT = 1_000  # kinds of events whose rules are kept at hand
 
 
@@ -40,6 +41,7 @@ class Engine:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.matchers: dict[LogSource, tuple[Matcher, list[int]]] = {}
+        self.names: dict[tuple[int, tuple[str, ...]], str] = {}
         self.by_id = {each.rule.id: each for each in rules.correlations}
         self.counting: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # detection → (correlation, part)
         self.above: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # correlation → (correlation, part)
@@ -80,8 +82,17 @@ class Engine:
         names: list[str] = []
         for place, numbers in touched.items():
             rule = self.rules.correlations[place]
-            names += [rule.record(values) for values in rule.groups(fields, sorted(numbers))]
+            names += [self.record(place, values) for values in rule.groups(fields, sorted(numbers))]
         return names
+
+    def record(self, place: int, values: tuple[str, ...]) -> str:
+        """The name of the record of a correlation's group."""
+        name = self.names.get((place, values))
+        if name is None:
+            if len(self.names) >= NAMES_KEPT:
+                self.names.clear()
+            name = self.names[place, values] = self.rules.correlations[place].record(values)
+        return name
 
     def _counted(self, met: Place) -> Iterator[tuple[int, int]]:
         counting = self.counting
@@ -120,7 +131,7 @@ class Engine:
         value = rule.value(seen.fields, mask)
         if value is None:
             return []
-        open, event = find(rule.record(values), rule), Counted(seen.at_ms, value, seen.id)
+        open, event = find(self.record(place, values), rule), Counted(seen.at_ms, value, seen.id)
         group = open.group
         forgotten, last = group.forgotten, group.last
         if rule.rising:
@@ -132,7 +143,8 @@ class Engine:
                 group.last = Last(rule.rule.id, values, seen.data)
             else:
                 lost("late", 1)
-        lost("forgotten", group.forgotten - forgotten)
+        if group.forgotten != forgotten:
+            lost("forgotten", group.forgotten - forgotten)
         return [Fired(rule, values, each, None if rule.rising else last) for each in windows]
 
     def close(self, group: Group, now_ms: int) -> list[Fired]:

@@ -106,46 +106,32 @@ class FieldIndex:
         return frozenset(found) if found else NONE
 
     def _scalar(self, value: Any) -> set[int]:
-        if isinstance(value, str):
-            return self._text(value)
-        found = self._words(text_of(value))
+        found = self._text(text_of(value))
         if is_number(value):
             found.update(self.numbers.get(value, ()))
-        found.update(number for number, test in self.others if test(value))
         return found
 
     def _text(self, text: str) -> set[int]:
-        found = self._words(text)
-        if self.spelled:
-            found.update(self.spelled.get(text, ()))
-        for number, test in self.others:
-            if test(text):
-                found.add(number)
-        return found
-
-    def _words(self, text: str) -> set[int]:
-        """What is asked of the text of any value."""
         folded = text.casefold()
         found = set(self.folded.get(folded, ()))
         if self.exact:
             found.update(self.exact.get(text, ()))
+        if self.spelled:
+            found.update(self.spelled.get(text, ()))
         if self.automaton is not None:
-            self._walk(text, folded, found)
+            if BEGIN in folded or END in folded:  # the marks mean nothing in a text that holds them
+                found.update(number for number, test in self.texts if test(text))
+            else:
+                for _, numbers in self.automaton.iter(BEGIN + folded + END):
+                    found.update(numbers)
+                if self.checks and found:
+                    found.difference_update(n for n in found & self.checks.keys() if not self.checks[n](text))
         if self.filter is not None:
-            for n in self.filter.Match(text) or ():
-                found.add(self._patterns[n][0])
+            found.update(self._patterns[n][0] for n in self.filter.Match(text) or ())
+        for number, test in self.others:
+            if test(text):
+                found.add(number)
         return found
-
-    def _walk(self, text: str, folded: str, found: set[int]) -> None:
-        if BEGIN in folded or END in folded:  # the marks mean nothing in a text that holds them
-            found.update(number for number, test in self.texts if test(text))
-            return
-        for _, numbers in self.automaton.iter(BEGIN + folded + END):
-            found.update(numbers)
-        if self.checks and found:
-            for number in found & self.checks.keys():
-                if not self.checks[number](text):
-                    found.discard(number)
 
 
 def literal_of(criterion: Like) -> tuple[str, bool]:

@@ -28,6 +28,7 @@ from alerts.sigma.correlating import TEMPORAL, Correlation
 
 MAX_EVENTS = 4096
 CELLS = 1024  # of a timespan
+SHORT = 16  # events of which all windows are soon looked at
 PANES = 16  # of a timespan, for sketches
 ADDED_UP = ("event_count", "value_sum", "value_avg")
 
@@ -130,6 +131,9 @@ class Open:
         count = len(self.group.events)
         if not _add(self.group, self.rule, event):
             return False
+        if count < SHORT:
+            self.trail = None
+            return True
         in_order = event.at_ms >= before.at_ms and len(self.group.events) == count + 1
         if not in_order or self.group.panes:
             self.trail = None
@@ -146,6 +150,8 @@ def observe(open: Open, event: Counted, now_ms: int, heard: bool = False) -> Win
     group, rule, oldest_ms = open.group, open.rule, now_ms - 2 * open.rule.timespan_ms
     open.forget(oldest_ms)
     if event.at_ms <= oldest_ms or not open.add(event):
+        return None
+    if rule.kind == "value_count" and not group.panes and not rule.reached(len(group.events)):
         return None
     again = any(abs(event.at_ms - fired_ms) < rule.timespan_ms for fired_ms in group.fired_ms)
     if again and not heard:

@@ -43,7 +43,8 @@ class Matcher:
         for ask, number in numbers.items():
             if not isinstance(ask.criterion, Refers):
                 by_field[ask.field].append((number, ask.criterion))
-        self.columns = [Column(field, FieldIndex(asked)) for field, asked in by_field.items() if field != ANYWHERE]
+        fields = [field for field in by_field if field != ANYWHERE]
+        self.columns = [Column(field, FieldIndex(by_field[field]), self._code) for field in fields]
         self.words = Words(FieldIndex(by_field[ANYWHERE])) if ANYWHERE in by_field else None
         self.holds = [_holds(node, numbers) for node in conditions]
         self.refers = [
@@ -58,7 +59,7 @@ class Matcher:
         """For each event the conditions that hold."""
         if len(self.codes) > KEPT:
             self._forget()
-        columns = [column.codes(events, self._code) for column in self.columns]
+        columns = [column.codes(events) for column in self.columns]
         if self.words is not None:
             columns.append([self._code(self.words.answers(event)) for event in events])
         known, found = self.profiles, []
@@ -72,7 +73,7 @@ class Matcher:
         self.codes.clear()
         self.named.clear()
         for column in self.columns:
-            column.known.clear()
+            column.clear()
 
     def _code(self, answers: Answers) -> int:
         code = self.codes.get(answers)
@@ -107,25 +108,25 @@ class Matcher:
         }
 
 
-class Column:
-    """One field of a batch, each distinct value answered once."""
+class Column(dict[Any, int]):
+    """One field: codes of answers by value, each distinct one answered once."""
 
-    def __init__(self, field: str, index: FieldIndex) -> None:
+    def __init__(self, field: str, index: FieldIndex, code: Callable[[Answers], int]) -> None:
+        super().__init__()
         self.field = field
         self.index = index
-        self.known: dict[Any, int] = {}
+        self.code = code
 
-    def codes(self, events: Sequence[Event], code: Callable[[Answers], int]) -> list[int]:
-        field, known, found = self.field, self.known, []
-        for event in events:
-            value = event.get(field, MISSING)
-            key = value if type(value) is str or value is MISSING else kept_apart(value)
-            number = known.get(key)
-            if number is None:
-                number = code(self.index.answers(value))
-                keep(known, key, number)
-            found.append(number)
-        return found
+    def __missing__(self, key: Any) -> int:
+        code = self.code(self.index.answers(value_of(key)))
+        keep(self, key, code)
+        return code
+
+    def codes(self, events: Sequence[Event]) -> list[int]:
+        field = self.field
+        values = [event.get(field, MISSING) for event in events]
+        keys = [v if v.__class__ is str or v is MISSING else kept_apart(v) for v in values]
+        return list(map(self.__getitem__, keys))
 
 
 class Words:
@@ -150,17 +151,25 @@ class Words:
 def keep(known: dict[Any, T], key: Any, found: T) -> None:
     if len(known) >= KEPT:
         known.clear()
-    if type(key) is not str or len(key) <= LONGEST:
+    if key.__class__ is not str or len(key) <= LONGEST:
         known[key] = found
 
 
 def kept_apart(value: Any) -> Any:
     """A key that is the same only for values of the same kind: 1, 1.0 and true are told apart."""
     if isinstance(value, list | tuple):
-        return (list, *map(kept_apart, value))
+        return (list, tuple(map(kept_apart, value)))
     if isinstance(value, dict):  # no flat event: its text counts
         return (dict, str(value))
     return (type(value), value)
+
+
+def value_of(key: Any) -> Any:
+    """The value behind `kept_apart`, or a text or MISSING as it is."""
+    if key.__class__ is not tuple:
+        return key
+    kind, value = key
+    return [value_of(each) for each in value] if kind is list else value
 
 
 def _holds(node: Node, numbers: Mapping[Ask, int]) -> Holds:

@@ -12,7 +12,6 @@ import csv
 import re
 from datetime import datetime
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
 
 from features.messages import Refused
 
@@ -36,6 +35,8 @@ EQUALS = re.compile(r"\bwhere\b.*?(\w+)\s*(=|\bin\b|\bi?like\b)", re.IGNORECASE 
 SELECTED = re.compile(r"\bselect\s+(?:distinct\s+)?(.*?)\bfrom\b", re.IGNORECASE | re.DOTALL)
 NAME = re.compile(r"[A-Za-z_]\w*$")
 NOBODY = "-"
+CODED = re.compile(r"%[0-9A-Fa-f]{2}")
+SIGNS = {"%2B": "+", "%20": " "}
 
 
 def access(line: str) -> Found:
@@ -45,15 +46,20 @@ def access(line: str) -> Found:
         raise Refused("malformed", "no line of an access log: expected the combined format")
     found: Found = {name: text for name, text in match.groupdict().items() if text and text != NOBODY}
     method, _, rest = found.pop("request", "").partition(" ")
-    address = urlsplit(rest.partition(" ")[0])
-    found |= {"method": method, "path": address.path, "result": result_of(int(found.pop("status")))}
-    found["query"] = shape_of(dict(parse_qsl(address.query)))
+    path, _, query = rest.partition(" ")[0].partition("?")
+    found |= {"method": method, "path": spelt_out(path), "result": result_of(int(found.pop("status")))}
+    found["query"] = shape_of(dict(pair.partition("=")[::2] for pair in spelt_out(query).split("&")))
     found["time"] = _moment(found["time"])
     return found
 
 
 def result_of(status: int) -> str:
     return "ok" if status < 400 else "denied" if status in (401, 403) else "failed"
+
+
+def spelt_out(address: str) -> str:
+    """What stands for a plus sign or a space in an address, as that; what stands for any other sign is left out."""
+    return CODED.sub(lambda code: SIGNS.get(code[0].upper(), ""), address)
 
 
 def shape_of(parameters: dict[str, str]) -> str:

@@ -352,3 +352,48 @@ def test_what_it_is_told_is_no_event_of_others_and_no_habit() -> None:
     assert (counts["applied"], counts["own"], counts["duplicates"]) == (1, 1, 1)
     assert "habit|device:pc-1" not in store.records
     assert told(store) == told_too
+
+
+FEW = """
+title: Few views
+name: few
+id: 00000000-0000-4000-8000-000000000007
+correlation: {type: event_count, rules: [views], group-by: [actor], timespan: 1h, condition: {lt: 3}}
+"""
+
+
+def few() -> SecurityJob:
+    rules, refused = load([("rules.yml", RULES), ("few.yml", FEW)])
+    assert refused == []
+    return SecurityJob(rules, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS, "alerts", "dead-letters")
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [2, 3], [1, 2, 3, 4]])
+def test_a_window_that_is_judged_as_a_whole_fires_when_the_clock_has_passed_it(cuts: list[int]) -> None:
+    log = [view("e1"), view("e2", START_MS + 50 * MINUTE_MS), tick(START_MS + 59 * MINUTE_MS), tick(START_MS + HOUR_MS)]
+    values = [encoded(event) for event in [*log, tick(START_MS + 9 * HOUR_MS)]]
+    (store,) = run(few(), batches("audit.events", 0, values, cuts)).values()
+    (alert,) = alerts(store)
+    assert (alert["data"]["rule"], alert["data"]["evidence"]) == ("few", ["e1", "e2"])
+    assert alert["data"]["why"] == "ann within 1h: 2 events, the limits are lt 3"
+    assert alert["data"]["event_at_ms"] == START_MS + 50 * MINUTE_MS
+    assert store.records == {}
+
+
+@pytest.mark.parametrize("cuts", [[], [3]])
+def test_an_event_behind_a_window_that_was_judged_is_late_and_counted(cuts: list[int]) -> None:
+    log = [view("e1"), tick(START_MS + HOUR_MS), view("e2", START_MS - MINUTE_MS), view("e3", START_MS + 1)]
+    (store,) = run(few(), batches("audit.events", 0, [encoded(event) for event in log], cuts)).values()
+    assert store.position.counts["group_events_late"] == 2
+
+
+def test_new_rules_count_from_the_next_batch_on_and_groups_go_on() -> None:
+    one = few()
+    stores = run(one, batches("audit.events", 0, [encoded(view("e1", object="c1")), encoded(view("e2", object="c2"))]))
+    one.follow(LOADED)
+    run(
+        one,
+        batches("audit.events", 0, [encoded(view("e3", object="c3")), encoded(tick(START_MS + HOUR_MS))], first=2),
+        stores,
+    )
+    assert fired(stores[0]) == [("objects", "e3")]
