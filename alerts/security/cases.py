@@ -22,7 +22,7 @@ RULE = Rule(
     tags=("attack.collection", "attack.t1213", "attack.t1078"),
 )
 LEVELS = {"informational": 0.0, "low": 10.0, "medium": 25.0, "high": 60.0, "critical": 100.0}
-LIMIT = 80.0
+LIMIT = 60.0
 HALF_LIFE_MS = 2 * DAY_MS
 QUIET_MS = 7 * DAY_MS
 WORTH = 0.5  # a score below this is none

@@ -53,7 +53,7 @@ POINTS = {
     "new_purpose": 10.0,
     "new_field": 10.0,
     "new_device": 5.0,
-    "unusual_hour": 15.0,
+    "unusual_hour": 20.0,
 }
 OF_PEERS = ("action", "purpose", "field")  # what a new actor may be expected to share with their peers
 
