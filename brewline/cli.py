@@ -10,8 +10,22 @@ from typing import Annotated, Any
 import typer
 from redis.exceptions import RedisError
 
-from brewline.commands import alerts, brake, coupons, customers, history, letters, models, past, reviews, rules, sigma
+from brewline.commands import (
+    alerts,
+    audit,
+    brake,
+    coupons,
+    customers,
+    history,
+    letters,
+    models,
+    past,
+    reviews,
+    rules,
+    sigma,
+)
 from brewline.commands.shared import AsJson, JsonFile, out
+from brewline.trail import AS, PURPOSE, about, note
 from config.settings import load
 from operators.kafka import Unreachable
 
@@ -21,9 +35,18 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Brewline: the real-time engine of a tea or restaurant chain's customer work.\n\nExample: `brewline demo`",
 )
-for group in (rules, history, coupons, reviews, models, letters, sigma, alerts, brake):
+for group in (rules, history, coupons, reviews, models, letters, sigma, alerts, brake, audit):
     app.add_typer(group.app)
 THREADED = ("dispatch", "notify")  # no dataflows
+
+
+@app.callback()
+def whoever(
+    as_: Annotated[str, typer.Option("--as", help="Who gives the command; default: BREWLINE_AS, or the login.")] = "",
+    purpose: Annotated[str, typer.Option(help="What it is for; default: BREWLINE_PURPOSE.")] = "",
+) -> None:
+    """Tells the audit trail who reads or takes what, and why."""
+    os.environ.update({name: value for name, value in ((AS, as_), (PURPOSE, purpose)) if value})
 
 
 class Flow(str, Enum):
@@ -126,7 +149,9 @@ def tickets(
     """
     from brewline.tickets import show_tickets
 
-    show_tickets(load(), only_open, customer, json, out)
+    settings = load()
+    note(settings, "view", about(settings, customer) if customer else "tickets")
+    show_tickets(settings, only_open, customer, json, out)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from typing import Any
 
@@ -14,6 +13,7 @@ from rich.table import Table
 from alerts.abuse.case import CONFIRMED, DECIDED, STANDING
 from alerts.abuse.fact import Decided, encode_fact
 from brewline.reading import Features
+from brewline.trail import person
 from config.settings import Settings
 from features.outgoing import CloudEvent
 from features.suppression import ABUSE
@@ -86,7 +86,7 @@ def decide_case(settings: Settings, id: str, outcome: str, by: str, out: Console
         raise ValueError(f"reviews: there is no case {id!r}; {hint}")
     if case["state"] not in (*STANDING, *DECIDED) or case["state"] == outcome:
         raise ValueError(f"reviews: case {id} is {case['state']} already: there is nothing to decide")
-    word = Decided(case["subject"], id, outcome, by or getpass.getuser(), round(time.time() * 1000))
+    word = Decided(case["subject"], id, outcome, by or person(), round(time.time() * 1000))
     _send(settings, word)
     people = f"{len(case['held'])} customers"
     confirmed = f"{people} stay suppressed without end, and their open coupons are revoked"

@@ -12,6 +12,7 @@ from brewline.backtests.choice import span_of
 from brewline.backtests.command import bar, opened, require_inside
 from brewline.histories.archives import Archive
 from brewline.histories.history import WrongHistory
+from brewline.trail import NotedRows
 from config.settings import Settings
 from features.archived import archived_columns, columns_read
 from features.catalog import Catalog
@@ -30,7 +31,14 @@ class WrongModel(ValueError):
 
 
 def write_training_set(
-    settings: Settings, model: str, history: str, file: Path, from_text: str | None, to_text: str | None, out: Console
+    settings: Settings,
+    model: str,
+    history: str,
+    file: Path,
+    from_text: str | None,
+    to_text: str | None,
+    out: Console,
+    noted: NotedRows | None = None,
 ) -> None:
     """Rows scored at or after --from and before --to; what came before fills the windows all the same.
 
@@ -54,6 +62,8 @@ def write_training_set(
     rows = pl.concat(parts).sort("known_ms", "at_ms", "customer")
     if not rows.height:
         raise WrongHistory(f"{history}: no label of {model} is known yet for what lies between --from and --to")
+    if noted:
+        noted(rows["customer"].n_unique(), rows.columns)
     declared = catalog.tasks[model]
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(file.name + ".new")

@@ -20,6 +20,8 @@ READ_ELSEWHERE = {  # variables that are no settings
     "BREWLINE_FORMER_COUPON_KEY",
     "BREWLINE_CACHE",
     "BREWLINE_REQUIRE_REAL",
+    "BREWLINE_AS",
+    "BREWLINE_PURPOSE",
 }
 SINK_SECRET = "BREWLINE_SINK_SECRET_"  # and the sink's name
 

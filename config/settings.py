@@ -135,6 +135,8 @@ class Kpis(Struct, forbid_unknown_fields=True):
 
 class Security(Struct, forbid_unknown_fields=True):
     rules: str = "rules/security"
+    lines: str = ""  # folder of mapping files, such as the shipped "audit": raw log lines are read under them
+    networks: str = ""  # CSV: cidr,network,place,latitude,longitude; where an address is
     retention_hours: Positive = 48  # how long a repeated audit event is recognised
 
 

@@ -82,8 +82,8 @@ def messages() -> dict[str, Json]:
         "contentType": "text/plain",
         "payload": {"type": "string", "description": "When the customer was forgotten, epoch ms."},
     }
-    found |= {"partial": {"payload": {}}, "case": {"payload": {}}, "sighting": {"payload": {}}}
-    found["brake.asked"] = {"payload": {}}
+    found["line"] = {"payload": {"type": "object", "required": ["source", "line"]}}
+    found |= {name: {"payload": {}} for name in ("partial", "case", "sighting", "exposure", "brake.asked")}
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
     found["dead_letter"] = {
         "contentType": "application/octet-stream",

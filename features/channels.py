@@ -77,9 +77,31 @@ TOPICS = (
         "audit.events",
         "Who touched customer data. Rules count per actor, so the key must be the actor.",
         "actor",
-        "every system that shows customer data",
+        "every system that shows customer data, `brewline`, security",
         "security",
         tuple(e.AUDIT_EVENTS),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "exposures",
+        "Which customers were exported and which have redeemed a coupon, by a hash of theirs. Within one flow, and no"
+        " contract.",
+        "hash of the customer id",
+        "security",
+        "security",
+        ("exposure",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
+        "audit.lines",
+        "Raw log lines of systems that send no audit events, as a log shipper has them:"
+        ' `{"source": "nginx", "line": …}`; `source` is the name of a mapping file.',
+        "anything",
+        "log shippers",
+        "security",
+        ("line",),
         received=True,
     ),
     Topic(

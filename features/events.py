@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, TypeAlias, Union, get_args
 
 from msgspec import Meta, Struct, json
 
-from features.audited import Audit, AuditAccess, AuditExport
+from features.audited import Audit, AuditAccess, AuditExport, AuditTold
 from features.contract import Cents, Count, Currency, Event, Id, Name, Stars, Time, Who, kind_of
 from features.control import Brake, Forget, History, Merge, Moved, Unname
 
@@ -21,6 +21,7 @@ __all__ = [
     "Audit",
     "AuditAccess",
     "AuditExport",
+    "AuditTold",
     "Brake",
     "Event",
     "Forget",
@@ -317,7 +318,7 @@ CustomerEvent: TypeAlias = (
 Control: TypeAlias = (
     Merge | History | Moved | Forget | Unname | Brake
 )  # in the clean topic only: nobody who sends events may speak so
-AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick
+AuditEvent: TypeAlias = AuditAccess | AuditExport | Tick | AuditTold
 
 CUSTOMER_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(CustomerEvent)}
 OWN: dict[str, type[Event]] = {  # nobody may send them

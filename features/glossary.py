@@ -141,7 +141,21 @@ FIELDS = {
     "fields": Word("fields seen or taken out", ["name", "phone"]),
     "client_ip": Word("address it was done from", "10.20.4.7"),
     "result": Word("`ok`, or why not, such as `denied`", "ok"),
-    "action": Word("such as `login`, `view`, `search`, `permission_change`", "view"),
+    "action": Word(
+        "`login`, `view`, `search`, `bulk_update`, `permission_change`, `account_disable`, `account_enable`,"
+        " `coupon_issue`, `coupon_redeem`, `refund`, `key_use`, `log_delete`, `rule_change`, or another word",
+        "view",
+    ),
+    "account": Word("whose permissions or account were changed, as that actor is called", "barista-07"),
+    "key": Word("API key it was done with, by its number; never the key itself", "key-12"),
+    "query": Word("what was searched by: `phone`, `phone_prefix`, `card`, `name`, ...; never the words", "card"),
+    "marks": Word("what the customers touched are marked as: `vip`, `staff`, `minor`, ...", ["vip"]),
+    "without_consent": Word("of `rows`, customers who have not consented to the purpose", 0),
+    "trail": Word("number in Brewline's own trail, from 1; 0: it is not of that", 0),
+    "before": Word("seal of the trail's entry before", ""),
+    "seal": Word("hash over this entry and `before`", ""),
+    "AuditExport.customers": Word("ids of the customers taken out, or of some of them", ["c1f0a2"]),
+    "AuditTold.by": Word("who did it", "admin-01"),
     # examples
     "model": Word("model that learns from them"),
     "layout": Word("hash of the names of the model's inputs: the order of the values in a row"),
@@ -327,7 +341,7 @@ FIELDS = {
     "ExperimentAlert.p": Word("how likely that is at any time at all, at most, if they are divided as the file says"),
     "ExperimentAlert.started_ms": Word("when it became too unlikely, epoch ms"),
     # findings
-    "Finding.rule": Word("name of the Sigma rule, or `unusual_export_volume` of the baseline"),
+    "Finding.rule": Word("name of the Sigma rule, or `unusual_export_volume` and `actor_risk` of the baselines"),
     "rule_id": Word("id of that rule"),
     "title": Word("title of the rule"),
     "level": Word("informational, low, medium, high or critical"),
@@ -335,6 +349,8 @@ FIELDS = {
     "group": Word("the fields by which the rule counts, with their values"),
     "Finding.observed": Word("what was measured"),
     "threshold": Word("the limit it is measured against"),
+    "Finding.case": Word("id of the actor's case: all findings of a time are one; the same after every replay"),
+    "score": Word("the actor's risk with this finding; it halves every two days"),
     "evidence": Word("ids of the events that count, the deciding one last; at most 20"),
     "started_ms": Word("time of the first event that counts, epoch ms"),
     "event_at_ms": Word("time of the deciding event, epoch ms"),
@@ -397,6 +413,7 @@ HEADERS = {  # of dead letters
 REASONS = {  # those that features/check.py does not give
     "unknown_version": "a word on which version of a model scores, and there is none such that can",
     "identity_limit": "would give one customer more identifiers, or merge more customers, than `[identity]` allows",
+    "unknown_source": "a raw log line of a source for which there is no mapping file",
     "too_late": "an audit event so late that its duplicates are forgotten",
     "layout": "an example learned on other features than those declared now",
     "gateway_refused": "a gateway has answered a coupon with a status that another attempt would not change",

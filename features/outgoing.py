@@ -280,6 +280,8 @@ class Finding(Struct):
     started_ms: int
     event_at_ms: int
     trigger_stamp_ms: int
+    case: str
+    score: float
 
 
 class Notice(Struct):

@@ -4,6 +4,7 @@ SOURCES = ("pos.events", "app.events")
 TOPICS = (
     *SOURCES,
     "audit.events",
+    "audit.lines",
     "events",
     "identities",
     "forgotten",
@@ -23,11 +24,12 @@ TOPICS = (
     "notices",
     "brake.asked",
     "brakes",
+    "exposures",
     "sightings",
     "reviews",
     "dead-letters",
 )
-WRITTEN = TOPICS[3:]  # by Brewline itself
+WRITTEN = TOPICS[4:]  # by Brewline itself
 COMPACTED = (
     "identities",
     "forgotten",
@@ -42,6 +44,7 @@ KEYED = (  # whose keys must stay in their partitions
     "kpi.partials",
     "examples",
     "service.cases",
+    "exposures",
     "sightings",
     "brake.asked",
 )

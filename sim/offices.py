@@ -13,7 +13,11 @@ HEAD_OFFICE = ZONES["east"]
 ANALYSTS = tuple(f"analyst-{n:02d}" for n in range(1, 7))
 _NINE, _SIX = 9 * 60, 18 * 60  # office hours in minutes of the day
 _FIELDS = ("name", "phone", "birthday", "address", "orders")
-_REASONS = ("service", "campaign planning", "complaint", "reporting")
+_REASONS = {  # by role
+    "analyst": ("service", "campaign planning", "complaint", "reporting"),
+    "store_manager": ("service", "campaign planning", "complaint", "reporting"),
+    "barista": ("service", "service", "complaint", "complaint"),
+}
 
 
 def open_office(at_ms: int, world: World) -> None:
@@ -60,9 +64,9 @@ def access(at_ms: int, world: World, actor: str, role: str, tz: str, action: str
         store=store,
         action=action,
         object="session" if action == "login" else "customers",
-        purpose="" if action == "login" else pick(world.rng, _REASONS),
+        purpose="" if action == "login" else pick(world.rng, _REASONS[role]),
         rows={"login": 0, "view": 1}.get(action, 1 + int(world.rng.random() * 15)),
-        client_ip=_address(actor),
+        client_ip=address_of(actor),
         device=f"pc-{actor}",
         result="denied" if action == "login" and world.rng.random() < 0.03 else "ok",
     )
@@ -76,15 +80,15 @@ def export(at_ms: int, world: World, actor: str, role: str, tz: str, rows: int, 
         actor=actor,
         role=role,
         object="customers",
-        purpose=purpose or pick(world.rng, _REASONS),
+        purpose=purpose or pick(world.rng, _REASONS[role]),
         rows=rows,
         fields=list(_FIELDS[: 1 + int(world.rng.random() * len(_FIELDS))]),
-        client_ip=_address(actor),
+        client_ip=address_of(actor),
         device=f"pc-{actor}",
     )
     world.wire.from_office(actor, event, at_ms)
 
 
-def _address(actor: str) -> str:
+def address_of(actor: str) -> str:
     """An actor's usual address, the same in every run."""
     return f"10.20.{sum(actor.encode()) % 200}.{len(actor) * 7 % 250}"

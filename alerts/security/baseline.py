@@ -1,8 +1,8 @@
 """An actor's own past as the yardstick: how many rows an export usually has, and at which hours.
 
-Rows are judged as log1p(rows) by an exponentially weighted mean and variance (West 1979; Finch 2009).
-An export far above the past is learned as if it lay one deviation above, so a thief who repeats
-himself does not soon look normal. Who has exported fewer than LEARN times is left to the rules.
+Rows are judged as log1p(rows) by an exponentially weighted mean and variance. An export far above the past is learned
+as if it lay one deviation above, so a thief who repeats himself does not soon look normal. Who has exported fewer than
+LEARN times is left to the rules.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from math import expm1, log1p, sqrt
 from msgspec import Struct, msgpack
 
 from alerts.security.finding import Rule
+from alerts.security.moments import LEAST_DEVIATION, learned
 from features.times import DAY_MS, HOUR_MS
 
 RULE = Rule(
@@ -22,10 +23,8 @@ RULE = Rule(
     tags=("attack.exfiltration", "attack.t1567"),
 )
 LEARN = 10  # exports before an actor is judged
-WEIGHT = 0.05  # of the newest export, once there are 1 / WEIGHT of them
 FAR = 4.0  # deviations above the mean
 FAR_AT_NEW_HOUR = 3.0  # at an hour of day this actor never exported in
-LEAST_DEVIATION = 0.25  # in log1p(rows): about a quarter more or less is always usual
 LEAST_ROWS = 100  # smaller exports are never far above
 QUIET_MS = HOUR_MS  # one finding per actor and hour
 FORGET_MS = 90 * DAY_MS
@@ -79,7 +78,4 @@ def observe(past: Past, rows: int, hour: int, at_ms: int) -> Unusual | None:
 
 def _learn(past: Past, value: float) -> None:
     past.exports += 1
-    weight = max(WEIGHT, 1 / past.exports)
-    difference = value - past.mean
-    past.mean += weight * difference
-    past.variance = (1 - weight) * (past.variance + weight * difference * difference)
+    past.mean, past.variance = learned(past.exports, past.mean, past.variance, value)

@@ -7,26 +7,30 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from features.events import Audit, AuditAccess
-from features.times import local_hour
+from alerts.security.networks import Networks
+from features.events import Audit, AuditAccess, AuditTold
+from features.times import hour_of, local_ms, weekday_of
 
 Fields: TypeAlias = dict[str, Any]
 
 EXPORT = "export"  # the action of an audit_export event
-TEXTS = ("type", "action", "actor", "role", "purpose", "object", "client_ip", "device", "result", "store")
-NUMBERS = ("rows", "hour")
-LISTS = ("fields",)
+WHAT = ("type", "action", "actor", "role", "purpose", "object", "client_ip", "device", "result", "store")
+TEXTS = (*WHAT, "region", "account", "key", "query", "campaign", "coupon", "by", "network", "place")
+NUMBERS = ("rows", "hour", "weekday", "without_consent")
+LISTS = ("fields", "marks")
 NAMES = (*TEXTS, *NUMBERS, *LISTS)
 
 # A group's values stand in the finding: `object` may name a customer, so it is none of them.
 GROUP_NAMES = tuple(name for name in TEXTS if name != "object")
+NOWHERE = Networks()
 
 
-def flat_fields(event: Audit) -> Fields:
-    """One value for each of NAMES; `hour` is the hour of day, 0 to 23, in the event's time zone."""
+def flat_fields(event: Audit, networks: Networks = NOWHERE) -> Fields:
+    """One value for each of NAMES; `hour`, 0 to 23, and `weekday`, from 1 on Monday, are in the event's time zone."""
+    local, address = local_ms(event.at_ms, event.tz), networks.find(event.client_ip)
     return {
         "type": event.__struct_config__.tag,
-        "action": event.action if isinstance(event, AuditAccess) else EXPORT,
+        "action": event.action if isinstance(event, AuditAccess | AuditTold) else EXPORT,
         "actor": event.actor,
         "role": event.role,
         "purpose": event.purpose,
@@ -35,7 +39,19 @@ def flat_fields(event: Audit) -> Fields:
         "device": event.device,
         "result": event.result,
         "store": event.store,
+        "region": event.region,
+        "account": event.account,
+        "key": event.key,
+        "query": event.query,
+        "campaign": event.campaign,
+        "coupon": event.coupon,
+        "by": event.by if isinstance(event, AuditTold) else "",
+        "network": address.network,
+        "place": address.place,
         "rows": event.rows,
-        "hour": local_hour(event.at_ms, event.tz),
+        "hour": hour_of(local),
+        "weekday": weekday_of(local),
+        "without_consent": event.without_consent,
         "fields": event.fields,
+        "marks": event.marks,
     }

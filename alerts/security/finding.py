@@ -43,6 +43,8 @@ class Finding(Struct, frozen=True):
     event_id: str
     event_at_ms: int
     trigger_stamp_ms: int  # Kafka timestamp of the deciding event
+    case: str = ""
+    score: float = 0.0  # the actor's risk, this finding counted
 
     @property
     def id(self) -> str:
@@ -68,6 +70,8 @@ class Finding(Struct, frozen=True):
             "started_ms": self.started_ms,
             "event_at_ms": self.event_at_ms,
             "trigger_stamp_ms": self.trigger_stamp_ms,
+            "case": self.case,
+            "score": self.score,
         }
         return cloudevent(topic, self.actor, self.id, TYPE, "security", self.event_at_ms, self.actor, data)
 

@@ -3,7 +3,8 @@
 Producers set the actor as the key of audit.events, so one partition sees all that an actor does.
 Nothing stands before this job: it checks the bytes itself. Ticks move the clock and, live, Kafka's timestamps.
 
-Every event but a tick ends in exactly one count: `applied`, `duplicates` or `dead_lettered`.
+Every event but a tick ends in exactly one count: `applied`, `own` (it has told it to itself), `duplicates` or
+`dead_lettered`.
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ from msgspec import Struct
 
 from alerts.security import baseline
 from alerts.security.baseline import Past
-from alerts.security.fields import EXPORT, Fields, flat_fields
+from alerts.security.fields import EXPORT, NOWHERE, Fields, flat_fields
 from alerts.security.finding import Finding
+from alerts.security.leaks import exposures
+from alerts.security.networks import Networks
 from alerts.security.sigma import SOURCE, known
 from alerts.security.spoken import By, decode_by, encode_by, of_detection, of_past, of_window
+from alerts.security.told import message
+from alerts.security.watching import Watching, records
 from alerts.sigma.correlating import Correlation, is_group
-from alerts.sigma.engine import Engine, Fired, Seen
+from alerts.sigma.engine import Engine, Seen
 from alerts.sigma.group import Group, Open, decode_group, encode_group
 from alerts.sigma.matcher import Place
 from alerts.sigma.reading import Rules
 from features.check import Limits, check
-from features.events import AUDIT_EVENTS, Audit, Tick, decode_audit
-from features.job import Batch, Changes, Plan, Position, State
+from features.events import AUDIT_EVENTS, Audit, AuditExport, AuditTold, Tick, decode_audit
+from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
 from features.seen import expires_ms, id_hash, is_set, set_name
 from features.stores import Stores
@@ -49,7 +54,7 @@ class Item(Struct):
     @property
     def records(self) -> list[str]:
         past = [baseline.record(self.event.actor)] if self.fields["action"] == EXPORT else []
-        return [*self.groups, *past]
+        return [*self.groups, *past, *records(self.event)]
 
 
 class Work(Struct):
@@ -74,8 +79,12 @@ class SecurityJob:
         alerts_topic: str,
         dead_letters_topic: str,
         stamps_tick: bool = False,
+        networks: Networks = NOWHERE,
+        told_topic: str = "audit.events",
+        exposures_topic: str = "exposures",
     ) -> None:
-        """`stamps_tick`: Kafka timestamps move the clock, as they do live; in a replay only ticks do."""
+        """`stamps_tick`: Kafka timestamps move the clock, as they do live; in a replay only ticks do. `told_topic` is
+        the one that it reads."""
         self.engine = Engine(rules)
         self.stores = stores
         self.limits = limits
@@ -83,6 +92,9 @@ class SecurityJob:
         self.alerts_topic = alerts_topic
         self.dead_letters_topic = dead_letters_topic
         self.stamps_tick = stamps_tick
+        self.networks = networks
+        self.told_topic = told_topic
+        self.exposures_topic = exposures_topic
 
     def follow(self, rules: Rules) -> None:
         """From the next batch on; groups of rules that stay go on as they are."""
@@ -116,7 +128,7 @@ class SecurityJob:
         if expires_ms(event.at_ms, self.retention_hours) <= now_ms:
             raise Refused("too_late", f"more than {self.retention_hours} h behind; its duplicates are forgotten")
         event.region, event.tz = self.stores.place(event.store)
-        fields = flat_fields(event)
+        fields = flat_fields(event, self.networks)
         return Item(event, fields, known(fields), now_ms, stamp_ms)
 
     def _match(self, items: list[Item]) -> None:
@@ -142,7 +154,9 @@ class _Walk:
         self.seen = set(state.seen)
         self.groups: dict[str, Open] = {}
         self.pasts: dict[str, Past] = {}
+        self.watching = Watching(job.networks, state.records)
         self.findings: list[Finding] = []
+        self.exposed: list[Message] = []
         self.counts: Counter[str] = Counter()
 
     def changes(self) -> Changes:
@@ -152,8 +166,8 @@ class _Walk:
                 self.counts["duplicates"] += 1
             else:
                 self.seen.add(item.seen)
-                self.counts["applied"] += 1
-                self._judge(item)
+                self.counts["own" if isinstance(item.event, AuditTold) else "applied"] += 1
+                self._look(item)
         self._close()
         for _, refused in work.letters:
             self.counts.update(("dead_lettered", f"dead_lettered:{refused.reason}"))
@@ -162,33 +176,43 @@ class _Walk:
         letters = [dead_letter(self.job.dead_letters_topic, work.batch, *letter) for letter in work.letters]
         changes = Changes(
             position=self.plan.position.moved(work.batch.last, self.plan.clock, counts),
-            messages=[*letters, *(finding.message(self.job.alerts_topic) for finding in self.findings)],
+            messages=[
+                *letters,
+                *(finding.message(self.job.alerts_topic) for finding in self.findings),
+                *(message(self.job.told_topic, told) for told in self.watching.told),
+                *self.exposed,
+            ],
             counts=counts,
             causes_ms=[finding.trigger_stamp_ms for finding in self.findings],
         )
         self._keep(changes)
         return changes
 
-    def _judge(self, item: Item) -> None:
-        for place in item.met:
-            detection = self.engine.rules.detections[place]
-            if detection.alerts:
-                self.findings.append(of_detection(detection, item.event, item.fields, item.stamp_ms))
+    def _look(self, item: Item) -> None:
+        event, found = item.event, self._judge(item)
+        self.findings += self.watching.look(event, item.fields, found, item.now_ms, item.stamp_ms)
+        if isinstance(event, AuditExport):
+            self.exposed += exposures(self.job.exposures_topic, event)
+
+    def _judge(self, item: Item) -> list[Finding]:
+        alerting = [each for each in map(self.engine.rules.detections.__getitem__, item.met) if each.alerts]
+        found = [of_detection(detection, item.event, item.fields, item.stamp_ms) for detection in alerting]
         if item.groups:
-            self._correlate(item)
+            found += self._correlate(item)
         if item.fields["action"] == EXPORT:
             past = self._past(item)
             unusual = baseline.observe(past, item.event.rows, item.fields["hour"], item.event.at_ms)
             if unusual:
-                self.findings.append(of_past(unusual, item.event, item.fields, item.stamp_ms))
+                found.append(of_past(unusual, item.event, item.fields, item.stamp_ms))
+        return found
 
-    def _correlate(self, item: Item) -> None:
+    def _correlate(self, item: Item) -> list[Finding]:
         event, engine = item.event, self.engine
         by = By(event.actor, event.store, item.stamp_ms)
         data = encode_by(by) if engine.closes else b""
         seen = Seen(item.known, item.met, event.at_ms, event.id, item.now_ms, data)
-        for fired in engine.correlate(seen, self._group, self._lost):
-            self._tell(fired, by)
+        told = [fired for fired in engine.correlate(seen, self._group, self._lost) if fired.correlation.alerts]
+        return [of_window(fired, decode_by(fired.last.data) if fired.last else by) for fired in told]
 
     def _group(self, name: str, rule: Correlation) -> Open:
         if name not in self.groups:
@@ -198,10 +222,6 @@ class _Walk:
 
     def _lost(self, reason: str, count: int) -> None:
         self.counts[f"group_events_{reason}"] += count
-
-    def _tell(self, fired: Fired, by: By) -> None:
-        if fired.correlation.alerts:
-            self.findings.append(of_window(fired, decode_by(fired.last.data) if fired.last else by))
 
     def _close(self) -> None:
         """What the clock has passed of windows that are judged as a whole."""
@@ -238,6 +258,7 @@ class _Walk:
             self._put(changes, name, encode_group(open.group), open.group.due_ms(open.rule))
         for name, past in self.pasts.items():
             self._put(changes, name, baseline.encode_past(past), past.due_ms)
+        self.watching.put(lambda name, raw, due_ms: self._put(changes, name, raw, due_ms))
         for item in self.plan.work.items:
             name, id = item.seen
             due_ms = expires_ms(item.event.at_ms, self.job.retention_hours)

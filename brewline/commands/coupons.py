@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from brewline.commands.shared import CUSTOMER, AsJson, At, moment, out
+from brewline.trail import about, note
 from config.settings import load
 
 app = typer.Typer(
@@ -23,7 +24,9 @@ def coupons_list(id: Annotated[str, typer.Argument(help=CUSTOMER)], at: At = Non
     """
     from brewline.coupons import show_coupons
 
-    show_coupons(load(), id, moment(at), json, out)
+    at_ms, settings = moment(at), load()
+    note(settings, "view", about(settings, id), 1)
+    show_coupons(settings, id, at_ms, json, out)
 
 
 @app.command("check")
@@ -43,7 +46,10 @@ def coupons_check(
     from brewline.coupons import check_coupon
 
     asked = Attempt(code, moment(at), store, total_cents=total_cents)
-    sys.exit(check_coupon(load(), customer, asked, json, out))
+    settings = load()
+    if customer:
+        note(settings, "view", about(settings, customer), 1)
+    sys.exit(check_coupon(settings, customer, asked, json, out))
 
 
 @app.command("revoke")
@@ -58,4 +64,6 @@ def coupons_revoke(
     """
     from brewline.coupons import revoke_coupon
 
-    sys.exit(revoke_coupon(load(), id, coupon, reason, out))
+    settings = load()
+    note(settings, "coupon_revoke", about(settings, id), 1)
+    sys.exit(revoke_coupon(settings, id, coupon, reason, out))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from brewline.commands.shared import CUSTOMER, AsJson, At, moment, out
+from brewline.trail import about, note
 from config.settings import load
 
 
@@ -22,7 +23,9 @@ def customer(
     """
     from brewline.profile import show_customer
 
-    show_customer(load(), id, moment(at), out)
+    at_ms, settings = moment(at), load()
+    note(settings, "view", about(settings, id), 1)
+    show_customer(settings, id, at_ms, out)
 
 
 def why(
@@ -37,7 +40,9 @@ def why(
     """
     from brewline.why import show_why
 
-    show_why(load(), id, rule, moment(at), json, out)
+    at_ms, settings = moment(at), load()
+    note(settings, "view", about(settings, id), 1)
+    show_why(settings, id, rule, at_ms, json, out)
 
 
 def forget(
@@ -50,7 +55,9 @@ def forget(
     """
     from brewline.forget import forget_customer
 
-    sys.exit(forget_customer(load(), id, out, (lambda question: True) if yes else typer.confirm))
+    settings = load()
+    note(settings, "forget", "customer", 1)
+    sys.exit(forget_customer(settings, id, out, (lambda question: True) if yes else typer.confirm))
 
 
 def suppress(
@@ -70,4 +77,6 @@ def suppress(
     from brewline.suppress import Word, suppress_customers
 
     word = Word(reason, moment(until) if until else 0, lift)
-    sys.exit(suppress_customers(load(), [id] if id else [], file, word, out))
+    settings = load()
+    note(settings, "lift" if lift else "suppress", f"customers of {file.name}" if file else about(settings, id))
+    sys.exit(suppress_customers(settings, [id] if id else [], file, word, out))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from brewline.commands.shared import HISTORIES, From, To, out
+from brewline.trail import note_export
 from config.settings import load
 
 app = typer.Typer(
@@ -31,4 +32,6 @@ def history_export(
     """
     from brewline.histories.export import export_history
 
-    export_history(load(), history, to_file, from_, to, out)
+    settings = load()
+    noted = note_export(settings, "history") if history == "kafka" else None
+    export_history(settings, history, to_file, from_, to, out, noted)

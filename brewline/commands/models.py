@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from brewline.commands.shared import AsJson, out
+from brewline.trail import note_export
 from config.settings import load
 
 app = typer.Typer(
@@ -91,4 +92,6 @@ def training_set(
     """
     from brewline.training import write_training_set
 
-    write_training_set(load(), model, history, out_file, from_, to, out)
+    settings = load()
+    noted = note_export(settings, f"training set of {model}") if history == "kafka" else None
+    write_training_set(settings, model, history, out_file, from_, to, out, noted)

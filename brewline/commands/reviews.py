@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from brewline.commands.shared import JsonFile, out
+from brewline.trail import note
 from config.settings import load
 
 app = typer.Typer(
@@ -31,7 +32,9 @@ def reviews(
     from brewline.reviews import show_cases
 
     if context.invoked_subcommand is None:
-        write_json(json, {"reviews": show_cases(load(), waiting, out)})
+        settings = load()
+        note(settings, "view", "reviews")
+        write_json(json, {"reviews": show_cases(settings, waiting, out)})
 
 
 Case = Annotated[str, typer.Argument(help="Id of the case, as `brewline reviews` shows it.")]
@@ -46,7 +49,9 @@ def reviews_release(case: Case, by: By = "") -> None:
     """
     from brewline.reviews import decide_case
 
-    decide_case(load(), case, "released", by, out)
+    settings = load()
+    note(settings, "hold_release", f"review {case}", by=by)
+    decide_case(settings, case, "released", by, out)
 
 
 @app.command("confirm")
@@ -57,4 +62,6 @@ def reviews_confirm(case: Case, by: By = "") -> None:
     """
     from brewline.reviews import decide_case
 
-    decide_case(load(), case, "confirmed", by, out)
+    settings = load()
+    note(settings, "hold_confirm", f"review {case}", by=by)
+    decide_case(settings, case, "confirmed", by, out)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from brewline.commands.shared import HISTORIES, From, JsonFile, To, out
+from brewline.trail import note
 from config.settings import load
 
 app = typer.Typer(
@@ -69,4 +70,6 @@ def rules_backtest(
     settings = load()
     tried = choose(settings, rules or [], against or [], every, span_of(from_, to))
     check_plot(plot)
+    if history == "kafka":
+        note(settings, "backtest", "history")
     backtest(settings, tried, Asked(history, assume_consent, json, plot, scores), out)

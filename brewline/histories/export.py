@@ -11,13 +11,20 @@ from brewline.backtests.choice import span_of
 from brewline.backtests.command import bar, opened
 from brewline.histories.archives import TIMEZONE
 from brewline.histories.history import WrongHistory
+from brewline.trail import NotedRows
 from config.settings import Settings
 
 ROWS = 65_536  # of a row group: a share is read without much of its neighbours
 
 
 def export_history(
-    settings: Settings, history: str, file: Path, from_text: str | None, to_text: str | None, out: Console
+    settings: Settings,
+    history: str,
+    file: Path,
+    from_text: str | None,
+    to_text: str | None,
+    out: Console,
+    noted: NotedRows | None = None,
 ) -> None:
     """Events at or after --from and before --to, by their own time. Raises WrongHistory, Unreachable."""
     span = span_of(from_text, to_text)
@@ -30,6 +37,8 @@ def export_history(
     events = rows.filter(pl.col("share") >= 0).height
     if not events:
         raise WrongHistory(f"{history}: there are no events between --from and --to")
+    if noted:
+        noted(rows["customer"].drop_nulls().n_unique(), rows.columns)
     write_archive(rows, file, archive.timezone)
     out.print(f"{file}: {events:,} events, {file.stat().st_size / 1e6:,.1f} MB", highlight=False)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from typing import Any
 
 from rich.console import Console
 
 from brewline.models.reading import Known, read_model
+from brewline.trail import note, person
 from config.settings import Settings
 from features.versions import Appointment, Versions, encode_appointment
 from operators.kafka import Unreachable, producer, require_kafka
@@ -55,7 +55,8 @@ def _kept(known: Known) -> str:
 
 
 def _appoint(settings: Settings, known: Known, version: int, why: str, by: str, out: Console) -> int:
-    word = Appointment(known.subject.name, version, why, by or getpass.getuser(), round(time.time() * 1000))
+    word = Appointment(known.subject.name, version, why, by or person(), round(time.time() * 1000))
+    note(settings, "model_promotion", f"{word.model} {version}: {why}", by=word.by)
     _send(settings, word)
     end = time.monotonic() + WAIT_S
     while not _is_done(read_model(settings, word.model).versions, word):

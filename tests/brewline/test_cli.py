@@ -46,6 +46,8 @@ COMMANDS = [
     "alerts list",
     "alerts ack",
     "alerts silence",
+    "audit",
+    "audit verify",
     "",
 ]
 

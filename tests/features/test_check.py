@@ -122,7 +122,7 @@ def test_the_detail_names_where_and_what_was_expected() -> None:
 
 @pytest.mark.parametrize("type", ["+8613800138000", "horoscope of Li Wei\n", 8613800138000, None])
 def test_an_unknown_type_is_not_quoted_and_the_known_ones_are_named(type: Any) -> None:
-    assert refusal({**EXPORT, "type": type}).detail == "`type` is none of audit_access, audit_export, tick"
+    assert refusal({**EXPORT, "type": type}).detail == "`type` is none of audit_access, audit_export, tick, audit_told"
 
 
 SECRET = "+8613800138000"

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.security import baseline
-from alerts.security.baseline import FORGET_MS, LEARN, LEAST_ROWS, QUIET_MS, WEIGHT, Past, observe
+from alerts.security.baseline import FORGET_MS, LEARN, LEAST_ROWS, QUIET_MS, Past, observe
+from alerts.security.moments import WEIGHT
 from features.times import DAY_MS
 from tests.oracle_security import weighted_mean
 

@@ -186,6 +186,8 @@ def test_one_large_export_is_one_alert() -> None:
         "started_ms": START_MS,
         "event_at_ms": START_MS,
         "trigger_stamp_ms": 0,
+        "case": alert["data"]["case"],
+        "score": 85.0,  # of two findings
     }
 
 
@@ -296,6 +298,60 @@ def test_hours_are_those_of_the_store() -> None:
     log = [view("day", at_ms), view("night", at_ms + 15 * HOUR_MS + 30 * MINUTE_MS, store="far")]
     (store,) = run(night, batches("audit.events", 0, [encoded(event) for event in log])).values()
     assert fired(store) == [("Night", "night")]
+
+
+@settings(max_examples=100, deadline=None)
+@given(logs(), st.lists(st.integers(1, 40), max_size=6))
+def test_what_is_remembered_of_actors_does_not_depend_on_the_cuts(log: list[ev.Event], cuts: list[int]) -> None:
+    whole, cut = after(log), after(log, cuts)
+    assert (whole.records, whole.timers) == (cut.records, cut.timers)
+    assert alerts(whole) == alerts(cut)
+
+
+def test_findings_of_an_actor_share_a_case_and_those_of_another_do_not() -> None:
+    ann = [export("a1", rows=6000), export("a2", START_MS + HOUR_MS, rows=6000)]
+    bob = [export("b1", rows=6000, actor="bob")]
+    told = [(alert["data"]["actor"], alert["data"]["case"]) for alert in alerts(after(ann + bob, [1]))]
+    assert len(set(told)) == 2
+    assert len({case for _, case in told}) == 2
+
+
+def told(store: Store) -> list[ev.AuditTold]:
+    return [ev.decode_audit(message.value) for message in store.sent if message.topic == "audit.events"]
+
+
+def change(id: str, **more: Any) -> ev.AuditAccess:
+    common = {"time": START_MS, "at_ms": START_MS, "actor": "admin", "account": "ben"}
+    return ev.AuditAccess(id=id, action="permission_change", **common, **more)
+
+
+def test_whose_account_is_changed_is_told_so_on_the_topic_that_is_read() -> None:
+    store = after([change("p1"), change("p1")])
+    (message,) = [message for message in store.sent if message.topic == "audit.events"]
+    (event,) = told(store)
+    assert (message.key, event.actor, event.by, event.action) == ("ben", "ben", "admin", "permission_received")
+    assert told(after([change("p1")]))[0].id == event.id
+    assert told(after([change("p2", result="denied")])) == []
+
+
+def test_a_device_is_told_once_a_day_who_has_used_it() -> None:
+    day_ms = 24 * HOUR_MS
+    log = [view(f"e{n}", START_MS + n * 6 * HOUR_MS, device="pc-1") for n in range(8)]
+    store = after(log, [3])
+    days = [event.time // day_ms for event in told(store)]
+    assert {event.actor for event in told(store)} == {"device:pc-1"}
+    assert days == sorted(set(days))
+    assert len(days) in (2, 3)
+
+
+def test_what_it_is_told_is_no_event_of_others_and_no_habit() -> None:
+    log: list[ev.Event] = [view("e1", device="pc-1")]
+    told_too = told(after(log))
+    store = after([*log, *told_too, *told_too])
+    counts = store.position.counts
+    assert (counts["applied"], counts["own"], counts["duplicates"]) == (1, 1, 1)
+    assert "habit|device:pc-1" not in store.records
+    assert told(store) == told_too
 
 
 FEW = """

@@ -1,0 +1,158 @@
+"""The leak join: customers who were exported, and who of them comes back with a coupon, on which device.
+
+Exports are keyed by actor and redemptions by customer. Both go to `exposures`, under a hash of the customer; what they
+come to goes back to `audit.events` under the actor's name. A rule counts from there.
+
+    security              an export's customers → exposures
+    security-redemptions  clean events: coupons redeemed on a device → exposures
+    security-leaks        exposures: a customer who was exported redeems → audit_told `customer_back`
+
+Customer ids are in neither the topic nor the records, only hashes of them.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct, msgpack
+
+from alerts.security.finding import digest as hashed
+from features.events import AuditExport, AuditTold, CouponRedeemed, encode
+from features.job import Batch, Changes, Message, Plan, Position, State
+from features.messages import digest
+from features.times import DAY_MS
+
+REMEMBERED_MS = 30 * DAY_MS  # how long a leak may lie before it is used
+MOST_EXPORTS = 16  # of a customer, the latest
+BACK = "customer_back"
+KIND = b'{"type":"coupon_redeemed"'
+
+
+class Exposure(Struct, omit_defaults=True):
+    """One word on `exposures`: an export by `actor`, or a redemption, which has none."""
+
+    customer: str
+    event: str
+    at_ms: int
+    actor: str = ""
+    device: str = ""
+    store: str = ""
+
+
+class Exports(Struct, array_like=True):
+    """A customer's record: when which actor has exported them last."""
+
+    by: dict[str, int] = {}
+
+    @property
+    def due_ms(self) -> int:
+        return max(self.by.values(), default=0) + REMEMBERED_MS
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Exposure).decode
+_decode_redeemed = msgspec.json.Decoder(CouponRedeemed).decode
+_pack, _unpack = msgpack.Encoder().encode, msgpack.Decoder(Exports).decode
+
+
+def name_of(customer: str) -> str:
+    return hashed((customer,), 8).hex()
+
+
+def exposures(topic: str, event: AuditExport) -> list[Message]:
+    """What an export tells of its customers."""
+    if event.result != "ok":
+        return []
+    return [_message(topic, Exposure(name_of(c), event.id, event.at_ms, event.actor)) for c in event.customers]
+
+
+def _message(topic: str, exposure: Exposure) -> Message:
+    return Message(topic, exposure.customer, _encode(exposure))
+
+
+class RedemptionsJob:
+    """Implements features.job.Job over `events`; it keeps nothing, for a word may be repeated."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+
+    def plan(self, batch: Batch, position: Position) -> Plan:
+        return Plan(position, position.clock, work=batch)
+
+    def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
+        return []
+
+    def apply(self, plan: Plan, state: State) -> Changes:
+        batch: Batch = plan.work
+        found = [self._redeemed(raw) for raw in batch.values if raw.startswith(KIND) and b'"device"' in raw]
+        messages = [message for message in found if message is not None]
+        return Changes(position=plan.position.moved(batch.last, plan.clock, {}), messages=messages)
+
+    def _redeemed(self, raw: bytes) -> Message | None:
+        try:
+            event = _decode_redeemed(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None  # customers and kpis make a dead letter of it
+        if not (event.customer and event.device):
+            return None
+        told = Exposure(name_of(event.customer), event.id, event.at_ms, device=event.device, store=event.store)
+        return _message(self.topic, told)
+
+
+class LeaksJob:
+    """Implements features.job.Job over `exposures`; time is that of the newest word."""
+
+    def __init__(self, audit_topic: str) -> None:
+        self.audit_topic = audit_topic
+
+    def plan(self, batch: Batch, position: Position) -> Plan:
+        words = [_decode(raw) for raw in batch.values]
+        clock = position.clock.moved("", 1, max((word.at_ms for word in words), default=0))
+        return Plan(position, clock, sorted({_record(word) for word in words}), work=(batch, words))
+
+    def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
+        return []
+
+    def apply(self, plan: Plan, state: State) -> Changes:
+        batch, words = plan.work
+        found = {name: _unpack(raw) for name, raw in state.records.items()}
+        told = [message for word in words for message in self._word(word, found)]
+        changes = Changes(position=plan.position.moved(batch.last, plan.clock, {}), messages=told)
+        for name in [name for _, name in state.due if name not in found]:
+            changes.deletes.append(name)
+            changes.timers[name] = None
+        for name, exports in found.items():
+            if exports.due_ms > plan.clock.now_ms:
+                changes.puts[name], changes.timers[name] = _pack(exports), exports.due_ms
+            else:
+                changes.deletes.append(name)
+                changes.timers[name] = None
+        return changes
+
+    def _word(self, word: Exposure, found: dict[str, Exports]) -> list[Message]:
+        name = _record(word)
+        if word.actor:
+            by = found.setdefault(name, Exports()).by
+            by[word.actor] = max(word.at_ms, by.get(word.actor, 0))
+            if len(by) > MOST_EXPORTS:
+                del by[min(by, key=lambda actor: (by[actor], actor))]
+            return []
+        exports = found[name].by if name in found else {}
+        since_ms = word.at_ms - REMEMBERED_MS
+        return [self._back(word, actor) for actor, at_ms in sorted(exports.items()) if since_ms < at_ms <= word.at_ms]
+
+    def _back(self, word: Exposure, actor: str) -> Message:
+        told = AuditTold(
+            id=digest(f"told|{BACK}|{actor}|{word.customer}|{word.event}"),
+            time=word.at_ms,
+            actor=actor,
+            action=BACK,
+            by="customers",
+            object=word.customer,
+            device=word.device,
+            store=word.store,
+        )
+        return Message(self.audit_topic, actor, encode(told))
+
+
+def _record(word: Exposure) -> str:
+    return f"exposed|{word.customer}"

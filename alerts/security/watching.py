@@ -1,0 +1,79 @@
+"""What is remembered of actors and their peers beyond the rules, for one batch: habits, risk, cases, what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from alerts.security import cases, habits
+from alerts.security.cases import Case, decode_case, encode_case
+from alerts.security.fields import Fields
+from alerts.security.finding import Finding
+from alerts.security.habits import Habit, Peers, decode_habit, decode_peers, encode_habit
+from alerts.security.networks import Networks
+from alerts.security.told import told_of
+from features.events import Audit, AuditTold
+
+Kept = TypeVar("Kept", Habit, Peers, Case)
+
+
+def records(event: Audit) -> list[str]:
+    """Those that an event needs."""
+    own = [cases.record(event.actor)]
+    return own if isinstance(event, AuditTold) else [*own, habits.record(event.actor), *habits.peer_records(event)]
+
+
+class Watching(Struct):
+    """One batch over what the store held; `now_ms` is the clock at its event."""
+
+    networks: Networks
+    stored: Mapping[str, bytes]
+    habits: dict[str, Habit] = {}
+    peers: dict[str, Peers] = {}
+    cases: dict[str, Case] = {}
+    told: list[AuditTold] = []
+
+    def look(self, event: Audit, fields: Fields, findings: list[Finding], now_ms: int, stamp_ms: int) -> list[Finding]:
+        """The findings of one event with their case, and perhaps one more."""
+        signals = []
+        if not isinstance(event, AuditTold):
+            habit = _kept(habits.record(event.actor), self.habits, self.stored, decode_habit, Habit, now_ms)
+            names = habits.peer_records(event)
+            circles = [_kept(name, self.peers, self.stored, decode_peers, Peers, now_ms) for name in names]
+            self.told += told_of(event, habit)
+            signals = habits.observe(habit, circles, event, fields, self.networks.find(event.client_ip))
+        if not findings and not signals:
+            return []
+        case = _kept(cases.record(event.actor), self.cases, self.stored, decode_case, Case, now_ms)
+        return cases.weigh(case, event, findings, signals, stamp_ms)
+
+    def put(self, put: Callable[[str, bytes, int], None]) -> None:
+        """Hands over every record that may have changed, with when it means nothing any more."""
+        kept: tuple[tuple[Mapping[str, Any], Callable[[Any], bytes]], ...] = (
+            (self.habits, encode_habit),
+            (self.peers, encode_habit),
+            (self.cases, encode_case),
+        )
+        for found, encode in kept:
+            for name, record in found.items():
+                put(name, encode(record), record.due_ms)
+
+
+def _kept(
+    name: str,
+    found: dict[str, Kept],
+    stored: Mapping[str, bytes],
+    decode: Callable[[bytes], Kept],
+    new: Callable[[], Kept],
+    now_ms: int,
+) -> Kept:
+    """A new one where the old has run out, whether or not its timer has come."""
+    kept = found.get(name)
+    if kept is None:
+        raw = stored.get(name)
+        kept = decode(raw) if raw else new()
+        kept = new() if raw and kept.due_ms <= now_ms else kept
+        found[name] = kept
+    return kept

@@ -1,0 +1,219 @@
+"""Thirty insiders hidden in a month of honest work: how many are found, what is raised for nothing, and how soon.
+
+python -m benchmarks.insiders [--seed 1] [--seconds 60] [--loop] [--json FILE]
+
+The records of `sim.insiders` go through the flow `security` as it runs, under the shipped rules, on a mock Kafka and a
+Redis of its own. A scheme is found when one of its rules fires for its actor while it goes on; any other case is
+false. Time to alert is from when the deciding event was handed to Kafka to when the alert was: how long an event is on
+its way to Kafka is the sender's matter. `--loop` judges the same records in this process, and knows no time to alert.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+from msgspec import Struct
+from rich.table import Table
+
+from alerts.security.job import SecurityJob
+from benchmarks.house import out
+from brewline.account import percentile
+from brewline.results import write_json
+from brewline.sender import send
+from config.settings import Settings, load
+from features.job import Batch
+from features.loop import Store, run
+from features.partitions import partition_of
+from features.stores import read_stores
+from features.times import DAY_MS, MINUTE_MS
+from flows.files import load_limits
+from flows.rules import load_security_rules
+from flows.topics import TOPICS
+from operators.kafka import ensure_topics, producer
+from operators.servers import mock_kafka, redis_server
+from operators.topic import bounds_of, read_to_end
+from sim.agenda import Record
+from sim.chain import START_MS
+from sim.insiders import Insiders, Scheme
+
+PARTITIONS = 4
+ALERTS, LETTERS, AUDIT = "alerts", "dead-letters", "audit.events"
+GRACE_MS = MINUTE_MS  # a line is slower than the deed
+QUIET_S = 5.0
+
+
+class Verdict(Struct):
+    found: dict[int, str]  # number of the scheme: the rule that found it first
+    missed: list[Scheme]
+    false: dict[str, list[dict[str, Any]]]  # case: its findings
+    days: int
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        return {
+            "scenarios": len(self.found) + len(self.missed),
+            "found": len(self.found),
+            "false_cases_per_day": round(len(self.false) / self.days, 2),
+        }
+
+
+def judged(house: Insiders, findings: Iterable[dict[str, Any]]) -> Verdict:
+    """What findings, as `data` of alerts, have to do with the schemes."""
+    found: dict[int, str] = {}
+    cases: dict[str, list[dict[str, Any]]] = {}
+    guilty: set[str] = set()
+    for finding in findings:
+        cases.setdefault(finding["case"], []).append(finding)
+        for number, scheme in enumerate(house.schemes):
+            at_ms = finding["event_at_ms"]
+            if scheme.actor == finding["actor"] and scheme.from_ms <= at_ms <= scheme.to_ms + GRACE_MS:
+                guilty.add(finding["case"])
+                if finding["rule"] in scheme.rules:
+                    found.setdefault(number, finding["rule"])
+    missed = [scheme for number, scheme in enumerate(house.schemes) if number not in found]
+    return Verdict(found, missed, {case: its for case, its in cases.items() if case not in guilty}, house.days)
+
+
+def in_a_loop(house: Insiders) -> list[dict[str, Any]]:
+    """The findings of the job in this process; what it tells to itself comes back with the next minute."""
+    settings = load(environ={})
+    stores = read_stores(house.stores_csv().splitlines(), "Asia/Shanghai", "stores")
+    limits = load_limits(settings)
+    job = SecurityJob(load_security_rules(settings), stores, limits, 48, ALERTS, LETTERS)
+    kept = {partition: Store() for partition in range(PARTITIONS)}
+    ends, findings = [0] * PARTITIONS, list[dict[str, Any]]()
+    for minute in _minutes(house):
+        for partition, values in minute.items():
+            batch = _batch(partition, ends[partition], values)
+            ends[partition] += len(values)
+            run(job, [batch], kept)
+        while back := _sent(kept, findings):
+            for partition, values in back.items():
+                batch = _batch(partition, ends[partition], values)
+                ends[partition] += len(values)
+                run(job, [batch], kept)
+    return findings
+
+
+def _minutes(house: Insiders) -> Iterator[dict[int, list[bytes]]]:
+    values: dict[int, list[bytes]] = {partition: [] for partition in range(PARTITIONS)}
+    for record in house.records():
+        if not record.tick:
+            values[partition_of(record.key, PARTITIONS)].append(record.value)
+            continue
+        for partition in values:
+            values[partition].append(record.value)
+        yield values
+        values = {partition: [] for partition in range(PARTITIONS)}
+
+
+def _batch(partition: int, first: int, values: list[bytes]) -> Batch:
+    return Batch(AUDIT, partition, first - 1, [*range(first, first + len(values))], values, [10**13] * len(values))
+
+
+def _sent(kept: dict[int, Store], findings: list[dict[str, Any]]) -> dict[int, list[bytes]]:
+    """Takes what the job has sent: findings to their list, and by partition what it tells to itself."""
+    told: dict[int, list[bytes]] = {}
+    for store in kept.values():
+        for message in store.sent:
+            if message.topic == ALERTS:
+                findings.append(orjson.loads(message.value)["data"])
+            elif message.topic == AUDIT:
+                told.setdefault(partition_of(message.key, PARTITIONS), []).append(message.value)
+        store.sent.clear()
+    return told
+
+
+def live(house: Insiders, seconds: float) -> tuple[list[dict[str, Any]], list[int]]:
+    """The findings of the flow as it runs, and of each how long after its deciding event it stood in Kafka, in ms."""
+    with tempfile.TemporaryDirectory() as name, mock_kafka() as kafka, redis_server(Path(name)) as redis:
+        folder = Path(name)
+        (folder / "stores.csv").write_text(house.stores_csv())
+        environ = {
+            "BREWLINE_KAFKA__BROKERS": kafka.brokers,
+            "BREWLINE_REDIS__URL": redis.url,
+            "BREWLINE_STORES__FILE": str(folder / "stores.csv"),
+            "BREWLINE_TIME__CLOCK": "event",
+            "BREWLINE_METRICS__SECURITY": "0",
+            "BREWLINE_LOG__LEVEL": "warning",
+        }
+        settings = load(environ=environ)
+        ensure_topics(settings.kafka.librdkafka(), list(TOPICS), PARTITIONS, 1, {})
+        command = [sys.executable, "-m", "bytewax.run", "flows.security:flow"]
+        with subprocess.Popen(command, env=os.environ | environ) as flow:
+            try:
+                speed = house.days * DAY_MS / 1000 / seconds
+                send(_seldom_ticks(house), producer(settings.kafka.librdkafka()), "", speed)
+                return _heard(settings)
+            finally:
+                flow.terminate()
+
+
+def _seldom_ticks(house: Insiders) -> Iterator[Record]:
+    """One of ten: a mock Kafka holds few messages."""
+    for record in house.records():
+        if not record.tick or not record.at_ms // MINUTE_MS % 10:
+            yield record
+
+
+def _heard(settings: Settings) -> tuple[list[dict[str, Any]], list[int]]:
+    """What stands on `alerts` once nothing has come for a while."""
+    client, ends = settings.kafka.librdkafka(), dict[int, tuple[int, int]]()
+    quiet_since = time.monotonic()
+    while time.monotonic() < quiet_since + QUIET_S:
+        now = bounds_of(client, ALERTS, "insiders")
+        if now != ends:
+            quiet_since, ends = time.monotonic(), now
+        time.sleep(0.5)
+    findings, waits = list[dict[str, Any]](), list[int]()
+    for message in (message for part in read_to_end(client, ALERTS, "insiders", ends) for message in part):
+        data = orjson.loads(message.value() or b"")["data"]
+        findings.append(data)
+        waits.append(message.timestamp()[1] - data["trigger_stamp_ms"])
+    return findings, waits
+
+
+def show(verdict: Verdict, house: Insiders) -> None:
+    table = Table("scheme", "found by")
+    for number, scheme in enumerate(house.schemes):
+        table.add_row(scheme.kind, verdict.found.get(number, "[red]missed[/]"))
+    out.print(table)
+    for case, findings in verdict.false.items():
+        out.print(f"false: {case}: {'; '.join(finding['why'] for finding in findings[:3])}", highlight=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1, help="the same seed is the same month")
+    parser.add_argument("--seconds", type=float, default=60, help="that the month takes")
+    parser.add_argument("--loop", action="store_true", help="in this process, without Kafka")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    asked = parser.parse_args()
+    house = Insiders(asked.seed, START_MS)
+    verdict, waits = scenarios(house, None if asked.loop else asked.seconds)
+    show(verdict, house)
+    figures = verdict.figures | {"alert_p50_s": waits}
+    write_json(asked.json, figures)
+    out.print(figures)
+
+
+def scenarios(house: Insiders, seconds: float | None) -> tuple[Verdict, float | None]:
+    """The verdict, and the median time to alert in seconds; None: in this process, which knows none."""
+    if seconds is None:
+        return judged(house, in_a_loop(house)), None
+    findings, waits = live(house, seconds)
+    middle = percentile(waits, 0.5)
+    return judged(house, findings), None if middle is None else round(middle / 1000, 3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""Raw lines become audit events; what cannot be read is a dead letter, and nothing secret gets through."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.security.lines.job import LinesJob
+from alerts.security.lines.mapping import WrongMapping, read_mapping
+from alerts.security.lines.reader import Reader
+from alerts.security.lines.scrub import scrub
+from config.settings import HERE
+from features.events import Audit, AuditAccess, AuditExport, decode_audit
+from features.identity import Pseudonyms
+from features.job import Message
+from features.loop import Store, batches, run
+from features.times import parse_time
+
+PSEUDONYMS = Pseudonyms(b"a key of sixteen characters or more", "CN")
+READERS = {
+    file.stem: Reader(read_mapping(file.read_text(), file.name), PSEUDONYMS) for file in (HERE / "audit").glob("*.toml")
+}
+NGINX = '10.20.1.7 - eve [26/Nov/2026:20:29:01 +0800] "{}" {} 512 "-" "Firefox/140"'
+PG = "2026-11-26 12:29:01.250 UTC [4711] {}@crm 10.20.1.9 LOG:  AUDIT: SESSION,1,1,{}"
+SELECT = "READ,SELECT,TABLE,public.customers,\"select id, c.phone from customers c where phone like '138%'\",<none>,420"
+CRM = {
+    "timestamp": "2026-11-26T20:29:01.250+08:00",
+    "user": {"name": "ann", "role": "analyst", "store": "sh-0001"},
+    "event": {"action": "customer.export", "count": 420, "columns": ["name", "phone"], "reason": "reporting"},
+    "source": {"ip": "10.20.1.8", "device": "pc-7"},
+}
+AT_MS = parse_time("2026-11-26T20:29:01.000+08:00")
+
+
+def sent(*records: Any, cuts: tuple[int, ...] = ()) -> Store:
+    values = [record if isinstance(record, bytes) else json.dumps(record).encode() for record in records]
+    job = LinesJob(READERS, "audit.events", "dead-letters")
+    return run(job, batches("audit.lines", 0, values, cuts), {0: Store()})[0]
+
+
+def raw(source: str, line: Any) -> dict[str, Any]:
+    return {"source": source, "line": line}
+
+
+def events(store: Store) -> list[Audit]:
+    return [decode_audit(message.value) for message in store.sent if message.topic == "audit.events"]  # type: ignore[misc]
+
+
+def letters(store: Store) -> list[Message]:
+    return [message for message in store.sent if message.topic == "dead-letters"]
+
+
+def test_a_line_of_an_access_log_is_a_view_of_a_pseudonym() -> None:
+    (event,) = events(sent(raw("nginx", NGINX.format("GET /customers/13800138000?tab=1 HTTP/1.1", 200))))
+    assert isinstance(event, AuditAccess)
+    assert (event.actor, event.action, event.client_ip, event.device) == ("eve", "view", "10.20.1.7", "Firefox/140")
+    assert (event.time, event.result, event.rows, event.role) == (AT_MS, "ok", 1, "crm_user")
+    assert event.object == PSEUDONYMS.one("phone", "+86 138 0013 8000")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "told"),
+    [
+        ("GET /customers?phone=1380 HTTP/1.1", 200, ("search", "phone_prefix", "ok")),
+        ("GET /customers?phone=13800138000 HTTP/1.1", 200, ("search", "phone", "ok")),
+        ("GET /customers?name=Li HTTP/1.1", 200, ("search", "name", "ok")),
+        ("POST /login HTTP/1.1", 401, ("login", "", "denied")),
+        ("GET /customers/c1/ HTTP/1.1", 500, ("view", "", "failed")),
+    ],
+)
+def test_requests_are_what_their_route_says(request_: str, status: int, told: tuple[str, str, str]) -> None:
+    (event,) = events(sent(raw("nginx", NGINX.format(request_, status))))
+    assert isinstance(event, AuditAccess)
+    assert (event.action, event.query, event.result) == told
+
+
+def test_an_export_is_an_export_and_what_no_route_names_is_skipped() -> None:
+    store = sent(
+        raw("nginx", NGINX.format("GET /customers/export HTTP/1.1", 200)),
+        raw("nginx", NGINX.format("GET /style.css HTTP/1.1", 200)),
+        raw("pgaudit", "2026-11-26 12:29:01 UTC [1] eve@crm 10.1.1.1 LOG:  checkpoint complete"),
+    )
+    (export,) = events(store)
+    assert isinstance(export, AuditExport)
+    assert store.position.counts == {"read": 1, "skipped": 2}
+
+
+def test_a_line_of_pgaudit_tells_shape_fields_and_rows_and_no_value() -> None:
+    (event,) = events(sent(raw("pgaudit", PG.format("eve", SELECT))))
+    assert isinstance(event, AuditAccess)
+    assert (event.actor, event.action, event.query, event.rows) == ("eve", "search", "phone_prefix", 420)
+    assert (event.fields, event.object, event.time) == (["id", "phone"], "public.customers", AT_MS + 250)
+
+
+@pytest.mark.parametrize(
+    ("audit", "kind", "action"),
+    [
+        ('READ,COPY,TABLE,public.customers,"copy customers to stdout",<none>,9000', AuditExport, "export"),
+        ('WRITE,COPY,TABLE,public.customers,"copy customers from stdin",<none>,9', AuditAccess, "bulk_update"),
+        ('WRITE,UPDATE,TABLE,public.customers,"update customers set tier=1",<none>,9', AuditAccess, "bulk_update"),
+        ('WRITE,DELETE,TABLE,public.audit_log,"delete from audit_log",<none>,9', AuditAccess, "log_delete"),
+        ('WRITE,DELETE,TABLE,public.carts,"delete from carts",<none>,9', AuditAccess, "bulk_delete"),
+        ('ROLE,GRANT,,,"grant exporters to ben",<none>', AuditAccess, "permission_change"),
+        ('DDL,DROP TABLE,TABLE,public.audit,"drop table audit",<none>', AuditAccess, "log_delete"),
+    ],
+)
+def test_statements_are_what_they_do(audit: str, kind: type[Audit], action: str) -> None:
+    (event,) = events(sent(raw("pgaudit", PG.format("root", audit))))
+    assert type(event) is kind
+    assert getattr(event, "action", "export") == action
+    assert event.account == ("ben" if action == "permission_change" else "")
+
+
+def test_a_json_line_is_read_where_the_mapping_says_as_text_or_as_an_object() -> None:
+    one, other = events(sent(raw("crm", CRM), raw("crm", json.dumps(CRM))))
+    assert isinstance(one, AuditExport)
+    assert (one.actor, one.role, one.store, one.rows, one.purpose) == ("ann", "analyst", "sh-0001", 420, "reporting")
+    assert (one.fields, one.client_ip, one.device, one.time) == (["name", "phone"], "10.20.1.8", "pc-7", AT_MS + 250)
+    assert one.id != other.id
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (b"\xff", "malformed"),
+        (b'{"line": 1}', "malformed"),
+        (raw("ngnix", "x"), "unknown_source"),
+        (raw("nginx", "what is this"), "malformed"),
+        (raw("nginx", 7), "malformed"),
+        (raw("nginx", NGINX.format("POST /login HTTP/1.1", 200).replace("- eve", "- -")), "missing_id"),
+        (raw("nginx", NGINX.format("POST /login HTTP/1.1", 200).replace("26/Nov", "32/Nov")), "wrong_type"),
+        (raw("pgaudit", "2026-11-26 12:29:01 UTC [1] LOG: AUDIT: SESSION,1"), "malformed"),
+        (raw("pgaudit", PG.format("eve", "READ")), "malformed"),
+        (raw("crm", "{"), "malformed"),
+        (raw("crm", [1]), "malformed"),
+        (raw("crm", {**CRM, "timestamp": "soon"}), "wrong_type"),
+        (raw("crm", {k: v for k, v in CRM.items() if k != "timestamp"}), "missing_time"),
+        (raw("crm", {**CRM, "event": {"action": "customer.read", "count": -4}}), "wrong_type"),
+        (raw("crm", {**CRM, "event": {}}), "wrong_type"),
+    ],
+)
+def test_a_bad_line_is_a_dead_letter_as_it_came_and_stops_no_other(record: Any, reason: str) -> None:
+    store = sent(raw("crm", CRM), record, raw("crm", CRM))
+    (letter,) = letters(store)
+    assert letter.headers["reason"] == reason
+    assert letter.value == (record if isinstance(record, bytes) else json.dumps(record).encode())
+    assert len(events(store)) == 2
+    assert store.position.counts["dead_lettered"] == 1
+
+
+phones = st.from_regex(r"\+?86 ?1[3-9]\d-?\d{4}-?\d{4}", fullmatch=True) | st.from_regex(r"1[3-9]\d{9}", fullmatch=True)
+tokens = st.from_regex(r"eyJ[A-Za-z0-9]{12,30}\.[A-Za-z0-9]{8,20}", fullmatch=True) | st.from_regex(
+    r"[a-f0-9]{31}[0-9]", fullmatch=True
+)
+mails = st.from_regex(r"[a-z]{3,9}\.[a-z]{2,9}@[a-z]{2,9}\.(?:com|cn)", fullmatch=True)
+
+
+@given(st.one_of(phones, tokens, mails), st.integers(0, 5))
+def test_no_phone_number_token_or_mail_of_a_line_gets_out(secret: str, where: int) -> None:
+    where_phone = f"READ,SELECT,TABLE,customers,\"select x from customers where phone = '{secret}'\",n,1"
+    as_table = f'READ,SELECT,TABLE,"{secret}","select \'{secret}\' from t",n,1'
+    told = {"action": "customer.read", "target": secret, "columns": [secret], "reason": secret}
+    lines = [
+        raw("nginx", NGINX.format(f"GET /customers?phone={secret}&q={secret} HTTP/1.1", 200)),
+        raw("nginx", NGINX.format(f"GET /customers/{secret} HTTP/1.1", 200).replace("Firefox/140", f"x {secret}")),
+        raw("pgaudit", PG.format("eve", where_phone)),
+        raw("pgaudit", PG.format("eve", as_table)),
+        raw("crm", {**CRM, "event": told}),
+        raw("crm", {**CRM, "source": {"device": f"till of {secret}"}}),
+    ]
+    found = b"".join(message.value for message in sent(lines[where]).sent if message.topic == "audit.events")
+    assert found
+    plain = "".join(c for c in secret if c.isalnum())
+    assert secret.encode() not in found
+    assert plain.encode() not in found.replace(b"-", b"").replace(b" ", b"")
+
+
+@given(st.text(max_size=200))
+def test_what_is_scrubbed_is_scrubbed_for_good(text: str) -> None:
+    assert scrub(scrub(text)) == scrub(text)
+    assert len(scrub(text)) <= 128
+
+
+def test_a_line_that_is_read_again_makes_the_same_event() -> None:
+    lines = [raw("crm", CRM), raw("nginx", NGINX.format("POST /login HTTP/1.1", 200)), b"?"]
+    assert sent(*lines).sent == sent(*lines, cuts=(1, 2)).sent == sent(*lines).sent
+    assert len({event.id for event in events(sent(*lines))}) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('format = "jsn"', "m.toml:1: format: found 'jsn'"),
+        ('format = "json"', "nothing says who it was"),
+        ('format = "access"', "no route: add"),
+        (
+            'format = "json"\n[fields]\nactr = "a"',
+            "m.toml:3: an audit event has no field 'actr'; did you mean 'actor'?",
+        ),
+        ('format = "json"\ntimezone = "Mars"\n[fields]\nactor = "a"', "m.toml:2: timezone: found 'Mars'"),
+        ('format = "json"\nfeilds = {}', "m.toml:2: unknown key 'feilds'; did you mean 'fields'?"),
+        ('format = "access"\n[[route]]\nmatch = "customers"\nset = {}', "m.toml:2: route.match: found 'customers'"),
+    ],
+)
+def test_a_wrong_mapping_is_refused_with_line_and_what_to_write(text: str, told: str) -> None:
+    with pytest.raises(WrongMapping) as refused:
+        read_mapping(text, "m.toml")
+    assert told in str(refused.value)
+
+
+def test_the_shipped_mappings_are_those_of_the_page() -> None:
+    assert sorted(READERS) == sorted(file.stem for file in Path(HERE, "audit").iterdir())

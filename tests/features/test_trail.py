@@ -1,0 +1,115 @@
+"""Whatever is done to the trail shows."""
+
+from __future__ import annotations
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from features.audited import AuditAccess, AuditExport
+from features.trail import Entry, Head, Written, faults, sealed
+
+PARTITIONS = 2
+
+
+def chain(length: int) -> tuple[list[Written], Head]:
+    """Entries of two people, each in a partition of their own."""
+    head, log, offsets = Head(), list[Written](), [0] * PARTITIONS
+    for n in range(length):
+        actor = f"p{n % 3 % PARTITIONS}"
+        more = {"actor": actor, "time": 1_000 + n, "rows": n, "purpose": "reporting"}
+        entry: Entry = AuditExport(id="", **more) if n % 4 else AuditAccess(id="", action="view", **more)
+        entry = sealed(entry, head)
+        head = Head(entry.trail, entry.seal)
+        log.append(Written(entry, n % 3 % PARTITIONS, offsets[n % 3 % PARTITIONS]))
+        offsets[n % 3 % PARTITIONS] += 1
+    return log, head
+
+
+lengths = st.integers(1, 12)
+place = st.integers(0, 11)
+
+
+@given(lengths)
+def test_a_trail_that_nobody_touched_is_whole_also_when_entries_were_sent_again(length: int) -> None:
+    log, head = chain(length)
+    assert faults(log, head) == []
+    again = [Written(each.entry, each.partition, 100 + each.offset) for each in log[-2:]]
+    assert faults(log + again, head) == []
+    assert faults([], Head()) == []
+
+
+@given(lengths, place, st.sampled_from(["actor", "rows", "purpose", "time", "trail", "before", "id", "fields"]))
+def test_an_edit_of_any_field_is_found(length: int, at: int, name: str) -> None:
+    assume(at < length)
+    log, head = chain(length)
+    value = {"rows": 77, "time": 5, "trail": 40, "fields": ["x"]}.get(name, "other")
+    log[at] = replace(log[at], entry=replace(log[at].entry, **{name: value}))
+    assert any("was changed" in fault for fault in faults(log, head))
+
+
+@given(lengths, place)
+def test_an_edit_under_a_new_seal_is_found_by_what_follows_or_by_the_head(length: int, at: int) -> None:
+    assume(at < length)
+    log, head = chain(length)
+    old = log[at].entry
+    log[at] = replace(log[at], entry=sealed(replace(old, rows=9_999), Head(old.trail - 1, old.before)))
+    assert faults(log, head) != []
+
+
+@given(lengths, place)
+def test_a_removal_is_found_and_named_at_the_beginning_in_the_middle_and_at_the_end(length: int, at: int) -> None:
+    assume(at < length)
+    log, head = chain(length)
+    del log[at]
+    assert f"entry {at + 1} is missing" in faults(log, head)
+
+
+@given(st.data())
+def test_two_entries_in_each_others_place_are_found(data: st.DataObject) -> None:
+    log, head = chain(12)
+    partition = data.draw(st.integers(0, PARTITIONS - 1))
+    alike = [at for at, written in enumerate(log) if written.partition == partition]
+    one, other = sorted(data.draw(st.lists(st.sampled_from(alike), min_size=2, max_size=2, unique=True)))
+    swapped = [replace(log[one], entry=log[other].entry), replace(log[other], entry=log[one].entry)]
+    log[one], log[other] = swapped
+    assert any("stands behind" in fault for fault in faults(log, head))
+
+
+@given(st.integers(2, 12), place)
+def test_entries_that_only_trade_their_numbers_are_found(length: int, one: int) -> None:
+    assume(one + 1 < length)
+    log, head = chain(length)
+    first, second = log[one].entry, log[one + 1].entry
+    log[one] = replace(log[one], entry=replace(second, trail=first.trail, id=first.id))
+    log[one + 1] = replace(log[one + 1], entry=replace(first, trail=second.trail, id=second.id))
+    assert faults(log, head) != []
+
+
+def test_entries_that_time_has_taken_are_no_fault_and_those_that_somebody_took_are() -> None:
+    log, head = chain(8)
+    assert faults(log[3:], head, expired=True) == []
+    assert faults(log[3:], head) == ["entries 1 to 3 are missing"]
+    assert "entry 6 is missing" in faults(log[3:5] + log[6:], head, expired=True)
+
+
+def test_a_chain_that_was_written_anew_is_found_by_a_seal_that_was_noted() -> None:
+    _, noted = chain(5)
+    forged, head = [], Head()
+    for n in range(8):
+        entry = sealed(AuditAccess(id="", actor="p0", action="view", time=n), head)
+        head = Head(entry.trail, entry.seal)
+        forged.append(Written(entry, 0, n))
+    assert faults(forged, head) == []
+    assert faults(forged, head, noted=noted) == ["entry 5 has another seal than was noted"]
+    assert faults(forged[:4], Head(4, forged[3].entry.seal), noted=noted) == [
+        "entry 5, whose seal was noted, is not there"
+    ]
+
+
+def test_an_entry_that_nobody_wrote_is_found() -> None:
+    log, head = chain(3)
+    more = sealed(AuditAccess(id="", actor="p0", action="view", time=9), head)
+    assert faults([*log, Written(more, 0, 50)], head) == ["entry 4 stands there, and only 3 were written"]
+    other = replace(log[1], offset=60, entry=sealed(AuditAccess(id="", actor="x", action="view"), Head(1, "")))
+    assert "entry 2 stands there twice, and differs" in faults([*log, other], head)
