@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from alerts.agenda import Agenda
 from alerts.kpis import detector
+from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.detector import Judging, Watch
 from alerts.kpis.hour import Hour, decode_hour, encode_hour, watch_record, watched_dim
-from alerts.kpis.kpi import COLUMN, COUNTERS, Partial, hour_record, judged, ratios, store_of
+from alerts.kpis.kpi import COLUMN, Partial, hour_record, judged, ratios, store_of
 from alerts.kpis.load import Usual, step
 from features.job import Changes, Message, State
 from features.load import load_key
@@ -37,12 +38,14 @@ class Ledger:
     `known` names what the store was asked for: of any other record it is not known whether it exists.
     """
 
-    def __init__(self, topics: Topics, retention_hours: int, judging: Judging, known: set[str], state: State) -> None:
+    def __init__(self, topics: Topics, retention_hours: int, judging: Judging, known: set[str], state: State,
+        catalog: KpiCatalog) -> None:
         self.topics = topics
         self.retention_hours = retention_hours
         self.judging = judging
         self.known = known
         self.records = state.records
+        self.names, self.ratios = catalog.names, catalog.ratios
         self.agenda = Agenda(state.due)
         self.hours: dict[str, Hour] = {}
         self.watches: dict[str, Watch | None] = {}
@@ -102,10 +105,11 @@ class Ledger:
 
     def _tell(self, dim: str, hour: Hour, minute: int, count: str) -> None:
         """Sends a closed minute, for the first time or corrected."""
-        revision, counters = hour.sums(minute)
+        revision, counters = hour.sums(minute, len(self.names))
         at_ms = minute * MINUTE_MS
         data: dict[str, Any] = {"dim": dim, "minute_ms": at_ms, "revision": revision}
-        data |= dict(zip(COUNTERS, counters, strict=False)) | ratios(counters)
+        counted = dict(zip(self.names, counters, strict=True))
+        data |= counted | ratios(counted, self.ratios)
         id = f"{dim}|{at_ms}|{revision}"
         self.messages.append(cloudevent(self.topics.minutes, dim, id, "kpi.minute", "kpis", at_ms, dim, data))
         self.counts[count] += 1
@@ -136,7 +140,7 @@ class Ledger:
             hour = self._hour(name)
             if minute in hour.open:
                 self._close(dim, name, hour, minute)
-            counters = hour.sums(minute)[1]
+            counters = hour.sums(minute, len(self.names))[1]
             self._alert(dim, detector.judge(watch, dim, counters, self.judging), minute)
             if store := store_of(dim):
                 self._say_load(store, watch, minute, counters[COLUMN["orders"]] if counters else 0)

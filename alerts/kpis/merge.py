@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from alerts.kpis.catalog import KNOWN_BY_NAME, KpiCatalog
 from alerts.kpis.detector import Judging
 from alerts.kpis.hour import needed, watch_record
-from alerts.kpis.kpi import ClockMark, Partial, decode_partial, hour_record, judged
+from alerts.kpis.kpi import ClockMark, Partial, Partials, decode_partial, hour_record, judged
 from alerts.kpis.ledger import Ledger, Topics
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
@@ -32,10 +33,13 @@ class Work(Struct):
 class MergedMinutes:
     """The job over partial minutes; `retention_hours` is that of the job that sends them."""
 
-    def __init__(self, topics: Topics, retention_hours: int, judging: Judging) -> None:
+    def __init__(
+        self, topics: Topics, retention_hours: int, judging: Judging, catalog: KpiCatalog = KNOWN_BY_NAME
+    ) -> None:
         self.topics = topics
         self.retention_hours = retention_hours
         self.judging = judging
+        self.catalog = catalog
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         work, clock, names = Work(batch.last), position.clock, set[str]()
@@ -46,13 +50,13 @@ class MergedMinutes:
                 refused = Refused("malformed", str(error))
                 work.letters.append(dead_letter(self.topics.dead_letters, batch, index, refused))
                 continue
-            work.said.append((said, batch.stamps_ms[index]))
+            work.said += [(each, batch.stamps_ms[index]) for each in apart(said)]
             if isinstance(said, ClockMark):
                 clock = clock.moved(str(said.source), said.of, said.at_ms)
-            else:
-                names.add(hour_record(said.dim, said.minute_ms))
-                if judged(said.dim):
-                    names.add(watch_record(said.dim))
+        for dim, at_ms in {(said.dim, said.minute_ms) for said, _ in work.said if isinstance(said, Partial)}:
+            names.add(hour_record(dim, at_ms))
+            if judged(dim):
+                names.add(watch_record(dim))
         return Plan(position, clock, sorted(names), work=work)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
@@ -61,7 +65,7 @@ class MergedMinutes:
     def apply(self, plan: Plan, state: State) -> Changes:
         work: Work = plan.work
         known = {*plan.records, *self.timer_records(state.due)}
-        ledger = Ledger(self.topics, self.retention_hours, self.judging, known, state)
+        ledger = Ledger(self.topics, self.retention_hours, self.judging, known, state, self.catalog)
         changes = Changes(plan.position, messages=work.letters)
         clock = plan.position.clock
         for _ in work.letters:
@@ -75,3 +79,10 @@ class MergedMinutes:
         ledger.write(changes)
         changes.position = plan.position.moved(work.last, plan.clock, changes.counts)
         return changes
+
+
+def apart(said: Partial | Partials | ClockMark) -> list[Partial | ClockMark]:
+    """One by one."""
+    if isinstance(said, Partials):
+        return [Partial(said.source, row.dim, row.minute_ms, row.counters, row.version) for row in said.rows]
+    return [said]

@@ -15,10 +15,11 @@ from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
 from features.job import Batch
 from features.loop import Store, run
+from tests.oracle_kpis import SHIPPED
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 NOON_MS = 490_008 * HOUR_MS
-JOB = MergedMinutes(Topics("kpi.minutes", "alerts", "dead-letters"), retention_hours=2, judging=Judging())
+JOB = MergedMinutes(Topics("kpi.minutes", "alerts", "dead-letters"), retention_hours=2, judging=Judging(), catalog=SHIPPED)
 
 Said = Partial | ClockMark | bytes
 
