@@ -20,6 +20,7 @@ OF_ORDERS = {CATEGORIES, *OF_LINES}
 OF_EVENTS = ("store", "region", "channel", "campaign", "staff")  # texts of the event that it may be counted by
 DAYPART, CATEGORY = "daypart", "category"  # of the store's clock; of an order's lines
 CHAIN = "chain:*"
+MOST_PARTS = 3  # of a cross: their numbers in a batch of thousands fit into 64 bits together
 PARTS = (*OF_EVENTS, DAYPART, CATEGORY)
 
 

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from alerts.kpis.catalog import (
     DAYPART,
+    MOST_PARTS,
     OF_LINES,
     PARTS,
     SLOT_MINUTES,
@@ -160,8 +161,8 @@ class Reading:
         for part in parts:
             if part not in PARTS:
                 self._refuse("dimensions", name, f"nothing is counted by {part!r}{hint(part, PARTS)}")
-        if len(set(parts)) < len(parts):
-            self._refuse("dimensions", name, "names a part twice")
+        if len(set(parts)) < len(parts) or len(parts) > MOST_PARTS:
+            self._refuse("dimensions", name, f"expected at most {MOST_PARTS} different parts")
         if DAYPART in parts and not self.found.dayparts:
             self._refuse("dimensions", name, f"found no {DAYPARTS}, expected one such as morning = [5, 10]")
         return Dimension(parts, SLOT_MINUTES[raw.every])

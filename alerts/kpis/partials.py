@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 from msgspec import Struct, msgpack
@@ -23,10 +24,10 @@ from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.grouping import Group, Grouping
 from alerts.kpis.kpi import ClockMark, Counts, Partials, Row, counts_of, encode_partial
 from alerts.kpis.tally import Events, Tally
-from features.events import decode_clean
+from features.events import Control, decode_clean
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
-from features.partitions import partitions_of
+from features.partitions import partition_of
 from features.seen import expires_ms, id_hash, is_set, set_name
 from features.times import HOUR_MS, MINUTE_MS
 
@@ -34,12 +35,16 @@ Hour = dict[int, Counts]  # minute of the hour → counts
 encode_hour = msgpack.Encoder().encode
 _decode_hour = msgpack.Decoder(dict[int, Counts | list[int]]).decode
 
+DIMS = 2**18  # of so many it is kept in mind where they go
 ROWS = 200  # of a message: far from what Kafka takes
 FATES = (  # by who has sent the event: nobody known, a customer, Brewline itself
     ("applied", "duplicates", "too_late"),
     ("kpi_events", "kpi_duplicates", "kpi_too_late"),
     ("kpi_own", "kpi_own", "kpi_own"),
 )
+
+
+_target = lru_cache(DIMS)(partition_of)
 
 
 def decode_hour(raw: bytes) -> Hour:
@@ -86,7 +91,7 @@ class PartialMinutes:
         seen: dict[str, list[bytes]] = {}
         for name, id in keys:
             seen.setdefault(name, []).append(id)
-        groups = list(Grouping(self.tally, events).groups())
+        groups = Grouping(self.tally, events).groups()
         work = Work(batch, events, groups, keys, fates(late, 2))
         return Plan(position, every.clock, sorted({group.record for group in groups}), seen, work)
 
@@ -101,8 +106,10 @@ class PartialMinutes:
         fresh, counts = _fresh(work, state.seen)
         groups = work.groups
         if len(fresh) < len(work.keys):
-            groups = list(Grouping(self.tally, work.events.only(np.array(fresh, dtype=np.int64))).groups())
-        changes = Changes(plan.position, messages=self._letters(work), counts=dict(counts))
+            groups = Grouping(self.tally, work.events.only(np.array(fresh, dtype=np.int64))).groups()
+        letters = self._letters(work)
+        counts += Counter({"dead_lettered": len(letters), "dead_lettered:malformed": len(letters)})
+        changes = Changes(plan.position, messages=letters, counts=dict(+counts))
         hours = {name: decode_hour(raw) for name, raw in state.records.items()}
         rows = [_add(hours, group, work.batch.offsets[group.last]) for group in groups]
         changes.messages += self._messages(work.batch.partition, rows)
@@ -116,21 +123,22 @@ class PartialMinutes:
         return changes
 
     def _letters(self, work: Work) -> list[Message]:
+        """Of what cannot be read; words on customers have fields that mean something else elsewhere."""
         batch, found = work.batch, list[Message]()
         for index in work.events.malformed:
             try:
-                decode_clean(batch.values[index])
-                refused = Refused("malformed", "clean topic")
+                said, why = decode_clean(batch.values[index]), "clean topic"
             except (ValueError, RecursionError) as error:
-                refused = Refused("malformed", str(error))
-            found.append(dead_letter(self.dead_letters, batch, index, refused))
+                said, why = None, str(error)
+            if not isinstance(said, Control):
+                found.append(dead_letter(self.dead_letters, batch, index, Refused("malformed", why)))
         return found
 
     def _messages(self, partition: int, rows: list[Row]) -> list[Message]:
         """Those of a minute always go to the same partition, in their order."""
         to: dict[int, list[Row]] = {}
-        for target, row in zip(partitions_of([row.dim for row in rows], len(self.partition_keys)), rows, strict=True):
-            to.setdefault(target, []).append(row)
+        for row in rows:
+            to.setdefault(_target(row.dim, len(self.partition_keys)), []).append(row)
         return [
             Message(self.partials, self.partition_keys[target], encode_partial(Partials(partition, part)))
             for target, all_rows in to.items()
@@ -184,11 +192,10 @@ def _fresh(work: Work, known: set[tuple[str, bytes]]) -> tuple[list[int], Counte
     for place, key in enumerate(work.keys):
         (again if key in ids else fresh).append(place)
         ids.add(key)
-    dead = len(work.events.malformed)
-    counts = work.too_late + Counter({"dead_lettered": dead, "dead_lettered:malformed": dead})
+    counts = work.too_late
     for places, fate in ((fresh, 0), (again, 1)):
         counts += fates(work.events.only(np.array(places, dtype=np.int64)), fate)
-    return fresh, +counts
+    return fresh, counts
 
 
 def _forget(changes: Changes, due: list[tuple[int, str]]) -> None:

@@ -160,7 +160,7 @@ def total(stores: list[Store]) -> Counter[str]:
 
 
 @given(logs, cuts, cuts, st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_merged_minutes_equal_a_plain_count(logs, cuts_before, cuts_after, data):
     chain = Chain(RETENTION_HOURS)
     for log in logs:
@@ -185,7 +185,7 @@ def test_merged_minutes_equal_a_plain_count(logs, cuts_before, cuts_after, data)
 
 
 @given(logs, cuts, cuts, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_it_does_not_matter_where_batches_end(logs, some, others, data):
     sources = [partials_of(number, log, some) for number, log in enumerate(logs)]
     messages = interleaved(data.draw, [store.sent for store in sources])
@@ -199,7 +199,7 @@ def test_it_does_not_matter_where_batches_end(logs, some, others, data):
 
 
 @given(logs, cuts, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_minute_is_sent_again_only_with_a_higher_revision(logs, cuts, data):
     sources = [partials_of(number, log, cuts) for number, log in enumerate(logs)]
     streams = [repeated(data.draw, store.sent) for store in sources]
@@ -215,7 +215,7 @@ def test_a_minute_is_sent_again_only_with_a_higher_revision(logs, cuts, data):
 
 
 @given(logs, cuts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_nothing_is_kept_once_the_clock_has_passed_retention(logs, cuts):
     gone = [tick(source, END_MS + 90 * HOUR_MS) for source in "pq"]
     sources = [partials_of(number, log + gone, cuts) for number, log in enumerate(logs)]
