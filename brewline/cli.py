@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from redis.exceptions import RedisError
 
-from brewline.commands import coupons, customers, history, models, reviews, rules
+from brewline.commands import coupons, customers, history, kpis, models, reviews, rules
 from brewline.commands.shared import AsJson, JsonFile, out
 from config.settings import load
 from operators.kafka import Unreachable
@@ -82,6 +82,7 @@ def module(flows: tuple[str, ...]) -> list[str]:
 for command in (customers.customer, customers.why, customers.forget, customers.suppress):
     app.command()(command)
 app.command("training-set")(models.training_set)
+app.command()(kpis.kpis)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from alerts.kpis.detector import Judging
 from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
 from alerts.kpis.partials import PartialMinutes
+from alerts.kpis.series import Kept
 from features.partitions import partition_keys
 from flows.files import load_kpis
 from flows.house import House
@@ -32,6 +33,7 @@ def add(flow: Dataflow, house: House) -> None:
         settings.retention_hours,
         Judging(settings.window_minutes, settings.learn_days, settings.hold_minutes),
         catalog,
+        Kept(settings.five_minutes_days, settings.hours_days),
     )
     house.stage(flow, "kpis", "events", partials)
     house.stage(flow, "kpis-merge", "kpi.partials", merged)

@@ -6,6 +6,7 @@ others follow in the order of the file: a new one goes to its end, and what was 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from alerts.kpis.kpi import COUNTERS, Ratio
@@ -91,8 +92,12 @@ class KpiCatalog(NamedTuple):
         return every[-1], every[:-1]
 
     def slot_minutes(self, dim: str) -> int:
-        kind = dim.partition(":")[0]
-        return next((each.slot_minutes for each in self.dimensions if each.kind == kind), 1)
+        return _slot_minutes(self.dimensions).get(dim.partition(":")[0], 1)
+
+
+@lru_cache
+def _slot_minutes(dimensions: tuple[Dimension, ...]) -> dict[str, int]:
+    return {dimension.kind: dimension.slot_minutes for dimension in dimensions}
 
 
 KNOWN_BY_NAME = KpiCatalog(tuple(Counter(name, ()) for name in COUNTERS))  # what the merge needs of any catalog

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -86,8 +86,8 @@ class Reading:
     def __init__(self, text: str, file: str, found: RawKpis) -> None:
         self.text, self.file, self.found = text, file, found
 
-    def _refuse(self, section: str, key: str, said: str) -> NoReturn:
-        raise WrongKpis(f"{self.file}:{line_of(self.text, key)}: [{section}] {key}: {said}")
+    def _wrong(self, section: str, key: str, said: str) -> WrongKpis:
+        return WrongKpis(f"{self.file}:{line_of(self.text, key)}: [{section}] {key}: {said}")
 
     def catalog(self) -> KpiCatalog:
         counters, further = self.found.counters, [name for name in self.found.counters if name not in COUNTERS]
@@ -106,46 +106,50 @@ class Reading:
         where = raw.get("where", {})
         terms = tuple(self._term(name, event, amount) for event, amount in raw.items() if event != "where")
         if not terms:
-            self._refuse("counters", name, "names no event type; expected for example order = 1")
+            raise self._wrong("counters", name, "names no event type; expected for example order = 1")
         if not isinstance(where, dict):
-            self._refuse("counters", name, f"where: found {where!r}, expected a table such as {{ customer = true }}")
+            raise self._wrong(
+                "counters", name, f"where: found {where!r}, expected a table such as {{ customer = true }}"
+            )
         events = [term.event for term in terms]
         return Counter(name, terms, tuple(self._condition(name, events, *each) for each in where.items()))
 
     def _term(self, name: str, event: str, amount: Any) -> Term:
         if event not in COUNTABLE:
-            self._refuse("counters", name, f"there is no event {event!r} to count{hint(event, COUNTABLE)}")
+            raise self._wrong("counters", name, f"there is no event {event!r} to count{hint(event, COUNTABLE)}")
         if isinstance(amount, int) and not isinstance(amount, bool) and amount:
             return Term(event, amount, "")
         if not isinstance(amount, str):
-            self._refuse("counters", name, f"{event}: found {amount!r}, expected a number or a field's name")
+            raise self._wrong("counters", name, f"{event}: found {amount!r}, expected a number or a field's name")
         sign, field = (-1, amount[1:]) if amount.startswith("-") else (1, amount)
         if field not in numbers(event):
             known = hint(field, numbers(event))
-            self._refuse("counters", name, f"{event}: there is no whole-number field {field!r}{known}")
+            raise self._wrong("counters", name, f"{event}: there is no whole-number field {field!r}{known}")
         return Term(event, sign, field)
 
     def _condition(self, name: str, events: list[str], field: str, wanted: Any) -> Condition:
         for event in events:
             known = numbers(event) - OF_LINES | texts(event)
             if field not in known:
-                self._refuse("counters", name, f"where: {event} has no field {field!r}{hint(field, known)}")
+                raise self._wrong("counters", name, f"where: {event} has no field {field!r}{hint(field, known)}")
         if field not in texts(events[0]):
             match wanted:
                 case [int(low), int(high)] if low <= high:
                     return Condition(field, low, high)
-            self._refuse("counters", name, f"where: {field}: found {wanted!r}, expected [least, most], both included")
+            raise self._wrong(
+                "counters", name, f"where: {field}: found {wanted!r}, expected [least, most], both included"
+            )
         if isinstance(wanted, bool):
             return Condition(field, named=wanted)
         values = [wanted] if isinstance(wanted, str) else wanted
         if isinstance(values, list) and values and all(isinstance(value, str) for value in values):
             return Condition(field, texts=tuple(sorted(values)))
         expected = "a text, a list of texts, or true where it must be named"
-        self._refuse("counters", name, f"where: {field}: found {wanted!r}, expected {expected}")
+        raise self._wrong("counters", name, f"where: {field}: found {wanted!r}, expected {expected}")
 
     def _ratio(self, name: str, raw: RawRatio) -> Ratio:
         if name in self.found.counters:
-            self._refuse("ratios", name, "is the name of a counter as well: choose another")
+            raise self._wrong("ratios", name, "is the name of a counter as well: choose another")
         over = [raw.of] if isinstance(raw.of, str) else raw.of
         signs = {each.removeprefix("-"): -1 if each.startswith("-") else 1 for each in over}
         for counter in (*signs, raw.per):
@@ -154,17 +158,17 @@ class Reading:
 
     def _require_counter(self, section: str, key: str, counter: str) -> None:
         if counter not in self.found.counters:
-            self._refuse(section, key, f"there is no counter {counter!r}{hint(counter, self.found.counters)}")
+            raise self._wrong(section, key, f"there is no counter {counter!r}{hint(counter, self.found.counters)}")
 
     def _dimension(self, name: str, raw: RawDimension) -> Dimension:
         parts = tuple(name.split("+"))
         for part in parts:
             if part not in PARTS:
-                self._refuse("dimensions", name, f"nothing is counted by {part!r}{hint(part, PARTS)}")
+                raise self._wrong("dimensions", name, f"nothing is counted by {part!r}{hint(part, PARTS)}")
         if len(set(parts)) < len(parts) or len(parts) > MOST_PARTS:
-            self._refuse("dimensions", name, f"expected at most {MOST_PARTS} different parts")
+            raise self._wrong("dimensions", name, f"expected at most {MOST_PARTS} different parts")
         if DAYPART in parts and not self.found.dayparts:
-            self._refuse("dimensions", name, f"found no {DAYPARTS}, expected one such as morning = [5, 10]")
+            raise self._wrong("dimensions", name, f"found no {DAYPARTS}, expected one such as morning = [5, 10]")
         return Dimension(parts, SLOT_MINUTES[raw.every])
 
     def _dayparts(self) -> dict[str, tuple[int, ...]]:
@@ -172,11 +176,13 @@ class Reading:
         found, taken = dict[str, tuple[int, ...]](), dict[int, str]()
         for name, (first, last) in self.found.dayparts.items():
             if not (0 <= first < HOURS and 0 <= last < HOURS):
-                self._refuse("dayparts", name, f"found {[first, last]}, expected [first hour, last hour] within 0 to 23")
+                raise self._wrong(
+                    "dayparts", name, f"found {[first, last]}, expected [first hour, last hour] within 0 to 23"
+                )
             found[name] = tuple((first + hour) % HOURS for hour in range((last - first) % HOURS + 1))
             for hour in found[name]:
                 if hour in taken:
-                    self._refuse("dayparts", name, f"hour {hour} is in {taken[hour]} as well")
+                    raise self._wrong("dayparts", name, f"hour {hour} is in {taken[hour]} as well")
                 taken[hour] = name
         if found and len(taken) < HOURS:
             raise WrongKpis(f"{self.file}: {DAYPARTS}: hour {min({*range(HOURS)} - taken.keys())} is in none of them")
@@ -186,7 +192,7 @@ class Reading:
         kind, colon, _ = dim.partition(":")
         kinds = ["chain", *self.found.dimensions]
         if kind not in kinds or not colon:
-            self._refuse("targets", dim, f"expected a dimension such as store:0012 or store:*{hint(kind, kinds)}")
+            raise self._wrong("targets", dim, f"expected a dimension such as store:0012 or store:*{hint(kind, kinds)}")
         for counter in wanted:
             self._require_counter("targets", dim, counter)
         return wanted

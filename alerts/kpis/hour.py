@@ -61,7 +61,7 @@ def watched_dim(timer: str) -> str:
 
 
 def needed(due_ms: int, timer: str) -> list[str]:
-    """The records that a timer works on."""
+    """The records that a timer works on, beside what stays of an hour at its end."""
     dim = watched_dim(timer)
     if dim:
         start_ms = due_ms - MINUTE_MS

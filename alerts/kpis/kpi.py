@@ -27,6 +27,7 @@ COUNTERS = (
     "ratings",
     "stars_x10",
     "complaints",
+    "heartbeats",
 )
 COLUMN = {name: column for column, name in enumerate(COUNTERS)}
 

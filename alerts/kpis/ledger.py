@@ -13,14 +13,17 @@ from alerts.kpis import detector
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.detector import Judging, Watch
 from alerts.kpis.hour import Hour, decode_hour, encode_hour, watch_record, watched_dim
-from alerts.kpis.kpi import COLUMN, Partial, hour_record, judged, ratios, store_of
-from alerts.kpis.load import Usual, step
+from alerts.kpis.kpi import COLUMN, Partial, counts_of, hour_record, judged, ratios, store_of
+from alerts.kpis.load import Usual
+from alerts.kpis.load import step as load_step
+from alerts.kpis.series import Kept, Series, step_of, steps_of, summed
+from alerts.kpis.silence import Life, beats, decode_life, encode_life, life_record, living_dim, said
 from features.job import Changes, Message, State
 from features.load import load_key
 from features.messages import cloudevent
 from features.outgoing import StoreLoad
 from features.seen import expires_ms
-from features.times import HOUR_MS, MINUTE_MS
+from features.times import DAY_MS, HOUR_MS, MINUTE_MS
 
 
 class Topics(Struct, frozen=True):
@@ -38,14 +41,24 @@ class Ledger:
     `known` names what the store was asked for: of any other record it is not known whether it exists.
     """
 
-    def __init__(self, topics: Topics, retention_hours: int, judging: Judging, known: set[str], state: State,
-        catalog: KpiCatalog) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        retention_hours: int,
+        judging: Judging,
+        known: set[str],
+        state: State,
+        catalog: KpiCatalog,
+        kept: Kept,
+    ) -> None:
         self.topics = topics
         self.retention_hours = retention_hours
         self.judging = judging
         self.known = known
         self.records = state.records
-        self.names, self.ratios = catalog.names, catalog.ratios
+        self.catalog, self.names, self.kept = catalog, catalog.names, kept
+        self.series: dict[str, Series] = {}
+        self.lives: dict[str, Life | None] = {}
         self.agenda = Agenda(state.due)
         self.hours: dict[str, Hour] = {}
         self.watches: dict[str, Watch | None] = {}
@@ -67,10 +80,47 @@ class Ledger:
             self.counts["repeats"] += 1
             return
         self.changed.add(name)
+        if beats(partial.dim, counts_of(partial.counters)):
+            self._beat(partial.dim, minute, now_ms)
         if minute in hour.open:
             self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
         else:
             self._tell(partial.dim, hour, minute, "corrections")
+
+    def _beat(self, dim: str, minute: int, now_ms: int) -> None:
+        """A store is alive; one that was called offline is told to be back, unless this word is old."""
+        life = self._life(dim)
+        if life is None:
+            life = self.lives[dim] = Life(minute)
+        elif minute <= life.beat:
+            return
+        else:
+            before, life.beat = Life(life.beat, life.since), minute
+            if life.since and Life(minute).due_ms > now_ms:
+                life.since = 0
+                self._tell_silence(dim, before, minute)
+        self.agenda.set(life_record(dim), life.due_ms)
+
+    def _fall_silent(self, dim: str) -> None:
+        life = self._life(dim)
+        if life is None or life.since:
+            self.lives[dim] = None
+            return
+        life.since = life.beat + 1
+        self._tell_silence(dim, life, 0)
+        self.agenda.set(life_record(dim), life.due_ms)
+
+    def _tell_silence(self, dim: str, life: Life, until: int) -> None:
+        data = said(dim, life, until)
+        id, at_ms = f"{dim}|{data['state']}|{life.since}", (until or life.since) * MINUTE_MS
+        self.messages.append(cloudevent(self.topics.minutes, dim, id, "kpi.silence", "kpis", at_ms, dim, data))
+        self.counts[f"stores_{data['state']}"] += 1
+
+    def _life(self, dim: str) -> Life | None:
+        if dim not in self.lives:
+            raw = self.records.get(life_record(dim))
+            self.lives[dim] = decode_life(raw) if raw else None
+        return self.lives[dim]
 
     def advance(self, now_ms: int, stamp_ms: int) -> None:
         """Does what is due, because of a record with this Kafka timestamp."""
@@ -80,6 +130,10 @@ class Ledger:
             dim = watched_dim(name)
             if dim:
                 self._judge(dim, due_ms, now_ms)
+            elif store := living_dim(name):
+                self._fall_silent(store)
+            elif step_of(name):
+                self.gone.add(name)
             else:
                 self._end(name, due_ms)
 
@@ -94,9 +148,24 @@ class Ledger:
             return
         forget_ms = self._expires(int(name.rpartition("|")[2]) * HOUR_MS)
         if forget_ms <= due_ms:
-            self.gone.add(name)
+            self._fold(dim, name, hour, due_ms)
         else:
             self.agenda.set(name, forget_ms)
+
+    def _fold(self, dim: str, name: str, hour: Hour, due_ms: int) -> None:
+        """Forgets the minutes of an hour that no late event can change any more; its sums stay."""
+        number = int(name.rpartition("|")[2])
+        records = {step.record(dim, number): step for step in steps_of(dim, self.catalog)}
+        if not records.keys() <= self.known:
+            self.agenda.leave(name, due_ms)
+            return
+        for record, step in records.items():
+            if record not in self.series:
+                self.series[record] = Series(step.minutes, self.records.get(record))
+            for slot, counts in summed(hour, step.minutes).items():
+                self.series[record].add(slot, counts)
+            self.agenda.set(record, step.end_ms(record) + self.kept.days(step) * DAY_MS)
+        self.gone.add(name)
 
     def _close(self, dim: str, name: str, hour: Hour, minute: int) -> None:
         hour.open.remove(minute)
@@ -108,8 +177,9 @@ class Ledger:
         revision, counters = hour.sums(minute, len(self.names))
         at_ms = minute * MINUTE_MS
         data: dict[str, Any] = {"dim": dim, "minute_ms": at_ms, "revision": revision}
+        data["minutes"] = self.catalog.slot_minutes(dim)
         counted = dict(zip(self.names, counters, strict=True))
-        data |= counted | ratios(counted, self.ratios)
+        data |= counted | ratios(counted, self.catalog.ratios)
         id = f"{dim}|{at_ms}|{revision}"
         self.messages.append(cloudevent(self.topics.minutes, dim, id, "kpi.minute", "kpis", at_ms, dim, data))
         self.counts[count] += 1
@@ -152,7 +222,7 @@ class Ledger:
 
     def _say_load(self, store: str, watch: Watch, minute: int, orders: int) -> None:
         watch.load = watch.load or Usual()
-        seen, at_ms = step(watch.load, minute, orders), (minute + 1) * MINUTE_MS
+        seen, at_ms = load_step(watch.load, minute, orders), (minute + 1) * MINUTE_MS
         if seen:
             said = StoreLoad(store, at_ms, seen.orders, round(seen.usual, 2), round(seen.orders / seen.usual, 3))
             id, key = f"{store}|{at_ms}", load_key(store, at_ms)
@@ -189,6 +259,12 @@ class Ledger:
                 changes.puts[watch_record(dim)] = detector.encode_watch(watch)
             else:
                 changes.deletes.append(watch_record(dim))
+        changes.puts |= {name: series.packed() for name, series in self.series.items() if name not in self.gone}
+        for dim, life in self.lives.items():
+            if life:
+                changes.puts[life_record(dim)] = encode_life(life)
+            else:
+                changes.deletes.append(life_record(dim))
         changes.deletes += self.gone
         changes.timers = self.agenda.timers
         changes.messages += self.messages

@@ -217,12 +217,12 @@ def test_a_minute_is_sent_again_only_with_a_higher_revision(logs, cuts, data):
 @given(logs, cuts)
 @settings(max_examples=20, deadline=None)
 def test_nothing_is_kept_once_the_clock_has_passed_retention(logs, cuts):
-    gone = [tick(source, END_MS + 90 * HOUR_MS) for source in "pq"]
+    gone = [tick(source, END_MS + hours * HOUR_MS) for hours in (90, 91) for source in "pq"]
     sources = [partials_of(number, log + gone, cuts) for number, log in enumerate(logs)]
     for store in sources:
         assert (store.records, store.seen, store.timers) == ({}, {}, {})
     messages = [message for store in sources for message in store.sent]
     for store in merged(messages, cuts).values():
-        assert {name.partition("|")[0] for name in store.records} <= {"watch"}
-        assert {name.partition("|")[0] for name in store.timers} <= {"watch"}
+        assert {name.partition("|")[0] for name in store.records} <= {"watch", "five", "hours"}
+        assert store.timers.keys() == store.records.keys()
         assert store.position != Position()

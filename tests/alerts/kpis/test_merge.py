@@ -19,7 +19,9 @@ from tests.oracle_kpis import SHIPPED
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 NOON_MS = 490_008 * HOUR_MS
-JOB = MergedMinutes(Topics("kpi.minutes", "alerts", "dead-letters"), retention_hours=2, judging=Judging(), catalog=SHIPPED)
+JOB = MergedMinutes(
+    Topics("kpi.minutes", "alerts", "dead-letters"), retention_hours=2, judging=Judging(), catalog=SHIPPED
+)
 
 Said = Partial | ClockMark | bytes
 
@@ -111,7 +113,9 @@ def test_a_partial_of_a_forgotten_hour_is_counted_and_changes_nothing(feed):
     feed(partial(orders=1), *clock(180))
     assert feed(partial(orders=2, version=5)) == []
     assert feed.store.position.counts == {"kpi_minutes": 1, "too_late": 1}
-    assert (feed.store.records, feed.store.timers) == ({}, {})
+    feed(*clock(181))
+    assert {name.partition("|")[0] for name in feed.store.records} == {"five", "hours"}
+    assert feed.store.timers.keys() == feed.store.records.keys()
 
 
 def test_what_cannot_be_read_becomes_a_dead_letter(feed):
@@ -179,7 +183,7 @@ def test_what_no_longer_exists_is_no_longer_watched():
     assert "watch|store:0012" in feed.store.records
     for hour in range(24, 24 * (RETIRED_DAYS + 2)):
         feed(*clock(hour * 60))
-    assert (feed.store.records, feed.store.timers) == ({}, {})
+    assert {name.partition("|")[0] for name in feed.store.records} == {"hours"}  # those of five minutes are gone too
 
 
 def test_silence_is_judged_though_the_clock_leaps_over_it():

@@ -42,11 +42,7 @@ def named(partial: Partial) -> dict[str, int]:
 
 def chain(store: Store) -> dict[int, dict[str, int]]:
     """The last word on each minute of the whole chain, without zeros."""
-    return {
-        partial.minute_ms: named(partial)
-        for partial in partials(store.sent)
-        if partial.dim == "chain:*"
-    }
+    return {partial.minute_ms: named(partial) for partial in partials(store.sent) if partial.dim == "chain:*"}
 
 
 def test_an_order_counts_under_each_dimension_it_names():
