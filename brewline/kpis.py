@@ -16,6 +16,7 @@ from rich.table import Table
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.kpi import Counts, ratios
 from alerts.kpis.reading import STEP_MINUTES, sum_of
+from alerts.kpis.silence import filled
 from config.settings import Settings
 from features.times import DAY_MS, MINUTE_MS, local_day, midnight_ms, rfc3339
 from features.written import hint
@@ -45,11 +46,15 @@ def show_kpis(settings: Settings, asked: Asked, as_json: bool, out: Console) -> 
     to_ms = clock_ms + minutes * MINUTE_MS if asked.to_ms is None else asked.to_ms
     from_ms = to_ms - SLOTS * minutes * MINUTE_MS if asked.from_ms is None else asked.from_ms
     found = read_kpis(redis, prefix, asked.dim, minutes, from_ms, to_ms)
+    nothing = dict.fromkeys(kpis(catalog, []))  # is known of a store while its till is silent
     told = {
         "dim": asked.dim,
         "minutes": minutes,
         "clock": rfc3339(clock_ms),
-        "slots": [{"at": rfc3339(at_ms), **kpis(catalog, [counts])} for at_ms, counts in found.items()],
+        "slots": [
+            {"at": rfc3339(at_ms), **(nothing if counts is None else kpis(catalog, [counts]))}
+            for at_ms, counts in filled(asked.dim, found, minutes).items()
+        ],
         "sum": kpis(catalog, found.values()),
         "targets": targets(redis, settings, catalog, asked.dim, clock_ms),
     }
@@ -109,4 +114,4 @@ def _print(told: dict[str, Any], names: list[str], zone: str, out: Console) -> N
 
 
 def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
+    return "?" if value is None else f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"

@@ -1,4 +1,4 @@
-"""Reads the counts of a dimension from Redis, as the KPI flow has merged them: to the last commit, the running minute too."""
+"""Reads the counts of a dimension from Redis as the KPI flow has merged them: the running minute as well."""
 
 from __future__ import annotations
 

@@ -108,9 +108,7 @@ class Reading:
         if not terms:
             raise self._wrong("counters", name, "names no event type; expected for example order = 1")
         if not isinstance(where, dict):
-            raise self._wrong(
-                "counters", name, f"where: found {where!r}, expected a table such as {{ customer = true }}"
-            )
+            raise self._wrong("counters", name, f"where: found {where!r}, expected a table like {{ customer = true }}")
         events = [term.event for term in terms]
         return Counter(name, terms, tuple(self._condition(name, events, *each) for each in where.items()))
 
@@ -136,9 +134,7 @@ class Reading:
             match wanted:
                 case [int(low), int(high)] if low <= high:
                     return Condition(field, low, high)
-            raise self._wrong(
-                "counters", name, f"where: {field}: found {wanted!r}, expected [least, most], both included"
-            )
+            raise self._wrong("counters", name, f"where: {field}: found {wanted!r}, expected [least, most], included")
         if isinstance(wanted, bool):
             return Condition(field, named=wanted)
         values = [wanted] if isinstance(wanted, str) else wanted

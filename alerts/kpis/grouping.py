@@ -1,4 +1,4 @@
-"""Counts of a batch by dimension and minute: all dimensions are sorted at once, for batches are small in live running."""
+"""Counts of a batch by dimension and minute: all dimensions are sorted at once, for live batches are small."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import nan
 from typing import Any
 
 from msgspec import Struct
@@ -24,6 +25,8 @@ from features.messages import cloudevent
 from features.outgoing import StoreLoad
 from features.seen import expires_ms
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
+
+SHOWN = ("chain", "region")  # kinds whose KPIs are metrics: there are few of them
 
 
 class Topics(Struct, frozen=True):
@@ -58,6 +61,7 @@ class Ledger:
         self.records = state.records
         self.catalog, self.names, self.kept = catalog, catalog.names, kept
         self.series: dict[str, Series] = {}
+        self.levels: dict[str, float] = {}
         self.lives: dict[str, Life | None] = {}
         self.agenda = Agenda(state.due)
         self.hours: dict[str, Hour] = {}
@@ -179,7 +183,10 @@ class Ledger:
         data: dict[str, Any] = {"dim": dim, "minute_ms": at_ms, "revision": revision}
         data["minutes"] = self.catalog.slot_minutes(dim)
         counted = dict(zip(self.names, counters, strict=True))
-        data |= counted | ratios(counted, self.catalog.ratios)
+        told = counted | ratios(counted, self.catalog.ratios)
+        data |= told
+        if count == "kpi_minutes" and dim.partition(":")[0] in SHOWN:
+            self.levels |= {f"kpi:{name}:{dim}": nan if value is None else value for name, value in told.items()}
         id = f"{dim}|{at_ms}|{revision}"
         self.messages.append(cloudevent(self.topics.minutes, dim, id, "kpi.minute", "kpis", at_ms, dim, data))
         self.counts[count] += 1
@@ -270,3 +277,4 @@ class Ledger:
         changes.messages += self.messages
         changes.causes_ms = self.causes_ms
         changes.counts = dict(self.counts)
+        changes.levels = self.levels

@@ -6,9 +6,9 @@ parts: it only grows, and the same revision always means the same counts.
 
 Records are `store:0012|486123` (an hour), with a timer of the same name for the next minute to
 close and at last for its end, `five|store:0012|20255` and `hours|store:0012|1265` (what stays of hours
-that have ended, see `series.py`), each with the timer that ends it, and `watch|store:0012` (the detector), with a timer of
-the same name that judges one minute after the other, whether anything came in it or not, and
-`life|store:0012` (when its till was heard last), with a timer for when it is called offline.
+that have ended, see `series.py`), each with the timer that ends it, `watch|store:0012` (the detector),
+with a timer of the same name that judges one minute after the other, whether anything came in it or not,
+and `life|store:0012` (when its till was heard last), with a timer for when it is called offline.
 """
 
 from __future__ import annotations

@@ -58,7 +58,16 @@ def said(dim: str, life: Life, until: int) -> dict[str, Any]:
     }
 
 
-def known(slots: dict[int, Counts], at_ms: int, minutes: int) -> bool:
-    """Of a store with heartbeats: whether one came in a slot, or shortly before it."""
-    before = range(at_ms - PATIENCE * MINUTE_MS if minutes == 1 else at_ms, at_ms + 1, minutes * MINUTE_MS)
-    return any(slots.get(each, {}).get(BEATS) for each in before)
+def filled(dim: str, slots: dict[int, Counts], minutes: int) -> dict[int, Counts | None]:
+    """With all slots between the first and the last: what is missing is zero, and None while a store's till is silent."""
+    if not slots:
+        return {}
+    alive = store_of(dim) and any(counts.get(BEATS) for counts in slots.values())
+    every = range(min(slots), max(slots) + 1, minutes * MINUTE_MS)
+    return {at_ms: None if alive and not _heard(slots, at_ms, minutes) else slots.get(at_ms, {}) for at_ms in every}
+
+
+def _heard(slots: dict[int, Counts], at_ms: int, minutes: int) -> bool:
+    """Whether a heartbeat came in a slot, or shortly before it; what came without one came late, and is known."""
+    before = range(at_ms - (PATIENCE * MINUTE_MS if minutes == 1 else 0), at_ms + 1, minutes * MINUTE_MS)
+    return at_ms in slots or any(slots.get(each, {}).get(BEATS) for each in before)

@@ -73,10 +73,19 @@ def test_minutes_are_shown_with_the_one_that_runs_and_ratios_are_null_where_noth
     at = rfc3339(NOON_MS)[:14]
     assert [(slot["at"], slot["orders"], slot["aov_cents"]) for slot in told["slots"]] == [
         (f"{at}00:00.000Z", 2, 800),
+        (f"{at}01:00.000Z", 0, None),
+        (f"{at}02:00.000Z", 0, None),
         (f"{at}03:00.000Z", 1, 900),
     ]
     assert told["sum"]["revenue_cents"] == 2500
     assert told["sum"]["conversion"] is None
+
+
+def test_what_a_silent_till_has_not_sent_is_unknown_and_no_zero(settings: Settings) -> None:
+    beats = [ev.Heartbeat(id=f"h{at}", at_ms=NOON_MS + at * MINUTE_MS, store="0012") for at in (0, 1, 12)]
+    store(settings, [*beats, order("a", 1), order("late", 9), tick(12)])
+    told = shown(settings, "store:0012")["slots"]
+    assert [slot["orders"] for slot in told] == [0, 1, 0, 0, 0, 0, 0, None, None, 1, None, None, 0]
 
 
 def test_five_minutes_and_hours_are_sums_of_minutes(settings: Settings) -> None:

@@ -51,8 +51,8 @@ from features.watch import Alerts, Watch
 from flows.files import load_catalog
 from flows.topics import TOPICS
 from sim.faults import AUDIT_REASONS, EVENT_REASONS, spoil
-from tests.oracle_kpis import SHIPPED
 from tests.alerts.triggers.jobs import churn_labels, customers_job
+from tests.oracle_kpis import SHIPPED
 
 if sys.version_info >= (3, 11):
     import tomllib

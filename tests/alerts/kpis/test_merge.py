@@ -241,3 +241,16 @@ def test_an_alert_names_the_record_that_caused_it():
 
 def test_every_counter_has_its_column():
     assert [COLUMN[name] for name in COUNTERS] == list(range(len(COUNTERS)))
+
+
+def test_the_last_closed_minute_of_the_chain_and_of_regions_is_a_metric():
+    said = [partial(dim, orders=3, visits=4) for dim in ("chain:*", "region:north", "store:0012", "channel:app")]
+    marks, job = clock(1), JOB
+    values = [encode_partial(each) for each in (*said, *marks)]
+    batch = Batch("kpi.partials", 0, -1, list(range(len(values))), values, [0] * len(values))
+    plan = job.plan(batch, Store().position)
+    levels = job.apply(plan, Store().load(job, plan)).levels
+    assert {name.split(":", 2)[2] for name in levels} == {"chain:*", "region:north"}
+    assert (levels["kpi:orders:region:north"], levels["kpi:conversion:chain:*"]) == (3, 0.75)
+    assert levels["kpi:aov_cents:chain:*"] == 0
+    assert levels["kpi:rating_mean:chain:*"] != levels["kpi:rating_mean:chain:*"], "not a number: there were none"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts.kpis.silence import BEATS, PATIENCE, RETIRED_MS, known
+from alerts.kpis.silence import PATIENCE, RETIRED_MS
 from tests.alerts.kpis.test_merge import MINUTE_MS, NOON_MS, Feed, clock, partial
 
 STORE = "store:0012"
@@ -58,11 +58,3 @@ def test_a_store_that_stays_away_is_no_longer_watched():
     feed(*clock(RETIRED_MS // MINUTE_MS + 2))
     feed(*clock(RETIRED_MS // MINUTE_MS + 3))
     assert f"life|{STORE}" not in {*feed.store.records, *feed.store.timers}
-
-
-def test_a_slot_without_a_heartbeat_is_unknown_a_little_later():
-    minutes = {NOON_MS: {BEATS: 1}, NOON_MS + MINUTE_MS: {0: 3}}
-    assert [known(minutes, NOON_MS + at * MINUTE_MS, 1) for at in (-1, 0, 1, PATIENCE, PATIENCE + 1)] == [
-        *(False, True, True, True, False)
-    ]
-    assert not known({NOON_MS: {BEATS: 1}}, NOON_MS + 5 * MINUTE_MS, 5)
