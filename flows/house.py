@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from threading import Event
 from typing import Any
@@ -22,7 +22,7 @@ from operators.partition import PartitionStep
 from operators.redis_link import answered, connect_redis
 from operators.relay import Relay
 from operators.source import Fence, KafkaBatches
-from operators.store import PartitionStore, Sent, check_layout, renew_layout
+from operators.store import PartitionStore, Sent, check_layout
 from operators.tombstones import Tombstones
 
 Hook = Callable[[], None] | None
@@ -51,12 +51,6 @@ class House:
     def require_layout(self, layout: Mapping[str, str | int]) -> None:
         """Refuses state that was laid out in another way. Raises WrongLayout, Unreachable."""
         self.answered(lambda: check_layout(self.redis, self.settings.redis.prefix, layout))
-
-    def renew_layout(self, name: str, value: str, former: Collection[str]) -> None:
-        """Lets state go on that was laid out in a `former` way. Raises WrongLayout, Unreachable."""
-        prefix = self.settings.redis.prefix
-        self.answered(lambda: renew_layout(self.redis, prefix, name, value, former))
-        self.require_layout({name: value})
 
     def topic(self, name: str) -> str:
         return self.settings.topic(name)

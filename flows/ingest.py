@@ -15,6 +15,7 @@ from flows.opening import open_house
 from flows.topics import SOURCES
 from operators.cleaning import CleanStep
 from operators.identities import IdentityTable
+from operators.store import renew_layout
 from operators.told import ToldTopic
 from operators.transactions import TransactionFence, Transactions
 
@@ -22,7 +23,9 @@ from operators.transactions import TransactionFence, Transactions
 def add(flow: Dataflow, house: House) -> None:
     settings = house.settings
     pseudonyms = load_pseudonyms(settings)
-    house.renew_layout("identity key", pseudonyms.fingerprint, pseudonyms.fingerprints)
+    key, former, prefix = pseudonyms.fingerprint, pseudonyms.fingerprints, settings.redis.prefix
+    house.answered(lambda: renew_layout(house.redis, prefix, "identity key", key, former))
+    house.require_layout({"identity key": key})
     fence = TransactionFence("ingest", house.client, settings.kafka.topic_prefix, house.pulse, house.stop)
     checking = cleaner(house, pseudonyms)
     step = CleanStep(

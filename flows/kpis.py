@@ -13,13 +13,15 @@ from features.partitions import partition_keys
 from flows.files import load_kpis
 from flows.house import House
 from flows.opening import open_house
+from operators.store import renew_layout
 
 
 def add(flow: Dataflow, house: House) -> None:
     settings, letters = house.settings.kpis, house.topic("dead-letters")
     catalog = load_kpis(house.settings)
     layout, former = catalog.layout
-    house.renew_layout("counters of KPIs", layout, former)
+    house.answered(lambda: renew_layout(house.redis, house.settings.redis.prefix, "counters of KPIs", layout, former))
+    house.require_layout({"counters of KPIs": layout})
     partials = PartialMinutes(
         house.topic("kpi.partials"),
         letters,

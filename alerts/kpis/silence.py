@@ -59,7 +59,7 @@ def said(dim: str, life: Life, until: int) -> dict[str, Any]:
 
 
 def filled(dim: str, slots: dict[int, Counts], minutes: int) -> dict[int, Counts | None]:
-    """With all slots between the first and the last: what is missing is zero, and None while a store's till is silent."""
+    """With all slots between the first and the last: what is missing is zero, or None while a till is silent."""
     if not slots:
         return {}
     alive = store_of(dim) and any(counts.get(BEATS) for counts in slots.values())
