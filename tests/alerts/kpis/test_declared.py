@@ -30,7 +30,7 @@ def test_counters_known_by_name_have_their_columns_wherever_they_stand_and_other
 
 def test_state_goes_on_when_a_counter_is_added_at_the_end_and_not_when_one_means_something_else():
     more = TEXT.replace("\n# some counters by another", "shares = { share = 1 }\n\n# some counters by another")
-    (now, _), (later, former) = read_kpis(TEXT, "f").layout, read_kpis(more, "f").layout
+    (now, _), (_, former) = read_kpis(TEXT, "f").layout, read_kpis(more, "f").layout
     assert now in former
     other, former = read_kpis(TEXT.replace("[45, 50]", "[40, 50]"), "f").layout
     assert now not in (other, *former)
