@@ -121,4 +121,4 @@ def dim_of(parts: tuple[str, ...], values: tuple[str, ...]) -> str:
 
 
 def _escaped(value: str) -> str:
-    return value.replace("%", "%25").replace("+", "%2B")
+    return value if value.isalnum() else value.replace("%", "%25").replace("+", "%2B")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct, field, msgpack
 
 from alerts.kpis.kpi import Counts, Partial, counts_of, hour_record, judged, total
@@ -24,7 +26,12 @@ class Hour(Struct, array_like=True):
         packed = self.minutes.get(minute)
         if packed is None:
             return {}
-        return {source: (version, counts_of(counters)) for source, (version, counters) in _decode_parts(packed).items()}
+        parts: Any = _decode_parts(packed)
+        for source, (version, counters) in parts.items():
+            if type(counters) is list:
+                parts[source] = version, counts_of(counters)
+        found: Parts = parts
+        return found
 
     def take(self, partial: Partial) -> bool:
         """Whether this is news; an older or a repeated partial is not."""

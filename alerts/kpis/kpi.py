@@ -109,7 +109,7 @@ def store_of(dim: str) -> str:
 
 def counts_of(counters: Counts | list[int]) -> Counts:
     """What was kept as a list by column is read as well."""
-    return counters if isinstance(counters, dict) else {column: n for column, n in enumerate(counters) if n}
+    return counters if type(counters) is dict else {column: n for column, n in enumerate(counters) if n}
 
 
 def total(parts: Iterable[Counts], columns: int) -> list[int]:

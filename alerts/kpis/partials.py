@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from msgspec import Struct, msgpack
@@ -48,7 +49,12 @@ _target = lru_cache(DIMS)(partition_of)
 
 
 def decode_hour(raw: bytes) -> Hour:
-    return {minute: counts_of(counters) for minute, counters in _decode_hour(raw).items()}
+    hour: Any = _decode_hour(raw)
+    for minute, counters in hour.items():
+        if type(counters) is list:
+            hour[minute] = counts_of(counters)
+    found: Hour = hour
+    return found
 
 
 class Work(Struct):

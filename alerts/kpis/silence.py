@@ -45,7 +45,7 @@ def living_dim(timer: str) -> str:
 
 
 def beats(dim: str, counts: Counts) -> bool:
-    return bool(store_of(dim) and counts.get(BEATS))
+    return bool(counts.get(BEATS) and store_of(dim))
 
 
 def said(dim: str, life: Life, until: int) -> dict[str, Any]:
