@@ -18,11 +18,12 @@ from alerts.kpis.kpi import COLUMN, Partial, counts_of, hour_record, judged, rat
 from alerts.kpis.load import Usual
 from alerts.kpis.load import step as load_step
 from alerts.kpis.series import Kept, Series, step_of, steps_of, summed
-from alerts.kpis.silence import Life, beats, decode_life, encode_life, life_record, living_dim, said
+from alerts.kpis.silence import Tills, beats, living_dim
 from features.job import Changes, Message, State
 from features.load import load_key
 from features.messages import cloudevent
 from features.outgoing import StoreLoad
+from features.outgoing import StoreSilence as Silence
 from features.seen import expires_ms
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
 
@@ -62,8 +63,8 @@ class Ledger:
         self.catalog, self.names, self.kept = catalog, catalog.names, kept
         self.series: dict[str, Series] = {}
         self.levels: dict[str, float] = {}
-        self.lives: dict[str, Life | None] = {}
         self.agenda = Agenda(state.due)
+        self.tills = Tills(state.records, self.agenda)
         self.hours: dict[str, Hour] = {}
         self.watches: dict[str, Watch | None] = {}
         self.changed: set[str] = set()
@@ -85,46 +86,18 @@ class Ledger:
             return
         self.changed.add(name)
         if beats(partial.dim, counts_of(partial.counters)):
-            self._beat(partial.dim, minute, now_ms)
+            self._tell_silence(self.tills.beat(partial.dim, minute, now_ms))
         if minute in hour.open:
             self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
         else:
             self._tell(partial.dim, hour, minute, "corrections")
 
-    def _beat(self, dim: str, minute: int, now_ms: int) -> None:
-        """A store is alive; one that was called offline is told to be back, unless this word is old."""
-        life = self._life(dim)
-        if life is None:
-            life = self.lives[dim] = Life(minute)
-        elif minute <= life.beat:
-            return
-        else:
-            before, life.beat = Life(life.beat, life.since), minute
-            if life.since and Life(minute).due_ms > now_ms:
-                life.since = 0
-                self._tell_silence(dim, before, minute)
-        self.agenda.set(life_record(dim), life.due_ms)
-
-    def _fall_silent(self, dim: str) -> None:
-        life = self._life(dim)
-        if life is None or life.since:
-            self.lives[dim] = None
-            return
-        life.since = life.beat + 1
-        self._tell_silence(dim, life, 0)
-        self.agenda.set(life_record(dim), life.due_ms)
-
-    def _tell_silence(self, dim: str, life: Life, until: int) -> None:
-        data = said(dim, life, until)
-        id, at_ms = f"{dim}|{data['state']}|{life.since}", (until or life.since) * MINUTE_MS
-        self.messages.append(cloudevent(self.topics.minutes, dim, id, "kpi.silence", "kpis", at_ms, dim, data))
-        self.counts[f"stores_{data['state']}"] += 1
-
-    def _life(self, dim: str) -> Life | None:
-        if dim not in self.lives:
-            raw = self.records.get(life_record(dim))
-            self.lives[dim] = decode_life(raw) if raw else None
-        return self.lives[dim]
+    def _tell_silence(self, told: Silence | None) -> None:
+        if told:
+            at_ms, id = told.until_ms or told.since_ms, f"{told.store}|{told.state}|{told.since_ms}"
+            dim = f"store:{told.store}"
+            self.messages.append(cloudevent(self.topics.minutes, dim, id, "kpi.silence", "kpis", at_ms, dim, told))
+            self.counts[f"stores_{told.state}"] += 1
 
     def advance(self, now_ms: int, stamp_ms: int) -> None:
         """Does what is due, because of a record with this Kafka timestamp."""
@@ -135,7 +108,7 @@ class Ledger:
             if dim:
                 self._judge(dim, due_ms, now_ms)
             elif store := living_dim(name):
-                self._fall_silent(store)
+                self._tell_silence(self.tills.fall_silent(store))
             elif step_of(name):
                 self.gone.add(name)
             else:
@@ -267,11 +240,7 @@ class Ledger:
             else:
                 changes.deletes.append(watch_record(dim))
         changes.puts |= {name: series.packed() for name, series in self.series.items() if name not in self.gone}
-        for dim, life in self.lives.items():
-            if life:
-                changes.puts[life_record(dim)] = encode_life(life)
-            else:
-                changes.deletes.append(life_record(dim))
+        self.tills.write(changes)
         changes.deletes += self.gone
         changes.timers = self.agenda.timers
         changes.messages += self.messages

@@ -5,11 +5,14 @@ A store is watched from its first heartbeat on. What its app customers do meanwh
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from msgspec import Struct, msgpack
 
+from alerts.agenda import Agenda
 from alerts.kpis.kpi import COLUMN, Counts, store_of
+from features.job import Changes
+from features.outgoing import StoreSilence
 from features.times import DAY_MS, MINUTE_MS
 
 PATIENCE = 5  # minutes without a heartbeat before a till is called offline
@@ -30,8 +33,8 @@ class Life(Struct, array_like=True):
         return silent_ms + (RETIRED_MS if self.since else PATIENCE * MINUTE_MS)
 
 
-encode_life = msgpack.Encoder().encode
-decode_life = msgpack.Decoder(Life).decode
+_encode_life = msgpack.Encoder().encode
+_decode_life = msgpack.Decoder(Life).decode
 
 
 def life_record(dim: str) -> str:
@@ -48,14 +51,49 @@ def beats(dim: str, counts: Counts) -> bool:
     return bool(counts.get(BEATS) and store_of(dim))
 
 
-def said(dim: str, life: Life, until: int) -> dict[str, Any]:
-    """What is told when a store goes offline (`until` 0) and when it is back."""
-    return {
-        "store": store_of(dim),
-        "state": "online" if until else "offline",
-        "since_ms": life.since * MINUTE_MS,
-        "until_ms": until * MINUTE_MS,
-    }
+class Tills:
+    """What a batch learns of tills; what is to be told of it, if anything."""
+
+    def __init__(self, records: Mapping[str, bytes], agenda: Agenda) -> None:
+        self.records, self.agenda = records, agenda
+        self.lives: dict[str, Life | None] = {}
+
+    def beat(self, dim: str, minute: int, now_ms: int) -> StoreSilence | None:
+        """A store is alive; one that was called offline is told to be back, unless this word is old."""
+        life, told = self._life(dim), None
+        if life is None:
+            life = self.lives[dim] = Life(minute)
+        elif minute <= life.beat:
+            return None
+        elif life.since and Life(minute).due_ms > now_ms:
+            told = StoreSilence(store_of(dim), "online", life.since * MINUTE_MS, minute * MINUTE_MS)
+            life.since = 0
+        life.beat = minute
+        self.agenda.set(life_record(dim), life.due_ms)
+        return told
+
+    def fall_silent(self, dim: str) -> StoreSilence | None:
+        """A store's time has run out: it is offline; if it has been for long, it is no longer watched."""
+        life = self._life(dim)
+        if life is None or life.since:
+            self.lives[dim] = None
+            return None
+        life.since = life.beat + 1
+        self.agenda.set(life_record(dim), life.due_ms)
+        return StoreSilence(store_of(dim), "offline", life.since * MINUTE_MS, 0)
+
+    def _life(self, dim: str) -> Life | None:
+        if dim not in self.lives:
+            raw = self.records.get(life_record(dim))
+            self.lives[dim] = _decode_life(raw) if raw else None
+        return self.lives[dim]
+
+    def write(self, changes: Changes) -> None:
+        for dim, life in self.lives.items():
+            if life:
+                changes.puts[life_record(dim)] = _encode_life(life)
+            else:
+                changes.deletes.append(life_record(dim))
 
 
 def filled(dim: str, slots: dict[int, Counts], minutes: int) -> dict[int, Counts | None]:
