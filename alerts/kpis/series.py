@@ -18,7 +18,7 @@ from alerts.kpis.hour import Hour
 from alerts.kpis.kpi import Counts, total
 from features.times import HOUR_MS
 
-LAYOUT = b"\x01"
+LAYOUT = 1
 
 
 class Step(NamedTuple):
@@ -77,8 +77,8 @@ class Series:
 
     def __init__(self, minutes: int, raw: bytes | None = None) -> None:
         """Raises ValueError for a record of another layout."""
-        if raw is not None and raw[:1] != LAYOUT:
-            raise ValueError(f"a series of KPIs is laid out as {raw[:1]!r}, expected {LAYOUT!r}")
+        if raw and raw[0] != LAYOUT:
+            raise ValueError(f"a series of KPIs has layout {raw[0]}, expected {LAYOUT}")
         packed = _decode(zlib.decompress(raw[1:])) if raw else Packed(minutes, [], {})
         self.minutes, self.columns = packed.minutes, packed.columns
         self.numbers = list(accumulate(packed.slots))
@@ -98,7 +98,7 @@ class Series:
 
     def packed(self) -> bytes:
         steps = [number - before for number, before in zip(self.numbers, [0, *self.numbers[:-1]], strict=True)]
-        return LAYOUT + zlib.compress(_encode(Packed(self.minutes, steps, self.columns)))
+        return bytes([LAYOUT]) + zlib.compress(_encode(Packed(self.minutes, steps, self.columns)))
 
 
 def summed(hour: Hour, minutes: int) -> dict[int, Counts]:

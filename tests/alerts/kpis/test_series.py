@@ -89,7 +89,7 @@ def test_a_series_is_read_as_it_was_written_whatever_columns_come_when(rows: lis
 def test_a_record_of_another_layout_is_refused():
     series = Series(5)
     series.add(1, {0: 2})
-    with pytest.raises(ValueError, match=r"laid out as .*09.*, expected .*01"):
+    with pytest.raises(ValueError, match="has layout 9, expected 1"):
         Series(5, b"\x09" + series.packed()[1:])
 
 
