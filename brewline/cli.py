@@ -17,6 +17,7 @@ from brewline.commands import (
     coupons,
     customers,
     history,
+    kpis,
     letters,
     models,
     past,
@@ -107,7 +108,7 @@ def module(flows: tuple[str, ...]) -> list[str]:
 for command in (customers.customer, customers.why, customers.forget, customers.suppress):
     app.command()(command)
 app.command("training-set")(models.training_set)
-for command in (past.cohorts, past.attribution):
+for command in (past.cohorts, past.attribution, kpis.kpis):
     app.command()(command)
 
 

@@ -71,7 +71,7 @@ class Watch:
             self.redemptions[f"refused: {reason}" if turn == "refused" else turn] += 1
         elif topic == "tickets":
             self.tickets["withdrawn" if event["data"]["withdrawn"] else event["type"].rpartition(".")[2]] += 1
-        elif topic == "kpi.minutes":
+        elif topic == "kpi.minutes" and event["type"] == "brewline.kpi.minute":
             self.kpi_minutes += 1
         elif topic == "reviews":
             self.reviews[event["data"]["signal"]] += event["data"]["state"] == "opened"

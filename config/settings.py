@@ -127,7 +127,10 @@ class Learning(Struct, forbid_unknown_fields=True):
 
 
 class Kpis(Struct, forbid_unknown_fields=True):
-    retention_hours: Positive = 48
+    declared: str = "kpis.toml"  # what is counted, and by what
+    retention_hours: Positive = 48  # minutes are kept, and corrected, for so long
+    five_minutes_days: Positive = 14  # then five minutes each
+    hours_days: Positive = 400  # and hours
     window_minutes: Positive = 30  # what the detector looks at
     learn_days: Positive = 2  # of history before a series is judged
     hold_minutes: Positive = 10  # quiet minutes before an alert resolves
@@ -226,6 +229,7 @@ def _name_shipped(raw: dict[str, Any]) -> None:
         ("coupons", "calendars"),
         ("security", "rules"),
         ("service", "promises"),
+        ("kpis", "declared"),
     ):
         table = raw.setdefault(section, {}) if section else raw
         usual = getattr(getattr(Settings(), section) if section else Settings(), key)

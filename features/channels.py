@@ -22,6 +22,7 @@ CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "coupon.delivered": ("dispatch", out.Delivery),
     "coupon.undeliverable": ("dispatch", out.Delivery),
     "kpi.minute": ("kpis", out.KpiMinute),
+    "kpi.silence": ("kpis", out.StoreSilence),
     "store.load": ("kpis", out.StoreLoad),
     "alert.kpi": ("kpis", out.KpiAlert),
     "brake.paused": ("kpis", out.BrakeTurn),
@@ -171,7 +172,7 @@ TOPICS = (
     Topic(
         "kpi.partials",
         "Counts of one partition on their way to the merge. Between two steps of one flow, and no contract.",
-        "dim",
+        "number of a partition",
         "kpis",
         "kpis",
         ("partial",),
@@ -180,11 +181,11 @@ TOPICS = (
     ),
     Topic(
         "kpi.minutes",
-        "Closed minutes of every dimension, and their corrections.",
+        "Closed minutes and hours of every dimension, their corrections, and tills that go offline.",
         "dim",
         "kpis",
         "boards, warehouse",
-        ("kpi.minute",),
+        ("kpi.minute", "kpi.silence"),
         sent=True,
     ),
     Topic(

@@ -258,6 +258,12 @@ class Footfall(Event, tag="footfall"):
     visitors: Count
 
 
+class Heartbeat(Event, tag="heartbeat"):
+    """A till says that it is there, whether it sells or not: without that, silence and no sales look the same."""
+
+    anonymous: ClassVar[bool] = True
+
+
 class Weather(Event, tag="weather"):
     """What was measured at a place. Later events of its stores are told, for up to three hours."""
 
@@ -314,6 +320,7 @@ CustomerEvent: TypeAlias = (
     | DeliveryLate
     | Referred
     | FriendOrdered
+    | Heartbeat
 )
 Control: TypeAlias = (
     Merge | History | Moved | Forget | Unname | Brake

@@ -157,7 +157,7 @@ class Scanner:
         for i in strange:
             try:
                 seen = self.decode(values[i])
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             at = _put(seen, self.fields, scanned.values[:, i], scanned.ends[:, i], at, texts)
             scanned.first_line[i], scanned.line_count[i] = first + len(lines), len(seen.lines)

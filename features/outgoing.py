@@ -121,7 +121,8 @@ class Delivery(Struct, gc=False):
 
 
 class KpiMinute(Struct):
-    """One minute of one dimension, sent when it closes and again whenever late events change it."""
+    """One minute of one dimension, or an hour of one that is kept by hours, sent when it closes and again whenever
+    late events change it. It holds all counters and ratios of kpis.toml: beside these, those that you add."""
 
     dim: str
     minute_ms: int
@@ -143,6 +144,32 @@ class KpiMinute(Struct):
     conversion: float | None
     redemption_rate: float | None
     rating_mean: float | None
+    minutes: int
+    footfall: int
+    eligible_orders: int
+    rung_orders: int
+    mixed_orders: int
+    promoters: int
+    detractors: int
+    promised: int
+    late_deliveries: int
+    sold_items: int
+    sold_cents: int
+    heartbeats: int
+    redemption_share: float | None
+    attach_rate: float | None
+    nps: float | None
+    complaint_rate: float | None
+    late_delivery_rate: float | None
+
+
+class StoreSilence(Struct):
+    """A store's till no longer says that it is there, or does again: what is missing of it meanwhile is not zero."""
+
+    store: str
+    state: Literal["offline", "online"]
+    since_ms: int
+    until_ms: int
 
 
 class StoreLoad(Struct, frozen=True, gc=False):

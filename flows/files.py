@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from alerts.kpis.catalog import KpiCatalog
+from alerts.kpis.declared import read_kpis
 from alerts.service.promise import Promises, read_promises
 from config.settings import Settings, WrongSettings
 from features.building import build_catalog
@@ -51,6 +53,12 @@ def load_promises(settings: Settings) -> Promises:
     """Raises WrongPromises, WrongSettings."""
     path = settings.path(settings.service.promises)
     return read_promises(text(path), str(path))
+
+
+def load_kpis(settings: Settings) -> KpiCatalog:
+    """Raises WrongKpis, WrongSettings."""
+    path = settings.path(settings.kpis.declared)
+    return read_kpis(text(path), str(path))
 
 
 def load_limits(settings: Settings) -> Limits:

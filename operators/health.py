@@ -83,7 +83,9 @@ OLDEST_TICKET = Gauge(
 )
 CASES = Gauge("brewline_review_cases", "Cases of possible abuse that wait for a human", ["signal", "partition"])
 HELD = Gauge("brewline_review_customers", "Customers whom these cases hold", ["signal", "partition"])
+KPI = Gauge("brewline_kpi", "A KPI of the chain or a region in its last closed minute", ["kpi", "dim", "partition"])
 LEVELS = {
+    "kpi": KPI,
     "open": OPEN_TICKETS,
     "oldest": OLDEST_TICKET,
     "cases": CASES,
@@ -138,7 +140,7 @@ def show(partition: int, levels: dict[str, float]) -> None:
     """Sets a partition's gauges; names are as follows.
 
     `open:priority`, `oldest:priority`, `cases:signal`, `customers:signal`, `quality:model:scorer:figure`,
-    `wrong:model:what`
+    `wrong:model:what`, `kpi:name:dim`
     """
     for name, level in levels.items():
         kind, _, of = name.partition(":")

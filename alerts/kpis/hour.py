@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct, field, msgpack
 
-from alerts.kpis.kpi import Partial, hour_record, judged, total
+from alerts.kpis.kpi import Counts, Partial, counts_of, hour_record, judged, total
 from features.times import HOUR_MS, MINUTE_MS
 
 HOURS_AHEAD = 4  # judged at most in one batch, if the clock leaps over hours in which nothing came
 
-Parts = dict[int, tuple[int, list[int]]]  # source partition → version, counters
+Parts = dict[int, tuple[int, Counts]]  # source partition → version, counts
 _encode_parts = msgpack.Encoder().encode
-_decode_parts = msgpack.Decoder(Parts).decode
+_decode_parts = msgpack.Decoder(dict[int, tuple[int, Counts | list[int]]]).decode
 
 
 class Hour(Struct, array_like=True):
@@ -24,25 +24,33 @@ class Hour(Struct, array_like=True):
 
     def parts(self, minute: int) -> Parts:
         packed = self.minutes.get(minute)
-        return _decode_parts(packed) if packed else {}
+        if packed is None:
+            return {}
+        parts: Any = _decode_parts(packed)
+        for source, (version, counters) in parts.items():
+            if type(counters) is list:
+                parts[source] = version, counts_of(counters)
+        found: Parts = parts
+        return found
 
     def take(self, partial: Partial) -> bool:
         """Whether this is news; an older or a repeated partial is not."""
         minute = partial.minute_ms // MINUTE_MS
         parts = self.parts(minute)
-        version, _ = parts.get(partial.source, (-1, []))
+        version, _ = parts.get(partial.source, (-1, {}))
         if partial.version <= version:
             return False
         if not parts:
             self.open.append(minute)
-        parts[partial.source] = (partial.version, partial.counters)
+        parts[partial.source] = (partial.version, counts_of(partial.counters))
         self.minutes[minute] = _encode_parts(parts)
         return True
 
-    def sums(self, minute: int) -> tuple[int, Sequence[int]]:
-        """Revision and counters over all sources; (0, []) if nothing came."""
+    def sums(self, minute: int, columns: int) -> tuple[int, list[int]]:
+        """Revision and counters over all sources, by column; (0, []) if nothing came."""
         parts = self.parts(minute).values()
-        return sum(version + 1 for version, _ in parts), total([counters for _, counters in parts]) if parts else []
+        revision = sum(version + 1 for version, _ in parts)
+        return revision, total([counts for _, counts in parts], columns) if parts else []
 
 
 encode_hour = msgpack.Encoder().encode
@@ -60,7 +68,7 @@ def watched_dim(timer: str) -> str:
 
 
 def needed(due_ms: int, timer: str) -> list[str]:
-    """The records that a timer works on."""
+    """The records that a timer works on, beside what stays of an hour at its end."""
     dim = watched_dim(timer)
     if dim:
         start_ms = due_ms - MINUTE_MS

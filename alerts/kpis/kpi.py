@@ -1,14 +1,12 @@
-"""The KPIs: what is counted by minute, what follows from the counts, which series are judged.
+"""Counts by minute on their way from partition to partition, what follows from them, which series are judged.
 
-Counters are integers and travel as lists in the order of `COUNTERS`; a new one goes to the end,
-shorter lists count as zero there. A missing value is null, never zero: a minute without orders has
-no average order value.
+Counts travel by column: `COUNTERS` are known to the code by name and come first, those that `kpis.toml` alone knows
+follow. A missing value is null, never zero: a minute without orders has no average order value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct, json
@@ -29,15 +27,18 @@ COUNTERS = (
     "ratings",
     "stars_x10",
     "complaints",
+    "heartbeats",
 )
 COLUMN = {name: column for column, name in enumerate(COUNTERS)}
 
-RATIOS = {  # name: (numerator, denominator, scale)
-    "aov_cents": ("revenue_cents", "orders", 1.0),
-    "conversion": ("orders", "visits", 1.0),
-    "redemption_rate": ("redemptions", "coupons_issued", 1.0),
-    "rating_mean": ("stars_x10", "ratings", 0.1),
-}
+
+class Ratio(NamedTuple):
+    """A KPI that follows from counters: `scale` times the sum of some, with their signs, by another."""
+
+    name: str
+    over: tuple[tuple[str, int], ...]
+    under: str
+    scale: float = 1.0
 
 
 class Judged(NamedTuple):
@@ -55,14 +56,33 @@ JUDGED = tuple(
 JUDGED_KINDS = ("chain", "store", "region")
 
 
+Counts = dict[int, int]  # column → count; what is not there is 0
+
+
 class Partial(Struct, tag="partial"):
     """What one source partition has counted for a minute up to offset `version`; a newer one replaces it."""
 
     source: int
     dim: str
     minute_ms: int
-    counters: list[int]
+    counters: Counts | list[int]
     version: int
+
+
+class Row(Struct, array_like=True):
+    """A partial among others of its source."""
+
+    dim: str
+    minute_ms: int
+    counters: Counts
+    version: int
+
+
+class Partials(Struct, tag="partials"):
+    """Partials that go to the same partition."""
+
+    source: int
+    rows: list[Row]
 
 
 class ClockMark(Struct, tag="clock"):
@@ -74,7 +94,7 @@ class ClockMark(Struct, tag="clock"):
 
 
 encode_partial = json.Encoder().encode
-decode_partial = json.Decoder(Partial | ClockMark).decode
+decode_partial = json.Decoder(Partial | Partials | ClockMark).decode
 
 
 def judged(dim: str) -> bool:
@@ -87,19 +107,27 @@ def store_of(dim: str) -> str:
     return name if kind == "store" else ""
 
 
-def total(rows: Sequence[Sequence[int]]) -> Sequence[int]:
-    """Column sums, in the order of `COUNTERS`."""
-    if len(rows) == 1 and len(rows[0]) == len(COUNTERS):
-        return rows[0]
-    return [sum(column) for column in zip_longest([0] * len(COUNTERS), *rows, fillvalue=0)]
+def counts_of(counters: Counts | list[int]) -> Counts:
+    """What was kept as a list by column is read as well."""
+    return counters if type(counters) is dict else {column: n for column, n in enumerate(counters) if n}
 
 
-def ratios(counters: Sequence[int]) -> dict[str, float | None]:
+def total(parts: Iterable[Counts], columns: int) -> list[int]:
+    """Sums by column."""
+    sums = [0] * columns
+    for counts in parts:
+        for column, count in counts.items():
+            sums[column] += count
+    return sums
+
+
+def ratios(counters: Mapping[str, int], ratios: Iterable[Ratio]) -> dict[str, float | None]:
     """The KPIs that follow from the counters; None where the denominator is not positive."""
     found: dict[str, float | None] = {}
-    for name, (over, under, scale) in RATIOS.items():
-        count = counters[COLUMN[under]]
-        found[name] = scale * counters[COLUMN[over]] / count if count > 0 else None
+    for ratio in ratios:
+        under = counters[ratio.under]
+        over = sum(sign * counters[name] for name, sign in ratio.over)
+        found[ratio.name] = ratio.scale * over / under if under > 0 else None
     return found
 
 

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import nan
 from typing import Any
 
 from msgspec import Struct
 
 from alerts.agenda import Agenda
 from alerts.kpis import detector
+from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.detector import Judging, Watch
 from alerts.kpis.hour import Hour, decode_hour, encode_hour, watch_record, watched_dim
-from alerts.kpis.kpi import COLUMN, COUNTERS, Partial, hour_record, judged, ratios, store_of
-from alerts.kpis.load import Usual, step
+from alerts.kpis.kpi import COLUMN, Partial, counts_of, hour_record, judged, ratios, store_of
+from alerts.kpis.load import Usual
+from alerts.kpis.load import step as load_step
+from alerts.kpis.series import Kept, Series, step_of, steps_of, summed
+from alerts.kpis.silence import Tills, beats, living_dim
 from features.job import Changes, Message, State
 from features.load import load_key
 from features.messages import cloudevent
 from features.outgoing import StoreLoad
+from features.outgoing import StoreSilence as Silence
 from features.seen import expires_ms
-from features.times import HOUR_MS, MINUTE_MS
+from features.times import DAY_MS, HOUR_MS, MINUTE_MS
+
+SHOWN = ("chain", "region")  # kinds whose KPIs are metrics: there are few of them
 
 
 class Topics(Struct, frozen=True):
@@ -37,13 +45,26 @@ class Ledger:
     `known` names what the store was asked for: of any other record it is not known whether it exists.
     """
 
-    def __init__(self, topics: Topics, retention_hours: int, judging: Judging, known: set[str], state: State) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        retention_hours: int,
+        judging: Judging,
+        known: set[str],
+        state: State,
+        catalog: KpiCatalog,
+        kept: Kept,
+    ) -> None:
         self.topics = topics
         self.retention_hours = retention_hours
         self.judging = judging
         self.known = known
         self.records = state.records
+        self.catalog, self.names, self.kept = catalog, catalog.names, kept
+        self.series: dict[str, Series] = {}
+        self.levels: dict[str, float] = {}
         self.agenda = Agenda(state.due)
+        self.tills = Tills(state.records, self.agenda)
         self.hours: dict[str, Hour] = {}
         self.watches: dict[str, Watch | None] = {}
         self.changed: set[str] = set()
@@ -64,10 +85,19 @@ class Ledger:
             self.counts["repeats"] += 1
             return
         self.changed.add(name)
+        if beats(partial.dim, counts_of(partial.counters)):
+            self._tell_silence(self.tills.beat(partial.dim, minute, now_ms))
         if minute in hour.open:
             self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
         else:
             self._tell(partial.dim, hour, minute, "corrections")
+
+    def _tell_silence(self, told: Silence | None) -> None:
+        if told:
+            at_ms, id = told.until_ms or told.since_ms, f"{told.store}|{told.state}|{told.since_ms}"
+            dim = f"store:{told.store}"
+            self.messages.append(cloudevent(self.topics.minutes, dim, id, "kpi.silence", "kpis", at_ms, dim, told))
+            self.counts[f"stores_{told.state}"] += 1
 
     def advance(self, now_ms: int, stamp_ms: int) -> None:
         """Does what is due, because of a record with this Kafka timestamp."""
@@ -77,6 +107,10 @@ class Ledger:
             dim = watched_dim(name)
             if dim:
                 self._judge(dim, due_ms, now_ms)
+            elif store := living_dim(name):
+                self._tell_silence(self.tills.fall_silent(store))
+            elif step_of(name):
+                self.gone.add(name)
             else:
                 self._end(name, due_ms)
 
@@ -91,9 +125,24 @@ class Ledger:
             return
         forget_ms = self._expires(int(name.rpartition("|")[2]) * HOUR_MS)
         if forget_ms <= due_ms:
-            self.gone.add(name)
+            self._fold(dim, name, hour, due_ms)
         else:
             self.agenda.set(name, forget_ms)
+
+    def _fold(self, dim: str, name: str, hour: Hour, due_ms: int) -> None:
+        """Forgets the minutes of an hour that no late event can change any more; its sums stay."""
+        number = int(name.rpartition("|")[2])
+        records = {step.record(dim, number): step for step in steps_of(dim, self.catalog)}
+        if not records.keys() <= self.known:
+            self.agenda.leave(name, due_ms)
+            return
+        for record, step in records.items():
+            if record not in self.series:
+                self.series[record] = Series(step.minutes, self.records.get(record))
+            for slot, counts in summed(hour, step.minutes).items():
+                self.series[record].add(slot, counts)
+            self.agenda.set(record, step.end_ms(record) + self.kept.days(step) * DAY_MS)
+        self.gone.add(name)
 
     def _close(self, dim: str, name: str, hour: Hour, minute: int) -> None:
         hour.open.remove(minute)
@@ -102,10 +151,15 @@ class Ledger:
 
     def _tell(self, dim: str, hour: Hour, minute: int, count: str) -> None:
         """Sends a closed minute, for the first time or corrected."""
-        revision, counters = hour.sums(minute)
+        revision, counters = hour.sums(minute, len(self.names))
         at_ms = minute * MINUTE_MS
         data: dict[str, Any] = {"dim": dim, "minute_ms": at_ms, "revision": revision}
-        data |= dict(zip(COUNTERS, counters, strict=False)) | ratios(counters)
+        data["minutes"] = self.catalog.slot_minutes(dim)
+        counted = dict(zip(self.names, counters, strict=True))
+        told = counted | ratios(counted, self.catalog.ratios)
+        data |= told
+        if count == "kpi_minutes" and dim.partition(":")[0] in SHOWN:
+            self.levels |= {f"kpi:{name}:{dim}": nan if value is None else value for name, value in told.items()}
         id = f"{dim}|{at_ms}|{revision}"
         self.messages.append(cloudevent(self.topics.minutes, dim, id, "kpi.minute", "kpis", at_ms, dim, data))
         self.counts[count] += 1
@@ -136,7 +190,7 @@ class Ledger:
             hour = self._hour(name)
             if minute in hour.open:
                 self._close(dim, name, hour, minute)
-            counters = hour.sums(minute)[1]
+            counters = hour.sums(minute, len(self.names))[1]
             self._alert(dim, detector.judge(watch, dim, counters, self.judging), minute)
             if store := store_of(dim):
                 self._say_load(store, watch, minute, counters[COLUMN["orders"]] if counters else 0)
@@ -148,7 +202,7 @@ class Ledger:
 
     def _say_load(self, store: str, watch: Watch, minute: int, orders: int) -> None:
         watch.load = watch.load or Usual()
-        seen, at_ms = step(watch.load, minute, orders), (minute + 1) * MINUTE_MS
+        seen, at_ms = load_step(watch.load, minute, orders), (minute + 1) * MINUTE_MS
         if seen:
             said = StoreLoad(store, at_ms, seen.orders, round(seen.usual, 2), round(seen.orders / seen.usual, 3))
             id, key = f"{store}|{at_ms}", load_key(store, at_ms)
@@ -185,8 +239,11 @@ class Ledger:
                 changes.puts[watch_record(dim)] = detector.encode_watch(watch)
             else:
                 changes.deletes.append(watch_record(dim))
+        changes.puts |= {name: series.packed() for name, series in self.series.items() if name not in self.gone}
+        self.tills.write(changes)
         changes.deletes += self.gone
         changes.timers = self.agenda.timers
         changes.messages += self.messages
         changes.causes_ms = self.causes_ms
         changes.counts = dict(self.counts)
+        changes.levels = self.levels

@@ -5,20 +5,27 @@ for it afterwards is sent as a correction. A minute's revision is the sum of (ve
 parts: it only grows, and the same revision always means the same counts.
 
 Records are `store:0012|486123` (an hour), with a timer of the same name for the next minute to
-close and at last for its end, and `watch|store:0012` (the detector), with a timer of
-the same name that judges one minute after the other, whether anything came in it or not.
+close and at last for its end, `five|store:0012|20255` and `hours|store:0012|1265` (what stays of hours
+that have ended, see `series.py`), each with the timer that ends it, `watch|store:0012` (the detector),
+with a timer of the same name that judges one minute after the other, whether anything came in it or not,
+and `life|store:0012` (when its till was heard last), with a timer for when it is called offline.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
+from alerts.kpis.catalog import KNOWN_BY_NAME, KpiCatalog
 from alerts.kpis.detector import Judging
-from alerts.kpis.hour import needed, watch_record
-from alerts.kpis.kpi import ClockMark, Partial, decode_partial, hour_record, judged
+from alerts.kpis.hour import needed, watch_record, watched_dim
+from alerts.kpis.kpi import ClockMark, Partial, Partials, decode_partial, hour_record, judged, store_of
 from alerts.kpis.ledger import Ledger, Topics
+from alerts.kpis.series import Kept, step_of, steps_of
+from alerts.kpis.silence import life_record, living_dim
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
+from features.seen import expires_ms
+from features.times import HOUR_MS
 
 
 class Work(Struct):
@@ -32,10 +39,19 @@ class Work(Struct):
 class MergedMinutes:
     """The job over partial minutes; `retention_hours` is that of the job that sends them."""
 
-    def __init__(self, topics: Topics, retention_hours: int, judging: Judging) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        retention_hours: int,
+        judging: Judging,
+        catalog: KpiCatalog = KNOWN_BY_NAME,
+        kept: Kept = Kept(),  # noqa: B008 - it is frozen
+    ) -> None:
         self.topics = topics
         self.retention_hours = retention_hours
         self.judging = judging
+        self.catalog = catalog
+        self.kept = kept
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         work, clock, names = Work(batch.last), position.clock, set[str]()
@@ -46,22 +62,36 @@ class MergedMinutes:
                 refused = Refused("malformed", str(error))
                 work.letters.append(dead_letter(self.topics.dead_letters, batch, index, refused))
                 continue
-            work.said.append((said, batch.stamps_ms[index]))
+            work.said += [(each, batch.stamps_ms[index]) for each in apart(said)]
             if isinstance(said, ClockMark):
                 clock = clock.moved(str(said.source), said.of, said.at_ms)
-            else:
-                names.add(hour_record(said.dim, said.minute_ms))
-                if judged(said.dim):
-                    names.add(watch_record(said.dim))
+        for dim, at_ms in {(said.dim, said.minute_ms) for said, _ in work.said if isinstance(said, Partial)}:
+            names.add(hour_record(dim, at_ms))
+            if store_of(dim):
+                names.add(life_record(dim))
+            if judged(dim):
+                names.add(watch_record(dim))
         return Plan(position, clock, sorted(names), work=work)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
-        return [name for due_ms, timer in due for name in needed(due_ms, timer)]
+        """Those of an hour's end as well where it ends; what a batch finds out late is left for the next."""
+        return [name for due_ms, timer in due for name in (*needed(due_ms, timer), *self._folded(due_ms, timer))]
+
+    def _folded(self, due_ms: int, timer: str) -> list[str]:
+        dim, _, hour = timer.rpartition("|")
+        if (
+            step_of(timer)
+            or watched_dim(timer)
+            or living_dim(timer)
+            or expires_ms(int(hour) * HOUR_MS, self.retention_hours) > due_ms
+        ):
+            return []
+        return [step.record(dim, int(hour)) for step in steps_of(dim, self.catalog)]
 
     def apply(self, plan: Plan, state: State) -> Changes:
         work: Work = plan.work
         known = {*plan.records, *self.timer_records(state.due)}
-        ledger = Ledger(self.topics, self.retention_hours, self.judging, known, state)
+        ledger = Ledger(self.topics, self.retention_hours, self.judging, known, state, self.catalog, self.kept)
         changes = Changes(plan.position, messages=work.letters)
         clock = plan.position.clock
         for _ in work.letters:
@@ -75,3 +105,10 @@ class MergedMinutes:
         ledger.write(changes)
         changes.position = plan.position.moved(work.last, plan.clock, changes.counts)
         return changes
+
+
+def apart(said: Partial | Partials | ClockMark) -> list[Partial | ClockMark]:
+    """One by one."""
+    if isinstance(said, Partials):
+        return [Partial(said.source, row.dim, row.minute_ms, row.counters, row.version) for row in said.rows]
+    return [said]

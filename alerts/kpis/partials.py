@@ -7,113 +7,99 @@ has seen all that was counted before it.
 
 What says that customers are merged, and events that moved with them, count nothing here: they were counted before.
 Every other event ends in exactly one count: `applied`, `duplicates`, `too_late` or `dead_lettered`; the
-first three are called `kpi_events`, `kpi_duplicates` and `kpi_too_late` for events of a customer.
+first three are called `kpi_events`, `kpi_duplicates` and `kpi_too_late` for events of a customer, and all are
+`kpi_own` for what Brewline itself has written.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
 
-from msgspec import Struct, field, msgpack
+import numpy as np
+from msgspec import Struct, msgpack
 
-from alerts.kpis.kpi import COUNTERS, ClockMark, Partial, encode_partial, hour_record
-from alerts.kpis.tally import Deltas, counted_ms, dimensions, tally
-from features.events import CONTROL, CUSTOMER_EVENTS, OF_BOTH, OWN, Event, Tick, decode_clean
+from alerts.kpis.catalog import KpiCatalog
+from alerts.kpis.grouping import Group, Grouping
+from alerts.kpis.kpi import ClockMark, Counts, Partials, Row, counts_of, encode_partial
+from alerts.kpis.tally import Events, Tally
+from features.events import Control, decode_clean
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
+from features.partitions import partition_of
 from features.seen import expires_ms, id_hash, is_set, set_name
 from features.times import HOUR_MS, MINUTE_MS
 
-Hour = dict[int, list[int]]  # minute of the hour → counters
+Hour = dict[int, Counts]  # minute of the hour → counts
 encode_hour = msgpack.Encoder().encode
-decode_hour = msgpack.Decoder(Hour).decode
+_decode_hour = msgpack.Decoder(dict[int, Counts | list[int]]).decode
 
-OF_CUSTOMERS = (*CONTROL.values(), *OWN.values())  # words on customers, who are not known here
-MAYBE_OWN = tuple(CUSTOMER_EVENTS[kind] for kind in OF_BOTH)  # of Brewline itself, where ingest has given no day
-NAMES = {  # by whether the event has a customer
-    False: ("applied", "duplicates", "too_late"),
-    True: ("kpi_events", "kpi_duplicates", "kpi_too_late"),
-}
+DIMS = 2**18  # of so many it is kept in mind where they go
+ROWS = 200  # of a message: far from what Kafka takes
+FATES = (  # by who has sent the event: nobody known, a customer, Brewline itself
+    ("applied", "duplicates", "too_late"),
+    ("kpi_events", "kpi_duplicates", "kpi_too_late"),
+    ("kpi_own", "kpi_own", "kpi_own"),
+)
 
 
-class Entry(Struct):
-    """One event to be counted, unless its id was seen."""
+_target = lru_cache(DIMS)(partition_of)
 
-    offset: int
-    at_ms: int
-    hour: int
-    id: bytes
-    customer: bool
-    deltas: Deltas
-    dims: list[str]
 
-    @property
-    def seen(self) -> str:
-        return set_name(self.hour * HOUR_MS)
+def decode_hour(raw: bytes) -> Hour:
+    hour: Any = _decode_hour(raw)
+    for minute, counters in hour.items():
+        if type(counters) is list:
+            hour[minute] = counts_of(counters)
+    found: Hour = hour
+    return found
 
 
 class Work(Struct):
     """A batch, read."""
 
     batch: Batch
-    entries: list[Entry] = []
-    messages: list[Message] = []
-    counts: Counter[str] = field(default_factory=Counter)
-
-
-def _read(raw: bytes) -> Event:
-    try:
-        event: Event = decode_clean(raw)
-    except (ValueError, RecursionError) as error:
-        raise Refused("malformed", str(error)) from error
-    return event
-
-
-def _entry(event: Event, offset: int) -> Entry:
-    deltas = tally(event)
-    id = id_hash(event.id)
-    dims = dimensions(event) if deltas else []
-    return Entry(offset, counted_ms(event), event.at_ms // HOUR_MS, id, bool(event.customer), deltas, dims)
+    events: Events  # that are not too late
+    groups: list[Group]  # what they add, if all of them are new
+    keys: list[tuple[str, bytes]]  # by event: the id set and the id
+    too_late: Counter[str]
 
 
 class PartialMinutes:
     """The job over the clean topic. `partition_keys` reach each partition of `partials`; `sources` run this job."""
 
     def __init__(
-        self, partials: str, dead_letters: str, partition_keys: list[str], sources: int, retention_hours: int
+        self,
+        partials: str,
+        dead_letters: str,
+        partition_keys: list[str],
+        sources: int,
+        retention_hours: int,
+        catalog: KpiCatalog,
     ) -> None:
         self.partials = partials
         self.dead_letters = dead_letters
         self.partition_keys = partition_keys
         self.sources = sources
         self.retention_hours = retention_hours
+        self.tally = Tally(catalog)
 
     def plan(self, batch: Batch, position: Position) -> Plan:
-        work, clock = Work(batch), position.clock
-        for index, (offset, raw) in enumerate(zip(batch.offsets, batch.values, strict=True)):
-            try:
-                event = _read(raw)
-            except Refused as refused:
-                work.messages.append(dead_letter(self.dead_letters, batch, index, refused))
-                work.counts.update(("dead_lettered", f"dead_lettered:{refused.reason}"))
-                continue
-            if isinstance(event, Tick):
-                clock = clock.moved(event.source, event.of, event.at_ms)
-            elif not (isinstance(event, OF_CUSTOMERS) or (not event.day and isinstance(event, MAYBE_OWN))):
-                self._accept(work, _entry(event, offset), clock.now_ms)
+        every = self.tally.events(batch, position.clock)
+        in_time = (every.counted_ms // HOUR_MS + 1 + self.retention_hours) * HOUR_MS > every.clock_ms
+        events, late = every.only(in_time), every.only(~in_time)
+        ids = map(id_hash, events.scanned.texts(self.tally.fields["id"], events.index))
+        hours = (events.at_ms // HOUR_MS).tolist()
+        names = {hour: set_name(hour * HOUR_MS) for hour in set(hours)}
+        keys = [(names[hour], id) for hour, id in zip(hours, ids, strict=True)]
         seen: dict[str, list[bytes]] = {}
-        for entry in work.entries:
-            seen.setdefault(entry.seen, []).append(entry.id)
-        records = {hour_record(dim, entry.at_ms) for entry in work.entries for dim in entry.dims}
-        return Plan(position, clock, sorted(records), seen, work)
-
-    def _accept(self, work: Work, entry: Entry, now_ms: int) -> None:
-        """Unless the hour in which it counts is forgotten; its id is never forgotten before that."""
-        if self._expires(entry.at_ms) > now_ms:
-            work.entries.append(entry)
-        else:
-            work.counts[NAMES[entry.customer][2]] += 1
+        for name, id in keys:
+            seen.setdefault(name, []).append(id)
+        groups = Grouping(self.tally, events).groups()
+        work = Work(batch, events, groups, keys, fates(late, 2))
+        return Plan(position, every.clock, sorted({group.record for group in groups}), seen, work)
 
     def _expires(self, at_ms: int) -> int:
         return expires_ms(at_ms, self.retention_hours)
@@ -123,64 +109,99 @@ class PartialMinutes:
 
     def apply(self, plan: Plan, state: State) -> Changes:
         work: Work = plan.work
-        fresh = _fresh(work, state.seen)
-        hours, changed = _add(fresh, state.records)
-        changes = Changes(plan.position, messages=work.messages, counts=dict(work.counts))
-        for (dim, minute), offset in changed.items():
-            counters = hours[hour_record(dim, minute * MINUTE_MS)][minute % 60]
-            partial = Partial(work.batch.partition, dim, minute * MINUTE_MS, counters, offset)
-            changes.messages.append(Message(self.partials, dim, encode_partial(partial)))
+        fresh, counts = _fresh(work, state.seen)
+        groups = work.groups
+        if len(fresh) < len(work.keys):
+            groups = Grouping(self.tally, work.events.only(np.array(fresh, dtype=np.int64))).groups()
+        letters = self._letters(work)
+        counts += Counter({"dead_lettered": len(letters), "dead_lettered:malformed": len(letters)})
+        changes = Changes(plan.position, messages=letters, counts=dict(+counts))
+        hours = {name: decode_hour(raw) for name, raw in state.records.items()}
+        rows = [_add(hours, group, work.batch.offsets[group.last]) for group in groups]
+        changes.messages += self._messages(work.batch.partition, rows)
         if plan.clock.now_ms > plan.position.clock.now_ms:
             mark = encode_partial(ClockMark(work.batch.partition, self.sources, plan.clock.now_ms))
             changes.messages += [Message(self.partials, key, mark) for key in self.partition_keys]
-        self._keep(changes, hours, fresh, plan.clock.now_ms)
+        self._keep(changes, {group.record: hours[group.record] for group in groups}, plan.clock.now_ms)
+        self._remember(changes, [work.keys[place] for place in fresh], plan.clock.now_ms)
         _forget(changes, state.due)
         changes.position = plan.position.moved(work.batch.last, plan.clock, changes.counts)
         return changes
 
-    def _keep(self, changes: Changes, hours: dict[str, Hour], fresh: list[Entry], now_ms: int) -> None:
-        """Puts hours and ids that the clock has not passed yet, each with the timer that ends it."""
+    def _letters(self, work: Work) -> list[Message]:
+        """Of what cannot be read; words on customers have fields that mean something else elsewhere."""
+        batch, found = work.batch, list[Message]()
+        for index in work.events.malformed:
+            try:
+                said, why = decode_clean(batch.values[index]), "clean topic"
+            except (ValueError, RecursionError) as error:
+                said, why = None, str(error)
+            if not isinstance(said, Control):
+                found.append(dead_letter(self.dead_letters, batch, index, Refused("malformed", why)))
+        return found
+
+    def _messages(self, partition: int, rows: list[Row]) -> list[Message]:
+        """Those of a minute always go to the same partition, in their order."""
+        to: dict[int, list[Row]] = {}
+        for row in rows:
+            to.setdefault(_target(row.dim, len(self.partition_keys)), []).append(row)
+        return [
+            Message(self.partials, self.partition_keys[target], encode_partial(Partials(partition, part)))
+            for target, all_rows in to.items()
+            for part in (all_rows[start : start + ROWS] for start in range(0, len(all_rows), ROWS))
+        ]
+
+    def _keep(self, changes: Changes, hours: dict[str, Hour], now_ms: int) -> None:
+        """Puts hours that the clock has not passed yet, each with the timer that ends it."""
         for name, hour in hours.items():
             due_ms = self._expires(int(name.rpartition("|")[2]) * HOUR_MS)
             if due_ms > now_ms:
                 changes.puts[name] = encode_hour(hour)
                 changes.timers[name] = due_ms
-        for entry in fresh:
-            due_ms = self._expires(entry.hour * HOUR_MS)
+
+    def _remember(self, changes: Changes, keys: Iterable[tuple[str, bytes]], now_ms: int) -> None:
+        """Ids of an hour that the clock has not passed yet; they are not forgotten before the minutes of its events."""
+        for name, id in keys:
+            changes.seen.setdefault(name, []).append(id)
+        for name in list(changes.seen):
+            due_ms = self._expires(int(name.rpartition("|")[2]) * HOUR_MS)
             if due_ms > now_ms:
-                changes.seen.setdefault(entry.seen, []).append(entry.id)
-                changes.timers[entry.seen] = due_ms
+                changes.timers[name] = due_ms
+            else:
+                del changes.seen[name]
 
 
-def _fresh(work: Work, known: set[tuple[str, bytes]]) -> list[Entry]:
-    """Entries whose id is new; all are counted one way or the other."""
-    fresh, ids = [], set(known)
-    for entry in work.entries:
-        name, duplicate, _ = NAMES[entry.customer]
-        key = (entry.seen, entry.id)
-        work.counts[duplicate if key in ids else name] += 1
-        if key not in ids:
-            ids.add(key)
-            fresh.append(entry)
-    return fresh
+def _add(hours: dict[str, Hour], group: Group, offset: int) -> Row:
+    """Adds a group to its hour; the partial minute that it is now."""
+    counts = hours.setdefault(group.record, {}).setdefault(group.minute % 60, {})
+    if counts:
+        for column, count in group.counts.items():
+            counts[column] = counts.get(column, 0) + count
+    else:
+        counts.update(group.counts)
+    return Row(group.dim, group.minute * MINUTE_MS, counts, offset)
 
 
-def _add(fresh: list[Entry], records: Mapping[str, bytes]) -> tuple[dict[str, Hour], dict[tuple[str, int], int]]:
-    """Hours with the entries added, and the offset that last changed each (dimension, minute)."""
-    hours: dict[str, Hour] = {}
-    changed: dict[tuple[str, int], int] = {}
-    for entry in fresh:
-        minute = entry.at_ms // MINUTE_MS
-        for dim in entry.dims:
-            name = hour_record(dim, entry.at_ms)
-            if name not in hours:
-                hours[name] = decode_hour(records[name]) if name in records else {}
-            counters = hours[name].setdefault(minute % 60, [0] * len(COUNTERS))
-            counters.extend([0] * (len(COUNTERS) - len(counters)))
-            for column, count in entry.deltas:
-                counters[column] += count
-            changed[dim, minute] = entry.offset
-    return hours, changed
+def fates(events: Events, fate: int) -> Counter[str]:
+    """Counts of what became of them: 0 counted, 1 seen before, 2 too late."""
+    who = np.bincount(np.where(events.own, 2, events.of_customer), minlength=3).tolist()
+    found = Counter[str]()
+    for names, number in zip(FATES, who, strict=True):
+        if number:
+            found[names[fate]] += number
+    return found
+
+
+def _fresh(work: Work, known: set[tuple[str, bytes]]) -> tuple[list[int], Counter[str]]:
+    """Places of events whose id is new; what became of all."""
+    ids, fresh, again = set(known), list[int](), list[int]()
+    for place, key in enumerate(work.keys):
+        (again if key in ids else fresh).append(place)
+        ids.add(key)
+    counts = work.too_late
+    for places, fate in ((fresh, 0), (again, 1)):
+        counts += fates(work.events.only(np.array(places, dtype=np.int64)), fate)
+    return fresh, counts
 
 
 def _forget(changes: Changes, due: list[tuple[int, str]]) -> None:

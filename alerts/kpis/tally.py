@@ -1,64 +1,92 @@
-"""What one event adds to which counters, and under which dimensions.
+"""Reads a batch of clean events as columns: which of them may count, and when.
 
-Revenue is the total of orders, gross. A void undoes the sale: it takes the order, its items and its
-money out of the minute in which they were ordered. A refund leaves the sale as it was and is counted
-in its own minute, so that a wave of refunds shows when it happens. A void names neither campaign nor
-discount, so those of the order remain.
+A void counts in the minute of the order that it undoes; a refund leaves the sale as it was and counts in its own
+minute. What Brewline itself writes counts only where a counter names it, and apart from what was sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
 
-from alerts.kpis.kpi import COLUMN
-from features import events as ev
+from alerts.kpis.catalog import CATEGORIES, LINES_CENTS, LINES_QTY, OF_EVENTS, STARS, KpiCatalog, numbers, texts
+from features.events import CONTROL, CUSTOMER_EVENTS, OF_BOTH, OWN
+from features.fields import Field, Scanned, Scanner, Words
+from features.job import Batch, Clock
+from features.kernel.arrays import Ints
+from features.kernel.scan import DECIMAL, TEXT, WHOLE
 
-Deltas = tuple[tuple[int, int], ...]  # (column, what it grows by)
-
-CHAIN = "chain:*"
-KINDS = ("store", "region", "channel", "campaign")
-
-
-def _deltas(**counters: int) -> Deltas:
-    return tuple((COLUMN[name], count) for name, count in counters.items() if count)
-
-
-def _order(event: ev.Order) -> Deltas:
-    items = sum(line.qty for line in event.lines)
-    return _deltas(orders=1, revenue_cents=event.total_cents, items=items, discount_cents=event.discount_cents)
-
-
-def _void(event: ev.Void) -> Deltas:
-    return _deltas(orders=-1, revenue_cents=-event.amount_cents, items=-event.items)
+Mask = npt.NDArray[np.bool_]
+KINDS = {kind: code for code, kind in enumerate((*CUSTOMER_EVENTS, *CONTROL))}
+TICK, VOID, ORDER = KINDS["tick"], KINDS["void"], KINDS["order"]
+CONTROLS, OWNS, OF_BOTHS = ([KINDS[kind] for kind in kinds] for kinds in (CONTROL, OWN, OF_BOTH))
+TEXTS = ("type", "id", "customer", "tz", "source", *OF_EVENTS)
+WHOLES = ("at_ms", "ordered_ms", "day", "of")
+COMPUTED = {STARS, CATEGORIES, LINES_QTY, LINES_CENTS}
 
 
-TALLIES: dict[type[ev.Event], Callable[[Any], Deltas]] = {
-    ev.Order: _order,
-    ev.Void: _void,
-    ev.Refund: lambda event: _deltas(refunds=1, refund_cents=event.amount_cents),
-    ev.AppOpen: lambda event: _deltas(visits=1),
-    ev.Footfall: lambda event: _deltas(visits=event.visitors),
-    ev.CouponRedeemed: lambda event: _deltas(redemptions=1),
-    ev.CouponIssued: lambda event: _deltas(coupons_issued=1),
-    ev.Bind: lambda event: _deltas(new_members=1),
-    ev.Rating: lambda event: _deltas(ratings=1, stars_x10=round(event.stars * 10)),
-    ev.Complaint: lambda event: _deltas(complaints=1),
-}
+class Events(Struct):
+    """Those of a batch that may count; arrays are by event, in log order."""
+
+    scanned: Scanned
+    index: Ints  # where in the batch
+    kind: Ints
+    at_ms: Ints
+    counted_ms: Ints  # the time at which it counts
+    clock_ms: Ints  # the partition's clock when it came
+    own: Mask  # Brewline itself has written it
+    of_customer: Mask
+    clock: Clock  # at the end of the batch
+    malformed: list[int]  # where in the batch
+
+    def only(self, rows: Ints | Mask) -> Events:
+        arrays = ("index", "kind", "at_ms", "counted_ms", "clock_ms", "own", "of_customer")
+        kept = {name: getattr(self, name)[rows] for name in arrays}
+        return Events(scanned=self.scanned, clock=self.clock, malformed=self.malformed, **kept)
 
 
-def tally(event: ev.Event) -> Deltas:
-    """Empty when the event moves no KPI."""
-    count = TALLIES.get(type(event))
-    return count(event) if count else ()
+class Tally:
+    """Reads batches for a catalog."""
 
+    def __init__(self, catalog: KpiCatalog) -> None:
+        self.catalog = catalog
+        terms = [term for counter in catalog.counters for term in counter.terms]
+        asked = {term.field for term in terms} | {each.field for counter in catalog.counters for each in counter.where}
+        wholes, words = (
+            sorted({name for kind in CUSTOMER_EVENTS for name in asked & known(kind)}) for known in (numbers, texts)
+        )
+        fields = [Field(name, TEXT) for name in dict.fromkeys((*TEXTS, *words))]
+        fields += [Field(name, WHOLE) for name in (*WHOLES, *wholes) if name not in COMPUTED]
+        of_line = [Field("qty", WHOLE, 1), Field("price_cents", WHOLE), Field("category", TEXT)]
+        self.scanner = Scanner([*fields, Field("stars", DECIMAL)], of_line, "type")
+        self.fields = self.scanner.fields
+        self.kinds = Words(KINDS)
+        self.counted = np.array([KINDS[term.event] for term in terms], dtype=np.int64)
+        self.wanted = {each: Words(each.texts) for counter in catalog.counters for each in counter.where}
 
-def counted_ms(event: ev.Event) -> int:
-    """The time at which an event counts: a void where its order did, all else at its own."""
-    return event.ordered_ms if isinstance(event, ev.Void) else event.at_ms
-
-
-def dimensions(event: ev.Event) -> list[str]:
-    """`chain:*`, then each of `store:…`, `region:…`, `channel:…`, `campaign:…` that the event names."""
-    named = ((kind, getattr(event, kind, "")) for kind in KINDS)
-    return [CHAIN, *(f"{kind}:{value}" for kind, value in named if value)]
+    def events(self, batch: Batch, clock: Clock) -> Events:
+        scanned, fields = self.scanner.scan(batch.values), self.fields
+        kind = scanned.find(fields["type"], self.kinds)
+        clock_ms, since = np.empty(len(kind), dtype=np.int64), 0
+        for i in np.flatnonzero(kind == TICK).tolist():
+            clock_ms[since:i], since = clock.now_ms, i
+            of, at_ms = (int(scanned.values[fields[name], i]) for name in ("of", "at_ms"))
+            clock = clock.moved(scanned.texts(fields["source"], [i])[0], of, at_ms)
+        clock_ms[since:] = clock.now_ms
+        own = np.isin(kind, OWNS) | (np.isin(kind, OF_BOTHS) & (scanned.values[fields["day"]] == 0))
+        told = (kind >= 0) & (kind != TICK) & ~np.isin(kind, CONTROLS)
+        at_ms, ordered_ms = (scanned.values[fields[name]] for name in ("at_ms", "ordered_ms"))
+        every = Events(
+            scanned=scanned,
+            index=np.arange(len(kind)),
+            kind=kind,
+            at_ms=at_ms,
+            counted_ms=np.where(kind == VOID, ordered_ms, at_ms),
+            clock_ms=clock_ms,
+            own=own,
+            of_customer=scanned.filled(fields["customer"]),
+            clock=clock,
+            malformed=np.flatnonzero(kind < 0).tolist(),
+        )
+        return every.only(told & (~own | np.isin(kind, self.counted)))

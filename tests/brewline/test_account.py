@@ -21,6 +21,7 @@ from features.loop import batches, run
 from features.times import HOUR_MS
 from operators.store import PartitionStore
 from tests.alerts.triggers.jobs import customers_job
+from tests.oracle_kpis import SHIPPED
 
 AT_MS = 490_000 * HOUR_MS
 
@@ -30,7 +31,7 @@ def test_an_event_of_nobody_that_comes_too_late_is_accounted_for(settings: Setti
     day_ms = 490_000 * HOUR_MS
     log = [e.AppOpen(id="a", at_ms=day_ms), e.Tick(at_ms=day_ms + 4 * HOUR_MS, id="t", source="s", of=1)]
     log += [e.AppOpen(id=id, at_ms=at_ms) for id, at_ms in [("b", day_ms), ("c", log[1].at_ms), ("c", log[1].at_ms)]]
-    job = PartialMinutes("partials", "dead-letters", ["p0"], sources=1, retention_hours=2)
+    job = PartialMinutes("partials", "dead-letters", ["p0"], sources=1, retention_hours=2, catalog=SHIPPED)
     ended = run(job, batches("events", 0, [e.encode(event) for event in log], cuts=(1, 2, 3, 4)))[0]
     store = PartitionStore(redis, settings.redis.prefix, "kpis")
     redis.set(store.key(0, "fence"), encode_position(ended.position))
@@ -77,6 +78,6 @@ def test_what_brewline_itself_writes_is_counted_beside_what_was_sent(forgotten: 
 
 
 def test_kpis_count_what_was_sent_alone() -> None:
-    job = PartialMinutes("partials", "dead-letters", ["p0"], sources=1, retention_hours=2)
+    job = PartialMinutes("partials", "dead-letters", ["p0"], sources=1, retention_hours=2, catalog=SHIPPED)
     ended = run(job, batches("events", 0, [e.encode(one) for one in [*sent(), *own()]]))[0]
     assert (ended.position.counts["kpi_events"], ended.position.counts["kpi_duplicates"]) == (4, 4)

@@ -54,6 +54,7 @@ from flows.files import load_catalog
 from flows.topics import TOPICS
 from sim.faults import AUDIT_REASONS, EVENT_REASONS, spoil
 from tests.alerts.triggers.jobs import churn_labels, customers_job
+from tests.oracle_kpis import SHIPPED
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -258,9 +259,9 @@ def test_minutes_are_as_described() -> None:
         e.Order(id="o", at_ms=NOW_MS, store="s", lines=[e.Line("tea")], total_cents=1),
         e.Tick(id="t", at_ms=NOW_MS + 3_600_000, source="p", of=1),
     ]
-    partials = PartialMinutes("kpi.partials", "dead-letters", partition_keys(1), 1, 48)
+    partials = PartialMinutes("kpi.partials", "dead-letters", partition_keys(1), 1, 48, SHIPPED)
     counted = run(partials, batches("events", 0, [e.encode(event) for event in events]))[0].sent
-    merged = MergedMinutes(Topics("kpi.minutes", "alerts", "dead-letters"), 48, Judging())
+    merged = MergedMinutes(Topics("kpi.minutes", "alerts", "dead-letters"), 48, Judging(), SHIPPED)
     minutes = run(merged, batches("kpi.partials", 0, [message.value for message in counted]))[0].sent
     assert [message.key for message in minutes] == ["chain:*", "store:s"]
     for message in minutes:

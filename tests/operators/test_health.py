@@ -147,9 +147,11 @@ def test_a_log_line_is_one_json_object_with_level_and_utc_time(capsys: pytest.Ca
 
 def test_levels_are_shown_under_the_names_they_tell() -> None:
     levels = {"open:food-safety": 2.0, "quality:churn:champion:log_loss": 0.25, "wrong:churn:inputs": 3.0}
+    levels["kpi:orders:chain:*"] = 41.0
     show(7, levels)
     sample = REGISTRY.get_sample_value
     of = {"model": "churn", "partition": "7"}
     assert sample("brewline_tickets_open", {"priority": "food-safety", "partition": "7"}) == 2.0
     assert sample("brewline_model_quality", {**of, "of": "champion", "figure": "log_loss"}) == 0.25
     assert sample("brewline_model_wrong", {**of, "what": "inputs"}) == 3.0
+    assert sample("brewline_kpi", {"kpi": "orders", "dim": "chain:*", "partition": "7"}) == 41.0

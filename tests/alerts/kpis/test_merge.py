@@ -15,10 +15,13 @@ from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
 from features.job import Batch
 from features.loop import Store, run
+from tests.oracle_kpis import SHIPPED
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 NOON_MS = 490_008 * HOUR_MS
-JOB = MergedMinutes(Topics("kpi.minutes", "alerts", "dead-letters"), retention_hours=2, judging=Judging())
+JOB = MergedMinutes(
+    Topics("kpi.minutes", "alerts", "dead-letters"), retention_hours=2, judging=Judging(), catalog=SHIPPED
+)
 
 Said = Partial | ClockMark | bytes
 
@@ -110,7 +113,9 @@ def test_a_partial_of_a_forgotten_hour_is_counted_and_changes_nothing(feed):
     feed(partial(orders=1), *clock(180))
     assert feed(partial(orders=2, version=5)) == []
     assert feed.store.position.counts == {"kpi_minutes": 1, "too_late": 1}
-    assert (feed.store.records, feed.store.timers) == ({}, {})
+    feed(*clock(181))
+    assert {name.partition("|")[0] for name in feed.store.records} == {"five", "hours"}
+    assert feed.store.timers.keys() == feed.store.records.keys()
 
 
 def test_what_cannot_be_read_becomes_a_dead_letter(feed):
@@ -178,7 +183,7 @@ def test_what_no_longer_exists_is_no_longer_watched():
     assert "watch|store:0012" in feed.store.records
     for hour in range(24, 24 * (RETIRED_DAYS + 2)):
         feed(*clock(hour * 60))
-    assert (feed.store.records, feed.store.timers) == ({}, {})
+    assert {name.partition("|")[0] for name in feed.store.records} == {"hours"}  # those of five minutes are gone too
 
 
 def test_silence_is_judged_though_the_clock_leaps_over_it():
@@ -236,3 +241,16 @@ def test_an_alert_names_the_record_that_caused_it():
 
 def test_every_counter_has_its_column():
     assert [COLUMN[name] for name in COUNTERS] == list(range(len(COUNTERS)))
+
+
+def test_the_last_closed_minute_of_the_chain_and_of_regions_is_a_metric():
+    said = [partial(dim, orders=3, visits=4) for dim in ("chain:*", "region:north", "store:0012", "channel:app")]
+    marks, job = clock(1), JOB
+    values = [encode_partial(each) for each in (*said, *marks)]
+    batch = Batch("kpi.partials", 0, -1, list(range(len(values))), values, [0] * len(values))
+    plan = job.plan(batch, Store().position)
+    levels = job.apply(plan, Store().load(job, plan)).levels
+    assert {name.split(":", 2)[2] for name in levels} == {"chain:*", "region:north"}
+    assert (levels["kpi:orders:region:north"], levels["kpi:conversion:chain:*"]) == (3, 0.75)
+    assert levels["kpi:aov_cents:chain:*"] == 0
+    assert levels["kpi:rating_mean:chain:*"] != levels["kpi:rating_mean:chain:*"], "not a number: there were none"

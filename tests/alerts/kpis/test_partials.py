@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from alerts.kpis.kpi import COLUMN, COUNTERS, ClockMark, Partial, decode_partial
+from alerts.kpis.kpi import ClockMark, Partial, Partials, decode_partial
+from alerts.kpis.merge import apart
 from alerts.kpis.partials import PartialMinutes
 from features import events as ev
 from features.job import Message
 from features.loop import Store, batches, run
+from tests.oracle_kpis import SHIPPED
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 NOON_MS = 490_000 * HOUR_MS
-JOB = PartialMinutes("kpi.partials", "dead-letters", ["p0", "p1"], sources=3, retention_hours=2)
+JOB = PartialMinutes("kpi.partials", "dead-letters", ["p0", "p1"], sources=3, retention_hours=2, catalog=SHIPPED)
 
 
 def order(id: str = "o1", at_ms: int = NOON_MS, **fields: object) -> ev.Order:
@@ -31,25 +33,28 @@ def counted(*log: ev.Event | bytes, cuts: tuple[int, ...] = ()) -> Store:
 
 def partials(sent: list[Message]) -> list[Partial]:
     said = [decode_partial(message.value) for message in sent if message.topic == "kpi.partials"]
-    return [partial for partial in said if isinstance(partial, Partial)]
+    return [each for partials in said if isinstance(partials, Partials) for each in apart(partials)]
+
+
+def named(partial: Partial) -> dict[str, int]:
+    return {SHIPPED.names[column]: count for column, count in partial.counters.items() if count}
 
 
 def chain(store: Store) -> dict[int, dict[str, int]]:
     """The last word on each minute of the whole chain, without zeros."""
-    return {
-        partial.minute_ms: {name: count for name, count in zip(COUNTERS, partial.counters, strict=True) if count}
-        for partial in partials(store.sent)
-        if partial.dim == "chain:*"
-    }
+    return {partial.minute_ms: named(partial) for partial in partials(store.sent) if partial.dim == "chain:*"}
 
 
 def test_an_order_counts_under_each_dimension_it_names():
-    sent = counted(order(campaign="summer", discount_cents=100)).sent
-    dims = ["chain:*", "store:0012", "region:north", "channel:app", "campaign:summer"]
-    assert [message.key for message in sent] == dims
-    for dim, partial in zip(dims, partials(sent), strict=True):
-        assert (partial.source, partial.dim, partial.minute_ms, partial.version) == (1, dim, NOON_MS, 0)
-        assert [partial.counters[COLUMN[name]] for name in COUNTERS[:4]] == [1, 900, 3, 100]
+    found = {each.dim: each for each in partials(counted(order(campaign="summer", discount_cents=100)).sent)}
+    crosses = {"region+channel:north+app", "channel+campaign:app+summer", "region+campaign:north+summer"}
+    crosses |= {"store+campaign:0012+summer", "store+channel:0012+app"}
+    assert found.keys() == {"chain:*", "store:0012", "region:north", "channel:app", "campaign:summer"} | crosses
+    for dim, partial in found.items():
+        minute = 59 if dim == "store+channel:0012+app" else 0
+        assert (partial.source, partial.minute_ms, partial.version) == (1, NOON_MS + minute * MINUTE_MS, 0)
+        told = {"orders": 1, "revenue_cents": 900, "items": 3, "discount_cents": 100}
+        assert named(partial) == {**told, "eligible_orders": 1, "rung_orders": 1, "sold_items": 3}
 
 
 def test_what_says_that_customers_are_merged_counts_nothing():
@@ -66,7 +71,7 @@ def test_what_says_that_customers_are_merged_counts_nothing():
 
 
 def test_an_empty_dimension_is_left_out():
-    assert [message.key for message in counted(order(store="", region="", channel="")).sent] == ["chain:*"]
+    assert [each.dim for each in partials(counted(order(store="", region="", channel="")).sent)] == ["chain:*"]
 
 
 def test_a_void_takes_the_order_back_where_it_was():
@@ -79,14 +84,15 @@ def test_a_void_takes_the_order_back_where_it_was():
         items=3,
         ordered_ms=NOON_MS,
     )
-    assert chain(counted(order(), void)) == {NOON_MS: {}}
+    left = {"rung_orders": 1, "sold_items": 3, "eligible_orders": 1}  # the void names no customer
+    assert chain(counted(order(), void)) == {NOON_MS: left}
 
 
 def test_a_refund_leaves_the_sale_and_counts_when_it_happens():
     later_ms = NOON_MS + 50 * MINUTE_MS
     refund = ev.Refund(id="r", at_ms=later_ms, order="o1", ordered_time=0, amount_cents=400, ordered_ms=NOON_MS)
     found = chain(counted(order(), refund))
-    assert found[NOON_MS] == {"orders": 1, "revenue_cents": 900, "items": 3}
+    assert found[NOON_MS] == chain(counted(order()))[NOON_MS]
     assert found[later_ms] == {"refunds": 1, "refund_cents": 400}
 
 
@@ -99,7 +105,7 @@ def test_an_order_sent_twice_counts_once_in_a_batch_and_across():
 def test_a_batch_says_each_changed_minute_once_with_the_offset_that_changed_it():
     store = counted(order("a"), order("b"), order("c", at_ms=NOON_MS + MINUTE_MS), ev.View(id="d", at_ms=NOON_MS))
     chain_partials = [partial for partial in partials(store.sent) if partial.dim == "chain:*"]
-    assert [(p.minute_ms, p.counters[0], p.version) for p in chain_partials] == [
+    assert [(p.minute_ms, named(p)["orders"], p.version) for p in chain_partials] == [
         (NOON_MS, 2, 1),
         (NOON_MS + MINUTE_MS, 1, 2),
     ]
@@ -109,8 +115,10 @@ def test_the_clock_follows_the_counts_to_every_target():
     sent = counted(
         order(), tick(NOON_MS, "pos/0", 2), tick(NOON_MS + 5, "app/0", 2), tick(NOON_MS + 9, "app/0", 2)
     ).sent
-    assert [message.key for message in sent] == ["chain:*", "store:0012", "region:north", "channel:app", "p0", "p1"]
-    assert decode_partial(sent[-1].value) == ClockMark(source=1, of=3, at_ms=NOON_MS)
+    said = [decode_partial(message.value) for message in sent]
+    assert [message.key for message in sent[-2:]] == ["p0", "p1"]
+    assert said[-2:] == [ClockMark(source=1, of=3, at_ms=NOON_MS)] * 2
+    assert {type(each) for each in said[:-2]} == {Partials}
 
 
 def test_the_clock_is_silent_while_it_stands_still():
@@ -148,8 +156,8 @@ def test_stars_footfall_and_members_are_counted():
         ev.CouponRedeemed(id="f", at_ms=NOON_MS, coupon="x"),
         ev.Complaint(id="g", at_ms=NOON_MS, case="x"),
     )
-    found = {"visits": 8, "redemptions": 1, "coupons_issued": 1, "new_members": 1}
-    assert chain(store)[NOON_MS] == {**found, "ratings": 1, "stars_x10": 45, "complaints": 1}
+    found = {"visits": 8, "footfall": 7, "redemptions": 1, "coupons_issued": 1, "new_members": 1}
+    assert chain(store)[NOON_MS] == {**found, "ratings": 1, "stars_x10": 45, "promoters": 1, "complaints": 1}
 
 
 def test_a_word_to_forget_somebody_counts_nothing_and_is_no_dead_letter() -> None:
