@@ -116,6 +116,30 @@ def test_a_receiver_of_syslog_that_reads_nothing_is_given_up_in_time(workdir: Pa
         assert next(failure for failure in failures if failure) == "timeout"
 
 
+def test_a_receiver_of_syslog_that_has_ended_an_idle_connection_costs_no_attempt(workdir: Path) -> None:
+    idle, ended, came = Event(), Event(), list[bytes]()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def receive() -> None:
+            for _ in range(2):
+                link, _ = server.accept()
+                came.append(link.recv(65_536))
+                idle.wait(30)
+                link.close()
+                ended.set()
+
+        threading.Thread(target=receive, daemon=True).start()
+        target = syslog(f"127.0.0.1:{server.getsockname()[1]}", "tcp", workdir)
+        first, second = findings(2)
+        assert post(target, first).verdict == "delivered"
+        idle.set()
+        assert ended.wait(30)
+        idle.clear()
+        assert post(target, second).verdict == "delivered"
+        idle.set()
+        until(lambda: len(came) == 2)
+
+
 @needs_alertmanager
 def test_alertmanager_shows_what_fires_keeps_it_while_it_is_repeated_and_lets_go_of_what_ends(workdir: Path) -> None:
     one, stop = desk(), Event()
