@@ -19,6 +19,9 @@ from tests.flowprocess import until
 
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 RSYSLOG = shutil.which("rsyslogd") or shutil.which("/usr/sbin/rsyslogd")
+GNUTLS = any(
+    Path("/usr/lib").glob(path) for path in ("rsyslog/lmnsd_gtls.so", "*/rsyslog/lmnsd_gtls.so")
+)  # its part that speaks TLS
 OPENSSL = shutil.which("openssl")
 
 
@@ -56,9 +59,9 @@ class Alertmanager:
 
 
 @contextmanager
-def alertmanager(folder: Path) -> Iterator[Alertmanager]:
+def alertmanager(folder: Path, port: int) -> Iterator[Alertmanager]:
     assert ALERTMANAGER
-    port, config = free_port(), folder / "alertmanager.yml"
+    config = folder / "alertmanager.yml"
     config.write_text("route: {receiver: none, group_wait: 1s}\nreceivers: [{name: none}]\n", "utf-8")
     listen = [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
     command = [ALERTMANAGER, f"--config.file={config}", f"--storage.path={folder / 'am'}", *listen]
