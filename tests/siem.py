@@ -19,9 +19,8 @@ from tests.flowprocess import until
 
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 RSYSLOG = shutil.which("rsyslogd") or shutil.which("/usr/sbin/rsyslogd")
-GNUTLS = any(
-    Path("/usr/lib").glob(path) for path in ("rsyslog/lmnsd_gtls.so", "*/rsyslog/lmnsd_gtls.so")
-)  # its part that speaks TLS
+TLS_PART = ("rsyslog/lmnsd_gtls.so", "*/rsyslog/lmnsd_gtls.so")
+GNUTLS = any(found for path in TLS_PART for found in Path("/usr/lib").glob(path))
 OPENSSL = shutil.which("openssl")
 
 
