@@ -19,6 +19,8 @@ from tests.flowprocess import until
 
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 RSYSLOG = shutil.which("rsyslogd") or shutil.which("/usr/sbin/rsyslogd")
+TLS_PART = ("rsyslog/lmnsd_gtls.so", "*/rsyslog/lmnsd_gtls.so")
+GNUTLS = any(found for path in TLS_PART for found in Path("/usr/lib").glob(path))
 OPENSSL = shutil.which("openssl")
 
 
@@ -56,9 +58,9 @@ class Alertmanager:
 
 
 @contextmanager
-def alertmanager(folder: Path) -> Iterator[Alertmanager]:
+def alertmanager(folder: Path, port: int) -> Iterator[Alertmanager]:
     assert ALERTMANAGER
-    port, config = free_port(), folder / "alertmanager.yml"
+    config = folder / "alertmanager.yml"
     config.write_text("route: {receiver: none, group_wait: 1s}\nreceivers: [{name: none}]\n", "utf-8")
     listen = [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
     command = [ALERTMANAGER, f"--config.file={config}", f"--storage.path={folder / 'am'}", *listen]

@@ -23,7 +23,7 @@ def ecs_event(notice: Notice, id: str) -> dict[str, Any]:
         "event": {
             "id": id,
             "kind": "event" if notice.action in DONE else "alert",
-            "category": ["intrusion_detection"] if security else ["process"],
+            **({"category": ["intrusion_detection"]} if security else {}),
             "type": ["end"] if notice.action in DONE else ["info"],
             "action": notice.action,
             "module": "brewline",

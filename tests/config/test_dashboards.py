@@ -117,7 +117,7 @@ def test_alerts_reach_a_receiver_that_exists() -> None:
     route = config["route"]
     named = {route["receiver"], *(child["receiver"] for child in route["routes"])}
     assert named == {receiver["name"] for receiver in config["receivers"]}
-    assert [child["matchers"] for child in route["routes"]] == [['severity="page"']]
+    assert [child["matchers"] for child in route["routes"]] == [['severity=~"page|high|critical"']]
     matchers = [m for rule in config["inhibit_rules"] for m in rule["source_matchers"] + rule["target_matchers"]]
     assert {m.split('"')[1] for m in matchers if "alertname" in m} <= {rule.get("alert") for rule in rules()}
 

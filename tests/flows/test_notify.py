@@ -12,6 +12,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from alerts.notices.alert import read_alert
@@ -20,6 +21,7 @@ from alerts.notices.sink import Alertmanager, Sinks, variable
 from brewline.alert_words import end_silence, say_of_alert, silence_alerts
 from brewline.alerts import list_alerts
 from features.outgoing import AlertWord
+from flows.notify import run
 from operators.servers import free_port
 from tests.alertpost import AlertPost, finding, incident, sent
 from tests.flowprocess import read_all
@@ -232,6 +234,17 @@ def test_what_is_told_again_and_again_is_what_fires_and_what_has_ended_lately(al
     sink = Alertmanager(url="http://x/", alerts=["kpi"])
     found = {(notice.entity, notice.action) for notice in alerts.standings().firing(sink)}
     assert found == {("store:fires", "updated"), ("store:ended", "resolved")}
+
+
+def test_without_a_sink_what_fires_is_kept_and_a_share_of_it_is_refused(alerts: AlertPost) -> None:
+    alerts.alerts(finding("f1"))
+    flow = alerts.start({})
+    flow.until(lambda: alerts.standings().load().book)
+    assert "no sink is configured" in flow.said
+    assert flow.end(SIGTERM) == 0
+    shared = replace(alerts.settings, kafka=replace(alerts.settings.kafka, share="0/2"))
+    with pytest.raises(ValueError, match="found a share, expected none"):
+        run(shared, Event())
 
 
 def test_metrics_tell_what_fires_and_how_far_each_sink_is(alerts: AlertPost) -> None:

@@ -17,14 +17,15 @@ from alerts.notices import sink as s
 from alerts.notices.standing import notice_message
 from features.job import Message
 from features.outgoing import Notice
+from operators.servers import free_port
 from operators.sinks import Target, make_target
 from operators.splunk import Splunk
 from tests.alerts.notices.made import NOON_MS, desk, finding, kpi, told
 from tests.flowprocess import until
-from tests.siem import ALERTMANAGER, OPENSSL, RSYSLOG, alertmanager, collector, rsyslog
+from tests.siem import ALERTMANAGER, GNUTLS, OPENSSL, RSYSLOG, alertmanager, collector, rsyslog
 
 needs_rsyslog = pytest.mark.skipif(
-    not (RSYSLOG and OPENSSL), reason="needs rsyslogd with rsyslog-gnutls, and openssl (Debian has them)"
+    not (RSYSLOG and GNUTLS and OPENSSL), reason="needs rsyslogd with rsyslog-gnutls, and openssl (Debian has them)"
 )
 needs_alertmanager = pytest.mark.skipif(not ALERTMANAGER, reason="needs Alertmanager (Debian: prometheus-alertmanager)")
 TOKEN = "11111111-2222-3333-4444-555555555555"
@@ -116,13 +117,37 @@ def test_a_receiver_of_syslog_that_reads_nothing_is_given_up_in_time(workdir: Pa
         assert next(failure for failure in failures if failure) == "timeout"
 
 
+def test_a_receiver_of_syslog_that_has_ended_an_idle_connection_costs_no_attempt(workdir: Path) -> None:
+    idle, ended, came = Event(), Event(), list[bytes]()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def receive() -> None:
+            for _ in range(2):
+                link, _ = server.accept()
+                came.append(link.recv(65_536))
+                idle.wait(30)
+                link.close()
+                ended.set()
+
+        threading.Thread(target=receive, daemon=True).start()
+        target = syslog(f"127.0.0.1:{server.getsockname()[1]}", "tcp", workdir)
+        first, second = findings(2)
+        assert post(target, first).verdict == "delivered"
+        idle.set()
+        assert ended.wait(30)
+        idle.clear()
+        assert post(target, second).verdict == "delivered"
+        idle.set()
+        until(lambda: len(came) == 2)
+
+
 @needs_alertmanager
 def test_alertmanager_shows_what_fires_keeps_it_while_it_is_repeated_and_lets_go_of_what_ends(workdir: Path) -> None:
     one, stop = desk(), Event()
     for alert in (finding("f", level="critical"), kpi("k"), kpi("g", dim="store:s2")):
         one.take(alert, round(time.time() * 1000))
     notices = told(one)
-    with alertmanager(workdir) as there:
+    with alertmanager(workdir, free_port()) as there:
         sink = s.Alertmanager(url=there.url, resend_s=0.3)
         target = make_target("am", sink, "", "http://board/", workdir)
         assert [post(target, notice).status for notice in notices] == [200] * 3
@@ -145,6 +170,22 @@ def test_alertmanager_shows_what_fires_keeps_it_while_it_is_repeated_and_lets_go
         until(lambda: {a["labels"]["kind"] for a in there.alerts()} == {"security"})
         stop.set()
         again.join()
+
+
+@needs_alertmanager
+def test_an_alertmanager_that_comes_back_and_remembers_nothing_is_told_again(workdir: Path) -> None:
+    port, stop, notices = free_port(), Event(), findings(3)
+    target = make_target("am", s.Alertmanager(url=f"http://127.0.0.1:{port}", resend_s=0.2), "", "", workdir)
+    assert post(target, notices[0]).verdict == "again"
+    assert target.repeat
+    again = threading.Thread(target=target.repeat, args=(lambda: notices, stop), daemon=True)
+    again.start()
+    for life in ("first", "second"):
+        (workdir / life).mkdir()
+        with alertmanager(workdir / life, port) as there:
+            until(lambda: len(there.alerts()) == 3)
+    stop.set()
+    again.join()
 
 
 def splunk(url: str, folder: Path, token: str = TOKEN, acknowledge_s: float = 1.0) -> tuple[Target, Splunk]:
