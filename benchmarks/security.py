@@ -19,8 +19,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import ahocorasick
 import orjson
 import psutil
+import re2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -118,6 +120,32 @@ def judged_per_s(name: str, rules: Rules, made: Made, events: int) -> tuple[int,
     return round(events / took_s), met
 
 
+def finders(asked: argparse.Namespace) -> dict[str, Any]:
+    """What it takes to find which of some thousand literals stand in a command, by three ways."""
+    made = Made(asked.seed, 3_000)
+    words = sorted({word.casefold() for _, said in made.looked_for for word in said} | {*made.programs})
+    texts = [orjson.loads(event)["CommandLine"].casefold() for event in made.events(asked.events // 25)]
+    automaton, together = ahocorasick.Automaton(), re2.Set.SearchSet()
+    for word in words:
+        automaton.add_word(word, word)
+        together.Add(re2.escape(word))
+    automaton.make_automaton()
+    together.Compile()
+    ways: dict[str, Callable[[str], Any]] = {
+        "automaton": lambda text: list(automaton.iter(text)),
+        "re2_set": together.Match,
+        "loop": lambda text: [word for word in words if word in text],
+    }
+    return {f"us_a_text_{name}": round(1e6 * spent_s(way, texts) / len(texts), 1) for name, way in ways.items()}
+
+
+def spent_s(way: Callable[[str], Any], texts: list[str]) -> float:
+    started = time.process_time()
+    for text in texts:
+        way(text)
+    return time.process_time() - started
+
+
 def actors(asked: argparse.Namespace) -> dict[str, Any]:
     rules, _ = load([("actors.yml", ACTORS)])
     stream = Stream(rules)
@@ -147,6 +175,7 @@ def progress() -> Progress:
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "few-rules": few_rules,
     "many-rules": many_rules,
+    "finders": finders,
     "actors": actors,
 }
 

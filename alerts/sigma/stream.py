@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Any, NamedTuple
 
 from alerts.sigma.correlating import Correlation
@@ -13,6 +14,8 @@ from alerts.sigma.group import Group, Open, decode_group, encode_group
 from alerts.sigma.logsource import LogSource
 from alerts.sigma.matcher import Place
 from alerts.sigma.reading import Rules
+
+STEPS = 64  # of a timespan, by which groups that are over are forgotten
 
 
 class Told(NamedTuple):
@@ -43,8 +46,9 @@ class Stream:
         self.lateness_ms = lateness_ms
         self.most_groups = most_groups
         self.now_ms = 0
-        self.records: OrderedDict[str, bytes] = OrderedDict()
-        self.queue: list[tuple[int, str, int]] = []  # (no later than its due_ms, record, correlation), each record once
+        self.records: dict[str, bytes] = {}  # those that were used longest ago come first
+        self.timers: dict[tuple[int, int], list[str]] = {}  # records by due_ms, rounded up, and correlation
+        self.queue: list[tuple[int, int]] = []  # the keys of these
         self.places = {rule.rule.id: place for place, rule in enumerate(rules.correlations)}
         self.lost: Counter[str] = Counter()
         self.open: dict[str, Open] = {}  # decoded, of this batch
@@ -96,9 +100,10 @@ class Stream:
         self._pack()
         alerts: list[Alert] = []
         while self.queue and self.queue[0][0] <= now_ms:
-            _, name, place = heappop(self.queue)
-            if name in self.records:
-                alerts += self._end(name, place, now_ms)
+            key = heappop(self.queue)
+            for name in self.timers.pop(key):
+                if name in self.records:
+                    alerts += self._end(name, key[1], now_ms)
         return alerts
 
     def _end(self, name: str, place: int, now_ms: int) -> list[Alert]:
@@ -108,21 +113,30 @@ class Stream:
         due_ms = group.due_ms(self.engine.rules.correlations[place])
         if due_ms > now_ms:
             self.records[name] = encode_group(group)
-            heappush(self.queue, (due_ms, name, place))
+            self._wake(name, place, due_ms)
         else:
             del self.records[name]
         return alerts
 
+    def _wake(self, name: str, place: int, due_ms: int) -> None:
+        rule = self.engine.rules.correlations[place]
+        step_ms = rule.timespan_ms // STEPS or 1 if rule.rising else 1
+        key = (due_ms + -due_ms % step_ms, place)
+        if key not in self.timers:
+            self.timers[key] = []
+            heappush(self.queue, key)
+        self.timers[key].append(name)
+
     def _pack(self) -> None:
         for name, open in self.open.items():
-            if name not in self.records:
-                heappush(self.queue, (open.group.due_ms(open.rule), name, self.places[open.rule.rule.id]))
+            if self.records.pop(name, None) is None:
+                self._wake(name, self.places[open.rule.rule.id], open.group.due_ms(open.rule))
             self.records[name] = encode_group(open.group)
-            self.records.move_to_end(name)
         self.open.clear()
-        while len(self.records) > self.most_groups:
-            self.records.popitem(last=False)
-            self.lost["evicted"] += 1
+        if (over := len(self.records) - self.most_groups) > 0:
+            for name in list(islice(self.records, over)):
+                del self.records[name]
+            self.lost["evicted"] += over
 
 
 def _told(fired: Iterable[Fired]) -> list[Alert]:

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.sigma import group as groups
 from alerts.sigma.logsource import LogSource
 from alerts.sigma.reading import load
 from alerts.sigma.stream import Alert, Stream, Told
@@ -184,8 +185,11 @@ OPS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", RULES)
-@settings(max_examples=25, deadline=None)
-@given(log=logs(), cuts=st.lists(st.integers(1, 20), max_size=3))
-def test_a_correlation_finds_what_its_twin_finds(name: str, log: list[Told], cuts: list[int]) -> None:
-    alerts = [(alert.id, *alert.values) for alert in found(RULES[name], log, cuts) if alert.rule_id == "c"]
+@settings(max_examples=20, deadline=None)
+@given(log=logs(), cuts=st.lists(st.integers(1, 20), max_size=3), short=st.sampled_from([1, 3, 16]))
+def test_a_correlation_finds_what_its_twin_finds(name: str, log: list[Told], cuts: list[int], short: int) -> None:
+    """`short`: from how many events on the latest window is kept up instead of looked at anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "SHORT", short)
+        alerts = [(alert.id, *alert.values) for alert in found(RULES[name], log, cuts) if alert.rule_id == "c"]
     assert sorted(alerts) == sorted(Twin(RULES[name]).judge(log))
