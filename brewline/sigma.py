@@ -21,7 +21,7 @@ from alerts.security.rule_tests import TEST_SUFFIX, Timeline, read_tests
 from alerts.security.sigma import PRODUCT, load_any
 from alerts.sigma.engine import Engine
 from alerts.sigma.logsource import LogSource
-from alerts.sigma.reading import RefusedRule, Rules
+from alerts.sigma.reading import RefusedRule, Rules, StoppedRule
 from alerts.sigma.timelines import firings, windows_event
 from features.times import parse_offset, spell_offsets
 
@@ -51,7 +51,7 @@ def check(folder: Path, as_json: bool, out: Console) -> int:
     if rules.correlations:
         table.add_row("correlations", str(len(rules.correlations)))
     out.print(table)
-    for file, title, reason, _ in refused[:SHOWN]:
+    for file, title, reason in refused[:SHOWN]:
         out.print(f"[red]refused: {escape(f'{file}: {title}: {reason}')}[/]", soft_wrap=True)
     if len(refused) > SHOWN:
         out.print(f"... and {len(refused) - SHOWN} more; --json counts them by reason")
@@ -66,7 +66,7 @@ def figures_of(rules: Rules, refused: list[RefusedRule]) -> dict[str, Any]:
     runnable = len(rules.heads)
     return {
         "rules": runnable + len(refused),
-        "loaded": runnable + sum(each.loaded for each in refused),
+        "loaded": runnable + sum(isinstance(each, StoppedRule) for each in refused),
         "runnable": runnable,
         "refused": dict(reasons.most_common()),
     }

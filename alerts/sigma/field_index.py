@@ -34,7 +34,6 @@ from alerts.sigma.criterion import (
 BEGIN, END = "\x02", "\x03"
 MISSING: Any = object()  # the event has no such field
 Answers = frozenset[int]
-NONE: Answers = frozenset()
 
 
 class FieldIndex:
@@ -85,7 +84,7 @@ class FieldIndex:
 
     def _like(self, number: int, criterion: Like) -> None:
         literal, decided = literal_of(criterion)
-        if literal:
+        if literal and BEGIN not in literal[1:] and END not in literal[:-1]:
             self._literals[literal].append(number)
             self.texts.append((number, criterion.test()))
             if not decided:
@@ -97,40 +96,55 @@ class FieldIndex:
         """`value` is a scalar, a list of some, None, or MISSING."""
         if value is MISSING:
             return frozenset((*self.nulls, *self.absent))
-        if type(value) is str:
-            found = self._text(value)
-        else:
-            values = scalars(value)
-            found = set[int]().union(*map(self._scalar, values)) if values else set(self.nulls)
-        found.update(self.present)
-        return frozenset(found) if found else NONE
+        values = scalars(value)
+        return frozenset(self.present).union(*map(self._scalar, values)) if values else self._of_null()
 
-    def _scalar(self, value: Any) -> set[int]:
-        found = self._text(text_of(value))
-        if is_number(value):
-            found.update(self.numbers.get(value, ()))
-        return found
+    def _of_null(self) -> Answers:
+        return frozenset((*self.nulls, *self.present))
 
-    def _text(self, text: str) -> set[int]:
-        folded = text.casefold()
-        found = set(self.folded.get(folded, ()))
-        if self.exact:
-            found.update(self.exact.get(text, ()))
-        if self.spelled:
-            found.update(self.spelled.get(text, ()))
-        if self.automaton is not None:
-            if BEGIN in folded or END in folded:  # the marks mean nothing in a text that holds them
-                found.update(number for number, test in self.texts if test(text))
-            else:
-                for _, numbers in self.automaton.iter(BEGIN + folded + END):
-                    found.update(numbers)
-                if self.checks and found:
-                    found.difference_update(n for n in found & self.checks.keys() if not self.checks[n](text))
+    def _scalar(self, value: Any) -> Answers:
+        (found,) = self.of_texts([text_of(value)])
+        return found.union(self.numbers.get(value, ())) if is_number(value) else found
+
+    def of_texts(self, texts: list[str]) -> list[Answers]:
+        """The answers of each text."""
+        folded = [text.casefold() for text in texts]
+        found = self._walked(texts, folded) if self.automaton is not None else {}
+        for known, keys in ((self.folded, folded), (self.exact, texts), (self.spelled, texts)):
+            if known:
+                for place, key in enumerate(keys):
+                    if key in known:
+                        found.setdefault(place, set()).update(known[key])
         if self.filter is not None:
-            found.update(self._patterns[n][0] for n in self.filter.Match(text) or ())
+            match, patterns = self.filter.Match, self._patterns
+            for place, text in enumerate(texts):
+                if hits := match(text):
+                    found.setdefault(place, set()).update(patterns[n][0] for n in hits)
         for number, test in self.others:
-            if test(text):
-                found.add(number)
+            for place, text in enumerate(texts):
+                if test(text):
+                    found.setdefault(place, set()).add(number)
+        always = frozenset(self.present)
+        return [always.union(found[place]) if place in found else always for place in range(len(texts))]
+
+    def _walked(self, texts: list[str], folded: list[str]) -> dict[int, set[int]]:
+        """What the automaton finds, by text: one walk over all of them, with marks around each."""
+        found: dict[int, set[int]] = {}
+        row = BEGIN + (END + BEGIN).join(folded) + END
+        if row.count(BEGIN) != len(texts) or row.count(END) != len(texts):  # marks mean nothing in what holds them
+            for place, text in enumerate(texts):
+                found[place] = {number for number, test in self.texts if test(text)}
+            return found
+        place, until = 0, len(folded[0]) + 2
+        for end, numbers in self.automaton.iter(row):
+            while end >= until:
+                place += 1
+                until += len(folded[place]) + 2
+            found.setdefault(place, set()).update(numbers)
+        if self.checks:
+            for place, likely in found.items():
+                wrong = [n for n in likely & self.checks.keys() if not self.checks[n](texts[place])]
+                likely.difference_update(wrong)
         return found
 
 

@@ -15,8 +15,8 @@ from alerts.sigma.condition import ANYWHERE, Ask, Every, Never, Node, Some, asks
 from alerts.sigma.criterion import Exists, Like, Matching, Null, Refers, Wild
 from alerts.sigma.field_index import MISSING, Answers, FieldIndex
 
-KEPT = 8_192  # values of a field, and profiles, whose answers are remembered
-LONGEST = 1_024  # characters of a text that is remembered
+KEPT = 16_384  # values of a field, and profiles, whose answers are remembered
+LONGEST = 256  # characters of a text that is remembered
 T = TypeVar("T")
 Event: TypeAlias = Mapping[str, Any]
 Holds: TypeAlias = Callable[[Answers], bool]
@@ -118,7 +118,7 @@ class Column(dict[Any, int]):
         self.code = code
 
     def __missing__(self, key: Any) -> int:
-        code = self.code(self.index.answers(value_of(key)))
+        code = self.code(self.index.answers(key if key.__class__ is str else value_of(key)))
         keep(self, key, code)
         return code
 
@@ -126,7 +126,15 @@ class Column(dict[Any, int]):
         field = self.field
         values = [event.get(field, MISSING) for event in events]
         keys = [v if v.__class__ is str or v is MISSING else kept_apart(v) for v in values]
-        return list(map(self.__getitem__, keys))
+        new = [key for key in dict.fromkeys(keys) if key.__class__ is str and key not in self]
+        if not new:
+            return list(map(self.__getitem__, keys))
+        found = dict(zip(new, map(self.code, self.index.of_texts(new)), strict=True))
+        codes = [found[key] if key in found else self[key] for key in keys]
+        if len(self) + len(found) > KEPT:
+            self.clear()
+        self.update(item for item in found.items() if len(item[0]) <= LONGEST)
+        return codes
 
 
 class Words:

@@ -31,12 +31,13 @@ WRONG = (Unsupported, SigmaError)
 
 
 class RefusedRule(NamedTuple):
-    """`loaded`: it is valid Sigma, but cannot run."""
-
     file: str
     title: str
     reason: str
-    loaded: bool = False
+
+
+class StoppedRule(RefusedRule):
+    """Valid Sigma that cannot run here."""
 
 
 class Detection(Struct, frozen=True):
@@ -203,7 +204,7 @@ class _Loading:
             take(head)
             self.taken |= dict.fromkeys({head.id, rule.name or head.id}, file)
         except WRONG as error:
-            self.refused.append(RefusedRule(file, str(rule.title), str(error), loaded=True))
+            self.refused.append(StoppedRule(file, str(rule.title), str(error)))
 
     def _head(self, file: str, rule: AnyRule) -> Rule:
         name = rule.name or rule.title

@@ -8,7 +8,7 @@ import pytest
 
 from alerts.sigma.engine import Engine
 from alerts.sigma.logsource import LogSource
-from alerts.sigma.reading import Rules, load
+from alerts.sigma.reading import Rules, StoppedRule, load
 from alerts.sigma.stream import Stream, Told
 
 LOG = "logsource: {product: windows, category: process_creation}"
@@ -61,7 +61,7 @@ def test_a_pipeline_maps_fields_and_fills_placeholders() -> None:
 def test_a_placeholder_without_values_is_refused_by_its_name() -> None:
     rules, refused = load([("a.yml", rule("{User|expand: '%admins%'}")), ("b.yml", rule("{User: x}", "other"))])
     assert [each.rule.name for each in rules.detections] == ["other"]
-    assert [(each.file, each.title, each.loaded) for each in refused] == [("a.yml", "t", True)]
+    assert [(each.file, each.title, type(each)) for each in refused] == [("a.yml", "t", StoppedRule)]
     assert "%admins% has no values; write them under `vars`" in refused[0].reason
 
 
