@@ -22,10 +22,10 @@ from typing import Any
 
 import orjson
 from msgspec import Struct
+from rich.console import Console
 from rich.table import Table
 
 from alerts.security.job import SecurityJob
-from benchmarks.house import out
 from brewline.account import percentile
 from brewline.results import write_json
 from brewline.sender import send
@@ -45,6 +45,7 @@ from sim.agenda import Record
 from sim.chain import START_MS
 from sim.insiders import Insiders, Scheme
 
+out = Console(stderr=True)
 PARTITIONS = 4
 ALERTS, LETTERS, AUDIT = "alerts", "dead-letters", "audit.events"
 GRACE_MS = MINUTE_MS  # a line is slower than the deed
@@ -149,7 +150,7 @@ def live(house: Insiders, seconds: float) -> tuple[list[dict[str, Any]], list[in
         settings = load(environ=environ)
         ensure_topics(settings.kafka.librdkafka(), list(TOPICS), PARTITIONS, 1, {})
         command = [sys.executable, "-m", "bytewax.run", "flows.security:flow"]
-        with subprocess.Popen(command, env=os.environ | environ) as flow:
+        with subprocess.Popen(command, stdout=sys.stderr, env=os.environ | environ) as flow:
             try:
                 speed = house.days * DAY_MS / 1000 / seconds
                 send(_seldom_ticks(house), producer(settings.kafka.librdkafka()), "", speed)
@@ -198,21 +199,18 @@ def main() -> None:
     parser.add_argument("--loop", action="store_true", help="in this process, without Kafka")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
-    house = Insiders(asked.seed, START_MS)
-    verdict, waits = scenarios(house, None if asked.loop else asked.seconds)
-    show(verdict, house)
-    figures = verdict.figures | {"alert_p50_s": waits}
+    figures = measured(asked.seed, None if asked.loop else asked.seconds)
     write_json(asked.json, figures)
-    out.print(figures)
+    print(figures)
 
 
-def scenarios(house: Insiders, seconds: float | None) -> tuple[Verdict, float | None]:
-    """The verdict, and the median time to alert in seconds; None: in this process, which knows none."""
-    if seconds is None:
-        return judged(house, in_a_loop(house)), None
-    findings, waits = live(house, seconds)
-    middle = percentile(waits, 0.5)
-    return judged(house, findings), None if middle is None else round(middle / 1000, 3)
+def measured(seed: int, seconds: float | None) -> dict[str, Any]:
+    """The figures; without `seconds` in this process, which knows no time to alert."""
+    house = Insiders(seed, START_MS)
+    findings, waits = live(house, seconds) if seconds else (in_a_loop(house), [])
+    verdict, middle = judged(house, findings), percentile(waits, 0.5)
+    show(verdict, house)
+    return verdict.figures | {"alert_p50_s": None if middle is None else round(middle / 1000, 3)}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ python -m benchmarks.security [--events 50000] [--actors 1000000] [--rules DIR] 
 Rules and events are made, the same for the same --seed; with --rules the events are judged by the Windows process rules
 of that folder instead. Each figure is that of a process of its own, on one core: JSON events decoded, every rule asked;
 for memory, one event of each actor within an hour in a value_count and an event_count, all groups held in the process.
+Last comes `benchmarks.insiders`; with --quick in this process, without the time to alert.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from alerts.sigma.engine import Engine
 from alerts.sigma.logsource import LogSource
 from alerts.sigma.reading import Rules, load
 from alerts.sigma.stream import Stream, Told
+from benchmarks.insiders import measured
 from benchmarks.sigma_made import LOG, Made
 from brewline.results import circumstances, write_json
 from brewline.sigma import rule_texts
@@ -172,11 +174,16 @@ def progress() -> Progress:
     return Progress(*columns, console=out)
 
 
+def insiders(asked: argparse.Namespace) -> dict[str, Any]:
+    return measured(asked.seed, None if asked.quick else 60)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "few-rules": few_rules,
     "many-rules": many_rules,
     "finders": finders,
     "actors": actors,
+    "insiders": insiders,
 }
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from alerts.triggers.merging import Merging
 from features.forgotten import Forgotten
 from features.labels import labels_of
 from features.models import input_layouts
+from flows.changed import note_change
 from flows.coupons import keeping, lifecycle, policy, settling
 from flows.files import load_catalog
 from flows.followed import Followed
@@ -57,7 +58,8 @@ class Ruled:
     def _ruled(self) -> CustomersJob:
         house, settings, rules = self.house, self.house.settings, load_rules(self.house.settings)
         conditions = load_conditions(self.catalog, rules)
-        note_rules(house.redis, settings.redis.prefix, {rule.version: text for rule, _, text in rules})
+        texts = {rule.version: text for rule, _, text in rules}
+        note_change(house, "coupon rules", note_rules(house.redis, settings.redis.prefix, texts))
         catalog = self.catalog.narrowed(n for names in conditions.names for n in names if n in self.catalog.names)
         coupons, decisions, examples, letters = map(house.topic, ("coupons", "decisions", "examples", "dead-letters"))
         ways = (

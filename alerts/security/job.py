@@ -3,7 +3,7 @@
 Producers set the actor as the key of audit.events, so one partition sees all that an actor does.
 Nothing stands before this job: it checks the bytes itself. Ticks move the clock and, live, Kafka's timestamps.
 
-Every event but a tick ends in exactly one count: `applied`, `own` (it has told it to itself), `duplicates` or
+Every event but a tick ends in exactly one count: `applied`, `own` (Brewline has sent it itself), `duplicates` or
 `dead_lettered`.
 """
 
@@ -166,7 +166,8 @@ class _Walk:
                 self.counts["duplicates"] += 1
             else:
                 self.seen.add(item.seen)
-                self.counts["own" if isinstance(item.event, AuditTold) else "applied"] += 1
+                own = isinstance(item.event, AuditTold) or item.event.trail
+                self.counts["own" if own else "applied"] += 1
                 self._look(item)
         self._close()
         for _, refused in work.letters:

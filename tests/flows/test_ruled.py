@@ -119,6 +119,9 @@ def test_rules_follow_their_files_and_wrong_ones_change_nothing(kitchen: Kitchen
     versions = {orjson.loads(m.value() or b"")["data"]["rule_version"] for m in read_all(settings, "decisions")}
     assert known_rules(Redis.from_url(settings.redis.url), settings.redis.prefix, versions).keys() == versions
     assert len(versions) == 4
+    noted = [orjson.loads(message.value() or b"") for message in read_all(settings, "audit.events")]
+    assert {(each["action"], each["object"], each["rows"]) for each in noted} == {("rule_change", "coupon rules", 1)}
+    assert sorted(each["trail"] for each in noted) == [*range(1, len(noted) + 1)]
 
 
 def test_campaigns_follow_their_files_and_wrong_ones_change_nothing(kitchen: Kitchen) -> None:

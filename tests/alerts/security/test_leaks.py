@@ -124,3 +124,7 @@ def test_records_are_small_and_end() -> None:
     assert len(store.sent) == MOST_EXPORTS
     run(LeaksJob("audit.events"), batches("exposures", 0, later, first=len(values)), {0: store})
     assert (store.records, store.timers) == ({}, {})
+
+
+def test_who_came_before_the_export_is_not_back() -> None:
+    assert back([export(START_MS + 2 * DAY_MS, "ann", "c1"), redeemed(START_MS + DAY_MS, "c1")]) == []
