@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 from redis import Redis
@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from alerts.triggers.brake import Brakes
 from alerts.triggers.campaign import BUDGET, COUPONS, SINCE, Campaign, Campaigns, Place
 from config.settings import Settings
 from features.times import DAY_MS, HOUR_MS, local_ms
@@ -42,11 +43,10 @@ def show_campaigns(settings: Settings, out: Console) -> list[dict[str, Any]]:
 
 
 def _told(row: dict[str, Any]) -> str:
-    """The state, and of which region, say, the budget is gone."""
-    parts = [name for name in row["ran_out"] if name not in (BUDGET, COUPONS)]
-    return "; ".join(
-        [row["state"], *(f"no more for {name}" for name in parts[:NAMED])] + ["..."] * (len(parts) > NAMED)
-    )
+    """The state, where it is paused, and of which region, say, the budget is gone."""
+    parts = [f"paused at {place or 'every place'}" for place in row["paused"]]
+    parts += [f"no more for {name}" for name in row["ran_out"] if name not in (BUDGET, COUPONS)]
+    return "; ".join([row["state"], *parts[:NAMED]] + ["..."] * (len(parts) > NAMED))
 
 
 def _of(some: str, whole: str) -> str:
@@ -64,12 +64,22 @@ def read_campaigns(redis: Redis, prefix: str, campaigns: Campaigns, timezone: st
     clocks = [store.position(partition).clock.now_ms for partition in partitions]
     now_ms = max(clocks, default=0) or round(time.time() * 1000)
     spent, since = read_spent(redis, prefix)
-    now = Place(now_ms, local_ms(now_ms, timezone))
+    now, paused = Place(now_ms, local_ms(now_ms, timezone)), read_paused(redis, prefix)
     rows = []
     for campaign in campaigns.by_id.values():
         reserved = read_reserved(redis, prefix, campaign.id)
-        rows.append(_row(campaigns, campaign, spent, reserved, now, since.get(f"{campaign.id}/{SINCE}")))
+        row = _row(campaigns, campaign, spent, reserved, now, since.get(f"{campaign.id}/{SINCE}"))
+        rows.append(row | {"paused": paused.get(campaign.id, [])})
     return rows
+
+
+def read_paused(redis: Redis, prefix: str) -> dict[str, list[str]]:
+    """By campaign, where any partition has heard that it is paused; an empty place is everywhere."""
+    store, found = PartitionStore(redis, prefix, "customers"), defaultdict[str, set[str]](set)
+    for partition in range(stored_partitions(redis, prefix)):
+        for word in Brakes.of(store.stored_brakes(partition)).paused.values():
+            found[word.campaign].add(word.place)
+    return {campaign: sorted(places) for campaign, places in found.items()}
 
 
 def read_spent(redis: Redis, prefix: str) -> tuple[Counter[str], dict[str, int]]:

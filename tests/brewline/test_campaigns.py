@@ -11,6 +11,7 @@ from rich.console import Console
 
 from brewline.campaigns import show_campaigns
 from config import settings as conf
+from features.events import Brake, encode
 from operators.servers import RedisServer
 from operators.store import PartitionStore, check_layout
 
@@ -32,11 +33,15 @@ def test_a_campaign_is_told_with_what_it_spent_and_what_ran_out(
     for partition, (cents, given) in enumerate([(12_300, 2), (600, 1)]):
         spent = {"thanks/budget": cents, "thanks/coupons": given, "thanks/region:east": 150}
         client.hset(store.key(partition, "spent"), mapping=spent)
+    word = Brake(id="b", campaign="thanks", place="store:s1", revision=1, paused=True, by="anna", reason="why")
+    client.hset(store.key(1, "brakes"), "thanks/store:s1", encode(word))
     shown = io.StringIO()
     [row] = show_campaigns(settings, Console(file=shown, width=80))
     assert (row["spent_cents"], row["given"], row["ran_out"]) == (12_900, 3, ["region:east"])
     told = [line for line in shown.getvalue().splitlines() if "129 of 1,000" in line]
     assert len(told) == 1
     assert all(word in told[0] for word in ("thanks", "running", "3 of 5"))
+    assert row["paused"] == ["store:s1"]
     assert "region:east" in shown.getvalue()
+    assert "store:s1" in shown.getvalue()
     assert "…" not in shown.getvalue()

@@ -53,7 +53,7 @@ def test_the_tables_name_every_key_and_no_other(heading: str, type: type) -> Non
 def test_the_table_of_outcomes_names_those_that_there_are() -> None:
     code = "".join((ROOT / f"alerts/triggers/{name}.py").read_text("utf-8") for name in ("gates", "campaign"))
     told = set(re.findall(r'(?:return |Gate\(|_quiet\(|_counted\()"(\w+)"', code))
-    assert rows("What becomes of it") == told | {"stock", "budget", "control", "withheld"}
+    assert rows("What becomes of it") == told | {"stock", "budget", "paused", "control", "withheld"}
 
 
 def test_the_page_names_all_that_a_condition_can_name_beside_features() -> None:
