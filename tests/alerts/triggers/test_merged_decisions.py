@@ -56,11 +56,12 @@ def told(world: World, topic: str) -> list[tuple[str, float, str]]:
 
 
 def examples(world: World) -> list[tuple[float, float, float]]:
-    """(scored, known, label) by day."""
+    """(scored, known, label) by day, of rows of orders: these are on whole days."""
     sent = [m.value for store in world.stores.values() for m in store.sent if m.topic == "examples"]
     found = [orjson.loads(value) for value in sent if not value.startswith(START)]
     rows = [row for one in found for row in zip(one["at_ms"], one["known_ms"], one["labels"], strict=True)]
-    return sorted(((at - NOON_MS) / DAY_MS, (known - NOON_MS) / DAY_MS, label) for at, known, label in rows)
+    of_orders = [row for row in rows if row[0] % DAY_MS == NOON_MS % DAY_MS]
+    return sorted(((at - NOON_MS) / DAY_MS, (known - NOON_MS) / DAY_MS, label) for at, known, label in of_orders)
 
 
 def merged(first: list[e.Event], then: list[e.Event], ticks: list[float], horizon_ms: int = 50 * DAY_MS) -> World:
