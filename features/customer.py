@@ -53,7 +53,7 @@ class Dates(Struct, frozen=True):
 
 
 class Label(Struct, frozen=True):
-    """What models learn from: the row of an order, when the next one came, and what was spent after it."""
+    """What models learn from: rows, how long it took until the next order, and what was spent after them."""
 
     columns: list[int] = []
     horizons: list[tuple[int, int]] = []  # how long the next order is waited for: a length, and what that is

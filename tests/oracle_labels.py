@@ -34,8 +34,8 @@ class Told:
 
 
 def share_of(id: str) -> int:
-    """How far into the longest horizon after an order with this id the later moment lies: of 2 ** 21."""
-    return (hash_of(id) >> 43) ** 3 >> 42
+    """How far into one and a half of the longest horizon the later moment of an order with this id lies: of 2 ** 21."""
+    return (hash_of(id) >> 43) ** 2 >> 21
 
 
 def hash_of(id: str) -> int:
@@ -114,7 +114,7 @@ class Waiting:
 
     def _choose(self, order: e.Order, clock_ms: int) -> Row | None:
         row = Row(order.at_ms, 0, self.rhythm_ms(), from_ms=order.at_ms, kept=False)
-        row.at_ms += 1 + max(self.horizons(row).values(), default=0) * share_of(order.id) // 2**21
+        row.at_ms += 1 + 3 * max(self.horizons(row).values(), default=0) // 2 * share_of(order.id) // 2**21
         return row if row.at_ms > max(clock_ms, self.newest_ms()) and self.horizons(row) else None
 
     def horizons(self, row: Row) -> dict[str, int]:
@@ -129,9 +129,8 @@ class Waiting:
         return min((at_ms for at_ms in self.orders() if at_ms > row.at_ms), default=2**62) - row.at_ms
 
     def decided_ms(self, row: Row) -> int:
-        """When the next label is decided: by an order, or by a horizon."""
-        left = [h for h in self.horizons(row).values() if h > row.told_ms]
-        return row.at_ms + min([self.gap_ms(row), *left])
+        """When the next horizon has passed, whoever has come before."""
+        return row.at_ms + min((h for h in self.horizons(row).values() if h > row.told_ms), default=0)
 
     def settle(self, clock_ms: int) -> None:
         """What is decided is told a day later; if the clock is there already, when it moves next."""
@@ -163,7 +162,7 @@ class Waiting:
         """What is told of it, and the row while it waits on."""
         horizons, gap_ms = self.horizons(row), self.gap_ms(row)
         left = {model: h for model, h in horizons.items() if h > row.told_ms}
-        now = left if gap_ms <= min(left.values()) else {m: h for m, h in left.items() if h == min(left.values())}
+        now = {model: h for model, h in left.items() if h == min(left.values())}
         told = Told(row.at_ms, row.due_ms, {}, row.place, not row.from_ms)
         for model, horizon_ms in now.items():
             days = model == "days"

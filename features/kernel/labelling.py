@@ -82,12 +82,11 @@ def _awaits_later(s: Ints) -> bool:
 
 @compiled
 def _choose_later(s: Ints, g: Ints, at_ms: int, id_hash: int, clock_ms: int) -> None:
-    """A share of the longest horizon after the order: the cube of an even one, by the hash of the order's id. Nothing
-    where that moment has passed."""
+    """Up to one and a half of the longest horizon after the order: the square of an even share of that, by the hash of
+    the order's id. Nothing where that moment has passed."""
     set_rhythm(s, g, LATER)
-    even = np.uint64(id_hash) >> np.uint64(43)
-    share = np.int64((even * even * even) >> np.uint64(42))  # of 2 ** 21
-    moment_ms = at_ms + 1 + ((longest_horizon(s, g, LATER) * share) >> 21)
+    even = np.int64(np.uint64(id_hash) >> np.uint64(43))  # of 2 ** 21
+    moment_ms = at_ms + 1 + ((3 * longest_horizon(s, g, LATER) // 2 * (even * even >> 21)) >> 21)
     s[LATER], s[LATER_FROM], s[LATER_KEPT] = 0, at_ms, 0
     if moment_ms > max(clock_ms, s[NEWEST]):
         begin(s, g, LATER, moment_ms, clock_ms)
@@ -110,9 +109,9 @@ def keep_later(s: Ints, g: Ints, z: Ints, rows: Floats, r: int) -> None:
 @compiled
 def hear_order(s: Ints, g: Ints, at_ms: int, clock_ms: int) -> None:
     if s[WAIT] > 0:
-        hear_next(s, g, WAIT, at_ms - s[WAIT], clock_ms)
+        hear_next(s, WAIT, at_ms - s[WAIT])
     if _has_later(s):
-        hear_next(s, g, LATER, at_ms - s[LATER], clock_ms)
+        hear_next(s, LATER, at_ms - s[LATER])
     _follow_rhythm(s, g, clock_ms)
 
 
@@ -126,9 +125,9 @@ def hear_void(s: Ints, g: Ints, ordered_ms: int, clock_ms: int) -> None:
     if is_gone(s, g, ordered_ms, s[SPEND_AT]):
         s[SPEND_AT] = 0
     if s[WAIT] > 0:
-        reopen(s, g, WAIT, ordered_ms, clock_ms)
+        reopen(s, g, WAIT, ordered_ms)
     if _has_later(s):
-        reopen(s, g, LATER, ordered_ms, clock_ms)
+        reopen(s, g, LATER, ordered_ms)
     _follow_rhythm(s, g, clock_ms)
 
 
@@ -169,7 +168,7 @@ def merge_rows(s: Ints, t: Ints, g: Ints, clock_ms: int, mine_ms: int, other_ms:
     if t[WAIT] > 0 and (s[WAIT] == 0 or t[WAIT] < s[WAIT]):
         take_row(s, t, g, WAIT)
     if s[WAIT] > 0:
-        hear_next(s, g, WAIT, gap_after(s, g, WAIT), clock_ms)
+        hear_next(s, WAIT, gap_after(s, g, WAIT))
         settle(s, g, WAIT, clock_ms)
     _merge_later(s, t, g, clock_ms)
     if other_ms > s[SPEND_AT]:
@@ -188,6 +187,6 @@ def _merge_later(s: Ints, t: Ints, g: Ints, clock_ms: int) -> None:
         take_row(s, t, g, LATER)
         s[LATER_FROM], s[LATER_KEPT] = t[LATER_FROM], t[LATER_KEPT]
     if _has_later(s):
-        hear_next(s, g, LATER, gap_after(s, g, LATER), clock_ms)
+        hear_next(s, LATER, gap_after(s, g, LATER))
         settle(s, g, LATER, clock_ms)
     _follow_rhythm(s, g, clock_ms)

@@ -1,7 +1,8 @@
-"""A row that waits for the customer's next order: it is told a day after that, or after each horizon.
+"""A row that waits for the customer's next order: it is told a day after each horizon, whoever has come before.
 
-Until then what comes late still counts. All is looked at by the clock alone, so a label depends on nothing that came
-later. `w`: WAIT or LATER, where its numbers stand in a state.
+Until then what comes late still counts. Were those who come back told at once, models would hear of them before they
+hear of who stays away. All is looked at by the clock alone, so a label depends on nothing that came later. `w`: WAIT or
+LATER, where its numbers stand in a state.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import numpy as np
 from features.kernel.arrays import (
     ABOVE,
     AFTERWARDS,
-    ALL_HORIZONS,
     AT_HORIZON,
     AT_INPUT,
     FIRST,
@@ -116,11 +116,8 @@ def longest_horizon(s: Ints, g: Ints, w: int) -> int:
 
 @compiled
 def _settled_ms(s: Ints, g: Ints, w: int) -> int:
-    """A day after what decides the label next: the order that has come, or a horizon."""
-    wait_ms = _next_horizon(s, g, w)
-    if 0 < s[w + ROW_GAP] < wait_ms:
-        wait_ms = s[w + ROW_GAP]
-    return s[w + ROW_AT] + wait_ms + LATE_MS
+    """A day after the horizon that is told next."""
+    return s[w + ROW_AT] + _next_horizon(s, g, w) + LATE_MS
 
 
 @compiled
@@ -130,19 +127,17 @@ def settle(s: Ints, g: Ints, w: int, clock_ms: int) -> None:
 
 
 @compiled
-def hear_next(s: Ints, g: Ints, w: int, gap_ms: int, clock_ms: int) -> None:
+def hear_next(s: Ints, w: int, gap_ms: int) -> None:
     """An order so long after the row that waits; of several the first counts."""
     if gap_ms > 0 and (s[w + ROW_GAP] == 0 or gap_ms < s[w + ROW_GAP]):
         s[w + ROW_GAP] = gap_ms
-        settle(s, g, w, clock_ms)
 
 
 @compiled
-def reopen(s: Ints, g: Ints, w: int, ordered_ms: int, clock_ms: int) -> None:
+def reopen(s: Ints, g: Ints, w: int, ordered_ms: int) -> None:
     """The order of that time is gone: a row that it had ended waits on."""
     if ordered_ms == s[w + ROW_AT] + s[w + ROW_GAP]:
         s[w + ROW_GAP] = gap_after(s, g, w)
-        settle(s, g, w, clock_ms)
 
 
 @compiled
@@ -172,14 +167,13 @@ def tell_gaps(s: Ints, g: Ints, w: int, who: int, clock_ms: int, out: Labels, n:
         elif settled_ms > clock_ms:
             s[w + ROW_DUE] = settled_ms
         else:
-            came = 0 < s[w + ROW_GAP] <= horizon_ms
-            gap_ms, up_to_ms = (s[w + ROW_GAP], ALL_HORIZONS) if came else (horizon_ms, horizon_ms)
+            gap_ms = s[w + ROW_GAP] if 0 < s[w + ROW_GAP] < horizon_ms else horizon_ms
             tell(s, g, who, place_of(g, w), s[w + ROW_AT], s[w + ROW_DUE], out, n)
-            tell_label(out, n, GAP, gap_ms, s[w + ROW_TOLD], up_to_ms)
+            tell_label(out, n, GAP, gap_ms, s[w + ROW_TOLD], horizon_ms)
             for j in range(g[HORIZONS]):
                 out[1][n, LABELLED + j] = _horizon(s, g, w, j)
             n += 1
-            s[w + ROW_TOLD] = up_to_ms
+            s[w + ROW_TOLD] = horizon_ms
             if _next_horizon(s, g, w) == 0:
                 s[w + ROW_AT] = 0
             else:

@@ -274,23 +274,23 @@ def told_of(log: tuple[e.Event, ...], later: bool) -> Plain:
 
 
 def order_for(days: float, after: float = 0.0) -> tuple[e.Order, float]:
-    """An order whose later moment lies about so many days after it, of at most 20; and where that is."""
+    """An order whose later moment lies about so many days after it, of at most 30; and where that is."""
     found = (order(f"o{n}", day(after)) for n in range(10_000))
-    one = min(islice(found, 500), key=lambda o: abs(share_of(o.id) * 20 / 2**21 - days))
-    moment_ms = one.at_ms + 1 + 20 * DAY_MS * share_of(one.id) // 2**21
+    one = min(islice(found, 500), key=lambda o: abs(share_of(o.id) * 30 / 2**21 - days))
+    moment_ms = one.at_ms + 1 + 30 * DAY_MS * share_of(one.id) // 2**21
     return one, (moment_ms - START_MS) / DAY_MS
 
 
-def test_a_later_moment_waits_for_an_order_after_it_and_is_told_a_day_later() -> None:
+def test_a_later_moment_waits_for_an_order_after_it_and_is_told_when_its_own_horizon_has_passed() -> None:
     first, moment = order_for(days=3)
-    log = (first, order("2", day(9)), tick(day(9.99)))
+    log = (first, order("2", day(9)), tick(day(moment + 20.99)))
     assert told_of(log, later=True) == []
-    assert told_of((*log, tick(day(10))), later=True) == [
-        ("churn", moment, 10, 0.0), ("days", moment, 10, pytest.approx(9 - moment)),
+    assert told_of((*log, tick(day(moment + 21))), later=True) == [
+        ("churn", moment, moment + 21, 0.0), ("days", moment, moment + 21, pytest.approx(9 - moment)),
     ]  # fmt: skip
 
 
-def test_whoever_stays_silent_after_a_later_moment_is_told_a_horizon_and_a_day_after_that() -> None:
+def test_whoever_stays_silent_after_a_later_moment_is_told_at_the_same_time() -> None:
     first, moment = order_for(days=3)
     assert told_of((first, tick(day(moment + 20.99))), later=True) == []
     assert told_of((first, tick(day(moment + 21))), later=True) == [
@@ -325,9 +325,10 @@ def test_a_later_moment_sees_the_silence_up_to_it_and_nothing_of_the_order_that_
     assert rows[day(moment)] == [np.float32(moment), 1]
 
 
-def test_an_order_ends_the_wait_and_is_told_a_day_later() -> None:
-    assert told(order("1", day(0)), order("2", day(5)), tick(day(5.99))) == []
-    assert told(order("1", day(0)), order("2", day(5)), tick(day(6))) == [("churn", 0, 6, 0.0), ("days", 0, 6, 5.0)]
+def test_who_came_back_is_told_when_silence_would_be_and_not_before() -> None:
+    """Else models would hear of returns at once, and of who stayed away two months later."""
+    assert told(order("1", day(0)), order("2", day(5)), tick(day(20.99))) == []
+    assert told(order("1", day(0)), order("2", day(5)), tick(day(21))) == [("churn", 0, 21, 0.0), ("days", 0, 21, 5.0)]
 
 
 def test_silence_is_a_label_a_day_after_the_horizon() -> None:
@@ -340,12 +341,12 @@ def test_a_void_of_the_order_that_ended_the_wait_opens_it_again() -> None:
     log = [order("1", day(0)), ended, undo("void", 0, day(5.5), ended)]
     assert told(*log, tick(day(20.9))) == []
     assert told(*log, tick(day(21))) == [("churn", 0, 21, 1.0), ("days", 0, 21, 20.0)]
-    assert told(*log, order("3", day(9)), tick(day(10)))[1] == ("days", 0, 10, 9.0)
+    assert told(*log, order("3", day(9)), tick(day(21)))[1] == ("days", 0, 21, 9.0)
 
 
 def test_a_late_order_turns_the_label_back_until_it_was_told() -> None:
     late = order("2", day(19.5))
-    assert told(order("1", day(0)), tick(day(20.9)), late, tick(day(21)))[0] == ("churn", 0, pytest.approx(20.9), 0.0)
+    assert told(order("1", day(0)), tick(day(20.9)), late, tick(day(21)))[0] == ("churn", 0, 21, 0.0)
     assert told(order("1", day(0)), tick(day(21)), late, tick(day(50)))[0] == ("churn", 0, 21, 1.0)
 
 
@@ -355,24 +356,15 @@ def test_a_row_whose_own_order_was_voided_teaches_nothing() -> None:
 
 
 def test_a_new_order_does_not_take_the_place_of_one_that_waits() -> None:
-    found = told(
-        order("1", day(0)), order("2", day(5)), order("3", day(5.5)), tick(day(6)), order("4", day(7)), tick(day(60))
-    )
-    assert [(model, scored) for model, scored, _, _ in found if model == "churn"] == [("churn", 0), ("churn", 7)]
+    log = (order("1", day(0)), order("2", day(5)), order("3", day(20.5)), tick(day(21)), order("4", day(21.5)))
+    found = told(*log, tick(day(60)))
+    assert [(model, scored) for model, scored, _, _ in found if model == "churn"] == [("churn", 0), ("churn", 21.5)]
 
 
 def test_a_horizon_by_the_rhythm_is_another_one_for_everybody_and_none_without_one() -> None:
-    log = [
-        order("1", day(0)),
-        tick(day(1)),
-        order("2", day(4)),
-        tick(day(5)),
-        order("3", day(8)),
-        tick(day(9)),
-        tick(day(22)),
-    ]
+    log = [order("1", day(0)), tick(day(21)), order("2", day(24)), tick(day(99)), order("3", day(100)), tick(day(300))]
     lapses = [(scored, known, label) for model, scored, known, label in told(*log) if model == "lapse"]
-    assert lapses == [(8, 21, 1.0)], "three times four days; the first order has no rhythm, the second had not waited"
+    assert lapses == [(24, 97, 1.0), (100, 251, 1.0)], "three times 24 days, then 50; the first had none"
 
 
 def test_what_is_spent_ahead_counts_orders_less_what_was_given_back() -> None:
@@ -389,7 +381,7 @@ def test_the_row_is_the_one_of_its_own_order_as_float32() -> None:
     rows = {t.model: t.rows[0] for t in (decode_examples(message.value) for message in store.sent)}
     assert rows["churn"] == rows["spend"] == [1, None, order("1", day(0)).total_cents], "one order has no rhythm"
     store = run(
-        JOB, batches("events", 0, encoded([order("1", day(0)), tick(day(50)), order("2", day(50.1)), tick(day(99))]))
+        JOB, batches("events", 0, encoded([order("1", day(0)), tick(day(50)), order("2", day(50.1)), tick(day(299))]))
     )[0]
     sent = [decode_examples(message.value) for message in store.sent if message.key == "churn"]
     [rhythm] = [row[1] for told in sent for at_ms, row in zip(told.at_ms, told.rows, strict=True) if at_ms == day(50.1)]
@@ -402,11 +394,12 @@ def test_merged_customers_teach_under_the_one_they_became() -> None:
     job = Merging(JOB, "events")
     record = run(JOB, batches("events", 0, encoded([order("1", day(0), "cb")])))[0].records["cb"]
     history = e.History(id="h", customer="ca", at_ms=day(1), of="cb", offset=1, layout=job.layout, record=record)
-    store = run(job, batches("events", 0, encoded([tick(day(1)), history, order("2", day(5), "ca"), tick(day(6))])))[0]
-    of_order = [told for told in by_model(examples(store)) if told[1] == day(0)]
-    assert of_order == [("churn", day(0), day(6), 0.0), ("days", day(0), day(6), 5.0)]
-    [(_, later_ms, *_), _] = [told for told in by_model(examples(store)) if told[1] != day(0)]
-    assert later_ms == day(0) + 1 + 20 * DAY_MS * share_of("1") // 2**21, "so does what waited for a later moment"
+    store = run(job, batches("events", 0, encoded([tick(day(1)), history, order("2", day(8), "ca"), tick(day(29))])))[0]
+    told = by_model(examples(store))
+    of_order = [one for one in told if one[1] == day(0)]
+    assert of_order == [("churn", day(0), day(21), 0.0), ("days", day(0), day(21), 8.0)]
+    [(_, later_ms, *_), _] = [one for one in told if one[1] != day(0)]
+    assert later_ms == day(0) + 1 + 30 * DAY_MS * share_of("1") // 2**21, "so does what waited for a later moment"
 
 
 def test_a_history_that_the_version_before_has_sent_is_taken_in() -> None:

@@ -131,12 +131,12 @@ def test_cooldowns_and_coupons_in_the_cap_s_window_add_up() -> None:
 
 
 def test_a_row_that_waits_is_labelled_by_the_other_s_later_order() -> None:
-    story = merged([order("ca", 0), order("cb", 2)], [order("ca", 9)], [3], horizon_ms=5 * DAY_MS)
-    assert examples(story) == [(0, 3, 0.0)]
-    story = merged([order("cb", 0), order("ca", 2)], [order("ca", 3)], [2.9], horizon_ms=5 * DAY_MS)
+    story = merged([order("ca", 0), order("cb", 2)], [order("ca", 9)], [6], horizon_ms=5 * DAY_MS)
+    assert examples(story) == [(0, 6, 0.0)]
+    story = merged([order("cb", 0), order("ca", 2)], [order("ca", 3)], [5.9], horizon_ms=5 * DAY_MS)
     assert examples(story) == []
-    tick(story, 3)
-    assert examples(story) == [(0, 3, 0.0)]
+    tick(story, 6)
+    assert examples(story) == [(0, 6, 0.0)]
 
 
 def test_a_row_that_waits_goes_on_waiting_with_the_one_they_become() -> None:
