@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ SHOWN = {figure: figure for figure in FIGURES} | {
     "mean_foretold": "foretold",
     "mean_label": "came",
 }
+HISTORY = (1, 2, 3, 5, 10, 100_000)  # orders
 BATCH = 100  # labels that are learned from at once, as in the flow
 
 
@@ -94,7 +95,7 @@ def _with_ticks(events: list[e.Event]) -> Iterator[e.Event]:
         yield from (first, *rest)
 
 
-def compared(task: Task, kept: Kept, dev: bool, draws: int) -> dict[str, dict[str, Any]]:
+def compared(task: Task, kept: Kept, dev: bool, draws: int) -> dict[str, Any]:
     """By what is learned from: figures."""
     limit = 45 if dev else 60
     part = np.array([part_of(customer) for customer in task.customers])
@@ -104,12 +105,26 @@ def compared(task: Task, kept: Kept, dev: bool, draws: int) -> dict[str, dict[st
     chances = {LATEST: foretold(task, part < limit, scored, Ours(task.features), BATCH)}
     for name, mask in {"orders": learned & kept.of_order, BOTH: learned}.items():
         chances[name] = foretold(*_joined(task, kept, mask, scored), Ours(task.features), BATCH)
-    found: dict[str, dict[str, Any]] = {name: figures(labels, one) for name, one in chances.items()}
+    found: dict[str, Any] = {name: figures(labels, one) for name, one in chances.items()}
     both, orders = chances[BOTH], chances["orders"]
+    orders_so_far = task.rows[scored, FEATURES.index("orders_lifetime")]
     return found | {
+        "little history": _by_history(orders_so_far, labels, both),
         "both less orders": paired(customers, labels, both, orders, draws),
         f"both less {LATEST}": paired(customers, labels, both, chances[LATEST], draws),
     }
+
+
+def _by_history(orders: Matrix, labels: Matrix, chances: Matrix) -> list[str]:
+    """By how many orders somebody has had, what was foretold and what came."""
+    found = []
+    for low, high in pairwise(HISTORY):
+        some = (orders >= low) & (orders < high)
+        if some.any():
+            luck = float(np.sqrt((chances[some] * (1 - chances[some])).sum()) / some.sum())
+            told = f"foretold {chances[some].mean():.3f}, came {labels[some].mean():.3f}, one deviation {luck:.3f}"
+            found.append(f"{low} to {high - 1} orders: {some.sum()} rows, {told}")
+    return found
 
 
 def _joined(task: Task, kept: Kept, mask: Mask, scored: Mask) -> tuple[Task, Mask, Mask]:
@@ -149,11 +164,11 @@ def main() -> None:
     out.print(circumstances()["machine"], circumstances()["commit"], highlight=False)
 
 
-def _show(name: str, kept: Kept, found: dict[str, dict[str, Any]]) -> None:
+def _show(name: str, kept: Kept, found: dict[str, Any]) -> None:
     counts = f"{kept.of_order.sum():,} rows of orders, {(~kept.of_order).sum():,} of later moments"
     table = Table("learned from", *SHOWN.values(), title=f"{name}: {counts}")
     for who, of_who in found.items():
-        if "less" in who:
+        if who not in (LATEST, "orders", BOTH):
             out.print(f"{who}: {of_who}", highlight=False, soft_wrap=True)
         else:
             table.add_row(who, *(f"{of_who[figure]:.4f}" for figure in SHOWN))
