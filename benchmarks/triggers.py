@@ -48,6 +48,7 @@ from features.labels import labels_of
 from features.learning import LearningJob
 from features.loop import Store, run
 from features.stores import read_stores
+from features.tasks import GAPS
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration
 from features.versions import champion
 from flows.files import load_catalog, load_limits
@@ -168,9 +169,11 @@ def _said(chain: Chain, settings: Settings, customers: dict[str, str]) -> dict[s
 
 
 def _jobs(settings: Settings, horizon: str) -> tuple[CustomersJob, LearningJob]:
-    """As the flows make them, but for the horizon of the model that rules ask."""
+    """As the flows make them, but for the horizons of models that wait for the next order."""
     catalog, coupons = load_catalog(settings), settings.coupons
-    catalog = replace(catalog, tasks={**catalog.tasks, MODEL: replace(catalog.tasks[MODEL], horizon=horizon)})
+    waiting = {name: task for name, task in catalog.tasks.items() if task.target in GAPS and not task.rhythms}
+    shorter = {name: replace(task, horizon=horizon) for name, task in waiting.items()}
+    catalog = replace(catalog, tasks=catalog.tasks | shorter)
     conditions = load_conditions(catalog, load_rules(settings))
     window_ms, holdout = parse_duration(coupons.cap_window), coupons.holdout_percent / 100
     policy = Policy(coupons.cap, window_ms, holdout, coupons.holdout_salt, coupons.require_consent)

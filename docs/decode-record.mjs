@@ -41,9 +41,15 @@ export function decodeRecord(bytes, width) {
     const at_ms = number();
     return at_ms ? { at_ms, end_ms: number(), due_ms: number(), cents: signed(), row: list(f32) } : null;
   };
+  const later = () => {
+    const from_ms = number();
+    if (!from_ms) return null;
+    if (number()) return { from_ms, ...waiting() };
+    return { from_ms, at_ms: number(), due_ms: number(), rhythm_ms: number(), told_ms: 0, gap_ms: 0, row: null };
+  };
 
   const version = u8();
-  if (version !== 4) throw new Error(`record version ${version}, this reads version 4`);
+  if (version !== 5) throw new Error(`record version ${version}, this reads version 5`);
   return {
     layout: u32(),
     zone: u32(),
@@ -57,6 +63,7 @@ export function decodeRecord(bytes, width) {
     timers: list(() => [u32(), number(), number()]),
     waiting: waiting(),
     spending: spending(),
+    later: later(),
     tables: list(() => ({ table: number(), weighed_ms: number(), pairs: list(() => [String(u64()), String(u64())]) })),
     lifetime: cells(),
     panes: list(() => ({ level: number(), number: number(), day: number(), cells: cells() })),

@@ -53,7 +53,7 @@ class Dates(Struct, frozen=True):
 
 
 class Label(Struct, frozen=True):
-    """What models learn from: the row of an order, when the next one came, and what was spent after it."""
+    """What models learn from: rows, how long it took until the next order, and what was spent after them."""
 
     columns: list[int] = []
     horizons: list[tuple[int, int]] = []  # how long the next order is waited for: a length, and what that is
@@ -171,7 +171,7 @@ class Core:
     def merge(self, record: bytes, other: bytes, clock_ms: int) -> Merged:
         """Two customers' records as one, without ledgers; either may be empty. Raises Damaged, WrongLayout."""
         blob = np.frombuffer(record + other or b"\0", dtype=np.uint8)
-        ends = (len(record), len(record) + len(other), clock_ms)
+        ends = (len(record), len(record) + len(other), clock_ms, self.features)
         while True:
             done = merge(self.program, self.zones.packed, blob, *ends)
             if done.status == arrays.DONE:
@@ -259,7 +259,7 @@ def _program(
     life = table_at + arrays.TABLE * len(catalog.tables)
     waiting = life + catalog.cells
     words = (len(label.columns) + 1) // 2
-    cells = waiting + 2 * words
+    cells = waiting + 3 * words
     totals = cells + arrays.PANES * catalog.cells
     points = catalog.cents_per_point
     yearly = [wait.rule for wait in waits if isinstance(wait, Wait) and wait.yearly]
@@ -303,6 +303,7 @@ def _program(
         arrays.LIFE: life,
         arrays.WAITING: waiting,
         arrays.SPENDING: waiting + words,
+        arrays.AFTERWARDS: waiting + 2 * words,
         arrays.CELLS: cells,
         arrays.TOTALS: totals,
         arrays.STATE: totals + len(catalog.windows) * catalog.cells,

@@ -1,4 +1,4 @@
-"""Labels that come late: rows of orders wait in the record until what came after them has settled."""
+"""Labels that come late: rows wait in the record until what came after them has settled."""
 
 from __future__ import annotations
 

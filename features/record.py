@@ -1,6 +1,6 @@
 """A customer's record: everything the engine knows of one customer, packed into one Redis value.
 
-    u8      version, 4                       u32    layout: what is kept (features/layout.py)
+    u8      version, 5                       u32    layout: what is kept (features/layout.py)
     u32     zone: CRC-32 of its IANA name    varint wake_ms: look at the customer by then; 0: no need
     varint  first_order_ms, 0 for none       hashes ids of the latest orders, refunds and coupons
     hashes  ids of the latest other events   [varint kind, varint at_ms]  latest event per type
@@ -11,6 +11,9 @@
             varint rhythm_ms, 0 for none, [float32]: the row
     varint  at_ms of the order whose row waits for what is spent, 0 for none; then varint end_ms: until when that
             counts, varint due_ms, zigzag cents, [float32]: the row
+    varint  at_ms of the order after which a later moment was chosen, 0 for none; then varint 1 where its row is kept,
+            and all that an order's row has which waits for the next; or 0, varint at_ms of the moment, varint due_ms,
+            varint rhythm_ms as it is now
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
     msgpack [fired_ms, issued_ms, taken, given, coupons, messages_ms, suppressed, inside, held, choices, referral]  the
@@ -28,8 +31,8 @@ into the event types, a purpose or rule the CRC-32 of its name. A pane counts ev
 In the place of the record of a customer who was merged into another stands a note, `FORWARD` and the id of that one.
 First bytes from 240 on are kept for such notes; no version will be one.
 
-Version 3 had one row, of float64, where the two stand: varint at_ms, 0 for none; then varint due_ms, varint grace_ms,
-[float64]. The kernel still reads such a record, and drops that row.
+Version 4 had no later moments. Version 3 had one row, of float64, where three stand: varint at_ms, 0 for none; then
+varint due_ms, varint grace_ms, [float64]. The kernel still reads such records, and drops that one row.
 
 `features/kernel/records.py` reads and writes these bytes; this module is its plain twin for reading.
 """
@@ -201,6 +204,18 @@ class Waiting(Struct):
     row: bytes
 
 
+class Later(Struct):
+    """A moment after an order, and the row as of then once it is kept."""
+
+    from_ms: int
+    at_ms: int
+    due_ms: int
+    rhythm_ms: int
+    told_ms: int = 0
+    gap_ms: int = 0
+    row: bytes | None = None
+
+
 class Spending(Struct):
     """The row of an order, waiting for what is spent after it."""
 
@@ -241,6 +256,7 @@ class Record(Struct):
     timers: list[tuple[int, int, int]]  # rule, due, grace
     waiting: Waiting | None
     spending: Spending | None
+    later: Later | None
     tables: list[Table]
     lifetime: list[int]
     panes: list[Pane]
@@ -319,6 +335,16 @@ class _Reader:
         at_ms = self.varint()
         return Spending(at_ms, self.varint(), self.varint(), self.signed(), self.row()) if at_ms else None
 
+    def later(self) -> Later | None:
+        from_ms = self.varint()
+        if not from_ms:
+            return None
+        if not self.varint():
+            return Later(from_ms, self.varint(), self.varint(), self.varint())
+        kept = self.waiting()
+        assert kept
+        return Later(from_ms, kept.at_ms, kept.due_ms, kept.rhythm_ms, kept.told_ms, kept.gap_ms, kept.row)
+
     def row(self) -> bytes:
         length = 4 * self.varint()
         self.word(length)
@@ -350,6 +376,7 @@ def decode_record(raw: bytes, layout: int, width: int) -> Record:
         timers=[(read.word(4), read.varint(), read.varint()) for _ in range(read.varint())],
         waiting=read.waiting(),
         spending=read.spending(),
+        later=read.later(),
         tables=[read.table() for _ in range(read.varint())],
         lifetime=read.cells(width),
         panes=[Pane(read.varint(), read.varint(), read.varint(), read.cells(width)) for _ in range(read.varint())],

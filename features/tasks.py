@@ -23,8 +23,8 @@ RHYTHMS = re.compile(r"(\d+(?:\.\d{1,3})?) rhythm")
 
 
 class Task(Struct, frozen=True, forbid_unknown_fields=True):
-    """churn: no order within the horizon after an order; next_order_days: until the next order, at most the horizon;
-    spend_ahead: cents within the horizon after an order. `horizon`: "60d", or by the customer's own rhythm "3 rhythm".
+    """churn: no order within the horizon; next_order_days: until the next order, at most the horizon; spend_ahead:
+    cents within the horizon after an order. `horizon`: "60d", or by the customer's own rhythm "3 rhythm".
     Of a coupon, whose horizon is its validity, redeemed: that it is; uplift: of the chance that the customer orders.
     """
 

@@ -30,7 +30,7 @@ from features import events as e
 from features.forgetting import Sifted
 from features.forgotten import name_hash, tombstone_key
 from features.job import Batch, Changes, Message, Plan, Position, State
-from features.kernel.arrays import BEFORE_FLOATS, VERSION
+from features.kernel.arrays import READABLE, VERSION
 from features.record import (
     FORWARD,
     Ledger,
@@ -146,7 +146,7 @@ class Merging:
         self.job = job
         self.topic = topic
         self.layout = f"{VERSION}.{job.core.layouts[0].id:08x}"
-        self.readable = {f"{v}.{layout.id:08x}" for v in (VERSION, BEFORE_FLOATS) for layout in job.core.layouts}
+        self.readable = {f"{v}.{layout.id:08x}" for v in READABLE for layout in job.core.layouts}
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         plan = self.job.plan(batch, position)

@@ -63,12 +63,12 @@ from features.kernel.clocks import day_of
 from features.kernel.compiled import compiled, making_arrays
 from features.kernel.consent import note
 from features.kernel.intrinsics import copy_bytes
+from features.kernel.labelling import hear_order, hear_spend, hear_void, is_later, keep_later, keep_rows
 from features.kernel.panes import add_cell, coarsen, pane_at
 from features.kernel.records import most_bytes, new_state, pack, unpack
 from features.kernel.rows import ask_row
 from features.kernel.tables import add_time, drop_time, touch
 from features.kernel.timers import arm_dates, arm_waits, fire, wake_for_rows
-from features.kernel.waiting import hear_order, hear_spend, hear_void, keep_rows
 
 
 class Outcome(NamedTuple):
@@ -113,7 +113,7 @@ def advance(
     referred = np.zeros(customers, np.int64)
     wakes, repeated = np.zeros((customers, 2), np.int64), np.zeros(events, np.uint8)
     rows, asked = np.empty((room, features), np.float64), np.empty((room, ASKED), np.int64)
-    most = (events + customers) * (g[HORIZONS] + 1)
+    most = (events + customers) * (2 * g[HORIZONS] + 1)
     inputs = np.empty((most, g[INPUTS]), np.float64)
     labelled = np.empty((most, LABELLED + g[HORIZONS]), np.int64)
     labels = (inputs, labelled)
@@ -181,6 +181,10 @@ def _apply(
     deal = g[of_kind] != 0
     if not _remember(s, N_DEALS if deal else N_SEEN, DEALS if deal else SEEN, e[i, ID]):
         return r, True
+    if is_later(s, max(at_ms, clock_ms)):
+        if r == len(asked):
+            return -1, False
+        keep_later(s, g, z, rows, r)
     elsewhere = s[HOME] < 0 or (e[i, ZONE] >= 0 and e[i, ZONE] != s[HOME])
     if elsewhere:
         s[HOME] = max(0, e[i, ZONE])
@@ -202,7 +206,7 @@ def _apply(
         asked[r, WHO], asked[r, EVENT], asked[r, RULE], asked[r, FIRES] = who, i, 0, 0
         ask_row(s, g, z, at_ms, rows, asked, r)
         if kind == g[ORDER] and newest and g[HORIZONS] + g[SPEND_MS] > 0:
-            keep_rows(s, g, at_ms, clock_ms, rows, r)
+            keep_rows(s, g, at_ms, e[i, ID], clock_ms, rows, r)
         r += 1
     if kind == g[ORDER] or kind == g[VOID]:
         wake_for_rows(s)

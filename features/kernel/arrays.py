@@ -18,8 +18,10 @@ Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Labels = Any  # (inputs, labelled), to be filled
 
-VERSION = 4  # of a record
-BEFORE_FLOATS = 3  # the version before, whose row that waited is not read any more
+VERSION = 5  # of a record
+BEFORE_LATER = 4  # had no rows of later moments
+BEFORE_FLOATS = 3  # its row that waited is not read any more
+READABLE = (VERSION, BEFORE_LATER, BEFORE_FLOATS)
 FIVE_MS = 5 * MINUTE_MS
 LATE_MS = DAY_MS  # an event that is later than others by no more than this still finds the short panes of its own time
 # what a record holds at the most
@@ -73,6 +75,7 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     LIFE,
     WAITING,  # for the next order; two float32 in a number
     SPENDING,  # for what is spent
+    AFTERWARDS,  # the row of a later moment, for the next order
     CELLS,
     TOTALS,
     STATE,
@@ -92,7 +95,7 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     AT_HORIZON,  # pairs: length, what that is
     AT_KIND,  # by kind: deal, wanted, where its effects start, how many, where its waits start, how many
     PROGRAM,
-) = range(57)
+) = range(58)
 OF_LAYOUT, OF_KIND, OF_WINDOW = 5, 6, 4
 
 # an event; its amounts by cell follow
@@ -115,18 +118,20 @@ TABLE_OF, CODE, AMOUNT, MOMENT, TOUCH = range(5)
     HOME,  # time zone
     WAKE,
     FIRST,
-    WAIT_AT,  # the order whose row waits for the next one; 0: none
-    WAIT_DUE,  # when its label is told
-    WAIT_TOLD,  # horizons up to this one have been
-    WAIT_GAP,  # until the next order; 0: there is none yet
-    WAIT_RHYTHM,  # of the customer then, ms; 0: none
     SPEND_AT,  # the order whose row waits for what is spent after it; 0: none
     SPEND_END,  # until when that counts
     SPEND_DUE,
     SPEND_CENTS,
+    LATER_FROM,  # the order after which a later moment was chosen
+    LATER_KEPT,  # 1: its row is kept; 0: it has not come, or nothing has happened since
     NEWEST,
-) = range(19)
-DEALS = 24
+    WAIT,  # the row of an order, as below
+) = range(17)
+# a row that waits for the next order: as of when (0: there is none), when its label is told, up to which horizon it was
+# told, how long until the next order (0: none yet), the customer's rhythm then (ms; 0: none)
+ROW_AT, ROW_DUE, ROW_TOLD, ROW_GAP, ROW_RHYTHM, ROW = range(6)
+LATER = WAIT + ROW  # the row of a later moment
+DEALS = 32
 SEEN = DEALS + RING
 CASE = SEEN + RING
 PURPOSE_OF = CASE + CASES  # triples: purpose, at, granted

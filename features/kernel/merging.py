@@ -55,11 +55,11 @@ from features.kernel.arrays import (
 from features.kernel.clocks import day_of
 from features.kernel.compiled import compiled, making_arrays
 from features.kernel.consent import open_case, set_consent
+from features.kernel.labelling import is_later, keep_later, merge_rows
 from features.kernel.panes import add_cells, coarsen, pane_cells
 from features.kernel.records import most_bytes, new_state, pack, unpack
 from features.kernel.tables import add_month, add_time, placed, weigh
 from features.kernel.timers import due_of, rest
-from features.kernel.waiting import merge_rows
 
 
 class Merged(NamedTuple):
@@ -72,7 +72,7 @@ class Merged(NamedTuple):
 
 
 @making_arrays
-def merge(g: Ints, z: Ints, blob: Bytes, middle: int, end: int, clock_ms: int) -> Merged:
+def merge(g: Ints, z: Ints, blob: Bytes, middle: int, end: int, clock_ms: int, features: int) -> Merged:
     """Two records that stand one behind the other, with `middle` between them, as one; either may be empty."""
     s, t = new_state(g), new_state(g)
     status, detail, ledger = unpack(blob, 0, middle, s, g, z)
@@ -82,6 +82,10 @@ def merge(g: Ints, z: Ints, blob: Bytes, middle: int, end: int, clock_ms: int) -
     if status != DONE:
         return Merged(status, detail, blob[:0].copy(), ledger, other, 0)
     if end > middle:
+        row = np.empty((1, features), np.float64)
+        for one, newest_ms in ((s, t[NEWEST]), (t, s[NEWEST])):
+            if is_later(one, max(clock_ms, newest_ms)):
+                keep_later(one, g, z, row, 0)
         _merge(s, t, g, z, clock_ms)
     out = np.empty(most_bytes(s, g), np.uint8)
     at = pack(out, 0, s, g, z)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from features.kernel.arrays import (
+    AFTERWARDS,
     AT_LAYOUT,
     AT_TABLE,
     BEFORE_FLOATS,
+    BEFORE_LATER,
     CASE,
     CASES,
     CELLS,
@@ -19,6 +21,9 @@ from features.kernel.arrays import (
     INPUTS,
     KINDS,
     LAST,
+    LATER,
+    LATER_FROM,
+    LATER_KEPT,
     LAYOUTS,
     LIFE,
     N_CASES,
@@ -37,6 +42,11 @@ from features.kernel.arrays import (
     PURPOSES,
     RING,
     ROOM_OF,
+    ROW_AT,
+    ROW_DUE,
+    ROW_GAP,
+    ROW_RHYTHM,
+    ROW_TOLD,
     SEEN,
     SPEND_AT,
     SPEND_CENTS,
@@ -50,11 +60,7 @@ from features.kernel.arrays import (
     TIMER,
     TIMERS,
     VERSION,
-    WAIT_AT,
-    WAIT_DUE,
-    WAIT_GAP,
-    WAIT_RHYTHM,
-    WAIT_TOLD,
+    WAIT,
     WAITING,
     WAKE,
     WIDTH,
@@ -97,7 +103,7 @@ def unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[i
     if at == end:
         return DONE, 0, end
     version = blob[at]
-    if version != VERSION and version != BEFORE_FLOATS:
+    if version not in (VERSION, BEFORE_LATER, BEFORE_FLOATS):
         return WRONG_LAYOUT, 0, end
     found, at = read_word(blob, at + 1, end, 4)
     layout = g[AT_LAYOUT]
@@ -115,8 +121,10 @@ def unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[i
     if version == BEFORE_FLOATS:
         at = _skip_row_of_before(blob, at, end)
     else:
-        at = _unpack_waiting(blob, at, end, s, g, g[layout + 4])
+        at = _unpack_waiting(blob, at, end, s, g, WAIT, g[WAITING], g[layout + 4])
         at = _unpack_spending(blob, at, end, s, g, g[layout + 4])
+        if version != BEFORE_LATER:
+            at = _unpack_later(blob, at, end, s, g, g[layout + 4])
     width, places = g[layout + 1], g[layout + 3]
     at = _unpack_tables(blob, at, end, s, g, places + width, g[layout + 2])
     at = read_cells(blob, at, end, s, g[LIFE], g, places, width)
@@ -157,20 +165,35 @@ def _unpack_past(blob: Bytes, at: int, end: int, s: Ints, g: Ints) -> int:
 
 
 @compiled
-def _unpack_waiting(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_inputs: int) -> int:
+def _unpack_waiting(blob: Bytes, at: int, end: int, s: Ints, g: Ints, w: int, place: int, same_inputs: int) -> int:
     """What was scored on other features than now cannot be learned from."""
-    s[WAIT_AT], at = read_varint(blob, at, end)
-    if s[WAIT_AT] == 0:
+    s[w + ROW_AT], at = read_varint(blob, at, end)
+    if s[w + ROW_AT] == 0:
         return at
-    s[WAIT_DUE], at = read_varint(blob, at, end)
-    s[WAIT_TOLD], at = read_varint(blob, at, end)
-    s[WAIT_GAP], at = read_varint(blob, at, end)
-    s[WAIT_RHYTHM], at = read_varint(blob, at, end)
+    s[w + ROW_DUE], at = read_varint(blob, at, end)
+    s[w + ROW_TOLD], at = read_varint(blob, at, end)
+    s[w + ROW_GAP], at = read_varint(blob, at, end)
+    s[w + ROW_RHYTHM], at = read_varint(blob, at, end)
     count, after = read_varint(blob, at, end)
     if same_inputs and count == g[INPUTS]:
-        return read_floats(blob, at, end, s, g[WAITING], count)
-    s[WAIT_AT] = 0
+        return read_floats(blob, at, end, s, place, count)
+    s[w + ROW_AT] = 0
     return _behind(after, count, 4, end)
+
+
+@compiled
+def _unpack_later(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_inputs: int) -> int:
+    """Its row, or the moment alone while no row of it is kept."""
+    s[LATER_FROM], at = read_varint(blob, at, end)
+    if s[LATER_FROM] == 0:
+        return at
+    s[LATER_KEPT], at = read_varint(blob, at, end)
+    if s[LATER_KEPT] > 0:
+        return _unpack_waiting(blob, at, end, s, g, LATER, g[AFTERWARDS], same_inputs)
+    s[LATER + ROW_AT], at = read_varint(blob, at, end)
+    s[LATER + ROW_DUE], at = read_varint(blob, at, end)
+    s[LATER + ROW_RHYTHM], at = read_varint(blob, at, end)
+    return at
 
 
 @compiled
@@ -228,10 +251,10 @@ def _unpack_tables(blob: Bytes, at: int, end: int, s: Ints, g: Ints, places: int
 @compiled
 def most_bytes(s: Ints, g: Ints) -> int:
     """No record takes more bytes than this, its ledger left out."""
-    lists = 8 * (2 * RING + CASES) + 24 * (PURPOSES + TIMERS) + 20 * g[KINDS] + 2 * 4 * g[INPUTS]
+    lists = 8 * (2 * RING + CASES) + 24 * (PURPOSES + TIMERS) + 20 * g[KINDS] + 3 * 4 * g[INPUTS]
     for t in range(g[TABLES]):
         lists += 30 + 16 * s[g[TABLE_AT] + TABLE * t]
-    return 320 + lists + (24 + 10 * (g[WIDTH] + 1)) * (s[N_PANES] + 1)
+    return 400 + lists + (24 + 10 * (g[WIDTH] + 1)) * (s[N_PANES] + 1)
 
 
 @compiled
@@ -255,19 +278,14 @@ def pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
     at = write_eights(out, at, s, CASE, s[N_CASES])
     at = write_triples(out, at, s, PURPOSE_OF, s[N_PURPOSES])
     at = write_triples(out, at, s, TIMER, s[N_TIMERS])
-    at = write_varint(out, at, s[WAIT_AT])
-    if s[WAIT_AT] > 0:
-        at = write_varint(out, at, s[WAIT_DUE])
-        at = write_varint(out, at, s[WAIT_TOLD])
-        at = write_varint(out, at, s[WAIT_GAP])
-        at = write_varint(out, at, s[WAIT_RHYTHM])
-        at = write_floats(out, at, s, g[WAITING], g[INPUTS])
+    at = _pack_waiting(out, at, s, g, WAIT, g[WAITING])
     at = write_varint(out, at, s[SPEND_AT])
     if s[SPEND_AT] > 0:
         at = write_varint(out, at, s[SPEND_END])
         at = write_varint(out, at, s[SPEND_DUE])
         at = write_varint(out, at, (s[SPEND_CENTS] << 1) ^ (s[SPEND_CENTS] >> 63))
         at = write_floats(out, at, s, g[SPENDING], g[INPUTS])
+    at = _pack_later(out, at, s, g)
     at = _pack_tables(out, at, s, g)
     at = write_cells(out, at, s, g[LIFE], width)
     at = write_varint(out, at, s[N_PANES])
@@ -278,6 +296,31 @@ def pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
         at = write_varint(out, at, s[pane + 2])
         at = write_cells(out, at, s, g[CELLS] + p * width, width)
     return at
+
+
+@compiled
+def _pack_waiting(out: Bytes, at: int, s: Ints, g: Ints, w: int, place: int) -> int:
+    at = write_varint(out, at, s[w + ROW_AT])
+    if s[w + ROW_AT] > 0:
+        at = write_varint(out, at, s[w + ROW_DUE])
+        at = write_varint(out, at, s[w + ROW_TOLD])
+        at = write_varint(out, at, s[w + ROW_GAP])
+        at = write_varint(out, at, s[w + ROW_RHYTHM])
+        at = write_floats(out, at, s, place, g[INPUTS])
+    return at
+
+
+@compiled
+def _pack_later(out: Bytes, at: int, s: Ints, g: Ints) -> int:
+    if s[LATER + ROW_AT] == 0:
+        return write_varint(out, at, 0)
+    at = write_varint(out, at, s[LATER_FROM])
+    at = write_varint(out, at, s[LATER_KEPT])
+    if s[LATER_KEPT] > 0:
+        return _pack_waiting(out, at, s, g, LATER, g[AFTERWARDS])
+    at = write_varint(out, at, s[LATER + ROW_AT])
+    at = write_varint(out, at, s[LATER + ROW_DUE])
+    return write_varint(out, at, s[LATER + ROW_RHYTHM])
 
 
 @compiled

@@ -43,7 +43,7 @@ from features.times import DAY_MS, EPOCH_DAY
 
 
 @compiled
-def _fill(s: Ints, g: Ints, at_ms: int, today: int, rows: Floats, r: int) -> None:
+def fill_row(s: Ints, g: Ints, at_ms: int, today: int, rows: Floats, r: int) -> None:
     """One value per feature as of `at_ms`, in the order of the catalog; NaN where there is none."""
     total_windows(s, g, at_ms, today)
     at = 0
@@ -103,7 +103,7 @@ def _segment(g: Ints, limits: Floats, rows: Floats, r: int, segments: int, at: i
 def ask_row(s: Ints, g: Ints, z: Ints, at_ms: int, rows: Floats, asked: Ints, r: int) -> None:
     """Writes a row as of `at_ms`, with what conditions and policy need of then."""
     local_ms = at_ms + zone_offset_ms(z, max(0, s[HOME]), at_ms)
-    _fill(s, g, at_ms, local_ms // DAY_MS + EPOCH_DAY, rows, r)
+    fill_row(s, g, at_ms, local_ms // DAY_MS + EPOCH_DAY, rows, r)
     asked[r, AS_OF], asked[r, LOCAL], asked[r, CONSENTED] = at_ms, local_ms, consent_of(s, g[PURPOSE])
 
 
@@ -116,6 +116,6 @@ def rows_as_of(g: Ints, z: Ints, blob: Bytes, ends: Ints, at_ms: int, features: 
         status, detail, _ = unpack(blob, start, ends[r], s, g, z)
         if status != DONE:
             return status, detail, r, rows
-        _fill(s, g, at_ms, day_of(z, max(0, s[HOME]), at_ms), rows, r)
+        fill_row(s, g, at_ms, day_of(z, max(0, s[HOME]), at_ms), rows, r)
         start = ends[r]
     return status, detail, len(ends), rows

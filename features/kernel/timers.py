@@ -16,6 +16,7 @@ from features.kernel.arrays import (
     HELD,
     HOME,
     LAST,
+    LATER,
     LIFE,
     LOCAL,
     N_TIMERS,
@@ -26,13 +27,13 @@ from features.kernel.arrays import (
     QUIET_FROM,
     QUIET_MS,
     RHYTHM,
+    ROW_DUE,
     RULE,
     SPEND_AT,
     SPEND_DUE,
     TIMER,
     TIMERS,
-    WAIT_AT,
-    WAIT_DUE,
+    WAIT,
     WAKE,
     WHO,
     YEARLY,
@@ -42,8 +43,8 @@ from features.kernel.arrays import (
 )
 from features.kernel.clocks import moment_at, year_ms, zone_offset_ms
 from features.kernel.compiled import compiled
+from features.kernel.labelling import tell_rows
 from features.kernel.rows import ask_row
-from features.kernel.waiting import tell_rows
 from features.times import DAY_MS
 
 
@@ -119,8 +120,9 @@ def _wake_by(s: Ints, at_ms: int) -> None:
 @compiled
 def wake_for_rows(s: Ints) -> None:
     """The customer is looked at when a row that waits has settled."""
-    if s[WAIT_AT] > 0:
-        _wake_by(s, s[WAIT_DUE])
+    for w in (WAIT, LATER):
+        if s[w] > 0:
+            _wake_by(s, s[w + ROW_DUE])
     if s[SPEND_AT] > 0:
         _wake_by(s, s[SPEND_DUE])
 
@@ -151,7 +153,9 @@ def fire(
     s: Ints, g: Ints, z: Ints, clock_ms: int, who: int, rows: Floats, asked: Ints, r: int, out: Labels, n: int
 ) -> tuple[int, int]:
     """Fires what the clock has reached; how many rows are asked and labelled then, -1 when there is no room."""
-    n = tell_rows(s, g, who, clock_ms, out, n)
+    if r == len(asked):
+        return -1, n
+    n = tell_rows(s, g, z, who, clock_ms, rows, r, out, n)
     while True:
         t = _next_timer(s, clock_ms)
         if t < 0:

@@ -93,15 +93,19 @@ def test_a_training_set_is_one_table_of_rows_with_their_labels(tmp_path: Path, h
     write_training_set(HOUSE, "churn_risk", history, file, None, None, Console(file=words, width=200))
     rows = pl.read_parquet(file)
     assert rows.columns == ["customer", "at_ms", "known_ms", "label", *CATALOG.tasks["churn_risk"].features]
+    later = rows.filter(pl.col("at_ms") % DAY_MS != NOON_MS % DAY_MS)
+    assert (later["days_since_order"] > 0).all()
+    assert dict(later["customer", "label"].rows()).items() >= {("anna", 0.0)}
+    assert "of them 1; known 2026-07-04" in words.getvalue()
+    rows = rows.filter(pl.col("at_ms") % DAY_MS == NOON_MS % DAY_MS)
+    assert (rows["days_since_order"] == 0).all()
     day = [((at - NOON_MS) // DAY_MS, (known - NOON_MS) // DAY_MS) for at, known in rows["at_ms", "known_ms"].rows()]
     ben = [one for one, name in zip(day, rows["customer"], strict=True) if name == "ben"]
-    assert ben == [(0, 6)], "the order that ended the wait of the first found its place taken"
+    assert ben == [(0, 61)], "the order that ended the wait of the first found its place taken"
     anna = [one for one, name in zip(day, rows["customer"], strict=True) if name == "anna"]
-    assert anna[:3] == [(0, 11), (20, 31), (40, 51)]
-    assert rows["label"].to_list() == [0.0] * rows.height
+    assert anna == [(0, 61), (70, 131)]
     assert rows["orders_lifetime"].to_list() == [at // 10 + 1 if name == "anna" else 1 for (at, _), name in zip(
         day, rows["customer"], strict=True)]  # fmt: skip
-    assert "rows, 0.0% of them 1; known 2026-05-10" in words.getvalue()
 
 
 def test_from_and_to_choose_rows_and_not_what_fills_the_windows(tmp_path: Path, history: str) -> None:

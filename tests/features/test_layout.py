@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from features.customer import Core, Label
 from features.events import Event, Line, Order, View
 from features.kernel.arrays import A_WHILE
 from features.layout import Layout, decode_layout, encode_layout
-from features.record import CorruptRecord, WrongLayout
+from features.record import CorruptRecord, Waiting, WrongLayout
 from features.times import DAY_MS, parse_time
 from tests.features.known import Known
 
@@ -105,7 +106,30 @@ VERSION_3 = bytes.fromhex(
 )
 
 
-def test_a_record_of_the_version_before_goes_on_and_loses_the_row_that_waited() -> None:
+VERSION_4 = bytes.fromhex(
+    "04c541e49533bd34a481e4abb2df3380ac9289df3303591be90bd26bb33f70a833ae633b3240f1d1b0c79183f23e01daf564"
+    "e35208d49d020082ac9289df330480ac9289df3300000080ac9289df3381e4abb2df33000100030000803f00000000000080"
+    "3f0003000003009624f19d0100000000000000000000019624f19d0100000000000000000000029624f19d01000000000000"
+    "000000000182ac9289df33027b2974d049540800123fdbffffffff3f54b221aa2b2c0600123fdbffffffef3f0200027b2974"
+    "d049540800000000000000000054b221aa2b2c060000000000000000000306020100d0dae9029c932d07060206"
+)
+
+
+def test_a_record_of_the_version_before_goes_on_and_has_no_later_moment_until_the_next_order() -> None:
+    core = Core(build_catalog(BEFORE), label=Label([0, 1, 2], [(5 * DAY_MS, A_WHILE)]))
+    now, known = core.unpacked(VERSION_4), Known(build_catalog(BEFORE))
+    assert now.waiting == Waiting(NOON_MS, NOON_MS + DAY_MS + 1, 0, 1, 0, struct.pack("<3f", 1, 0, 1))
+    assert now.later is None
+    known.core, known.raw = core, VERSION_4
+    known.take(order(9, NOON_MS + DAY_MS))
+    assert known.record.later
+    assert known.record.later.from_ms == NOON_MS + DAY_MS
+    for length in range(1, len(VERSION_4)):
+        with pytest.raises((CorruptRecord, WrongLayout)):
+            core.row(VERSION_4[:length], NOON_MS)
+
+
+def test_a_record_of_version_3_goes_on_and_loses_the_row_that_waited() -> None:
     catalog = build_catalog(BEFORE)
     core = Core(catalog, label=Label([0, 1, 2], [(5 * DAY_MS, A_WHILE)]))
     same = Known(catalog)

@@ -61,6 +61,7 @@ def in_json(record: Record) -> dict[str, Any]:
         "timers": [list(timer) for timer in record.timers],
         "waiting": record.waiting and with_row(record.waiting),
         "spending": record.spending and with_row(record.spending),
+        "later": record.later and with_row(record.later),
         "tables": [
             {
                 "table": t.table,
@@ -76,6 +77,8 @@ def in_json(record: Record) -> dict[str, Any]:
 
 
 def with_row(waiting: Any) -> dict[str, Any]:
+    if waiting.row is None:
+        return asdict(waiting)
     row = struct.unpack(f"<{len(waiting.row) // 4}f", waiting.row)
     return asdict(waiting) | {"row": [None if math.isnan(x) else x for x in row]}
 

@@ -56,11 +56,12 @@ def told(world: World, topic: str) -> list[tuple[str, float, str]]:
 
 
 def examples(world: World) -> list[tuple[float, float, float]]:
-    """(scored, known, label) by day."""
+    """(scored, known, label) by day, of rows of orders: these are on whole days."""
     sent = [m.value for store in world.stores.values() for m in store.sent if m.topic == "examples"]
     found = [orjson.loads(value) for value in sent if not value.startswith(START)]
     rows = [row for one in found for row in zip(one["at_ms"], one["known_ms"], one["labels"], strict=True)]
-    return sorted(((at - NOON_MS) / DAY_MS, (known - NOON_MS) / DAY_MS, label) for at, known, label in rows)
+    of_orders = [row for row in rows if row[0] % DAY_MS == NOON_MS % DAY_MS]
+    return sorted(((at - NOON_MS) / DAY_MS, (known - NOON_MS) / DAY_MS, label) for at, known, label in of_orders)
 
 
 def merged(first: list[e.Event], then: list[e.Event], ticks: list[float], horizon_ms: int = 50 * DAY_MS) -> World:
@@ -130,12 +131,12 @@ def test_cooldowns_and_coupons_in_the_cap_s_window_add_up() -> None:
 
 
 def test_a_row_that_waits_is_labelled_by_the_other_s_later_order() -> None:
-    story = merged([order("ca", 0), order("cb", 2)], [order("ca", 9)], [3], horizon_ms=5 * DAY_MS)
-    assert examples(story) == [(0, 3, 0.0)]
-    story = merged([order("cb", 0), order("ca", 2)], [order("ca", 3)], [2.9], horizon_ms=5 * DAY_MS)
+    story = merged([order("ca", 0), order("cb", 2)], [order("ca", 9)], [6], horizon_ms=5 * DAY_MS)
+    assert examples(story) == [(0, 6, 0.0)]
+    story = merged([order("cb", 0), order("ca", 2)], [order("ca", 3)], [5.9], horizon_ms=5 * DAY_MS)
     assert examples(story) == []
-    tick(story, 3)
-    assert examples(story) == [(0, 3, 0.0)]
+    tick(story, 6)
+    assert examples(story) == [(0, 6, 0.0)]
 
 
 def test_a_row_that_waits_goes_on_waiting_with_the_one_they_become() -> None:
