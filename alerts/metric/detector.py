@@ -1,0 +1,149 @@
+"""Tells of each value of a metric how surprising it is and whether to alert, as the values come and with one set of settings.
+
+    state = begin()
+    score = step(state, at_ms, value)
+
+The same values give the same scores, whether one by one or in batches, whether the state was stored in between or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from msgspec import Struct, msgpack
+from numpy.typing import ArrayLike, NDArray
+
+from alerts.metric.kernel import SCALES, SLOTS, VIEWS, Floats, Knobs, Memory, advance, decide, recount
+
+VERSION = 1  # of the stored state; another one begins anew
+ROOM = 1024  # steps between two moves of the ring
+
+
+class Settings(Struct, frozen=True):
+    """What the detector goes by; points are values that came, whatever their distance in time."""
+
+    threshold: float = 1.1  # mean of the views' -log10 p
+    history: int = 4000  # points that windows are looked for in, and the long mean is made of
+    lags: tuple[int, ...] = (8, 32, 96)  # points in a window
+    nearest: int = 3  # which of the nearest windows tells how far
+    short: int = 8  # points of the short mean
+    long: int = 96
+    residuals: int = 32  # from what is usual at this time of day, in their mean
+    slots_of_day: int = 288
+    profile_weight: float = 0.1  # of the latest value in what is usual at its time of day
+    tail: float = 0.05  # share of the largest of a view that the exponential is fitted to
+    cap: float = 4.0  # of -log10 p of one view
+    half_life: float = 3000.0  # points after which a value of a view counts half
+    least_seen: int = 100  # values of a view before it has a say
+    rise: float = 0.1  # of the threshold with each alert
+    forget: float = 7000.0  # points after which an alert counts half in that
+    hold: int = 50  # points without another alert after one
+    calm: int = 10  # points below before there may be another
+    boost: float = 1.0  # of the threshold by the peak of the last alert
+    fade: float = 35.0  # points after which that peak counts half
+
+
+SETTINGS = Settings()
+
+
+class Score(Struct, frozen=True):
+    """`value`: 0 to 1, the mean rarity of the views; no value, `missing`. `alert`: tell somebody, once."""
+
+    value: float = 0.0
+    alert: bool = False
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of one metric; `step` changes it in place."""
+
+    settings: Settings
+    knobs: Knobs
+    memory: Memory
+
+
+def begin(settings: Settings = SETTINGS) -> State:
+    """A state that knows nothing yet."""
+    kept, rows = settings.history + settings.lags[-1] + 1, SCALES * VIEWS
+    memory = Memory(
+        ring=np.zeros((SCALES, kept + ROOM)),
+        place=np.array([ROOM, 0]),
+        measure=np.zeros((SCALES, 3)),
+        distances=np.zeros((SCALES, len(settings.lags), settings.history + 1)),
+        profile=np.zeros((SCALES, settings.slots_of_day)),
+        profiled=np.zeros(settings.slots_of_day, np.int64),
+        residuals=np.zeros((SCALES, settings.residuals)),
+        weights=np.zeros((rows, SLOTS)),
+        amounts=np.zeros((rows, SLOTS)),
+        least=np.full(rows, -np.inf),
+        seen=np.zeros(rows, np.int64),
+        weight=np.ones(1),
+        alerts=np.array([settings.hold, 0.0, 0.0, settings.calm], np.float64),
+    )
+    return State(settings, _knobs(settings), memory)
+
+
+def _knobs(settings: Settings) -> Knobs:
+    known = {name: getattr(settings, name) for name in Knobs._fields if name != "lags"}
+    return Knobs(lags=np.array(settings.lags), **known)
+
+
+def step(state: State, at_ms: int, value: float | None) -> Score:
+    """Takes in one value; None and NaN are missing, and are not learned."""
+    scores, fires = steps(state, [at_ms], [np.nan if value is None else value])
+    if np.isnan(scores[0]):
+        return Score(missing=True)
+    return Score(float(scores[0]), bool(fires[0]))
+
+
+def steps(state: State, at_ms: ArrayLike, values: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+    """As `step` for each: (scores, alerts); the score of a missing value is NaN."""
+    surprise = surprises(state, at_ms, values)
+    fires = np.zeros(len(surprise), np.bool_)
+    decide(surprise, state.settings.threshold, state.knobs, state.memory.alerts, fires)
+    return surprise / state.settings.cap, fires
+
+
+def surprises(state: State, at_ms: ArrayLike, values: ArrayLike) -> Floats:
+    """Mean -log10 p of the views, before it is decided which are alerts."""
+    known = np.asarray(values, np.float64)
+    surprise = np.empty(len(known))
+    advance(np.asarray(at_ms, np.int64), known, state.knobs, state.memory, surprise)
+    return surprise
+
+
+class _Stored(Struct, array_like=True):
+    version: int
+    arrays: dict[str, bytes]
+
+
+def encode(state: State) -> bytes:
+    """The state as bytes; what can be made anew exactly is left out."""
+    memory, points = state.memory, state.settings.history + state.settings.lags[-1] + 1
+    first = int(memory.place[0])
+    ring = memory.ring[:, first : first + points].astype(np.int32)
+    arrays = {name: array.tobytes() for name, array in memory._asdict().items() if name not in ("ring", "distances")}
+    return msgpack.encode(_Stored(VERSION, {**arrays, "ring": ring.tobytes()}))
+
+
+def decode(raw: bytes, settings: Settings = SETTINGS) -> State:
+    """A stored state; of another version or with other settings' sizes, one that begins anew."""
+    state = begin(settings)
+    stored = msgpack.decode(raw, type=_Stored)
+    memory, kept = state.memory, settings.history + settings.lags[-1] + 1
+    sizes = {name: array.nbytes for name, array in memory._asdict().items() if name not in ("ring", "distances")}
+    sizes["ring"] = SCALES * kept * 4
+    if stored.version != VERSION or {name: len(raw) for name, raw in stored.arrays.items()} != sizes:
+        return state
+    for name in sizes:
+        if name != "ring":
+            array = getattr(memory, name)
+            array[...] = np.frombuffer(stored.arrays[name], array.dtype).reshape(array.shape)
+    memory.place[0] = ROOM
+    memory.ring[:, ROOM : ROOM + kept] = np.frombuffer(stored.arrays["ring"], np.int32).reshape(SCALES, kept)
+    for scale in range(SCALES):
+        recount(scale, ROOM, state.knobs, memory)
+    return state

@@ -1,0 +1,273 @@
+"""What is done for each value of a metric, compiled: eight views of it on two scales, each as unusual as its own past says.
+
+Values are rounded to whole multiples of a power of two which follows the largest, so that every sum of squares below is a
+whole number less than 2^53: what is added now is taken off later without a trace, and sums made anew are the same sums.
+All that is compiled stands in this file, which Numba's cache watches.
+"""
+
+from __future__ import annotations
+
+from math import asinh, ceil, floor, isfinite, log, log2, log10, sqrt
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Function = TypeVar("Function")
+
+SCALES = 2  # as it is, and its arcsinh
+LEVEL, SHORT, LONG, NEAREST, TIME_OF_DAY, TIMES_OF_DAY = 0, 1, 2, 3, 6, 7
+VIEWS = 8
+LARGEST = 2.0**22  # a value in units
+ROOMY = 2.0**20  # the value for which a unit is chosen
+SLOTS_PER_OCTAVE, SLOTS = 4, 160
+LEAST_POINTS = 16
+DAY_MS = 86_400_000
+
+
+class Knobs(NamedTuple):
+    """The numbers of `detector.Settings`, as the compiled functions take them."""
+
+    lags: Integers
+    history: int
+    nearest: int
+    short: int
+    long: int
+    residuals: int
+    profile_weight: float
+    tail: float
+    cap: float
+    half_life: float
+    least_seen: int
+    rise: float
+    forget: float
+    hold: int
+    calm: int
+    boost: float
+    fade: float
+
+
+class Memory(NamedTuple):
+    """All that is known of a metric. First axis: the scale, or scale and view."""
+
+    ring: Floats  # the latest value first, from place[0] on; zeros before the first
+    place: Integers  # [place in the ring, points so far]
+    measure: Floats  # by scale: origin, unit, sum of the history
+    distances: Floats  # scale x lag window x lag: sum of squares between the latest window and that so much earlier
+    profile: Floats  # scale x time of day
+    profiled: Integers  # by time of day
+    residuals: Floats  # scale x the latest ones
+    weights: Floats  # scale and view x slot: how often, the older the less
+    amounts: Floats  # likewise: their sum
+    least: Floats  # by scale and view: the logarithm of the lowest slot's lower edge
+    seen: Integers  # by scale and view
+    weight: Floats  # [of the next point]
+    alerts: Floats  # [points since the last, how many lately, highest since, points in calm]
+
+
+def _compiled(function: Function) -> Function:
+    return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+
+
+@_compiled
+def advance(at_ms: Integers, values: Floats, knobs: Knobs, memory: Memory, surprise: Floats) -> None:
+    """Takes values in and writes how surprising each is: 0 to `cap`; NaN where there is none."""
+    views = np.empty(VIEWS)
+    for i in range(len(values)):
+        value = values[i]
+        if not isfinite(value):
+            surprise[i] = np.nan
+            continue
+        _make_room(knobs, memory)
+        total, slot = 0.0, at_ms[i] % DAY_MS * len(memory.profiled) // DAY_MS
+        for scale in range(SCALES):
+            _push(value if scale == 0 else asinh(value), scale, knobs, memory)
+            _view(scale, slot, knobs, memory, views)
+            for view in range(VIEWS):
+                if isfinite(views[view]):
+                    total += _tail(views[view], scale * VIEWS + view, knobs, memory)
+        memory.profiled[slot] += 1
+        memory.place[1] += 1
+        memory.weight[0] *= 2.0 ** (1.0 / knobs.half_life)
+        if memory.weight[0] > 2.0**20:
+            memory.weight[0] /= 2.0**20
+            memory.weights[:] /= 2.0**20
+            memory.amounts[:] /= 2.0**20
+        surprise[i] = total / (SCALES * VIEWS)
+
+
+@_compiled
+def _make_room(knobs: Knobs, memory: Memory) -> None:
+    """One place further to the front of the ring, or back to its end, with all that is still asked for."""
+    ring, place = memory.ring, memory.place
+    if place[0] == 0:
+        kept = knobs.history + knobs.lags[-1] + 1
+        place[0] = ring.shape[1] - kept
+        for scale in range(SCALES):
+            for k in range(kept - 1, -1, -1):
+                ring[scale, place[0] + k] = ring[scale, k]
+    place[0] -= 1
+
+
+@_compiled
+def _push(value: float, scale: int, knobs: Knobs, memory: Memory) -> None:
+    """The value in units, at the front of the ring; distances follow."""
+    ring, measure, distances = memory.ring[scale], memory.measure[scale], memory.distances[scale]
+    place = memory.place[0]
+    if memory.place[1] == 0:
+        measure[0] = value
+    apart = value - measure[0]
+    if abs(apart) > LARGEST * measure[1]:
+        _widen(abs(apart), scale, knobs, memory)
+    y = floor(apart / measure[1] + 0.5) if measure[1] else 0.0
+    ring[place] = y
+    now, history = ring[place:], knobs.history
+    for row in range(len(knobs.lags)):
+        lag = knobs.lags[row]
+        sums, before, gone = distances[row], ring[place + lag :], ring[place + lag]
+        for k in range(1, history + 1):
+            new, old = y - now[k], gone - before[k]
+            sums[k] += new * new - old * old
+
+
+@_compiled
+def _widen(largest: float, scale: int, knobs: Knobs, memory: Memory) -> None:
+    """A unit in which `largest` fits; what is known is rounded to it."""
+    measure, ring, place = memory.measure[scale], memory.ring[scale], memory.place[0]
+    unit = 2.0 ** ceil(log2(largest / ROOMY))
+    for k in range(place + 1, len(ring)):
+        ring[k] = floor(ring[k] * (measure[1] / unit) + 0.5)
+    measure[1] = unit
+    recount(scale, place + 1, knobs, memory)
+
+
+@_compiled
+def recount(scale: int, place: int, knobs: Knobs, memory: Memory) -> None:
+    """Makes the sums anew from the ring whose latest value stands at `place`."""
+    now = memory.ring[scale, place:]
+    total = 0.0
+    for k in range(knobs.history):
+        total += now[k]
+    memory.measure[scale, 2] = total
+    for row in range(len(knobs.lags)):
+        lag = knobs.lags[row]
+        for k in range(1, knobs.history + 1):
+            total = 0.0
+            for j in range(lag):
+                apart = now[j] - (now[j + k] if j + k < len(now) else 0.0)
+                total += apart * apart
+            memory.distances[scale, row, k] = total
+
+
+@_compiled
+def _view(scale: int, slot: int, knobs: Knobs, memory: Memory, views: Floats) -> None:
+    """The eight views of the latest value, each the larger the odder; NaN where too little is known."""
+    points, measure, now = memory.place[1], memory.measure[scale], memory.ring[scale, memory.place[0] :]
+    views[:] = np.nan
+    y, unit, history = now[0], measure[1], knobs.history
+    mean = measure[2] / max(1, min(points, history))
+    if points >= LEAST_POINTS:
+        views[LEVEL] = abs(y - mean) * unit
+        views[SHORT] = abs(_mean(now, knobs.short) - mean) * unit
+    if points >= knobs.long:
+        views[LONG] = abs(_mean(now, knobs.long) - mean) * unit
+    for row in range(len(knobs.lags)):
+        lag = knobs.lags[row]
+        if points >= 3 * lag:
+            nearest = _nearest(memory.distances[scale, row], lag, min(history, points - lag + 1), knobs.nearest)
+            views[NEAREST + row] = sqrt(nearest / lag) * unit
+    measure[2] += y - now[history]
+    residual, known = 0.0, memory.profiled[slot]
+    usual = memory.profile[scale, slot]
+    value = y * unit
+    latest = memory.residuals[scale]
+    if known:
+        residual = value - usual
+        views[TIME_OF_DAY] = abs(residual)
+    latest[points % knobs.residuals] = residual
+    if known and points >= knobs.residuals:
+        views[TIMES_OF_DAY] = abs(_mean(latest, knobs.residuals))
+    memory.profile[scale, slot] = usual + (value - usual) * max(knobs.profile_weight, 1.0 / (known + 1))
+
+
+@_compiled
+def _mean(values: Floats, count: int) -> float:
+    total = 0.0
+    for k in range(count):
+        total += values[k]
+    return total / count
+
+
+@_compiled
+def _nearest(sums: Floats, first: int, last: int, rank: int) -> float:
+    """The `rank`-th smallest (1 to 8) of sums[first..last]."""
+    least = np.full(8, np.inf)
+    for k in range(first, last + 1):
+        if sums[k] < least[rank - 1]:
+            j = rank - 1
+            while j > 0 and least[j - 1] > sums[k]:
+                least[j] = least[j - 1]
+                j -= 1
+            least[j] = sums[k]
+    return least[min(rank, last + 1 - first) - 1]
+
+
+@_compiled
+def _tail(x: float, row: int, knobs: Knobs, memory: Memory) -> float:
+    """-log10 of how often `x` or more is to be expected, capped: counted, and in the tail an exponential; then learns `x`."""
+    weights, amounts = memory.weights[row], memory.amounts[row]
+    if memory.seen[row] == 0 or memory.least[row] == -np.inf:
+        memory.least[row] = log2(x) - SLOTS / SLOTS_PER_OCTAVE / 2 if x > 0 else -np.inf
+    slot = 0
+    if x > 0:
+        slot = min(SLOTS - 1, max(0, int(floor((log2(x) - memory.least[row]) * SLOTS_PER_OCTAVE))))
+    found = 0.0
+    if memory.seen[row] >= knobs.least_seen:
+        found = min(knobs.cap, _rarity(x, slot, memory.least[row], weights, amounts, knobs.tail))
+    weights[slot] += memory.weight[0]
+    amounts[slot] += memory.weight[0] * x
+    memory.seen[row] += 1
+    return found
+
+
+@_compiled
+def _rarity(x: float, slot: int, least: float, weights: Floats, amounts: Floats, tail: float) -> float:
+    everything = weights.sum()
+    above, amount, k = weights[SLOTS - 1], amounts[SLOTS - 1], SLOTS - 1
+    while k > 0 and above < tail * everything:
+        k -= 1
+        above += weights[k]
+        amount += amounts[k]
+    start = 2.0 ** (least + k / SLOTS_PER_OCTAVE) if k > 0 else 0.0
+    excess = amount / above - start
+    if x > start and excess <= 1e-9 * start:
+        return np.inf
+    if x >= start:
+        return -log10(above / everything) + (x - start) / (max(excess, 1e-300) * log(10.0))
+    for j in range(k - 1, slot, -1):
+        above += weights[j]
+    return -log10(min(1.0, (above + weights[slot] / 2) / everything))
+
+
+@_compiled
+def decide(surprise: Floats, threshold: float, knobs: Knobs, alerts: Floats, fires: NDArray[np.bool_]) -> None:
+    """Which surprises are alerts: above what is asked for now, not within `hold` points of one, and after `calm` points below."""
+    fade, forget = 0.5 ** (1.0 / knobs.fade), 0.5 ** (1.0 / knobs.forget)
+    for i in range(len(surprise)):
+        s = surprise[i]
+        fires[i] = False
+        if not isfinite(s):
+            continue
+        alerts[0] += 1.0
+        alerts[1] *= forget
+        alerts[2] *= fade
+        asked = threshold * (1.0 + knobs.rise * alerts[1]) + knobs.boost * alerts[2]
+        alerts[3] = alerts[3] + 1.0 if s < asked else (alerts[3] if alerts[3] >= knobs.calm else 0.0)
+        if s >= asked and alerts[0] > knobs.hold and alerts[3] >= knobs.calm:
+            fires[i] = True
+            alerts[0], alerts[1], alerts[3] = 0.0, alerts[1] + 1.0, 0.0
+        if alerts[0] <= knobs.hold:
+            alerts[2] = max(alerts[2], s)
