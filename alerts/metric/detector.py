@@ -1,4 +1,4 @@
-"""Tells of each value of a metric how surprising it is and whether to alert, as the values come and with one set of settings.
+"""Tells of each value of a metric how surprising it is and whether to alert, as values come, by one set of numbers.
 
     state = begin()
     score = step(state, at_ms, value)
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 from msgspec import Struct, msgpack
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +23,7 @@ ROOM = 1024  # steps between two moves of the ring
 class Settings(Struct, frozen=True):
     """What the detector goes by; points are values that came, whatever their distance in time."""
 
-    threshold: float = 1.1  # mean of the views' -log10 p
+    threshold: float = 1.08  # mean of the views' -log10 p
     history: int = 4000  # points that windows are looked for in, and the long mean is made of
     lags: tuple[int, ...] = (8, 32, 96)  # points in a window
     nearest: int = 3  # which of the nearest windows tells how far
@@ -40,19 +39,20 @@ class Settings(Struct, frozen=True):
     rise: float = 0.1  # of the threshold with each alert
     forget: float = 7000.0  # points after which an alert counts half in that
     hold: int = 50  # points without another alert after one
-    calm: int = 10  # points below before there may be another
     boost: float = 1.0  # of the threshold by the peak of the last alert
     fade: float = 35.0  # points after which that peak counts half
 
 
 SETTINGS = Settings()
+SEEN_IN = ("level", "short mean", "long mean", "short shape", "shape", "long shape", "time of day", "times of day")
 
 
 class Score(Struct, frozen=True):
-    """`value`: 0 to 1, the mean rarity of the views; no value, `missing`. `alert`: tell somebody, once."""
+    """`value`: 0 to 1, how rare in all views; `alert`: tell somebody, once; `why`: the views in which it is rarest."""
 
     value: float = 0.0
     alert: bool = False
+    why: tuple[str, ...] = ()
     missing: bool = False
 
 
@@ -71,6 +71,7 @@ def begin(settings: Settings = SETTINGS) -> State:
     memory = Memory(
         ring=np.zeros((SCALES, kept + ROOM)),
         place=np.array([ROOM, 0]),
+        size=np.zeros(1),
         measure=np.zeros((SCALES, 3)),
         distances=np.zeros((SCALES, len(settings.lags), settings.history + 1)),
         profile=np.zeros((SCALES, settings.slots_of_day)),
@@ -81,38 +82,51 @@ def begin(settings: Settings = SETTINGS) -> State:
         least=np.full(rows, -np.inf),
         seen=np.zeros(rows, np.int64),
         weight=np.ones(1),
-        alerts=np.array([settings.hold, 0.0, 0.0, settings.calm], np.float64),
+        alerts=no_alerts(settings),
     )
-    return State(settings, _knobs(settings), memory)
+    return State(settings, knobs_of(settings), memory)
 
 
-def _knobs(settings: Settings) -> Knobs:
+def no_alerts(settings: Settings) -> Floats:
+    """What `decide` remembers before the first alert."""
+    return np.array([settings.hold, 0.0, 0.0], np.float64)
+
+
+def knobs_of(settings: Settings) -> Knobs:
+    """Settings as the compiled functions take them."""
     known = {name: getattr(settings, name) for name in Knobs._fields if name != "lags"}
     return Knobs(lags=np.array(settings.lags), **known)
 
 
 def step(state: State, at_ms: int, value: float | None) -> Score:
-    """Takes in one value; None and NaN are missing, and are not learned."""
-    scores, fires = steps(state, [at_ms], [np.nan if value is None else value])
-    if np.isnan(scores[0]):
+    """Takes in one value; None, NaN and infinity are missing, and are not learned."""
+    rare = rarities(state, [at_ms], [np.nan if value is None else value])
+    fires = alerts(state, rare)
+    if np.isnan(rare[0, 0]):
         return Score(missing=True)
-    return Score(float(scores[0]), bool(fires[0]))
+    by_view = rare[0].reshape(SCALES, VIEWS).max(axis=0)
+    most = [name for name, found in zip(SEEN_IN, by_view, strict=True) if found and found == by_view.max()]
+    return Score(float(scores(state, rare)[0]), bool(fires[0]), tuple(most))
 
 
-def steps(state: State, at_ms: ArrayLike, values: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
-    """As `step` for each: (scores, alerts); the score of a missing value is NaN."""
-    surprise = surprises(state, at_ms, values)
-    fires = np.zeros(len(surprise), np.bool_)
-    decide(surprise, state.settings.threshold, state.knobs, state.memory.alerts, fires)
-    return surprise / state.settings.cap, fires
-
-
-def surprises(state: State, at_ms: ArrayLike, values: ArrayLike) -> Floats:
-    """Mean -log10 p of the views, before it is decided which are alerts."""
+def rarities(state: State, at_ms: ArrayLike, values: ArrayLike) -> Floats:
+    """Takes in values: values x (scale and view), -log10 p of each up to `cap`; a row of NaN where one is missing."""
     known = np.asarray(values, np.float64)
-    surprise = np.empty(len(known))
-    advance(np.asarray(at_ms, np.int64), known, state.knobs, state.memory, surprise)
-    return surprise
+    rare = np.empty((len(known), SCALES * VIEWS))
+    advance(np.asarray(at_ms, np.int64), known, state.knobs, state.memory, rare)
+    return rare
+
+
+def scores(state: State, rare: Floats) -> Floats:
+    """0 to 1 of each value; NaN where it is missing."""
+    return np.asarray(rare.mean(axis=1) / state.settings.cap)
+
+
+def alerts(state: State, rare: Floats) -> NDArray[np.bool_]:
+    """Which of the values that were just taken in are alerts; goes on from the alerts so far."""
+    fires = np.zeros(len(rare), np.bool_)
+    decide(rare.mean(axis=1), state.settings.threshold, state.knobs, state.memory.alerts, fires)
+    return fires
 
 
 class _Stored(Struct, array_like=True):

@@ -1,14 +1,15 @@
-"""What is done for each value of a metric, compiled: eight views of it on two scales, each as unusual as its own past says.
+"""What is done for each value of a metric, compiled: how rare it is in eight views on two scales, by the past of each.
 
-Values are rounded to whole multiples of a power of two which follows the largest, so that every sum of squares below is a
-whole number less than 2^53: what is added now is taken off later without a trace, and sums made anew are the same sums.
+Values are rounded to whole multiples of a power of two which follows the largest, so that every sum of squares below is
+a whole number less than 2^53: what is added now is taken off later without a trace; sums made anew are the same sums.
 All that is compiled stands in this file, which Numba's cache watches.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import asinh, ceil, floor, isfinite, log, log2, log10, sqrt
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Function = TypeVar("Function")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 SCALES = 2  # as it is, and its arcsinh
 LEVEL, SHORT, LONG, NEAREST, TIME_OF_DAY, TIMES_OF_DAY = 0, 1, 2, 3, 6, 7
@@ -25,6 +26,8 @@ LARGEST = 2.0**22  # a value in units
 ROOMY = 2.0**20  # the value for which a unit is chosen
 SLOTS_PER_OCTAVE, SLOTS = 4, 160
 LEAST_POINTS = 16
+CHUNK = 64  # sums that are looked at together
+KNEE = 10.0  # arcsinh is taken of so many times the value over the first: what is small is shown as it is
 DAY_MS = 86_400_000
 
 
@@ -45,7 +48,6 @@ class Knobs(NamedTuple):
     rise: float
     forget: float
     hold: int
-    calm: int
     boost: float
     fade: float
 
@@ -55,6 +57,7 @@ class Memory(NamedTuple):
 
     ring: Floats  # the latest value first, from place[0] on; zeros before the first
     place: Integers  # [place in the ring, points so far]
+    size: Floats  # [of the first value that was not zero]
     measure: Floats  # by scale: origin, unit, sum of the history
     distances: Floats  # scale x lag window x lag: sum of squares between the latest window and that so much earlier
     profile: Floats  # scale x time of day
@@ -65,30 +68,32 @@ class Memory(NamedTuple):
     least: Floats  # by scale and view: the logarithm of the lowest slot's lower edge
     seen: Integers  # by scale and view
     weight: Floats  # [of the next point]
-    alerts: Floats  # [points since the last, how many lately, highest since, points in calm]
+    alerts: Floats  # [points since the last, how many lately, its peak as it fades]
 
 
 def _compiled(function: Function) -> Function:
-    return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+    return njit(cache=True, nogil=True)(function)  # type: ignore[return-value]
 
 
 @_compiled
-def advance(at_ms: Integers, values: Floats, knobs: Knobs, memory: Memory, surprise: Floats) -> None:
-    """Takes values in and writes how surprising each is: 0 to `cap`; NaN where there is none."""
+def advance(at_ms: Integers, values: Floats, knobs: Knobs, memory: Memory, rarities: Floats) -> None:
+    """Takes values in and writes by scale and view how rare each is: 0 to `cap`; NaN where there is no value."""
     views = np.empty(VIEWS)
     for i in range(len(values)):
         value = values[i]
         if not isfinite(value):
-            surprise[i] = np.nan
+            rarities[i, :] = np.nan
             continue
         _make_room(knobs, memory)
-        total, slot = 0.0, at_ms[i] % DAY_MS * len(memory.profiled) // DAY_MS
+        slot = at_ms[i] % DAY_MS * len(memory.profiled) // DAY_MS
+        if memory.size[0] == 0.0:
+            memory.size[0] = abs(value)
         for scale in range(SCALES):
-            _push(value if scale == 0 else asinh(value), scale, knobs, memory)
+            _push(value if scale == 0 or value == 0.0 else asinh(KNEE * value / memory.size[0]), scale, knobs, memory)
             _view(scale, slot, knobs, memory, views)
             for view in range(VIEWS):
-                if isfinite(views[view]):
-                    total += _tail(views[view], scale * VIEWS + view, knobs, memory)
+                row = scale * VIEWS + view
+                rarities[i, row] = _tail(views[view], row, knobs, memory) if isfinite(views[view]) else 0.0
         memory.profiled[slot] += 1
         memory.place[1] += 1
         memory.weight[0] *= 2.0 ** (1.0 / knobs.half_life)
@@ -96,7 +101,6 @@ def advance(at_ms: Integers, values: Floats, knobs: Knobs, memory: Memory, surpr
             memory.weight[0] /= 2.0**20
             memory.weights[:] /= 2.0**20
             memory.amounts[:] /= 2.0**20
-        surprise[i] = total / (SCALES * VIEWS)
 
 
 @_compiled
@@ -127,10 +131,14 @@ def _push(value: float, scale: int, knobs: Knobs, memory: Memory) -> None:
     now, history = ring[place:], knobs.history
     for row in range(len(knobs.lags)):
         lag = knobs.lags[row]
-        sums, before, gone = distances[row], ring[place + lag :], ring[place + lag]
-        for k in range(1, history + 1):
-            new, old = y - now[k], gone - before[k]
-            sums[k] += new * new - old * old
+        _slide(y, now[lag], now[1 : 1 + history], now[1 + lag : 1 + lag + history], distances[row, 1:])
+
+
+@_compiled
+def _slide(y: float, gone: float, others: Floats, gone_others: Floats, sums: Floats) -> None:
+    for k in range(len(sums)):
+        new, old = y - others[k], gone - gone_others[k]
+        sums[k] += new * new - old * old
 
 
 @_compiled
@@ -205,25 +213,43 @@ def _mean(values: Floats, count: int) -> float:
 def _nearest(sums: Floats, first: int, last: int, rank: int) -> float:
     """The `rank`-th smallest (1 to 8) of sums[first..last]."""
     least = np.full(8, np.inf)
-    for k in range(first, last + 1):
-        if sums[k] < least[rank - 1]:
-            j = rank - 1
-            while j > 0 and least[j - 1] > sums[k]:
-                least[j] = least[j - 1]
-                j -= 1
-            least[j] = sums[k]
+    for start in range(first, last + 1, CHUNK):
+        end = min(start + CHUNK, last + 1)
+        if _below(sums[start:end], least[rank - 1]):
+            for k in range(start, end):
+                _insert(sums[k], least, rank)
     return least[min(rank, last + 1 - first) - 1]
 
 
 @_compiled
+def _below(values: Floats, limit: float) -> int:
+    """How many: counting is compiled to vectors, a least value is not."""
+    count = 0
+    for k in range(len(values)):
+        count += 1 if values[k] < limit else 0
+    return count
+
+
+@_compiled
+def _insert(value: float, least: Floats, rank: int) -> None:
+    """Into its place among the `rank` least."""
+    if value < least[rank - 1]:
+        j = rank - 1
+        while j > 0 and least[j - 1] > value:
+            least[j] = least[j - 1]
+            j -= 1
+        least[j] = value
+
+
+@_compiled
 def _tail(x: float, row: int, knobs: Knobs, memory: Memory) -> float:
-    """-log10 of how often `x` or more is to be expected, capped: counted, and in the tail an exponential; then learns `x`."""
+    """-log10 of the share of `x` or more, capped: counted, and in the tail by an exponential; then learns `x`."""
     weights, amounts = memory.weights[row], memory.amounts[row]
     if memory.seen[row] == 0 or memory.least[row] == -np.inf:
         memory.least[row] = log2(x) - SLOTS / SLOTS_PER_OCTAVE / 2 if x > 0 else -np.inf
     slot = 0
     if x > 0:
-        slot = min(SLOTS - 1, max(0, int(floor((log2(x) - memory.least[row]) * SLOTS_PER_OCTAVE))))
+        slot = min(SLOTS - 1, max(0, floor((log2(x) - memory.least[row]) * SLOTS_PER_OCTAVE)))
     found = 0.0
     if memory.seen[row] >= knobs.least_seen:
         found = min(knobs.cap, _rarity(x, slot, memory.least[row], weights, amounts, knobs.tail))
@@ -254,7 +280,7 @@ def _rarity(x: float, slot: int, least: float, weights: Floats, amounts: Floats,
 
 @_compiled
 def decide(surprise: Floats, threshold: float, knobs: Knobs, alerts: Floats, fires: NDArray[np.bool_]) -> None:
-    """Which surprises are alerts: above what is asked for now, not within `hold` points of one, and after `calm` points below."""
+    """Which surprises are alerts: above what is asked now, more than `hold` points after the last."""
     fade, forget = 0.5 ** (1.0 / knobs.fade), 0.5 ** (1.0 / knobs.forget)
     for i in range(len(surprise)):
         s = surprise[i]
@@ -265,9 +291,8 @@ def decide(surprise: Floats, threshold: float, knobs: Knobs, alerts: Floats, fir
         alerts[1] *= forget
         alerts[2] *= fade
         asked = threshold * (1.0 + knobs.rise * alerts[1]) + knobs.boost * alerts[2]
-        alerts[3] = alerts[3] + 1.0 if s < asked else (alerts[3] if alerts[3] >= knobs.calm else 0.0)
-        if s >= asked and alerts[0] > knobs.hold and alerts[3] >= knobs.calm:
+        if s >= asked and alerts[0] > knobs.hold:
             fires[i] = True
-            alerts[0], alerts[1], alerts[3] = 0.0, alerts[1] + 1.0, 0.0
+            alerts[0], alerts[1] = 0.0, alerts[1] + 1.0
         if alerts[0] <= knobs.hold:
             alerts[2] = max(alerts[2], s)
