@@ -85,11 +85,12 @@ def _panel(shown: Shown, y: float) -> list[str]:
 
 def _curve(shares: Floats, y: float, height: float, stroke: str) -> str:
     """Of values from 0 to 1: the least and greatest of each column of pixels."""
-    columns = np.array_split(shares, min(len(shares), WIDTH - 2 * LEFT))
-    step = (WIDTH - 2 * LEFT) / len(columns)
+    count = min(len(shares), WIDTH - 2 * LEFT)
+    starts = np.arange(count) * len(shares) // count  # array_split would make the first columns longer
+    low, high = np.minimum.reduceat(shares, starts), np.maximum.reduceat(shares, starts)
     points = " ".join(
-        f"{LEFT + i * step:.1f},{y + height * (1 - share):.1f}"
-        for i, column in enumerate(columns)
-        for share in (column.min(), column.max())
+        f"{LEFT + i * (WIDTH - 2 * LEFT) / count:.1f},{y + height * (1 - share):.1f}"
+        for i in range(count)
+        for share in (low[i], high[i])
     )
     return f'<polyline points="{points}" fill="none" stroke="{stroke}" stroke-width="1"/>'

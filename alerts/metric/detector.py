@@ -18,6 +18,7 @@ from alerts.metric.kernel import SCALES, SLOTS, VIEWS, Floats, Knobs, Memory, ad
 
 VERSION = 1  # of the stored state; another one begins anew
 ROOM = 1024  # steps between two moves of the ring
+REMADE = ("ring", "distances")  # the first is stored as whole numbers, the second made anew
 
 
 class Settings(Struct, frozen=True):
@@ -27,6 +28,7 @@ class Settings(Struct, frozen=True):
     history: int = 4000  # points that windows are looked for in, and the long mean is made of
     lags: tuple[int, ...] = (8, 32, 96)  # points in a window
     nearest: int = 3  # which of the nearest windows tells how far
+    apart: int = 0  # points between a window and one that it may resemble
     short: int = 8  # points of the short mean
     long: int = 96
     residuals: int = 32  # from what is usual at this time of day, in their mean
@@ -67,7 +69,7 @@ class State:
 
 def begin(settings: Settings = SETTINGS) -> State:
     """A state that knows nothing yet."""
-    kept, rows = settings.history + settings.lags[-1] + 1, SCALES * VIEWS
+    kept, rows = _kept(settings), SCALES * VIEWS
     memory = Memory(
         ring=np.zeros((SCALES, kept + ROOM)),
         place=np.array([ROOM, 0]),
@@ -136,28 +138,29 @@ class _Stored(Struct, array_like=True):
 
 def encode(state: State) -> bytes:
     """The state as bytes; what can be made anew exactly is left out."""
-    memory, points = state.memory, state.settings.history + state.settings.lags[-1] + 1
-    first = int(memory.place[0])
-    ring = memory.ring[:, first : first + points].astype(np.int32)
-    arrays = {name: array.tobytes() for name, array in memory._asdict().items() if name not in ("ring", "distances")}
-    return msgpack.encode(_Stored(VERSION, {**arrays, "ring": ring.tobytes()}))
+    memory, first, kept = state.memory, int(state.memory.place[0]), _kept(state.settings)
+    arrays = {name: array.tobytes() for name, array in memory._asdict().items() if name not in REMADE}
+    arrays["place"] = np.array([ROOM, memory.place[1]]).tobytes()
+    arrays["ring"] = memory.ring[:, first : first + kept].astype(np.int32).tobytes()
+    return msgpack.encode(_Stored(VERSION, arrays))
 
 
 def decode(raw: bytes, settings: Settings = SETTINGS) -> State:
     """A stored state; of another version or with other settings' sizes, one that begins anew."""
-    state = begin(settings)
-    stored = msgpack.decode(raw, type=_Stored)
-    memory, kept = state.memory, settings.history + settings.lags[-1] + 1
-    sizes = {name: array.nbytes for name, array in memory._asdict().items() if name not in ("ring", "distances")}
-    sizes["ring"] = SCALES * kept * 4
+    state, stored, kept = begin(settings), msgpack.decode(raw, type=_Stored), _kept(settings)
+    memory = state.memory
+    arrays = {name: array for name, array in memory._asdict().items() if name not in REMADE}
+    sizes = {name: array.nbytes for name, array in arrays.items()} | {"ring": SCALES * kept * 4}
     if stored.version != VERSION or {name: len(raw) for name, raw in stored.arrays.items()} != sizes:
         return state
-    for name in sizes:
-        if name != "ring":
-            array = getattr(memory, name)
-            array[...] = np.frombuffer(stored.arrays[name], array.dtype).reshape(array.shape)
-    memory.place[0] = ROOM
+    for name, array in arrays.items():
+        array[...] = np.frombuffer(stored.arrays[name], array.dtype).reshape(array.shape)
     memory.ring[:, ROOM : ROOM + kept] = np.frombuffer(stored.arrays["ring"], np.int32).reshape(SCALES, kept)
     for scale in range(SCALES):
         recount(scale, ROOM, state.knobs, memory)
     return state
+
+
+def _kept(settings: Settings) -> int:
+    """Points in the ring that are still asked for."""
+    return settings.history + settings.lags[-1] + 1

@@ -25,6 +25,7 @@ VIEWS = 8
 LARGEST = 2.0**22  # a value in units
 ROOMY = 2.0**20  # the value for which a unit is chosen
 SLOTS_PER_OCTAVE, SLOTS = 4, 160
+GREATEST, SMALLEST = 1e300, 1e-280  # of what is told from more, from nothing
 LEAST_POINTS = 16
 CHUNK = 64  # sums that are looked at together
 KNEE = 10.0  # arcsinh is taken of so many times the value over the first: what is small is shown as it is
@@ -37,6 +38,7 @@ class Knobs(NamedTuple):
     lags: Integers
     history: int
     nearest: int
+    apart: int
     short: int
     long: int
     residuals: int
@@ -84,12 +86,13 @@ def advance(at_ms: Integers, values: Floats, knobs: Knobs, memory: Memory, rarit
         if not isfinite(value):
             rarities[i, :] = np.nan
             continue
+        value = max(-GREATEST, min(GREATEST, value))
         _make_room(knobs, memory)
         slot = at_ms[i] % DAY_MS * len(memory.profiled) // DAY_MS
         if memory.size[0] == 0.0:
             memory.size[0] = abs(value)
         for scale in range(SCALES):
-            _push(value if scale == 0 or value == 0.0 else asinh(KNEE * value / memory.size[0]), scale, knobs, memory)
+            _push(value if scale == 0 else _shrunk(value, memory.size[0]), scale, knobs, memory)
             _view(scale, slot, knobs, memory, views)
             for view in range(VIEWS):
                 row = scale * VIEWS + view
@@ -101,6 +104,11 @@ def advance(at_ms: Integers, values: Floats, knobs: Knobs, memory: Memory, rarit
             memory.weight[0] /= 2.0**20
             memory.weights[:] /= 2.0**20
             memory.amounts[:] /= 2.0**20
+
+
+@_compiled
+def _shrunk(value: float, size: float) -> float:
+    return asinh(max(-GREATEST, min(GREATEST, KNEE * (value / size)))) if value else 0.0
 
 
 @_compiled
@@ -124,7 +132,7 @@ def _push(value: float, scale: int, knobs: Knobs, memory: Memory) -> None:
     if memory.place[1] == 0:
         measure[0] = value
     apart = value - measure[0]
-    if abs(apart) > LARGEST * measure[1]:
+    if abs(apart) > max(LARGEST * measure[1], SMALLEST):
         _widen(abs(apart), scale, knobs, memory)
     y = floor(apart / measure[1] + 0.5) if measure[1] else 0.0
     ring[place] = y
@@ -184,8 +192,9 @@ def _view(scale: int, slot: int, knobs: Knobs, memory: Memory, views: Floats) ->
         views[LONG] = abs(_mean(now, knobs.long) - mean) * unit
     for row in range(len(knobs.lags)):
         lag = knobs.lags[row]
-        if points >= 3 * lag:
-            nearest = _nearest(memory.distances[scale, row], lag, min(history, points - lag + 1), knobs.nearest)
+        first, last = max(lag, knobs.apart), min(history, points - lag + 1)
+        if last >= first + lag:
+            nearest = _nearest(memory.distances[scale, row], first, last, knobs.nearest)
             views[NEAREST + row] = sqrt(nearest / lag) * unit
     measure[2] += y - now[history]
     residual, known = 0.0, memory.profiled[slot]
@@ -218,7 +227,7 @@ def _nearest(sums: Floats, first: int, last: int, rank: int) -> float:
         if _below(sums[start:end], least[rank - 1]):
             for k in range(start, end):
                 _insert(sums[k], least, rank)
-    return least[min(rank, last + 1 - first) - 1]
+    return float(least[min(rank, last + 1 - first) - 1])
 
 
 @_compiled
@@ -272,7 +281,7 @@ def _rarity(x: float, slot: int, least: float, weights: Floats, amounts: Floats,
     if x > start and excess <= 1e-9 * start:
         return np.inf
     if x >= start:
-        return -log10(above / everything) + (x - start) / (max(excess, 1e-300) * log(10.0))
+        return -log10(above / everything) + float((x - start) / (max(excess, 1e-300) * log(10.0)))
     for j in range(k - 1, slot, -1):
         above += weights[j]
     return -log10(min(1.0, (above + weights[slot] / 2) / everything))
