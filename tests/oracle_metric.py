@@ -53,11 +53,11 @@ def shapes(settings: Settings, seen: list[float]) -> list[float]:
     found = []
     for lag in settings.lags:
         window, distances = seen[-lag:], []
-        for back in range(lag, min(settings.history, len(seen) - lag) + 1):
+        for back in range(max(lag, settings.apart), min(settings.history, len(seen) - lag) + 1):
             other = seen[len(seen) - lag - back : len(seen) - back]
             distances.append(sum((x - y) ** 2 for x, y in zip(window, other, strict=True)))
         ranked = sorted(distances)
-        known = len(seen) > 3 * lag
+        known = len(distances) > lag
         found.append(sqrt(ranked[min(settings.nearest, len(ranked)) - 1] / lag) if known else nan)
     return found
 
@@ -83,18 +83,25 @@ class Past:
         return found
 
     def rarity(self, x: float) -> float:
-        known = [(self.slot(value), value, weight) for value, weight in zip(self.values, self.weights, strict=True)]
-        everything = sum(self.weights)
-        first = 159
-        while first > 0 and sum(w for slot, _, w in known if slot >= first) < self.settings.tail * everything:
-            first -= 1
-        start = 2 ** (self.base + first / 4) if first else 0.0
-        above = sum(w for slot, _, w in known if slot >= first)
-        excess = sum(w * value for slot, value, w in known if slot >= first) / above - start
+        """Values of a slot are taken to be spread evenly over it where the tail starts in its midst."""
+        weights, amounts = [0.0] * 160, [0.0] * 160
+        for value, weight in zip(self.values, self.weights, strict=True):
+            weights[self.slot(value)] += weight
+            amounts[self.slot(value)] += weight * value
+        everything, mine = sum(weights), self.slot(x)
+        wanted = self.settings.tail * everything
+        first = max(slot for slot in range(160) if slot == 0 or sum(weights[slot:]) >= wanted)
+        rest = sum(weights[first + 1 :])
+        share = (wanted - rest) / weights[first] if first else 1.0
+        high = 2 ** (self.base + (first + 1) / 4)
+        start = high - share * (high - 2 ** (self.base + first / 4)) if first else 0.0
+        above = rest + share * weights[first]
+        amount = share * weights[first] * (start + high) / 2 if first else amounts[0]
+        excess = (sum(amounts[first + 1 :]) + amount) / above - start
         if x >= start:
             if excess <= 1e-9 * start:
                 return inf if x > start else -log10(above / everything)
             return -log10(above / everything) + (x - start) / excess / log(10)
-        mine = self.slot(x)
-        rarer = sum(w for slot, _, w in known if slot > mine) + sum(w for slot, _, w in known if slot == mine) / 2
+        rarer = above + sum(weights[mine + 1 : first]) + (1 - share) * weights[first] * (0.5 if mine == first else 1)
+        rarer += weights[mine] / 2 if mine < first else 0
         return -log10(min(1.0, rarer / everything))

@@ -271,20 +271,29 @@ def _tail(x: float, row: int, knobs: Knobs, memory: Memory) -> float:
 @_compiled
 def _rarity(x: float, slot: int, least: float, weights: Floats, amounts: Floats, tail: float) -> float:
     everything = weights.sum()
-    above, amount, k = weights[SLOTS - 1], amounts[SLOTS - 1], SLOTS - 1
-    while k > 0 and above < tail * everything:
-        k -= 1
+    above, amount, k = 0.0, 0.0, SLOTS - 1
+    while k > 0 and above + weights[k] < tail * everything:
         above += weights[k]
         amount += amounts[k]
-    start = 2.0 ** (least + k / SLOTS_PER_OCTAVE) if k > 0 else 0.0
+        k -= 1
+    start, share = 0.0, 1.0
+    if k > 0:  # the tail starts within slot k, where values are taken to be spread evenly
+        low, high = 2.0 ** (least + k / SLOTS_PER_OCTAVE), 2.0 ** (least + (k + 1) / SLOTS_PER_OCTAVE)
+        share = (tail * everything - above) / weights[k]
+        start = high - share * (high - low)
+        amount += share * weights[k] * (start + high) / 2
+    else:
+        amount += amounts[k]
+    above += share * weights[k]
     excess = amount / above - start
     if x > start and excess <= 1e-9 * start:
         return np.inf
     if x >= start:
         return -log10(above / everything) + float((x - start) / (max(excess, 1e-300) * log(10.0)))
-    for j in range(k - 1, slot, -1):
-        above += weights[j]
-    return -log10(min(1.0, (above + weights[slot] / 2) / everything))
+    above += (1.0 - share) * weights[k] * (0.5 if slot == k else 1.0)
+    for j in range(k - 1, slot - 1, -1):
+        above += weights[j] * (0.5 if slot == j else 1.0)
+    return -log10(min(1.0, above / everything))
 
 
 @_compiled

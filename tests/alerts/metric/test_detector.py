@@ -17,7 +17,16 @@ from tests.oracle_metric import rarities as slow_rarities
 
 Floats = NDArray[np.float64]
 SMALL = Settings(
-    history=40, lags=(2, 4, 7), short=3, long=8, residuals=5, slots_of_day=6, half_life=30.0, least_seen=10, hold=5
+    history=40,
+    lags=(2, 4, 7),
+    apart=5,
+    short=3,
+    long=8,
+    residuals=5,
+    slots_of_day=6,
+    half_life=30.0,
+    least_seen=10,
+    hold=5,
 )
 STEP_MS, DAY = 300_000, 288  # points
 DAYS = 14
