@@ -24,11 +24,11 @@ REMADE = ("ring", "distances")  # the first is stored as whole numbers, the seco
 class Settings(Struct, frozen=True):
     """What the detector goes by; points are values that came, whatever their distance in time."""
 
-    threshold: float = 1.08  # mean of the views' -log10 p
+    threshold: float = 1.1  # mean of the views' -log10 p
     history: int = 4000  # points that windows are looked for in, and the long mean is made of
     lags: tuple[int, ...] = (8, 32, 96)  # points in a window
     nearest: int = 3  # which of the nearest windows tells how far
-    apart: int = 0  # points between a window and one that it may resemble
+    apart: int = 96  # points between a window and one that it may resemble
     short: int = 8  # points of the short mean
     long: int = 96
     residuals: int = 32  # from what is usual at this time of day, in their mean
