@@ -51,7 +51,6 @@ DATA = Path(__file__).parents[2] / "shared/data/nab"
 OURS = "ours"
 THRESHOLDS = np.geomspace(0.5, 3.0, 50)  # of ours
 QUANTILES = 1 - np.geomspace(0.1, 0.00005, 50)  # of the others' values, as thresholds
-SMOOTHED = 5  # thresholds whose mean on `tune` is compared, for one alone may be lucky
 CHANGE = 0.2
 Told = Mapping[str, Floats]  # by series: how odd each row is
 Judged = dict[str, list[Parts]]  # by series: what the alerts of each threshold come to
@@ -94,10 +93,8 @@ class Benchmark:
 
 
 def chosen(judged: Judged, names: list[str], profile: Profile) -> int:
-    """The threshold that does best on `names`, with its neighbours."""
-    scores = np.array([[one.score(profile) for one in judged[name]] for name in names]).sum(axis=0)
-    padded = np.pad(scores, SMOOTHED // 2, mode="edge")
-    return int(np.convolve(padded, np.ones(SMOOTHED) / SMOOTHED, mode="valid").argmax())
+    """The threshold that does best on `names`."""
+    return int(np.array([[one.score(profile) for one in judged[name]] for name in names]).sum(axis=0).argmax())
 
 
 def fired(told: Floats, threshold: float, settings: Settings = SETTINGS) -> NDArray[np.bool_]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from math import log10, sqrt
 
 import numpy as np
-from numba import njit
 from river import anomaly, preprocessing, stats, time_series
 
 from benchmarks.nab_score import Floats, Series
@@ -100,49 +99,9 @@ def _rarity(excess: float, shape: float, scale: float) -> float:
     return min(300.0, log10(1 + shape * excess / scale) / shape)
 
 
-def random_cuts(series: Series) -> Floats:
-    """Guha et al. (2016) in short: how few random cuts through a sample of windows part the latest from the others."""
-    return _cut(series.values, np.zeros((256, WINDOW)), 10)
-
-
-@njit(cache=True)
-def _cut(values: Floats, sample: Floats, trees: int) -> Floats:
-    np.random.seed(1)
-    found, held = np.zeros(len(values)), 0
-    for i in range(WINDOW, len(values)):
-        window = values[i - WINDOW + 1 : i + 1]
-        if held >= 64:
-            for _ in range(trees):
-                found[i] += _codisplacement(sample[:held], window) / trees
-        place = held if held < len(sample) else np.random.randint(len(sample))
-        sample[place] = window
-        held = min(held + 1, len(sample))
-    return found
-
-
-@njit(cache=True)
-def _codisplacement(sample: Floats, window: Floats) -> float:
-    """The most points that a cut parts from the window, for each that stays with it, itself among them."""
-    inside, most = np.arange(len(sample)), 0.0
-    while len(inside):
-        low, high = window.copy(), window.copy()
-        for j in inside:
-            low, high = np.minimum(low, sample[j]), np.maximum(high, sample[j])
-        spans = np.cumsum(high - low)
-        if spans[-1] == 0:
-            break
-        axis = min(np.searchsorted(spans, np.random.random() * spans[-1]), WINDOW - 1)
-        cut = low[axis] + np.random.random() * (high[axis] - low[axis])
-        same = inside[(sample[inside, axis] <= cut) == (window[axis] <= cut)]
-        most = max(most, (len(inside) - len(same)) / (len(same) + 1))
-        inside = same
-    return most
-
-
 OTHERS: dict[str, Told] = {
     "HalfSpaceTrees (River)": half_space_trees,
     "SNARIMAX residual (River)": snarimax,
     "QuantileFilter (River)": quantile_filter,
     "DSPOT": spot,
-    "random cuts (RRCF)": random_cuts,
 }

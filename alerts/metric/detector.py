@@ -24,7 +24,7 @@ REMADE = ("ring", "distances")  # the first is stored as whole numbers, the seco
 class Settings(Struct, frozen=True):
     """What the detector goes by; points are values that came, whatever their distance in time."""
 
-    threshold: float = 1.1  # mean of the views' -log10 p
+    threshold: float = 1.12  # mean of the views' -log10 p
     history: int = 4000  # points that windows are looked for in, and the long mean is made of
     lags: tuple[int, ...] = (8, 32, 96)  # points in a window
     nearest: int = 3  # which of the nearest windows tells how far

@@ -128,6 +128,18 @@ def test_a_folder_without_splits_is_scored_once_at_the_shipped_threshold(
         run(monkeypatch, "--data", str(folder / "data"), "--fixed")
 
 
+def test_sensitivity_tells_of_each_number(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "splits.json").write_text(
+        json.dumps([{"tune": ["shop/a.csv"], "test": ["shop/b.csv", "shop/quiet.csv"]}])
+    )
+    run(monkeypatch, "--data", str(folder), "--alone", "--sensitivity", "--json", str(folder / "told.json"))
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("each entity", "half_life", "lags", "rise", "level only"))
+    assert json.loads((folder / "told.json").read_text())["splits"] == 1
+
+
 def test_a_threshold_is_chosen_on_tune_alone_and_scored_on_test(folder: Path) -> None:
     (folder / "splits.json").write_text(
         json.dumps([{"tune": ["shop/a.csv"], "test": ["shop/b.csv", "shop/quiet.csv"]}])
