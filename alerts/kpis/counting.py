@@ -52,8 +52,14 @@ class Rows:
     def __init__(self, tally: Tally, events: Events, lines: Lines) -> None:
         self.tally, self.events, self.lines = tally, events, lines
         self.kind = events.kind
+        self.numbers: dict[str, Ints] = {}
 
     def number(self, field: str) -> Ints:
+        if field not in self.numbers:
+            self.numbers[field] = self._number(field)
+        return self.numbers[field]
+
+    def _number(self, field: str) -> Ints:
         values, fields, lines = self.events.scanned.values, self.tally.fields, self.lines
         if field in (LINES_QTY, LINES_CENTS):
             return sums(lines.event, lines.qty if field == LINES_QTY else lines.cents, len(self.kind))
