@@ -17,7 +17,7 @@ from alerts.kpis.hour import Hour, decode_hour, encode_hour, watch_record, watch
 from alerts.kpis.kpi import COLUMN, Partial, counts_of, hour_record, judged, ratios, store_of
 from alerts.kpis.load import Usual
 from alerts.kpis.load import step as load_step
-from alerts.kpis.series import Kept, Series, step_of, steps_of, summed
+from alerts.kpis.series import Kept, Series, fold_ms, step_of, steps_of, summed
 from alerts.kpis.silence import Tills, beats, living_dim
 from features.job import Changes, Message, State
 from features.load import load_key
@@ -123,7 +123,7 @@ class Ledger:
         if hour.open:
             self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
             return
-        forget_ms = self._expires(int(name.rpartition("|")[2]) * HOUR_MS)
+        forget_ms = fold_ms(dim, int(name.rpartition("|")[2]), self.retention_hours)
         if forget_ms <= due_ms:
             self._fold(dim, name, hour, due_ms)
         else:

@@ -20,12 +20,10 @@ from alerts.kpis.detector import Judging
 from alerts.kpis.hour import needed, watch_record, watched_dim
 from alerts.kpis.kpi import ClockMark, Partial, Partials, decode_partial, hour_record, judged, store_of
 from alerts.kpis.ledger import Ledger, Topics
-from alerts.kpis.series import Kept, step_of, steps_of
+from alerts.kpis.series import Kept, fold_ms, step_of, steps_of
 from alerts.kpis.silence import life_record, living_dim
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
-from features.seen import expires_ms
-from features.times import HOUR_MS
 
 
 class Work(Struct):
@@ -83,7 +81,7 @@ class MergedMinutes:
             step_of(timer)
             or watched_dim(timer)
             or living_dim(timer)
-            or expires_ms(int(hour) * HOUR_MS, self.retention_hours) > due_ms
+            or fold_ms(dim, int(hour), self.retention_hours) > due_ms
         ):
             return []
         return [step.record(dim, int(hour)) for step in steps_of(dim, self.catalog)]

@@ -10,12 +10,14 @@ from __future__ import annotations
 import zlib
 from itertools import accumulate
 from typing import NamedTuple
+from zlib import crc32
 
 from msgspec import Struct, msgpack
 
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.hour import Hour
 from alerts.kpis.kpi import Counts, total
+from features.seen import expires_ms
 from features.times import HOUR_MS
 
 LAYOUT = 1
@@ -50,6 +52,11 @@ def step_of(timer: str) -> Step | None:
     """Of the timer of a series' record."""
     name = timer.partition("|")[0]
     return next((step for step in STEPS if step.name == name), None)
+
+
+def fold_ms(dim: str, hour: int, retention_hours: int) -> int:
+    """When the minutes of an hour are forgotten: in the hour after the last late event for them, not all at once."""
+    return expires_ms(hour * HOUR_MS, retention_hours) + crc32(dim.encode()) % HOUR_MS
 
 
 class Kept(Struct, frozen=True):

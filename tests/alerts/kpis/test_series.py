@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alerts.kpis.kpi import Counts
 from alerts.kpis.reading import counters, records, slots
-from alerts.kpis.series import FIVE, HOURS, Kept, Series, step_of
+from alerts.kpis.series import FIVE, HOURS, Kept, Series, fold_ms, step_of
 from features.loop import Store
 from tests.alerts.kpis.test_exactness import (
     END_MS,
@@ -98,3 +98,12 @@ def test_a_series_is_dropped_when_its_time_has_passed():
     record = FIVE.record("store:0012", START_MS // HOUR_MS)
     assert FIVE.end_ms(record) - START_MS <= DAY_MS
     assert (kept.days(FIVE), kept.days(HOURS)) == (14, 400)
+
+
+def test_minutes_are_not_all_forgotten_at_once_and_never_while_something_may_come_for_them():
+    hour = START_MS // HOUR_MS
+    ends = [fold_ms(f"store:{number}", hour, RETENTION_HOURS) for number in range(1_000)]
+    least = (hour + 1 + RETENTION_HOURS) * HOUR_MS
+    assert all(least <= end_ms < least + HOUR_MS for end_ms in ends)
+    busiest = max(sum(end_ms // MINUTE_MS == minute for end_ms in ends) for minute in {e // MINUTE_MS for e in ends})
+    assert busiest < 40, "of a thousand stores, by the minute"
