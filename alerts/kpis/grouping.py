@@ -59,11 +59,12 @@ class Grouping:
         by_category = np.array([CATEGORY in dimension.parts for dimension in self.dimensions])
         of_category = self.parts[CATEGORY].codes >= 0
         named = ((first | second | third) >= 0) & (by_category[:, None] == of_category)
-        width = max(len(self.row), len(self.tally.catalog.dayparts)) + 1  # numbers of texts are smaller
-        number = np.arange(len(self.dimensions))[:, None]
+        code = np.arange(len(self.dimensions))[:, None]
+        for numbers in (first, second, third):
+            code = code * (numbers.max() + 1) + numbers
         lengths = np.array([dimension.slot_minutes for dimension in self.dimensions])[:, None]
         slot: Ints = slots(self.minute, lengths) - self.minute.min()
-        codes = (((number * width + first) * width + second) * width + third) * (slot.max() + 1) + slot
+        codes = code * (slot.max() + 1) + slot
         dimension, rows = np.nonzero(named)
         return list(self._sorted(rows, codes[dimension, rows], named.sum(axis=1).tolist()))
 
