@@ -8,7 +8,7 @@ from pathlib import Path
 from alerts.kpis.catalog import PARTS
 from alerts.kpis.declared import read_kpis
 from alerts.kpis.kpi import COUNTERS
-from alerts.kpis.series import FIVE, HOURS
+from alerts.kpis.rollup import FIVE, HOURS
 from alerts.kpis.silence import PATIENCE, RETIRED_MS
 from config.settings import Kpis
 from features.times import DAY_MS

@@ -16,7 +16,7 @@ from operators.kafka import producer
 from operators.kpis import read_kpis
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from operators.store import PartitionStore
-from tests.alerts.kpis.test_series import brute_force
+from tests.alerts.kpis.test_rollup import brute_force
 from tests.flowprocess import Flow, make_topics, read_all, settings_for
 from tests.oracle_kpis import SHIPPED, Chain
 
