@@ -62,6 +62,7 @@ def events(draw: st.DrawFn, now_ms: int) -> ev.Event:
                     total_cents=number,
                     discount_cents=number // 2,
                     campaign=campaign,
+                    rain_mm=draw(st.sampled_from([0.0, 0.1, 12.5])),
                 ),
                 ev.Void(
                     **common,
