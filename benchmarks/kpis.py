@@ -31,7 +31,7 @@ from redis import Redis
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.hour import Hour, encode_hour
 from alerts.kpis.kpi import Partial
-from alerts.kpis.series import FIVE, HOURS, Series, summed
+from alerts.kpis.rollup import FIVE, HOURS, Rollup, summed
 from benchmarks.house import House, cpu_s, out, progress
 from brewline.results import circumstances, write_json
 from features import events as e
@@ -220,15 +220,15 @@ class Run:
 def full_retention(catalog: KpiCatalog) -> dict[str, int]:
     """Bytes that a store's own series take in Redis' values, at so many orders a day."""
     rng = np.random.default_rng(7)
-    five, hours, minutes = Series(5), Series(60), 0
+    five, hours, minutes = Rollup(5), Rollup(60), 0
     for number in range(HOURS.hours):
         if number % 24 >= OPEN_HOURS:
             continue
         hour = _hour(catalog, rng, number)
         minutes += len(encode_hour(hour)) if number < 48 else 0
-        for series in (five, hours) if number < FIVE.hours else (hours,):
-            for slot, counts in summed(hour, series.minutes).items():
-                series.add(slot, counts)
+        for rollup in (five, hours) if number < FIVE.hours else (hours,):
+            for slot, counts in summed(hour, rollup.minutes).items():
+                rollup.add(slot, counts)
     days = {"five": 14, "hours": 400 * 24 / HOURS.hours}
     sizes = {"minute": minutes, "five": len(five.packed()) * days["five"], "hour": len(hours.packed()) * days["hours"]}
     return {name: round(size) for name, size in sizes.items()}

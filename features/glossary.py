@@ -306,6 +306,7 @@ FIELDS = {
     "late_deliveries": Word("deliveries that were found late"),
     "sold_items": Word("pieces rung, by product line too; voids not taken off"),
     "sold_cents": Word("price of these pieces, before discounts"),
+    "wet_orders": Word("orders while it rained at the store, as far as that is known; voids not taken off"),
     "heartbeats": Word("tills that said they are there"),
     "redemption_share": Word("`redemptions` / `eligible_orders`"),
     "attach_rate": Word("`mixed_orders` / `rung_orders`"),

@@ -161,6 +161,7 @@ class KpiMinute(Struct):
     nps: float | None
     complaint_rate: float | None
     late_delivery_rate: float | None
+    wet_orders: int
 
 
 class StoreSilence(Struct):

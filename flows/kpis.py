@@ -8,7 +8,7 @@ from alerts.kpis.detector import Judging
 from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
 from alerts.kpis.partials import PartialMinutes
-from alerts.kpis.series import Kept
+from alerts.kpis.rollup import Kept
 from features.partitions import partition_keys
 from flows import brake
 from flows.files import load_kpis

@@ -102,6 +102,7 @@ def counters(event: ev.Event, category: str = "") -> dict[str, int]:
                 "rung_orders": 1,
                 "eligible_orders": 1 if event.customer else 0,
                 "mixed_orders": 1 if len({line.category for line in event.lines} - {""}) > 1 else 0,
+                "wet_orders": int(event.rain_mm >= 0.1),
                 "sold_items": sum(line.qty for line in lines),
                 "sold_cents": sum(line.qty * line.price_cents for line in lines),
             }

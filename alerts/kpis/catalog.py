@@ -11,10 +11,13 @@ from typing import Literal, NamedTuple
 
 from alerts.kpis.kpi import COUNTERS, Ratio
 from features.declared import text_fields, whole_numbers
+from features.events import CUSTOMER_EVENTS, Placed
 
 Every = Literal["1m", "1h"]
 SLOT_MINUTES: dict[Every, int] = {"1m": 1, "1h": 60}
-ITEMS, STARS = "items", "star_tenths"  # numbers that are no field of an order, of a rating
+ITEMS = "items"  # a number of orders that is no field of theirs
+STARS, RAIN = "star_tenths", "rain_tenths"
+TENTHS = {STARS: "stars", RAIN: "rain_mm"}  # of decimals
 CATEGORIES, LINES_QTY, LINES_CENTS = "categories", "lines.qty", "lines.cents"
 OF_LINES = {LINES_QTY, LINES_CENTS}
 OF_ORDERS = {CATEGORIES, *OF_LINES}
@@ -105,7 +108,8 @@ KNOWN_BY_NAME = KpiCatalog(tuple(Counter(name, ()) for name in COUNTERS))  # wha
 
 def numbers(event: str) -> set[str]:
     """What of an event can be added up."""
-    return whole_numbers(event) | (OF_ORDERS if event == "order" else set())
+    placed = {RAIN} if issubclass(CUSTOMER_EVENTS[event], Placed) else set()
+    return whole_numbers(event) | placed | (OF_ORDERS if event == "order" else set())
 
 
 def texts(event: str) -> set[str]:

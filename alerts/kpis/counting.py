@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from alerts.kpis.catalog import CATEGORIES, ITEMS, LINES_CENTS, LINES_QTY, STARS, Condition, KpiCatalog
+from alerts.kpis.catalog import CATEGORIES, ITEMS, LINES_CENTS, LINES_QTY, TENTHS, Condition, KpiCatalog
 from alerts.kpis.tally import KINDS, ORDER, Events, Mask, Tally
 from features.kernel.arrays import Ints
 from features.kernel.words import group
@@ -52,15 +52,22 @@ class Rows:
     def __init__(self, tally: Tally, events: Events, lines: Lines) -> None:
         self.tally, self.events, self.lines = tally, events, lines
         self.kind = events.kind
+        self.numbers: dict[str, Ints] = {}
 
     def number(self, field: str) -> Ints:
+        if field not in self.numbers:
+            self.numbers[field] = self._number(field)
+        return self.numbers[field]
+
+    def _number(self, field: str) -> Ints:
         values, fields, lines = self.events.scanned.values, self.tally.fields, self.lines
         if field in (LINES_QTY, LINES_CENTS):
             return sums(lines.event, lines.qty if field == LINES_QTY else lines.cents, len(self.kind))
         if field == CATEGORIES:
             return np.bincount(Pairs(self).event, minlength=len(self.kind)).astype(np.int64)
-        if field == STARS:
-            tenths: Ints = np.rint(values[fields["stars"]][self.events.index].view(np.float64) * 10).astype(np.int64)
+        if field in TENTHS:
+            decimals = values[fields[TENTHS[field]]][self.events.index].view(np.float64)
+            tenths: Ints = np.rint(decimals * 10).astype(np.int64)
             return tenths
         plain: Ints = values[fields[field]][self.events.index]
         return plain + self.number(LINES_QTY) if field == ITEMS else plain

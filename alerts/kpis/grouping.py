@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,22 +53,24 @@ class Grouping:
     def groups(self) -> list[Group]:
         if not len(self.row):
             return []
-        whole, of_categories = (np.flatnonzero((self.parts[CATEGORY].codes >= 0) == each) for each in (False, True))
-        first_minute = int(self.minute.min())
-        minutes = int(self.minute.max()) - first_minute + 60
-        width = max(len(self.row), len(self.tally.catalog.dayparts)) + 1  # numbers of texts are smaller
-        rows, codes = [], []
-        for number, dimension in enumerate(self.dimensions):
-            row = of_categories if CATEGORY in dimension.parts else whole
-            code = np.full(len(row), number, dtype=np.int64)
-            for part in (*dimension.parts, *[""] * (MOST_PARTS - len(dimension.parts))):
-                mine = self._part(part).codes[row] if part else 0
-                code = np.where((code < 0) | (mine < 0), -1, code * width + mine)
-            slot = slots(self.minute[row], dimension.slot_minutes) - first_minute
-            named = np.flatnonzero(code >= 0)
-            rows.append(row[named])
-            codes.append(code[named] * minutes + slot[named])
-        return list(self._sorted(np.concatenate(rows), np.concatenate(codes), [len(each) for each in rows]))
+        first, second, third = (
+            np.stack([self._codes(dimension, place) for dimension in self.dimensions]) for place in range(MOST_PARTS)
+        )
+        by_category = np.array([CATEGORY in dimension.parts for dimension in self.dimensions])
+        of_category = self.parts[CATEGORY].codes >= 0
+        named = ((first | second | third) >= 0) & (by_category[:, None] == of_category)
+        code = np.arange(len(self.dimensions))[:, None]
+        for numbers in (first, second, third):
+            code = code * (numbers.max() + 1) + numbers
+        lengths = np.array([dimension.slot_minutes for dimension in self.dimensions])[:, None]
+        slot: Ints = slots(self.minute, lengths) - self.minute.min()
+        codes = code * (slot.max() + 1) + slot
+        dimension, rows = np.nonzero(named)
+        return list(self._sorted(rows, codes[dimension, rows], named.sum(axis=1).tolist()))
+
+    def _codes(self, dimension: Dimension, place: int) -> Ints:
+        nothing: Ints = np.zeros(len(self.row), dtype=np.int64)
+        return self._part(dimension.parts[place]).codes if place < len(dimension.parts) else nothing
 
     def _sorted(self, rows: Ints, codes: Ints, counts: list[int]) -> Iterator[Group]:
         """Those of one dimension follow each other, as dimensions lead the codes."""
@@ -120,7 +122,7 @@ class Grouping:
         return Part(np.array(found, dtype=np.int64)[place.ravel()], names)
 
 
-def slots(minute: Ints, slot_minutes: int) -> Ints:
+def slots(minute: Ints, slot_minutes: Any) -> Ints:
     """The minutes since the epoch in which a dimension counts what happens then: the last of each slot."""
     last: Ints = minute - minute % slot_minutes + slot_minutes - 1
     return last

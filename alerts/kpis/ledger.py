@@ -17,7 +17,7 @@ from alerts.kpis.hour import Hour, decode_hour, encode_hour, watch_record, watch
 from alerts.kpis.kpi import COLUMN, Partial, counts_of, hour_record, judged, ratios, store_of
 from alerts.kpis.load import Usual
 from alerts.kpis.load import step as load_step
-from alerts.kpis.series import Kept, Series, step_of, steps_of, summed
+from alerts.kpis.rollup import Kept, Rollup, fold_ms, step_of, steps_of, summed
 from alerts.kpis.silence import Tills, beats, living_dim
 from features.job import Changes, Message, State
 from features.load import load_key
@@ -61,7 +61,7 @@ class Ledger:
         self.known = known
         self.records = state.records
         self.catalog, self.names, self.kept = catalog, catalog.names, kept
-        self.series: dict[str, Series] = {}
+        self.rollups: dict[str, Rollup] = {}
         self.levels: dict[str, float] = {}
         self.agenda = Agenda(state.due)
         self.tills = Tills(state.records, self.agenda)
@@ -123,7 +123,7 @@ class Ledger:
         if hour.open:
             self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
             return
-        forget_ms = self._expires(int(name.rpartition("|")[2]) * HOUR_MS)
+        forget_ms = fold_ms(dim, int(name.rpartition("|")[2]), self.retention_hours)
         if forget_ms <= due_ms:
             self._fold(dim, name, hour, due_ms)
         else:
@@ -137,10 +137,10 @@ class Ledger:
             self.agenda.leave(name, due_ms)
             return
         for record, step in records.items():
-            if record not in self.series:
-                self.series[record] = Series(step.minutes, self.records.get(record))
+            if record not in self.rollups:
+                self.rollups[record] = Rollup(step.minutes, self.records.get(record))
             for slot, counts in summed(hour, step.minutes).items():
-                self.series[record].add(slot, counts)
+                self.rollups[record].add(slot, counts)
             self.agenda.set(record, step.end_ms(record) + self.kept.days(step) * DAY_MS)
         self.gone.add(name)
 
@@ -239,7 +239,7 @@ class Ledger:
                 changes.puts[watch_record(dim)] = detector.encode_watch(watch)
             else:
                 changes.deletes.append(watch_record(dim))
-        changes.puts |= {name: series.packed() for name, series in self.series.items() if name not in self.gone}
+        changes.puts |= {name: rollup.packed() for name, rollup in self.rollups.items() if name not in self.gone}
         self.tills.write(changes)
         changes.deletes += self.gone
         changes.timers = self.agenda.timers

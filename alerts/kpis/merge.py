@@ -6,7 +6,7 @@ parts: it only grows, and the same revision always means the same counts.
 
 Records are `store:0012|486123` (an hour), with a timer of the same name for the next minute to
 close and at last for its end, `five|store:0012|20255` and `hours|store:0012|1265` (what stays of hours
-that have ended, see `series.py`), each with the timer that ends it, `watch|store:0012` (the detector),
+that have ended, see `rollup.py`), each with the timer that ends it, `watch|store:0012` (the detector),
 with a timer of the same name that judges one minute after the other, whether anything came in it or not,
 and `life|store:0012` (when its till was heard last), with a timer for when it is called offline.
 """
@@ -20,12 +20,10 @@ from alerts.kpis.detector import Judging
 from alerts.kpis.hour import needed, watch_record, watched_dim
 from alerts.kpis.kpi import ClockMark, Partial, Partials, decode_partial, hour_record, judged, store_of
 from alerts.kpis.ledger import Ledger, Topics
-from alerts.kpis.series import Kept, step_of, steps_of
+from alerts.kpis.rollup import Kept, fold_ms, step_of, steps_of
 from alerts.kpis.silence import life_record, living_dim
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
-from features.seen import expires_ms
-from features.times import HOUR_MS
 
 
 class Work(Struct):
@@ -83,7 +81,7 @@ class MergedMinutes:
             step_of(timer)
             or watched_dim(timer)
             or living_dim(timer)
-            or expires_ms(int(hour) * HOUR_MS, self.retention_hours) > due_ms
+            or fold_ms(dim, int(hour), self.retention_hours) > due_ms
         ):
             return []
         return [step.record(dim, int(hour)) for step in steps_of(dim, self.catalog)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.hour import decode_hour
 from alerts.kpis.kpi import Counts, hour_record
-from alerts.kpis.series import STEPS, Series, Step, summed
+from alerts.kpis.rollup import STEPS, Rollup, Step, summed
 from features.times import HOUR_MS, MINUTE_MS
 
 STEP_MINUTES = {"minute": 1, "5m": 5, "hour": 60}
@@ -30,7 +30,7 @@ def slots(stored: Mapping[str, bytes], minutes: int, from_ms: int, to_ms: int) -
     """By start, epoch ms: counts of slots in which anything came. Raises ValueError for another layout."""
     found: dict[int, Counts] = {}
     for name, raw in stored.items():
-        kept = Series(minutes, raw).slots() if _step(name) else summed(decode_hour(raw), minutes)
+        kept = Rollup(minutes, raw).slots() if _step(name) else summed(decode_hour(raw), minutes)
         for number, counts in kept.items():
             found[number * minutes * MINUTE_MS] = counts
     return {at_ms: found[at_ms] for at_ms in sorted(found) if from_ms <= at_ms < to_ms}

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from alerts.kpis.catalog import CATEGORIES, LINES_CENTS, LINES_QTY, OF_EVENTS, STARS, KpiCatalog, numbers, texts
+from alerts.kpis.catalog import CATEGORIES, LINES_CENTS, LINES_QTY, OF_EVENTS, TENTHS, KpiCatalog, numbers, texts
 from features.events import CONTROL, CUSTOMER_EVENTS, OF_BOTH, OWN
 from features.fields import Field, Scanned, Scanner, Words
 from features.job import Batch, Clock
@@ -23,7 +23,7 @@ TICK, VOID, ORDER = KINDS["tick"], KINDS["void"], KINDS["order"]
 CONTROLS, OWNS, OF_BOTHS = ([KINDS[kind] for kind in kinds] for kinds in (CONTROL, OWN, OF_BOTH))
 TEXTS = ("type", "id", "customer", "tz", "source", *OF_EVENTS)
 WHOLES = ("at_ms", "ordered_ms", "day", "of")
-COMPUTED = {STARS, CATEGORIES, LINES_QTY, LINES_CENTS}
+COMPUTED = {*TENTHS, CATEGORIES, LINES_QTY, LINES_CENTS}
 
 
 class Events(Struct):
@@ -59,7 +59,8 @@ class Tally:
         fields = [Field(name, TEXT) for name in dict.fromkeys((*TEXTS, *words))]
         fields += [Field(name, WHOLE) for name in (*WHOLES, *wholes) if name not in COMPUTED]
         of_line = [Field("qty", WHOLE, 1), Field("price_cents", WHOLE), Field("category", TEXT)]
-        self.scanner = Scanner([*fields, Field("stars", DECIMAL)], of_line, "type")
+        fields += [Field(name, DECIMAL) for name in TENTHS.values()]
+        self.scanner = Scanner(fields, of_line, "type")
         self.fields = self.scanner.fields
         self.kinds = Words(KINDS)
         self.counted = np.array([KINDS[term.event] for term in terms], dtype=np.int64)

@@ -16,7 +16,7 @@ from operators.kafka import producer
 from operators.kpis import read_kpis
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from operators.store import PartitionStore
-from tests.alerts.kpis.test_series import brute_force
+from tests.alerts.kpis.test_rollup import brute_force
 from tests.flowprocess import Flow, make_topics, read_all, settings_for
 from tests.oracle_kpis import SHIPPED, Chain
 
@@ -38,7 +38,11 @@ def events_of(partition: int) -> list[ev.Event]:
             ev.Line("x", rng.randint(1, 3), 700, rng.choice(("tea", "cake", ""))) for _ in range(rng.randint(1, 3))
         ]
         order = ev.Order(
-            **common, lines=lines, total_cents=rng.randint(500, 5_000), campaign=rng.choice(("", "summer"))
+            **common,
+            lines=lines,
+            total_cents=rng.randint(500, 5_000),
+            rain_mm=rng.choice((0.0, 2.5)),
+            campaign=rng.choice(("", "summer")),
         )
         void = ev.Void(**common, order="o", ordered_time=0, amount_cents=900, items=1, ordered_ms=at_ms - HOUR_MS)
         log.append(rng.choice((order, order, order, void, ev.Heartbeat(**common), ev.Footfall(**common, visitors=4))))

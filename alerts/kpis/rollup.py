@@ -10,12 +10,14 @@ from __future__ import annotations
 import zlib
 from itertools import accumulate
 from typing import NamedTuple
+from zlib import crc32
 
 from msgspec import Struct, msgpack
 
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.hour import Hour
 from alerts.kpis.kpi import Counts, total
+from features.seen import expires_ms
 from features.times import HOUR_MS
 
 LAYOUT = 1
@@ -47,9 +49,14 @@ def steps_of(dim: str, catalog: KpiCatalog) -> list[Step]:
 
 
 def step_of(timer: str) -> Step | None:
-    """Of the timer of a series' record."""
+    """Of the timer of such a record."""
     name = timer.partition("|")[0]
     return next((step for step in STEPS if step.name == name), None)
+
+
+def fold_ms(dim: str, hour: int, retention_hours: int) -> int:
+    """When the minutes of an hour are forgotten: in the hour after the last late event for them, not all at once."""
+    return expires_ms(hour * HOUR_MS, retention_hours) + crc32(dim.encode()) % HOUR_MS
 
 
 class Kept(Struct, frozen=True):
@@ -72,13 +79,13 @@ _encode = msgpack.Encoder().encode
 _decode = msgpack.Decoder(Packed).decode
 
 
-class Series:
+class Rollup:
     """The slots of a record, each number of a slot with its counts; slots are added, never changed."""
 
     def __init__(self, minutes: int, raw: bytes | None = None) -> None:
         """Raises ValueError for a record of another layout."""
         if raw and raw[0] != LAYOUT:
-            raise ValueError(f"a series of KPIs has layout {raw[0]}, expected {LAYOUT}")
+            raise ValueError(f"a roll-up of KPIs has layout {raw[0]}, expected {LAYOUT}")
         packed = _decode(zlib.decompress(raw[1:])) if raw else Packed(minutes, [], {})
         self.minutes, self.columns = packed.minutes, packed.columns
         self.numbers = list(accumulate(packed.slots))

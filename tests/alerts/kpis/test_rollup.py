@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alerts.kpis.kpi import Counts
 from alerts.kpis.reading import counters, records, slots
-from alerts.kpis.series import FIVE, HOURS, Kept, Series, step_of
+from alerts.kpis.rollup import FIVE, HOURS, Kept, Rollup, fold_ms, step_of
 from features.loop import Store
 from tests.alerts.kpis.test_exactness import (
     END_MS,
@@ -76,25 +76,34 @@ def test_five_minutes_and_hours_equal_the_sum_of_all_minutes_before_and_after_th
 @given(
     st.lists(st.dictionaries(st.integers(0, 40), st.integers(-(10**15), 10**15), max_size=8), max_size=12), st.data()
 )
-def test_a_series_is_read_as_it_was_written_whatever_columns_come_when(rows: list[Counts], data: st.DataObject):
+def test_a_rollup_is_read_as_it_was_written_whatever_columns_come_when(rows: list[Counts], data: st.DataObject):
     raw, numbers = None, data.draw(st.permutations(range(5_880_000, 5_880_000 + len(rows))))
     for number, counts in zip(numbers, rows, strict=True):
-        series = Series(5, raw)
-        series.add(number, counts)
-        raw = series.packed()
+        rollup = Rollup(5, raw)
+        rollup.add(number, counts)
+        raw = rollup.packed()
     expected = {number: {c: n for c, n in counts.items() if n} for number, counts in zip(numbers, rows, strict=True)}
-    assert Series(5, raw).slots() == expected
+    assert Rollup(5, raw).slots() == expected
 
 
 def test_a_record_of_another_layout_is_refused():
-    series = Series(5)
-    series.add(1, {0: 2})
+    rollup = Rollup(5)
+    rollup.add(1, {0: 2})
     with pytest.raises(ValueError, match="has layout 9, expected 1"):
-        Series(5, b"\x09" + series.packed()[1:])
+        Rollup(5, b"\x09" + rollup.packed()[1:])
 
 
-def test_a_series_is_dropped_when_its_time_has_passed():
+def test_a_rollup_is_dropped_when_its_time_has_passed():
     kept = Kept(five_minutes_days=14, hours_days=400)
     record = FIVE.record("store:0012", START_MS // HOUR_MS)
     assert FIVE.end_ms(record) - START_MS <= DAY_MS
     assert (kept.days(FIVE), kept.days(HOURS)) == (14, 400)
+
+
+def test_minutes_are_not_all_forgotten_at_once_and_never_while_something_may_come_for_them():
+    hour = START_MS // HOUR_MS
+    ends = [fold_ms(f"store:{number}", hour, RETENTION_HOURS) for number in range(1_000)]
+    least = (hour + 1 + RETENTION_HOURS) * HOUR_MS
+    assert all(least <= end_ms < least + HOUR_MS for end_ms in ends)
+    busiest = max(sum(end_ms // MINUTE_MS == minute for end_ms in ends) for minute in {e // MINUTE_MS for e in ends})
+    assert busiest < 40, "of a thousand stores, by the minute"
