@@ -29,6 +29,7 @@ COUNTERS = (
     "ratings",
     "stars_x10",
     "complaints",
+    "wet_orders",  # of orders, those that were told of rain
 )
 COLUMN = {name: column for column, name in enumerate(COUNTERS)}
 

@@ -1,0 +1,68 @@
+"""The series that are judged: ten of each dimension, made of its counters."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.kpis.kpi import COLUMN
+
+COUNTED = (  # the counters that judging needs, in the order in which they travel to it
+    "orders",
+    "revenue_cents",
+    "visits",
+    "redemptions",
+    "new_members",
+    "refunds",
+    "complaints",
+    "discount_cents",
+    "wet_orders",
+)
+COLUMNS = [COLUMN[name] for name in COUNTED]
+PLACE = {name: place for place, name in enumerate(COUNTED)}
+ALIVE = len(COUNTED)  # behind them, made where they are judged: minutes in which a dimension said anything at all
+WIDTH = ALIVE + 1
+
+
+class Kpi(NamedTuple):
+    """`over` alone is a count; over `under` a share, or a mean amount."""
+
+    name: str
+    kind: Literal["count", "share", "amount"]
+    over: int
+    under: int = -1
+    shortest: int = 1  # window, in minutes, that says something: doors count visitors by five minutes
+
+
+KPIS = (
+    Kpi("orders", "count", PLACE["orders"]),
+    Kpi("visits", "count", PLACE["visits"], shortest=10),
+    Kpi("redemptions", "count", PLACE["redemptions"]),
+    Kpi("new_members", "count", PLACE["new_members"]),
+    Kpi("alive", "count", ALIVE, shortest=10**9),
+    Kpi("conversion", "share", PLACE["orders"], PLACE["visits"], shortest=10),
+    Kpi("redemptions_per_order", "share", PLACE["redemptions"], PLACE["orders"]),
+    Kpi("refund_rate", "share", PLACE["refunds"], PLACE["orders"]),
+    Kpi("complaint_rate", "share", PLACE["complaints"], PLACE["orders"]),
+    Kpi("aov_cents", "amount", PLACE["revenue_cents"], PLACE["orders"]),
+)
+SERIES = len(KPIS)
+NAMES = tuple(kpi.name for kpi in KPIS)
+ORDERS, VISITS, REDEMPTIONS, ALIVE_MINUTES = (NAMES.index(n) for n in ("orders", "visits", "redemptions", "alive"))
+REFUNDS, AOV = NAMES.index("refund_rate"), NAMES.index("aov_cents")
+COUNTS = slice(0, 5)
+SHARES = slice(5, 9)
+OVER = [kpi.over for kpi in KPIS]
+SHARE_UNDER = [kpi.under for kpi in KPIS[SHARES]]
+
+KINDS = ("chain", "region", "channel", "store")  # of dimensions that are judged; each has a part of the false alerts
+
+Counts = NDArray[np.int64]  # [WIDTH, dimensions]
+
+
+def alive(counts: Counts) -> Counts:
+    """Sets, for one minute, whether a dimension said anything."""
+    counts[ALIVE] = (counts[:ALIVE] != 0).any(axis=0)
+    return counts
