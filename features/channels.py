@@ -150,6 +150,17 @@ TOPICS = (
         sent=True,
     ),
     Topic(
+        "kpi.closings",
+        "Minutes that partitions have closed or corrected, many dimensions together, and how far their clocks are; all in"
+        " the one partition whose reader judges them. Between two steps of one flow, and no contract.",
+        "`p` and a number, for each partition one",
+        "kpis",
+        "kpis",
+        ("closing",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
         "kpi.minutes",
         "Closed minutes of every dimension, and their corrections.",
         "dim",
@@ -218,7 +229,7 @@ TOPICS = (
         "alerts",
         "KPIs that are unusual, findings about access to customer data, broken promises to guests, and models that are"
         " no longer good.",
-        "dim of a KPI; actor of a finding; ticket of a promise; model",
+        "fingerprint of a KPI; actor of a finding; ticket of a promise; model",
         "kpis, security, service, learning",
         "on-call staff, SIEM",
         ("alert.kpi", "alert.security", "alert.service", "alert.model"),

@@ -61,7 +61,9 @@ class Town:
             at_ms = self.start_ms + hour * HOUR_MS
             if hour % 24 == 0:
                 self.day = np.exp(self.random.normal(0, CHAIN_DAY) + self.random.normal(0, STORE_DAY, len(self.stores)))
-            yield self._hour(at_ms, [fault for fault in faults if fault.from_ms < at_ms + HOUR_MS and fault.to_ms > at_ms])
+            yield self._hour(
+                at_ms, [fault for fault in faults if fault.from_ms < at_ms + HOUR_MS and fault.to_ms > at_ms]
+            )
 
     def _demand(self, at_ms: int) -> Floats:
         """Orders an hour."""

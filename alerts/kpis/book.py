@@ -10,13 +10,13 @@ from msgspec import Struct, field, msgpack
 
 from alerts.kpis import course, discovery
 from alerts.kpis.closing import Rows
-from alerts.kpis.expectation import Moment, Rates, rates, sums
+from alerts.kpis.expectation import Moment, Rates, rates
 from alerts.kpis.incident import Incident, kind
 from alerts.kpis.learning import Hour, learn_roots, learn_spread, learn_stores, rain, spread
-from alerts.kpis.panel import ROOTS, STORES, Panel
+from alerts.kpis.panel import FIRING, QUIET, ROOTS, STORES, Panel
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, ORDERS, PLACE, SERIES, WIDTH, alive
-from alerts.kpis.verdict import Around, Flags, Verdicts, brackets, judge, windows
+from alerts.kpis.verdict import Around, Flags, Look, Verdicts, judge
 
 DAY = 1440
 PENDING = {"chain": 1, "region": 2, "channel": 2, "store": 3}  # minutes: the widest fires first and gathers the others
@@ -50,8 +50,12 @@ class Layer(NamedTuple):
 
     panel: Panel
     around: Around
-    found: Verdicts
+    look: Look
     steps: course.Steps
+
+    @property
+    def found(self) -> Verdicts:
+        return self.look.found
 
 
 class Book:
@@ -146,20 +150,21 @@ class Book:
 
     def _judge(self, panel: Panel, minute: int) -> Layer:
         around = self.around(panel, minute)
-        found = judge(panel, minute, around, spread(panel))
+        look = judge(panel, minute, around, spread(panel))
+        found = look.found
         ready, wait = self._ready(panel, minute)
         unusual = self._unusual(panel, found, ready)
-        silent = unusual[ALIVE_MINUTES] | (panel.course["state"][ALIVE_MINUTES] != course.QUIET)
+        silent = unusual[ALIVE_MINUTES] | (panel.course["state"][ALIVE_MINUTES] != QUIET)
         back = silent & (panel.course["spoke"] == minute)
         panel.course["back"][back] = minute
         unusual[OTHERS] &= ~silent
         steps = course.step(panel.course, minute, found, unusual, wait, self.judging.hold_minutes)
-        panel.course["odd"] |= panel.course["state"] != course.QUIET
+        panel.course["odd"] |= panel.course["state"] != QUIET
         panel.touch("course")
         if panel is self.roots and minute % 5 == 4:
-            panel.course["wet"] = rain(windows(panel, minute)[-1].counts, panel.course["wet"])
+            panel.course["wet"] = rain(look.sums[-1], panel.course["wet"])
             self.known.clear()
-        return Layer(panel, around, found, steps)
+        return Layer(panel, around, look, steps)
 
     def _ready(self, panel: Panel, minute: int) -> tuple[Flags, Verdicts]:
         age, learn = minute - panel.learned["born"], self.judging.learn_days * DAY
@@ -182,14 +187,14 @@ class Book:
         return unusual
 
     def _learn_spread(self, layer: Layer, minute: int) -> None:
-        panel = layer.panel
-        if (minute + 1) % panel.window:
-            return
-        calm = (panel.course["state"] == course.QUIET) & (minute - panel.course["back"] >= panel.window)
-        for place, window in enumerate(windows(panel, minute)):
-            seen, of = sums(window.counts, window.minutes)
-            mean, _, _ = brackets(layer.around, minute, window.minutes)
-            learn_spread(panel, place, seen, of, mean, layer.around.now.blur, calm)
+        """At other minutes of the hour each time, so that what is told by five minutes is seen at all of them."""
+        panel, screened = layer.panel, layer.look.screened
+        for place, width in enumerate(panel.widths):
+            if minute % (panel.window + width - 1):
+                continue
+            calm = (panel.course["state"] != FIRING) & (minute - panel.course["back"] >= panel.window)
+            one = (screened.seen[place], screened.of[place], screened.mid[place])
+            learn_spread(panel, place, *one, layer.around.now.blur, calm)
 
     def _learn(self, leaving: int) -> None:
         """The minute that leaves the window, and at the end of its hour the hour."""
@@ -220,7 +225,7 @@ class Book:
     def _forget_hour(self) -> None:
         for panel in (self.roots, self.stores):
             panel.course["hour"][...] = 0
-            panel.course["odd"] = panel.course["state"] != course.QUIET
+            panel.course["odd"] = panel.course["state"] != QUIET
 
     def write(self) -> dict[str, bytes]:
         return {**self.roots.write(), **self.stores.write(), "judge": encode_header(self.header)}

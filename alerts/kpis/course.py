@@ -1,4 +1,7 @@
-"""The course of each series: quiet, pending until it has stayed unusual, firing until it has been calm for a while."""
+"""The course of each series: quiet, pending until it has stayed unusual, firing until it has been calm for a while.
+
+`start` is when it began to be unusual; of a quiet series, when its last incident was resolved.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.kpis.panel import Arrays
+from alerts.kpis.panel import FIRING, PENDING, QUIET, Arrays
 from alerts.kpis.verdict import Flags, Verdicts
 
-QUIET, PENDING, FIRING = 0, 1, 2
 RESOLVE_P = 1e-3  # while firing, this rare is still unusual
 
 
@@ -32,9 +34,7 @@ def step(course: Arrays, minute: int, found: Verdicts, unusual: Flags, pending: 
     goes_on = (state == PENDING) & unusual & same
     begins = ~firing & unusual & ~goes_on
     fired = (goes_on | begins) & (minute - np.where(begins, minute, start) >= pending)
-    start[...] = np.where(begins, minute, start)
+    start[...] = np.select([begins | resolved, firing | goes_on], [minute, start], np.where(state == QUIET, start, 0))
     side[...] = np.where(begins, found.side, side)
-    state[...] = np.select(
-        [fired, resolved, firing, goes_on | begins], [FIRING, QUIET, FIRING, PENDING], QUIET
-    )
+    state[...] = np.select([fired, resolved, firing, goes_on | begins], [FIRING, QUIET, FIRING, PENDING], QUIET)
     return Steps(fired, resolved)

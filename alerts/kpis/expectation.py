@@ -23,9 +23,10 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 LEAST_DIFFERENCE, MOST_DIFFERENCE = 0.002, 1.0  # squared, of an hour of the week from its base, between series
+MOST_DAYS = 20
 AMOUNT_PRIOR = 30.0  # orders' worth of belief that a mean amount is its root's
 SHARE_PRIOR = 10.0  # successes' worth of belief that a store's share is its root's
-DAY_STRAY, FEW_DAYS = 0.02, 5  # squared, of one day from the next: a rate of few days is known so badly
+DAY_STRAY = 0.06  # squared, of one day from the next: a rate of few days is known so badly
 LEAST_SHARE, MOST_SHARE = 1e-5, 0.999
 
 
@@ -73,12 +74,13 @@ def root_base(panel: Panel, hour: int, moment: Moment) -> tuple[Floats, Floats]:
     seen, of = learned["day"][:, :, at]
     z = structure.covariates(panel.course["wet"], *moment)
     log, variance = structure.multiplier(learned["mean"], learned["cov"], z)
-    days = np.minimum(learned["days"][at], FEW_DAYS)
+    days = np.clip(learned["days"][at], 1, MOST_DAYS)
+    strayed = DAY_STRAY / days**2 * structure.SCALE
     rate = np.full(seen.shape, np.nan)
     np.divide(seen + 0.5, of, out=rate, where=of > 0)
-    base, blur = rate * np.exp(log), variance + 1 / (seen + 0.5) + DAY_STRAY / np.maximum(days, 1)
+    base, blur = rate * np.exp(log), variance + 1 / (seen + 0.5) + strayed
     base[AOV] = np.where(of[AOV] > 0, seen[AOV] / np.maximum(of[AOV], 1), np.nan) + log[AOV]
-    blur[AOV] = variance[AOV] + DAY_STRAY / np.maximum(days, 1)
+    blur[AOV] = variance[AOV] + strayed[AOV]
     return base, blur
 
 
@@ -97,7 +99,7 @@ def levels(panel: Panel) -> tuple[Floats, Floats]:
     usual[COUNTS] = (seen[COUNTS].sum(axis=1, keepdims=True) + 1e-6) / (of[COUNTS].sum(axis=1, keepdims=True) + 1e-3)
     prior[COUNTS] = 1.0  # a store may well be twice as large as another
     level, blur = (seen + prior) / (of + prior / usual), 1 / (seen + prior)
-    level[AOV], blur[AOV] = seen[AOV] / (of[AOV] + AMOUNT_PRIOR), 0.02 / (1 + of[AOV] / AMOUNT_PRIOR)
+    level[AOV], blur[AOV] = seen[AOV] / (of[AOV] + AMOUNT_PRIOR), 0.01 / (1 + of[AOV] / AMOUNT_PRIOR)
     return level, blur
 
 
@@ -106,7 +108,7 @@ def _differs(panel: Panel, cell: int) -> tuple[Floats, Floats]:
     seen, of = panel.cell(cell).astype(np.float64)
     shape = _shape(seen, of)
     ratio, blur = (seen + shape) / (of + shape), 1 / (seen + shape)
-    ratio[AOV], blur[AOV] = seen[AOV] / (of[AOV] + AMOUNT_PRIOR), 0.005 / (1 + of[AOV] / AMOUNT_PRIOR)
+    ratio[AOV], blur[AOV] = seen[AOV] / (of[AOV] + AMOUNT_PRIOR), 0.0005 / (1 + of[AOV] / AMOUNT_PRIOR)
     return ratio, blur
 
 

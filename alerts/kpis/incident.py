@@ -67,7 +67,7 @@ def covers(incident: Incident, place: Place) -> bool:
     scope = kind(incident.dim)
     if incident.dim == place.dim or scope == "chain" or incident.dim == place.region:
         return True
-    return scope == "channel" and place.side == incident.side and place.series in incident.kpis
+    return scope == "channel" and kind(place.dim) in ("chain", "region")
 
 
 def lies_within(incident: Incident, place: Place, region_of: dict[str, str]) -> bool:

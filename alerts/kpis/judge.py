@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from msgspec import Struct, msgpack
 
 from alerts.kpis.book import Book, Judging
-from alerts.kpis.closing import HOME, Closing, decode_closing, read_rows
+from alerts.kpis.closing import Closing, decode_closing, read_rows
 from alerts.kpis.expectation import day_cell
 from alerts.kpis.panel import ROOTS, STORES, WEEK_HOURS, names
 from alerts.kpis.seasons import Seasons
@@ -113,10 +113,10 @@ class Bench:
     def take(self, said: Closing) -> None:
         """Rows of a message that did not come before: into its minute's record, or at once where that was judged."""
         header = self.book.header
+        if not said.dims:
+            return
         if said.number <= header.numbers.get(said.source, -1):
             self.counts["repeats"] += 1
-            return
-        if not said.dims:
             return
         header.numbers[said.source] = said.number
         rows = said.rows()
@@ -169,4 +169,4 @@ class Bench:
         return changes
 
 
-__all__ = ["HOME", "Judge", "Judging"]
+__all__ = ["Judge", "Judging"]

@@ -1,4 +1,4 @@
-"""The KPIs: what is counted by minute, what follows from the counts, which series are judged.
+"""The KPIs: what is counted by minute, what follows from the counts.
 
 Counters are integers and travel as lists in the order of `COUNTERS`; a new one goes to the end,
 shorter lists count as zero there. A missing value is null, never zero: a minute without orders has
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import NamedTuple
 
 from msgspec import Struct, json
 
@@ -29,7 +28,6 @@ COUNTERS = (
     "ratings",
     "stars_x10",
     "complaints",
-    "wet_orders",  # of orders, those that were told of rain
 )
 COLUMN = {name: column for column, name in enumerate(COUNTERS)}
 
@@ -39,21 +37,6 @@ RATIOS = {  # name: (numerator, denominator, scale)
     "redemption_rate": ("redemptions", "coupons_issued", 1.0),
     "rating_mean": ("stars_x10", "ratings", 0.1),
 }
-
-
-class Judged(NamedTuple):
-    """A series the detector watches; money varies by its amounts, counts only by their number."""
-
-    name: str
-    column: int
-    money: bool
-
-
-JUDGED = tuple(
-    Judged(name, COLUMN[name], money)
-    for name, money in (("orders", False), ("revenue_cents", True), ("redemptions", False), ("discount_cents", True))
-)
-JUDGED_KINDS = ("chain", "store", "region")
 
 
 class Partial(Struct, tag="partial"):
@@ -76,10 +59,6 @@ class ClockMark(Struct, tag="clock"):
 
 encode_partial = json.Encoder().encode
 decode_partial = json.Decoder(Partial | ClockMark).decode
-
-
-def judged(dim: str) -> bool:
-    return dim.partition(":")[0] in JUDGED_KINDS
 
 
 def store_of(dim: str) -> str:

@@ -19,6 +19,7 @@ from alerts.kpis.series import AOV, SERIES, WIDTH
 
 ROOTS, STORES = "roots", "stores"
 WEEK_HOURS = 168
+QUIET, PENDING, FIRING = 0, 1, 2  # the state of a series
 SHORT = (2, 10)  # minutes; the longest window is that of the settings
 SPREAD_PRIOR, SPREAD_WEIGHT = 0.03, 20.0  # squared relative deviation, and how many windows' worth that is held to be
 AMOUNT_PRIOR = 0.4  # variance of the logarithm of an order
@@ -40,7 +41,7 @@ def unpack(raw: bytes) -> Arrays:
 
 def _course(dims: int) -> Arrays:
     return {
-        "state": np.zeros((SERIES, dims), np.int8),  # course.QUIET, PENDING, FIRING
+        "state": np.zeros((SERIES, dims), np.int8),
         "side": np.zeros((SERIES, dims), np.int8),
         "start": np.zeros((SERIES, dims), np.int64),
         "calm": np.zeros((SERIES, dims), np.int16),
@@ -65,7 +66,7 @@ def _learned(layer: str, windows: int, dims: int) -> Arrays:
     }
     if layer == STORES:
         return {**found, "level": level}
-    mean, cov = structure.begin(SERIES, dims)
+    mean, cov = structure.begin(dims)
     day = np.zeros((2, SERIES, 24, dims))
     return {**found, "mean": mean, "cov": cov, "day": day, "days": np.zeros((24, dims), np.int64)}
 
@@ -81,13 +82,23 @@ class Panel:
         self.place = {dim: place for place, dim in enumerate(self.dims)}
         self.course = self._read("course", _course(0))
         self.learned = self._read("learned", _learned(layer, len(self.widths), 0))
-        self._ring: dict[int, Array] = {}
+        self.ring = self._read_ring()
         self._cells: dict[int, Array] = {}
         self.changed: set[str] = set()
 
     def _read(self, name: str, empty: Arrays) -> Arrays:
         raw = self.records.get(f"{name}|{self.layer}")
         return unpack(raw) if raw else empty
+
+    def _read_ring(self) -> Array:
+        """Counters by minute modulo the longest window, [window, WIDTH, dims]."""
+        ring = np.zeros((self.window, WIDTH, len(self.dims)), np.int64)
+        for place in range(self.window):
+            raw = self.records.get(f"ring|{self.layer}|{place}")
+            if raw:
+                counts = unpack(raw)["counts"]
+                ring[place, :, : counts.shape[-1]] = counts
+        return ring
 
     def add(self, dims: list[str], parents: list[int], minute: int) -> None:
         """New dimensions, first seen in `minute`."""
@@ -102,16 +113,12 @@ class Panel:
         self.learned = {n: np.concatenate([a, new[n]], axis=axis.get(n, -1)) for n, a in self.learned.items()}
         self.place |= {dim: len(self.dims) + place for place, dim in enumerate(dims)}
         self.dims += dims
+        self.ring = self._grown(self.ring)
         self.changed |= {"names", "course", "learned"}
 
     def minute(self, minute: int) -> Array:
         """Counters of a minute, [WIDTH, dims], to be read and written."""
-        place = minute % self.window
-        if place not in self._ring:
-            raw = self.records.get(f"ring|{self.layer}|{place}")
-            self._ring[place] = unpack(raw)["counts"] if raw else np.zeros((WIDTH, 0), np.int64)
-        self._ring[place] = found = self._grown(self._ring[place])
-        return found
+        return self.ring[minute % self.window]
 
     def cell(self, cell: int) -> Array:
         """Of an hour of the week, or behind them of the day: what was seen of each series and what was expected."""

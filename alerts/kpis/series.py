@@ -1,4 +1,4 @@
-"""The series that are judged: ten of each dimension, made of its counters."""
+"""The series that are judged: eleven of each dimension, made of its counters."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.kpis.kpi import COLUMN
-
-COUNTED = (  # the counters that judging needs, in the order in which they travel to it
+COUNTED = (  # the counters that judging needs, in the order in which they travel to it; one that nobody counts is 0
     "orders",
     "revenue_cents",
     "visits",
@@ -19,8 +17,10 @@ COUNTED = (  # the counters that judging needs, in the order in which they trave
     "complaints",
     "discount_cents",
     "wet_orders",
+    "promised",
+    "late_deliveries",
+    "heartbeats",
 )
-COLUMNS = [COLUMN[name] for name in COUNTED]
 PLACE = {name: place for place, name in enumerate(COUNTED)}
 ALIVE = len(COUNTED)  # behind them, made where they are judged: minutes in which a dimension said anything at all
 WIDTH = ALIVE + 1
@@ -46,6 +46,7 @@ KPIS = (
     Kpi("redemptions_per_order", "share", PLACE["redemptions"], PLACE["orders"]),
     Kpi("refund_rate", "share", PLACE["refunds"], PLACE["orders"]),
     Kpi("complaint_rate", "share", PLACE["complaints"], PLACE["orders"]),
+    Kpi("late_delivery_rate", "share", PLACE["late_deliveries"], PLACE["promised"]),
     Kpi("aov_cents", "amount", PLACE["revenue_cents"], PLACE["orders"]),
 )
 SERIES = len(KPIS)
@@ -53,10 +54,20 @@ NAMES = tuple(kpi.name for kpi in KPIS)
 ORDERS, VISITS, REDEMPTIONS, ALIVE_MINUTES = (NAMES.index(n) for n in ("orders", "visits", "redemptions", "alive"))
 REFUNDS, AOV = NAMES.index("refund_rate"), NAMES.index("aov_cents")
 COUNTS = slice(0, 5)
-SHARES = slice(5, 9)
+SHARES = slice(5, 10)
 OVER = [kpi.over for kpi in KPIS]
 SHARE_UNDER = [kpi.under for kpi in KPIS[SHARES]]
+UNDER = [NAMES.index(COUNTED[place]) if COUNTED[place] in NAMES else -1 for place in SHARE_UNDER]  # if it is judged itself
 
+TABLE = np.array(  # by series: counters over and under, kind, shortest window, and which series the counter under is
+    [
+        [kpi.over for kpi in KPIS],
+        [kpi.under for kpi in KPIS],
+        [("count", "share", "amount").index(kpi.kind) for kpi in KPIS],
+        [kpi.shortest for kpi in KPIS],
+        [-1 if kpi.kind != "share" else UNDER[place - SHARES.start] for place, kpi in enumerate(KPIS)],
+    ]
+)
 KINDS = ("chain", "region", "channel", "store")  # of dimensions that are judged; each has a part of the false alerts
 
 Counts = NDArray[np.int64]  # [WIDTH, dimensions]

@@ -10,20 +10,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.kpis.series import KPIS
+
 Floats = NDArray[np.float64]
 
 LEVEL, TREND, RAIN, HOLIDAY, CAMPAIGN = range(5)
 PARTS = 5
-START = np.array([0.05, 0.01, 0.05, 0.09, 0.09])  # variances of what is not known yet; the trend is by day
+START = np.array([0.05, 0.01, 0.25, 0.09, 0.09])  # variances of what is not known yet; the trend is by day
 DRIFT = np.array([1e-4, 1e-6, 0.0, 0.0, 0.0])  # by hour: the level strays some 5 % in a day of itself
+SCALE = np.array([1.0 if kpi.kind == "count" else 0.5 if kpi.kind == "share" else 0.04 for kpi in KPIS])[:, None]  # of both
 DAMPED = 0.5 ** (1 / (24 * 7))  # by hour: half a trend is left after a week
 FURTHEST = 3.0
 LARGEST = 3.0  # of a logarithm: twenty times its profile
 
 
-def begin(series: int, dims: int) -> tuple[Floats, Floats]:
+def begin(dims: int) -> tuple[Floats, Floats]:
     """Mean [series, dims, parts] and covariance [series, dims, parts, parts]."""
-    return np.zeros((series, dims, PARTS)), np.broadcast_to(np.diag(START), (series, dims, PARTS, PARTS)).copy()
+    cov = np.repeat(np.diag(START)[None, None] * SCALE[..., None, None], dims, axis=1)
+    return np.zeros((len(KPIS), dims, PARTS)), cov
 
 
 def covariates(wet: Floats, holiday: bool, campaigns: float) -> Floats:
@@ -50,7 +54,9 @@ def step(mean: Floats, cov: Floats) -> None:
     cov[..., TREND, :] *= DAMPED
     cov[..., :, TREND] *= DAMPED
     places = np.arange(PARTS)
-    cov[..., places, places] = np.minimum(cov[..., places, places] + DRIFT, 4 * START)
+    cov[..., places, places] = np.minimum(
+        cov[..., places, places] + DRIFT * SCALE[..., None], 4 * START * SCALE[..., None]
+    )
 
 
 def learn(mean: Floats, cov: Floats, z: Floats, strayed: Floats, noise: Floats, known: NDArray[np.bool_]) -> None:

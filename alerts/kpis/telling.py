@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from msgspec import to_builtins
 
-from alerts.kpis import course
 from alerts.kpis.book import Book, Layer
-from alerts.kpis.expectation import Floats, sums
+from alerts.kpis.course import RESOLVE_P
+from alerts.kpis.expectation import Floats
 from alerts.kpis.incident import EXPLAINS, TOLD_EVERY, Contribution, Incident, Place, Sight, State, join, kind
-from alerts.kpis.panel import ROOTS
+from alerts.kpis.panel import FIRING, ROOTS
 from alerts.kpis.series import ALIVE_MINUTES, AOV, KPIS, NAMES, ORDERS, REDEMPTIONS, SHARES
-from alerts.kpis.verdict import brackets, windows
 from features.job import Message
 from features.messages import cloudevent
 from features.times import MINUTE_MS, rfc3339
@@ -53,7 +52,7 @@ class Teller:
             if not one.members:
                 incidents.remove(one)
                 self._say(one, "resolved", view, stamp_ms)
-            elif self._grows(one, view) and (not one.revision or minute >= one.told + TOLD_EVERY):
+            elif self._grows(one, view) and minute >= one.told + TOLD_EVERY:
                 self._say(one, "firing", view, stamp_ms)
 
     def _gather(self, view: View, layer: Layer, series: int, place: int, minute: int) -> list[Incident]:
@@ -68,7 +67,7 @@ class Teller:
         severity = max(one.severity or "notice", view.severity(one), key=SEVERITIES.index)
         one.news |= severity != one.severity
         one.severity = severity
-        return one.news
+        return one.news and (not one.revision or sight.p <= RESOLVE_P)
 
     def _say(self, one: Incident, state: State, view: View, stamp_ms: int, note: str = "") -> None:
         one.revision, one.told, one.news = one.revision + 1, view.minute, False
@@ -99,22 +98,21 @@ class View:
     def fires(self, member: tuple[str, int]) -> bool:
         dim, series = member
         panel = self.layer(dim).panel
-        return bool(panel.course["state"][series, panel.place[dim]] == course.FIRING)
+        return bool(panel.course["state"][series, panel.place[dim]] == FIRING)
 
     def deviations(self, layer: Layer, width: int) -> tuple[Floats, Floats]:
         """What was seen in a window and what was expected; of amounts, sums of logarithms."""
         panel = layer.panel
         width = width if width in panel.widths else panel.window
         if (panel.layer, width) not in self._deviations:
-            window = next(each for each in windows(panel, self.minute) if each.minutes == width)
-            seen, of = sums(window.counts, width)
-            mid, _, _ = brackets(layer.around, self.minute, width)
+            place, screened = panel.widths.index(width), layer.look.screened
+            seen, of, mid = screened.seen[place], screened.of[place], screened.mid[place]
             self._deviations[panel.layer, width] = seen, np.where(np.isfinite(mid), of * mid, seen)
         return self._deviations[panel.layer, width]
 
     def look_down(self, dim: str, series: int, width: int) -> str:
         """The narrowest dimension that explains most of what a dimension deviates by."""
-        while kind(dim) in ("chain", "region"):
+        while kind(dim) != "store":
             layer = self.layer(dim)
             seen, expected = self.deviations(layer, width)
             place = layer.panel.place[dim]
@@ -122,16 +120,18 @@ class View:
             parts = self.parts(dim, series, width)
             if not parts or not whole:
                 return dim
-            best = max(parts, key=lambda part: (part.observed - part.expected) / whole)
-            if (best.observed - best.expected) / whole < EXPLAINS:
+            explained = [(part.observed - part.expected) / whole for part in parts]
+            most = max(explained)
+            if most < EXPLAINS or (kind(dim) == "channel" and sum(sorted(explained)[:-1]) > most):
                 return dim
-            dim = best.dim
+            dim = parts[explained.index(most)].dim
         return dim
 
     def parts(self, dim: str, series: int, width: int) -> list[Contribution]:
-        """Of the chain its regions and channels, of a region its stores."""
-        if kind(dim) == "chain":
-            layer, dims = self.layers[ROOTS], [d for d in self.book.roots.dims if kind(d) in ("region", "channel")]
+        """Of the chain its regions and channels, of a channel the regions, of a region its stores."""
+        if kind(dim) in ("chain", "channel"):
+            kinds = ("region", "channel") if kind(dim) == "chain" else ("region",)
+            layer, dims = self.layers[ROOTS], [d for d in self.book.roots.dims if kind(d) in kinds]
         elif "stores" in self.layers:
             layer, dims = self.layers["stores"], [d for d, root in self.region_of.items() if root == dim]
         else:
@@ -148,7 +148,7 @@ class View:
         place, series = layer.panel.place[one.dim], one.series
         found = layer.found
         of, mean, seen = (float(array[series, place]) for array in (found.of, found.mean, found.seen))
-        if not of:
+        if not of or not np.isfinite(mean):
             return Sight(0.0, 0.0, 0.0, 0.0, 1.0, layer.panel.window, 0)
         sd, p, width = float(found.sd[series, place]), float(found.p[series, place]), int(found.window[series, place])
         if series == AOV:
@@ -169,7 +169,7 @@ class View:
         if name == "alive":
             return float(np.nan_to_num(mean[ORDERS])) * of * order
         if name in ("redemptions", "redemptions_per_order"):
-            counts = windows(layer.panel, self.minute)[-1].counts[:, place]
+            counts = layer.look.sums[-1][:, place]
             redeemed = max(1, int(counts[KPIS[REDEMPTIONS].over]))
             return strayed * float(counts[7]) / redeemed
         if name == "aov_cents":
@@ -249,11 +249,12 @@ class View:
             return f"{told}; usual: something in {sight.expected:,.0f} of them, odds {sight.p:.0e}"
         verb = "down to" if one.side < 0 else "up to"
         others = [_named(series) for series in one.kpis if series != one.series]
+        odds = f", odds {sight.p:.0e}" if sight.p < 1 else ""
         also = f"; also {', '.join(others)}" if others else ""
         where = f"; {stores:,} stores stand out" if stores > 1 else ""
         return (
             f"{one.dim}: {_named(one.series)} {verb} {seen} in the {sight.window_minutes} minutes before {until}Z;"
-            f" usual now: {usual}, odds {sight.p:.0e}{also}{where}"
+            f" usual now: {usual}{odds}{also}{where}"
         )
 
 

@@ -1,8 +1,8 @@
 """All series of a layer in one minute: what was seen in the latest windows, what was expected, and how rare that is.
 
-One p-value a series and minute: the least of its windows', times their number. Within an hour nobody knows the minute at
-which a store opens, so a window is low only against the lower of its hour and the next one to it, high against the higher.
-What is less than `SCREEN` standard deviations out has p = 1: the exact tails are computed for the few others.
+One p-value a series and minute: the least of its windows', times their number; for orders and for anything at all, how
+long there was none is one more. `screen.py` finds what is far out; exact tails are computed for that alone, all else
+has p = 1.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.kpis.expectation import Counts, Floats, Rates, noise, sums
-from alerts.kpis.panel import Panel
-from alerts.kpis.series import ALIVE_MINUTES, AOV, COUNTS, KPIS, ORDERS, SERIES, SHARES, WIDTH
+from alerts.kpis.expectation import Floats, Rates
+from alerts.kpis.panel import QUIET, Panel
+from alerts.kpis.screen import LEAST_UNITS, run_expected, screen, window_sums
+from alerts.kpis.series import ALIVE_MINUTES, AOV, COUNTS, ORDERS, SHARES, TABLE
 from alerts.kpis.tail import count_p, mean_p, share_p
 
-SCREEN = 3.0
-LEAST_CHANGE = 0.2  # of what is expected: a smaller one is nobody's business, however sure
-LEAST_UNITS = 5.0  # orders, redemptions, …
-LONGEST_RUN = 120  # minutes of silence that are looked back on
-CALM = 1.0  # standard deviations: nearer than that a window is as usual, whatever the longer ones still hold
+MOST_ALIVE, LEAST_ALIVE = 0.95, 0.1  # of a dimension's minutes: one that says less is not missed
+UNTIL_NOW = 10_000  # minutes: as far back as anybody looks
 
 Flags = NDArray[np.bool_]
+Sums = NDArray[np.int64]  # windows x counters x dims
 
 
 class Around(NamedTuple):
@@ -44,113 +43,103 @@ class Verdicts(NamedTuple):
     mean: Floats  # expected of one of `of`
     sd: Floats  # of `seen`
     window: NDArray[np.int16]
-    recovers: Flags  # the short windows are as usual, or on the other side
+    recovers: Flags  # the short windows are as usual
 
 
-class Window(NamedTuple):
-    """Sums over the latest minutes."""
+class Screened(NamedTuple):
+    """Of all windows, [windows, SERIES, dims]; as `screen.screen` returns them."""
 
-    minutes: int
-    counts: Counts
-
-
-def windows(panel: Panel, minute: int) -> list[Window]:
-    """That end with a minute, the shortest first."""
-    found, total = [], np.zeros((WIDTH, len(panel.dims)), np.int64)
-    for back in range(max(panel.widths)):
-        total += panel.minute(minute - back)
-        if back + 1 in panel.widths:
-            found.append(Window(back + 1, total.copy()))
-    return found
+    seen: Floats
+    of: Floats
+    mid: Floats
+    mean: Floats
+    sd: Floats
+    side: NDArray[np.int8]
+    far: Flags
+    recovers: Flags
 
 
-def brackets(around: Around, minute: int, width: int) -> tuple[Floats, Floats, Floats]:
-    """Mean rate over a window, and the least and the greatest that it may have been."""
-    place = minute % 60
-    of_now = min(width, place + 1)
-    early = max(0, min(place, 29) - (place - of_now))  # minutes of the first half of this hour
-    before, now, after = (rates.mean for rates in around)
-    weights = early / width, (of_now - early) / width, (width - of_now) / width
-    mid = (weights[0] + weights[1]) * now + weights[2] * np.where(np.isnan(before), now, before)
-    low_left, high_left = np.fmin(before, now), np.fmax(before, now)
-    low = (weights[0] + weights[2]) * low_left + weights[1] * np.fmin(now, after)
-    high = (weights[0] + weights[2]) * high_left + weights[1] * np.fmax(now, after)
-    return mid, np.fmin(mid, low), np.fmax(mid, high)
+class Look(NamedTuple):
+    """What a minute showed of a layer."""
+
+    sums: Sums
+    screened: Screened
+    found: Verdicts
 
 
-def judge(panel: Panel, minute: int, around: Around, strays: Floats) -> Verdicts:
-    """Of all series, before it is asked which of them matter."""
-    awake, tries = minute - panel.course["back"] + 1, len(panel.widths) + 1
-    found: Verdicts | None = None
-    recovers = np.zeros((SERIES, len(panel.dims)), bool)
-    for place, window in enumerate(windows(panel, minute)):
-        one = _window(window, minute, around, strays[place], awake >= window.minutes, tries)
-        recovers = one.recovers if place <= 1 else recovers
-        found = one if found is None else _chosen(one.p <= found.p, one, found)
-    assert found is not None
-    runs = _runs(panel, minute, around, strays[-1], tries)
-    return _chosen(runs.p < found.p, runs, found)._replace(recovers=recovers)
+def judge(panel: Panel, minute: int, around: Around, strays: Floats) -> Look:
+    widths = np.array(panel.widths)
+    sums = window_sums(panel.ring, minute, widths)
+    rates = (around.before.mean, around.now.mean, around.after.mean, around.now.blur)
+    screened = Screened(*screen(sums, minute, widths, TABLE, *rates, strays, _rest(panel, minute)))
+    return Look(sums, screened, _least(panel, minute, around, strays, screened))
 
 
-def _chosen(take: Flags, one: Verdicts, other: Verdicts) -> Verdicts:
-    return Verdicts(*(np.where(take, a, b) for a, b in zip(one, other, strict=True)))
+def _rest(panel: Panel, minute: int) -> NDArray[np.int64]:
+    """How far back each series may look: to the end of a silence, and of its own last incident."""
+    course = panel.course
+    own = np.where(course["state"] == QUIET, minute - course["start"], UNTIL_NOW)
+    return np.minimum(own, minute - course["back"] + 1)
 
 
-def _window(window: Window, minute: int, around: Around, strays: Floats, whole: Flags, tries: int) -> Verdicts:
-    seen, of = sums(window.counts, window.minutes)
-    mid, low, high = brackets(around, minute, window.minutes)
-    blur = around.now.blur
-    expected = of * mid
-    mean = np.where(seen < of * low, low, np.where(seen > of * high, high, mid))
-    side = np.where(seen < of * low, -1, np.where(seen > of * high, 1, 0)).astype(np.int8)
-    at = of * mean
-    sd = np.sqrt(noise(of, mean) + at**2 * (strays + blur) + 1e-12)
-    sd[AOV] = np.sqrt(of[AOV] * strays[AOV] + of[AOV] ** 2 * blur[AOV] + 1e-12)
-    change = np.abs(seen - expected)
-    matters = change >= np.maximum(LEAST_UNITS, LEAST_CHANGE * expected)
-    matters[AOV] = (change[AOV] >= LEAST_CHANGE * of[AOV]) & (of[AOV] >= LEAST_UNITS)
-    known = np.isfinite(mean) & whole
-    z = np.where(known, np.abs(seen - at) / sd, 0.0)
-    p = np.ones(seen.shape)
-    far = known & matters & (side != 0) & (z >= SCREEN)
-    far[[place for place, kpi in enumerate(KPIS) if kpi.shortest > window.minutes]] = False
-    _exact(p, far, seen, of, mean, strays + blur, z)
-    p = np.minimum(1.0, p * tries)
-    width = np.full(seen.shape, window.minutes, np.int16)
-    return Verdicts(p, side, seen, of, mid, sd, width, known & (z < CALM))
+def _least(panel: Panel, minute: int, around: Around, strays: Floats, screened: Screened) -> Verdicts:
+    """The longest window's verdict, where no shorter one's is rarer."""
+    tries, last = len(panel.widths) + 1, len(panel.widths) - 1
+    p = [_tails(screened, place, strays[place] + around.now.blur, tries) for place in range(last + 1)]
+    fields = [screened.side, screened.seen, screened.of, screened.mid, screened.sd]
+    found = [p[last], *(field[last].copy() for field in fields)]
+    window = np.full(p[last].shape, panel.window, np.int16)
+    for place in range(last):
+        if screened.far[place].any():
+            take = p[place] < found[0]
+            window[take] = panel.widths[place]
+            for one, other in zip(found, [p[place], *(field[place] for field in fields)], strict=True):
+                one[take] = other[take]
+    verdicts = Verdicts(*found, window, screened.recovers)  # type: ignore[arg-type]
+    for series, last_minute in ((ORDERS, "ordered"), (ALIVE_MINUTES, "spoke")):
+        _run(panel, minute, around, strays[-1], verdicts, series, panel.course[last_minute], tries)
+    return verdicts
 
 
-def _exact(p: Floats, far: Flags, seen: Floats, of: Floats, mean: Floats, strays: Floats, z: Floats) -> None:
+def _tails(screened: Screened, place: int, strays: Floats, tries: int) -> Floats:
+    """p-values of one window's series, 1 where they are not far out."""
+    p, far = np.ones(strays.shape), screened.far[place]
+    if not far.any():
+        return p
     for kind in (COUNTS, SHARES, slice(AOV, AOV + 1)):
         these = far[kind]
-        if not these.any():
-            continue
-        x, n, m, s = (array[kind][these] for array in (seen, of, mean, strays))
-        if kind == COUNTS:
-            p[kind][these] = count_p(x, n * m, s)
-        elif kind == SHARES:
-            p[kind][these] = share_p(x, n, m, s)
-        else:
-            p[kind][these] = mean_p(z[kind][these])
+        if these.any():
+            x, n, m, sd = (array[place][kind][these] for array in screened[:2] + screened[3:5])
+            if kind == COUNTS:
+                tail = count_p(x, n * m, strays[kind][these])
+            elif kind == SHARES:
+                tail = share_p(x, n, m, strays[kind][these])
+            else:
+                tail = mean_p((x - n * m) / sd)
+            p[kind][these] = np.minimum(1.0, tries * tail)
+    return p
 
 
-def _runs(panel: Panel, minute: int, around: Around, strays: Floats, tries: int) -> Verdicts:
-    """How likely it is that no order, or nothing at all, came for so long."""
-    shape = (SERIES, len(panel.dims))
-    p, side = np.ones(shape), np.full(shape, -1, np.int8)
-    of, mean = np.zeros(shape), np.zeros(shape)
-    before, now, after = (rates.mean for rates in around)
-    place = minute % 60
-    for series, last in ((ORDERS, "ordered"), (ALIVE_MINUTES, "spoke")):
-        run = np.clip(minute - panel.course[last], 0, min(LONGEST_RUN, place + 61)).astype(np.float64)
-        late, this = np.maximum(run - place - 1, 0), np.minimum(run, place + 1)
-        early = np.clip(np.minimum(place, 29) - (place - this), 0, None)
-        left = np.fmin(before[series], now[series])
-        expected = (late + early) * left + (this - early) * np.fmin(now[series], after[series])
-        expected = np.where(np.isfinite(expected), expected, 0.0)
-        stray = strays[series] + around.now.blur[series]
-        far = expected >= LEAST_UNITS
-        p[series, far] = np.minimum(1.0, tries * count_p(np.zeros(int(far.sum())), expected[far], stray[far]))
-        of[series], mean[series] = run, np.where(run > 0, expected / np.maximum(run, 1), 0.0)
-    sd = np.sqrt(of * mean + 1e-12)
-    return Verdicts(p, side, np.zeros(shape), of, mean, sd, of.astype(np.int16), np.zeros(shape, bool))
+def _run(
+    panel: Panel, minute: int, around: Around, strays: Floats, found: Verdicts, series: int, last: Sums, tries: int
+) -> None:
+    """How likely it is that nothing of a series came for so long, where that is the rarest."""
+    run = np.clip(minute - last, 0, minute % 60 + 61)
+    expected = run_expected(*(rates.mean[series] for rates in around), minute, run)
+    if series == ALIVE_MINUTES:
+        expected = _missed(expected, run)
+    far = np.flatnonzero(expected >= LEAST_UNITS)
+    if not len(far):
+        return
+    p = tries * count_p(np.zeros(len(far)), expected[far], (strays + around.now.blur)[series, far])
+    take, p = far[p < found.p[series, far]], p[p < found.p[series, far]]
+    mean = expected[take] / run[take]
+    for field, value in zip(found[:7], (p, -1, 0.0, run[take], mean, np.sqrt(expected[take]), run[take]), strict=True):
+        field[series, take] = value
+    found.recovers[series, take] = False
+
+
+def _missed(expected: Floats, run: NDArray[np.int64]) -> Floats:
+    """Events whose absence is as unlikely as that of all `expected` among `run` minutes."""
+    share = np.minimum(expected / np.maximum(run, 1), MOST_ALIVE)
+    return np.where(share < LEAST_ALIVE, 0.0, -run * np.log1p(-share))

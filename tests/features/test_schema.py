@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from alerts.kpis.detector import Judging
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from alerts.coupons.code import Codes
 from alerts.coupons.lifecycle import Lifecycle
-from alerts.kpis.detector import Judging
 from alerts.kpis.incident import Incident, Verdict, alert
 from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alerts.kpis.detector import Judging
 from numpy.typing import NDArray
 
 from alerts.kpis import detector
-from alerts.kpis.detector import Judging
 from alerts.kpis.expectation import Expectation, spans
 from alerts.kpis.incident import FIRE_P, PENDING_MINUTES, Incident, Verdict, alert
 from alerts.kpis.kpi import COLUMN, COUNTERS

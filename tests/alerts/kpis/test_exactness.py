@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+from alerts.kpis.detector import Judging
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.kpis.detector import Judging
 from alerts.kpis.kpi import COUNTERS
 from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes

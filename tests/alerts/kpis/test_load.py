@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from alerts.kpis.detector import Judging, Watch, begin, decode_watch, encode_watch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.kpis.detector import Judging, Watch, begin, decode_watch, encode_watch
 from alerts.kpis.kpi import COUNTERS, ClockMark, Partial, encode_partial
 from alerts.kpis.ledger import Topics
 from alerts.kpis.load import ENOUGH_WEEKS, EVERY, LEAST_USUAL, WINDOW, Seen, Usual, pause, step

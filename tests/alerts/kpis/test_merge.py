@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alerts.kpis.detector import RETIRED_DAYS, Judging
 
 from alerts.kpis import detector
-from alerts.kpis.detector import RETIRED_DAYS, Judging
 from alerts.kpis.kpi import COLUMN, COUNTERS, ClockMark, Partial, encode_partial
 from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
