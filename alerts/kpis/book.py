@@ -10,16 +10,17 @@ from msgspec import Struct, field, msgpack
 
 from alerts.kpis import course, discovery
 from alerts.kpis.closing import Rows
-from alerts.kpis.expectation import Moment, Rates, rates
+from alerts.kpis.expectation import Floats, Moment, Rates, rates
 from alerts.kpis.incident import Incident, kind
 from alerts.kpis.learning import Hour, learn_roots, learn_spread, learn_stores, rain, spread
 from alerts.kpis.panel import FIRING, QUIET, ROOTS, STORES, Panel
+from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, ORDERS, PLACE, SERIES, WIDTH, alive
-from alerts.kpis.verdict import Around, Flags, Look, Verdicts, judge
+from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, rain_now
 
 DAY = 1440
-PENDING = {"chain": 1, "region": 2, "channel": 2, "store": 3}  # minutes: the widest fires first and gathers the others
+PENDING = {"chain": 1, "region": 2, "channel": 3, "store": 4}  # minutes: the widest fires first and gathers the others
 STORE_DAYS = 1  # of a store's own before it is judged
 NOBODY = -1
 OTHERS = np.arange(SERIES) != ALIVE_MINUTES
@@ -70,6 +71,7 @@ class Book:
         self.roots = Panel(ROOTS, judging.window_minutes, records)
         self.stores = Panel(STORES, judging.window_minutes, records)
         self.known: dict[tuple[str, int], Rates] = {}
+        self.strays: dict[str, Floats] = {}
         self.kinds = self._kinds()
 
     def _kinds(self) -> dict[str, Flags]:
@@ -100,9 +102,11 @@ class Book:
             self.roots.add(roots, [NOBODY] * len(roots), minute)
             self.kinds = self._kinds()
             self.known.clear()
+            self.strays.clear()
         if stores:
             self.stores.add(stores, [self._root_of(dim) for dim in stores], minute)
             self.known.clear()
+            self.strays.clear()
 
     def _root_of(self, dim: str) -> int:
         place = self.roots.place
@@ -149,8 +153,7 @@ class Book:
         return layers
 
     def _judge(self, panel: Panel, minute: int) -> Layer:
-        around = self.around(panel, minute)
-        look = judge(panel, minute, around, spread(panel))
+        around, look = self.around(panel, minute), self.look(panel, minute)
         found = look.found
         ready, wait = self._ready(panel, minute)
         unusual = self._unusual(panel, found, ready)
@@ -161,10 +164,21 @@ class Book:
         steps = course.step(panel.course, minute, found, unusual, wait, self.judging.hold_minutes)
         panel.course["odd"] |= panel.course["state"] != QUIET
         panel.touch("course")
-        if panel is self.roots and minute % 5 == 4:
-            panel.course["wet"] = rain(look.sums[-1], panel.course["wet"])
-            self.known.clear()
         return Layer(panel, around, look, steps)
+
+    def look(self, panel: Panel, minute: int) -> Look:
+        """At a minute in the ring."""
+        widths = np.array(panel.widths)
+        sums = window_sums(panel.ring, minute, widths)
+        rain = rain_now(self.roots, sums if panel is self.roots else window_sums(self.roots.ring, minute, widths))
+        if panel is self.stores:
+            rain = Rain(*(part[..., panel.learned["parent"]] for part in rain))
+        return judge(panel, minute, self.around(panel, minute), self._strays(panel), sums, rain)
+
+    def _strays(self, panel: Panel) -> Floats:
+        if panel.layer not in self.strays:
+            self.strays[panel.layer] = spread(panel)
+        return self.strays[panel.layer]
 
     def _ready(self, panel: Panel, minute: int) -> tuple[Flags, Verdicts]:
         age, learn = minute - panel.learned["born"], self.judging.learn_days * DAY
@@ -179,6 +193,8 @@ class Book:
         """Discoveries of this minute, by kind of dimension."""
         groups = {"store": np.ones(len(panel.dims), bool)} if panel is self.stores else self.kinds
         alpha, unusual = discovery.level(len(KINDS)), np.zeros(found.p.shape, bool)
+        if found.p.min(initial=1.0) > alpha:
+            return unusual
         for group in groups.values():
             mine = group & ready
             p = found.p[:, mine]
@@ -195,6 +211,7 @@ class Book:
             calm = (panel.course["state"] != FIRING) & (minute - panel.course["back"] >= panel.window)
             one = (screened.seen[place], screened.of[place], screened.mid[place])
             learn_spread(panel, place, *one, layer.around.now.blur, calm)
+            self.strays.clear()
 
     def _learn(self, leaving: int) -> None:
         """The minute that leaves the window, and at the end of its hour the hour."""
@@ -212,6 +229,7 @@ class Book:
         if self.stores.dims:
             learn_stores(self.stores, hours[1], self.roots, of_roots)
         learn_roots(self.roots, hours[0])
+        self.roots.course["wet"] = rain(self.roots.course["hour"], self.roots.course["wet"])
         self._forget_hour()
         self.known.clear()
 

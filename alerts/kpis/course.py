@@ -25,6 +25,8 @@ class Steps(NamedTuple):
 
 def step(course: Arrays, minute: int, found: Verdicts, unusual: Flags, pending: NDArray[np.int64], hold: int) -> Steps:
     """Takes a minute; `pending`: minutes for which each dimension must stay unusual before it fires."""
+    if not unusual.any() and not course["state"].any():
+        return Steps(unusual, unusual)
     state, side, start, calm = (course[name] for name in ("state", "side", "start", "calm"))
     same = found.side == side
     firing = state == FIRING

@@ -1,11 +1,11 @@
 """What is usual in an hour: profiles by the hour of the week, shrunk store → region → chain.
 
-A root (chain, region, channel) has a rate by hour of the day, times what its structure says (`structure.py`). A store has
-a share of its root's rate, so trend, weather, holidays and campaigns reach it through its root, and a new store has its
-region's profile at a level of its own. Both are multiplied by how the hour of the week differs: a gamma-Poisson
-posterior whose prior is as wide as the layer's series differ there (empirical Bayes). A share of two counters (conversion)
-is the same with the counter below in the place of time; a mean amount is the same on its logarithm, with sums for products.
-Hours are those of UTC.
+A root (chain, region, channel) has a rate by hour of the day, times what its structure says (`structure.py`). A store
+has a share of its root's rate, so trend, weather, holidays and campaigns reach it through its root, and a new store has
+its region's profile at a level of its own. Both are multiplied by how the hour of the week differs, a store also by how
+its hour of the day does: gamma-Poisson posteriors whose priors are as wide as the layer's series differ there (empirical
+Bayes). A share of two counters (conversion) is the same with the counter below in the place of time; a mean amount is
+the same on its logarithm, with sums for products. Hours are those of UTC.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _store_base(panel: Panel, roots: Rates) -> tuple[Floats, Floats]:
 
 
 def levels(panel: Panel) -> tuple[Floats, Floats]:
-    """Stores against their roots: a part of counts, a ratio of shares, a difference of amounts; and its squared error."""
+    """Stores against their roots: a part of counts, a ratio of shares, a difference of amounts; its squared error."""
     seen, of = panel.learned["level"]
     usual, prior = np.ones((len(KPIS), 1)), np.full((len(KPIS), 1), SHARE_PRIOR)
     usual[COUNTS] = (seen[COUNTS].sum(axis=1, keepdims=True) + 1e-6) / (of[COUNTS].sum(axis=1, keepdims=True) + 1e-3)

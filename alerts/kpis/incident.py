@@ -12,6 +12,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from alerts.kpis.series import KPIS
+
 EXPLAINS = 0.7  # of a dimension's deviation: a child that has so much of it is what is meant
 TOLD_EVERY = 5  # minutes, at least, between two words on an incident that goes on
 
@@ -67,7 +69,9 @@ def covers(incident: Incident, place: Place) -> bool:
     scope = kind(incident.dim)
     if incident.dim == place.dim or scope == "chain" or incident.dim == place.region:
         return True
-    return scope == "channel" and kind(place.dim) in ("chain", "region")
+    if scope != "channel" or kind(place.dim) not in ("chain", "region"):
+        return False
+    return KPIS[place.series].kind == "share" or (place.side == incident.side and place.series in incident.kpis)
 
 
 def lies_within(incident: Incident, place: Place, region_of: dict[str, str]) -> bool:

@@ -1,9 +1,9 @@
 """The job over closings: all series of all stores judged together, minute by minute, and incidents told once.
 
-A minute is judged when every merging partition has closed it; until then its rows wait in a record `wait|<minute>` with
-a timer of the same name. One partition does all: 40,000 stores of ten series take a fraction of a core, and only who
-sees all series can bound their false alerts together and tell a chain-wide fault once. The other partitions of the topic
-have nothing but the clock.
+A minute is judged when every merging partition has closed it; until then its rows wait in a record `wait|<minute>`
+with a timer of the same name. One partition does all: 40,000 stores take a fraction of a core, and only who sees all
+series can bound their false alerts together and tell a chain-wide fault once. The other partitions of the topic have
+nothing but the clock.
 """
 
 from __future__ import annotations

@@ -138,6 +138,7 @@ def learn_stores(panel: Panel, hour: Hour, roots: Panel, of_roots: Rates) -> Non
     for array, amount in ((mean, ratio), (by_day, found.day), (by_week, found.week)):
         array[AOV] = level[AOV] + amount[AOV]
     tamed = _tamed(panel, seen, exposed, mean, error, exposed * mean, hour)
+    tamed = np.where(panel.cell(day_cell(hour.number))[1] > 0, tamed, seen)  # nothing is known of the hour yet
     learns = ~hour.silent & (above_of[AOV][parent] > 0)
     _learn_cell(panel, hour.number % WEEK_HOURS, tamed, exposed, by_day, learns)
     _learn_cell(panel, day_cell(hour.number), tamed, exposed, by_week, learns)

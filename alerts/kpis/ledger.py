@@ -1,4 +1,4 @@
-"""What one batch does to minutes and watches: merge, close, correct, tell the judge, say how full stores are, forget."""
+"""What one batch does to minutes: merge, close, correct, tell the judge, say how full stores are, forget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled part of judging: sums of the latest windows, what is expected of them, and which are worth an exact tail.
+"""The compiled part of judging: sums of the latest windows, what is expected of them, which are worth an exact tail.
 
 Within an hour nobody knows the minute at which a store opens, so a window is low only against the lower of its hour and
 the next one to it, high against the higher. `tests/alerts/kpis/test_verdict.py` holds it against a slow twin.
@@ -6,7 +6,7 @@ the next one to it, high against the higher. `tests/alerts/kpis/test_verdict.py`
 
 from __future__ import annotations
 
-from math import isfinite, isnan, log, sqrt
+from math import exp, isfinite, isnan, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -83,12 +83,14 @@ def expect(before: float, now: float, after: float, parts: Any) -> Any:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def screen(
-    sums: Any, minute: int, widths: Any, table: Any, before: Any, now: Any, after: Any, blur: Any, strays: Any, rest: Any
-) -> Any:
+    sums: Any, minute: int, widths: Any, table: Any, before: Any, now: Any, after: Any, blur: Any, strays: Any, rain: Any,
+    rest: Any,
+) -> Any:  # fmt: skip
     """Of each window, series and dimension: seen, of, expected rate, rate to judge by, standard deviation, side, far.
 
-    `table`: counter over and under, kind, shortest window, and the count series that the counter under is, by series.
-    `rest`: minutes that a dimension's series may look back on. Last comes which series are as usual in the short windows.
+    `rain`: logarithm of what it does in a window beyond what the rates hold, [windows, series, dims].
+    `table`: by series, counter over and under, kind, shortest window, and the count series that the counter under is.
+    `rest`: minutes that a series may look back on. Last comes which series are as usual in the short windows.
     """
     windows, series, dims = strays.shape
     over, under, kinds, shortest, counted = table
@@ -102,6 +104,11 @@ def screen(
             for d in range(dims):
                 x, n = seen_of(sums[w], over, under, kinds, width, k, d)
                 m, low, high = expect(before[k, d], now[k, d], after[k, d], parts)
+                if kinds[k] == AMOUNT:
+                    m, low, high = m + rain[w, k, d], low + rain[w, k, d], high + rain[w, k, d]
+                elif rain[w, k, d] != 0:
+                    wet = exp(rain[w, k, d])
+                    m, low, high = m * wet, low * wet, high * wet
                 seen[w, k, d], of[w, k, d], mid[w, k, d], mean[w, k, d] = x, n, m, m
                 if not isfinite(m) or rest[k, d] < width:
                     continue

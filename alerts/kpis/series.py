@@ -57,7 +57,9 @@ COUNTS = slice(0, 5)
 SHARES = slice(5, 10)
 OVER = [kpi.over for kpi in KPIS]
 SHARE_UNDER = [kpi.under for kpi in KPIS[SHARES]]
-UNDER = [NAMES.index(COUNTED[place]) if COUNTED[place] in NAMES else -1 for place in SHARE_UNDER]  # if it is judged itself
+UNDER = [
+    NAMES.index(COUNTED[place]) if COUNTED[place] in NAMES else -1 for place in SHARE_UNDER
+]  # if it is judged itself
 
 TABLE = np.array(  # by series: counters over and under, kind, shortest window, and which series the counter under is
     [

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from alerts.kpis.expectation import Floats, Rates
 from alerts.kpis.panel import QUIET, Panel
-from alerts.kpis.screen import LEAST_UNITS, run_expected, screen, window_sums
-from alerts.kpis.series import ALIVE_MINUTES, AOV, COUNTS, ORDERS, SHARES, TABLE
+from alerts.kpis.screen import LEAST_UNITS, run_expected, screen
+from alerts.kpis.series import ALIVE_MINUTES, AOV, COUNTS, ORDERS, PLACE, SHARES, TABLE
+from alerts.kpis.structure import RAIN
 from alerts.kpis.tail import count_p, mean_p, share_p
 
 MOST_ALIVE, LEAST_ALIVE = 0.95, 0.1  # of a dimension's minutes: one that says less is not missed
@@ -67,11 +68,25 @@ class Look(NamedTuple):
     found: Verdicts
 
 
-def judge(panel: Panel, minute: int, around: Around, strays: Floats) -> Look:
-    widths = np.array(panel.widths)
-    sums = window_sums(panel.ring, minute, widths)
+class Rain(NamedTuple):
+    """What it does in each window beyond what the rates hold already, and the squared error of that."""
+
+    log: Floats
+    error: Floats
+
+
+def rain_now(roots: Panel, sums: Sums) -> Rain:
+    """Of the roots, by the share of a window's orders that were told of rain, [windows, SERIES, dims]."""
+    orders, before = sums[:, PLACE["orders"]], roots.course["wet"]
+    share = np.clip(sums[:, PLACE["wet_orders"]] / np.maximum(orders, 1), 0, 1)
+    more = np.where(orders > 0, share - before, 0.0)[:, None]
+    return Rain(roots.learned["mean"][..., RAIN] * more, roots.learned["cov"][..., RAIN, RAIN] * more**2)
+
+
+def judge(panel: Panel, minute: int, around: Around, strays: Floats, sums: Sums, rain: Rain) -> Look:
+    widths, strays = np.array(panel.widths), strays + rain.error
     rates = (around.before.mean, around.now.mean, around.after.mean, around.now.blur)
-    screened = Screened(*screen(sums, minute, widths, TABLE, *rates, strays, _rest(panel, minute)))
+    screened = Screened(*screen(sums, minute, widths, TABLE, *rates, strays, rain.log, _rest(panel, minute)))
     return Look(sums, screened, _least(panel, minute, around, strays, screened))
 
 
