@@ -128,7 +128,7 @@ class Learning(Struct, forbid_unknown_fields=True):
 
 class Kpis(Struct, forbid_unknown_fields=True):
     retention_hours: Positive = 48
-    window_minutes: Positive = 30  # what the detector looks at
+    window_minutes: Positive = 60  # the longest that is looked at
     learn_days: Positive = 2  # of history before a series is judged
     hold_minutes: Positive = 10  # quiet minutes before an alert resolves
 

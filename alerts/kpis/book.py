@@ -20,7 +20,7 @@ from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, ORDERS, PLACE, SERIE
 from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, rain_now
 
 DAY = 1440
-PENDING = {"chain": 1, "region": 2, "channel": 3, "store": 4}  # minutes: the widest fires first and gathers the others
+PENDING = {"chain": 1, "region": 1, "channel": 2, "store": 3}  # minutes: the widest fires first and gathers the others
 STORE_DAYS = 1  # of a store's own before it is judged
 NOBODY = -1
 OTHERS = np.arange(SERIES) != ALIVE_MINUTES
@@ -29,7 +29,7 @@ OTHERS = np.arange(SERIES) != ALIVE_MINUTES
 class Judging(Struct, frozen=True):
     """How to judge; what was learned with another window starts again."""
 
-    window_minutes: int = 30
+    window_minutes: int = 60
     learn_days: int = 2
     hold_minutes: int = 10
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from alerts.kpis.series import KPIS
+from alerts.kpis.series import CONVERSION, FAMILIES
 
 EXPLAINS = 0.7  # of a dimension's deviation: a child that has so much of it is what is meant
 TOLD_EVERY = 5  # minutes, at least, between two words on an incident that goes on
@@ -65,20 +65,26 @@ class Place(Struct, frozen=True):
 
 
 def covers(incident: Incident, place: Place) -> bool:
-    """Whether a fault there is part of the incident."""
-    scope = kind(incident.dim)
-    if incident.dim == place.dim or scope == "chain" or incident.dim == place.region:
+    """Whether a fault there is part of the incident: all of its own dimension, and what is alike within it."""
+    if incident.dim == place.dim:
         return True
-    if scope != "channel" or kind(place.dim) not in ("chain", "region"):
+    scope = kind(incident.dim)
+    inside = scope == "chain" or incident.dim == place.region
+    beside = scope == "channel" and kind(place.dim) in ("chain", "region")
+    return (inside or beside) and alike(incident, place)
+
+
+def alike(incident: Incident, place: Place) -> bool:
+    """Whether a series may be unusual for the same reason; fewer orders may be a lower share of visits, or a higher."""
+    if not any(place.series in family and family & {*incident.kpis} for family in FAMILIES):
         return False
-    return KPIS[place.series].kind == "share" or (place.side == incident.side and place.series in incident.kpis)
+    return place.side == incident.side or place.series == CONVERSION
 
 
 def lies_within(incident: Incident, place: Place, region_of: dict[str, str]) -> bool:
     """Whether the incident is a part of a wider fault there."""
-    alike = place.series in incident.kpis and place.side == incident.side
     wider = place.dim == "chain:*" or region_of.get(incident.dim) == place.dim
-    return alike and wider and incident.dim != place.dim
+    return wider and incident.dim != place.dim and place.series in incident.kpis and place.side == incident.side
 
 
 def join(open_: list[Incident], place: Place, member: tuple[str, int], minute: int, name: str,

@@ -22,9 +22,9 @@ DAY_MEMORY = 0.8  # of a root's rate in an hour of the day, by day
 LEVEL_MEMORY = 0.5 ** (1 / (24 * 4))  # of a store's level, by hour: half of it is from the last four days
 FURTHEST, ODD = 3.0, 0.5
 SPREAD_MEMORY = 0.01  # a whole window counts for so much
-SPREAD_LEAST, SPREAD_MOST = 0.0005, 2.0  # of counts and shares, squared: 2 % of the mean
-AMOUNT_LEAST, AMOUNT_MOST = 0.01, 9.0  # of the logarithm of an order, its variance
-SPREAD_FURTHEST = 4.0
+BOUNDS = ((COUNTS, 0.01, 1.0), (SHARES, 0.004, 1.0), (AOV, 0.01, 9.0))  # squared: no chain runs more evenly than to a tenth
+WELL_KNOWN = 0.05  # squared relative error of a mean: until it is known so well, nobody can say how far it is strayed from
+SPREAD_FURTHEST = 3.0
 TRIED = 20.0  # trials' worth of belief that a root's share in an hour was as expected
 
 Flags = NDArray[np.bool_]
@@ -43,8 +43,8 @@ class Hour(NamedTuple):
 def spread(panel: Panel) -> Floats:
     """Squared relative deviation of windows beyond chance, [windows, SERIES, dims]; of amounts, an order's variance."""
     found = panel.learned["over"].astype(np.float64) / panel.learned["under"]
-    np.clip(found[:, :AOV], SPREAD_LEAST, SPREAD_MOST, out=found[:, :AOV])
-    np.clip(found[:, AOV], AMOUNT_LEAST, AMOUNT_MOST, out=found[:, AOV])
+    for kind, low, high in BOUNDS:
+        found[:, kind] = np.clip(found[:, kind], low, high)
     return np.asarray(found)
 
 
@@ -59,7 +59,7 @@ def learn_spread(panel: Panel, window: int, seen: Floats, of: Floats, mean: Floa
     strayed = np.abs(seen[AOV] / orders - mean[AOV]) * np.sqrt(orders)
     beyond[AOV] = np.minimum(strayed, SPREAD_FURTHEST * np.sqrt(known[AOV])) ** 2
     weight[AOV] = of[AOV] > 0
-    weight = np.where(calm & np.isfinite(mean), weight, 0.0)
+    weight = np.where(calm & (blur < WELL_KNOWN) & np.isfinite(mean), weight, 0.0)
     over += np.where(weight > 0, beyond - SPREAD_MEMORY * weight * over, 0.0).astype(np.float32)
     under += (weight * (1 - SPREAD_MEMORY * under)).astype(np.float32)
     panel.touch("learned")

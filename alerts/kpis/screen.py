@@ -14,7 +14,7 @@ from numba import njit
 
 COUNT, SHARE, AMOUNT = 0, 1, 2
 SCREEN = 3.0  # standard deviations: what is nearer is not rare
-LEAST_CHANGE = 0.2  # of what is expected: a smaller one is nobody's business, however sure
+LEAST_CHANGE = np.array([0.3, 0.25, 0.2])  # by kind, of what is expected: a smaller one is nobody's business
 LEAST_UNITS = 5.0  # orders, redemptions, …
 SURE = 20.0  # expected in a window shorter than the longest: in fewer, a party of guests looks like a fault
 MOST = 0.7  # of what a share is of: with less, it is not judged, for visitors are told later than their orders
@@ -117,12 +117,12 @@ def screen(
                 mean[w, k, d] = at
                 if kinds[k] == AMOUNT:
                     variance = n * strays[w, k, d] + n * n * blur[k, d]
-                    matters = abs(x - n * m) >= LEAST_CHANGE * n and n >= LEAST_UNITS
+                    matters = abs(x - n * m) >= LEAST_CHANGE[AMOUNT] * n and n >= LEAST_UNITS
                     enough = longest or n >= SURE
                 else:
                     chance = n * at * (1 - at) if kinds[k] == SHARE else n * at
                     variance = chance + (n * at) ** 2 * (strays[w, k, d] + blur[k, d])
-                    matters = abs(x - n * m) >= max(LEAST_UNITS, LEAST_CHANGE * n * m)
+                    matters = abs(x - n * m) >= max(LEAST_UNITS, LEAST_CHANGE[kinds[k]] * n * m)
                     enough = longest or n * m >= SURE
                 sd[w, k, d] = sqrt(variance + 1e-12)
                 z = abs(x - n * at) / sd[w, k, d]
@@ -130,7 +130,7 @@ def screen(
                     recovers[k, d] = z < CALM
                 if counted[k] >= 0:
                     usual, _, _ = expect(before[counted[k], d], now[counted[k], d], after[counted[k], d], parts)
-                    enough &= isnan(usual) or sums[w, under[k], d] >= MOST * usual * width
+                    enough &= x <= sums[w, under[k], d] and (isnan(usual) or sums[w, under[k], d] >= MOST * usual * width)
                 far[w, k, d] = z >= SCREEN and side[w, k, d] != 0 and matters and enough and width >= shortest[k]
     return seen, of, mid, mean, sd, side, far, recovers
 

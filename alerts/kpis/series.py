@@ -57,10 +57,17 @@ COUNTS = slice(0, 5)
 SHARES = slice(5, 10)
 OVER = [kpi.over for kpi in KPIS]
 SHARE_UNDER = [kpi.under for kpi in KPIS[SHARES]]
-UNDER = [
-    NAMES.index(COUNTED[place]) if COUNTED[place] in NAMES else -1 for place in SHARE_UNDER
-]  # if it is judged itself
-
+UNDER = [NAMES.index(COUNTED[place]) if COUNTED[place] in NAMES else -1 for place in SHARE_UNDER]  # if judged itself
+CONVERSION = NAMES.index("conversion")
+FAMILIES = tuple(  # series that one fault moves together
+    {NAMES.index(name) for name in family}
+    for family in (
+        ("orders", "visits", "redemptions", "new_members", "alive", "conversion"),
+        ("redemptions", "redemptions_per_order"),
+        ("refund_rate", "complaint_rate", "late_delivery_rate"),
+        ("aov_cents",),
+    )
+)
 TABLE = np.array(  # by series: counters over and under, kind, shortest window, and which series the counter under is
     [
         [kpi.over for kpi in KPIS],

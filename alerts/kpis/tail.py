@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 LEAST_STRAY = 1e-6  # below it the tail is that of the plain Poisson or binomial
 STEP = 128  # terms of a beta-binomial tail added at a time
 ENOUGH = 1e-12  # of the tail: what further terms may add
-T_DEGREES = 12.0  # means of amounts have heavier tails than the normal
+T_DEGREES = 15.0  # means of amounts have heavier tails than the normal
 
 
 def count_p(seen: Floats, mean: Floats, stray: Floats) -> Floats:

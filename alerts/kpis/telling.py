@@ -13,7 +13,7 @@ from alerts.kpis.course import RESOLVE_P
 from alerts.kpis.expectation import Floats
 from alerts.kpis.incident import EXPLAINS, TOLD_EVERY, Contribution, Incident, Place, Sight, State, join, kind
 from alerts.kpis.panel import FIRING, ROOTS
-from alerts.kpis.series import ALIVE_MINUTES, AOV, KPIS, NAMES, ORDERS, REDEMPTIONS, SHARES
+from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, ORDERS, REDEMPTIONS, SHARES
 from features.job import Message
 from features.messages import cloudevent
 from features.times import MINUTE_MS, rfc3339
@@ -44,8 +44,8 @@ class Teller:
             return
         view = View(self.book, layers, minute)
         for layer in fired:
-            for series, place in zip(*np.nonzero(layer.steps.fired), strict=True):
-                for ended in self._gather(view, layer, int(series), int(place), minute):
+            for series, place in self._widest_first(layer):
+                for ended in self._gather(view, layer, series, place, minute):
                     self._say(ended, "resolved", view, stamp_ms, f"part of the incident of {ended.dim}")
         for one in list(incidents):
             one.members = [member for member in one.members if view.fires(member)]
@@ -54,6 +54,12 @@ class Teller:
                 self._say(one, "resolved", view, stamp_ms)
             elif self._grows(one, view) and minute >= one.told + TOLD_EVERY:
                 self._say(one, "firing", view, stamp_ms)
+
+    def _widest_first(self, layer: Layer) -> list[tuple[int, int]]:
+        """Series and places that have begun to fire, the rarest of each kind of dimension first."""
+        fired, p = np.argwhere(layer.steps.fired).tolist(), layer.found.p
+        order = [(KINDS.index(kind(layer.panel.dims[place])), p[series, place], series, place) for series, place in fired]
+        return [(series, place) for _, _, series, place in sorted(order)]
 
     def _gather(self, view: View, layer: Layer, series: int, place: int, minute: int) -> list[Incident]:
         dim, side = layer.panel.dims[place], int(layer.panel.course["side"][series, place])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from alerts.kpis.detector import Judging
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.kpis.closing import Ways
 from alerts.kpis.kpi import COUNTERS
 from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
@@ -24,7 +24,8 @@ START_MS = 490_000 * HOUR_MS
 END_MS = START_MS + 50 * HOUR_MS  # later than any log comes
 RETENTION_HOURS = 2
 SOURCES = TARGETS = 2
-TOPICS = Topics("kpi.minutes", "alerts", "dead-letters")
+WAYS = Ways(COUNTERS, ["p0"], TARGETS)
+TOPICS = Topics("kpi.minutes", "kpi.closings", "dead-letters")
 
 
 @st.composite
@@ -121,8 +122,8 @@ def interleaved(draw: st.DrawFn, streams: list[list[Message]]) -> list[Message]:
     return [next(each[turn]) for turn in turns]
 
 
-def merged(messages: list[Message], cuts: list[int], judging: Judging | None = None) -> dict[int, Store]:
-    job = MergedMinutes(TOPICS, RETENTION_HOURS, judging or Judging())
+def merged(messages: list[Message], cuts: list[int]) -> dict[int, Store]:
+    job = MergedMinutes(TOPICS, RETENTION_HOURS, WAYS)
     stores: dict[int, Store] = {}
     for target in range(TARGETS):
         values = [message.value for message in messages if partition_of(message.key, TARGETS) == target]
@@ -135,9 +136,11 @@ def latest(stores: dict[int, Store]) -> dict[tuple[str, int], dict[str, int]]:
     found: dict[tuple[str, int], tuple[int, dict[str, int]]] = {}
     for store in stores.values():
         for message in store.sent:
+            if message.topic != "kpi.minutes":
+                continue
             data = json.loads(message.value)["data"]
             key = (data["dim"], data["minute_ms"])
-            if message.topic == "kpi.minutes" and data["revision"] > found.get(key, (0, {}))[0]:
+            if data["revision"] > found.get(key, (0, {}))[0]:
                 found[key] = (data["revision"], {name: data[name] for name in COUNTERS if data[name]})
     return {key: counters for key, (_, counters) in found.items()}
 
@@ -179,7 +182,9 @@ def test_it_does_not_matter_where_batches_end(logs, some, others, data):
 
     assert one.keys() == other.keys()
     for target in one:
-        assert [m.value for m in one[target].sent] == [m.value for m in other[target].sent]
+        for topic in (TOPICS.minutes, TOPICS.closings):
+            some_sent, others_sent = ([m.value for m in s[target].sent if m.topic == topic] for s in (one, other))
+            assert some_sent == others_sent
         assert one[target].position == other[target].position
 
 
@@ -189,7 +194,7 @@ def test_a_minute_is_sent_again_only_with_a_higher_revision(logs, cuts, data):
     sources = [partials_of(number, log, cuts) for number, log in enumerate(logs)]
     streams = [repeated(data.draw, store.sent) for store in sources]
     for store in merged(interleaved(data.draw, streams), cuts).values():
-        sent = [json.loads(message.value) for message in store.sent]
+        sent = [json.loads(message.value) for message in store.sent if message.topic == TOPICS.minutes]
         revisions: dict[str, int] = {}
         for minute in sent:
             name, _, revision = minute["id"].rpartition("|")
