@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct, field, msgpack
+from numpy.typing import NDArray
 
 from alerts.kpis import course, discovery
 from alerts.kpis.closing import Rows
@@ -180,7 +181,8 @@ class Book:
             self.strays[panel.layer] = spread(panel)
         return self.strays[panel.layer]
 
-    def _ready(self, panel: Panel, minute: int) -> tuple[Flags, Verdicts]:
+    def _ready(self, panel: Panel, minute: int) -> tuple[Flags, NDArray[np.int64]]:
+        """Which dimensions are judged, and for how many minutes each must stay unusual."""
         age, learn = minute - panel.learned["born"], self.judging.learn_days * DAY
         if panel is self.stores:
             parent = panel.learned["parent"]

@@ -3,9 +3,9 @@
 A root (chain, region, channel) has a rate by hour of the day, times what its structure says (`structure.py`). A store
 has a share of its root's rate, so trend, weather, holidays and campaigns reach it through its root, and a new store has
 its region's profile at a level of its own. Both are multiplied by how the hour of the week differs, a store also by how
-its hour of the day does: gamma-Poisson posteriors whose priors are as wide as the layer's series differ there (empirical
-Bayes). A share of two counters (conversion) is the same with the counter below in the place of time; a mean amount is
-the same on its logarithm, with sums for products. Hours are those of UTC.
+its hour of the day does: gamma-Poisson posteriors whose priors are as wide as the layer's series differ there, which is
+empirical Bayes. A share of two counters (conversion) is the same with the counter below in the place of time; a mean
+amount is the same on its logarithm, with sums for products. Hours are those of UTC.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from alerts.kpis import structure
 from alerts.kpis.panel import WEEK_HOURS, Panel
-from alerts.kpis.series import AOV, COUNTS, KPIS, OVER, SHARE_UNDER, SHARES
+from alerts.kpis.series import ALIVE_MINUTES, AOV, COUNTS, KPIS, OVER, SHARE_UNDER, SHARES
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -95,12 +95,20 @@ def _store_base(panel: Panel, roots: Rates) -> tuple[Floats, Floats]:
 def levels(panel: Panel) -> tuple[Floats, Floats]:
     """Stores against their roots: a part of counts, a ratio of shares, a difference of amounts; its squared error."""
     seen, of = panel.learned["level"]
-    usual, prior = np.ones((len(KPIS), 1)), np.full((len(KPIS), 1), SHARE_PRIOR)
-    usual[COUNTS] = (seen[COUNTS].sum(axis=1, keepdims=True) + 1e-6) / (of[COUNTS].sum(axis=1, keepdims=True) + 1e-3)
+    usual, prior = np.ones(seen.shape), np.full((len(KPIS), 1), SHARE_PRIOR)
+    usual[COUNTS] = _usual(panel.learned["parent"], seen[COUNTS], of[COUNTS])
     prior[COUNTS] = 1.0  # a store may well be twice as large as another
     level, blur = (seen + prior) / (of + prior / usual), 1 / (seen + prior)
     level[AOV], blur[AOV] = seen[AOV] / (of[AOV] + AMOUNT_PRIOR), 0.01 / (1 + of[AOV] / AMOUNT_PRIOR)
     return level, blur
+
+
+def _usual(parent: NDArray[np.int64], seen: Floats, of: Floats) -> Floats:
+    """The mean part that stores have of their root; of one about which nothing is known, an equal one."""
+    alone = np.ones(seen.shape) / np.bincount(parent)[parent]
+    alone[ALIVE_MINUTES] = 1.0
+    whole = [np.stack([np.bincount(parent, row)[parent] for row in rows]) for rows in (seen, of)]
+    return np.asarray((whole[0] + alone) / (whole[1] + 1.0))
 
 
 def _differs(panel: Panel, cell: int) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from alerts.kpis.series import CONVERSION, FAMILIES
 
@@ -129,4 +129,3 @@ class Sight(Struct):
     p: float
     window_minutes: int
     money_cents: int
-    contributors: list[Contribution] = field(default_factory=list)

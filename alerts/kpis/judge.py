@@ -163,7 +163,7 @@ class Bench:
 
     def changes(self, plan: Plan) -> Changes:
         changes = Changes(plan.position, puts=self.book.write(), deletes=self.deletes, timers=self.timers)
-        changes.puts |= {waiting(minute): _encode(waits) for minute, waits in self.waits.items() if waits}
+        changes.puts.update({waiting(minute): _encode(waits) for minute, waits in self.waits.items() if waits})
         changes.messages, changes.causes_ms = self.teller.messages, self.teller.causes_ms
         changes.counts = dict(self.counts + self.teller.counts)
         return changes

@@ -22,8 +22,14 @@ DAY_MEMORY = 0.8  # of a root's rate in an hour of the day, by day
 LEVEL_MEMORY = 0.5 ** (1 / (24 * 4))  # of a store's level, by hour: half of it is from the last four days
 FURTHEST, ODD = 3.0, 0.5
 SPREAD_MEMORY = 0.01  # a whole window counts for so much
-BOUNDS = ((COUNTS, 0.01, 1.0), (SHARES, 0.004, 1.0), (AOV, 0.01, 9.0))  # squared: no chain runs more evenly than to a tenth
-WELL_KNOWN = 0.05  # squared relative error of a mean: until it is known so well, nobody can say how far it is strayed from
+BOUNDS = ((COUNTS, 0.01, 1.0), (SHARES, 0.004, 1.0), (AOV, 0.01, 9.0))  # squared: none runs more evenly than to 10 %
+    (COUNTS, 0.01, 1.0),
+    (SHARES, 0.004, 1.0),
+    (AOV, 0.01, 9.0),
+)  # squared: no chain runs more evenly than to a tenth
+WELL_KNOWN = 0.05  # squared relative error of a mean: until it is known so well, how far windows stray is not learned
+    0.05  # squared relative error of a mean: until it is known so well, nobody can say how far it is strayed from
+)
 SPREAD_FURTHEST = 3.0
 TRIED = 20.0  # trials' worth of belief that a root's share in an hour was as expected
 
@@ -139,10 +145,11 @@ def learn_stores(panel: Panel, hour: Hour, roots: Panel, of_roots: Rates) -> Non
         array[AOV] = level[AOV] + amount[AOV]
     tamed = _tamed(panel, seen, exposed, mean, error, exposed * mean, hour)
     tamed = np.where(panel.cell(day_cell(hour.number))[1] > 0, tamed, seen)  # nothing is known of the hour yet
-    learns = ~hour.silent & (above_of[AOV][parent] > 0)
-    _learn_cell(panel, hour.number % WEEK_HOURS, tamed, exposed, by_day, learns)
-    _learn_cell(panel, day_cell(hour.number), tamed, exposed, by_week, learns)
-    fresh, kept = np.stack([tamed, exposed * ratio]), panel.learned["level"]
+    learns, kept = ~hour.silent & (above_of[AOV][parent] > 0), panel.learned["level"]
+    placed = learns & (kept[1] > 0)  # how an hour differs from a level shows only when there is one
+    _learn_cell(panel, hour.number % WEEK_HOURS, tamed, exposed, by_day, placed)
+    _learn_cell(panel, day_cell(hour.number), tamed, exposed, by_week, placed)
+    fresh = np.stack([tamed, exposed * ratio])
     fresh[0, AOV], fresh[1, AOV] = tamed[AOV] - of[AOV] * ratio[AOV], of[AOV]
     kept[...] = np.where(learns, kept * LEVEL_MEMORY + fresh, kept)
     panel.touch("learned")

@@ -46,7 +46,7 @@ class Watch(Struct, array_like=True):
     next: int  # to be looked at
     active: int  # the last minute in which anything happened
     series: list[Any] = []  # of what was judged here once
-    load: Usual | None = field(default_factory=Usual)
+    load: Usual = field(default_factory=Usual)
 
 
 encode_watch = msgpack.Encoder().encode
@@ -55,7 +55,7 @@ _decode_watch = msgpack.Decoder(Watch).decode
 
 def decode_watch(raw: bytes) -> Watch:
     watch = _decode_watch(raw)
-    watch.series, watch.load = [], watch.load or Usual()
+    watch.series = []
     return watch
 
 

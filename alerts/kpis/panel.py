@@ -55,17 +55,16 @@ def _course(dims: int) -> Arrays:
 
 
 def _learned(layer: str, windows: int, dims: int) -> Arrays:
-    level = np.full((2, SERIES, dims), 0.0)
     over = np.full((windows, SERIES, dims), SPREAD_PRIOR * SPREAD_WEIGHT, np.float32)
     over[:, AOV] = AMOUNT_PRIOR * SPREAD_WEIGHT
-    found = {
+    found: Arrays = {
         "over": over,
         "under": np.full((windows, SERIES, dims), SPREAD_WEIGHT, np.float32),
         "born": np.zeros(dims, np.int64),
         "parent": np.full(dims, -1, np.int64),  # of a store: the root whose share it has
     }
     if layer == STORES:
-        return {**found, "level": level}
+        return {**found, "level": np.zeros((2, SERIES, dims))}
     mean, cov = structure.begin(dims)
     day = np.zeros((2, SERIES, 24, dims))
     return {**found, "mean": mean, "cov": cov, "day": day, "days": np.zeros((24, dims), np.int64)}
@@ -118,7 +117,8 @@ class Panel:
 
     def minute(self, minute: int) -> Array:
         """Counters of a minute, [WIDTH, dims], to be read and written."""
-        return self.ring[minute % self.window]
+        found: Array = self.ring[minute % self.window]
+        return found
 
     def cell(self, cell: int) -> Array:
         """Of an hour of the week, or behind them of the day: what was seen of each series and what was expected."""

@@ -21,7 +21,7 @@ MOST = 0.7  # of what a share is of: with less, it is not judged, for visitors a
 CALM = 1.0  # standard deviations: nearer than that a window is as usual, whatever the longer ones still hold
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def window_sums(ring: Any, minute: int, widths: Any) -> Any:
     """[windows, counters, dims] of a ring [window, counters, dims] by minute modulo its length."""
     length, counters, dims = ring.shape
@@ -39,7 +39,7 @@ def window_sums(ring: Any, minute: int, widths: Any) -> Any:
     return found
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def seen_of(counts: Any, over: Any, under: Any, kinds: Any, minutes: float, series: int, dim: int) -> Any:
     """What is seen of what: counts of minutes, successes of trials, the sum of logarithms of orders."""
     seen = float(max(0, counts[over[series], dim]))
@@ -53,17 +53,17 @@ def seen_of(counts: Any, over: Any, under: Any, kinds: Any, minutes: float, seri
     return 0.0, 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def least(a: float, b: float) -> float:
     return b if isnan(a) else a if isnan(b) else min(a, b)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def most(a: float, b: float) -> float:
     return b if isnan(a) else a if isnan(b) else max(a, b)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def shares_of(place: int, width: int) -> Any:
     """Of a window that ends with a minute of an hour: its parts in the first and second half of it, and before it."""
     of_now = min(width, place + 1)
@@ -71,7 +71,7 @@ def shares_of(place: int, width: int) -> Any:
     return early / width, (of_now - early) / width, (width - of_now) / width
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def expect(before: float, now: float, after: float, parts: Any) -> Any:
     """Mean rate over a window, the least and the greatest that it may have been."""
     early, late, former = parts
@@ -81,11 +81,20 @@ def expect(before: float, now: float, after: float, parts: Any) -> Any:
     return mid, least(mid, low), most(mid, high)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def screen(
-    sums: Any, minute: int, widths: Any, table: Any, before: Any, now: Any, after: Any, blur: Any, strays: Any, rain: Any,
+    sums: Any,
+    minute: int,
+    widths: Any,
+    table: Any,
+    before: Any,
+    now: Any,
+    after: Any,
+    blur: Any,
+    strays: Any,
+    rain: Any,
     rest: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """Of each window, series and dimension: seen, of, expected rate, rate to judge by, standard deviation, side, far.
 
     `rain`: logarithm of what it does in a window beyond what the rates hold, [windows, series, dims].
@@ -130,12 +139,15 @@ def screen(
                     recovers[k, d] = z < CALM
                 if counted[k] >= 0:
                     usual, _, _ = expect(before[counted[k], d], now[counted[k], d], after[counted[k], d], parts)
-                    enough &= x <= sums[w, under[k], d] and (isnan(usual) or sums[w, under[k], d] >= MOST * usual * width)
+                    came = sums[w, under[k], d]
+                    enough &= x <= came and (isnan(usual) or came >= MOST * usual * width)
+                        isnan(usual) or sums[w, under[k], d] >= MOST * usual * width
+                    )
                 far[w, k, d] = z >= SCREEN and side[w, k, d] != 0 and matters and enough and width >= shortest[k]
     return seen, of, mid, mean, sd, side, far, recovers
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def run_expected(before: Any, now: Any, after: Any, minute: int, run: Any) -> Any:
     """What was to be expected at least in the minutes since something last came, [dims]."""
     place, found = minute % 60, np.zeros(len(run))

@@ -32,7 +32,7 @@ def begin(dims: int) -> tuple[Floats, Floats]:
     return np.zeros((len(KPIS), dims, PARTS)), cov
 
 
-def covariates(wet: Floats, holiday: bool, campaigns: float) -> Floats:
+def covariates(wet: Floats, holiday: float, campaigns: float) -> Floats:
     """What each dimension's logarithm is made of at a moment: [dims, parts]; `wet` and `campaigns` are shares."""
     z = np.zeros((len(wet), PARTS))
     z[:, LEVEL], z[:, RAIN], z[:, HOLIDAY], z[:, CAMPAIGN] = 1.0, wet, holiday, campaigns

@@ -25,7 +25,7 @@ def count_p(seen: Floats, mean: Floats, stray: Floats) -> Floats:
     below = betainc(shape, seen + 1, shape / (shape + mean))
     above = betainc(np.maximum(seen, LEAST_STRAY), shape, mean / (shape + mean))
     tail = np.where(seen < mean, below, np.where(seen > 0, above, 1.0))
-    return np.minimum(1.0, 2 * tail)
+    return np.asarray(np.minimum(1.0, 2 * tail))
 
 
 def share_p(seen: Floats, of: Floats, share: Floats, stray: Floats) -> Floats:
@@ -61,4 +61,4 @@ def _at_least(seen: Floats, of: Floats, a: Floats, b: Floats) -> Floats:
 
 def mean_p(z: Floats) -> Floats:
     """Of a mean of logarithms, so many standard deviations from what was expected."""
-    return 2 * stdtr(T_DEGREES, -np.abs(z))
+    return np.asarray(2 * stdtr(T_DEGREES, -np.abs(z)))

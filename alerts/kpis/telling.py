@@ -58,7 +58,9 @@ class Teller:
     def _widest_first(self, layer: Layer) -> list[tuple[int, int]]:
         """Series and places that have begun to fire, the rarest of each kind of dimension first."""
         fired, p = np.argwhere(layer.steps.fired).tolist(), layer.found.p
-        order = [(KINDS.index(kind(layer.panel.dims[place])), p[series, place], series, place) for series, place in fired]
+        order = [
+            (KINDS.index(kind(layer.panel.dims[place])), p[series, place], series, place) for series, place in fired
+        ]
         return [(series, place) for _, _, series, place in sorted(order)]
 
     def _gather(self, view: View, layer: Layer, series: int, place: int, minute: int) -> list[Incident]:
@@ -163,7 +165,8 @@ class View:
             scale = of if KPIS[series].kind == "share" else 1.0
             values = [max(0.0, x) / scale for x in (seen, of * mean, of * mean - BAND * sd, of * mean + BAND * sd)]
         money = self._money(layer, place, series, seen - of * mean, of) * 60 / max(1, width)
-        return Sight(*values, p, width, round(abs(money)))
+        seen, usual, low, high = values
+        return Sight(seen, usual, low, high, p, width, round(abs(money)))
 
     def _money(self, layer: Layer, place: int, series: int, strayed: float, of: float) -> float:
         """Cents that a deviation stands for."""

@@ -7,7 +7,7 @@ has p = 1.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,10 @@ class Verdicts(NamedTuple):
     sd: Floats  # of `seen`
     window: NDArray[np.int16]
     recovers: Flags  # the short windows are as usual
+
+    @property
+    def of_windows(self) -> tuple[NDArray[Any], ...]:
+        return self.p, self.side, self.seen, self.of, self.mean, self.sd, self.window
 
 
 class Screened(NamedTuple):
@@ -94,26 +98,28 @@ def _rest(panel: Panel, minute: int) -> NDArray[np.int64]:
     """How far back each series may look: to the end of a silence, and of its own last incident."""
     course = panel.course
     own = np.where(course["state"] == QUIET, minute - course["start"], UNTIL_NOW)
-    return np.minimum(own, minute - course["back"] + 1)
+    return np.asarray(np.minimum(own, minute - course["back"] + 1))
 
 
 def _least(panel: Panel, minute: int, around: Around, strays: Floats, screened: Screened) -> Verdicts:
     """The longest window's verdict, where no shorter one's is rarer."""
     tries, last = len(panel.widths) + 1, len(panel.widths) - 1
     p = [_tails(screened, place, strays[place] + around.now.blur, tries) for place in range(last + 1)]
-    fields = [screened.side, screened.seen, screened.of, screened.mid, screened.sd]
-    found = [p[last], *(field[last].copy() for field in fields)]
-    window = np.full(p[last].shape, panel.window, np.int16)
+    verdicts = _of_window(screened, p[last], last, panel.window)
     for place in range(last):
         if screened.far[place].any():
-            take = p[place] < found[0]
-            window[take] = panel.widths[place]
-            for one, other in zip(found, [p[place], *(field[place] for field in fields)], strict=True):
+            take, shorter = p[place] < verdicts.p, _of_window(screened, p[place], place, panel.widths[place])
+            for one, other in zip(verdicts.of_windows, shorter.of_windows, strict=True):
                 one[take] = other[take]
-    verdicts = Verdicts(*found, window, screened.recovers)  # type: ignore[arg-type]
     for series, last_minute in ((ORDERS, "ordered"), (ALIVE_MINUTES, "spoke")):
         _run(panel, minute, around, strays[-1], verdicts, series, panel.course[last_minute], tries)
     return verdicts
+
+
+def _of_window(screened: Screened, p: Floats, place: int, width: int) -> Verdicts:
+    side, window = screened.side[place].copy(), np.full(p.shape, width, np.int16)
+    seen, of, mid, sd = (a[place].copy() for a in (screened.seen, screened.of, screened.mid, screened.sd))
+    return Verdicts(p, side, seen, of, mid, sd, window, screened.recovers)
 
 
 def _tails(screened: Screened, place: int, strays: Floats, tries: int) -> Floats:
@@ -124,7 +130,8 @@ def _tails(screened: Screened, place: int, strays: Floats, tries: int) -> Floats
     for kind in (COUNTS, SHARES, slice(AOV, AOV + 1)):
         these = far[kind]
         if these.any():
-            x, n, m, sd = (array[place][kind][these] for array in screened[:2] + screened[3:5])
+            arrays = (screened.seen, screened.of, screened.mean, screened.sd)
+            x, n, m, sd = (array[place][kind][these] for array in arrays)
             if kind == COUNTS:
                 tail = count_p(x, n * m, strays[kind][these])
             elif kind == SHARES:
@@ -140,7 +147,8 @@ def _run(
 ) -> None:
     """How likely it is that nothing of a series came for so long, where that is the rarest."""
     run = np.clip(minute - last, 0, minute % 60 + 61)
-    expected = run_expected(*(rates.mean[series] for rates in around), minute, run)
+    before, now, after = (rates.mean[series] for rates in around)
+    expected = run_expected(before, now, after, minute, run)
     if series == ALIVE_MINUTES:
         expected = _missed(expected, run)
     far = np.flatnonzero(expected >= LEAST_UNITS)
@@ -149,7 +157,8 @@ def _run(
     p = tries * count_p(np.zeros(len(far)), expected[far], (strays + around.now.blur)[series, far])
     take, p = far[p < found.p[series, far]], p[p < found.p[series, far]]
     mean = expected[take] / run[take]
-    for field, value in zip(found[:7], (p, -1, 0.0, run[take], mean, np.sqrt(expected[take]), run[take]), strict=True):
+    values = (p, -1, 0.0, run[take], mean, np.sqrt(expected[take]), run[take])
+    for field, value in zip(found.of_windows, values, strict=True):
         field[series, take] = value
     found.recovers[series, take] = False
 
