@@ -4,9 +4,9 @@ python -m benchmarks.incidents [--stores 2000] [--days 7] [--learn 14] [--quiet 
     [--json FILE]
 
 Counts by minute, drawn by the laws of `sim.minutes` and not order by order, go as closings straight into the job
-that judges them, without Kafka and Redis. Faults (`sim.outages`) begin after the days of learning, five a day. One is found
-when an incident fires, between its beginning and half an hour after its end, of a dimension that it touches; an incident
-that no fault touches is false. `--quiet`: no faults, so many series, and every incident is false.
+that judges them, without Kafka and Redis. Faults (`sim.outages`) begin after the days of learning, five a day. One is
+found when an incident fires, between its beginning and half an hour after its end, of a dimension that it touches; an
+incident that no fault touches is false. `--quiet`: no faults, so many series, and every incident is false.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from alerts.kpis.panel import FIRING, QUIET, ROOTS, STORES, Panel
 from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, ORDERS, PLACE, SERIES, WIDTH, alive
+from alerts.kpis.tally import CHAIN
 from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, rain_now
 
 DAY = 1440
@@ -97,8 +98,10 @@ class Book:
 
     def _welcome(self, dims: list[str], minute: int) -> None:
         """Dimensions that were never seen before; a store's root is its region, where that is known."""
-        roots = [dim for dim in dict.fromkeys(dims) if kind(dim) != "store" and dim not in self.roots.place]
         stores = [dim for dim in dict.fromkeys(dims) if kind(dim) == "store" and dim not in self.stores.place]
+        above = [f"region:{self.regions[dim[6:]]}" for dim in stores if self.regions.get(dim[6:])]
+        wanted = dict.fromkeys([CHAIN, *above, *(dim for dim in dims if kind(dim) != "store")])
+        roots = [dim for dim in wanted if dim not in self.roots.place]
         if roots:
             self.roots.add(roots, [NOBODY] * len(roots), minute)
             self.kinds = self._kinds()
@@ -111,7 +114,7 @@ class Book:
 
     def _root_of(self, dim: str) -> int:
         place = self.roots.place
-        return place.get(f"region:{self.regions.get(dim[6:], '')}", place.get("chain:*", 0))
+        return place.get(f"region:{self.regions.get(dim[6:], '')}", place[CHAIN])
 
     def skip(self, minute: int) -> None:
         """Goes on at a minute, with empty windows: what was before is not known."""

@@ -23,13 +23,7 @@ LEVEL_MEMORY = 0.5 ** (1 / (24 * 4))  # of a store's level, by hour: half of it 
 FURTHEST, ODD = 3.0, 0.5
 SPREAD_MEMORY = 0.01  # a whole window counts for so much
 BOUNDS = ((COUNTS, 0.01, 1.0), (SHARES, 0.004, 1.0), (AOV, 0.01, 9.0))  # squared: none runs more evenly than to 10 %
-    (COUNTS, 0.01, 1.0),
-    (SHARES, 0.004, 1.0),
-    (AOV, 0.01, 9.0),
-)  # squared: no chain runs more evenly than to a tenth
 WELL_KNOWN = 0.05  # squared relative error of a mean: until it is known so well, how far windows stray is not learned
-    0.05  # squared relative error of a mean: until it is known so well, nobody can say how far it is strayed from
-)
 SPREAD_FURTHEST = 3.0
 TRIED = 20.0  # trials' worth of belief that a root's share in an hour was as expected
 

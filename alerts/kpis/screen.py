@@ -141,8 +141,6 @@ def screen(
                     usual, _, _ = expect(before[counted[k], d], now[counted[k], d], after[counted[k], d], parts)
                     came = sums[w, under[k], d]
                     enough &= x <= came and (isnan(usual) or came >= MOST * usual * width)
-                        isnan(usual) or sums[w, under[k], d] >= MOST * usual * width
-                    )
                 far[w, k, d] = z >= SCREEN and side[w, k, d] != 0 and matters and enough and width >= shortest[k]
     return seen, of, mid, mean, sd, side, far, recovers
 
