@@ -78,7 +78,7 @@ def messages() -> dict[str, Json]:
         "contentType": "text/plain",
         "payload": {"type": "string", "description": "When the customer was forgotten, epoch ms."},
     }
-    found |= {"partial": {"payload": {}}, "closing": {"payload": {}}, "case": {"payload": {}}, "sighting": {"payload": {}}}
+    found |= {name: {"payload": {}} for name in ("partial", "closing", "case", "sighting")}
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
     found["dead_letter"] = {
         "contentType": "application/octet-stream",

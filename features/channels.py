@@ -151,8 +151,8 @@ TOPICS = (
     ),
     Topic(
         "kpi.closings",
-        "Minutes that partitions have closed or corrected, many dimensions together, and how far their clocks are; all in"
-        " the one partition whose reader judges them. Between two steps of one flow, and no contract.",
+        "Minutes that partitions have closed or corrected, many dimensions together, and how far their clocks are; all"
+        " in the one partition whose reader judges them. Between two steps of one flow, and no contract.",
         "`p` and a number, for each partition one",
         "kpis",
         "kpis",
