@@ -17,7 +17,7 @@ from alerts.kpis.learning import Hour, learn_roots, learn_spread, learn_stores, 
 from alerts.kpis.panel import FIRING, QUIET, ROOTS, STORES, Panel
 from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
-from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, ORDERS, PLACE, SERIES, WIDTH, alive
+from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, PLACE, SERIES, WIDTH, alive
 from alerts.kpis.tally import CHAIN
 from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, rain_now
 
@@ -252,6 +252,3 @@ class Book:
 
     def write(self) -> dict[str, bytes]:
         return {**self.roots.write(), **self.stores.write(), "judge": encode_header(self.header)}
-
-
-__all__ = ["ORDERS", "Book", "Header", "Judging", "Layer", "Moment"]

@@ -1,9 +1,8 @@
 """The job over closings: all series of all stores judged together, minute by minute, and incidents told once.
 
 A minute is judged when every merging partition has closed it; until then its rows wait in a record `wait|<minute>`
-with a timer of the same name. One partition does all: 40,000 stores take a fraction of a core, and only who sees all
-series can bound their false alerts together and tell a chain-wide fault once. The other partitions of the topic have
-nothing but the clock.
+with a timer of the same name. One partition does all, for only who sees all series can bound their false alerts
+together and tell a chain-wide fault once. The other partitions of the topic have nothing but the clock.
 """
 
 from __future__ import annotations
@@ -167,6 +166,3 @@ class Bench:
         changes.messages, changes.causes_ms = self.teller.messages, self.teller.causes_ms
         changes.counts = dict(self.counts + self.teller.counts)
         return changes
-
-
-__all__ = ["Judge", "Judging"]

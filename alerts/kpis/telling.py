@@ -13,7 +13,7 @@ from alerts.kpis.course import RESOLVE_P
 from alerts.kpis.expectation import Floats
 from alerts.kpis.incident import EXPLAINS, TOLD_EVERY, Contribution, Incident, Place, Sight, State, join, kind
 from alerts.kpis.panel import FIRING, ROOTS
-from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, ORDERS, REDEMPTIONS, SHARES
+from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, ORDERS, REDEMPTIONS
 from features.job import Message
 from features.messages import cloudevent
 from features.times import MINUTE_MS, rfc3339
@@ -286,6 +286,3 @@ def _readable(part: Contribution, series: int, layer: Layer) -> Contribution:
     if series == AOV:
         return Contribution(part.dim, round(part.observed - part.expected, 4), 0.0)
     return Contribution(part.dim, round(part.observed, 2), round(part.expected, 2))
-
-
-__all__ = ["SHARES", "Teller", "View"]
