@@ -39,6 +39,12 @@ def unpack(raw: bytes) -> Arrays:
     return {n: np.frombuffer(data, dtype=kind).reshape(shape).copy() for n, (kind, shape, data) in read.items()}
 
 
+def _trimmed(array: Array) -> Array:
+    """Without the last dimensions of which there is nothing: they may have come after it was last changed."""
+    some = np.flatnonzero(array.reshape(-1, array.shape[-1]).any(axis=0))
+    return array[..., : some[-1] + 1 if len(some) else 0]
+
+
 def _course(dims: int) -> Arrays:
     return {
         "state": np.zeros((SERIES, dims), np.int8),
@@ -149,9 +155,9 @@ class Panel:
             elif kind in ("course", "learned"):
                 puts[record] = pack(self.course if kind == "course" else self.learned)
             elif kind == "ring":
-                puts[record] = pack({"counts": self.minute(int(place))})
+                puts[record] = pack({"counts": _trimmed(self.minute(int(place)))})
             else:
-                puts[record] = pack({"profile": self.cell(int(place))})
+                puts[record] = pack({"profile": _trimmed(self.cell(int(place)))})
         return puts
 
 
