@@ -121,6 +121,9 @@ class Ledger:
         watch, timer = self._watched(dim), watch_record(dim)
         if watch is None:
             return
+        if not store_of(dim):  # of a region or the chain, stored when these were judged here
+            self.watches[dim] = None
+            return
         if self._expires(watch.next * MINUTE_MS) <= now_ms:
             skip(watch, (now_ms // HOUR_MS - self.retention_hours) * 60)
         else:

@@ -46,7 +46,12 @@ class Watch(Struct, array_like=True):
     next: int  # to be looked at
     active: int  # the last minute in which anything happened
     series: list[Any] = []  # of what was judged here once
-    load: Usual = field(default_factory=Usual)
+    kept: Usual | None = None
+
+    @property
+    def load(self) -> Usual:
+        self.kept = self.kept or Usual()
+        return self.kept
 
 
 encode_watch = msgpack.Encoder().encode

@@ -148,6 +148,7 @@ def test_a_watch_that_was_stored_with_what_was_judged_there_once_goes_on() -> No
     usual = Usual()
     step(usual, START, 3)
     former = msgpack.encode([START, START, START + 1, START, [["of a series"]] * 4, usual])
-    assert decode_watch(former) == Watch(START, START, START + 1, START, load=usual)
+    assert decode_watch(former) == Watch(START, START, START + 1, START, kept=usual)
     assert decode_watch(msgpack.encode([1, 2, 3, 4, []])) == Watch(1, 2, 3, 4)
+    assert decode_watch(msgpack.encode([1, 2, 3, 4, [], None])).load == Usual()
     assert decode_watch(encode_watch(decode_watch(former))) == decode_watch(former)

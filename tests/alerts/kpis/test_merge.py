@@ -10,7 +10,7 @@ import pytest
 from alerts.kpis.closing import Closing, Ways, decode_closing
 from alerts.kpis.kpi import COLUMN, COUNTERS, ClockMark, Partial, encode_partial
 from alerts.kpis.ledger import Topics
-from alerts.kpis.load import RETIRED_DAYS, decode_watch
+from alerts.kpis.load import RETIRED_DAYS, Watch, decode_watch, encode_watch
 from alerts.kpis.merge import MergedMinutes
 from features.job import Batch
 from features.loop import Store, run
@@ -194,6 +194,15 @@ def test_hours_leapt_over_are_looked_at_batch_by_batch():
         judged.append(feed.store.timers["watch|store:0012"])
     assert judged == sorted(judged)
     assert judged[-1] == NOON_MS + (100 * 60 + 3) * MINUTE_MS
+
+
+def test_a_watch_of_a_region_that_was_stored_once_is_dropped_in_silence(feed):
+    feed(partial("region:east", orders=1), *clock(1))
+    minute = NOON_MS // MINUTE_MS
+    feed.store.records["watch|region:east"] = encode_watch(Watch(minute, minute, minute, minute))
+    feed.store.timers["watch|region:east"] = NOON_MS + 2 * MINUTE_MS
+    assert feed(*clock(9)) == []
+    assert not [name for name in (*feed.store.records, *feed.store.timers) if name.startswith("watch")]
 
 
 def test_every_counter_has_its_column():
