@@ -18,7 +18,7 @@ from config.settings import Settings
 from operators.store import PartitionStore
 
 ACCOUNTING = ("customers", "kpis", "security")
-CLOCKED = ("customers", "kpis", "kpis-merge", "service", "service-desk", "abuse", "abuse-judge")
+CLOCKED = ("customers", "kpis", "kpis-merge", "kpis-judge", "service", "service-desk", "abuse", "abuse-judge")
 
 
 class Before(Struct, forbid_unknown_fields=True):
@@ -86,7 +86,7 @@ def come_to(redis: Redis, settings: Settings, partitions: int, at_ms: int, watch
         if any(store.position(partition).clock.now_ms < at_ms for partition in range(partitions)):
             return False
     decided = Counter[str]()
-    for flow in ("customers", "kpis-merge", "security", "service-desk"):
+    for flow in ("customers", "kpis-judge", "security", "service-desk"):
         decided.update(totals(redis, settings, flow, partitions))
     seen = {"coupons": watch.coupons.total(), "kpi_alerts": watch.alerts["kpi"]}
     seen |= {f"{kind}_alerts": watch.alerts[kind] for kind in ("security", "service")}

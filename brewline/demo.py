@@ -155,6 +155,7 @@ class Demo:
                 "learning",
                 "kpis",
                 "kpis-merge",
+                "kpis-judge",
                 "security",
                 "service",
                 "service-desk",

@@ -24,7 +24,7 @@ from operators.store import PartitionStore
 FLOWS = (*CLOCKED, "security")
 LEAVING = {  # count → its flow
     "coupons": "customers",
-    "kpi_alerts": "kpis-merge",
+    "kpi_alerts": "kpis-judge",
     "security_alerts": "security",
     "service_alerts": "service-desk",
     "tickets": "service-desk",

@@ -131,7 +131,7 @@ class Kpis(Struct, forbid_unknown_fields=True):
     retention_hours: Positive = 48  # minutes are kept, and corrected, for so long
     five_minutes_days: Positive = 14  # then five minutes each
     hours_days: Positive = 400  # and hours
-    window_minutes: Positive = 30  # what the detector looks at
+    window_minutes: Positive = 60  # the longest that is looked at
     learn_days: Positive = 2  # of history before a series is judged
     hold_minutes: Positive = 10  # quiet minutes before an alert resolves
 

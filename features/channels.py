@@ -180,6 +180,17 @@ TOPICS = (
         sent=True,
     ),
     Topic(
+        "kpi.closings",
+        "Minutes that partitions have closed or corrected, many dimensions together, and how far their clocks are; all"
+        " in the one partition whose reader judges them. Between two steps of one flow, and no contract.",
+        "`p` and a number, for each partition one",
+        "kpis",
+        "kpis",
+        ("closing",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
         "kpi.minutes",
         "Closed minutes and hours of every dimension, their corrections, and tills that go offline.",
         "dim",
@@ -248,7 +259,7 @@ TOPICS = (
         "alerts",
         "KPIs that are unusual, findings about access to customer data, broken promises to guests, models that are no"
         " longer good, and experiments that cannot be trusted.",
-        "dim of a KPI; actor of a finding; ticket of a promise; model; rule of an experiment",
+        "fingerprint of a KPI; actor of a finding; ticket of a promise; model; rule of an experiment",
         "kpis, security, service, learning",
         "notify, analysts; kpis, for brakes",
         ("alert.kpi", "alert.security", "alert.service", "alert.model", "alert.experiment"),

@@ -183,20 +183,38 @@ class StoreLoad(Struct, frozen=True, gc=False):
     load: float
 
 
+class Contribution(Struct, frozen=True, gc=False):
+    """What of a deviation lies in a part of its dimension."""
+
+    dim: str
+    observed: float
+    expected: float
+
+
 class KpiAlert(Struct):
-    """A KPI that is unusual for the hour begins to fire, or has come to rest."""
+    """KPIs that are unusual begin to fire, there is more to say of them, or they have come to rest: one incident."""
 
     state: Literal["firing", "resolved"]
     dim: str
     series: str
     direction: Literal["low", "high"]
-    observed: int
+    observed: float
     expected: float
     p: float
     started_ms: int
     fingerprint: str
     incident: str
     why: str
+    expected_low: float
+    expected_high: float
+    window_minutes: int
+    kpis: list[str]
+    stores: list[str]
+    stores_affected: int
+    severity: Literal["notice", "warning", "critical"]
+    money_cents: int
+    contributors: list[Contribution]
+    revision: int
 
 
 class BrakeTurn(Braked, kw_only=True, gc=False):

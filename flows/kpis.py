@@ -1,19 +1,22 @@
-"""kpis: clean events → partial minutes per partition → merged minutes per store, region, channel, campaign → alerts."""
+"""kpis: clean events → partial minutes per partition → merged minutes per dimension → all judged together → alerts."""
 
 from __future__ import annotations
 
 from bytewax.dataflow import Dataflow
 
-from alerts.kpis.detector import Judging
+from alerts.kpis.book import Judging
+from alerts.kpis.closing import Ways
+from alerts.kpis.judge import Judge
 from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
 from alerts.kpis.partials import PartialMinutes
 from alerts.kpis.rollup import Kept
 from features.partitions import partition_keys
 from flows import brake
-from flows.files import load_kpis
+from flows.files import load_kpis, load_stores
 from flows.house import House
 from flows.opening import open_house
+from flows.seasons import load_seasons
 from operators.store import renew_layout
 
 
@@ -31,15 +34,17 @@ def add(flow: Dataflow, house: House) -> None:
         settings.retention_hours,
         catalog,
     )
-    merged = MergedMinutes(
-        Topics(house.topic("kpi.minutes"), house.topic("alerts"), letters, house.topic("store.load")),
-        settings.retention_hours,
-        Judging(settings.window_minutes, settings.learn_days, settings.hold_minutes),
-        catalog,
-        Kept(settings.five_minutes_days, settings.hours_days),
-    )
+    ways = Ways(catalog.names, partition_keys(house.partitions["kpi.closings"]), house.partitions["kpi.partials"])
+    closings = house.topic("kpi.closings")
+    topics = Topics(house.topic("kpi.minutes"), closings, letters, house.topic("store.load"))
+    kept = Kept(settings.five_minutes_days, settings.hours_days)
+    merged = MergedMinutes(topics, settings.retention_hours, ways, catalog, kept)
+    regions = {store: region for store, (region, _) in load_stores(house.settings).places.items()}
+    judging = Judging(settings.window_minutes, settings.learn_days, settings.hold_minutes)
+    judge = Judge(house.topic("alerts"), letters, judging, regions, load_seasons(house.settings))
     house.stage(flow, "kpis", "events", partials)
     house.stage(flow, "kpis-merge", "kpi.partials", merged)
+    house.stage(flow, "kpis-judge", "kpi.closings", judge)
     brake.add(flow, house)
 
 

@@ -1,106 +1,149 @@
-"""What is usual for a series: its rate in each UTC hour, and how far it strays from that beyond chance.
+"""What is usual in an hour: profiles by the hour of the week, shrunk store → region → chain.
 
-Values are measured in units: 1 for a count; for money the variance of a minute over its mean, so that
-an amount behaves like a count of so many units. A rate is known as well as a gamma of the events seen
-allows (Jeffreys prior); spread is the squared relative deviation of whole windows that neither chance
-nor a short history explains: weather, weekends, ramps inside an hour. Both widen the tails.
+A root (chain, region, channel) has a rate by hour of the day, times what its structure says (`structure.py`). A store
+has a share of its root's rate, so trend, weather, holidays and campaigns reach it through its root, and a new store has
+its region's profile at a level of its own. Both are multiplied by how the hour of the week differs, a store also by how
+its hour of the day does: gamma-Poisson posteriors whose priors are as wide as the layer's series differ there, which is
+empirical Bayes. A share of two counters (conversion) is the same with the counter below in the place of time; a mean
+amount is the same on its logarithm, with sums for products. Hours are those of UTC.
 """
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import NamedTuple
 
-from msgspec import Struct, field
+import numpy as np
+from numpy.typing import NDArray
 
-HOURS = 24
-ENOUGH_DAYS = 5  # an hour's rate is the mean of its days, then the newest weighs a fifth: half is from the last three
-PULL = 2.0  # an hour with anything unusual in it counts as at most so many times its rate, or so little
-UNIT_MEMORY = 0.98  # by hour: half of it is from the last 34
-SPREAD_MEMORY = 0.995  # by window: half of it is from the last 139
-SPREAD_LEAST = 0.02  # 14 % of the mean: no chain runs more evenly
-SPREAD_PRIOR, SPREAD_PRIOR_WEIGHT = 0.05, 200.0
-OUTLIER_SD = 4.0  # a window further out counts as so far out
+from alerts.kpis import structure
+from alerts.kpis.panel import WEEK_HOURS, Panel
+from alerts.kpis.series import ALIVE_MINUTES, AOV, COUNTS, KPIS, OVER, SHARE_UNDER, SHARES
 
-Spans = list[tuple[int, int]]  # (UTC hour, minutes in it)
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
-
-def spans(first: int, count: int) -> Spans:
-    """The UTC hours that `count` minutes from minute `first` since the epoch lie in."""
-    found = []
-    while count:
-        part = min(count, 60 - first % 60)
-        found.append((first // 60 % HOURS, part))
-        first, count = first + part, count - part
-    return found
+LEAST_DIFFERENCE, MOST_DIFFERENCE = 0.002, 1.0  # squared, of an hour of the week from its base, between series
+MOST_DAYS = 20
+AMOUNT_PRIOR = 30.0  # orders' worth of belief that a mean amount is its root's
+SHARE_PRIOR = 10.0  # successes' worth of belief that a store's share is its root's
+DAY_STRAY = 0.06  # squared, of one day from the next: a rate of few days is known so badly
+LEAST_SHARE, MOST_SHARE = 1e-5, 0.999
 
 
-class Estimate(NamedTuple):
-    """A belief on the sum over a window, in units."""
+class Moment(NamedTuple):
+    """What is known of an hour beforehand, as shares of it."""
 
-    mean: float
-    shape: float  # of the gamma of its mean
-    unit: float
-    blur: float  # squared relative error of the learned rates
-    errors: float  # 1 + 1/days: days stray now, and strayed when they were learned
+    holiday: float = 0.0
+    campaign: float = 0.0
 
 
-class Expectation(Struct, array_like=True):
-    """What has been learned of one series."""
+class Rates(NamedTuple):
+    """Of one hour, [SERIES, dims]: counts a minute, shares, logarithms of amounts; NaN where nothing is known."""
 
-    money: bool
-    rates: list[float] = field(default_factory=lambda: [0.0] * HOURS)  # per minute
-    days: list[int] = field(default_factory=lambda: [0] * HOURS)
-    minutes: int = 0  # of the hour being learned
-    sum: int = 0
-    squares: float = 0.0  # of money they outgrow 64 bits
-    unit: float = 1.0
-    unit_parts: tuple[float, float] = (0.0, 0.0)
-    spread: float = SPREAD_PRIOR
-    spread_parts: tuple[float, float] = (SPREAD_PRIOR * SPREAD_PRIOR_WEIGHT, SPREAD_PRIOR_WEIGHT)
+    mean: Floats
+    blur: Floats  # squared relative error of it
+    base: Floats  # without the two that follow
+    day: Floats  # how the hour of the day differs from it: of stores, of which each has hours of its own
+    week: Floats  # how the hour of the week differs from that of the day
 
-    def over(self, window: Spans) -> Estimate | None:
-        """None while one of the hours was never learned."""
-        mean, variance, fewest = 0.0, 0.0, ENOUGH_DAYS
-        for hour, minutes in window:
-            days = self.days[hour]
-            if not days:
-                return None
-            fewest = min(fewest, days)
-            learned = 60 * min(days, ENOUGH_DAYS)
-            share, shape = minutes / learned, self.rates[hour] * learned / self.unit + 0.5
-            mean += share * shape
-            variance += share * share * shape
-        blur, errors = variance / (mean * mean), 1 + 1 / fewest
-        return Estimate(mean, 1 / (self.spread * errors + blur), self.unit, blur, errors)
 
-    def learn(self, minute: int, value: int, unusual: bool) -> None:
-        """Takes one minute; at the end of a whole hour its rate moves. `unusual`: trust this hour less."""
-        if minute % 60 == 0:
-            self.minutes, self.sum, self.squares = 0, 0, 0.0
-        self.minutes += 1
-        self.sum += value
-        self.squares += value * value
-        if minute % 60 == 59 and self.minutes == 60:
-            self._learn_hour(minute // 60 % HOURS, unusual)
+def rates(panel: Panel, hour: int, moment: Moment, roots: Rates | None) -> Rates:
+    """Of an hour since the epoch; a store's from those of its root."""
+    if roots is None:
+        base, blur = root_base(panel, hour, moment)
+        day = np.ones(base.shape)
+        day[AOV] = 0.0
+    else:
+        base, blur = _store_base(panel, roots)
+        day, more = _differs(panel, day_cell(hour))
+        blur += more
+    week, more = _differs(panel, hour % WEEK_HOURS)
+    mean = base * day * week
+    mean[AOV] = base[AOV] + day[AOV] + week[AOV]
+    mean[SHARES] = np.clip(mean[SHARES], LEAST_SHARE, MOST_SHARE)
+    return Rates(mean, blur + more, base, day, week)
 
-    def _learn_hour(self, hour: int, unusual: bool) -> None:
-        rate, days, new = self.rates[hour], self.days[hour], max(0.0, self.sum / 60)
-        if unusual and days:
-            new = min(max(new, rate / PULL), PULL * max(rate, self.unit / 60))
-        elif self.money and self.sum > 0:
-            over, under = self.unit_parts
-            strayed = self.squares - self.sum**2 / 60
-            self.unit_parts = over, under = over * UNIT_MEMORY + strayed, under * UNIT_MEMORY + self.sum
-            self.unit = max(1.0, over / under)
-        self.rates[hour] += (new - rate) * max(1 / ENOUGH_DAYS, 1 / (days + 1))
-        self.days[hour] += 1
 
-    def learn_spread(self, count: float, usual: Estimate) -> None:
-        """Takes one whole window of `count` units."""
-        furthest = OUTLIER_SD * sqrt(usual.mean + usual.mean**2 / usual.shape)
-        strayed = min(abs(count - usual.mean), furthest) ** 2
-        over, under = (part * SPREAD_MEMORY for part in self.spread_parts)
-        beyond = strayed - usual.mean - usual.mean**2 * usual.blur
-        self.spread_parts = over, under = over + beyond, under + usual.mean**2 * usual.errors
-        self.spread = max(SPREAD_LEAST, over / under)
+def day_cell(hour: int) -> int:
+    """The place of an hour of the day among the profiles, behind those of the week."""
+    return WEEK_HOURS + hour % 24
+
+
+def root_base(panel: Panel, hour: int, moment: Moment) -> tuple[Floats, Floats]:
+    learned, at = panel.learned, hour % 24
+    seen, of = learned["day"][:, :, at]
+    z = structure.covariates(panel.course["wet"], *moment)
+    log, variance = structure.multiplier(learned["mean"], learned["cov"], z)
+    days = np.clip(learned["days"][at], 1, MOST_DAYS)
+    strayed = DAY_STRAY / days**2 * structure.SCALE
+    rate = np.full(seen.shape, np.nan)
+    np.divide(seen + 0.5, of, out=rate, where=of > 0)
+    base, blur = rate * np.exp(log), variance + 1 / (seen + 0.5) + strayed
+    base[AOV] = np.where(of[AOV] > 0, seen[AOV] / np.maximum(of[AOV], 1), np.nan) + log[AOV]
+    blur[AOV] = variance[AOV] + strayed[AOV]
+    return base, blur
+
+
+def _store_base(panel: Panel, roots: Rates) -> tuple[Floats, Floats]:
+    parent = panel.learned["parent"]
+    level, blur = levels(panel)
+    base = roots.mean[:, parent] * level
+    base[AOV] = roots.mean[AOV, parent] + level[AOV]
+    return base, roots.blur[:, parent] + blur
+
+
+def levels(panel: Panel) -> tuple[Floats, Floats]:
+    """Stores against their roots: a part of counts, a ratio of shares, a difference of amounts; its squared error."""
+    seen, of = panel.learned["level"]
+    usual, prior = np.ones(seen.shape), np.full((len(KPIS), 1), SHARE_PRIOR)
+    usual[COUNTS] = _usual(panel.learned["parent"], seen[COUNTS], of[COUNTS])
+    prior[COUNTS] = 1.0  # a store may well be twice as large as another
+    level, blur = (seen + prior) / (of + prior / usual), 1 / (seen + prior)
+    level[AOV], blur[AOV] = seen[AOV] / (of[AOV] + AMOUNT_PRIOR), 0.01 / (1 + of[AOV] / AMOUNT_PRIOR)
+    return level, blur
+
+
+def _usual(parent: NDArray[np.int64], seen: Floats, of: Floats) -> Floats:
+    """The mean part that stores have of their root; of one about which nothing is known, an equal one."""
+    alone = np.ones(seen.shape) / np.bincount(parent)[parent]
+    alone[ALIVE_MINUTES] = 1.0
+    whole = [np.stack([np.bincount(parent, row)[parent] for row in rows]) for rows in (seen, of)]
+    return np.asarray((whole[0] + alone) / (whole[1] + 1.0))
+
+
+def _differs(panel: Panel, cell: int) -> tuple[Floats, Floats]:
+    """How an hour differs from its base, and the squared error of that."""
+    seen, of = panel.cell(cell).astype(np.float64)
+    shape = _shape(seen, of)
+    ratio, blur = (seen + shape) / (of + shape), 1 / (seen + shape)
+    ratio[AOV], blur[AOV] = seen[AOV] / (of[AOV] + AMOUNT_PRIOR), 0.0005 / (1 + of[AOV] / AMOUNT_PRIOR)
+    return ratio, blur
+
+
+def _shape(seen: Floats, of: Floats) -> Floats:
+    """Of the gamma that the series' ratios in an hour are drawn from, by moments over the layer, [SERIES, 1]."""
+    beyond = ((seen - of) ** 2 - of).sum(axis=1, keepdims=True)
+    differ = beyond / np.maximum((of**2).sum(axis=1, keepdims=True), 1e-9)
+    return np.asarray(1 / np.clip(differ, LEAST_DIFFERENCE, MOST_DIFFERENCE))
+
+
+def sums(counts: Counts, minutes: float) -> tuple[Floats, Floats]:
+    """What is seen, of what, [SERIES, dims]: counts of minutes, successes of trials, sums of logarithms of orders."""
+    seen = counts[OVER].astype(np.float64)
+    of = np.full(seen.shape, minutes, dtype=np.float64)
+    of[SHARES] = np.maximum(counts[SHARE_UNDER], 0)
+    orders = np.maximum(counts[KPIS[AOV].under], 0)
+    paid = (orders > 0) & (seen[AOV] > 0)
+    of[AOV] = np.where(paid, orders, 0)
+    seen[AOV] = np.where(paid, orders * np.log(np.maximum(seen[AOV], 1) / np.maximum(orders, 1)), 0.0)
+    seen[:AOV] = np.maximum(seen[:AOV], 0)
+    of[SHARES] = np.maximum(of[SHARES], seen[SHARES])  # a redemption may be told before its order
+    return seen, of
+
+
+def noise(seen_of: Floats, mean: Floats) -> Floats:
+    """Variance by chance alone of sums over `seen_of` at a rate, amounts left out."""
+    expected = seen_of * mean
+    expected[SHARES] *= 1 - mean[SHARES]
+    expected[AOV] = 0.0
+    return expected

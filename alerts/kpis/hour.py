@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct, field, msgpack
 
-from alerts.kpis.kpi import Counts, Partial, counts_of, hour_record, judged, total
+from alerts.kpis.kpi import Counts, Partial, counts_of, hour_record, store_of, total
 from features.times import HOUR_MS, MINUTE_MS
 
 HOURS_AHEAD = 4  # judged at most in one batch, if the clock leaps over hours in which nothing came
@@ -58,7 +58,7 @@ decode_hour = msgpack.Decoder(Hour).decode
 
 
 def watch_record(dim: str) -> str:
-    """Name of the record of a dimension's watch; also of the timer that judges it, after all hours due with it."""
+    """Name of the record of a store's watch; also of the timer that looks at it, after all hours due with it."""
     return f"watch|{dim}"
 
 
@@ -74,4 +74,4 @@ def needed(due_ms: int, timer: str) -> list[str]:
         start_ms = due_ms - MINUTE_MS
         return [timer, *(hour_record(dim, start_ms + ahead * HOUR_MS) for ahead in range(HOURS_AHEAD))]
     dim = timer.rpartition("|")[0]
-    return [timer, watch_record(dim)] if judged(dim) else [timer]
+    return [timer, watch_record(dim)] if store_of(dim) else [timer]

@@ -1,48 +1,28 @@
-"""An incident: pending until it has lasted, firing until it has been quiet for a while, then resolved."""
+"""Incidents: what fires together is told once, of the narrowest dimension that explains it.
+
+A series that fires looks down from its dimension: while one child explains most of the deviation, that child is meant.
+Then it joins an open incident that covers this place, widens one that lies within it, or opens one. So a chain-wide
+fault is one incident that names the stores, a store's fault one that names the KPIs.
+"""
 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
-from features.times import MINUTE_MS, rfc3339
+from alerts.kpis.series import CONVERSION, FAMILIES
 
-FIRE_P = 1e-6  # rarer than this is unusual: with 100 dimensions about one window a month by chance
-RESOLVE_P = 1e-3  # while firing, this rare is still unusual
-PENDING_MINUTES = 5  # unusual for so long before it fires
+EXPLAINS = 0.7  # of a dimension's deviation: a child that has so much of it is what is meant
+TOLD_EVERY = 5  # minutes, at least, between two words on an incident that goes on
 
-State = Literal["quiet", "pending", "firing"]
-Direction = Literal["", "low", "high"]
-Change = Literal["", "firing", "resolved"]
+State = Literal["firing", "resolved"]
+Direction = Literal["low", "high"]
 
 
-class Incident(Struct, array_like=True):
-    """The course of one series; minutes are counted since the epoch."""
-
-    state: State = "quiet"
-    direction: Direction = ""
-    start: int = 0
-    calm: int = 0  # minutes in a row that were usual, while firing
-
-    def step(self, minute: int, p: float, direction: Direction, hold_minutes: int) -> Change:
-        """Takes the verdict on one minute; says what changed for those who are told."""
-        unusual = p <= (RESOLVE_P if self.state == "firing" else FIRE_P)
-        unusual = unusual and (self.state == "quiet" or direction == self.direction)
-        if self.state == "firing":
-            self.calm = 0 if unusual else self.calm + 1
-            if self.calm >= hold_minutes:
-                self.state = "quiet"
-                return "resolved"
-        elif not unusual:
-            self.state = "quiet"
-        elif self.state == "quiet":
-            self.state, self.direction, self.start, self.calm = "pending", direction, minute, 0
-        elif minute - self.start >= PENDING_MINUTES:
-            self.state = "firing"
-            return "firing"
-        return ""
+def kind(dim: str) -> str:
+    return dim.partition(":")[0]
 
 
 def fingerprint(dim: str, series: str, direction: str) -> str:
@@ -50,49 +30,102 @@ def fingerprint(dim: str, series: str, direction: str) -> str:
     return blake2b(f"{dim}|{series}|{direction}".encode(), digest_size=8).hexdigest()
 
 
-class Verdict(Struct):
-    """How a window compares with what is usual; both sums in the series' own numbers."""
+class Incident(Struct, array_like=True):
+    """An open one. `members`: the series that fire in it; minutes since the epoch."""
 
-    minute: int
-    observed: int
+    mark: str
+    dim: str
+    series: int
+    side: int
+    start: int
+    members: list[tuple[str, int]]
+    kpis: list[int] = []
+    severity: str = ""
+    money_cents: int = 0  # an hour, the most so far
+    revision: int = 0
+    told: int = 0
+    news: bool = True
+
+    @property
+    def id(self) -> str:
+        return f"{self.mark}-{self.start}"
+
+    @property
+    def direction(self) -> Direction:
+        return "low" if self.side < 0 else "high"
+
+
+class Place(Struct, frozen=True):
+    """Where a firing series is meant to be: its dimension after looking down; `region` of a store."""
+
+    dim: str
+    series: int
+    side: int
+    region: str = ""
+
+
+def covers(incident: Incident, place: Place) -> bool:
+    """Whether a fault there is part of the incident: all of its own dimension, and what is alike within it."""
+    if incident.dim == place.dim:
+        return True
+    scope = kind(incident.dim)
+    inside = scope == "chain" or incident.dim == place.region
+    beside = scope == "channel" and kind(place.dim) in ("chain", "region")
+    return (inside or beside) and alike(incident, place)
+
+
+def alike(incident: Incident, place: Place) -> bool:
+    """Whether a series may be unusual for the same reason; fewer orders may be a lower share of visits, or a higher."""
+    if not any(place.series in family and family & {*incident.kpis} for family in FAMILIES):
+        return False
+    return place.side == incident.side or place.series == CONVERSION
+
+
+def lies_within(incident: Incident, place: Place, region_of: dict[str, str]) -> bool:
+    """Whether the incident is a part of a wider fault there."""
+    wider = place.dim == "chain:*" or region_of.get(incident.dim) == place.dim
+    return wider and incident.dim != place.dim and place.series in incident.kpis and place.side == incident.side
+
+
+def join(open_: list[Incident], place: Place, member: tuple[str, int], minute: int, name: str,
+         region_of: dict[str, str]) -> list[Incident]:  # fmt: skip
+    """Takes a firing series into the incident that covers it; returns those that became part of a wider one."""
+    found = next((one for one in open_ if covers(one, place)), None)
+    inner = [] if found else [one for one in open_ if lies_within(one, place, region_of)]
+    if inner:
+        found, *ended = inner
+        found.dim, found.news = place.dim, True
+        for other in ended:
+            found.members += other.members
+            open_.remove(other)
+    else:
+        ended = []
+    if found is None:
+        direction: Direction = "low" if place.side < 0 else "high"
+        found = Incident(fingerprint(place.dim, name, direction), place.dim, place.series, place.side, minute, [])
+        open_.append(found)
+    found.members.append(member)
+    if member[1] not in found.kpis:
+        found.kpis = [*found.kpis, member[1]]
+        found.news = True
+    return ended
+
+
+class Contribution(Struct, frozen=True):
+    """A part of a deviation, in the series' own numbers."""
+
+    dim: str
+    observed: float
     expected: float
+
+
+class Sight(Struct):
+    """How an incident's main series looks at a minute."""
+
+    observed: float
+    expected: float
+    low: float
+    high: float
     p: float
     window_minutes: int
-
-
-def alert(
-    dim: str, series: str, incident: Incident, change: Change, verdict: Verdict, note: str = ""
-) -> dict[str, Any]:
-    """What is told of an incident."""
-    mark = fingerprint(dim, series, incident.direction)
-    return {
-        "state": change,
-        "dim": dim,
-        "series": series,
-        "direction": incident.direction,
-        "observed": verdict.observed,
-        "expected": round(verdict.expected, 2),
-        "p": verdict.p,
-        "started_ms": incident.start * MINUTE_MS,
-        "fingerprint": mark,
-        "incident": f"{mark}-{incident.start}",
-        "why": note or _why(dim, series, incident, change, verdict),
-    }
-
-
-def _why(dim: str, series: str, incident: Incident, change: Change, verdict: Verdict) -> str:
-    name, until = series.removesuffix("_cents").replace("_", " "), rfc3339((verdict.minute + 1) * MINUTE_MS)
-    if series.endswith("_cents"):
-        seen, usual = f"{verdict.observed / 100:,.2f}", f"{verdict.expected / 100:,.2f}"
-    else:
-        seen, usual = f"{verdict.observed:,}", f"{verdict.expected:,.1f}"
-    verb = (
-        "back to usual at"
-        if change == "resolved"
-        else {"low": "down to", "high": "up to", "": "at"}[incident.direction]
-    )
-    odds = "" if change == "resolved" else f", odds {verdict.p:.0e}"
-    return (
-        f"{dim}: {name} {verb} {seen} in the {verdict.window_minutes} minutes before {until[:16]}Z;"
-        f" usual at this hour: {usual}{odds}"
-    )
+    money_cents: int

@@ -1,4 +1,4 @@
-"""Counts by minute on their way from partition to partition, what follows from them, which series are judged.
+"""Counts by minute on their way from partition to partition, and what follows from them.
 
 Counts travel by column: `COUNTERS` are known to the code by name and come first, those that `kpis.toml` alone knows
 follow. A missing value is null, never zero: a minute without orders has no average order value.
@@ -41,21 +41,6 @@ class Ratio(NamedTuple):
     scale: float = 1.0
 
 
-class Judged(NamedTuple):
-    """A series the detector watches; money varies by its amounts, counts only by their number."""
-
-    name: str
-    column: int
-    money: bool
-
-
-JUDGED = tuple(
-    Judged(name, COLUMN[name], money)
-    for name, money in (("orders", False), ("revenue_cents", True), ("redemptions", False), ("discount_cents", True))
-)
-JUDGED_KINDS = ("chain", "store", "region")
-
-
 Counts = dict[int, int]  # column → count; what is not there is 0
 
 
@@ -95,10 +80,6 @@ class ClockMark(Struct, tag="clock"):
 
 encode_partial = json.Encoder().encode
 decode_partial = json.Decoder(Partial | Partials | ClockMark).decode
-
-
-def judged(dim: str) -> bool:
-    return dim.partition(":")[0] in JUDGED_KINDS
 
 
 def store_of(dim: str) -> str:

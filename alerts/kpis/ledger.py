@@ -1,21 +1,19 @@
-"""What one batch does to minutes and watches: merge, close, correct, judge, forget."""
+"""What one batch does to minutes: merge, close, correct, tell the judge, say how full stores are, forget."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from math import nan
 from typing import Any
 
 from msgspec import Struct
 
 from alerts.agenda import Agenda
-from alerts.kpis import detector
 from alerts.kpis.catalog import KpiCatalog
-from alerts.kpis.detector import Judging, Watch
+from alerts.kpis.closing import SENT, Closings, encode_closing
 from alerts.kpis.hour import Hour, decode_hour, encode_hour, watch_record, watched_dim
-from alerts.kpis.kpi import COLUMN, Partial, counts_of, hour_record, judged, ratios, store_of
-from alerts.kpis.load import Usual
+from alerts.kpis.kpi import COLUMN, Partial, counts_of, hour_record, ratios, store_of
+from alerts.kpis.load import Watch, decode_watch, encode_watch, retired, skip
 from alerts.kpis.load import step as load_step
 from alerts.kpis.rollup import Kept, Rollup, fold_ms, step_of, steps_of, summed
 from alerts.kpis.silence import Tills, beats, living_dim
@@ -31,10 +29,10 @@ SHOWN = ("chain", "region")  # kinds whose KPIs are metrics: there are few of th
 
 
 class Topics(Struct, frozen=True):
-    """Where closed minutes, alerts, dead letters and stores' load go."""
+    """Where closed minutes, what the judge must know, dead letters and stores' load go."""
 
     minutes: str
-    alerts: str
+    closings: str
     dead_letters: str
     loads: str = "store.load"
 
@@ -49,15 +47,15 @@ class Ledger:
         self,
         topics: Topics,
         retention_hours: int,
-        judging: Judging,
         known: set[str],
         state: State,
+        closings: Closings,
         catalog: KpiCatalog,
         kept: Kept,
     ) -> None:
         self.topics = topics
         self.retention_hours = retention_hours
-        self.judging = judging
+        self.closings = closings
         self.known = known
         self.records = state.records
         self.catalog, self.names, self.kept = catalog, catalog.names, kept
@@ -70,8 +68,6 @@ class Ledger:
         self.changed: set[str] = set()
         self.gone: set[str] = set()
         self.messages: list[Message] = []
-        self.stamp_ms = 0
-        self.causes_ms: list[int] = []
         self.counts: Counter[str] = Counter()
 
     def merge(self, partial: Partial, now_ms: int) -> None:
@@ -91,6 +87,7 @@ class Ledger:
             self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
         else:
             self._tell(partial.dim, hour, minute, "corrections")
+            self.closings.tell()
 
     def _tell_silence(self, told: Silence | None) -> None:
         if told:
@@ -99,9 +96,8 @@ class Ledger:
             self.messages.append(cloudevent(self.topics.minutes, dim, id, "kpi.silence", "kpis", at_ms, dim, told))
             self.counts[f"stores_{told.state}"] += 1
 
-    def advance(self, now_ms: int, stamp_ms: int) -> None:
-        """Does what is due, because of a record with this Kafka timestamp."""
-        self.stamp_ms = stamp_ms
+    def advance(self, now_ms: int) -> None:
+        """Does what is due."""
         while timer := self.agenda.pop(now_ms):
             due_ms, name = timer
             dim = watched_dim(name)
@@ -113,6 +109,7 @@ class Ledger:
                 self.gone.add(name)
             else:
                 self._end(name, due_ms)
+        self.closings.tell(now_ms)
 
     def _end(self, name: str, due_ms: int) -> None:
         """Closes the minutes of an hour that have ended; at last, forgets the hour."""
@@ -163,25 +160,26 @@ class Ledger:
         id = f"{dim}|{at_ms}|{revision}"
         self.messages.append(cloudevent(self.topics.minutes, dim, id, "kpi.minute", "kpis", at_ms, dim, data))
         self.counts[count] += 1
-        if judged(dim):
-            self._watch(dim, minute, counters)
+        self.closings.note(dim, minute, counters)
+        if store_of(dim):
+            self._watch(dim, minute)
 
-    def _watch(self, dim: str, minute: int, counters: Sequence[int]) -> None:
-        """Begins to watch a dimension when it is first seen; later, lets it know of late counts."""
-        watch = self._watched(dim)
-        if watch:
-            detector.correct(watch, minute, counters)
-        else:
-            self.watches[dim] = detector.begin(minute, self.judging)
+    def _watch(self, dim: str, minute: int) -> None:
+        """Begins to watch a store when it is first seen."""
+        if self._watched(dim) is None:
+            self.watches[dim] = Watch(minute, minute, minute, minute)
             self.agenda.set(watch_record(dim), (minute + 1) * MINUTE_MS)
 
     def _judge(self, dim: str, due_ms: int, now_ms: int) -> None:
-        """Judges the next minute of a dimension, or leaves it for the next batch if its hour was not loaded."""
+        """Looks at the next minute of a store, or leaves it for the next batch if its hour was not loaded."""
         watch, timer = self._watched(dim), watch_record(dim)
         if watch is None:
             return
+        if not store_of(dim):  # of a region or the chain, stored when these were judged here
+            self.watches[dim] = None
+            return
         if self._expires(watch.next * MINUTE_MS) <= now_ms:
-            detector.skip(watch, (now_ms // HOUR_MS - self.retention_hours) * 60)
+            skip(watch, (now_ms // HOUR_MS - self.retention_hours) * 60)
         else:
             minute, name = watch.next, hour_record(dim, watch.next * MINUTE_MS)
             if name not in self.known:
@@ -191,31 +189,21 @@ class Ledger:
             if minute in hour.open:
                 self._close(dim, name, hour, minute)
             counters = hour.sums(minute, len(self.names))[1]
-            self._alert(dim, detector.judge(watch, dim, counters, self.judging), minute)
-            if store := store_of(dim):
-                self._say_load(store, watch, minute, counters[COLUMN["orders"]] if counters else 0)
-        if detector.retired(watch):
-            self._alert(dim, detector.farewell(watch, dim, self.judging), watch.next - 1)
+            watch.active = minute if any(counters) else watch.active
+            self._say_load(store_of(dim), watch, minute, counters[COLUMN["orders"]] if counters else 0)
+            watch.next += 1
+        if retired(watch):
             self.watches[dim] = None
         else:
             self.agenda.set(timer, (watch.next + 1) * MINUTE_MS)
 
     def _say_load(self, store: str, watch: Watch, minute: int, orders: int) -> None:
-        watch.load = watch.load or Usual()
         seen, at_ms = load_step(watch.load, minute, orders), (minute + 1) * MINUTE_MS
         if seen:
             said = StoreLoad(store, at_ms, seen.orders, round(seen.usual, 2), round(seen.orders / seen.usual, 3))
             id, key = f"{store}|{at_ms}", load_key(store, at_ms)
             self.messages.append(cloudevent(self.topics.loads, key, id, "store.load", "kpis", at_ms, store, said))
             self.counts["store_loads"] += 1
-
-    def _alert(self, dim: str, told: list[dict[str, Any]], minute: int) -> None:
-        for data in told:
-            id = f"{data['incident']}|{data['state']}"
-            at_ms = (minute + 1) * MINUTE_MS
-            self.messages.append(cloudevent(self.topics.alerts, dim, id, "alert.kpi", "kpis", at_ms, dim, data))
-            self.causes_ms.append(self.stamp_ms)
-            self.counts["kpi_alerts"] += data["state"] == "firing"
 
     def _expires(self, at_ms: int) -> int:
         return expires_ms(at_ms, self.retention_hours)
@@ -228,7 +216,7 @@ class Ledger:
     def _watched(self, dim: str) -> Watch | None:
         if dim not in self.watches:
             raw = self.records.get(watch_record(dim))
-            self.watches[dim] = detector.decode_watch(raw, self.judging) if raw else None
+            self.watches[dim] = decode_watch(raw) if raw else None
         return self.watches[dim]
 
     def write(self, changes: Changes) -> None:
@@ -236,7 +224,7 @@ class Ledger:
         changes.puts = {name: encode_hour(self.hours[name]) for name in self.changed - self.gone}
         for dim, watch in self.watches.items():
             if watch:
-                changes.puts[watch_record(dim)] = detector.encode_watch(watch)
+                changes.puts[watch_record(dim)] = encode_watch(watch)
             else:
                 changes.deletes.append(watch_record(dim))
         changes.puts |= {name: rollup.packed() for name, rollup in self.rollups.items() if name not in self.gone}
@@ -244,6 +232,9 @@ class Ledger:
         changes.deletes += self.gone
         changes.timers = self.agenda.timers
         changes.messages += self.messages
-        changes.causes_ms = self.causes_ms
+        changes.messages += [
+            Message(self.topics.closings, key, encode_closing(told)) for key, told in self.closings.sent
+        ]
+        self.counts[SENT] = self.closings.number - self.closings.before
         changes.counts = dict(self.counts)
         changes.levels = self.levels

@@ -6,14 +6,15 @@ was when it closed; what comes later is neither told anew nor learned.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct, field, msgpack
 
 WINDOW = 15  # minutes
 EVERY = 5  # minutes from one word to the next
 WEEK_HOURS = 168
 ENOUGH_WEEKS = 4  # an hour's rate is the mean of its weeks, then the newest weighs a quarter
+RETIRED_DAYS = 14  # a store without any event for so long is no longer watched
 LEAST_USUAL = 2.0  # orders in the window: where fewer are usual, nobody can say that a store is empty
 
 
@@ -35,6 +36,42 @@ class Usual(Struct, array_like=True):
         """Orders in the window that ends with a minute; None while an hour in it was never learned."""
         hours = [each // 60 % WEEK_HOURS for each in range(minute - WINDOW + 1, minute + 1)]
         return sum(self.rates[hour] for hour in hours) if all(self.weeks[hour] for hour in hours) else None
+
+
+class Watch(Struct, array_like=True):
+    """How far a store has been looked at; minutes since the epoch."""
+
+    first: int
+    since: int  # the first minute after the last gap
+    next: int  # to be looked at
+    active: int  # the last minute in which anything happened
+    series: list[Any] = []  # of what was judged here once
+    kept: Usual | None = None
+
+    @property
+    def load(self) -> Usual:
+        self.kept = self.kept or Usual()
+        return self.kept
+
+
+encode_watch = msgpack.Encoder().encode
+_decode_watch = msgpack.Decoder(Watch).decode
+
+
+def decode_watch(raw: bytes) -> Watch:
+    watch = _decode_watch(raw)
+    watch.series = []
+    return watch
+
+
+def retired(watch: Watch) -> bool:
+    return watch.next - watch.active > RETIRED_DAYS * 1440
+
+
+def skip(watch: Watch, minute: int) -> None:
+    """Goes on at a minute: what was before is no longer known."""
+    watch.since = watch.next = minute
+    pause(watch.load)
 
 
 def step(usual: Usual, minute: int, orders: int) -> Seen | None:

@@ -1,4 +1,4 @@
-"""Partial minutes of all source partitions in; closed minutes, corrections and alerts out.
+"""Partial minutes of all source partitions in; closed minutes and corrections out, one by one and for the judge.
 
 A minute closes when the clock, the least of all source partitions', has passed its end. What comes
 for it afterwards is sent as a correction. A minute's revision is the sum of (version + 1) over its
@@ -6,9 +6,9 @@ parts: it only grows, and the same revision always means the same counts.
 
 Records are `store:0012|486123` (an hour), with a timer of the same name for the next minute to
 close and at last for its end, `five|store:0012|20255` and `hours|store:0012|1265` (what stays of hours
-that have ended, see `rollup.py`), each with the timer that ends it, `watch|store:0012` (the detector),
-with a timer of the same name that judges one minute after the other, whether anything came in it or not,
-and `life|store:0012` (when its till was heard last), with a timer for when it is called offline.
+that have ended, see `rollup.py`), each with the timer that ends it, `watch|store:0012` (how full the store
+usually is), with a timer of the same name that looks at one minute after the other, whether anything came in
+it or not, and `life|store:0012` (when its till was heard last), with a timer for when it is called offline.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from alerts.kpis.catalog import KNOWN_BY_NAME, KpiCatalog
-from alerts.kpis.detector import Judging
+from alerts.kpis.closing import SENT, Closings, Ways
 from alerts.kpis.hour import needed, watch_record, watched_dim
-from alerts.kpis.kpi import ClockMark, Partial, Partials, decode_partial, hour_record, judged, store_of
+from alerts.kpis.kpi import ClockMark, Partial, Partials, decode_partial, hour_record, store_of
 from alerts.kpis.ledger import Ledger, Topics
 from alerts.kpis.rollup import Kept, fold_ms, step_of, steps_of
 from alerts.kpis.silence import life_record, living_dim
@@ -27,10 +27,11 @@ from features.messages import Refused, dead_letter
 
 
 class Work(Struct):
-    """A batch, read: what it says, each with its Kafka timestamp, and what it says that cannot be read."""
+    """A batch, read: what it says, and what it says that cannot be read."""
 
     last: int
-    said: list[tuple[Partial | ClockMark, int]] = []
+    partition: int
+    said: list[Partial | ClockMark] = []
     letters: list[Message] = []
 
 
@@ -41,18 +42,18 @@ class MergedMinutes:
         self,
         topics: Topics,
         retention_hours: int,
-        judging: Judging,
+        ways: Ways,
         catalog: KpiCatalog = KNOWN_BY_NAME,
         kept: Kept = Kept(),  # noqa: B008 - it is frozen
     ) -> None:
         self.topics = topics
         self.retention_hours = retention_hours
-        self.judging = judging
+        self.ways = ways
         self.catalog = catalog
         self.kept = kept
 
     def plan(self, batch: Batch, position: Position) -> Plan:
-        work, clock, names = Work(batch.last), position.clock, set[str]()
+        work, clock, names = Work(batch.last, batch.partition), position.clock, set[str]()
         for index, raw in enumerate(batch.values):
             try:
                 said = decode_partial(raw)
@@ -60,15 +61,13 @@ class MergedMinutes:
                 refused = Refused("malformed", str(error))
                 work.letters.append(dead_letter(self.topics.dead_letters, batch, index, refused))
                 continue
-            work.said += [(each, batch.stamps_ms[index]) for each in apart(said)]
+            work.said += apart(said)
             if isinstance(said, ClockMark):
                 clock = clock.moved(str(said.source), said.of, said.at_ms)
-        for dim, at_ms in {(said.dim, said.minute_ms) for said, _ in work.said if isinstance(said, Partial)}:
+        for dim, at_ms in {(said.dim, said.minute_ms) for said in work.said if isinstance(said, Partial)}:
             names.add(hour_record(dim, at_ms))
             if store_of(dim):
-                names.add(life_record(dim))
-            if judged(dim):
-                names.add(watch_record(dim))
+                names |= {life_record(dim), watch_record(dim)}
         return Plan(position, clock, sorted(names), work=work)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
@@ -89,17 +88,18 @@ class MergedMinutes:
     def apply(self, plan: Plan, state: State) -> Changes:
         work: Work = plan.work
         known = {*plan.records, *self.timer_records(state.due)}
-        ledger = Ledger(self.topics, self.retention_hours, self.judging, known, state, self.catalog, self.kept)
-        changes = Changes(plan.position, messages=work.letters)
         clock = plan.position.clock
+        closings = Closings(self.ways, work.partition, plan.position.counts.get(SENT, 0), clock.now_ms)
+        ledger = Ledger(self.topics, self.retention_hours, known, state, closings, self.catalog, self.kept)
+        changes = Changes(plan.position, messages=work.letters)
         for _ in work.letters:
             ledger.counts.update(("dead_lettered", "dead_lettered:malformed"))
-        for said, stamp_ms in work.said:
+        for said in work.said:
             if isinstance(said, Partial):
                 ledger.merge(said, clock.now_ms)
             else:
                 clock = clock.moved(str(said.source), said.of, said.at_ms)
-            ledger.advance(clock.now_ms, stamp_ms)
+            ledger.advance(clock.now_ms)
         ledger.write(changes)
         changes.position = plan.position.moved(work.last, plan.clock, changes.counts)
         return changes

@@ -36,15 +36,18 @@ def check_plot(file: Path | None) -> None:
 
 def write_plot(file: Path | None, figures: Figures) -> None:
     """Raises WrongPlot."""
-    if file is None:
-        return
+    if file is not None:
+        write_picture(file, draw(figures), f"Back-test over {figures['history']}")
+
+
+def write_picture(file: Path, drawn: str, title: str) -> None:
+    """An SVG as it is, as a PNG, or in a page of its own. Raises WrongPlot."""
     check_plot(file)
-    drawn = draw(figures)
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".png":
         file.write_bytes(bytes(_resvg(file).svg_to_bytes(svg_string=drawn, zoom=2)))
     else:
-        file.write_text(drawn if file.suffix == ".svg" else _page(drawn, figures), "utf-8")
+        file.write_text(drawn if file.suffix == ".svg" else _page(drawn, title), "utf-8")
 
 
 def _resvg(file: Path) -> Any:
@@ -57,10 +60,9 @@ def _resvg(file: Path) -> Any:
     return resvg_py
 
 
-def _page(drawn: str, figures: Figures) -> str:
-    title = escape(f"Back-test over {figures['history']}")
+def _page(drawn: str, title: str) -> str:
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>body{{margin:2em auto;max-width:{WIDTH}px}}svg{{max-width:100%;height:auto}}</style></head>"
         f"<body>{drawn}</body></html>\n"
     )

@@ -73,6 +73,7 @@ def test_when_all_is_applied_all_clocks_have_come_and_all_coupons_are_out_nothin
     came(settings, "customers", applied=8, duplicates=1, coupons=2)
     came(settings, "kpis", kpi_events=8, kpi_duplicates=1)
     came(settings, "kpis-merge")
+    came(settings, "kpis-judge")
     stand = wait(settings, Seen(coupons=2, dead_letters=1), sent=10)
     assert stand.missing == []
     assert stand.counts["customers"]["coupons"] == 2
@@ -86,7 +87,7 @@ def test_when_all_is_applied_all_clocks_have_come_and_all_coupons_are_out_nothin
         ("customers", 0, {"applied": 8}, "customers has not begun"),
         ("kpis", END_MS - DAY_MS, {"kpi_events": 8}, "kpis stands at 2025-11-23T16:00:00.000Z"),
         ("kpis", END_MS, {"kpi_events": 6}, "2 events of customers that kpis has not counted"),
-        ("kpis-merge", END_MS, {"kpi_alerts": 1}, "1 kpi alerts that kpis-merge decided have not come out"),
+        ("kpis-judge", END_MS, {"kpi_alerts": 1}, "1 kpi alerts that kpis-judge decided have not come out"),
         ("service-desk", END_MS, {"tickets": 2}, "2 tickets that service-desk decided have not come out"),
         ("service", END_MS - DAY_MS, {}, "service stands at 2025-11-23T16:00:00.000Z"),
         ("security", END_MS, {"security_alerts": 1}, "1 security alerts that security decided have not come out"),
@@ -200,7 +201,10 @@ def test_the_same_command_after_a_finished_replay_sends_nothing_and_still_gives_
 
     assert command() == 1
     told = out.file.getvalue()  # type: ignore[attr-defined]
-    assert "not started: customers, kpis, kpis-merge, service, service-desk, abuse, abuse-judge, security" in told
+    assert (
+        "not started: customers, kpis, kpis-merge, kpis-judge, service, service-desk, abuse, abuse-judge, security"
+        in told
+    )
     assert "missing: what became of 5 events" in told
     sent = sent_events(settings)
     came(settings, "customers", END_MS + 4 + DAY_MS, applied=5, applied__order=5)

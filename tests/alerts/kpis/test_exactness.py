@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.kpis.detector import Judging
+from alerts.kpis.closing import Ways
 from alerts.kpis.kpi import ClockMark, encode_partial
 from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
@@ -25,7 +25,8 @@ START_MS = 490_000 * HOUR_MS
 END_MS = START_MS + 50 * HOUR_MS  # later than any log comes
 RETENTION_HOURS = 2
 SOURCES = TARGETS = 2
-TOPICS = Topics("kpi.minutes", "alerts", "dead-letters")
+WAYS = Ways(SHIPPED.names, ["p0"], TARGETS)
+TOPICS = Topics("kpi.minutes", "kpi.closings", "dead-letters")
 
 
 lines = st.builds(
@@ -137,8 +138,8 @@ def interleaved(draw: st.DrawFn, streams: list[list[Message]]) -> list[Message]:
     return [next(each[turn]) for turn in turns]
 
 
-def merged(messages: list[Message], cuts: list[int], judging: Judging | None = None) -> dict[int, Store]:
-    job = MergedMinutes(TOPICS, RETENTION_HOURS, judging or Judging(), SHIPPED)
+def merged(messages: list[Message], cuts: list[int]) -> dict[int, Store]:
+    job = MergedMinutes(TOPICS, RETENTION_HOURS, WAYS, SHIPPED)
     stores: dict[int, Store] = {}
     for target in range(TARGETS):
         values = [message.value for message in messages if partition_of(message.key, TARGETS) == target]
@@ -201,7 +202,9 @@ def test_it_does_not_matter_where_batches_end(logs, some, others, data):
 
     assert one.keys() == other.keys()
     for target in one:
-        assert [m.value for m in one[target].sent] == [m.value for m in other[target].sent]
+        for topic in (TOPICS.minutes, TOPICS.closings):
+            some_sent, others_sent = ([m.value for m in s[target].sent if m.topic == topic] for s in (one, other))
+            assert some_sent == others_sent
         assert one[target].position == other[target].position
 
 
@@ -233,7 +236,7 @@ def test_nothing_is_kept_once_the_clock_has_passed_retention(logs, cuts):
     later = [encode_partial(ClockMark(source, SOURCES, END_MS + 92 * HOUR_MS)) for source in range(SOURCES)]
     for target, store in stores.items():  # an outage that is leapt over in one batch ends with the next one
         more = batches("kpi.partials", target, later, first=store.position.offset + 1)
-        run(MergedMinutes(TOPICS, RETENTION_HOURS, Judging(), SHIPPED), more, stores)
+        run(MergedMinutes(TOPICS, RETENTION_HOURS, WAYS, SHIPPED), more, stores)
         assert {name.partition("|")[0] for name in store.records} <= {"watch", "five", "hours", "life"}
         assert store.timers.keys() == store.records.keys()
         assert store.position != Position()

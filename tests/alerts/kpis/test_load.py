@@ -9,11 +9,24 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import msgpack
 
-from alerts.kpis.detector import Judging, Watch, begin, decode_watch, encode_watch
+from alerts.kpis.closing import Ways
 from alerts.kpis.kpi import COUNTERS, ClockMark, Partial, encode_partial
 from alerts.kpis.ledger import Topics
-from alerts.kpis.load import ENOUGH_WEEKS, EVERY, LEAST_USUAL, WINDOW, Seen, Usual, pause, step
+from alerts.kpis.load import (
+    ENOUGH_WEEKS,
+    EVERY,
+    LEAST_USUAL,
+    WINDOW,
+    Seen,
+    Usual,
+    Watch,
+    decode_watch,
+    encode_watch,
+    pause,
+    step,
+)
 from alerts.kpis.merge import MergedMinutes
 from features.job import Message
 from features.load import SLOT_MS, decode_load, load_key
@@ -93,7 +106,7 @@ class Kpis:
     """The merging job over one source, with so many orders a minute; what is said of loads."""
 
     def __init__(self, dim: str) -> None:
-        self.job = MergedMinutes(Topics("m", "a", "d", "store.load"), 2, Judging(learn_days=99))
+        self.job = MergedMinutes(Topics("m", "c", "d", "store.load"), 2, Ways(COUNTERS, ["p0"], 1))
         self.dim, self.values = dim, list[bytes]()
         self.stores = run(self.job, [])
 
@@ -131,9 +144,11 @@ def test_of_regions_and_the_chain_nothing_is_said() -> None:
     assert kpis.pass_hours(7 * 24 + 1, 1, 2) == []
 
 
-def test_a_watch_that_was_stored_before_there_were_loads_goes_on() -> None:
-    watch = begin(START, Judging())
-    former = encode_watch(Watch(watch.first, watch.since, watch.next, watch.active, watch.series))
-    without = former[:1].replace(b"\x96", b"\x95") + former[1:-1]
-    assert former[-1:] == b"\xc0"
-    assert decode_watch(without, Judging()) == watch
+def test_a_watch_that_was_stored_with_what_was_judged_there_once_goes_on() -> None:
+    usual = Usual()
+    step(usual, START, 3)
+    former = msgpack.encode([START, START, START + 1, START, [["of a series"]] * 4, usual])
+    assert decode_watch(former) == Watch(START, START, START + 1, START, kept=usual)
+    assert decode_watch(msgpack.encode([1, 2, 3, 4, []])) == Watch(1, 2, 3, 4)
+    assert decode_watch(msgpack.encode([1, 2, 3, 4, [], None])).load == Usual()
+    assert decode_watch(encode_watch(decode_watch(former))) == decode_watch(former)

@@ -1,17 +1,16 @@
-"""How partial minutes of several partitions become closed minutes, corrections and alerts."""
+"""How partial minutes of several partitions become closed minutes and corrections, and what the judge is told."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 
-from alerts.kpis import detector
-from alerts.kpis.detector import RETIRED_DAYS, Judging
+from alerts.kpis.closing import Closing, Ways, decode_closing
 from alerts.kpis.kpi import COLUMN, COUNTERS, ClockMark, Partial, encode_partial
 from alerts.kpis.ledger import Topics
+from alerts.kpis.load import RETIRED_DAYS, Watch, decode_watch, encode_watch
 from alerts.kpis.merge import MergedMinutes
 from features.job import Batch
 from features.loop import Store, run
@@ -19,8 +18,9 @@ from tests.oracle_kpis import SHIPPED
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 NOON_MS = 490_008 * HOUR_MS
+WAYS = Ways(SHIPPED.names, ["p0", "p1"], 1)
 JOB = MergedMinutes(
-    Topics("kpi.minutes", "alerts", "dead-letters"), retention_hours=2, judging=Judging(), catalog=SHIPPED
+    Topics("kpi.minutes", "kpi.closings", "dead-letters"), retention_hours=2, ways=WAYS, catalog=SHIPPED
 )
 
 Said = Partial | ClockMark | bytes
@@ -49,7 +49,16 @@ class Feed:
         self.next += len(values)
         before = len(self.store.sent)
         run(self.job, [batch], {0: self.store})
-        return [json.loads(message.value) for message in self.store.sent[before:] if message.topic != "dead-letters"]
+        return [json.loads(message.value) for message in self.store.sent[before:] if message.topic == "kpi.minutes"]
+
+    def closings(self, key: str = "p0") -> list[Closing]:
+        """All that the judge was told so far."""
+        sent = [message for message in self.store.sent if message.topic == "kpi.closings" and message.key == key]
+        return [decode_closing(message.value) for message in sent]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {name: count for name, count in self.store.position.counts.items() if name != "closings"}
 
 
 @pytest.fixture
@@ -80,7 +89,7 @@ def test_a_newer_partial_replaces_an_older_one_and_never_the_other_way(feed):
         partial(orders=5, version=8), partial(orders=4, version=3), partial(orders=5, version=8), *clock(1)
     )
     assert minute["data"]["orders"] == 5
-    assert feed.store.position.counts == {"repeats": 2, "kpi_minutes": 1}
+    assert feed.counts == {"repeats": 2, "kpi_minutes": 1}
 
 
 def test_a_late_partial_corrects_its_closed_minute(feed):
@@ -88,7 +97,7 @@ def test_a_late_partial_corrects_its_closed_minute(feed):
     (second,) = feed(partial(orders=2, version=5))
     assert second["data"]["orders"] == 2
     assert second["data"]["revision"] > first["data"]["revision"]
-    assert feed.store.position.counts == {"kpi_minutes": 1, "corrections": 1}
+    assert feed.counts == {"kpi_minutes": 1, "corrections": 1}
 
 
 def test_a_minute_first_heard_of_after_its_end_closes_at_once(feed):
@@ -112,7 +121,7 @@ def test_minutes_close_in_their_order_though_the_clock_leaps(feed):
 def test_a_partial_of_a_forgotten_hour_is_counted_and_changes_nothing(feed):
     feed(partial(orders=1), *clock(180))
     assert feed(partial(orders=2, version=5)) == []
-    assert feed.store.position.counts == {"kpi_minutes": 1, "too_late": 1}
+    assert feed.counts == {"kpi_minutes": 1, "too_late": 1}
     feed(*clock(241))
     feed(*clock(242))
     assert {name.partition("|")[0] for name in feed.store.records} == {"five", "hours"}
@@ -122,88 +131,54 @@ def test_a_partial_of_a_forgotten_hour_is_counted_and_changes_nothing(feed):
 def test_what_cannot_be_read_becomes_a_dead_letter(feed):
     (minute,) = feed(b"{", b'{"type":"partial","source":0}', partial(orders=1), *clock(1))
     assert minute["data"]["orders"] == 1
-    assert feed.store.position.counts == {"dead_lettered": 2, "dead_lettered:malformed": 2, "kpi_minutes": 1}
+    assert feed.counts == {"dead_lettered": 2, "dead_lettered:malformed": 2, "kpi_minutes": 1}
     letters = [message for message in feed.store.sent if message.topic == "dead-letters"]
     assert [message.headers["source_offset"] for message in letters] == ["0", "1"]
 
 
-def ordinary(days: int, dark: range = range(0)) -> list[dict[str, int]]:
-    """Counts by minute of a store with a daily season; nothing at all in the minutes `dark`."""
-    minutes = np.arange(days * 1440)
-    rate = 3 * (1 + 0.6 * np.sin(minutes / 1440 * 2 * np.pi))
-    orders = np.random.default_rng(5).poisson(rate)
-    orders[list(dark)] = 0
-    return [{"orders": int(n), "revenue_cents": int(n) * 900} for n in orders]
+def test_the_judge_is_told_each_minute_once_with_the_clock_and_corrections_at_once(feed):
+    feed(partial("store:a", orders=2), partial("campaign:x", orders=2), *clock(1))
+    feed(partial("store:a", orders=3, version=5))
+    first, second = feed.closings()
+    minute = NOON_MS // MINUTE_MS
+    assert (first.dims, first.minutes, first.at_ms) == (["store:a"], [minute], NOON_MS + MINUTE_MS)
+    assert (second.dims, second.minutes, second.at_ms) == (["store:a"], [minute], 0)
+    assert [closing.rows()[0, 0] for closing in (first, second)] == [2, 3]
+    assert (first.number, second.number) == (0, 1)
+    (other,) = feed.closings("p1")
+    assert (other.dims, other.at_ms) == ([], NOON_MS + MINUTE_MS)
 
 
-def replay(feed: Feed, counts: list[dict[str, int]], step: int = 7, dim: str = "store:0012") -> list[dict[str, Any]]:
-    """Alerts of a stream in which silent minutes send nothing; `step` minutes a batch."""
-    alerts: list[dict[str, Any]] = []
-    for start in range(0, len(counts), step):
-        rows = list(enumerate(counts[start : start + step], start))
-        said = [partial(dim, minute, version=minute + 1, **row) for minute, row in rows if row["orders"]]
-        alerts += [event for event in feed(*said, *clock(rows[-1][0] + 1)) if event["type"] == "brewline.alert.kpi"]
-    return alerts
-
-
-DARK = range(2 * 1440 + 300, 2 * 1440 + 420)
-
-
-def test_a_store_that_falls_silent_is_told_and_its_return_too():
-    feed = Feed()
-    alerts = [alert for alert in replay(feed, ordinary(3, DARK)) if alert["data"]["series"] == "orders"]
-    assert [alert["data"]["state"] for alert in alerts] == ["firing", "resolved"]
-    firing, resolved = alerts
-    assert firing["data"]["direction"] == "low"
-    assert firing["subject"] == "store:0012"
-    assert firing["id"] == f"{firing['data']['incident']}|firing"
-    assert resolved["data"]["incident"] == firing["data"]["incident"]
-    started = (firing["data"]["started_ms"] - NOON_MS) / MINUTE_MS
-    assert DARK.start < started < DARK.start + 30
-    assert "orders down to" in firing["data"]["why"]
-    assert feed.store.position.counts["kpi_alerts"] == 2  # orders and revenue
-
-
-def test_alerts_are_the_same_however_the_stream_is_cut():
-    counts = ordinary(3, DARK)
-    assert replay(Feed(), counts, step=7) == replay(Feed(), counts, step=61)
-
-
-def test_a_store_still_closed_in_the_night_is_no_news():
-    night = [range(day * 1440 + 720, day * 1440 + 1260) for day in range(4)]
-    counts = [row for day in range(4) for row in ordinary(1)]
-    for minutes in night:
-        for minute in minutes:
-            counts[minute] = {"orders": 0, "revenue_cents": 0}
-    assert replay(Feed(), counts) == []
+def test_what_the_judge_is_told_is_the_same_however_the_stream_is_cut():
+    said = [
+        each
+        for minute in range(50)
+        for each in [
+            partial("store:a", minute, orders=minute, version=minute + 1),
+            partial("chain:*", minute - 3 if minute > 3 else 0, orders=9, version=100 + minute),
+            *clock(minute),
+        ]
+    ]
+    told = []
+    for step in (1, 7, len(said)):
+        feed = Feed()
+        for start in range(0, len(said), step):
+            feed(*said[start : start + step])
+        told.append([(c.number, c.at_ms, c.dims, c.minutes, c.counters) for c in feed.closings()])
+    assert told[0] == told[1] == told[2]
+    assert [number for number, *_ in told[0]] == list(range(len(told[0])))
 
 
 def test_what_no_longer_exists_is_no_longer_watched():
     feed = Feed()
-    replay(feed, ordinary(1))
+    feed(partial("store:0012", orders=1), *clock(24 * 60))
     assert "watch|store:0012" in feed.store.records
     for hour in range(24, 24 * (RETIRED_DAYS + 2)):
         feed(*clock(hour * 60))
     assert {name.partition("|")[0] for name in feed.store.records} == {"hours"}  # those of five minutes are gone too
 
 
-def test_silence_is_judged_though_the_clock_leaps_over_it():
-    feed = Feed()
-    counts = ordinary(3, DARK)[: DARK.start]
-    assert replay(feed, counts) == []
-    alerts = feed(*clock(DARK.start + 90))
-    assert {alert["data"]["series"] for alert in alerts} == {"orders", "revenue_cents"}
-
-
-def test_a_late_partial_is_in_the_window_that_is_judged_next():
-    feed = Feed()
-    feed(partial("store:0012", orders=1), *clock(5))
-    feed(partial("store:0012", orders=8, version=2))
-    watch = detector.decode_watch(feed.store.records["watch|store:0012"], JOB.judging)
-    assert sum(watch.series[0].window) == 8
-
-
-def test_a_minute_is_judged_with_its_counts_though_the_timer_of_its_hour_was_not_loaded():
+def test_a_minute_is_looked_at_with_its_counts_though_the_timer_of_its_hour_was_not_loaded():
     feed = Feed()
     feed(partial("store:0012", orders=1), *clock(1))
     feed(partial("store:0012", minute=70, orders=6, version=2))
@@ -212,12 +187,11 @@ def test_a_minute_is_judged_with_its_counts_though_the_timer_of_its_hour_was_not
     state = feed.store.load(JOB, plan)
     state.due = [(due_ms, timer) for due_ms, timer in state.due if timer == "watch|store:0012"]
     changes = JOB.apply(plan, state)
-    assert changes.counts == {"kpi_minutes": 1}
-    watch = detector.decode_watch(changes.puts["watch|store:0012"], JOB.judging)
-    assert sum(watch.series[0].window) == 6
+    assert changes.counts == {"kpi_minutes": 1, "closings": 1}
+    assert decode_watch(changes.puts["watch|store:0012"]).load.sum == 6
 
 
-def test_hours_leapt_over_are_judged_batch_by_batch():
+def test_hours_leapt_over_are_looked_at_batch_by_batch():
     feed = Feed()
     feed(partial("store:0012", orders=1), *clock(1))
     judged = []
@@ -228,16 +202,13 @@ def test_hours_leapt_over_are_judged_batch_by_batch():
     assert judged[-1] == NOON_MS + (100 * 60 + 3) * MINUTE_MS
 
 
-def test_an_alert_names_the_record_that_caused_it():
-    feed = Feed()
-    replay(feed, ordinary(3, DARK)[: DARK.start])
-    job, store = feed.job, feed.store
-    mark = clock(DARK.start + 90)
-    values = [encode_partial(each) for each in mark]
-    batch = Batch("kpi.partials", 0, feed.next - 1, [feed.next, feed.next + 1], values, [111, 222])
-    plan = job.plan(batch, store.position)
-    changes = job.apply(plan, store.load(job, plan))
-    assert changes.causes_ms == [222] * changes.counts["kpi_alerts"]
+def test_a_watch_of_a_region_that_was_stored_once_is_dropped_in_silence(feed):
+    feed(partial("region:east", orders=1), *clock(1))
+    minute = NOON_MS // MINUTE_MS
+    feed.store.records["watch|region:east"] = encode_watch(Watch(minute, minute, minute, minute))
+    feed.store.timers["watch|region:east"] = NOON_MS + 2 * MINUTE_MS
+    assert feed(*clock(9)) == []
+    assert not [name for name in (*feed.store.records, *feed.store.timers) if name.startswith("watch")]
 
 
 def test_every_counter_has_its_column():

@@ -46,7 +46,7 @@ def test_too_many_redemptions_ask_that_every_campaign_with_a_brake_be_paused_the
         ({"dim": "campaign:winter"}, [("winter", "")]),
         ({"dim": "campaign:autumn"}, []),
         ({"dim": "channel:app"}, []),
-        ({"series": "discount_cents"}, [("spring", "store:s1"), ("winter", "store:s1")]),
+        ({"series": "redemptions_per_order"}, [("spring", "store:s1"), ("winter", "store:s1")]),
         ({"series": "orders"}, []),
         ({"direction": "low"}, []),
         ({"state": "resolved"}, []),

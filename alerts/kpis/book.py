@@ -1,0 +1,254 @@
+"""Both panels, the minute that is judged next, and the open incidents: what one batch reads, changes and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from msgspec import Struct, field, msgpack
+from numpy.typing import NDArray
+
+from alerts.kpis import course, discovery
+from alerts.kpis.catalog import CHAIN
+from alerts.kpis.closing import Rows
+from alerts.kpis.expectation import Floats, Moment, Rates, rates
+from alerts.kpis.incident import Incident, kind
+from alerts.kpis.learning import Hour, learn_roots, learn_spread, learn_stores, rain, spread
+from alerts.kpis.panel import FIRING, QUIET, ROOTS, STORES, Panel
+from alerts.kpis.screen import window_sums
+from alerts.kpis.seasons import Seasons
+from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, PLACE, SERIES, WIDTH, alive
+from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, rain_now
+
+DAY = 1440
+PENDING = {"chain": 1, "region": 1, "channel": 2, "store": 3}  # minutes: the widest fires first and gathers the others
+STORE_DAYS = 1  # of a store's own before it is judged
+NOBODY = -1
+OTHERS = np.arange(SERIES) != ALIVE_MINUTES
+
+
+class Judging(Struct, frozen=True):
+    """How to judge; what was learned with another window starts again."""
+
+    window_minutes: int = 60
+    learn_days: int = 2
+    hold_minutes: int = 10
+
+
+class Header(Struct, array_like=True):
+    next: int = -1  # minute; -1: none was judged yet
+    numbers: dict[int, int] = {}  # by merging partition, its latest message
+    incidents: list[Incident] = field(default_factory=list)
+    window: int = 0
+    since: int = 0  # the first minute after the last gap
+
+
+encode_header = msgpack.Encoder().encode
+decode_header = msgpack.Decoder(Header).decode
+
+
+class Layer(NamedTuple):
+    """A panel as it was judged in a minute."""
+
+    panel: Panel
+    around: Around
+    look: Look
+    steps: course.Steps
+
+    @property
+    def found(self) -> Verdicts:
+        return self.look.found
+
+
+class Book:
+    """What is known when a batch begins, of the records that were loaded."""
+
+    def __init__(self, records: Mapping[str, bytes], judging: Judging, regions: Mapping[str, str], seasons: Seasons):
+        raw = records.get("judge")
+        header = decode_header(raw) if raw else Header()
+        if header.window != judging.window_minutes:
+            records, header = {}, Header(header.next, header.numbers, [], judging.window_minutes)
+        self.header, self.judging, self.regions, self.seasons = header, judging, regions, seasons
+        self.roots = Panel(ROOTS, judging.window_minutes, records)
+        self.stores = Panel(STORES, judging.window_minutes, records)
+        self.known: dict[tuple[str, int], Rates] = {}
+        self.strays: dict[str, Floats] = {}
+        self.kinds = self._kinds()
+
+    def _kinds(self) -> dict[str, Flags]:
+        of = np.array([kind(dim) for dim in self.roots.dims])
+        return {name: of == name for name in KINDS if name != "store"}
+
+    def take(self, dims: list[str], rows: Rows, minute: int) -> None:
+        """Puts the counters of dimensions in a minute, as it closed or as it is now corrected."""
+        self._welcome(dims, minute)
+        for panel in (self.roots, self.stores):
+            mine = [(row, panel.place[dim]) for row, dim in enumerate(dims) if dim in panel.place]
+            if not mine:
+                continue
+            which, places = map(list, zip(*mine, strict=True))
+            counts = np.zeros((WIDTH, len(which)), np.int64)
+            counts[:ALIVE] = rows[which, :ALIVE].T
+            panel.minute(minute)[:, places] = alive(counts)
+            panel.touch(f"ring|{minute % panel.window}")
+            for name, seen in (("ordered", counts[PLACE["orders"]] > 0), ("spoke", counts[ALIVE] > 0)):
+                last = panel.course[name]
+                last[places] = np.where(seen, np.maximum(last[places], minute), last[places])
+
+    def _welcome(self, dims: list[str], minute: int) -> None:
+        """Dimensions that were never seen before; a store's root is its region, where that is known."""
+        stores = [dim for dim in dict.fromkeys(dims) if kind(dim) == "store" and dim not in self.stores.place]
+        above = [f"region:{self.regions[dim[6:]]}" for dim in stores if self.regions.get(dim[6:])]
+        wanted = dict.fromkeys([CHAIN, *above, *(dim for dim in dims if kind(dim) != "store")])
+        roots = [dim for dim in wanted if dim not in self.roots.place]
+        if roots:
+            self.roots.add(roots, [NOBODY] * len(roots), minute)
+            self.kinds = self._kinds()
+            self.known.clear()
+            self.strays.clear()
+        if stores:
+            self.stores.add(stores, [self._root_of(dim) for dim in stores], minute)
+            self.known.clear()
+            self.strays.clear()
+
+    def _root_of(self, dim: str) -> int:
+        place = self.roots.place
+        return place.get(f"region:{self.regions.get(dim[6:], '')}", place[CHAIN])
+
+    def skip(self, minute: int) -> None:
+        """Goes on at a minute, with empty windows: what was before is not known."""
+        for panel in (self.roots, self.stores):
+            for back in range(panel.window):
+                panel.minute(minute - 1 - back)[...] = 0
+                panel.touch(f"ring|{(minute - 1 - back) % panel.window}")
+            panel.course["hour"][...] = 0
+            for name in ("back", "ordered", "spoke"):
+                panel.course[name][...] = minute
+            panel.touch("course")
+        self.header.next = self.header.since = minute
+
+    def clear(self, minute: int) -> None:
+        """Makes room for a minute in the rings."""
+        for panel in (self.roots, self.stores):
+            panel.minute(minute)[...] = 0
+            panel.touch(f"ring|{minute % panel.window}")
+
+    def around(self, panel: Panel, minute: int) -> Around:
+        hour = minute // 60
+        return Around(*(self._rates(panel, each) for each in (hour - 1, hour, hour + 1)))
+
+    def _rates(self, panel: Panel, hour: int) -> Rates:
+        if (panel.layer, hour) not in self.known:
+            above = None if panel is self.roots else self._rates(self.roots, hour)
+            self.known[panel.layer, hour] = rates(panel, hour, self.seasons.moment(hour), above)
+        return self.known[panel.layer, hour]
+
+    def judge(self) -> list[Layer]:
+        """Judges the next minute, learns what leaves the window, and goes on."""
+        minute, layers = self.header.next, []
+        for panel in (self.roots, self.stores):
+            if panel.dims:
+                layers.append(self._judge(panel, minute))
+        for layer in layers:
+            self._learn_spread(layer, minute)
+        self._learn(minute - self.judging.window_minutes + 1)
+        self.header.next += 1
+        return layers
+
+    def _judge(self, panel: Panel, minute: int) -> Layer:
+        around, look = self.around(panel, minute), self.look(panel, minute)
+        found = look.found
+        ready, wait = self._ready(panel, minute)
+        unusual = self._unusual(panel, found, ready)
+        silent = unusual[ALIVE_MINUTES] | (panel.course["state"][ALIVE_MINUTES] != QUIET)
+        back = silent & (panel.course["spoke"] == minute)
+        panel.course["back"][back] = minute
+        unusual[OTHERS] &= ~silent
+        steps = course.step(panel.course, minute, found, unusual, wait, self.judging.hold_minutes)
+        panel.course["odd"] |= panel.course["state"] != QUIET
+        panel.touch("course")
+        return Layer(panel, around, look, steps)
+
+    def look(self, panel: Panel, minute: int) -> Look:
+        """At a minute in the ring."""
+        widths = np.array(panel.widths)
+        sums = window_sums(panel.ring, minute, widths)
+        rain = rain_now(self.roots, sums if panel is self.roots else window_sums(self.roots.ring, minute, widths))
+        if panel is self.stores:
+            rain = Rain(*(part[..., panel.learned["parent"]] for part in rain))
+        return judge(panel, minute, self.around(panel, minute), self._strays(panel), sums, rain)
+
+    def _strays(self, panel: Panel) -> Floats:
+        if panel.layer not in self.strays:
+            self.strays[panel.layer] = spread(panel)
+        return self.strays[panel.layer]
+
+    def _ready(self, panel: Panel, minute: int) -> tuple[Flags, NDArray[np.int64]]:
+        """Which dimensions are judged, and for how many minutes each must stay unusual."""
+        age, learn = minute - panel.learned["born"], self.judging.learn_days * DAY
+        if panel is self.stores:
+            parent = panel.learned["parent"]
+            rooted = minute - self.roots.learned["born"][parent] >= learn
+            return rooted & (age >= STORE_DAYS * DAY), np.full(len(age), PENDING["store"])
+        wait = np.array([PENDING[kind(dim)] for dim in panel.dims])
+        return age >= learn, wait
+
+    def _unusual(self, panel: Panel, found: Verdicts, ready: Flags) -> Flags:
+        """Discoveries of this minute, by kind of dimension."""
+        groups = {"store": np.ones(len(panel.dims), bool)} if panel is self.stores else self.kinds
+        alpha, unusual = discovery.level(len(KINDS)), np.zeros(found.p.shape, bool)
+        if found.p.min(initial=1.0) > alpha:
+            return unusual
+        for group in groups.values():
+            mine = group & ready
+            p = found.p[:, mine]
+            limit = discovery.threshold(p[p < 1], p.size, alpha)
+            unusual |= (found.p <= limit) & mine & (limit > 0)
+        return unusual
+
+    def _learn_spread(self, layer: Layer, minute: int) -> None:
+        """At other minutes of the hour each time, so that what is told by five minutes is seen at all of them."""
+        panel, screened = layer.panel, layer.look.screened
+        for place, width in enumerate(panel.widths):
+            if minute % (panel.window + width - 1):
+                continue
+            calm = (panel.course["state"] != FIRING) & (minute - panel.course["back"] >= panel.window)
+            one = (screened.seen[place], screened.of[place], screened.mid[place])
+            learn_spread(panel, place, *one, layer.around.now.blur, calm)
+            self.strays.clear()
+
+    def _learn(self, leaving: int) -> None:
+        """The minute that leaves the window, and at the end of its hour the hour."""
+        for panel in (self.roots, self.stores):
+            panel.course["hour"] += panel.minute(leaving)
+        if leaving % 60 != 59:
+            return
+        number = leaving // 60
+        if number * 60 < self.header.since:
+            self._forget_hour()
+            return
+        moment = self.seasons.moment(number)
+        of_roots = self._rates(self.roots, number)
+        hours = [self._hour(panel, number, moment) for panel in (self.roots, self.stores)]
+        if self.stores.dims:
+            learn_stores(self.stores, hours[1], self.roots, of_roots)
+        learn_roots(self.roots, hours[0])
+        self.roots.course["wet"] = rain(self.roots.course["hour"], self.roots.course["wet"])
+        self._forget_hour()
+        self.known.clear()
+
+    def _hour(self, panel: Panel, number: int, moment: Moment) -> Hour:
+        odd = panel.course["odd"]
+        silent = np.tile(panel.learned["born"] > number * 60, (SERIES, 1))
+        if panel is self.stores:
+            silent[OTHERS] |= odd[ALIVE_MINUTES]
+        return Hour(number, moment, self._rates(panel, number), odd.copy(), silent)
+
+    def _forget_hour(self) -> None:
+        for panel in (self.roots, self.stores):
+            panel.course["hour"][...] = 0
+            panel.course["odd"] = panel.course["state"] != QUIET
+
+    def write(self) -> dict[str, bytes]:
+        return {**self.roots.write(), **self.stores.write(), "judge": encode_header(self.header)}

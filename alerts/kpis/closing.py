@@ -1,0 +1,96 @@
+"""What a merging partition tells the judge: the minutes it has closed or corrected, many dimensions in one message.
+
+Each message has a number of its own partition's, so that one that comes again is known. The last of those sent when
+the clock moves carries it: whoever has seen that has seen all that was closed before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import Struct, msgpack
+from numpy.typing import NDArray
+
+from alerts.kpis.series import COUNTED, KINDS
+from features.times import MINUTE_MS
+
+ROWS = 1_000  # in one message
+SENT = "closings"  # count in a partition's position: messages it has sent to the judge
+
+Rows = NDArray[np.int64]  # rows x counters
+
+
+class Closing(Struct, array_like=True):
+    """`counters`: little-endian int64, one row of `series.COUNTED` a dimension."""
+
+    source: int
+    of: int  # merging partitions
+    number: int
+    at_ms: int  # all minutes that end by then are closed; 0: nothing is said of the clock
+    dims: list[str] = []
+    minutes: list[int] = []  # since the epoch
+    counters: bytes = b""
+
+    def rows(self) -> Rows:
+        """Raises ValueError where their number or width is not as it says."""
+        if not len(self.dims) == len(self.minutes) == len(self.counters) // (8 * len(COUNTED)):
+            raise ValueError(f"{len(self.dims)} dimensions, {len(self.minutes)} minutes, {len(self.counters)} bytes")
+        return read_rows(self.counters)
+
+
+encode_closing = msgpack.Encoder().encode
+decode_closing = msgpack.Decoder(Closing).decode
+
+
+def watched(dim: str) -> bool:
+    return dim.partition(":")[0] in KINDS
+
+
+def read_rows(raw: bytes) -> Rows:
+    return np.frombuffer(raw, dtype="<i8").reshape(-1, len(COUNTED))
+
+
+class Ways(Struct, frozen=True):
+    """`names` of the counters, by column; `keys` that reach each partition of the topic, the judge's first."""
+
+    names: Sequence[str]
+    keys: list[str]
+    sources: int  # merging partitions
+
+
+class Closings:
+    """What is to be told of one batch, in log order; `sent`: messages before it."""
+
+    def __init__(self, ways: Ways, source: int, sent: int, clock_ms: int) -> None:
+        self.columns = [ways.names.index(name) if name in ways.names else -1 for name in COUNTED]
+        self.ways, self.source, self.clock_ms = ways, source, clock_ms
+        self.before = self.number = sent
+        self.dims: list[str] = []
+        self.minutes: list[int] = []
+        self.counters: list[list[int]] = []
+        self.sent: list[tuple[str, Closing]] = []  # by key
+
+    def note(self, dim: str, minute: int, counters: Sequence[int]) -> None:
+        """A minute as it closed, or as it is now that it was corrected."""
+        if watched(dim):
+            self.dims.append(dim)
+            self.minutes.append(minute)
+            row = [*counters, *[0] * (max(self.columns) + 1 - len(counters)), 0]
+            self.counters.append([row[column] for column in self.columns])
+            if len(self.dims) == ROWS:
+                self.tell()
+
+    def tell(self, now_ms: int = 0) -> None:
+        """Ends a message, with the clock if that has come to another minute."""
+        at_ms = now_ms // MINUTE_MS * MINUTE_MS if now_ms // MINUTE_MS > self.clock_ms // MINUTE_MS else 0
+        if not self.dims and not at_ms:
+            return
+        raw, of = np.array(self.counters, dtype="<i8").tobytes(), self.ways.sources
+        home, *others = self.ways.keys
+        self.sent.append((home, Closing(self.source, of, self.number, at_ms, self.dims, self.minutes, raw)))
+        self.number += 1
+        self.dims, self.minutes, self.counters = [], [], []
+        if at_ms:
+            self.clock_ms = at_ms
+            self.sent += [(key, Closing(self.source, of, -1, at_ms)) for key in others]

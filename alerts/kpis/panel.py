@@ -1,0 +1,168 @@
+"""The state of all judged series of one layer, in arrays, and its records.
+
+The roots are the chain, its regions and its channels; the stores are the other layer. Records are `names|<layer>`,
+`course|<layer>` (what moves with each minute), `learned|<layer>` (with each hour), `ring|<layer>|<place>` (the minutes
+of the longest window) and `cell|<layer>|<place>` (how 168 hours of the week, then 24 of the day, differ).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from msgspec import msgpack
+from numpy.typing import NDArray
+
+from alerts.kpis import structure
+from alerts.kpis.series import AOV, SERIES, WIDTH
+
+ROOTS, STORES = "roots", "stores"
+WEEK_HOURS = 168
+QUIET, PENDING, FIRING = 0, 1, 2  # the state of a series
+SHORT = (2, 10)  # minutes; the longest window is that of the settings
+SPREAD_PRIOR, SPREAD_WEIGHT = 0.03, 20.0  # squared relative deviation, and how many windows' worth that is held to be
+AMOUNT_PRIOR = 0.4  # variance of the logarithm of an order
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+
+
+def pack(arrays: Mapping[str, Array]) -> bytes:
+    """Arrays of any shape, little-endian."""
+    told = {name: (a.dtype.str, a.shape, np.ascontiguousarray(a).tobytes()) for name, a in arrays.items()}
+    return msgpack.encode(told)
+
+
+def unpack(raw: bytes) -> Arrays:
+    read = msgpack.decode(raw)
+    return {n: np.frombuffer(data, dtype=kind).reshape(shape).copy() for n, (kind, shape, data) in read.items()}
+
+
+def _trimmed(array: Array) -> Array:
+    """Without the last dimensions of which there is nothing: they may have come after it was last changed."""
+    some = np.flatnonzero(array.reshape(-1, array.shape[-1]).any(axis=0))
+    return array[..., : some[-1] + 1 if len(some) else 0]
+
+
+def _course(dims: int) -> Arrays:
+    return {
+        "state": np.zeros((SERIES, dims), np.int8),
+        "side": np.zeros((SERIES, dims), np.int8),
+        "start": np.zeros((SERIES, dims), np.int64),
+        "calm": np.zeros((SERIES, dims), np.int16),
+        "odd": np.zeros((SERIES, dims), bool),  # unusual in the hour that is being learned
+        "ordered": np.zeros(dims, np.int64),  # the last minute with an order
+        "spoke": np.zeros(dims, np.int64),  # the last minute with anything
+        "back": np.zeros(dims, np.int64),  # the first minute after the last silence
+        "hour": np.zeros((WIDTH, dims), np.int64),  # sums of the hour that is being learned
+        "wet": np.zeros(dims, np.float64),  # share of its orders that were told of rain
+    }
+
+
+def _learned(layer: str, windows: int, dims: int) -> Arrays:
+    over = np.full((windows, SERIES, dims), SPREAD_PRIOR * SPREAD_WEIGHT, np.float32)
+    over[:, AOV] = AMOUNT_PRIOR * SPREAD_WEIGHT
+    found: Arrays = {
+        "over": over,
+        "under": np.full((windows, SERIES, dims), SPREAD_WEIGHT, np.float32),
+        "born": np.zeros(dims, np.int64),
+        "parent": np.full(dims, -1, np.int64),  # of a store: the root whose share it has
+    }
+    if layer == STORES:
+        return {**found, "level": np.zeros((2, SERIES, dims))}
+    mean, cov = structure.begin(dims)
+    day = np.zeros((2, SERIES, 24, dims))
+    return {**found, "mean": mean, "cov": cov, "day": day, "days": np.zeros((24, dims), np.int64)}
+
+
+class Panel:
+    """One layer; what is asked for must be among the records it was made with, or is taken for empty."""
+
+    def __init__(self, layer: str, window: int, records: Mapping[str, bytes]) -> None:
+        self.layer, self.window, self.records = layer, window, records
+        self.widths = (*(width for width in SHORT if width < window), window)
+        raw = records.get(f"names|{layer}")
+        self.dims: list[str] = msgpack.decode(raw, type=list[str]) if raw else []
+        self.place = {dim: place for place, dim in enumerate(self.dims)}
+        self.course = self._read("course", _course(0))
+        self.learned = self._read("learned", _learned(layer, len(self.widths), 0))
+        self.ring = self._read_ring()
+        self._cells: dict[int, Array] = {}
+        self.changed: set[str] = set()
+
+    def _read(self, name: str, empty: Arrays) -> Arrays:
+        raw = self.records.get(f"{name}|{self.layer}")
+        return unpack(raw) if raw else empty
+
+    def _read_ring(self) -> Array:
+        """Counters by minute modulo the longest window, [window, WIDTH, dims]."""
+        ring = np.zeros((self.window, WIDTH, len(self.dims)), np.int64)
+        for place in range(self.window):
+            raw = self.records.get(f"ring|{self.layer}|{place}")
+            if raw:
+                counts = unpack(raw)["counts"]
+                ring[place, :, : counts.shape[-1]] = counts
+        return ring
+
+    def add(self, dims: list[str], parents: list[int], minute: int) -> None:
+        """New dimensions, first seen in `minute`."""
+        count = len(dims)
+        new = _learned(self.layer, len(self.widths), count)
+        new["parent"][:], new["born"][:] = parents, minute
+        fresh = _course(count)
+        for name in ("ordered", "spoke", "back"):
+            fresh[name][:] = minute
+        axis = {"mean": 1, "cov": 1}
+        self.course = {n: np.concatenate([a, fresh[n]], axis=-1) for n, a in self.course.items()}
+        self.learned = {n: np.concatenate([a, new[n]], axis=axis.get(n, -1)) for n, a in self.learned.items()}
+        self.place |= {dim: len(self.dims) + place for place, dim in enumerate(dims)}
+        self.dims += dims
+        self.ring = self._grown(self.ring)
+        self.changed |= {"names", "course", "learned"}
+
+    def minute(self, minute: int) -> Array:
+        """Counters of a minute, [WIDTH, dims], to be read and written."""
+        found: Array = self.ring[minute % self.window]
+        return found
+
+    def cell(self, cell: int) -> Array:
+        """Of an hour of the week, or behind them of the day: what was seen of each series and what was expected."""
+        if cell not in self._cells:
+            raw = self.records.get(f"cell|{self.layer}|{cell}")
+            self._cells[cell] = unpack(raw)["profile"] if raw else np.zeros((2, SERIES, 0), np.float32)
+        self._cells[cell] = found = self._grown(self._cells[cell])
+        return found
+
+    def _grown(self, array: Array) -> Array:
+        """With places for dimensions that came since it was stored."""
+        missing = len(self.dims) - array.shape[-1]
+        if not missing:
+            return array
+        return np.concatenate([array, np.zeros((*array.shape[:-1], missing), array.dtype)], axis=-1)
+
+    def touch(self, name: str) -> None:
+        """`name` of a record, without its layer, will be written."""
+        self.changed.add(name)
+
+    def write(self) -> dict[str, bytes]:
+        puts: dict[str, bytes] = {}
+        for name in self.changed:
+            kind, _, place = name.partition("|")
+            record = f"{kind}|{self.layer}" + (f"|{place}" if place else "")
+            if kind == "names":
+                puts[record] = msgpack.encode(self.dims)
+            elif kind in ("course", "learned"):
+                puts[record] = pack(self.course if kind == "course" else self.learned)
+            elif kind == "ring":
+                puts[record] = pack({"counts": _trimmed(self.minute(int(place)))})
+            else:
+                puts[record] = pack({"profile": _trimmed(self.cell(int(place)))})
+        return puts
+
+
+def names(layer: str, window: int, cells: set[int]) -> list[str]:
+    """The records that judging needs, with these cells of the profiles."""
+    whole = [f"{name}|{layer}" for name in ("names", "course", "learned")]
+    ring = [f"ring|{layer}|{place}" for place in range(window)]
+    return [*whole, *ring, *(f"cell|{layer}|{cell}" for cell in sorted(cells))]

@@ -1,0 +1,159 @@
+"""The compiled part of judging: sums of the latest windows, what is expected of them, which are worth an exact tail.
+
+Within an hour nobody knows the minute at which a store opens, so a window is low only against the lower of its hour and
+the next one to it, high against the higher. `tests/alerts/kpis/test_verdict.py` holds it against a slow twin.
+"""
+
+from __future__ import annotations
+
+from math import exp, isfinite, isnan, log, sqrt
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+COUNT, SHARE, AMOUNT = 0, 1, 2
+SCREEN = 3.0  # standard deviations: what is nearer is not rare
+LEAST_CHANGE = np.array([0.3, 0.25, 0.2])  # by kind, of what is expected: a smaller one is nobody's business
+LEAST_UNITS = 5.0  # orders, redemptions, …
+SURE = 20.0  # expected in a window shorter than the longest: in fewer, a party of guests looks like a fault
+MOST = 0.7  # of what a share is of: with less, it is not judged, for visitors are told later than their orders
+CALM = 1.0  # standard deviations: nearer than that a window is as usual, whatever the longer ones still hold
+
+
+@njit(cache=True, nogil=True)
+def window_sums(ring: Any, minute: int, widths: Any) -> Any:
+    """[windows, counters, dims] of a ring [window, counters, dims] by minute modulo its length."""
+    length, counters, dims = ring.shape
+    found = np.zeros((len(widths), counters, dims), np.int64)
+    for place in range(len(widths)):
+        start = 0
+        if place:
+            start = widths[place - 1]
+            found[place] = found[place - 1]
+        for back in range(start, widths[place]):
+            slot = (minute - back) % length
+            for counter in range(counters):
+                for dim in range(dims):
+                    found[place, counter, dim] += ring[slot, counter, dim]
+    return found
+
+
+@njit(cache=True, nogil=True)
+def seen_of(counts: Any, over: Any, under: Any, kinds: Any, minutes: float, series: int, dim: int) -> Any:
+    """What is seen of what: counts of minutes, successes of trials, the sum of logarithms of orders."""
+    seen = float(max(0, counts[over[series], dim]))
+    if kinds[series] == COUNT:
+        return seen, minutes
+    of = float(max(0, counts[under[series], dim]))
+    if kinds[series] == SHARE:
+        return seen, max(of, seen)  # a redemption may be told before its order
+    if seen > 0 and of > 0:
+        return of * log(seen / of), of
+    return 0.0, 0.0
+
+
+@njit(cache=True, nogil=True)
+def least(a: float, b: float) -> float:
+    return b if isnan(a) else a if isnan(b) else min(a, b)
+
+
+@njit(cache=True, nogil=True)
+def most(a: float, b: float) -> float:
+    return b if isnan(a) else a if isnan(b) else max(a, b)
+
+
+@njit(cache=True, nogil=True)
+def shares_of(place: int, width: int) -> Any:
+    """Of a window that ends with a minute of an hour: its parts in the first and second half of it, and before it."""
+    of_now = min(width, place + 1)
+    early = max(0, min(place, 29) - (place - of_now))
+    return early / width, (of_now - early) / width, (width - of_now) / width
+
+
+@njit(cache=True, nogil=True)
+def expect(before: float, now: float, after: float, parts: Any) -> Any:
+    """Mean rate over a window, the least and the greatest that it may have been."""
+    early, late, former = parts
+    mid = (early + late) * now + (former * (now if isnan(before) else before) if former > 0 else 0.0)
+    low = (early + former) * least(before, now) + late * least(now, after)
+    high = (early + former) * most(before, now) + late * most(now, after)
+    return mid, least(mid, low), most(mid, high)
+
+
+@njit(cache=True, nogil=True)
+def screen(
+    sums: Any,
+    minute: int,
+    widths: Any,
+    table: Any,
+    before: Any,
+    now: Any,
+    after: Any,
+    blur: Any,
+    strays: Any,
+    rain: Any,
+    rest: Any,
+) -> Any:
+    """Of each window, series and dimension: seen, of, expected rate, rate to judge by, standard deviation, side, far.
+
+    `rain`: logarithm of what it does in a window beyond what the rates hold, [windows, series, dims].
+    `table`: by series, counter over and under, kind, shortest window, and the count series that the counter under is.
+    `rest`: minutes that a series may look back on. Last comes which series are as usual in the short windows.
+    """
+    windows, series, dims = strays.shape
+    over, under, kinds, shortest, counted = table
+    seen, of, mid = np.zeros(strays.shape), np.zeros(strays.shape), np.zeros(strays.shape)
+    mean, sd = np.zeros(strays.shape), np.zeros(strays.shape)
+    side, far = np.zeros(strays.shape, np.int8), np.zeros(strays.shape, np.bool_)
+    recovers = np.zeros((series, dims), np.bool_)
+    for w in range(windows):
+        width, parts, longest = widths[w], shares_of(minute % 60, widths[w]), w == windows - 1
+        for k in range(series):
+            for d in range(dims):
+                x, n = seen_of(sums[w], over, under, kinds, width, k, d)
+                m, low, high = expect(before[k, d], now[k, d], after[k, d], parts)
+                if kinds[k] == AMOUNT:
+                    m, low, high = m + rain[w, k, d], low + rain[w, k, d], high + rain[w, k, d]
+                elif rain[w, k, d] != 0:
+                    wet = exp(rain[w, k, d])
+                    m, low, high = m * wet, low * wet, high * wet
+                seen[w, k, d], of[w, k, d], mid[w, k, d], mean[w, k, d] = x, n, m, m
+                if not isfinite(m) or rest[k, d] < width:
+                    continue
+                at = low if x < n * low else high if x > n * high else m
+                side[w, k, d] = -1 if x < n * low else 1 if x > n * high else 0
+                mean[w, k, d] = at
+                if kinds[k] == AMOUNT:
+                    variance = n * strays[w, k, d] + n * n * blur[k, d]
+                    matters = abs(x - n * m) >= LEAST_CHANGE[AMOUNT] * n and n >= LEAST_UNITS
+                    enough = longest or n >= SURE
+                else:
+                    chance = n * at * (1 - at) if kinds[k] == SHARE else n * at
+                    variance = chance + (n * at) ** 2 * (strays[w, k, d] + blur[k, d])
+                    matters = abs(x - n * m) >= max(LEAST_UNITS, LEAST_CHANGE[kinds[k]] * n * m)
+                    enough = longest or n * m >= SURE
+                sd[w, k, d] = sqrt(variance + 1e-12)
+                z = abs(x - n * at) / sd[w, k, d]
+                if w <= 1:
+                    recovers[k, d] = z < CALM
+                if counted[k] >= 0:
+                    usual, _, _ = expect(before[counted[k], d], now[counted[k], d], after[counted[k], d], parts)
+                    came = sums[w, under[k], d]
+                    enough &= x <= came and (isnan(usual) or came >= MOST * usual * width)
+                far[w, k, d] = z >= SCREEN and side[w, k, d] != 0 and matters and enough and width >= shortest[k]
+    return seen, of, mid, mean, sd, side, far, recovers
+
+
+@njit(cache=True, nogil=True)
+def run_expected(before: Any, now: Any, after: Any, minute: int, run: Any) -> Any:
+    """What was to be expected at least in the minutes since something last came, [dims]."""
+    place, found = minute % 60, np.zeros(len(run))
+    for d in range(len(run)):
+        this = min(run[d], place + 1)
+        former = min(run[d] - this, 60)
+        early = max(0, min(place, 29) - (place - this))
+        left = least(before[d], now[d])
+        total = (former + early) * left + (this - early) * least(now[d], after[d])
+        found[d] = total if isfinite(total) else 0.0
+    return found

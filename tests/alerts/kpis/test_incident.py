@@ -1,0 +1,60 @@
+"""Which firing series are one incident, and which are another."""
+
+from __future__ import annotations
+
+from alerts.kpis.incident import Incident, Place, fingerprint, join
+from alerts.kpis.series import NAMES
+
+REGION_OF = {"store:a": "region:east", "store:b": "region:east", "store:c": "region:west"}
+ORDERS, COUPONS, CONVERSION, AOV = map(NAMES.index, ("orders", "redemptions_per_order", "conversion", "aov_cents"))
+
+
+def gather(*places: tuple[str, int, int]) -> list[Incident]:
+    """The incidents after series of these places have begun to fire, a minute apart."""
+    open_: list[Incident] = []
+    for minute, (dim, series, side) in enumerate(places):
+        place = Place(dim, series, side, REGION_OF.get(dim, ""))
+        join(open_, place, (dim, series), minute, NAMES[series], REGION_OF)
+    return open_
+
+
+def test_all_kpis_of_one_store_are_one_incident_which_names_them() -> None:
+    [one] = gather(("store:a", ORDERS, -1), ("store:a", AOV, 1), ("store:a", CONVERSION, -1))
+    assert (one.dim, one.kpis) == ("store:a", [ORDERS, AOV, CONVERSION])
+
+
+def test_stores_of_a_region_that_fires_are_part_of_it_and_others_are_not() -> None:
+    region, other = gather(("region:east", ORDERS, -1), ("store:a", ORDERS, -1), ("store:c", ORDERS, -1))
+    assert [dim for dim, _ in region.members] == ["region:east", "store:a"]
+    assert other.dim == "store:c"
+
+
+def test_what_is_not_alike_is_an_incident_of_its_own_though_the_chain_fires() -> None:
+    dims = [one.dim for one in gather(("chain:*", ORDERS, -1), ("region:east", COUPONS, 1), ("store:a", ORDERS, 1))]
+    assert dims == ["chain:*", "region:east", "store:a"]
+
+
+def test_conversion_may_go_either_way_when_orders_fall() -> None:
+    [one] = gather(("channel:app", ORDERS, -1), ("region:east", CONVERSION, 1), ("region:west", ORDERS, -1))
+    assert one.dim == "channel:app"
+
+
+def test_a_channel_takes_no_stores() -> None:
+    assert len(gather(("channel:app", ORDERS, -1), ("store:a", ORDERS, -1))) == 2
+
+
+def test_a_wider_fault_goes_on_as_the_first_incident_and_ends_the_others() -> None:
+    open_: list[Incident] = []
+    for minute, dim in enumerate(("store:a", "store:b", "store:c")):
+        join(open_, Place(dim, ORDERS, -1, REGION_OF[dim]), (dim, ORDERS), minute, "orders", REGION_OF)
+    first = open_[0].id
+    ended = join(open_, Place("region:east", ORDERS, -1), ("region:east", ORDERS), 9, "orders", REGION_OF)
+    assert [(one.dim, one.id) for one in open_] == [("region:east", first), ("store:c", open_[1].id)]
+    assert [one.dim for one in ended] == ["store:b"]
+    assert [dim for dim, _ in open_[0].members] == ["store:a", "store:b", "region:east"]
+
+
+def test_a_fingerprint_is_the_same_whenever_it_happens() -> None:
+    [one], [other] = gather(("store:a", ORDERS, -1)), gather(("store:b", AOV, 1), ("store:a", ORDERS, -1))[1:]
+    assert one.mark == other.mark == fingerprint("store:a", "orders", "low")
+    assert one.id != other.id

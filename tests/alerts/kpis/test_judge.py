@@ -1,0 +1,196 @@
+"""What the judge makes of a small simulated chain: incidents of faults, silence where there are none, and replays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alerts.kpis.book import Judging
+from alerts.kpis.closing import Closing, encode_closing
+from alerts.kpis.judge import Judge
+from alerts.kpis.panel import unpack
+from alerts.kpis.seasons import Seasons
+from alerts.kpis.series import COUNTED
+from features.job import Batch, Plan, Position
+from features.loop import Store, batches, run
+from features.outgoing import KpiAlert
+from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time
+from sim.minutes import COUNTERS, Town
+from sim.outages import CHAIN, COUPON, TILL, Outage
+
+START_MS = parse_time("2026-03-02T00:00:00Z")
+DAYS = 4
+NOON_MS = START_MS + (DAYS - 1) * DAY_MS + 4 * HOUR_MS  # of the last day, in China
+MINUTES = 60
+Alert = dict[str, Any]
+
+
+def town() -> Town:
+    return Town(1, 16, 1_500, START_MS)
+
+
+STORES = town().stores
+FAULTS = [
+    Outage(TILL, NOON_MS - 90 * MINUTE_MS, NOON_MS - 30 * MINUTE_MS, "store:S004"),
+    Outage(COUPON, NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, "region:east"),
+    Outage(CHAIN, NOON_MS + 4 * HOUR_MS, NOON_MS + 5 * HOUR_MS, "chain:*"),
+]
+
+
+def judge() -> Judge:
+    return Judge("alerts", "dead-letters", Judging(), {store.id: store.region for store in STORES}, Seasons())
+
+
+def closings(hours: int, faults: list[Outage], start: int = 0) -> Iterator[bytes]:
+    """One message a minute, of one merging partition."""
+    life, number = town(), start
+    dims = [f"store:{store.id}" for store in STORES]
+    regions = sorted(set(life.regions))
+    for hour in life.hours(hours, faults):
+        for minute in range(MINUTES):
+            counts = hour.counts[minute]
+            of_regions = [counts[life.regions == region].sum(axis=0) for region in regions]
+            rows = np.array([*counts, *of_regions, counts.sum(axis=0)])[:, [COUNTERS.index(name) for name in COUNTED]]
+            some = np.flatnonzero(rows.any(axis=1))
+            names = [*dims, *(f"region:{region}" for region in regions), "chain:*"]
+            at = hour.at_ms // MINUTE_MS + minute
+            told, raw = [names[place] for place in some], rows[some].astype("<i8").tobytes()
+            yield encode_closing(Closing(0, 1, number, (at + 1) * MINUTE_MS, told, [at] * len(told), raw))
+            number += 1
+
+
+def alerts_of(store: Store) -> list[Alert]:
+    return [json.loads(message.value)["data"] for message in store.sent if message.topic == "alerts"]
+
+
+@pytest.fixture(scope="module")
+def lived() -> Store:
+    return run(judge(), batches("kpi.closings", 0, [*closings(DAYS * 24, FAULTS)], range(60, DAYS * 1440, 60)))[0]
+
+
+@pytest.fixture(scope="module")
+def alerts(lived: Store) -> list[Alert]:
+    return alerts_of(lived)
+
+
+def firing(alerts: list[Alert], fault: Outage) -> list[Alert]:
+    return [a for a in alerts if a["state"] == "firing" and fault.from_ms <= a["started_ms"] < fault.to_ms]
+
+
+def test_a_till_that_says_nothing_is_offline_and_its_other_kpis_are_not_told(alerts: list[Alert]) -> None:
+    [told] = firing(alerts, FAULTS[0])
+    assert (told["dim"], told["series"], told["kpis"], told["stores"]) == (
+        "store:S004",
+        "offline",
+        ["offline"],
+        ["S004"],
+    )
+    assert told["money_cents"] > 0
+    assert "nothing heard" in told["why"]
+
+
+def test_a_coupon_of_a_region_is_one_incident_of_that_region_which_names_its_stores(alerts: list[Alert]) -> None:
+    told = firing(alerts, FAULTS[1])
+    assert {alert["incident"] for alert in told} == {told[0]["incident"]}
+    assert (told[0]["dim"], told[0]["direction"]) == ("region:east", "high")
+    assert "redemptions_per_order" in told[-1]["kpis"]
+    east = {store.id for store in STORES if store.region == "east"}
+    assert {*told[-1]["stores"]} <= east
+    assert len(told[-1]["stores"]) >= 2
+    assert told[0]["observed"] > told[0]["expected_high"] > told[0]["expected"] > told[0]["expected_low"]
+
+
+def test_a_fault_of_the_whole_chain_is_one_incident_soon_and_critical(alerts: list[Alert]) -> None:
+    told = firing(alerts, FAULTS[2])
+    assert {alert["incident"] for alert in told} == {told[0]["incident"]}
+    assert (told[0]["dim"], told[0]["direction"], told[0]["severity"]) == ("chain:*", "low", "critical")
+    assert told[0]["started_ms"] <= FAULTS[2].from_ms + 3 * MINUTE_MS
+    assert {part["dim"].split(":")[0] for part in told[0]["contributors"]} == {"region"}
+
+
+def test_nothing_else_is_told_and_all_is_resolved_under_the_same_incident(alerts: list[Alert]) -> None:
+    known = [alert for fault in FAULTS for alert in firing(alerts, fault)]
+    assert [alert for alert in alerts if alert["state"] == "firing" and alert not in known] == []
+    assert {alert["incident"] for alert in alerts if alert["state"] == "resolved"} == {a["incident"] for a in known}
+    for id in {alert["incident"] for alert in known}:
+        mine = [alert for alert in alerts if alert["incident"] == id]
+        assert [alert["revision"] for alert in mine] == [*range(1, len(mine) + 1)]
+        assert len({alert["fingerprint"] for alert in mine}) == 1
+
+
+def test_alerts_are_as_their_contract_says(lived: Store, alerts: list[Alert]) -> None:
+    assert all(alert.keys() == {*KpiAlert.__struct_fields__} for alert in alerts)
+    assert lived.position.counts["kpi_alerts"] == sum(alert["state"] == "firing" for alert in alerts)
+    ids = [json.loads(message.value)["id"] for message in lived.sent]
+    assert len({*ids}) == len(ids)
+
+
+def test_it_does_not_matter_where_batches_end_nor_that_messages_come_again() -> None:
+    values = [*closings(30, [])]
+    whole = run(judge(), batches("kpi.closings", 0, values, range(100, len(values), 100)))[0]
+    again = [*values[:700], *values[600:]]
+    cut = run(judge(), batches("kpi.closings", 0, again, [1, 2, 500, 650, 690, 710, 1_400]))[0]
+    assert whole.sent == cut.sent
+    assert whole.records.keys() == cut.records.keys()
+    assert all(whole.records[name] == cut.records[name] for name in whole.records)
+    assert cut.position.counts["repeats"] == 100
+
+
+def message(number: int, minute: int, source: int = 0, of: int = 1, clock: bool = True, **orders: int) -> bytes:
+    rows = np.zeros((len(orders), len(COUNTED)), "<i8")
+    rows[:, 0] = [*orders.values()]
+    at_ms = (minute + 1) * MINUTE_MS if clock else 0
+    dims = [f"store:{name}" for name in orders]
+    return encode_closing(Closing(source, of, number, at_ms, dims, [minute] * len(dims), rows.tobytes()))
+
+
+def ring(store: Store, minute: int) -> list[int]:
+    """Orders by store in a minute, as the window holds them."""
+    found: list[int] = unpack(store.records[f"ring|stores|{minute % Judging().window_minutes}"])["counts"][0].tolist()
+    return found
+
+
+def test_a_minute_is_judged_when_every_merging_partition_has_closed_it() -> None:
+    job, first = judge(), [message(0, 1_000, 0, 2, a=5), message(1, 1_001, 0, 2, a=6)]
+    store = run(job, batches("c", 0, first))[0]
+    assert {name for name in store.records if name.startswith("wait|")} == {"wait|1000", "wait|1001"}
+    run(job, batches("c", 0, [message(0, 1_000, 1, 2, b=7)], first=2), {0: store})
+    assert ring(store, 1_000) == [5, 7]
+    assert {name for name in store.records if name.startswith("wait|")} == {"wait|1001"}
+    assert {*store.timers} == {"wait|1001"}
+
+
+def test_a_correction_counts_while_its_minute_is_in_the_window_and_is_counted_as_too_late_after() -> None:
+    job, window = judge(), Judging().window_minutes
+    store = run(job, batches("c", 0, [message(n, 1_000 + n, a=1) for n in range(window + 10)]))[0]
+    late = [message(900, 1_060, clock=False, a=9), message(901, 1_002, clock=False, a=9)]
+    run(job, batches("c", 0, late, first=window + 10), {0: store})
+    assert ring(store, 1_060) == [9]
+    assert (store.position.counts["corrections"], store.position.counts["too_late"]) == (1, 1)
+
+
+def test_what_cannot_be_read_becomes_a_dead_letter_and_the_rest_is_judged() -> None:
+    broken = [b"{", encode_closing(Closing(0, 1, 0, 0, ["store:a"], [1], b"short")), message(1, 1_000, a=3)]
+    store = run(judge(), batches("c", 0, broken))[0]
+    assert store.position.counts["dead_lettered"] == 2
+    assert ring(store, 1_000) == [3]
+
+
+def test_days_without_a_word_are_leapt_over_and_not_learned_as_zero() -> None:
+    job = judge()
+    store = run(job, batches("c", 0, [message(0, 1_000, a=1), message(1, 9_000, a=2)]))[0]
+    assert ring(store, 9_000) == [2]
+    assert ring(store, 8_999) == [0]
+    assert not [name for name in store.records if name.startswith("cell|")]
+
+
+def test_another_partition_has_nothing_but_the_clock() -> None:
+    batch = Batch("c", 1, -1, [0], [encode_closing(Closing(0, 1, -1, 9 * MINUTE_MS))], [0])
+    plan: Plan = judge().plan(batch, Position())
+    changes = judge().apply(plan, Store().load(judge(), plan))
+    assert changes.position.clock.now_ms == 9 * MINUTE_MS
+    assert changes.messages == []
