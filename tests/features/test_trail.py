@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -30,6 +30,7 @@ lengths = st.integers(1, 12)
 place = st.integers(0, 11)
 
 
+@settings(deadline=None)
 @given(lengths)
 def test_a_trail_that_nobody_touched_is_whole_also_when_entries_were_sent_again(length: int) -> None:
     log, head = chain(length)
@@ -39,6 +40,7 @@ def test_a_trail_that_nobody_touched_is_whole_also_when_entries_were_sent_again(
     assert faults([], Head()) == []
 
 
+@settings(deadline=None)
 @given(lengths, place, st.sampled_from(["actor", "rows", "purpose", "time", "trail", "before", "id", "fields"]))
 def test_an_edit_of_any_field_is_found(length: int, at: int, name: str) -> None:
     assume(at < length)
@@ -48,6 +50,7 @@ def test_an_edit_of_any_field_is_found(length: int, at: int, name: str) -> None:
     assert any("was changed" in fault for fault in faults(log, head))
 
 
+@settings(deadline=None)
 @given(lengths, place)
 def test_an_edit_under_a_new_seal_is_found_by_what_follows_or_by_the_head(length: int, at: int) -> None:
     assume(at < length)
@@ -57,6 +60,7 @@ def test_an_edit_under_a_new_seal_is_found_by_what_follows_or_by_the_head(length
     assert faults(log, head) != []
 
 
+@settings(deadline=None)
 @given(lengths, place)
 def test_a_removal_is_found_and_named_at_the_beginning_in_the_middle_and_at_the_end(length: int, at: int) -> None:
     assume(at < length)
@@ -65,6 +69,7 @@ def test_a_removal_is_found_and_named_at_the_beginning_in_the_middle_and_at_the_
     assert f"entry {at + 1} is missing" in faults(log, head)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_two_entries_in_each_others_place_are_found(data: st.DataObject) -> None:
     log, head = chain(12)
@@ -76,6 +81,7 @@ def test_two_entries_in_each_others_place_are_found(data: st.DataObject) -> None
     assert any("stands behind" in fault for fault in faults(log, head))
 
 
+@settings(deadline=None)
 @given(st.integers(2, 12), place)
 def test_entries_that_only_trade_their_numbers_are_found(length: int, one: int) -> None:
     assume(one + 1 < length)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.security.cases import HALF_LIFE_MS, LEVELS, LIMIT, QUIET_MS, RULE, Case, weigh
@@ -40,6 +40,7 @@ def test_a_case_is_called_the_same_in_every_run() -> None:
     assert one.case == other.case
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3 * DAY_MS), st.sampled_from([*LEVELS])), min_size=1, max_size=12))
 def test_the_score_is_the_sum_of_what_is_left_of_all_points(steps: list[tuple[int, str]]) -> None:
     case, at_ms, parts = Case(), 0, []

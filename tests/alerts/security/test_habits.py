@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.security.fields import flat_fields
@@ -180,6 +180,7 @@ def test_a_record_stays_small_whatever_an_actor_does() -> None:
     assert decode_habit(encode_habit(habit)) == habit
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 12), min_size=1, max_size=20))
 def test_the_first_values_weigh_the_same(values: list[float]) -> None:
     moments = Moments()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.security.job import SecurityJob
@@ -76,6 +76,7 @@ steps = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(steps, max_size=12), st.lists(st.integers(1, 12), max_size=3))
 def test_who_hears_of_a_redemption_is_who_exported_the_customer_within_thirty_days_before(
     script: list[tuple[int, str, str, str]], cuts: list[int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.security.networks import COLUMNS, WrongNetworks, distance_km, read_networks
@@ -15,6 +15,7 @@ NESTED = [("10.0.0.0/8", "house"), ("10.20.0.0/16", "office"), ("10.20.3.0/24", 
 TABLE = [HEAD, *(f"{cidr},{name},,," for cidr, name in NESTED)]
 
 
+@settings(deadline=None)
 @given(st.one_of(st.ip_addresses(), st.integers(0, 2**24 - 1).map(lambda n: ip_address(10 * 2**24 + n))))
 def test_the_smallest_network_that_holds_an_address_counts(address: object) -> None:
     holding = [(ip_network(cidr).prefixlen, name) for cidr, name in NESTED if address in ip_network(cidr)]

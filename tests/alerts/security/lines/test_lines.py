@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.security.lines.job import LinesJob
@@ -160,6 +160,7 @@ tokens = st.from_regex(r"eyJ[A-Za-z0-9]{12,30}\.[A-Za-z0-9]{8,20}", fullmatch=Tr
 mails = st.from_regex(r"[a-z]{3,9}\.[a-z]{2,9}@[a-z]{2,9}\.(?:com|cn)", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(st.one_of(phones, tokens, mails), st.integers(0, 5))
 def test_no_phone_number_token_or_mail_of_a_line_gets_out(secret: str, where: int) -> None:
     where_phone = f"READ,SELECT,TABLE,customers,\"select x from customers where phone = '{secret}'\",n,1"
@@ -180,6 +181,7 @@ def test_no_phone_number_token_or_mail_of_a_line_gets_out(secret: str, where: in
     assert plain.encode() not in found.replace(b"-", b"").replace(b" ", b"")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_what_is_scrubbed_is_scrubbed_for_good(text: str) -> None:
     assert scrub(scrub(text)) == scrub(text)
