@@ -211,7 +211,7 @@ class Book:
         """At other minutes of the hour each time, so that what is told by five minutes is seen at all of them."""
         panel, screened = layer.panel, layer.look.screened
         for place, width in enumerate(panel.widths):
-            if minute % (panel.window + width - 1):
+            if minute % (width + 29):
                 continue
             calm = (panel.course["state"] != FIRING) & (minute - panel.course["back"] >= panel.window)
             one = (screened.seen[place], screened.of[place], screened.mid[place])

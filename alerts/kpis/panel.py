@@ -21,7 +21,7 @@ ROOTS, STORES = "roots", "stores"
 WEEK_HOURS = 168
 QUIET, PENDING, FIRING = 0, 1, 2  # the state of a series
 SHORT = (2, 10)  # minutes; the longest window is that of the settings
-SPREAD_PRIOR, SPREAD_WEIGHT = 0.03, 20.0  # squared relative deviation, and how many windows' worth that is held to be
+SPREAD_PRIOR, SPREAD_WEIGHT = 0.03, 8.0  # squared relative deviation, and how many windows' worth that is held to be
 AMOUNT_PRIOR = 0.4  # variance of the logarithm of an order
 
 Array = NDArray[Any]
