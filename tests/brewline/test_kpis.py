@@ -10,7 +10,7 @@ import pytest
 import redis as redis_py
 from rich.console import Console
 
-from alerts.kpis.detector import Judging
+from alerts.kpis.closing import Ways
 from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
 from alerts.kpis.partials import PartialMinutes
@@ -47,7 +47,8 @@ def store(settings: Settings, log: list[ev.Event]) -> None:
     check_layout(redis, settings.redis.prefix, {f"partitions of {TOPIC}": PARTITIONS})
     partials = PartialMinutes("partials", "letters", partition_keys(PARTITIONS), 1, 48, SHIPPED)
     sent = run(partials, batches("events", 0, [ev.encode(event) for event in log]))[0].sent
-    merge = MergedMinutes(Topics("minutes", "alerts", "letters"), 48, Judging(), SHIPPED)
+    ways = Ways(SHIPPED.names, ["p0"], PARTITIONS)
+    merge = MergedMinutes(Topics("minutes", "closings", "letters"), 48, ways, SHIPPED)
     kept = PartitionStore(redis, settings.redis.prefix, FLOW)
     for part in range(PARTITIONS):
         values = [message.value for message in sent if partition_of(message.key, PARTITIONS) == part]

@@ -33,7 +33,7 @@ def test_a_share_is_as_rare_as_scipy_says(of: int, part: float, share: float, st
     a, b = max(share * weight, 1e-3), max((1 - share) * weight, 1e-3)
     tail = betabinom.cdf(seen, of, a, b) if seen < of * share else betabinom.sf(seen - 1, of, a, b)
     found = share_p(one(seen), one(of), one(share), one(stray))
-    assert found == pytest.approx(min(1, 2 * tail), rel=1e-5, abs=1e-12)
+    assert found == pytest.approx(min(1, 2 * tail), rel=1e-5, abs=1e-10)  # to where SciPy is exact
 
 
 def test_a_share_far_out_keeps_its_digits() -> None:
