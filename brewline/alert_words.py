@@ -13,6 +13,7 @@ from alerts.notices.alert import MATCHED
 from alerts.notices.desk import State
 from alerts.notices.standing import word_message
 from brewline.alerts import minute, named, read_state, wall_ms
+from brewline.trail import note
 from config.settings import Settings
 from features.messages import digest
 from features.outgoing import AlertWord
@@ -88,6 +89,7 @@ def _person(by: str) -> str:
 
 def _send(settings: Settings, word: AlertWord, heard: Callable[[State], bool]) -> bool:
     """Sends it to Kafka; whether the notify flow has heard of it soon after. Raises Unreachable."""
+    note(settings, f"alert_{word.word}", f"alert {word.about}"[:128], by=word.by)
     kafka, topic = settings.kafka, settings.topic("alert.words")
     client = kafka.librdkafka()
     require_kafka(client, kafka.start_timeout_s)

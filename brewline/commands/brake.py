@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from brewline.commands.shared import AsJson, out
+from brewline.trail import note
 from config.settings import load
 
 app = typer.Typer(
@@ -17,7 +18,7 @@ app = typer.Typer(
 Campaign = Annotated[str, typer.Argument(help="As rules name it.")]
 Store = Annotated[str, typer.Option(help="Only in this store; without it and --region, everywhere.")]
 Region = Annotated[str, typer.Option(help="Only in this region.")]
-By = Annotated[str, typer.Option("--as", help="Who says so: a person's name.")]
+By = Annotated[str, typer.Option(help="Who says so: a person's name.")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in every receipt.")]
 
 
@@ -39,31 +40,35 @@ def brake_list(
 def brake_pause(campaign: Campaign, by: By, reason: Reason, store: Store = "", region: Region = "") -> None:
     """Has the rules of a campaign give nothing in a store, in a region or everywhere. The kpis flow must be running.
 
-    Example: `brewline brake pause winback --store sh-0001 --as anna --reason "a till takes coupons twice"`
+    Example: `brewline brake pause winback --store sh-0001 --by anna --reason "a till takes coupons twice"`
     """
     from brewline.brake import pause, place_of
 
-    settings = load()
-    pause(settings, campaign, place_of(settings, store, region), _named(by), _said(reason), out)
+    settings, by = load(), _named(by)
+    place, why = place_of(settings, store, region), _said(reason)
+    note(settings, "brake_pause", f"campaign {campaign}", by=by)
+    pause(settings, campaign, place, by, why, out)
 
 
 @app.command("resume")
 def brake_resume(campaign: Campaign, by: By, reason: Reason, store: Store = "", region: Region = "") -> None:
     """Lets a campaign go on where it is paused. The kpis flow must be running.
 
-    Example: `brewline brake resume winback --store sh-0001 --as anna --reason "the till is mended"`
+    Example: `brewline brake resume winback --store sh-0001 --by anna --reason "the till is mended"`
     """
     from brewline.brake import place_of, resume
 
-    settings = load()
-    resume(settings, campaign, place_of(settings, store, region), _named(by), _said(reason), out)
+    settings, by = load(), _named(by)
+    place, why = place_of(settings, store, region), _said(reason)
+    note(settings, "brake_resume", f"campaign {campaign}", by=by)
+    resume(settings, campaign, place, by, why, out)
 
 
 def _named(by: str) -> str:
     from alerts.triggers.brake import ALARM
 
     if not by.strip() or by.strip() == ALARM:
-        raise ValueError(f"--as: found {by!r}, expected the name of a person, such as --as anna")
+        raise ValueError(f"--by: found {by!r}, expected the name of a person, such as --by anna")
     return by.strip()
 
 

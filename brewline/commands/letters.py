@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
 
 from brewline.commands.shared import JsonFile, out
+from brewline.trail import note, person
 from config.settings import load
 
 app = typer.Typer(
@@ -66,7 +66,11 @@ def show(
     """
     from brewline.letters import Asked, read_letters, show_letter
 
-    show_letter(read_letters(load(), Asked(ids=(id,)), out)[0], value, out)
+    settings = load()
+    [letter] = read_letters(settings, Asked(ids=(id,)), out)
+    if value:
+        note(settings, "view", f"dead letter {id}", 1)
+    show_letter(letter, value, out)
 
 
 @app.command("resend")
@@ -74,7 +78,7 @@ def resend_letters(
     ids: Annotated[list[str] | None, typer.Argument(help="Their ids; or name a reason.")] = None,
     reason: Reason = "",
     topic: Topic = "",
-    by: Annotated[str, typer.Option(help="Who sends them; default: whoever is logged in.")] = "",
+    by: Annotated[str, typer.Option(help="Who sends them; default: whoever gives the command.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Sends records again to where they came from, once what was wrong is mended: a limit that was raised, say. What
@@ -91,4 +95,5 @@ def resend_letters(
     if not letters:
         out.print("There are no such dead letters.")
     elif yes or typer.confirm(f"Send {len(letters):,} records again?"):
-        out.print(f"sent again: {resend(settings, letters, by or getpass.getuser(), out):,}")
+        note(settings, "dead_letter_resend", "dead letters", len(letters), by)
+        out.print(f"sent again: {resend(settings, letters, by or person(), out):,}")
