@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from alerts.sigma import group as groups
 from alerts.sigma.correlating import TEMPORAL, Correlation
-from alerts.sigma.group import Counted, Group, Last, Open, Window
+from alerts.sigma.group import Group, Last, Open, Window
 from alerts.sigma.logsource import LogSource
 from alerts.sigma.matcher import Event, Matcher, Place
+from alerts.sigma.measure import Counted
 from alerts.sigma.reading import Rules
 
 NAMES_KEPT = 16_384  # of records of groups

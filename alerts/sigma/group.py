@@ -15,31 +15,21 @@ sixteenths of the timespan (HyperLogLog, 2 to 3 %). Of anything else the oldest 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import Protocol
 
 from msgspec import Struct, msgpack
 
 from alerts.security.finding import EVIDENCE
 from alerts.sigma import sketch
-from alerts.sigma.correlating import TEMPORAL, Correlation
+from alerts.sigma.correlating import Correlation
+from alerts.sigma.measure import Counted, measure_of
 
 MAX_EVENTS = 4096
 CELLS = 1024  # of a timespan
 SHORT = 16  # events of which all windows are soon looked at
 PANES = 16  # of a timespan, for sketches
 ADDED_UP = ("event_count", "value_sum", "value_avg")
-
-
-class Counted(Struct, array_like=True):
-    """One event of a group, or several that were added up; the id is kept for the latest few only, as evidence."""
-
-    at_ms: int
-    value: float | int
-    id: str = ""
-    events: int = 1
 
 
 class Pane(Struct, array_like=True):
@@ -87,18 +77,6 @@ class Window(Struct):
     evidence: list[str]
     at_ms: int = 0  # of the deciding event
     again: bool = False  # the group fired less than a timespan from here: for other correlations only
-
-
-class Measure(Protocol):
-    """What a window's events come to, one by one."""
-
-    def add(self, event: Counted, sign: int) -> None: ...
-
-    @property
-    def mask(self) -> int: ...
-
-    @property
-    def measured(self) -> float: ...
 
 
 encode_group = msgpack.Encoder().encode
@@ -391,103 +369,3 @@ def _window(observed: float, held: list[Counted], event: Counted) -> Window:
     started_ms = held[0].at_ms if held else event.at_ms
     events = sum(counted.events for counted in held)
     return Window(observed, started_ms, events, [*others[-EVIDENCE + 1 :], event.id], event.at_ms)
-
-
-def measure_of(rule: Correlation) -> Measure:
-    if rule.kind in TEMPORAL:
-        return Seen()
-    if rule.kind == "value_count":
-        return Distinct()
-    if rule.kind in ("value_percentile", "value_median"):
-        return Rank(rule.percentile)
-    return Mean() if rule.kind == "value_avg" else Total()
-
-
-class Total:
-    """The sum; of counted events, their number."""
-
-    mask = 0
-
-    def __init__(self) -> None:
-        self.measured: float = 0
-
-    def add(self, event: Counted, sign: int) -> None:
-        self.measured += sign * event.value
-
-
-class Mean:
-    mask = 0
-
-    def __init__(self) -> None:
-        self.total: float = 0
-        self.events = 0
-
-    def add(self, event: Counted, sign: int) -> None:
-        self.total += sign * event.value
-        self.events += sign * event.events
-
-    @property
-    def measured(self) -> float:
-        return self.total / self.events
-
-
-class Distinct:
-    """How many different values."""
-
-    mask = 0
-
-    def __init__(self) -> None:
-        self.values = Counter[float]()
-
-    def add(self, event: Counted, sign: int) -> None:
-        self.values[event.value] += sign
-        if not self.values[event.value]:
-            del self.values[event.value]
-
-    @property
-    def measured(self) -> float:
-        return len(self.values)
-
-
-class Rank:
-    """The value at a percentile, in between by straight lines: 50 is the median."""
-
-    mask = 0
-
-    def __init__(self, percentile: float) -> None:
-        self.percentile = percentile
-        self.values: list[float] = []
-
-    def add(self, event: Counted, sign: int) -> None:
-        if sign > 0:
-            insort(self.values, event.value)
-        else:
-            del self.values[bisect_left(self.values, event.value)]
-
-    @property
-    def measured(self) -> float:
-        place = (len(self.values) - 1) * self.percentile / 100
-        low = int(place)
-        high = min(low + 1, len(self.values) - 1)
-        return self.values[low] + (self.values[high] - self.values[low]) * (place - low)
-
-
-class Seen:
-    """How many different rules met, and which."""
-
-    def __init__(self) -> None:
-        self.masks = Counter[int]()
-
-    def add(self, event: Counted, sign: int) -> None:
-        self.masks[int(event.value)] += sign
-
-    @property
-    def mask(self) -> int:
-        seen = 0
-        for mask, times in self.masks.items():
-            seen |= mask if times else 0
-        return seen
-
-    @property
-    def measured(self) -> float:
-        return self.mask.bit_count()

@@ -12,7 +12,8 @@ from alerts.security.finding import EVIDENCE, Rule, digest
 from alerts.sigma import group as groups
 from alerts.sigma import sketch
 from alerts.sigma.correlating import Correlation, Limit, Part
-from alerts.sigma.group import MAX_EVENTS, Counted, Group, Last, Open, Pane, Window, decode_group, encode_group
+from alerts.sigma.group import MAX_EVENTS, Group, Last, Open, Pane, Window, decode_group, encode_group
+from alerts.sigma.measure import Counted
 
 RULE = Rule("r", "r", "r", "high", ())
 PARTS = (Part("r", 0, False),)
