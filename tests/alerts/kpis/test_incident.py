@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import msgpack
+
 from alerts.kpis.incident import Incident, Place, fingerprint, join
 from alerts.kpis.series import NAMES
 
@@ -80,6 +82,13 @@ def test_what_an_incident_has_not_told_yet_of_what_is_more_than_usual_is_told_by
         open_[1].news = news
         join(open_, Place("region:east", ORDERS, 1), ("region:east", ORDERS), 9, "orders", REGION_OF)
         assert (("store:b", REDEEMED) in open_[0].high) == news
+
+
+def test_an_incident_that_was_stored_before_this_was_kept_goes_on() -> None:
+    [one] = gather(("store:a", ORDERS, 1))
+    before = msgpack.encode(msgpack.decode(msgpack.encode(one))[:-1])
+    known = msgpack.decode(before, type=Incident)
+    assert (known.id, known.kpis, known.high) == (one.id, one.kpis, [])
 
 
 def test_a_fingerprint_is_the_same_whenever_it_happens() -> None:
