@@ -75,7 +75,7 @@ class Teller:
         severity = max(one.severity or "notice", view.severity(one), key=SEVERITIES.index)
         one.news |= severity != one.severity
         one.severity = severity
-        return one.news and (not one.revision or sight.p <= RESOLVE_P)
+        return one.news and (not one.revision or sight.p <= RESOLVE_P or view.still(one.members))
 
     def _say(self, one: Incident, state: State, view: View, stamp_ms: int, note: str = "") -> None:
         one.revision, one.told, one.news = one.revision + 1, view.minute, False
@@ -107,6 +107,11 @@ class View:
         dim, series = member
         panel = self.layer(dim).panel
         return bool(panel.course["state"][series, panel.place[dim]] == FIRING)
+
+    def still(self, members: list[tuple[str, int]]) -> bool:
+        """Whether one of them is unusual in this minute, and not only waits to be resolved."""
+        layers = ((self.layer(dim), dim, series) for dim, series in members)
+        return any(layer.found.p[series, layer.panel.place[dim]] <= RESOLVE_P for layer, dim, series in layers)
 
     def deviations(self, layer: Layer, width: int) -> tuple[Floats, Floats]:
         """What was seen in a window and what was expected; of amounts, sums of logarithms."""
@@ -226,6 +231,7 @@ class View:
             "money_cents": one.money_cents,
             "contributors": [to_builtins(_readable(part, one.series, layer)) for part in named],
             "revision": one.revision,
+            "high": _high(one),
         }
 
     def _stores(self, one: Incident) -> tuple[list[str], int]:
@@ -269,6 +275,13 @@ class View:
 
 def shown(series: int) -> str:
     return OFFLINE if series == ALIVE_MINUTES else NAMES[series]
+
+
+def _high(one: Incident) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for dim, series in one.high:
+        found.setdefault(shown(series), []).append(dim)
+    return found
 
 
 def _named(series: int) -> str:
