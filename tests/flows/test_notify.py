@@ -230,10 +230,11 @@ def test_what_is_told_again_and_again_is_what_fires_and_what_has_ended_lately(al
         ended_ms = now_ms - 3_600_000 if alert["id"] == "long-over-end" else now_ms
         desk.take(read_alert(sent(alert).value), ended_ms)
     desk.hear(AlertWord("silenced", "s", "ben", now_ms, "", {"dim": "store:hushed"}, now_ms + 60_000))
-    alerts.standings().commit(desk.state, desk.touched, {}, {})
+    standings = alerts.standings()
+    standings.commit(desk.state, desk.touched, standings.fence(), {})
     sink = Alertmanager(url="http://x/", alerts=["kpi"])
     found = {(notice.entity, notice.action) for notice in alerts.standings().firing(sink)}
-    assert found == {("store:fires", "updated"), ("store:ended", "resolved")}
+    assert found == {("store:fires", "updated"), ("store:hushed", "updated"), ("store:ended", "resolved")}
 
 
 def test_without_a_sink_what_fires_is_kept_and_a_share_of_it_is_refused(alerts: AlertPost) -> None:
