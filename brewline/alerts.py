@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from alerts.formats.figures import figure_texts
 from alerts.notices.alert import SEVERITIES
 from alerts.notices.desk import State
 from alerts.notices.silence import Silence
@@ -86,7 +87,7 @@ def show_alert(settings: Settings, key: str, as_json: bool, out: Console) -> Non
         *(("state", _state(one)), ("times", str(one.count)), ("held", str(one.held))),
         *(("began", rfc3339(alert.started_ms)), ("told since", rfc3339(one.opened_ms))),
         *alert.labels.items(),
-        *((name, f"{figure:g}") for name, figure in alert.figures.items()),
+        *figure_texts(alert.figures).items(),
         *(("tags", " ".join(alert.tags)), ("events", " ".join(alert.evidence))),
         *(("acknowledged by", one.acknowledged_by), ("ended by", one.ended_by), ("reason", one.reason)),
         *(("silenced by", one.silenced), ("over since", rfc3339(one.ended_ms) if one.ended_ms else "")),

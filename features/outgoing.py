@@ -332,7 +332,10 @@ class Finding(Struct):
 
 
 class Notice(Struct):
-    """What receivers are told of an alert; `key` is the same from its opening to its end."""
+    """What receivers are told of an alert; `key` is the same from its opening to its end.
+
+    `former`: the title and the severity that it was told under before, where one of them has changed since.
+    """
 
     action: Literal["opened", "updated", "acknowledged", "resolved", "closed", "held"]
     key: str
@@ -353,6 +356,7 @@ class Notice(Struct):
     tags: list[str] = []
     evidence: list[str] = []
     figures: dict[str, float] = {}
+    former: dict[str, str] = {}
 
 
 class AlertWord(Struct):

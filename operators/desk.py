@@ -28,7 +28,7 @@ from operators.health import EVENTS, FENCE, LAG, STANDING, Pulse, count
 from operators.kafka import consumer, produce
 from operators.redis_link import reason
 from operators.source import OffsetExpired
-from operators.standings import Fence, Standings
+from operators.standings import SINCE, Fence, Standings
 
 log = structlog.get_logger()
 FLOW, GROUP = "notify", "brewline-notify"
@@ -64,8 +64,8 @@ class DeskKeeper:
         self.producer = producer
         self.topics = topics
         self.standings = standings
-        self.fence = standings.fence()
-        self.desk = Desk(terms, standings.load())
+        self.fence = standings.fence() or standings.begin(round(time.time() * 1000))
+        self.desk = Desk(terms, standings.load(), self.fence.get(SINCE, 0))
         self.swept_s = 0.0
         self.reader: Consumer = consumer(client, GROUP)
         places = [(topic, part) for topic in (topics.words, topics.alerts) for part in range(partitions[topic])]
@@ -157,6 +157,8 @@ class DeskKeeper:
         STANDING.labels("silenced").set(hushed)
         STANDING.labels("acknowledged").set(sum(1 for standing in firing if standing.acknowledged_by))
         for place, offset in self.fence.items():
+            if place == SINCE:
+                continue
             topic, _, partition = place.rpartition("/")
             _, high = self.reader.get_watermark_offsets(TopicPartition(topic, int(partition)), cached=True)
             if high >= 0:

@@ -12,7 +12,7 @@ import orjson
 
 from alerts.delivery.answer import Answer
 from alerts.delivery.signature import headers
-from alerts.formats.alertmanager import DONE, postable_alert
+from alerts.formats.alertmanager import postable_alerts
 from alerts.formats.ecs import ecs_event
 from alerts.formats.ocsf import detection_finding
 from alerts.formats.pagerduty import pagerduty_event
@@ -80,7 +80,7 @@ class Alertmanager:
     def _send(self, notices: list[Notice]) -> Answer:
         now_ms = round(time.time() * 1000)
         until_ms = now_ms + round(OVER_AFTER * self.resend_s * 1000)
-        alerts = [postable_alert(one, now_ms if one.action in DONE else until_ms, self.board) for one in notices]
+        alerts = [alert for one in notices for alert in postable_alerts(one, now_ms, until_ms, self.board)]
         return patient(self.web.post(self.url, self.headers, orjson.dumps(alerts))[0])
 
     def repeat(self, standing: Callable[[], list[Notice]], stop: Event) -> None:

@@ -15,16 +15,18 @@ from alerts.notices.pace import Pace
 from alerts.notices.silence import Silence
 from alerts.notices.sink import Sink
 from alerts.notices.standing import Standing
-from features.outgoing import Notice
+from features.outgoing import AlertWord, Notice
 from operators.health import warn_seldom
 from operators.redis_link import reason
 
-Fence = dict[str, int]  # topic/partition → the offset to go on with
+Fence = dict[str, int]  # topic/partition → the offset to go on with; and `SINCE`
 SHAPES: dict[Part, Any] = {
     "book": msgspec.json.Decoder(Standing),
     "paces": msgspec.json.Decoder(Pace),
     "silences": msgspec.json.Decoder(Silence),
+    "unheard": msgspec.json.Decoder(list[AlertWord]),
 }
+SINCE = "since"  # beside the fence's places: when the desk started for the first time, epoch ms
 RECENT_MS = 900_000  # so long is told again that it has ended
 
 
@@ -50,8 +52,14 @@ class Standings:
         stored: Any = self.redis.hgetall(self.keys["fence"])
         return {place.decode(): int(offset) for place, offset in stored.items()}
 
+    def begin(self, since_ms: int) -> Fence:
+        """The fence of a desk that starts for the first time. It is written before anything is read."""
+        fence = {SINCE: since_ms}
+        self.commit(State(), (), {}, fence)
+        return fence
+
     def firing(self, sink: Sink) -> list[Notice]:
-        """What the sink was told and still fires, or has ended lately. Silenced ones are left out."""
+        """What the sink was told and still fires, be it silenced since, or has ended lately."""
         now_ms = round(time.time() * 1000)
         try:
             book = self._read("book").values()
@@ -83,4 +91,4 @@ class Standings:
 
 
 def _counts(one: Standing, now_ms: int) -> bool:
-    return not one.silenced if one.firing else now_ms < one.ended_ms + RECENT_MS
+    return one.firing or now_ms < one.ended_ms + RECENT_MS

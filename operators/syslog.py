@@ -6,6 +6,7 @@ of its bytes, which is the most that can be known here.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import select
 import socket
@@ -30,6 +31,7 @@ from operators.health import warn_seldom
 
 Over = Literal["udp", "tcp", "tls"]
 LOOK_S = 0.002
+TOO_LARGE = 413  # no datagram holds it, so that it is refused for good
 LINES: dict[str, Callable[[Notice, str], str]] = {
     "cef": cef_line,
     "leef": leef_line,
@@ -68,6 +70,8 @@ class Syslog:
             self.close()
             return Answer(failure="timeout")
         except OSError as error:  # an error of TLS is one as well
+            if error.errno == errno.EMSGSIZE:
+                return Answer(TOO_LARGE)
             warn_seldom("syslog receiver fails", type(error).__name__, error=str(error))
             self.close()
             return Answer(failure="connection")

@@ -65,6 +65,7 @@ class AlertPost:
         make_topics(settings, USED)
         self.sender = producer(settings.kafka.librdkafka())
         self.redis = Redis.from_url(settings.redis.url)
+        self.standings().begin(0)  # nothing is history
 
     def alerts(self, *alerts: dict[str, Any]) -> None:
         for alert in alerts:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
+from alerts.formats.figures import figure_texts
 from features.outgoing import Notice
 from features.times import rfc3339
 
@@ -19,7 +22,9 @@ def postable_alert(notice: Notice, until_ms: int, url: str = "") -> dict[str, An
         "evidence": ", ".join(notice.evidence),
         "by": notice.by,
         "reason": notice.reason,
-        **{name: f"{value:g}" for name, value in notice.figures.items()},
+        "entity": notice.entity,
+        **notice.labels,
+        **figure_texts(notice.figures),
     }
     return {
         "labels": labels(notice),
@@ -30,13 +35,21 @@ def postable_alert(notice: Notice, until_ms: int, url: str = "") -> dict[str, An
     }
 
 
+def postable_alerts(notice: Notice, now_ms: int, until_ms: int, url: str = "") -> list[dict[str, Any]]:
+    """The notice, and the end of the alert that it was there before, where that had other labels."""
+    found = [postable_alert(notice, now_ms if notice.action in DONE else until_ms, url)]
+    if notice.former:
+        found.insert(0, postable_alert(replace(notice, former={}, **notice.former), now_ms, url))
+    return found
+
+
 def labels(notice: Notice) -> dict[str, str]:
-    """They must not change while it fires, so that severity is that of its key alone where the flow keeps it."""
+    """What it is there. All but title and severity stay the same until its end."""
     named = {
         "alertname": notice.title,
         "key": notice.key,
         "kind": notice.kind,
         "severity": notice.severity,
-        "entity": notice.entity,
+        "rule": notice.labels.get("rule", ""),
     }
-    return {name: text for name, text in {**notice.labels, **named}.items() if text}
+    return {name: text for name, text in named.items() if text}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from alerts.formats.attack import read_attack
+from alerts.formats.figures import figure_text
 from features.outgoing import Notice
 
 SEVERITY = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}
@@ -36,7 +37,9 @@ def _pairs(notice: Notice, id: str) -> Iterator[tuple[str, str]]:
     yield from (("externalId", id), ("cat", notice.kind), ("act", notice.action), ("cnt", str(notice.count)))
     yield from (("suser", notice.labels.get("actor", "")), ("msg", notice.why), ("reason", notice.reason))
     yield from _labelled("cs", _texts(notice))
-    yield from _labelled("cfp", [(name, f"{value:g}") for name, value in notice.figures.items()][:4])
+    figures = [(name, figure_text(value)) for name, value in notice.figures.items()]
+    yield from _labelled("cfp", [each for each in figures if not each[0].endswith("_ms")][:4])
+    yield from _labelled("deviceCustomDate", [each for each in figures if each[0].endswith("_ms")][:2])
     yield "flexString1Label", "Attack" if notice.tags else ""
     yield "flexString1", _attack(notice)
 

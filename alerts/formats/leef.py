@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from alerts.formats.attack import read_attack
+from alerts.formats.figures import figure_texts
 from features.outgoing import Notice
 
 SEVERITY = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}
@@ -33,4 +34,4 @@ def _pairs(notice: Notice, id: str) -> Iterator[tuple[str, str]]:
     yield from (("id", id), ("key", notice.key), ("entity", notice.entity), ("count", str(notice.count)))
     yield from (("by", notice.by), ("reason", notice.reason), ("events", ",".join(notice.evidence)))
     yield "attack", ",".join([*attack.techniques, *attack.parts, *(uid for uid, _ in attack.tactics)])
-    yield from ((name, f"{value:g}") for name, value in notice.figures.items())
+    yield from figure_texts(notice.figures).items()

@@ -22,7 +22,8 @@ ALSO: dict[str, Severity] = {  # words of others for the same
     "page": "high",
     "fatal": "critical",
 }
-USUAL: dict[str, Severity] = {"kpi": "high", "service": "high", "model": "medium"}
+USUAL: dict[str, Severity] = {"kpi": "high", "service": "high", "model": "medium", "experiment": "medium"}
+ENDING = ("kpi", "model", "experiment")  # a promise that is broken stays so, whoever answers later
 LABELS = (  # of an alert's data, what silences match and receivers group by
     *("rule", "rule_id", "actor", "store", "region", "case"),
     *("dim", "series", "direction"),
@@ -64,7 +65,7 @@ def read_alert(value: bytes) -> Alert:
     except (msgspec.DecodeError, ValueError):
         raise Refused("malformed", "no alert") from None
     data, state = event.data, event.data.get("state", "firing")
-    labels = {name: str(data[name])[:TEXT] for name in LABELS if data.get(name) not in (None, "", [], {})}
+    labels = _labels(data)
     severity = _severity(kind, data)
     entity = str(data.get("actor") or data.get("dim") or data.get("model") or event.subject)[:TEXT]
     return Alert(
@@ -73,7 +74,7 @@ def read_alert(value: bytes) -> Alert:
         kind=kind,
         severity=severity,
         state="resolved" if state == "resolved" else "firing",
-        ends="state" in data,
+        ends=kind in ENDING and "state" in data,
         entity=entity,
         title=_title(kind, data)[:TEXT],
         why=str(data.get("why") or _why(kind, data))[:TEXT],
@@ -95,6 +96,13 @@ def _key(event: CloudEvent, data: dict[str, Any], kind: str) -> str:
     return digest(f"{kind}|{data.get('rule_id') or data.get('rule')}|{told}")
 
 
+def _labels(data: dict[str, Any]) -> dict[str, str]:
+    """A dimension that is a store is also told as one."""
+    labels = {name: str(data[name])[:TEXT] for name in LABELS if data.get(name) not in (None, "", [], {})}
+    kind, _, store = labels.get("dim", "").partition(":")
+    return {"store": store, **labels} if kind == "store" and store else labels
+
+
 def _severity(kind: str, data: dict[str, Any]) -> Severity:
     word = str(data.get("severity") or data.get("level") or USUAL.get(kind, "medium")).lower()
     word = ALSO.get(word, word)
@@ -110,6 +118,8 @@ def _title(kind: str, data: dict[str, Any]) -> str:
         return f"Promise broken: {data.get('priority', '')} {data.get('clock', '')}".strip()
     if kind == "model":
         return f"Model {data.get('model', '')}: {data.get('what', '')}"
+    if kind == "experiment":
+        return f"Experiment {data.get('rule', '')}: {data.get('what', '')}"
     return kind
 
 

@@ -17,6 +17,8 @@ from alerts.notices.standing import Standing
 from features.outgoing import AlertWord, Notice
 
 QUIET = "nothing more was seen of it"
+SETTLING_MS = 60_000  # from the first start; what still fires then is no history
+MOST_UNHEARD = 10_000
 
 
 class Terms(Struct, frozen=True):
@@ -33,17 +35,22 @@ class State(Struct):
     book: dict[str, Standing] = field(default_factory=dict)
     paces: dict[str, Pace] = field(default_factory=dict)
     silences: dict[str, Silence] = field(default_factory=dict)
+    unheard: dict[str, list[AlertWord]] = field(default_factory=dict)  # words that came before what they are about
 
 
-Part = Literal["book", "paces", "silences"]
+Part = Literal["book", "paces", "silences", "unheard"]
 
 
 class Desk:
-    """`touched`: what has changed in each part since `clear`; `notices`: what is to be told of it."""
+    """`touched`: what has changed in each part since `clear`; `notices`: what is to be told of it.
 
-    def __init__(self, terms: Terms, state: State) -> None:
+    `since_ms`: when it started for the first time. What is older is history: it is listed, and not told.
+    """
+
+    def __init__(self, terms: Terms, state: State, since_ms: int = 0) -> None:
         self.terms = terms
         self.state = state
+        self.since_ms = since_ms
         self.touched: set[tuple[Part, str]] = set()
         self.notices: list[Notice] = []
 
@@ -65,21 +72,24 @@ class Desk:
             self._tell(standing, stamp_ms)
         elif standing.firing:
             self._end(standing, "resolved", stamp_ms)
+        self._hear_late(alert.key, stamp_ms)
 
     def _tell(self, standing: Standing, stamp_ms: int) -> None:
         standing.silenced = self._silence(standing.alert, stamp_ms)
+        if stamp_ms < self.since_ms:
+            return
         if standing.silenced:
+            standing.missed += 1
             return
         if not self._admits(standing.alert, stamp_ms):
             standing.held += 1
             return
-        self.notices.append(standing.notice("updated" if standing.told else "opened", standing.alert.at_ms))
-        standing.told = True
+        self.notices.append(standing.tell("updated" if standing.told else "opened", standing.alert.at_ms))
 
     def _silence(self, alert: Alert, now_ms: int) -> str:
         """Id of a silence that covers it now; empty when there is none."""
         labels = labels_of(alert)
-        live = (one for one in self.state.silences.values() if now_ms < one.until_ms)
+        live = (one for one in self.state.silences.values() if one.at_ms <= now_ms < one.until_ms)
         return next((one.id for one in live if one.covers(labels)), "")
 
     def _admits(self, alert: Alert, stamp_ms: int) -> bool:
@@ -106,23 +116,51 @@ class Desk:
             self.notices.append(standing.notice(state, at_ms, by, standing.reason))
 
     def hear(self, word: AlertWord) -> None:
-        """What a person says; of what is unknown or over already, nothing is to be said."""
+        """What a person says. Of what does not fire it is kept: its alert may be still to be read."""
         if word.word == "silenced":
             self._hush(Silence(word.about, word.matchers, word.by, word.reason, word.at_ms, word.until_ms))
         elif word.word == "unsilenced":
             self._unhush(word)
         elif (standing := self.state.book.get(word.about)) is not None and standing.firing:
-            self._touch("book", word.about)
-            standing.reason = word.reason
-            if word.word == "closed":
-                self._end(standing, "closed", word.at_ms, word.by)
-            else:
-                self._acknowledge(standing, word)
+            self._apply(standing, word)
+        else:
+            self._keep(word)
+
+    def _apply(self, standing: Standing, word: AlertWord) -> None:
+        self._touch("book", word.about)
+        standing.reason = word.reason
+        if word.word == "closed":
+            self._end(standing, "closed", word.at_ms, word.by)
+        else:
+            self._acknowledge(standing, word)
 
     def _acknowledge(self, standing: Standing, word: AlertWord) -> None:
         standing.acknowledged_by, standing.acknowledged_ms = word.by, word.at_ms
         if standing.told:
-            self.notices.append(standing.notice("acknowledged", word.at_ms, word.by, word.reason))
+            self.notices.append(standing.tell("acknowledged", word.at_ms, word.by, word.reason))
+
+    def _keep(self, word: AlertWord) -> None:
+        """The latest of each kind; beyond the most there may be, the earliest gives way."""
+        unheard = self.state.unheard
+        kept = [one for one in unheard.get(word.about, []) if one.word != word.word]
+        unheard[word.about] = [*kept, word]
+        self._touch("unheard", word.about)
+        if len(unheard) > MOST_UNHEARD:
+            first = min(unheard, key=lambda about: (unheard[about][-1].at_ms, about))
+            del unheard[first]
+            self._touch("unheard", first)
+
+    def _hear_late(self, key: str, stamp_ms: int) -> None:
+        """Words that were read before the alert, and said after it. They stay for others that are older than they."""
+        if (words := self.state.unheard.pop(key, None)) is None:
+            return
+        self._touch("unheard", key)
+        later = [word for word in words if word.at_ms >= stamp_ms]
+        if later:
+            self.state.unheard[key] = later
+        for word in sorted(later, key=lambda word: word.at_ms):
+            if (standing := self.state.book[key]).firing:
+                self._apply(standing, word)
 
     def _hush(self, silence: Silence) -> None:
         """Also what fires already is marked: it is not sent again."""
@@ -149,17 +187,29 @@ class Desk:
         self._drop("silences", self.state.silences, lambda one: self._is_past(one.until_ms, now_ms))
 
     def _look_again(self, key: str, standing: Standing, now_ms: int) -> None:
-        """Its silence may have ended, or nothing more been seen of it for long."""
+        """A silence may have ended or be younger than it, history go on, or nothing more been seen of it for long."""
         if standing.silenced and not self._is_hushed(standing, now_ms):
             self._touch("book", key)
-            if standing.alert.ends and not standing.told:
+            if standing.missed if standing.told else standing.alert.ends:
                 self._tell(standing, now_ms)
             else:
                 standing.silenced = self._silence(standing.alert, now_ms)
+        elif not standing.silenced and (covering := self._silence(standing.alert, now_ms)):
+            self._touch("book", key)
+            standing.silenced = covering
+        elif self._outlasts_history(standing, now_ms):
+            self._touch("book", key)
+            self._tell(standing, now_ms)
         if not standing.alert.ends and now_ms >= standing.heard_ms + self.terms.open_ms:
             self._touch("book", key)
             standing.reason = standing.reason or QUIET
             self._end(standing, "resolved", standing.heard_ms + self.terms.open_ms)
+
+    def _outlasts_history(self, standing: Standing, now_ms: int) -> bool:
+        """It was listed only, and fires still now that all is read."""
+        untold = not (standing.told or standing.held or standing.silenced)
+        old = standing.heard_ms < self.since_ms and now_ms >= self.since_ms + SETTLING_MS
+        return old and untold and standing.alert.ends
 
     def _is_hushed(self, standing: Standing, now_ms: int) -> bool:
         silence = self.state.silences.get(standing.silenced)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from alerts.notices.alert import Alert
 from features.job import Message
@@ -16,7 +17,10 @@ Action = Literal["opened", "updated", "acknowledged", "resolved", "closed", "hel
 
 
 class Standing(Struct):
-    """One matter from its first alert to its end. `told`: receivers know of it; `silenced`: id of the silence."""
+    """One matter from its first alert to its end. `told`: receivers know of it; `silenced`: id of the silence.
+
+    `told_as`: the title and severity they know it under; `missed`: alerts of it since then that a silence covered.
+    """
 
     alert: Alert
     opened_ms: int
@@ -32,6 +36,8 @@ class Standing(Struct):
     ended_ms: int = 0
     reason: str = ""  # what who acknowledged or closed it said
     known: list[str] = []
+    told_as: dict[str, str] = {}
+    missed: int = 0
 
     @property
     def firing(self) -> bool:
@@ -43,10 +49,20 @@ class Standing(Struct):
         self.known = [*self.known[1 - KNOWN :], alert.id]
 
     def again_told(self) -> Notice:
-        """How it stands, for who must be told again and again."""
+        """How it stands, for who must be told again and again; as long as it fires, under what it was told as."""
         if self.state != "firing":
             return self.notice(self.state, self.ended_ms, self.ended_by, self.reason)
-        return self.notice("updated", self.alert.at_ms, self.acknowledged_by, self.reason)
+        notice = self.notice("updated", self.alert.at_ms, self.acknowledged_by, self.reason)
+        return replace(notice, former={}, **notice.former)
+
+    def tell(self, action: Action, at_ms: int, by: str = "", reason: str = "") -> Notice:
+        """A notice, which receivers know it by from now on."""
+        notice = self.notice(action, at_ms, by, reason)
+        self.told, self.missed, self.told_as = True, 0, self._named()
+        return notice
+
+    def _named(self) -> dict[str, str]:
+        return {"title": self.alert.title, "severity": self.alert.severity}
 
     def notice(self, action: Action, at_ms: int, by: str = "", reason: str = "") -> Notice:
         alert = self.alert
@@ -69,6 +85,7 @@ class Standing(Struct):
             tags=alert.tags,
             evidence=alert.evidence,
             figures=alert.figures,
+            former=self.told_as if self.told_as != self._named() else {},
         )
 
 

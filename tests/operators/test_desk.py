@@ -47,12 +47,20 @@ def send(settings: conf.Settings) -> Callable[..., None]:
 
 
 @pytest.fixture
-def keeper(settings: conf.Settings) -> Iterator[Callable[[], DeskKeeper]]:
+def since_ms() -> list[int]:
+    """When the desk is to have started for the first time."""
+    return [0]
+
+
+@pytest.fixture
+def keeper(settings: conf.Settings, since_ms: list[int]) -> Iterator[Callable[[], DeskKeeper]]:
     """Another process's desk each time, from where the former one has left Redis."""
     client, made = settings.kafka.librdkafka(), list[DeskKeeper]()
 
     def another() -> DeskKeeper:
         standings = Standings(Redis.from_url(settings.redis.url), settings.redis.prefix)
+        if not standings.fence():
+            standings.begin(since_ms[0])
         names, topics = [*map(settings.topic, USED)], Topics(*map(settings.topic, USED))
         partitions = dict.fromkeys(names, settings.kafka.partitions)
         made.append(DeskKeeper(client, producer(client), topics, partitions, standings, Sinks(most=3).terms))
@@ -152,6 +160,36 @@ def test_a_desk_waits_for_a_redis_that_is_away(
     assert [told for _, told in notices(settings)] == ["opened i1"]
 
 
+def test_when_it_started_for_the_first_time_outlives_a_desk_and_what_is_older_is_never_told(
+    send: Callable[..., None], keeper: Callable[[], DeskKeeper], settings: conf.Settings, since_ms: list[int]
+) -> None:
+    since_ms[0] = 2**42
+    send(*storm())
+    first = keeper()
+    turn_until(first, lambda: sum(one.count for one in first.desk.state.book.values()) == 7)
+    assert notices(settings) == []
+    second = keeper()
+    assert (second.desk.since_ms, second.desk.state) == (2**42, first.desk.state)
+    send(finding("late"))
+    turn_until(second, lambda: len(second.desk.state.book) == 7)
+    assert notices(settings) == []
+
+
+def test_a_desk_that_starts_for_the_first_time_keeps_when_that_was(
+    settings: conf.Settings, send: Callable[..., None]
+) -> None:
+    standings = Standings(Redis.from_url(settings.redis.url), settings.redis.prefix)
+    names, topics = [*map(settings.topic, USED)], Topics(*map(settings.topic, USED))
+    partitions, client = dict.fromkeys(names, settings.kafka.partitions), settings.kafka.librdkafka()
+    send()
+    first, second = (
+        DeskKeeper(client, producer(client), topics, partitions, standings, Sinks().terms) for _ in range(2)
+    )
+    for one in (first, second):
+        one.reader.close()
+    assert first.desk.since_ms == second.desk.since_ms > 1_700_000_000_000
+
+
 def test_a_second_desk_is_told_to_stop_and_writes_nothing(
     settings: conf.Settings, send: Callable[..., None], keeper: Callable[[], DeskKeeper]
 ) -> None:
@@ -169,7 +207,7 @@ def test_an_offset_that_is_no_longer_in_kafka_is_told_with_what_to_do(
 ) -> None:
     send(incident("i1"))
     first = keeper()
-    first.standings.commit(State(), set(), {}, {f"{settings.topic('alerts')}/0": 1_000})
+    first.standings.commit(State(), set(), first.fence, {f"{settings.topic('alerts')}/0": 1_000})
     second = keeper()
     with pytest.raises(OffsetExpired, match="delete the field from the hash"):
         turn_until(second, lambda: False)

@@ -57,6 +57,16 @@ def syslog(place: str, over: Any, folder: Path, format: Any = "cef", ca: str = "
     return make_target("siem", sink, "", "", folder)
 
 
+def test_what_no_datagram_holds_is_refused_for_good_and_what_one_holds_is_sent(workdir: Path) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as there:
+        there.bind(("127.0.0.1", 0))
+        there.settimeout(5)
+        target, [notice] = syslog(f"127.0.0.1:{there.getsockname()[1]}", "udp", workdir, "ecs"), findings(1)
+        assert post(target, replace(notice, evidence=["e" * 1_000] * 100)).verdict == "refused"
+        assert post(target, notice).verdict == "delivered"
+        assert WHY.split()[0].encode() in there.recv(65_536)
+
+
 @needs_rsyslog
 def test_rsyslog_reads_what_comes_by_udp_tcp_and_tls_as_it_was_written(workdir: Path) -> None:
     there, [notice] = rsyslog(workdir), findings(1)
@@ -155,7 +165,7 @@ def test_alertmanager_shows_what_fires_keeps_it_while_it_is_repeated_and_lets_go
         assert shown.keys() == {notice.key for notice in notices}
         of_kpi = shown["store:s1-7"]
         assert of_kpi["labels"]["alertname"] == "orders low"
-        assert of_kpi["labels"]["dim"] == "store:s1"
+        assert of_kpi["annotations"]["dim"] == "store:s1"
         assert of_kpi["annotations"]["description"] == "store:s1 is low"
         assert of_kpi["generatorURL"] == "http://board/"
         assert target.repeat

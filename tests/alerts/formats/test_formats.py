@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from msgspec.structs import replace
 
-from alerts.formats.alertmanager import postable_alert
+from alerts.formats.alertmanager import postable_alert, postable_alerts
 from alerts.formats.attack import read_attack
 from alerts.formats.cef import cef_line
 from alerts.formats.ecs import ecs_event
+from alerts.formats.figures import figure_text
 from alerts.formats.leef import leef_line
 from alerts.formats.ocsf import detection_finding
 from alerts.formats.pagerduty import pagerduty_event
@@ -227,6 +229,41 @@ def test_alertmanager_gets_no_empty_label_and_an_end_that_is_not_before_the_begi
     assert all(alert["labels"].values())
     assert all(re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name) for name in (*alert["labels"], *alert["annotations"]))
     assert alert["startsAt"] <= alert["endsAt"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(12_345_678.0, "12345678"), (0.1234567891, "0.1234567891"), (1e-9, "1e-09"), (1e300, "1e+300")]
+)
+def test_a_figure_is_written_as_it_is(value: float, text: str) -> None:
+    assert figure_text(value) == text
+    notice = NOTICES[0]
+    shown = replace(notice, figures={"observed": value, "due_ms": float(NOON_MS)})
+    assert postable_alert(shown, NOON_MS)["annotations"]["observed"] == text
+    assert postable_alert(shown, NOON_MS)["annotations"]["due"] == "2026-05-03T12:00:00.000Z"
+    assert f"cfp1={text} " in cef_line(shown, "id")
+    assert f"deviceCustomDate1Label=due_ms deviceCustomDate1={NOON_MS}" in cef_line(shown, "id")
+    assert leef_line(shown, "id").endswith(f"observed={text}\tdue=2026-05-03T12:00:00.000Z")
+
+
+@given(st.floats())
+def test_a_figure_is_read_as_the_number_that_it_was(value: float) -> None:
+    assert repr(float(figure_text(value))) in (repr(value), repr(abs(value)))  # there is one zero
+
+
+def test_alertmanager_is_told_of_one_alert_at_a_time_whatever_changes_but_its_title_and_severity() -> None:
+    one = desk()
+    one.take(kpi("a", severity="warning"), NOON_MS)
+    one.take(kpi("b", severity="warning", dim="region:r", incident="store:s1-7", series="aov_cents"), NOON_MS)
+    first, second = (postable_alerts(notice, NOON_MS, NOON_MS + 1) for notice in one.notices)
+    one.clear()
+    one.take(kpi("c", severity="critical", dim="region:r", incident="store:s1-7", series="aov_cents"), NOON_MS)
+    [third] = [postable_alerts(notice, NOON_MS, NOON_MS + 1) for notice in one.notices]
+    old, new = third
+    assert (len(first), len(second)) == (1, 2)
+    assert old["labels"] == second[1]["labels"] != new["labels"]
+    assert (old["endsAt"] < new["endsAt"], new["labels"]["severity"]) == (True, "critical")
+    assert {*new["labels"]} == {"alertname", "key", "kind", "severity"}
+    assert new["annotations"]["dim"] == "region:r"
 
 
 def everything(notice: Notice) -> list[Any]:

@@ -10,12 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.notices.alert import SEVERITIES, read_alert
+from alerts.notices.sink import Kind
 from features.channels import CLOUDEVENTS
 from features.messages import Refused, cloudevent
 from tests.alerts.notices.made import NOON_MS, alert, finding, kpi
 
-KINDS = {name.removeprefix("alert."): shape for name, (_, shape) in CLOUDEVENTS.items() if name.startswith("alert.")}
-ALERTS = {kind: KINDS[kind] for kind in ("kpi", "security", "service", "model")}
+ALERTS = {
+    name.removeprefix("alert."): shape
+    for name, (flow, shape) in CLOUDEVENTS.items()
+    if name.startswith("alert.") and flow != "people"
+}
+
+
+def test_a_sink_may_ask_for_every_kind_of_alert_there_is_and_each_has_a_title_of_its_own() -> None:
+    assert {*get_args(Kind)} == {*ALERTS}
+    for kind in {*ALERTS} - {"security"}:  # a rule of security has a title
+        assert alert("id", kind, "subject", **{**sample(kind), "title": ""}).title != kind
 
 
 def filled(name: str, kind: Any) -> Any:
@@ -38,7 +48,7 @@ def sample(kind: str) -> dict[str, Any]:
 def test_what_the_contract_says_of_an_alert_is_enough_to_tell_of_it(kind: str) -> None:
     found = alert("id-1", kind, "subject-1", **sample(kind))
     assert (found.id, found.kind, found.state, found.at_ms) == ("id-1", kind, "firing", NOON_MS)
-    assert found.ends == (kind != "security")
+    assert found.ends == (kind not in ("security", "service"))
     assert found.severity in SEVERITIES
     assert all((found.key, found.entity, found.title, found.why, found.labels))
 
@@ -63,6 +73,11 @@ def test_what_is_no_alert_is_refused(value: bytes) -> None:
     with pytest.raises(Refused) as refused:
         read_alert(value)
     assert refused.value.reason == "malformed"
+
+
+def test_what_is_unusual_at_a_store_is_matched_by_the_store() -> None:
+    assert (kpi("a").labels["store"], kpi("a").labels["dim"]) == ("s1", "store:s1")
+    assert "store" not in kpi("b", dim="region:r").labels
 
 
 def test_an_alert_under_another_time_is_refused_and_keys_follow_what_belongs_together() -> None:

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.notices.desk import Desk, State, Terms
+from alerts.notices.alert import Alert
+from alerts.notices.desk import MOST_UNHEARD, SETTLING_MS, Desk, State, Terms
 from alerts.notices.pace import Throttle
 from alerts.notices.standing import notice_message
 from features.outgoing import Notice
+from tests.alerts.notices import made
 from tests.alerts.notices.made import HOUR_MS, NOON_MS, TERMS, actions, desk, finding, kpi, told, word
 
 
@@ -166,6 +168,108 @@ def test_what_is_over_is_listed_for_a_while_and_then_forgotten() -> None:
     one.sweep(NOON_MS + TERMS.kept_ms)
     assert one.state == State()
     assert one.touched == {("book", "store:s1-7"), ("silences", "s")}
+
+
+def promise(id: str, **data: object) -> Alert:
+    told = {"state": "firing", "ticket": "t1", "clock": "resolution", "incident": "t1|breached"}
+    return made.alert(id, "service", "t1", **{**told, **data})
+
+
+def test_a_broken_promise_is_over_after_a_while_may_be_closed_and_ends_where_it_was_none() -> None:
+    for end, action in (("sweep", "resolved"), ("close", "closed"), ("withdraw", "resolved")):
+        one = desk()
+        one.take(promise("a"), NOON_MS)
+        assert not one.state.book["t1|breached"].alert.ends
+        if end == "sweep":
+            one.sweep(NOON_MS + TERMS.open_ms)
+        elif end == "close":
+            one.hear(word("closed", "t1|breached"))
+        else:
+            one.take(promise("b", state="resolved"), NOON_MS)
+        assert actions(one) == ["opened", action]
+
+
+def test_what_is_older_than_the_first_start_is_listed_and_told_only_if_it_goes_on() -> None:
+    one = Desk(TERMS, State(), since_ms=NOON_MS)
+    for old in (finding("f"), kpi("a", start=1), kpi("b", "resolved", start=1), kpi("c", start=2)):
+        one.take(old, NOON_MS - 1)
+    one.sweep(NOON_MS + SETTLING_MS - 1)
+    assert (told(one), len(one.state.book), one.state.paces) == ([], 3, {})
+    one.take(finding("g"), NOON_MS)
+    assert [(notice.action, notice.count) for notice in told(one)] == [("opened", 2)]
+    for _ in range(2):
+        one.sweep(NOON_MS + SETTLING_MS)
+    assert [(notice.action, notice.alert) for notice in told(one)] == [("opened", "c")]
+
+
+def test_words_that_are_read_before_their_alerts_count_as_if_they_came_behind_them() -> None:
+    live, late = desk(), desk()
+    said = [word("acknowledged", "store:s1-7", NOON_MS + 4, reason="asking"), word("closed", "gone", NOON_MS + 4)]
+    heard = [(kpi("a"), 0), (kpi("b", "resolved"), 2), (kpi("c"), 3)]
+    for alert, after_ms in heard:
+        live.take(alert, NOON_MS + after_ms)
+    live.hear(said[0])
+    for each in said:
+        late.hear(each)
+    for alert, after_ms in heard:
+        late.take(alert, NOON_MS + after_ms)
+    assert late.state.book == live.state.book
+    assert late.state.book["store:s1-7"].acknowledged_by == "ben"
+    for one in (live, late):
+        one.take(kpi("d", "resolved"), NOON_MS + 5)
+        one.take(kpi("e"), NOON_MS + 6)
+    assert late.state.book == live.state.book
+    assert late.state.book["store:s1-7"].acknowledged_by == ""
+    assert late.state.unheard.keys() == {"gone"}
+
+
+def test_no_more_words_are_kept_than_there_may_be_and_the_earliest_give_way() -> None:
+    one = desk()
+    for number in range(MOST_UNHEARD + 2):
+        one.hear(word("acknowledged", f"k{number}", NOON_MS + number))
+    assert len(one.state.unheard) == MOST_UNHEARD
+    assert ("unheard", "k1") in one.touched
+    assert not {"k0", "k1"} & one.state.unheard.keys()
+
+
+def test_a_silence_hides_nothing_that_is_older_than_itself() -> None:
+    one = desk()
+    one.hear(word("silenced", "s", NOON_MS + 5, matchers={"kind": "kpi"}, until_ms=NOON_MS + HOUR_MS))
+    one.take(kpi("a"), NOON_MS)
+    assert actions(one) == ["opened"]
+    one.sweep(NOON_MS + 5)
+    assert one.state.book["store:s1-7"].silenced == "s"
+    one.take(kpi("b"), NOON_MS + 6)
+    assert actions(one) == []
+
+
+def test_what_a_matter_came_to_while_it_was_silenced_is_told_at_the_end_and_if_it_came_to_nothing_is_not() -> None:
+    one = desk()
+    for id, start in (("a", 1), ("b", 2)):
+        one.take(kpi(id, start=start, severity="warning"), NOON_MS)
+    one.take(finding("f", level="low"), NOON_MS)
+    told(one)
+    one.hear(word("silenced", "s", matchers={"key": "*"}, until_ms=NOON_MS + 1_000))
+    one.take(kpi("c", start=1, severity="critical"), NOON_MS)
+    one.take(finding("g", level="low"), NOON_MS)
+    assert actions(one) == []
+    again = one.state.book["store:s1-1"].again_told()
+    assert (again.severity, again.former) == ("medium", {})  # as it was told
+    for _ in range(2):
+        one.sweep(NOON_MS + 1_000)
+    found = [(notice.action, notice.alert, notice.severity) for notice in told(one)]
+    assert found == [("updated", "c", "critical"), ("updated", "g", "low")]
+
+
+def test_whoever_is_told_of_another_severity_hears_which_it_was_before() -> None:
+    one = desk()
+    for alert in (kpi("a", severity="warning"), kpi("b", severity="critical"), kpi("c", severity="critical")):
+        one.take(alert, NOON_MS)
+    assert [notice.former for notice in told(one)] == [{}, {"title": "orders low", "severity": "medium"}, {}]
+    one.take(kpi("d", "resolved", severity="notice"), NOON_MS)
+    [end] = told(one)
+    assert (end.severity, end.former["severity"]) == ("low", "critical")
+    assert one.state.book["store:s1-7"].again_told() == end
 
 
 steps = st.lists(
