@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from alerts.kpis.book import Judging, decode_header, encode_header
 from alerts.kpis.closing import Closing, decode_closing, encode_closing
 from alerts.kpis.judge import Judge
-from alerts.kpis.panel import unpack
+from alerts.kpis.panel import pack, unpack
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE, COUNTED, LAYOUT, PLACE
 from features.job import Batch, Plan, Position
@@ -282,6 +282,16 @@ def test_a_store_whose_till_sends_heartbeats_is_heard_by_these_alone() -> None:
     heard = [unpack(store.records[f"ring|stores|{minute % 60}"])["counts"][ALIVE] for minute in range(1_000, 1_004)]
     assert [counts.tolist() for counts in heard] == [[1, 1], [1, 1], [0, 1], [1]]
     assert unpack(store.records["course|stores"])["spoke"].tolist() == [1_003, 1_002]
+
+
+def test_a_course_kept_before_tills_were_known_is_read_and_goes_on() -> None:
+    store = run(judge(), batches("c", 0, [message(0, 1_000, a=5, b=6)]))[0]
+    course = unpack(store.records["course|stores"])
+    del course["till"]
+    store.records["course|stores"] = pack(course)
+    run(judge(), batches("c", 0, [message(1, 1_001, a=7, c=8)], first=1), {0: store})
+    assert ring(store, 1_001) == [7, 0, 8]
+    assert unpack(store.records["course|stores"])["till"].tolist() == [False] * 3
 
 
 def test_another_partition_has_nothing_but_the_clock() -> None:
