@@ -38,6 +38,9 @@ LOOK_S = 0.1
 HELD = (
     "pos.events",
     "app.events",
+    "audit.lines",
+    "audit.events",
+    "exposures",
     "events",
     "identities",
     "coupons",

@@ -26,6 +26,7 @@ from operators.redis_link import connect_redis
 from operators.trail import Trail
 
 AS, PURPOSE = "BREWLINE_AS", "BREWLINE_PURPOSE"
+OPTIONS = {"$.actor": f"--as, --by or {AS}", "$.purpose": f"--purpose or {PURPOSE}"}
 ROLE = "brewline"
 NotedRows = Callable[[int, Sequence[str]], None]  # customers and fields that are about to leave
 
@@ -42,15 +43,15 @@ def person() -> str:
 
 
 def note(settings: Settings, action: str, object: str, rows: int = 0, by: str = "") -> None:
-    """Notes what is about to be done. Raises Unreachable, and then it must not be done."""
-    _note(settings, AuditAccess(id="trail", action=action, object=object, rows=rows, **_common(by)))
+    """Notes what is about to be done. Raises Unreachable, ValueError, and then it must not be done."""
+    _note(settings, AuditAccess(id="trail", action=action, object=object[:128], rows=rows, **_common(by)))
 
 
 def note_export(settings: Settings, object: str) -> NotedRows:
     """What an export calls when it knows how much it is about to write."""
 
     def noted(rows: int, fields: Sequence[str]) -> None:
-        _note(settings, AuditExport(id="trail", object=object, rows=rows, fields=[*fields][:200], **_common("")))
+        _note(settings, AuditExport(id="trail", object=object[:128], rows=rows, fields=[*fields][:200], **_common("")))
 
     return noted
 
@@ -78,7 +79,11 @@ def _common(by: str) -> dict[str, str | int]:
 
 def _note(settings: Settings, entry: Entry) -> None:
     trail = open_trail(settings)
-    trail.append(entry)
+    try:
+        trail.append(entry)
+    except ValueError as error:
+        option = next((option for field, option in OPTIONS.items() if field in f"{error}"), "--as, --purpose")
+        raise ValueError(f"{option}: what was said cannot be noted: {error}") from None
     try:
         require_kafka(settings.kafka.librdkafka(), settings.kafka.start_timeout_s)
         trail.send()
@@ -91,8 +96,8 @@ def verify_trail(settings: Settings, noted: str, out: Console) -> int:
     kept, trail = _noted(noted), open_trail(settings)
     trail.send()
     head = trail.head()
-    log, expired = trail.read()
-    wrong = faults(log, head, expired, kept)
+    log, since_ms = trail.read(round(time.time() * 1000))
+    wrong = faults(log, head, since_ms, kept)
     for fault in wrong:
         out.print(f"[red]{fault}[/]", highlight=False)
     numbers = sorted({written.entry.trail for written in log})
@@ -108,6 +113,6 @@ def _noted(text: str) -> Head | None:
     number, colon, seal = text.partition(":")
     if not text:
         return None
-    if not (colon and number.isdigit() and seal):
+    if not (colon and number.isdecimal() and seal):
         raise ValueError(f"--noted: found {text!r}, expected what a former `audit verify` has printed, such as 12:9f…")
     return Head(int(number), seal)

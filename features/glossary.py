@@ -240,7 +240,7 @@ FIELDS = {
     # brakes
     "Braked.campaign": Word("campaign whose rules give nothing"),
     "Braked.place": Word("`store:` or `region:` with its name; empty: everywhere"),
-    "Braked.revision": Word("1 for its first pause there; one more with every end and every pause"),
+    "Braked.revision": Word("higher with every pause there and every end of one"),
     "paused": Word("true: from here on nothing is given; false: it goes on"),
     "Braked.by": Word("who has said so; `alert`: an alert on a KPI"),
     "Braked.at_ms": Word("when, epoch ms"),
@@ -332,6 +332,7 @@ FIELDS = {
     "Contribution.dim": Word("the part"),
     "Contribution.observed": Word("what was seen there; of a mean amount, how far its logarithms are off in sum"),
     "Contribution.expected": Word("what is usual there; of a mean amount 0"),
+    "high": Word("KPIs of it that were more than usual, and where; what is less than usual is in `kpis` alone"),
     "KpiAlert.revision": Word("1, and one more with every message on the incident"),
     "KpiAlert.started_ms": Word("when it began to be unusual, epoch ms"),
     "fingerprint": Word("the same for every incident that began with this dimension, series and direction"),

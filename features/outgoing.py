@@ -215,6 +215,7 @@ class KpiAlert(Struct):
     money_cents: int
     contributors: list[Contribution]
     revision: int
+    high: dict[str, list[str]] = {}
 
 
 class BrakeTurn(Braked, kw_only=True, gc=False):

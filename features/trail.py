@@ -46,11 +46,11 @@ def _seal(entry: Entry) -> str:
     return blake2b(encode(replace(entry, seal="", at_ms=0)), digest_size=16).hexdigest()
 
 
-def faults(log: Iterable[Written], head: Head, expired: bool = False, noted: Head | None = None) -> list[str]:
+def faults(log: Iterable[Written], head: Head, since_ms: int = 0, noted: Head | None = None) -> list[str]:
     """What is wrong with the trail, in words; nothing is good.
 
-    `head` is where it should end, `noted` an earlier end that somebody has kept. `expired`: the log's beginning is
-    no longer kept, so that the trail may begin later.
+    `head` is where it should end, `noted` an earlier end that somebody has kept. What was noted before `since_ms` may
+    have run out of the log, partition by partition: so the oldest that is left is not where what is left begins.
     """
     first, found = dict[int, Written](), list[str]()
     reached = dict[int, int]()  # by partition: the last entry there
@@ -67,28 +67,37 @@ def faults(log: Iterable[Written], head: Head, expired: bool = False, noted: Hea
         if entry.seal != _seal(entry):
             found.append(f"entry {number} was changed")
     numbers = sorted(first)
-    found += _gaps(numbers, head, expired)
+    missing = _missing(first, head, since_ms)
+    found += [f"entry {a} is missing" if a == b else f"entries {a} to {b} are missing" for a, b in missing]
     for one, other in pairwise(numbers):
         if other == one + 1 and first[other].entry.before != first[one].entry.seal:
             found.append(f"entry {other} does not follow on entry {one} as it is")
-    return found + _ends({number: written.entry.seal for number, written in first.items()}, head, noted)
+    seals = {number: written.entry.seal for number, written in first.items()}
+    return found + _ends(seals, head) + _ends_noted(seals, head, missing, noted)
 
 
-def _gaps(numbers: list[int], head: Head, expired: bool) -> list[str]:
-    start = numbers[0] if numbers and expired else 1
-    edges = [start - 1, *numbers, head.number + 1]
-    spans = [(one + 1, other - 1) for one, other in pairwise(edges) if other > one + 1]
-    return [f"entry {a} is missing" if a == b else f"entries {a} to {b} are missing" for a, b in spans]
+def _missing(first: dict[int, Written], head: Head, since_ms: int) -> list[tuple[int, int]]:
+    """First and last of each gap. Where those behind an entry as old as that may have run out, it is none."""
+    noted_ms = {0: 0} | {number: int(written.entry.time) for number, written in first.items()}
+    gaps = [(one, other) for one, other in pairwise([0, *sorted(first), head.number + 1]) if other > one + 1]
+    return [(one + 1, other - 1) for one, other in gaps if noted_ms[one] >= since_ms]
 
 
-def _ends(seals: dict[int, str], head: Head, noted: Head | None) -> list[str]:
+def _ends(seals: dict[int, str], head: Head) -> list[str]:
     found = []
     if head.number in seals and seals[head.number] != head.seal:
         found.append(f"entry {head.number} is not the one that was written last")
     if seals and max(seals) > head.number:
         found.append(f"entry {max(seals)} stands there, and only {head.number} were written")
-    if noted is not None and noted.number not in seals:
-        found.append(f"entry {noted.number}, whose seal was noted, is not there")
-    elif noted is not None and seals[noted.number] != noted.seal:
-        found.append(f"entry {noted.number} has another seal than was noted")
     return found
+
+
+def _ends_noted(seals: dict[int, str], head: Head, missing: list[tuple[int, int]], noted: Head | None) -> list[str]:
+    if noted is None:
+        return []
+    if noted.number in seals:
+        same = seals[noted.number] == noted.seal
+        return [] if same else [f"entry {noted.number} has another seal than was noted"]
+    if noted.number > head.number or any(a <= noted.number <= b for a, b in missing):
+        return [f"entry {noted.number}, whose seal was noted, is not there"]
+    return []

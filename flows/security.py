@@ -46,7 +46,7 @@ def add(flow: Dataflow, house: House) -> None:
 
     house.stage(flow, "security", "audit.events", job, refresh=lambda: followed.follow(reload))
     house.stage(flow, "security-redemptions", "events", RedemptionsJob(exposed))
-    house.stage(flow, "security-leaks", "exposures", LeaksJob(audit))
+    house.stage(flow, "security-leaks", "exposures", LeaksJob(audit, letters))
     if settings.security.lines:
         readers = load_readers(settings, load_pseudonyms(settings))
         house.stage(flow, "security-lines", "audit.lines", LinesJob(readers, audit, letters))

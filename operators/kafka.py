@@ -170,6 +170,24 @@ def ensure_topics(
 
 def retention(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, str]:
     """How long each topic keeps what is written to it, in words; left out where the broker does not tell."""
+    return {topic: _kept(config) for topic, config in _configs(client, topics).items()}
+
+
+def kept_ms(client: Mapping[str, Any], topic: str) -> int | None:
+    """What is younger is still in the topic; None: the broker does not tell, or its size decides as well."""
+    config = _configs(client, [topic]).get(topic)
+    return time_kept_ms(config) if config else None
+
+
+def time_kept_ms(config: Mapping[str, str]) -> int | None:
+    """Of a topic's configuration, where time alone decides."""
+    if config["cleanup.policy"] != "delete" or int(config["retention.bytes"]) >= 0:
+        return None
+    kept_ms = int(config["retention.ms"])
+    return kept_ms if kept_ms >= 0 else FOREVER_MS
+
+
+def _configs(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, dict[str, str]]:
     admin = AdminClient({**client, "log_level": 0})
     if _is_mock(admin.list_topics(timeout=10)):
         return {}
@@ -182,7 +200,7 @@ def retention(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, str
         except KafkaException as error:
             log.warning("what a topic keeps is unknown", topic=resource.name, error=error.args[0].str())
             continue
-        told[resource.name] = _kept({name: entry.value for name, entry in found.items()})
+        told[resource.name] = {name: entry.value for name, entry in found.items()}
     return told
 
 

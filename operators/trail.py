@@ -18,6 +18,7 @@ from redis.exceptions import WatchError
 from features.audited import AuditAccess, AuditExport
 from features.events import decode_audit, encode
 from features.trail import Entry, Head, Written, sealed
+from operators.kafka import kept_ms
 from operators.topic import bounds_of, read_to_end
 from operators.writing import write
 
@@ -37,15 +38,16 @@ class Trail:
         return _head(raw) if raw else Head()
 
     def append(self, entry: Entry) -> Entry:
-        """Chains an entry; from then on it cannot be lost. Raises RedisError."""
+        """Chains an entry; from then on it cannot be lost. Raises RedisError; ValueError: it cannot be read again."""
         with self.redis.pipeline() as pipe:
             while True:
                 try:
                     pipe.watch(self.head_key)
                     chained = sealed(entry, self.head())
+                    raw = _readable(chained)
                     pipe.multi()
                     pipe.set(self.head_key, msgspec.msgpack.encode(Head(chained.trail, chained.seal)))
-                    pipe.rpush(self.waiting_key, encode(chained))
+                    pipe.rpush(self.waiting_key, raw)
                     pipe.execute()
                     return chained
                 except WatchError:
@@ -59,12 +61,27 @@ class Trail:
             self.redis.lrem(self.waiting_key, 1, raw)
         return len(waiting)
 
-    def read(self) -> tuple[list[Written], bool]:
-        """All entries that Kafka holds, and whether the topic's beginning is no longer kept. Raises Unreachable."""
+    def read(self, now_ms: int) -> tuple[list[Written], int]:
+        """All entries that Kafka holds, and the time before which entries may have run out; 0: none has.
+
+        Raises Unreachable. A broker that does not tell how long it keeps them may have let go of any.
+        """
         bounds = bounds_of(self.client, self.topic, GROUP)
-        expired = any(first > 0 for first, _ in bounds.values())
+        since_ms = 0
+        if any(first > 0 for first, _ in bounds.values()):
+            since_ms = now_ms - (kept_ms(self.client, self.topic) or 0)
         records = read_to_end(self.client, self.topic, GROUP, bounds)
-        return [written for part in records for written in _entries(part)], expired
+        return [written for part in records for written in _entries(part)], since_ms
+
+
+def _readable(entry: Entry) -> bytes:
+    """The entry's bytes, once they have been read as any reader will. Raises ValueError."""
+    raw = encode(entry)
+    try:
+        decode_audit(raw)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{error}") from None
+    return raw
 
 
 def _entries(records: list[Any]) -> Iterator[Written]:

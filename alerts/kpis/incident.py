@@ -45,6 +45,7 @@ class Incident(Struct, array_like=True):
     revision: int = 0
     told: int = 0
     news: bool = True
+    high: list[tuple[str, int]] = []  # where which series were more than usual
 
     @property
     def id(self) -> str:
@@ -97,6 +98,7 @@ def join(open_: list[Incident], place: Place, member: tuple[str, int], minute: i
         found.dim, found.news = place.dim, True
         for other in ended:
             found.members += other.members
+            found.high += [each for each in other.high if other.news and each not in found.high]
             open_.remove(other)
     else:
         ended = []
@@ -108,7 +110,16 @@ def join(open_: list[Incident], place: Place, member: tuple[str, int], minute: i
     if member[1] not in found.kpis:
         found.kpis = [*found.kpis, member[1]]
         found.news = True
+    if place.side > 0 and not _known_high(found, place):
+        found.high = [*found.high, (place.dim, place.series)]
+        found.news = True
     return ended
+
+
+def _known_high(incident: Incident, place: Place) -> bool:
+    """There, or all around it."""
+    around = {place.dim, place.region, "chain:*"}
+    return any(series == place.series and dim in around for dim, series in incident.high)
 
 
 class Contribution(Struct, frozen=True):

@@ -75,7 +75,7 @@ class Teller:
         severity = max(one.severity or "notice", view.severity(one), key=SEVERITIES.index)
         one.news |= severity != one.severity
         one.severity = severity
-        return one.news and (not one.revision or sight.p <= RESOLVE_P)
+        return one.news and (not one.revision or sight.p <= RESOLVE_P or view.still(one.members))
 
     def break_off(self, one: Incident, minute: int, window: int) -> None:
         """Ends an incident that cannot be looked at any more; of no event's making, so without a latency."""
@@ -115,6 +115,11 @@ class View:
         dim, series = member
         panel = self.layer(dim).panel
         return bool(panel.course["state"][series, panel.place[dim]] == FIRING)
+
+    def still(self, members: list[tuple[str, int]]) -> bool:
+        """Whether one of them is unusual in this minute, and not only waits to be resolved."""
+        layers = ((self.layer(dim), dim, series) for dim, series in members)
+        return any(layer.found.p[series, layer.panel.place[dim]] <= RESOLVE_P for layer, dim, series in layers)
 
     def deviations(self, layer: Layer, width: int) -> tuple[Floats, Floats]:
         """What was seen in a window and what was expected; of amounts, sums of logarithms."""
@@ -284,11 +289,19 @@ def described(one: Incident, state: State, sight: Sight, why: str) -> dict[str, 
         "money_cents": one.money_cents,
         "contributors": [],
         "revision": one.revision,
+        "high": _high(one),
     }
 
 
 def shown(series: int) -> str:
     return OFFLINE if series == ALIVE_MINUTES else NAMES[series]
+
+
+def _high(one: Incident) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for dim, series in one.high:
+        found.setdefault(shown(series), []).append(dim)
+    return found
 
 
 def _named(series: int) -> str:

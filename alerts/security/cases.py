@@ -67,13 +67,24 @@ def weigh(case: Case, event: Audit, findings: list[Finding], signals: list[Signa
     """The findings of one event, each with case and score, and one more where signals have come to the limit."""
     _decay(case, event.at_ms)
     for finding in findings:
-        _add(case, Reason(event.at_ms, finding.rule.name, LEVELS[finding.rule.level], finding.why, event.id))
+        _add(case, _reason(finding))
     for signal in signals:
         _add(case, Reason(event.at_ms, signal.name, signal.points, signal.why, event.id))
     if signals and not findings and case.score >= LIMIT and event.at_ms >= case.fired_ms + DAY_MS:
         case.fired_ms = event.at_ms
         findings = [_risky(case, event, stamp_ms)]
-    return [_joined(case, event, finding) for finding in findings]
+    return [_joined(case, finding) for finding in findings]
+
+
+def join(case: Case, finding: Finding) -> Finding:
+    """A finding that no event has made, but the end of a window."""
+    _decay(case, finding.event_at_ms)
+    _add(case, _reason(finding))
+    return _joined(case, finding)
+
+
+def _reason(finding: Finding) -> Reason:
+    return Reason(finding.event_at_ms, finding.rule.name, LEVELS[finding.rule.level], finding.why, finding.event_id)
 
 
 def _decay(case: Case, at_ms: int) -> None:
@@ -89,10 +100,10 @@ def _add(case: Case, reason: Reason) -> None:
     case.reasons = [*case.reasons, reason][-EVIDENCE:]
 
 
-def _joined(case: Case, event: Audit, finding: Finding) -> Finding:
-    if not case.id or event.at_ms >= case.finding_ms + QUIET_MS:
-        case.id, case.findings = digest(("case", event.actor, event.id), 12).hex(), 0
-    case.finding_ms = max(case.finding_ms, event.at_ms)
+def _joined(case: Case, finding: Finding) -> Finding:
+    if not case.id or finding.event_at_ms >= case.finding_ms + QUIET_MS:
+        case.id, case.findings = digest(("case", finding.actor, finding.event_id), 12).hex(), 0
+    case.finding_ms = max(case.finding_ms, finding.event_at_ms)
     case.findings += 1
     return replace(finding, case=case.id, score=round(case.score, 1))
 

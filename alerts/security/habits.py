@@ -55,6 +55,7 @@ POINTS = {
     "new_device": 5.0,
     "unusual_hour": 20.0,
 }
+NAMED = ("action", "network", "field")  # the others are free text, names of people's devices and keys: never repeated
 OF_PEERS = ("action", "purpose", "field")  # what a new actor may be expected to share with their peers
 
 
@@ -197,7 +198,8 @@ def _news(
             yardstick = _yardstick(habit, circles) if shared else habit if habit.known else None
             if yardstick is not None and (yardstick is habit or term not in yardstick.terms):
                 whose = "this actor" if yardstick is habit else "a new actor and all their peers"
-                yield _signal(f"new_{kind}", f"{kind} {value}, for the first time of {whose}")
+                named = f"{kind} {value}" if kind in NAMED else f"a {kind}"
+                yield _signal(f"new_{kind}", f"{named}, for the first time of {whose}")
         _meet(habit.terms, term, day)
         for peers in circles if shared else ():
             _meet(peers.terms, term, day)

@@ -10,10 +10,11 @@ Every event but a tick ends in exactly one count: `applied`, `own` (Brewline has
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from msgspec import Struct
 
-from alerts.security import baseline
+from alerts.security import baseline, cases
 from alerts.security.baseline import Past
 from alerts.security.fields import EXPORT, NOWHERE, Fields, flat_fields
 from alerts.security.finding import Finding
@@ -122,7 +123,7 @@ class SecurityJob:
             name, id = item.seen
             seen.setdefault(name, []).append(id)
         records = {name for item in work.items for name in item.records}
-        return Plan(position, clock, sorted(records), seen, work)
+        return Plan(position, clock, sorted(records), seen, work, follow=_cases_of if self.engine.closes else None)
 
     def _item(self, event: Audit, now_ms: int, stamp_ms: int) -> Item:
         if expires_ms(event.at_ms, self.retention_hours) <= now_ms:
@@ -141,6 +142,12 @@ class SecurityJob:
 
     def apply(self, plan: Plan, state: State) -> Changes:
         return _Walk(self, plan, state).changes()
+
+
+def _cases_of(found: Mapping[str, bytes]) -> list[str]:
+    """The cases of whom a group was last about: its window may be over."""
+    lasts = [decode_group(raw).last for name, raw in found.items() if is_group(name)]
+    return [cases.record(decode_by(last.data).actor) for last in lasts if last and last.data]
 
 
 class _Walk:
@@ -236,7 +243,9 @@ class _Walk:
                 self.groups[name] = Open(group, rule)
         for open in self.groups.values():
             for fired in engine.close(open.group, self.plan.clock.now_ms):
-                self.findings.append(of_window(fired, decode_by(fired.last.data)))  # type: ignore[union-attr]
+                if fired.correlation.alerts:
+                    finding = of_window(fired, decode_by(fired.last.data))  # type: ignore[union-attr]
+                    self.findings.append(self.watching.weigh(finding, self.plan.clock.now_ms))
 
     def _past(self, item: Item) -> Past:
         """The actor's past; a new one where the old has run out, whether or not its timer has come."""

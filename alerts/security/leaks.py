@@ -12,13 +12,15 @@ Customer ids are in neither the topic nor the records, only hashes of them.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 from msgspec import Struct, msgpack
 
 from alerts.security.finding import digest as hashed
 from features.events import AuditExport, AuditTold, CouponRedeemed, encode
 from features.job import Batch, Changes, Message, Plan, Position, State
-from features.messages import digest
+from features.messages import Refused, dead_letter, digest
 from features.times import DAY_MS
 
 REMEMBERED_MS = 30 * DAY_MS  # how long a leak may lie before it is used
@@ -49,7 +51,7 @@ class Exports(Struct, array_like=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Exposure).decode
+_exposure = msgspec.json.Decoder(Exposure).decode
 _decode_redeemed = msgspec.json.Decoder(CouponRedeemed).decode
 _pack, _unpack = msgpack.Encoder().encode, msgpack.Decoder(Exports).decode
 
@@ -101,22 +103,31 @@ class RedemptionsJob:
 class LeaksJob:
     """Implements features.job.Job over `exposures`; time is that of the newest word."""
 
-    def __init__(self, audit_topic: str) -> None:
+    def __init__(self, audit_topic: str, dead_letters_topic: str) -> None:
         self.audit_topic = audit_topic
+        self.dead_letters_topic = dead_letters_topic
 
     def plan(self, batch: Batch, position: Position) -> Plan:
-        words = [_decode(raw) for raw in batch.values]
+        words, letters = list[Exposure](), list[tuple[int, Refused]]()
+        for index, raw in enumerate(batch.values):
+            try:
+                words.append(_decode(raw))
+            except Refused as refused:
+                letters.append((index, refused))
         clock = position.clock.moved("", 1, max((word.at_ms for word in words), default=0))
-        return Plan(position, clock, sorted({_record(word) for word in words}), work=(batch, words))
+        return Plan(position, clock, sorted({_record(word) for word in words}), work=(batch, words, letters))
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
         return []
 
     def apply(self, plan: Plan, state: State) -> Changes:
-        batch, words = plan.work
+        batch, words, letters = plan.work
         found = {name: _unpack(raw) for name, raw in state.records.items()}
-        told = [message for word in words for message in self._word(word, found)]
-        changes = Changes(position=plan.position.moved(batch.last, plan.clock, {}), messages=told)
+        messages = [dead_letter(self.dead_letters_topic, batch, *letter) for letter in letters]
+        messages += [message for word in words for message in self._word(word, found)]
+        counts = Counter(name for _, each in letters for name in ("dead_lettered", f"dead_lettered:{each.reason}"))
+        position = plan.position.moved(batch.last, plan.clock, dict(counts))
+        changes = Changes(position=position, messages=messages, counts=dict(counts))
         for name in [name for _, name in state.due if name not in found]:
             changes.deletes.append(name)
             changes.timers[name] = None
@@ -152,6 +163,14 @@ class LeaksJob:
             store=word.store,
         )
         return Message(self.audit_topic, actor, encode(told))
+
+
+def _decode(raw: bytes) -> Exposure:
+    """Raises Refused."""
+    try:
+        return _exposure(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Refused("malformed", "no export and no redemption of a customer") from None
 
 
 def _record(word: Exposure) -> str:

@@ -49,6 +49,11 @@ class Watching(Struct):
         case = _kept(cases.record(event.actor), self.cases, self.stored, decode_case, Case, now_ms)
         return cases.weigh(case, event, findings, signals, stamp_ms)
 
+    def weigh(self, finding: Finding, now_ms: int) -> Finding:
+        """A finding that no event has made, with its case."""
+        case = _kept(cases.record(finding.actor), self.cases, self.stored, decode_case, Case, now_ms)
+        return cases.join(case, finding)
+
     def put(self, put: Callable[[str, bytes, int], None]) -> None:
         """Hands over every record that may have changed, with when it means nothing any more."""
         kept: tuple[tuple[Mapping[str, Any], Callable[[Any], bytes]], ...] = (

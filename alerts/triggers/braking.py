@@ -1,8 +1,8 @@
 """Who pauses a campaign at a place, and who lets it go on.
 
-`AlarmWatch` hears in `alerts` that redemptions are unusually many, and asks for a pause of every campaign with a brake;
-people ask by `brewline brake`. `BrakeDesk` hears both, one after the other for each campaign and place, and tells all
-partitions of the clean topic what counts from there on.
+`AlarmWatch` hears in `alerts` that redemptions are unusually many, and asks for a pause there of every campaign with a
+brake; people ask by `brewline brake`. `BrakeDesk` hears both, one after the other for each campaign and place, and
+tells all partitions of the clean topic what counts from there on.
 """
 
 from __future__ import annotations
@@ -59,11 +59,9 @@ class Alarm(Struct):
     """What matters here of an alert on a KPI."""
 
     state: str
-    dim: str
-    series: str
-    direction: str
     incident: str
     why: str = ""
+    high: dict[str, list[str]] = {}
 
 
 class Told(Struct):
@@ -103,13 +101,16 @@ class AlarmWatch:
 
     def _asked(self, told: Told) -> list[Pause]:
         alarm = told.data
-        if alarm.state != "firing" or alarm.direction != "high" or alarm.series not in SERIES:
+        if alarm.state != "firing":
             return []
-        kind, _, name = alarm.dim.partition(":")
-        place = alarm.dim if kind in WHERE else ""
-        hit = {"campaign": {name}}.get(kind, self.campaigns if kind in ("chain", *WHERE) else ())
+        places = dict.fromkeys(_place(dim) for series in SERIES for dim in alarm.high.get(series, ()))
         at_ms, why = parse_time(told.time), alarm.why[:REASON]
-        return [Pause(id, place, ALARM, why, at_ms, alarm.incident) for id in self.campaigns if id in hit]
+        return [Pause(id, place, ALARM, why, at_ms, alarm.incident) for place in places for id in self.campaigns]
+
+
+def _place(dim: str) -> str:
+    """As brakes spell it; a channel has no stores, so all of it is meant."""
+    return dim if dim.partition(":")[0] in WHERE else ""
 
 
 class Course(Struct, array_like=True):
@@ -155,7 +156,7 @@ class BrakeDesk:
                 continue
             name = brake_key(asked.campaign, asked.place)
             course = courses.get(name) or _course(state.records, name)
-            turned = turn(course, asked)
+            turned = turn(course, asked, batch.offsets[index])
             what = asked_what(asked, turned)
             counts[what] = counts.get(what, 0) + 1
             courses[name] = course
@@ -188,18 +189,22 @@ def word_of(asked: Asked, course: Course) -> Brake:
     )
 
 
-def turn(course: Course, asked: Asked) -> bool:
+def turn(course: Course, asked: Asked, offset: int) -> bool:
     """Whether it changes what counts. What an incident has asked once counts once: who lets the campaign go on while
-    it still fires has decided so."""
+    it still fires has decided so. Of a course that is lost nobody knows how it stood: then a person's word counts.
+
+    Revisions go on from the offset too, which a lost course does not lower: all words on a brake are in one partition.
+    """
     if isinstance(asked, Resume):
-        turned = course.paused
+        turned = course.paused or not course.revision
     elif asked.incident and asked.incident in course.incidents:
         return False
     else:
         turned = not course.paused
         course.incidents = [*course.incidents, *([asked.incident] if asked.incident else [])][-INCIDENTS:]
     if turned:
-        course.revision, course.paused = course.revision + 1, not course.paused
+        course.revision = max(course.revision, offset) + 1
+        course.paused = isinstance(asked, Pause)
     return turned
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from brewline.commands.shared import HISTORIES, From, JsonFile, To, out
+from brewline.trail import note
 from config.settings import load
 
 History = Annotated[str, typer.Option(help=HISTORIES)]
@@ -21,7 +22,10 @@ def cohorts(from_: From = None, to: To = None, history: History = "kafka", json:
     from brewline.backtests.choice import span_of
     from brewline.cohorts import show_cohorts
 
-    show_cohorts(load(), history, span_of(from_, to), json, out)
+    settings = load()
+    if history == "kafka":
+        note(settings, "view", "cohorts of the history")
+    show_cohorts(settings, history, span_of(from_, to), json, out)
 
 
 def attribution(
@@ -47,4 +51,7 @@ def attribution(
         window_ms = parse_duration(within)
     except ValueError as error:
         raise ValueError(f"--within: {error}") from error
-    show_attribution(load(), history, span_of(from_, to), by, window_ms, json, out)
+    settings = load()
+    if history == "kafka":
+        note(settings, "view", "attribution of the history")
+    show_attribution(settings, history, span_of(from_, to), by, window_ms, json, out)

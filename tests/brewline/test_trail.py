@@ -21,7 +21,7 @@ from features.check import Limits
 from features.loop import batches, run
 from features.stores import Stores
 from flows.rules import load_security_rules
-from operators.kafka import Unreachable, ensure_topics
+from operators.kafka import Unreachable, ensure_topics, time_kept_ms
 from operators.servers import MockKafka, RedisServer, free_port, mock_kafka
 from tests.brewline.test_cli import brewline
 
@@ -54,7 +54,7 @@ def verified(settings: conf.Settings, noted: str = "") -> tuple[int, str]:
 
 
 def log_of(settings: conf.Settings) -> list[e.AuditAccess | e.AuditExport]:
-    return sorted((written.entry for written in open_trail(settings).read()[0]), key=lambda entry: entry.trail)
+    return sorted((written.entry for written in open_trail(settings).read(NOON_MS)[0]), key=lambda entry: entry.trail)
 
 
 def history(file: Path, customers: int) -> str:
@@ -154,6 +154,51 @@ def test_a_command_notes_the_person_and_never_what_was_typed_of_a_guest(settings
     assert "13800138000" not in entry.object
     checked = brewline("audit", "verify", **environ)
     assert (checked.returncode, "whole" in checked.stdout) == (0, True)
+
+
+def test_a_name_that_is_too_long_is_refused_by_its_option_and_the_next_command_works(
+    settings: conf.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(AS, "a" * 200)
+    with pytest.raises(ValueError, match="--as, --by or BREWLINE_AS"):
+        note(settings, "view", "customer c1", 1)
+    with pytest.raises(ValueError, match="--as, --by or BREWLINE_AS"):
+        note_export(settings, "history")(3, ["customer"])
+    monkeypatch.setenv(AS, "\udcff")
+    with pytest.raises(ValueError, match="cannot be noted"):
+        note(settings, "view", "customer c1", 1)
+    monkeypatch.setenv(AS, "anna")
+    note(settings, "model_promotion", "why " * 200)
+    note(settings, "view", "customer c2", 1)
+    assert [(entry.trail, len(entry.object)) for entry in log_of(settings)] == [(1, 128), (2, 11)]
+    assert verified(settings)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept_ms", "size", "told"),
+    [
+        ("delete", "1000", "-1", 1_000),
+        ("delete", "-1", "-1", 2**62),
+        ("delete", "1000", "5", None),
+        ("compact,delete", "1000", "-1", None),
+    ],
+)
+def test_how_long_entries_must_be_there_is_known_where_time_alone_decides(
+    policy: str, kept_ms: str, size: str, told: int | None
+) -> None:
+    assert time_kept_ms({"cleanup.policy": policy, "retention.ms": kept_ms, "retention.bytes": size}) == told
+
+
+def test_figures_of_customers_over_kafka_are_noted(settings: conf.Settings) -> None:
+    environ = {
+        "BREWLINE_KAFKA__BROKERS": settings.kafka.brokers,
+        "BREWLINE_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
+        "BREWLINE_REDIS__URL": settings.redis.url,
+        "BREWLINE_REDIS__PREFIX": settings.redis.prefix,
+    }
+    brewline("cohorts", **environ)
+    brewline("attribution", **environ)
+    assert [entry.object for entry in log_of(settings)] == ["cohorts of the history", "attribution of the history"]
 
 
 def test_a_wrong_noted_end_is_refused_in_plain_words(settings: conf.Settings) -> None:

@@ -94,9 +94,34 @@ def test_entries_that_only_trade_their_numbers_are_found(length: int, one: int) 
 
 def test_entries_that_time_has_taken_are_no_fault_and_those_that_somebody_took_are() -> None:
     log, head = chain(8)
-    assert faults(log[3:], head, expired=True) == []
+    assert faults(log[3:], head, since_ms=1_003) == []
     assert faults(log[3:], head) == ["entries 1 to 3 are missing"]
-    assert "entry 6 is missing" in faults(log[3:5] + log[6:], head, expired=True)
+    assert "entry 6 is missing" in faults(log[3:5] + log[6:], head, since_ms=1_003)
+
+
+def test_each_partition_runs_out_by_itself_and_that_is_no_fault() -> None:
+    log, head = chain(60)
+    quiet, busy = log[:1], log[50:]
+    assert faults(quiet + busy, head, since_ms=1_050) == []
+    assert faults(quiet, head, since_ms=1_060) == []
+    assert faults([], head, since_ms=1_060) == []
+    assert faults(quiet + busy, head) == ["entries 2 to 50 are missing"]
+    assert faults(quiet + busy[:4] + busy[5:], head, since_ms=1_050) == ["entry 55 is missing"]
+    assert faults(quiet + busy[:-1], head, since_ms=1_050) == ["entry 60 is missing"]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 11))
+def test_what_has_run_out_hides_nothing_that_must_still_be_there(one: int, other: int, at: int) -> None:
+    """Partitions lose their beginnings, up to the time before which they may; then one entry goes that may not."""
+    log, head = chain(12)
+    since_ms = 1_000 + max(one, other)
+    kept = [each for each in log if each.entry.trail > (one, other)[each.partition]]
+    assert faults(kept, head, since_ms=since_ms) == []
+    assert faults(kept, head, since_ms=since_ms, noted=Head(log[0].entry.trail, log[0].entry.seal)) == []
+    assume(at > max(one, other))
+    without = [each for each in kept if each.entry.trail != at + 1]
+    assert f"entry {at + 1} is missing" in faults(without, head, since_ms=since_ms)
 
 
 def test_a_chain_that_was_written_anew_is_found_by_a_seal_that_was_noted() -> None:

@@ -67,7 +67,7 @@ def shape_of(parameters: dict[str, str]) -> str:
     for name, text in parameters.items():
         digits = text.strip("+ %*")
         if "phone" in name.lower() or "mobile" in name.lower():
-            return "phone" if len(digits) >= 10 and digits.isdigit() else "phone_prefix"
+            return "phone" if len(digits) >= 10 and digits.isdecimal() else "phone_prefix"
         if text and NAME.match(name):
             return name
     return ""
@@ -88,7 +88,7 @@ def pgaudit(line: str) -> Found:
         raise Refused("malformed", "the part behind AUDIT: has too few fields") from None
     found |= {"class": kind, "command": command, "object": object, "action": _action(kind, command, object, statement)}
     found |= {"query": _shape(statement), "fields": _fields(statement)}
-    if len(more) >= 2 and more[-1].isdigit():  # pgaudit.log_rows
+    if len(more) >= 2 and more[-1].isdecimal():  # pgaudit.log_rows
         found["rows"] = int(more[-1])
     if account := re.search(r"\b(?:to|role|user)\s+\"?(\w+)", statement, re.IGNORECASE) if kind == "ROLE" else None:
         found["account"] = account[1]

@@ -33,15 +33,16 @@ class Reader:
 
     def read(self, line: Any, id: str) -> AuditAccess | AuditExport | None:
         """None: the line is about nothing that is watched. Raises Refused, whose detail quotes nothing."""
-        found = self._found(line)
-        if found is None:
+        answer = self._found(line)
+        if answer is None:
             return None
+        found, written = answer[0], {**answer[1], **self.mapping.set}
         said = {name: found[name] for name in FIELDS if found.get(name) is not None}
         for name, names in self.mapping.values.items():
             if name in said:
                 said[name] = names.get(str(said[name]), said[name])
-        said = {"result": "ok", **said, **self.mapping.set}
-        event = {name: self._clean(name, value) for name, value in said.items()}
+        said = {"result": "ok", **said, **written}
+        event = {name: self._clean(name, value, name in written) for name, value in said.items()}
         action = event.pop("action", "")
         event |= {"id": id, "time": self._time(found.get("time"))}
         if not event.get("actor"):
@@ -53,8 +54,8 @@ class Reader:
         except msgspec.ValidationError as error:
             raise Refused("wrong_type", re.sub(r"'[^']*'", "a value", str(error))) from None
 
-    def _found(self, line: Any) -> Found | None:
-        """By the names of audit fields; None where no route matches, or where it is another line."""
+    def _found(self, line: Any) -> tuple[Found, dict[str, str]] | None:
+        """By the names of audit fields, and what the route sets; None where none matches, or it is another line."""
         mapping = self.mapping
         if mapping.format == "json":
             if isinstance(line, str):
@@ -71,26 +72,25 @@ class Reader:
                 return None
             line, request = found, f"{found.get('method')} {found.get('path')}"
         found = {**found, **{name: found_at(line, place) for name, place in mapping.fields.items()}}
-        return self._routed(found, request) if self.routes else found
+        return self._routed(found, request) if self.routes else (found, {})
 
-    def _routed(self, found: Found, request: Any) -> Found | None:
+    def _routed(self, found: Found, request: Any) -> tuple[Found, dict[str, str]] | None:
         for pattern, told in self.routes:
             if match := pattern.match(request if isinstance(request, str) else ""):
-                return {**found, **{name: text for name, text in match.groupdict().items() if text}, **told}
+                return {**found, **{name: text for name, text in match.groupdict().items() if text}}, told
         return None
 
-    def _clean(self, name: str, value: Any) -> Any:
+    def _clean(self, name: str, value: Any, written: bool) -> Any:
+        """`written`: by the mapping file itself, so about no customer."""
         if name in NUMBERS:
-            return int(value) if isinstance(value, str) and value.isdigit() else value
+            return int(value) if isinstance(value, str) and value.isdecimal() else value
         if name in LISTS:
             values = value if isinstance(value, list) else [value]
-            return [self._text(name, f"{each}") for each in values][:1_000]
-        return self._text(name, f"{value}")
+            return [self._text(name, f"{each}", written) for each in values][:1_000]
+        return self._text(name, f"{value}", written)
 
-    def _text(self, name: str, text: str) -> str:
-        if name in self.mapping.customer_fields and text and name not in self.mapping.set and not text.isalpha():
-            return pseudonym(self.pseudonyms, text)
-        if name == "customers":
+    def _text(self, name: str, text: str, written: bool) -> str:
+        if name == "customers" or (name in self.mapping.customer_fields and text and not written):
             return pseudonym(self.pseudonyms, text)
         return text[:128] if name in UNTOUCHED else scrub(text)
 
@@ -100,7 +100,7 @@ class Reader:
         try:
             if isinstance(value, float) or (isinstance(value, int) and value < 10**11):
                 return round(value * 1000)  # seconds, as most logs write them
-            if isinstance(value, str) and value.replace(".", "", 1).isdigit():
+            if isinstance(value, str) and value.replace(".", "", 1).isdecimal():
                 return round(float(value) * (1000 if float(value) < 10**11 else 1))
             return parse_time(value)
         except (ValueError, OverflowError, TypeError):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec import msgpack
+
 from alerts.kpis.incident import Incident, Place, fingerprint, join
 from alerts.kpis.series import NAMES
 
 REGION_OF = {"store:a": "region:east", "store:b": "region:east", "store:c": "region:west"}
-ORDERS, COUPONS, CONVERSION, AOV = map(NAMES.index, ("orders", "redemptions_per_order", "conversion", "aov_cents"))
+ORDERS, REDEEMED, COUPONS, CONVERSION, AOV = map(
+    NAMES.index, ("orders", "redemptions", "redemptions_per_order", "conversion", "aov_cents")
+)
 
 
 def gather(*places: tuple[str, int, int]) -> list[Incident]:
@@ -52,6 +56,39 @@ def test_a_wider_fault_goes_on_as_the_first_incident_and_ends_the_others() -> No
     assert [(one.dim, one.id) for one in open_] == [("region:east", first), ("store:c", open_[1].id)]
     assert [one.dim for one in ended] == ["store:b"]
     assert [dim for dim, _ in open_[0].members] == ["store:a", "store:b", "region:east"]
+
+
+def test_it_is_kept_where_each_series_is_more_than_usual_whatever_the_incident_began_with() -> None:
+    [one] = gather(("store:a", ORDERS, -1), ("store:a", REDEEMED, 1), ("store:a", COUPONS, -1), ("store:a", COUPONS, 1))
+    assert one.high == [("store:a", REDEEMED), ("store:a", COUPONS)]
+
+
+def test_within_a_wider_incident_it_is_kept_which_stores_are_more_than_usual_until_all_around_them_is() -> None:
+    dims = ("store:a", "region:east", "store:b")
+    [one] = gather(("region:east", ORDERS, 1), *((dim, REDEEMED, 1) for dim in dims))
+    assert one.high == [("region:east", ORDERS), ("store:a", REDEEMED), ("region:east", REDEEMED)]
+
+
+def test_it_is_news_when_something_is_more_than_usual_that_was_less() -> None:
+    [one] = gather(("store:a", REDEEMED, -1))
+    one.news = False
+    join([one], Place("store:a", REDEEMED, 1, "region:east"), ("store:a", REDEEMED), 9, "redemptions", REGION_OF)
+    assert one.news
+
+
+def test_what_an_incident_has_not_told_yet_of_what_is_more_than_usual_is_told_by_the_wider_one_that_ends_it() -> None:
+    for news in (True, False):
+        open_ = gather(("store:a", ORDERS, 1), ("store:b", ORDERS, 1), ("store:b", REDEEMED, 1))
+        open_[1].news = news
+        join(open_, Place("region:east", ORDERS, 1), ("region:east", ORDERS), 9, "orders", REGION_OF)
+        assert (("store:b", REDEEMED) in open_[0].high) == news
+
+
+def test_an_incident_that_was_stored_before_this_was_kept_goes_on() -> None:
+    [one] = gather(("store:a", ORDERS, 1))
+    before = msgpack.encode(msgpack.decode(msgpack.encode(one))[:-1])
+    known = msgpack.decode(before, type=Incident)
+    assert (known.id, known.kpis, known.high) == (one.id, one.kpis, [])
 
 
 def test_a_fingerprint_is_the_same_whenever_it_happens() -> None:

@@ -18,6 +18,7 @@ from alerts.kpis.judge import Judge
 from alerts.kpis.panel import pack, unpack
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE, COUNTED, LAYOUT, PLACE
+from alerts.triggers.braking import AlarmWatch, BrakeDesk, BrakeTopics
 from features.job import Batch, Plan, Position
 from features.loop import Store, batches, run
 from features.outgoing import KpiAlert
@@ -42,10 +43,22 @@ FAULTS = [
     Outage(COUPON, NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, "region:east"),
     Outage(CHAIN, NOON_MS + 4 * HOUR_MS, NOON_MS + 5 * HOUR_MS, "chain:*"),
 ]
+CROWD = Outage("crowd", NOON_MS + 150 * MINUTE_MS, NOON_MS + 190 * MINUTE_MS, "store:S007")
+TWICE_MS, EBBS_MS = CROWD.from_ms + 10 * MINUTE_MS, CROWD.from_ms + 12 * MINUTE_MS
 
 
 def judge() -> Judge:
     return Judge("alerts", "dead-letters", Judging(), {store.id: store.region for store in STORES}, Seasons())
+
+
+def crowded(counts: np.ndarray, at_ms: int) -> np.ndarray:
+    """Orders of one store, soon over; meanwhile its till has begun to take coupons again and again."""
+    found, place = counts.copy(), [f"store:{store.id}" for store in STORES].index(CROWD.dim)
+    if CROWD.from_ms <= at_ms < EBBS_MS:
+        found[place, [COUNTERS.index(name) for name in ("orders", "visits", "revenue_cents")]] *= 4
+    if TWICE_MS <= at_ms < CROWD.to_ms:
+        found[place, COUNTERS.index("redemptions")] += 5
+    return found
 
 
 def closings(hours: int, faults: list[Outage], start: int = 0) -> Iterator[bytes]:
@@ -53,9 +66,11 @@ def closings(hours: int, faults: list[Outage], start: int = 0) -> Iterator[bytes
     life, number = town(), start
     dims = [f"store:{store.id}" for store in STORES]
     regions = sorted(set(life.regions))
-    for hour in life.hours(hours, faults):
+    for hour in life.hours(hours, [fault for fault in faults if fault != CROWD]):
         for minute in range(MINUTES):
             counts = hour.counts[minute]
+            if CROWD in faults:
+                counts = crowded(counts, hour.at_ms + minute * MINUTE_MS)
             of_regions = [counts[life.regions == region].sum(axis=0) for region in regions]
             rows = np.array([*counts, *of_regions, counts.sum(axis=0)])[:, [COUNTERS.index(name) for name in COUNTED]]
             some = np.flatnonzero(rows.any(axis=1))
@@ -76,7 +91,7 @@ STRUCK = (FAULTS[2].from_ms - START_MS) // MINUTE_MS + 30  # minutes until the m
 @pytest.fixture(scope="module")
 def both() -> tuple[Store, Store]:
     """As it was in the midst of the last fault, and in the end."""
-    told = batches("kpi.closings", 0, [*closings(DAYS * 24, FAULTS)], [*range(60, DAYS * 1440, 60), STRUCK])
+    told = batches("kpi.closings", 0, [*closings(DAYS * 24, [*FAULTS, CROWD])], [*range(60, DAYS * 1440, 60), STRUCK])
     first = run(judge(), [batch for batch in told if batch.last < STRUCK])[0]
     struck = deepcopy(first)
     return struck, run(judge(), told, {0: first})[0]
@@ -132,8 +147,24 @@ def test_a_fault_of_the_whole_chain_is_one_incident_soon_and_critical(alerts: li
     assert {part["dim"].split(":")[0] for part in told[0]["contributors"]} == {"region"}
 
 
+def test_an_incident_that_begins_with_orders_pauses_campaigns_when_redemptions_join_it_though_orders_have_ebbed(
+    lived: Store, alerts: list[Alert]
+) -> None:
+    told = firing(alerts, CROWD)
+    assert {(alert["dim"], alert["series"], alert["direction"]) for alert in told} == {(CROWD.dim, "orders", "high")}
+    assert told[0]["high"] == {"orders": [CROWD.dim]}
+    watch, desk = AlarmWatch("asked", "dead", ["spring"]), BrakeDesk(BrakeTopics("events", "brakes", "dead"), ["0"])
+    values = [message.value for message in lived.sent]
+    asked = [message.value for message in run(watch, batches("alerts", 0, values))[0].sent]
+    turned = run(desk, batches("asked", 0, asked))[0].sent
+    pauses = [json.loads(message.value) for message in turned if message.topic == "brakes"]
+    [pause] = [one for one in pauses if one["data"]["incident"] == told[0]["incident"]]
+    assert (pause["data"]["state"], pause["data"]["place"]) == ("paused", CROWD.dim)
+    assert TWICE_MS < parse_time(pause["time"]) < CROWD.to_ms
+
+
 def test_nothing_else_is_told_and_all_is_resolved_under_the_same_incident(alerts: list[Alert]) -> None:
-    known = [alert for fault in FAULTS for alert in firing(alerts, fault)]
+    known = [alert for fault in (*FAULTS, CROWD) for alert in firing(alerts, fault)]
     assert [alert for alert in alerts if alert["state"] == "firing" and alert not in known] == []
     assert {alert["incident"] for alert in alerts if alert["state"] == "resolved"} == {a["incident"] for a in known}
     for id in {alert["incident"] for alert in known}:

@@ -112,6 +112,23 @@ def test_what_a_known_actor_meets_for_the_first_time_is_told_once(more: dict[str
     assert signals(habit, export(22, **more)) == []
 
 
+@settings(deadline=None)
+@given(
+    st.sampled_from(["purpose", "key", "device"]),
+    st.from_regex(r"(?:\+86)?1[3-9]\d{9}|sk-[a-z0-9]{24}", fullmatch=True),
+)
+def test_free_text_keys_and_devices_are_told_to_be_new_and_never_repeated(name: str, secret: str) -> None:
+    event = export(21, **{name: secret})
+    (signal,) = observe(known(), [], event, flat_fields(event, NETWORKS), NETWORKS.find(event.client_ip))
+    assert signal.why == f"a {name}, for the first time of this actor"
+
+
+def test_an_action_a_field_and_a_network_are_named() -> None:
+    event = export(21, fields=["passport"])
+    (signal,) = observe(known(), [], event, flat_fields(event, NETWORKS), NETWORKS.find(event.client_ip))
+    assert signal.why == "field passport, for the first time of this actor"
+
+
 def test_a_first_export_ever_is_new_for_somebody_who_only_looks() -> None:
     assert signals(known_viewer(), export(28, rows=10)) == ["new_action"]
 

@@ -50,7 +50,7 @@ def exposed(events: list[Any]) -> list[Message]:
 
 def back(events: list[Any], cuts: list[int] | None = None) -> list[AuditTold]:
     values = [message.value for message in exposed(events)]
-    store = run(LeaksJob("audit.events"), batches("exposures", 0, values, cuts or []), {0: Store()})[0]
+    store = run(LeaksJob("audit.events", "dead-letters"), batches("exposures", 0, values, cuts or []), {0: Store()})[0]
     return [decode_audit(message.value) for message in store.sent]  # type: ignore[misc]
 
 
@@ -102,7 +102,9 @@ def test_who_hears_of_a_redemption_is_who_exported_the_customer_within_thirty_da
 def test_no_customer_id_is_written() -> None:
     events = [export(START_MS, "ann", "c-secret-1"), redeemed(START_MS + 1, "c-secret-1")]
     messages = exposed(events)
-    store = run(LeaksJob("audit.events"), batches("exposures", 0, [m.value for m in messages]), {0: Store()})[0]
+    store = run(
+        LeaksJob("audit.events", "dead-letters"), batches("exposures", 0, [m.value for m in messages]), {0: Store()}
+    )[0]
     written = b"".join([m.value + m.key.encode() for m in messages + store.sent] + [*store.records.values()])
     assert b"c-secret" not in written
     assert all("c-secret" not in name for name in store.records)
@@ -121,11 +123,22 @@ def test_records_are_small_and_end() -> None:
     many = [export(START_MS + n, f"a{n}", "c1") for n in range(MOST_EXPORTS + 5)]
     values = [message.value for message in exposed([*many, redeemed(START_MS + DAY_MS, "c1")])]
     later = [message.value for message in exposed([redeemed(START_MS + 40 * DAY_MS, "c2")])]
-    store = run(LeaksJob("audit.events"), batches("exposures", 0, values), {0: Store()})[0]
+    store = run(LeaksJob("audit.events", "dead-letters"), batches("exposures", 0, values), {0: Store()})[0]
     assert len(store.sent) == MOST_EXPORTS
-    run(LeaksJob("audit.events"), batches("exposures", 0, later, first=len(values)), {0: store})
+    run(LeaksJob("audit.events", "dead-letters"), batches("exposures", 0, later, first=len(values)), {0: store})
     assert (store.records, store.timers) == ({}, {})
 
 
 def test_who_came_before_the_export_is_not_back() -> None:
     assert back([export(START_MS + 2 * DAY_MS, "ann", "c1"), redeemed(START_MS + DAY_MS, "c1")]) == []
+
+
+def test_a_broken_word_is_a_dead_letter_and_stops_no_other() -> None:
+    words = [message.value for message in exposed([export(START_MS, "ann", "c1"), redeemed(START_MS + 1, "c1")])]
+    broken = [b"{", b"\xff", b'{"customer":1}', b'{"customer":"c","event":"e"}']
+    values = [words[0], *broken, words[1]]
+    store = run(LeaksJob("audit.events", "dead-letters"), batches("exposures", 0, values), {0: Store()})[0]
+    letters = [message for message in store.sent if message.topic == "dead-letters"]
+    assert [(letter.value, letter.headers["reason"]) for letter in letters] == [(raw, "malformed") for raw in broken]
+    assert [decode_audit(m.value).actor for m in store.sent if m.topic == "audit.events"] == ["ann"]  # type: ignore[union-attr]
+    assert store.position.counts == {"dead_lettered": 4, "dead_lettered:malformed": 4}

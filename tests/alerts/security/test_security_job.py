@@ -377,7 +377,68 @@ def test_a_window_that_is_judged_as_a_whole_fires_when_the_clock_has_passed_it(c
     assert (alert["data"]["rule"], alert["data"]["evidence"]) == ("few", ["e1", "e2"])
     assert alert["data"]["why"] == "ann within 1h: 2 events, the limits are lt 3"
     assert alert["data"]["event_at_ms"] == START_MS + 50 * MINUTE_MS
-    assert store.records.keys() == {"habit|ann"}
+    assert alert["data"]["case"]
+    assert alert["data"]["score"] == 25.0
+    assert store.records.keys() == {"habit|ann", "case|ann"}
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [2], [3], [1, 2, 3]])
+def test_the_end_of_a_window_joins_the_case_of_whom_it_is_about_and_adds_to_their_risk(cuts: list[int]) -> None:
+    log = [
+        export("big", rows=6000),
+        view("e1", START_MS + MINUTE_MS),
+        view("b1", START_MS + 2 * MINUTE_MS, actor="bob"),
+    ]
+    values = [encoded(event) for event in [*log, tick(START_MS + 2 * HOUR_MS)]]
+    (store,) = run(few(), batches("audit.events", 0, values, cuts)).values()
+    told = {(a["data"]["rule"], a["data"]["actor"]): a["data"] for a in alerts(store)}
+    assert len(told) == 4
+    assert told["few", "ann"]["case"] == told["big", "ann"]["case"] != told["few", "bob"]["case"]
+    assert told["few", "ann"]["score"] == pytest.approx(told["big", "ann"]["score"] + 25, abs=0.5)
+    assert told["few", "bob"]["score"] == 25.0
+
+
+CHAINED = """
+title: Few views of many
+name: chain
+correlation: {type: event_count, rules: [few], group-by: [actor], timespan: 1d, condition: {gte: 5}}
+"""
+
+
+def test_the_end_of_a_window_that_another_rule_is_to_count_is_no_finding() -> None:
+    rules, refused = load([("rules.yml", RULES), ("few.yml", FEW), ("chain.yml", CHAINED)])
+    assert [rule.file for rule in refused] == ["chain.yml"]  # and yet `few` is not to alert by itself
+    one = SecurityJob(rules, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS, "alerts", "dead-letters")
+    log = [view("e1"), tick(START_MS + 2 * HOUR_MS)]
+    (store,) = run(one, batches("audit.events", 0, [encoded(event) for event in log])).values()
+    assert alerts(store) == []
+
+
+BY_KEY = """
+title: Busy for one purpose with one key
+name: keyed
+id: 00000000-0000-4000-8000-00000000000a
+correlation:
+  {type: event_count, rules: [exports], group-by: [actor, key, purpose], timespan: 1h, condition: {gte: 2}}
+"""
+
+
+def test_no_phone_number_or_key_gets_into_a_finding() -> None:
+    rules, refused = load([("rules.yml", RULES), ("keyed.yml", BY_KEY)])
+    assert refused == []
+    one = SecurityJob(rules, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS, "alerts", "dead-letters")
+    secret = {"key": "sk-live-4711", "purpose": "call 13800138000", "object": "Li Lei"}
+    days = [export(f"d{n}", START_MS + n * 24 * HOUR_MS, rows=300) for n in range(8)]
+    late_ms = START_MS + 8 * 24 * HOUR_MS
+    stolen = [export(f"s{n}", late_ms + n, rows=9_000, **secret) for n in range(3)]
+    (store,) = run(one, batches("audit.events", 0, [encoded(event) for event in [*days, *stolen]])).values()
+    told = b"".join(message.value for message in store.sent) + b"".join(store.records.values())
+    (keyed,) = [alert["data"]["group"] for alert in alerts(store) if alert["data"]["rule"] == "keyed"]
+    assert keyed["actor"] == "ann"
+    assert len({*keyed.values()}) == 3
+    assert b"purpose, for the first time" in told
+    for part in (b"4711", b"13800138000", b"Li Lei"):
+        assert part not in told
 
 
 @pytest.mark.parametrize("cuts", [[], [3]])

@@ -9,11 +9,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.triggers.braking import AlarmWatch, Asked, BrakeDesk, BrakeTopics, Pause, Resume, decode_asked, encode_asked
+from alerts.triggers.brake import Brakes
+from alerts.triggers.braking import (
+    AlarmWatch,
+    Asked,
+    BrakeDesk,
+    BrakeTopics,
+    Course,
+    Pause,
+    Resume,
+    decode_asked,
+    encode_asked,
+    turn,
+)
+from alerts.triggers.merging import Merging
 from features import events as e
 from features.loop import Store, batches, run
 from features.messages import cloudevent
 from features.partitions import partition_keys, partition_of
+from tests.alerts.triggers.jobs import customers_job
 from tests.features.streams import cuts
 
 PARTITIONS = 3
@@ -23,8 +37,9 @@ AT_MS = 1_777_900_000_000
 
 
 def alert(**data: Any) -> bytes:
-    usual = {"state": "firing", "dim": "store:s1", "series": "redemptions", "direction": "high", "incident": "f-1"}
-    found = {**usual, "why": "up to 90", "observed": 90, "expected": 3.0, "p": 1e-9, "fingerprint": "f", **data}
+    usual = {"state": "firing", "dim": "store:s1", "series": "orders", "direction": "high", "incident": "f-1"}
+    usual |= {"why": "up to 90", "high": {"orders": ["store:s1"], "redemptions": ["store:s1"]}}
+    found = {**usual, "observed": 90, "expected": 3.0, "p": 1e-9, "fingerprint": "f", **data}
     return cloudevent("alerts", "store:s1", "x", "alert.kpi", "kpis", AT_MS, "store:s1", found).value
 
 
@@ -41,19 +56,21 @@ def test_too_many_redemptions_ask_that_every_campaign_with_a_brake_be_paused_the
 @pytest.mark.parametrize(
     ("data", "places"),
     [
-        ({"dim": "region:east"}, [("spring", "region:east"), ("winter", "region:east")]),
-        ({"dim": "chain:*"}, [("spring", ""), ("winter", "")]),
-        ({"dim": "campaign:winter"}, [("winter", "")]),
-        ({"dim": "campaign:autumn"}, []),
-        ({"dim": "channel:app"}, []),
-        ({"series": "redemptions_per_order"}, [("spring", "store:s1"), ("winter", "store:s1")]),
-        ({"series": "orders"}, []),
-        ({"direction": "low"}, []),
+        ({"high": {"redemptions": ["region:east"]}}, ["region:east"]),
+        ({"high": {"redemptions": ["chain:*"]}}, [""]),
+        ({"high": {"redemptions": ["channel:app"]}}, [""]),
+        ({"high": {"redemptions_per_order": ["store:s1"]}, "direction": "low"}, ["store:s1"]),
+        ({"high": {"redemptions": ["store:s1", "store:s2"], "redemptions_per_order": ["store:s2"]}, "dim": "chain:*"},
+         ["store:s1", "store:s2"]),
+        ({"high": {"orders": ["store:s1"]}, "kpis": ["orders", "redemptions"]}, []),
+        ({"high": {}, "series": "redemptions", "direction": "low"}, []),
         ({"state": "resolved"}, []),
     ],
-)
-def test_an_alert_asks_for_the_places_it_is_about(data: dict[str, Any], places: list[tuple[str, str]]) -> None:
-    assert [(pause.campaign, pause.place) for pause in asked_of(alert(**data))] == places
+)  # fmt: skip
+def test_an_alert_asks_for_the_places_where_redemptions_are_too_many(data: dict[str, Any], places: list[str]) -> None:
+    assert [(pause.campaign, pause.place) for pause in asked_of(alert(**data))] == [
+        (campaign, place) for place in places for campaign in ("spring", "winter")
+    ]
 
 
 def test_what_others_say_in_alerts_is_passed_over_and_an_alert_that_cannot_be_read_is_a_dead_letter() -> None:
@@ -65,9 +82,10 @@ def test_what_others_say_in_alerts_is_passed_over_and_an_alert_that_cannot_be_re
     assert store.position.counts["dead_lettered:malformed"] == 1
 
 
-def lived(words: list[Asked | bytes], cuts: list[int] | None = None) -> Store:
+def lived(words: list[Asked | bytes], cuts: list[int] | None = None, first: int = 0) -> Store:
+    """`first`: offset of the first of them, for Kafka keeps none for ever."""
     raw = [word if isinstance(word, bytes) else encode_asked(word) for word in words]
-    return run(DESK, batches("brake.asked", 0, raw, cuts or []))[0]
+    return run(DESK, batches("brake.asked", 0, raw, cuts or [], first))[0]
 
 
 def turns(store: Store) -> list[tuple[int, str, str]]:
@@ -97,14 +115,40 @@ def test_a_pause_reaches_every_partition_of_the_clean_topic_and_has_a_receipt() 
 
 def test_an_incident_that_a_person_has_overruled_does_not_pause_again_and_the_next_one_does() -> None:
     words = [pause("f-1"), pause("f-2"), resume(), pause("f-1"), pause("f-2"), pause("f-3")]
-    assert turns(lived(words)) == [(1, "paused", "alert"), (2, "resumed", "anna"), (3, "paused", "alert")]
+    assert turns(lived(words)) == [(1, "paused", "alert"), (3, "resumed", "anna"), (6, "paused", "alert")]
 
 
 def test_people_pause_without_an_alert_and_what_changes_nothing_is_not_told() -> None:
-    words = [resume(), pause(by="bert"), pause(by="carl"), resume("dora"), resume()]
+    words = [pause(by="bert"), pause(by="carl"), resume("dora"), resume(), resume()]
     store = lived(words)
-    assert turns(store) == [(1, "paused", "bert"), (2, "resumed", "dora")]
+    assert turns(store) == [(1, "paused", "bert"), (3, "resumed", "dora")]
     assert store.position.counts["brakes_in_vain"] == 3
+
+
+def effect(*stores: Store) -> bool:
+    """Whether customers who have heard all of it, one life of the desk after the other, find the campaign paused."""
+    said = [message.value for store in stores for message in store.sent if message.topic == "events"]
+    job = Merging(customers_job([]), "events")
+    return bool(Brakes.of(run(job, batches("events", 0, said))[0].brakes).paused)
+
+
+@pytest.mark.parametrize("since", range(4))
+def test_after_redis_was_emptied_a_resume_counts_however_little_of_what_was_asked_kafka_still_has(since: int) -> None:
+    before: list[Asked] = [pause("f-1"), resume(), pause("f-2")]
+    told = lived(before)
+    assert effect(told)
+    assert not effect(told, lived([*before, resume()][since:], first=since))
+
+
+def test_after_redis_was_emptied_the_next_pause_counts_too() -> None:
+    told = lived([pause("f-1"), resume(), pause("f-2"), resume()])
+    assert effect(told, lived([pause("f-3")], first=4))
+
+
+def test_a_desk_whose_revisions_were_counted_higher_than_offsets_goes_on_from_them() -> None:
+    course = Course(revision=40, paused=True)
+    assert turn(course, resume(), offset=7)
+    assert (course.revision, course.paused) == (41, False)
 
 
 def test_nobody_resumes_without_a_name() -> None:
@@ -123,13 +167,13 @@ asked = st.one_of(
 
 
 def by_the_letter(words: list[Asked]) -> list[tuple[int, str, str]]:
-    heard, told, is_paused = set[str](), list[tuple[int, str, str]](), False
-    for word in words:
+    heard, told, is_paused = set[str](), list[tuple[int, str, str]](), None
+    for offset, word in enumerate(words):
         known = isinstance(word, Pause) and word.incident != "" and word.incident in heard
         heard |= {word.incident} if isinstance(word, Pause) else set()
         if not known and isinstance(word, Pause) != is_paused:
-            is_paused = not is_paused
-            told.append((len(told) + 1, "paused" if is_paused else "resumed", word.by))
+            is_paused = isinstance(word, Pause)
+            told.append((offset + 1, "paused" if is_paused else "resumed", word.by))
     return told
 
 

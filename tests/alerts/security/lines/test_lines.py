@@ -79,6 +79,25 @@ def test_requests_are_what_their_route_says(request_: str, status: int, told: tu
     assert (event.action, event.query, event.result) == told
 
 
+@pytest.mark.parametrize("name", ["Zhangwei", "张伟", "customers"])
+def test_a_customer_named_in_the_path_is_a_pseudonym_and_what_the_route_sets_is_not(name: str) -> None:
+    (event,) = events(sent(raw("nginx", NGINX.format(f"GET /customers/{name} HTTP/1.1", 200))))
+    assert event.object.startswith("app_id:")
+    (event,) = events(sent(raw("crm", {**CRM, "event": {"action": "customer.read", "target": name}})))
+    assert event.object.startswith("app_id:")
+    (event,) = events(sent(raw("nginx", NGINX.format("GET /customers?name=Li HTTP/1.1", 200))))
+    assert event.object == "customers"
+
+
+@pytest.mark.parametrize("odd", ["²", "٣²", "①"])
+def test_a_sign_that_only_looks_like_a_digit_is_a_dead_letter_and_raises_nothing(odd: str) -> None:
+    told = {"action": "customer.read", "count": odd}
+    store = sent(raw("crm", {**CRM, "event": told}), raw("crm", {**CRM, "timestamp": odd}))
+    assert [letter.headers["reason"] for letter in letters(store)] == ["wrong_type", "wrong_type"]
+    (event,) = events(sent(raw("pgaudit", PG.format("eve", SELECT).replace("420", odd))))
+    assert event.rows == 0
+
+
 def test_an_export_is_an_export_and_what_no_route_names_is_skipped() -> None:
     store = sent(
         raw("nginx", NGINX.format("GET /customers/export HTTP/1.1", 200)),
