@@ -49,6 +49,11 @@ def load_stores(settings: Settings) -> Stores:
     return read_stores(text(path).splitlines(), settings.stores.timezone, str(path))
 
 
+def load_regions(settings: Settings) -> dict[str, str]:
+    """Of each store. Raises WrongStores, WrongSettings."""
+    return {store: region for store, (region, _) in load_stores(settings).places.items()}
+
+
 def load_promises(settings: Settings) -> Promises:
     """Raises WrongPromises, WrongSettings."""
     path = settings.path(settings.service.promises)

@@ -12,6 +12,7 @@ import structlog
 from alerts.service.promise import WrongPromises
 from alerts.triggers.rule import WrongRule
 from config.settings import WrongSettings
+from features.stores import WrongStores
 from operators.health import RULES
 
 log = structlog.get_logger()
@@ -44,7 +45,7 @@ class Followed:
     def _read(self, read: Callable[[], int]) -> None:
         try:
             count = read()
-        except (WrongRule, WrongPromises, WrongSettings) as error:
+        except (WrongRule, WrongPromises, WrongSettings, WrongStores) as error:
             RULES.labels("refused").inc()
             log.error(f"{self.what} refused, the former ones stay", error=str(error))
         else:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from bytewax.dataflow import Dataflow
 
 from alerts.kpis.book import Judging
@@ -11,9 +14,11 @@ from alerts.kpis.ledger import Topics
 from alerts.kpis.merge import MergedMinutes
 from alerts.kpis.partials import PartialMinutes
 from alerts.kpis.rollup import Kept
+from config.settings import Settings
 from features.partitions import partition_keys
 from flows import brake
-from flows.files import load_kpis, load_stores
+from flows.files import load_kpis, load_regions
+from flows.followed import Followed
 from flows.house import House
 from flows.opening import open_house
 from flows.seasons import load_seasons
@@ -39,13 +44,24 @@ def add(flow: Dataflow, house: House) -> None:
     topics = Topics(house.topic("kpi.minutes"), closings, letters, house.topic("store.load"))
     kept = Kept(settings.five_minutes_days, settings.hours_days)
     merged = MergedMinutes(topics, settings.retention_hours, ways, catalog, kept)
-    regions = {store: region for store, (region, _) in load_stores(house.settings).places.items()}
     judging = Judging(settings.window_minutes, settings.learn_days, settings.hold_minutes)
-    judge = Judge(house.topic("alerts"), letters, judging, regions, load_seasons(house.settings))
+    judge = Judge(house.topic("alerts"), letters, judging, load_regions(house.settings), load_seasons(house.settings))
     house.stage(flow, "kpis", "events", partials)
     house.stage(flow, "kpis-merge", "kpi.partials", merged)
-    house.stage(flow, "kpis-judge", "kpi.closings", judge)
+    house.stage(flow, "kpis-judge", "kpi.closings", judge, follow_files(house.settings, judge))
     brake.add(flow, house)
+
+
+def follow_files(settings: Settings, judge: Judge, clock: Callable[[], float] = time.monotonic) -> Callable[[], None]:
+    """Lets the judge know of campaigns, holidays and regions as their files change."""
+    named = (settings.coupons.campaigns, settings.coupons.calendars, settings.stores.file)
+    followed = Followed("seasons and regions", [settings.path(name) for name in named if name], clock)
+
+    def reread() -> int:
+        judge.regions, judge.seasons = load_regions(settings), load_seasons(settings)
+        return len(judge.regions)
+
+    return lambda: followed.follow(reread)
 
 
 def flow() -> Dataflow:

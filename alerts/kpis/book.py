@@ -15,10 +15,10 @@ from alerts.kpis.closing import Rows
 from alerts.kpis.expectation import Floats, Moment, Rates, rates
 from alerts.kpis.incident import Incident, kind
 from alerts.kpis.learning import Hour, learn_roots, learn_spread, learn_stores, rain, spread
-from alerts.kpis.panel import FIRING, QUIET, ROOTS, STORES, Panel
+from alerts.kpis.panel import CELLS, FIRING, QUIET, ROOTS, STORES, Panel, names
 from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
-from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, PLACE, SERIES, WIDTH, alive
+from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, WIDTH, alive
 from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, rain_now
 
 DAY = 1440
@@ -29,7 +29,7 @@ OTHERS = np.arange(SERIES) != ALIVE_MINUTES
 
 
 class Judging(Struct, frozen=True):
-    """How to judge; what was learned with another window starts again."""
+    """How to judge; what was learned with another window, or of other counters, starts again."""
 
     window_minutes: int = 60
     learn_days: int = 2
@@ -42,6 +42,7 @@ class Header(Struct, array_like=True):
     incidents: list[Incident] = field(default_factory=list)
     window: int = 0
     since: int = 0  # the first minute after the last gap
+    layout: int = LAYOUT  # of the counters
 
 
 encode_header = msgpack.Encoder().encode
@@ -67,8 +68,13 @@ class Book:
     def __init__(self, records: Mapping[str, bytes], judging: Judging, regions: Mapping[str, str], seasons: Seasons):
         raw = records.get("judge")
         header = decode_header(raw) if raw else Header()
-        if header.window != judging.window_minutes:
-            records, header = {}, Header(header.next, header.numbers, [], judging.window_minutes)
+        self.former: list[str] = []  # records of panels that are no longer read
+        self.broken_off: list[Incident] = []
+        if (header.window, header.layout) != (judging.window_minutes, LAYOUT):
+            every = {*range(CELLS)} if raw else set[int]()
+            self.former = [name for layer in (ROOTS, STORES) for name in names(layer, header.window, every)]
+            self.broken_off = header.incidents
+            records, header = {}, Header(header.next, header.numbers, [], judging.window_minutes, header.next)
         self.header, self.judging, self.regions, self.seasons = header, judging, regions, seasons
         self.roots = Panel(ROOTS, judging.window_minutes, records)
         self.stores = Panel(STORES, judging.window_minutes, records)
@@ -90,8 +96,11 @@ class Book:
             which, places = map(list, zip(*mine, strict=True))
             counts = np.zeros((WIDTH, len(which)), np.int64)
             counts[:ALIVE] = rows[which, :ALIVE].T
-            panel.minute(minute)[:, places] = alive(counts)
+            if panel is self.stores:
+                panel.course["till"][places] |= counts[PLACE["heartbeats"]] > 0
+            panel.minute(minute)[:, places] = alive(counts, panel.course["till"][places])
             panel.touch(f"ring|{minute % panel.window}")
+            panel.touch("course")
             for name, seen in (("ordered", counts[PLACE["orders"]] > 0), ("spoke", counts[ALIVE] > 0)):
                 last = panel.course[name]
                 last[places] = np.where(seen, np.maximum(last[places], minute), last[places])

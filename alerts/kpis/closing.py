@@ -1,7 +1,8 @@
 """What a merging partition tells the judge: the minutes it has closed or corrected, many dimensions in one message.
 
-Each message has a number of its own partition's, so that one that comes again is known. The last of those sent when
-the clock moves carries it: whoever has seen that has seen all that was closed before.
+Each message has a number that follows from its place in the log of partials, so that one that comes again is known,
+also from a partition that began anew. A message ends where a record of that log does, wherever batches end. The last of
+those sent when the clock moves carries it: whoever has seen that has seen all that was closed before.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import numpy as np
 from msgspec import Struct, msgpack
 from numpy.typing import NDArray
 
-from alerts.kpis.series import COUNTED, KINDS
+from alerts.kpis.series import COUNTED, KINDS, LAYOUT
 from features.times import MINUTE_MS
 
 ROWS = 1_000  # in one message
 SENT = "closings"  # count in a partition's position: messages it has sent to the judge
+OF_ONE = 20  # bits of a number: which of the messages of one record
 
 Rows = NDArray[np.int64]  # rows x counters
 
@@ -31,10 +33,16 @@ class Closing(Struct, array_like=True):
     dims: list[str] = []
     minutes: list[int] = []  # since the epoch
     counters: bytes = b""
+    layout: int = LAYOUT  # of a row
+
+    @property
+    def known(self) -> bool:
+        """Whether rows are laid out as here, not as before counters were added."""
+        return self.layout == LAYOUT
 
     def rows(self) -> Rows:
         """Raises ValueError where their number or width is not as it says."""
-        if not len(self.dims) == len(self.minutes) == len(self.counters) // (8 * len(COUNTED)):
+        if not len(self.dims) == len(self.minutes) == len(self.counters) / (8 * len(COUNTED)):
             raise ValueError(f"{len(self.dims)} dimensions, {len(self.minutes)} minutes, {len(self.counters)} bytes")
         return read_rows(self.counters)
 
@@ -60,16 +68,20 @@ class Ways(Struct, frozen=True):
 
 
 class Closings:
-    """What is to be told of one batch, in log order; `sent`: messages before it."""
+    """What is to be told of one batch, in log order."""
 
-    def __init__(self, ways: Ways, source: int, sent: int, clock_ms: int) -> None:
+    def __init__(self, ways: Ways, source: int, clock_ms: int) -> None:
         self.columns = [ways.names.index(name) if name in ways.names else -1 for name in COUNTED]
         self.ways, self.source, self.clock_ms = ways, source, clock_ms
-        self.before = self.number = sent
+        self.number = self.count = 0
         self.dims: list[str] = []
         self.minutes: list[int] = []
         self.counters: list[list[int]] = []
         self.sent: list[tuple[str, Closing]] = []  # by key
+
+    def begin(self, offset: int) -> None:
+        """What is noted from here on follows from this record of the log."""
+        self.number = offset << OF_ONE
 
     def note(self, dim: str, minute: int, counters: Sequence[int]) -> None:
         """A minute as it closed, or as it is now that it was corrected."""
@@ -90,6 +102,7 @@ class Closings:
         home, *others = self.ways.keys
         self.sent.append((home, Closing(self.source, of, self.number, at_ms, self.dims, self.minutes, raw)))
         self.number += 1
+        self.count += 1
         self.dims, self.minutes, self.counters = [], [], []
         if at_ms:
             self.clock_ms = at_ms

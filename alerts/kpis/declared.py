@@ -23,6 +23,7 @@ from alerts.kpis.catalog import (
     texts,
 )
 from alerts.kpis.kpi import COUNTERS, Ratio
+from alerts.kpis.series import KINDS
 from features.events import CUSTOMER_EVENTS
 from features.written import hint, line_of, read_toml
 
@@ -30,6 +31,8 @@ UNCOUNTED = {"tick", "weather", "referred", "friend_ordered"}
 COUNTABLE = CUSTOMER_EVENTS.keys() - UNCOUNTED
 HOURS = 24
 DAYPARTS = "[dayparts]"
+JUDGED = [kind for kind in KINDS if kind != "chain"]
+BY_MINUTES = f"the judge of KPIs holds minutes of each {', '.join(JUDGED)} against each other"
 
 
 class WrongKpis(ValueError):
@@ -94,6 +97,9 @@ class Reading:
         for name in COUNTERS:
             if name not in counters:
                 raise WrongKpis(f"{self.file}: [counters]: {name} is missing; the flows know it by that name")
+        for name in JUDGED:
+            if name not in self.found.dimensions:
+                raise WrongKpis(f"{self.file}: [dimensions]: {name} is missing; {BY_MINUTES}")
         return KpiCatalog(
             tuple(self._counter(name, counters[name]) for name in (*COUNTERS, *further)),
             tuple(self._ratio(name, ratio) for name, ratio in self.found.ratios.items()),
@@ -165,6 +171,8 @@ class Reading:
             raise self._wrong("dimensions", name, f"expected at most {MOST_PARTS} different parts")
         if DAYPART in parts and not self.found.dayparts:
             raise self._wrong("dimensions", name, f"found no {DAYPARTS}, expected one such as morning = [5, 10]")
+        if name in JUDGED and raw.every != "1m":
+            raise self._wrong("dimensions", name, f"every: found {raw.every!r}, expected '1m'; {BY_MINUTES}")
         return Dimension(parts, SLOT_MINUTES[raw.every])
 
     def _dayparts(self) -> dict[str, tuple[int, ...]]:

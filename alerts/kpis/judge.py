@@ -15,8 +15,9 @@ from msgspec import Struct, msgpack
 from alerts.kpis.book import Book, Judging
 from alerts.kpis.closing import Closing, decode_closing, read_rows
 from alerts.kpis.expectation import day_cell
-from alerts.kpis.panel import ROOTS, STORES, WEEK_HOURS, names
+from alerts.kpis.panel import CELLS, ROOTS, STORES, WEEK_HOURS, names
 from alerts.kpis.seasons import Seasons
+from alerts.kpis.series import LAYOUT
 from alerts.kpis.telling import Teller
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
@@ -24,7 +25,16 @@ from features.times import MINUTE_MS
 
 LEAP = 1440  # minutes without a row: more are leapt over
 
-Waiting = list[tuple[list[str], bytes]]  # dimensions and their rows, in log order
+
+class Told(Struct, array_like=True):
+    """Of one minute, as a message told them."""
+
+    dims: list[str]
+    counters: bytes
+    layout: int = LAYOUT
+
+
+Waiting = list[Told]  # in log order
 _encode = msgpack.Encoder().encode
 _decode = msgpack.Decoder(Waiting).decode
 
@@ -56,7 +66,8 @@ class Judge:
         for index, raw in enumerate(batch.values):
             try:
                 said = decode_closing(raw)
-                said.rows()
+                if said.known:
+                    said.rows()
             except (ValueError, RecursionError) as error:
                 refused = Refused("malformed", str(error))
                 work.letters.append(dead_letter(self.dead_letters, batch, index, refused))
@@ -70,7 +81,7 @@ class Judge:
     def _needed(self, first: int, end: int) -> set[str]:
         """What is judged from minute `first` until before `end`, and learned with it."""
         hours = range((first - self.judging.window_minutes) // 60 - 1, end // 60 + 2) if end > first else ()
-        week = range(hours.start, min(hours.stop, hours.start + WEEK_HOURS + 24)) if hours else ()
+        week = range(hours.start, min(hours.stop, hours.start + CELLS)) if hours else ()
         cells = {hour % WEEK_HOURS for hour in week} | {day_cell(hour) for hour in week}
         return {"judge", *names(ROOTS, self.judging.window_minutes, cells),
                 *names(STORES, self.judging.window_minutes, cells)}  # fmt: skip
@@ -81,6 +92,7 @@ class Judge:
     def apply(self, plan: Plan, state: State) -> Changes:
         work: Work = plan.work
         bench = Bench(self, state)
+        bench.break_off()
         clock = plan.position.clock
         for said, stamp_ms in work.said:
             bench.take(said)
@@ -106,8 +118,13 @@ class Bench:
         self.waits: dict[int, Waiting] = {}
         self.timers: dict[str, int | None] = {}
         self.due = sorted(int(timer.partition("|")[2]) for _, timer in state.due)
-        self.deletes: list[str] = []
+        self.deletes = self.book.former
         self.counts: Counter[str] = Counter()
+
+    def break_off(self) -> None:
+        """Ends the incidents of what is no longer known: it begins anew, with another window or other counters."""
+        for one in self.book.broken_off:
+            self.teller.break_off(one, self.book.header.next, self.book.judging.window_minutes)
 
     def take(self, said: Closing) -> None:
         """Rows of a message that did not come before: into its minute's record, or at once where that was judged."""
@@ -118,12 +135,15 @@ class Bench:
             self.counts["repeats"] += 1
             return
         header.numbers[said.source] = said.number
+        if not said.known:
+            self.counts["other_layout"] += len(said.dims)
+            return
         rows = said.rows()
         for minute in dict.fromkeys(said.minutes):
             these = [place for place, each in enumerate(said.minutes) if each == minute]
             dims = [said.dims[place] for place in these]
             if header.next < 0 or minute >= header.next:
-                self._waits(minute).append((dims, rows[these].tobytes()))
+                self._waits(minute).append(Told(dims, rows[these].tobytes()))
                 self.timers[waiting(minute)] = (minute + 1) * MINUTE_MS
             elif minute > header.next - 1 - self.book.judging.window_minutes:
                 self.book.take(dims, rows[these], minute)
@@ -152,8 +172,11 @@ class Bench:
 
     def _judge(self, minute: int, stamp_ms: int) -> None:
         self.book.clear(minute)
-        for dims, raw in self._waits(minute):
-            self.book.take(dims, read_rows(raw), minute)
+        for told in self._waits(minute):
+            if told.layout == LAYOUT:
+                self.book.take(told.dims, read_rows(told.counters), minute)
+            else:
+                self.counts["other_layout"] += len(told.dims)
         if self.waits.pop(minute):
             name = waiting(minute)
             self.timers[name] = None

@@ -87,7 +87,6 @@ class Ledger:
             self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
         else:
             self._tell(partial.dim, hour, minute, "corrections")
-            self.closings.tell()
 
     def _tell_silence(self, told: Silence | None) -> None:
         if told:
@@ -109,7 +108,6 @@ class Ledger:
                 self.gone.add(name)
             else:
                 self._end(name, due_ms)
-        self.closings.tell(now_ms)
 
     def _end(self, name: str, due_ms: int) -> None:
         """Closes the minutes of an hour that have ended; at last, forgets the hour."""
@@ -235,6 +233,6 @@ class Ledger:
         changes.messages += [
             Message(self.topics.closings, key, encode_closing(told)) for key, told in self.closings.sent
         ]
-        self.counts[SENT] = self.closings.number - self.closings.before
+        self.counts[SENT] = self.closings.count
         changes.counts = dict(self.counts)
         changes.levels = self.levels

@@ -16,7 +16,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from alerts.kpis.catalog import KNOWN_BY_NAME, KpiCatalog
-from alerts.kpis.closing import SENT, Closings, Ways
+from alerts.kpis.closing import Closings, Ways
 from alerts.kpis.hour import needed, watch_record, watched_dim
 from alerts.kpis.kpi import ClockMark, Partial, Partials, decode_partial, hour_record, store_of
 from alerts.kpis.ledger import Ledger, Topics
@@ -31,7 +31,7 @@ class Work(Struct):
 
     last: int
     partition: int
-    said: list[Partial | ClockMark] = []
+    said: list[tuple[int, list[Partial], ClockMark | None]] = []  # by offset
     letters: list[Message] = []
 
 
@@ -61,10 +61,10 @@ class MergedMinutes:
                 refused = Refused("malformed", str(error))
                 work.letters.append(dead_letter(self.topics.dead_letters, batch, index, refused))
                 continue
-            work.said += apart(said)
-            if isinstance(said, ClockMark):
-                clock = clock.moved(str(said.source), said.of, said.at_ms)
-        for dim, at_ms in {(said.dim, said.minute_ms) for said in work.said if isinstance(said, Partial)}:
+            mark = said if isinstance(said, ClockMark) else None
+            work.said.append((batch.offsets[index], apart(said), mark))
+            clock = clock.moved(str(mark.source), mark.of, mark.at_ms) if mark else clock
+        for dim, at_ms in {(each.dim, each.minute_ms) for _, partials, _ in work.said for each in partials}:
             names.add(hour_record(dim, at_ms))
             if store_of(dim):
                 names |= {life_record(dim), watch_record(dim)}
@@ -89,24 +89,27 @@ class MergedMinutes:
         work: Work = plan.work
         known = {*plan.records, *self.timer_records(state.due)}
         clock = plan.position.clock
-        closings = Closings(self.ways, work.partition, plan.position.counts.get(SENT, 0), clock.now_ms)
+        closings = Closings(self.ways, work.partition, clock.now_ms)
         ledger = Ledger(self.topics, self.retention_hours, known, state, closings, self.catalog, self.kept)
         changes = Changes(plan.position, messages=work.letters)
         for _ in work.letters:
             ledger.counts.update(("dead_lettered", "dead_lettered:malformed"))
-        for said in work.said:
-            if isinstance(said, Partial):
-                ledger.merge(said, clock.now_ms)
-            else:
-                clock = clock.moved(str(said.source), said.of, said.at_ms)
-            ledger.advance(clock.now_ms)
+        for offset, partials, mark in work.said:
+            closings.begin(offset)
+            for partial in partials:
+                ledger.merge(partial, clock.now_ms)
+                ledger.advance(clock.now_ms)
+            if mark:
+                clock = clock.moved(str(mark.source), mark.of, mark.at_ms)
+                ledger.advance(clock.now_ms)
+            closings.tell(clock.now_ms)
         ledger.write(changes)
         changes.position = plan.position.moved(work.last, plan.clock, changes.counts)
         return changes
 
 
-def apart(said: Partial | Partials | ClockMark) -> list[Partial | ClockMark]:
-    """One by one."""
+def apart(said: Partial | Partials | ClockMark) -> list[Partial]:
+    """Partials one by one."""
     if isinstance(said, Partials):
         return [Partial(said.source, row.dim, row.minute_ms, row.counters, row.version) for row in said.rows]
-    return [said]
+    return [said] if isinstance(said, Partial) else []

@@ -19,6 +19,7 @@ from alerts.kpis.series import AOV, SERIES, WIDTH
 
 ROOTS, STORES = "roots", "stores"
 WEEK_HOURS = 168
+CELLS = WEEK_HOURS + 24
 QUIET, PENDING, FIRING = 0, 1, 2  # the state of a series
 SHORT = (2, 10)  # minutes; the longest window is that of the settings
 SPREAD_PRIOR, SPREAD_WEIGHT = 0.03, 8.0  # squared relative deviation, and how many windows' worth that is held to be
@@ -41,7 +42,7 @@ def unpack(raw: bytes) -> Arrays:
 
 def _trimmed(array: Array) -> Array:
     """Without the last dimensions of which there is nothing: they may have come after it was last changed."""
-    some = np.flatnonzero(array.reshape(-1, array.shape[-1]).any(axis=0))
+    some = np.flatnonzero(array.any(axis=tuple(range(array.ndim - 1))))
     return array[..., : some[-1] + 1 if len(some) else 0]
 
 
@@ -57,6 +58,7 @@ def _course(dims: int) -> Arrays:
         "back": np.zeros(dims, np.int64),  # the first minute after the last silence
         "hour": np.zeros((WIDTH, dims), np.int64),  # sums of the hour that is being learned
         "wet": np.zeros(dims, np.float64),  # share of its orders that were told of rain
+        "till": np.zeros(dims, bool),  # has ever sent a heartbeat
     }
 
 
@@ -85,15 +87,15 @@ class Panel:
         raw = records.get(f"names|{layer}")
         self.dims: list[str] = msgpack.decode(raw, type=list[str]) if raw else []
         self.place = {dim: place for place, dim in enumerate(self.dims)}
-        self.course = self._read("course", _course(0))
-        self.learned = self._read("learned", _learned(layer, len(self.widths), 0))
+        self.course = self._read("course", _course(len(self.dims)))
+        self.learned = self._read("learned", _learned(layer, len(self.widths), len(self.dims)))
         self.ring = self._read_ring()
         self._cells: dict[int, Array] = {}
         self.changed: set[str] = set()
 
     def _read(self, name: str, empty: Arrays) -> Arrays:
         raw = self.records.get(f"{name}|{self.layer}")
-        return unpack(raw) if raw else empty
+        return {**empty, **unpack(raw)} if raw else empty
 
     def _read_ring(self) -> Array:
         """Counters by minute modulo the longest window, [window, WIDTH, dims]."""

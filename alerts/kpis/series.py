@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ COUNTED = (  # the counters that judging needs, in the order in which they trave
     "heartbeats",
 )
 PLACE = {name: place for place, name in enumerate(COUNTED)}
-ALIVE = len(COUNTED)  # behind them, made where they are judged: minutes in which a dimension said anything at all
+ALIVE = len(COUNTED)  # behind them, made where they are judged: minutes in which a dimension was heard
 WIDTH = ALIVE + 1
 
 
@@ -79,10 +80,12 @@ TABLE = np.array(  # by series: counters over and under, kind, shortest window, 
 )
 KINDS = ("chain", "region", "channel", "store")  # of dimensions that are judged; each has a part of the false alerts
 
+LAYOUT = int.from_bytes(blake2b("|".join(COUNTED).encode(), digest_size=4).digest())  # of rows, and of what is learned
+
 Counts = NDArray[np.int64]  # [WIDTH, dimensions]
 
 
-def alive(counts: Counts) -> Counts:
-    """Sets, for one minute, whether a dimension said anything."""
-    counts[ALIVE] = (counts[:ALIVE] != 0).any(axis=0)
+def alive(counts: Counts, till: NDArray[np.bool_]) -> Counts:
+    """Sets, for one minute, whether a dimension was heard: a store whose `till` sends heartbeats by these alone."""
+    counts[ALIVE] = np.where(till, counts[PLACE["heartbeats"]] > 0, (counts[:ALIVE] != 0).any(axis=0))
     return counts

@@ -13,7 +13,7 @@ from alerts.kpis.course import RESOLVE_P
 from alerts.kpis.expectation import Floats
 from alerts.kpis.incident import EXPLAINS, TOLD_EVERY, Contribution, Incident, Place, Sight, State, join, kind
 from alerts.kpis.panel import FIRING, ROOTS
-from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, ORDERS, REDEMPTIONS
+from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, ORDERS, PLACE, REDEMPTIONS
 from features.job import Message
 from features.messages import cloudevent
 from features.times import MINUTE_MS, rfc3339
@@ -77,15 +77,23 @@ class Teller:
         one.severity = severity
         return one.news and (not one.revision or sight.p <= RESOLVE_P or view.still(one.members))
 
+    def break_off(self, one: Incident, minute: int, window: int) -> None:
+        """Ends an incident that cannot be looked at any more; of no event's making, so without a latency."""
+        one.revision += 1
+        why = f"{one.dim}: no longer watched in this way; what is usual of {_named(one.series)} is learned anew"
+        self._send(one, "resolved", minute, described(one, "resolved", unseen(window), why))
+
     def _say(self, one: Incident, state: State, view: View, stamp_ms: int, note: str = "") -> None:
         one.revision, one.told, one.news = one.revision + 1, view.minute, False
-        data = view.described(one, state, note)
-        at_ms = (view.minute + 1) * MINUTE_MS
-        id = f"{one.id}|{state}|{one.revision}"
-        self.messages.append(cloudevent(self.topic, one.mark, id, "alert.kpi", "kpis", at_ms, one.dim, data))
+        self._send(one, state, view.minute + 1, view.described(one, state, note))
         self.causes_ms.append(stamp_ms)
         self.counts["kpi_alerts"] += state == "firing"
         self.counts["kpi_incidents"] += state == "firing" and one.revision == 1
+
+    def _send(self, one: Incident, state: State, minute: int, data: dict[str, Any]) -> None:
+        """As of the beginning of a minute."""
+        id, at_ms = f"{one.id}|{state}|{one.revision}", minute * MINUTE_MS
+        self.messages.append(cloudevent(self.topic, one.mark, id, "alert.kpi", "kpis", at_ms, one.dim, data))
 
 
 class View:
@@ -162,7 +170,7 @@ class View:
         found = layer.found
         of, mean, seen = (float(array[series, place]) for array in (found.of, found.mean, found.seen))
         if not of or not np.isfinite(mean):
-            return Sight(0.0, 0.0, 0.0, 0.0, 1.0, layer.panel.window, 0)
+            return unseen(layer.panel.window)
         sd, p, width = float(found.sd[series, place]), float(found.p[series, place]), int(found.window[series, place])
         if series == AOV:
             values = [float(np.exp(x)) for x in (seen / of, mean, mean - BAND * sd / of, mean + BAND * sd / of)]
@@ -185,7 +193,7 @@ class View:
         if name in ("redemptions", "redemptions_per_order"):
             counts = layer.look.sums[-1][:, place]
             redeemed = max(1, int(counts[KPIS[REDEMPTIONS].over]))
-            return strayed * float(counts[7]) / redeemed
+            return strayed * float(counts[PLACE["discount_cents"]]) / redeemed
         if name == "aov_cents":
             return of * order * (float(np.exp(strayed / max(of, 1))) - 1)
         return 0.0
@@ -203,36 +211,16 @@ class View:
         return "critical" if share >= CRITICAL else "warning" if share >= WARNING else "notice"
 
     def described(self, one: Incident, state: State, note: str) -> dict[str, Any]:
-        """The alert, as `features/outgoing.py` has it."""
         sight, layer = self.sight(one), self.layer(one.dim)
         parts = self.parts(one.dim, one.series, sight.window_minutes)
         parts.sort(key=lambda part: -abs(part.observed - part.expected))
         named = parts[:MOST_NAMED] if state == "firing" else []
         stores, count = self._stores(one)
-        return {
-            "state": state,
-            "dim": one.dim,
-            "series": shown(one.series),
-            "direction": one.direction,
-            "observed": round(sight.observed, 4),
-            "expected": round(sight.expected, 4),
-            "p": sight.p,
-            "started_ms": one.start * MINUTE_MS,
-            "fingerprint": one.mark,
-            "incident": one.id,
-            "why": note or self._why(one, state, sight, count),
-            "expected_low": round(sight.low, 4),
-            "expected_high": round(sight.high, 4),
-            "window_minutes": sight.window_minutes,
-            "kpis": [shown(series) for series in one.kpis],
-            "stores": stores,
-            "stores_affected": count,
-            "severity": one.severity or "notice",
-            "money_cents": one.money_cents,
-            "contributors": [to_builtins(_readable(part, one.series, layer)) for part in named],
-            "revision": one.revision,
-            "high": _high(one),
-        }
+        why = note or self._why(one, state, sight, count)
+        contributors = [to_builtins(_readable(part, one.series, layer)) for part in named]
+        return described(one, state, sight, why) | {
+            "stores": stores, "stores_affected": count, "contributors": contributors
+        }  # fmt: skip
 
     def _stores(self, one: Incident) -> tuple[list[str], int]:
         """The stores in which something of it fires, the worst first, and how many they are."""
@@ -271,6 +259,38 @@ class View:
             f"{one.dim}: {_named(one.series)} {verb} {seen} in the {sight.window_minutes} minutes before {until}Z;"
             f" usual now: {usual}{odds}{also}{where}"
         )
+
+
+def unseen(window: int) -> Sight:
+    return Sight(0.0, 0.0, 0.0, 0.0, 1.0, window, 0)
+
+
+def described(one: Incident, state: State, sight: Sight, why: str) -> dict[str, Any]:
+    """The alert, as `features/outgoing.py` has it, of no other dimension."""
+    return {
+        "state": state,
+        "dim": one.dim,
+        "series": shown(one.series),
+        "direction": one.direction,
+        "observed": round(sight.observed, 4),
+        "expected": round(sight.expected, 4),
+        "p": sight.p,
+        "started_ms": one.start * MINUTE_MS,
+        "fingerprint": one.mark,
+        "incident": one.id,
+        "why": why,
+        "expected_low": round(sight.low, 4),
+        "expected_high": round(sight.high, 4),
+        "window_minutes": sight.window_minutes,
+        "kpis": [shown(series) for series in one.kpis],
+        "stores": [one.dim[6:]] if kind(one.dim) == "store" else [],
+        "stores_affected": int(kind(one.dim) == "store"),
+        "severity": one.severity or "notice",
+        "money_cents": one.money_cents,
+        "contributors": [],
+        "revision": one.revision,
+        "high": _high(one),
+    }
 
 
 def shown(series: int) -> str:

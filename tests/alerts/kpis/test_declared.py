@@ -12,6 +12,7 @@ from alerts.kpis.kpi import COUNTERS
 from features.outgoing import KpiMinute
 
 TEXT = Path("config/kpis.toml").read_text()
+[CHANNEL] = [line + "\n" for line in TEXT.splitlines() if line.startswith("channel ")]
 
 
 def test_the_shipped_file_counts_what_the_contract_of_kpi_minutes_names():
@@ -85,6 +86,16 @@ def test_values_of_a_cross_are_told_apart_whatever_they_hold():
         ("aov_cents ", "items ", "[ratios] items: is the name of a counter as well"),
         ('"region+channel" ', '"region+chanel" ', "nothing is counted by 'chanel'; did you mean 'channel'?"),
         ('"region+channel" ', '"region+region" ', "expected at most 3 different parts"),
+        (
+            '"the unit that fails, and that somebody can visit" }',
+            '"stores", every = "1h" }',
+            "[dimensions] store: every: found '1h', expected '1m'; the judge of KPIs holds minutes of each region",
+        ),
+        (
+            CHANNEL,
+            "",
+            "[dimensions]: channel is missing; the judge of KPIs holds minutes of each region, channel, store against",
+        ),
         ('every = "1h" }\nstaff', 'every = "2h" }\nstaff', "[dimensions] region+category: found"),
         ('{ why = "what a campaign brings, and costs" }', "{}", "[dimensions] campaign: found {}: Object missing"),
         ("lunch     = [11, 13]", "lunch     = [11, 14]", "[dayparts] afternoon: hour 14 is in lunch as well"),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import msgpack
+from msgspec.structs import replace
 
-from alerts.kpis.book import Judging
-from alerts.kpis.closing import Closing, encode_closing
+from alerts.kpis.book import Judging, decode_header, encode_header
+from alerts.kpis.closing import Closing, decode_closing, encode_closing
 from alerts.kpis.judge import Judge
-from alerts.kpis.panel import unpack
+from alerts.kpis.panel import pack, unpack
 from alerts.kpis.seasons import Seasons
-from alerts.kpis.series import COUNTED
+from alerts.kpis.series import ALIVE, COUNTED, LAYOUT, PLACE
 from alerts.triggers.braking import AlarmWatch, BrakeDesk, BrakeTopics
 from features.job import Batch, Plan, Position
 from features.loop import Store, batches, run
@@ -82,10 +85,26 @@ def alerts_of(store: Store) -> list[Alert]:
     return [json.loads(message.value)["data"] for message in store.sent if message.topic == "alerts"]
 
 
+STRUCK = (FAULTS[2].from_ms - START_MS) // MINUTE_MS + 30  # minutes until the midst of the chain's fault
+
+
 @pytest.fixture(scope="module")
-def lived() -> Store:
-    values = [*closings(DAYS * 24, [*FAULTS, CROWD])]
-    return run(judge(), batches("kpi.closings", 0, values, range(60, DAYS * 1440, 60)))[0]
+def both() -> tuple[Store, Store]:
+    """As it was in the midst of the last fault, and in the end."""
+    told = batches("kpi.closings", 0, [*closings(DAYS * 24, [*FAULTS, CROWD])], [*range(60, DAYS * 1440, 60), STRUCK])
+    first = run(judge(), [batch for batch in told if batch.last < STRUCK])[0]
+    struck = deepcopy(first)
+    return struck, run(judge(), told, {0: first})[0]
+
+
+@pytest.fixture
+def struck(both: tuple[Store, Store]) -> Store:
+    return deepcopy(both[0])
+
+
+@pytest.fixture(scope="module")
+def lived(both: tuple[Store, Store]) -> Store:
+    return both[1]
 
 
 @pytest.fixture(scope="module")
@@ -163,13 +182,29 @@ def test_alerts_are_as_their_contract_says(lived: Store, alerts: list[Alert]) ->
 
 def test_it_does_not_matter_where_batches_end_nor_that_messages_come_again() -> None:
     values = [*closings(30, [])]
+    values[651:651] = [corrected(values[650], 3), corrected(values[640], 5, "store:new")]
+    values[1_300:1_300] = [corrected(values[1_290], 5, "store:new")]
+    values = [numbered(value, place) for place, value in enumerate(values)]
     whole = run(judge(), batches("kpi.closings", 0, values, range(100, len(values), 100)))[0]
     again = [*values[:700], *values[600:]]
-    cut = run(judge(), batches("kpi.closings", 0, again, [1, 2, 500, 650, 690, 710, 1_400]))[0]
+    cut = run(judge(), batches("kpi.closings", 0, again, [1, 2, 500, 651, 652, 653, 690, 710, 1_400, 1_401]))[0]
     assert whole.sent == cut.sent
     assert whole.records.keys() == cut.records.keys()
     assert all(whole.records[name] == cut.records[name] for name in whole.records)
     assert cut.position.counts["repeats"] == 100
+
+
+def numbered(value: bytes, number: int) -> bytes:
+    return encode_closing(replace(decode_closing(value), number=number))
+
+
+def corrected(value: bytes, orders: int, dim: str = "store:S004") -> bytes:
+    """A dimension of a message's minute, said once more."""
+    said, row = decode_closing(value), np.zeros((1, len(COUNTED)), "<i8")
+    row[0, 0] = orders
+    return encode_closing(
+        replace(said, at_ms=0, dims=[dim], minutes=[said.at_ms // MINUTE_MS - 1], counters=row.tobytes())
+    )
 
 
 def message(number: int, minute: int, source: int = 0, of: int = 1, clock: bool = True, **orders: int) -> bytes:
@@ -218,6 +253,76 @@ def test_days_without_a_word_are_leapt_over_and_not_learned_as_zero() -> None:
     assert ring(store, 9_000) == [2]
     assert ring(store, 8_999) == []
     assert not [name for name in store.records if name.startswith("cell|")]
+
+
+def test_a_first_minute_without_a_store_is_judged() -> None:
+    rows = np.ones((1, len(COUNTED)), "<i8").tobytes()
+    first = encode_closing(Closing(0, 1, 0, 1_001 * MINUTE_MS, ["chain:*"], [1_000], rows))
+    store = run(judge(), batches("c", 0, [first, message(1, 1_001, a=3)], [1]))[0]
+    assert ring(store, 1_000) == []
+    assert ring(store, 1_001) == [3]
+
+
+@pytest.mark.parametrize("window", [7, 90])
+def test_with_another_window_all_begins_anew_and_open_incidents_are_told_to_be_over(struck: Store, window: int) -> None:
+    opened = {alert["incident"] for alert in alerts_of(struck)} - {
+        alert["incident"] for alert in alerts_of(struck) if alert["state"] == "resolved"
+    }
+    said, first = len(struck.sent), struck.position.offset + 1
+    minute = START_MS // MINUTE_MS + first
+    few = [message(first + n, minute + n, S001=4, S002=5) for n in range(100)]
+    told = batches("kpi.closings", 0, few, [1, 2, 50], first=first)
+    for batch in told:  # each as after a restart
+        run(Judge("alerts", "dead-letters", Judging(window_minutes=window), {}, Seasons()), [batch], {0: struck})
+    ended = [json.loads(message.value)["data"] for message in struck.sent[said:]]
+    assert len(opened) == 1
+    assert [(alert["incident"], alert["state"]) for alert in ended] == [(*opened, "resolved")]
+    assert ended[0].keys() == {*KpiAlert.__struct_fields__}
+    assert ended[0]["revision"] == 1 + max(a["revision"] for a in alerts_of(struck)[:-1] if a["incident"] in opened)
+    assert {name for name in struck.records if name.startswith("ring|stores|")} == {
+        f"ring|stores|{place}" for place in range(window)
+    }
+    cells = [unpack(raw)["profile"] for name, raw in struck.records.items() if name.startswith("cell|stores|")]
+    assert max((cell.shape[-1] for cell in cells), default=0) <= 2
+
+
+def test_rows_of_other_counters_are_counted_and_what_was_learned_of_them_begins_anew() -> None:
+    store = run(judge(), batches("c", 0, [message(0, 1_000, a=5), message(1, 1_001, clock=False, a=6)]))[0]
+    header = decode_header(store.records["judge"])
+    waits = msgpack.decode(store.records["wait|1001"])
+    assert (header.layout, [told[2] for told in waits]) == (LAYOUT, [LAYOUT])
+    header.layout = waits[0][2] = LAYOUT + 1  # as if there had been other counters before
+    store.records |= {"judge": encode_header(header), "wait|1001": msgpack.encode(waits)}
+    former = encode_closing(replace(decode_closing(message(2, 1_001, a=7)), counters=b"former", layout=LAYOUT + 1))
+    run(judge(), batches("c", 0, [former, message(3, 1_002, a=8)], [1], first=2), {0: store})
+    assert "ring|stores|40" not in store.records
+    assert [ring(store, minute) for minute in (1_001, 1_002)] == [[], [8]]
+    assert store.position.counts["other_layout"] == 2
+    assert "dead_lettered" not in store.position.counts
+
+
+def test_a_store_whose_till_sends_heartbeats_is_heard_by_these_alone() -> None:
+    def told(number: int, till: int, app: int) -> bytes:
+        rows = np.zeros((2, len(COUNTED)), "<i8")
+        rows[:, PLACE["orders"]] = app
+        rows[0, PLACE["heartbeats"]] = till
+        dims, minutes = ["store:till", "store:mute"], [1_000 + number] * 2
+        return encode_closing(Closing(0, 1, number, (1_001 + number) * MINUTE_MS, dims, minutes, rows.tobytes()))
+
+    store = run(judge(), batches("c", 0, [told(0, 0, 3), told(1, 1, 3), told(2, 0, 3), told(3, 1, 0)], [2]))[0]
+    heard = [unpack(store.records[f"ring|stores|{minute % 60}"])["counts"][ALIVE] for minute in range(1_000, 1_004)]
+    assert [counts.tolist() for counts in heard] == [[1, 1], [1, 1], [0, 1], [1]]
+    assert unpack(store.records["course|stores"])["spoke"].tolist() == [1_003, 1_002]
+
+
+def test_a_course_kept_before_tills_were_known_is_read_and_goes_on() -> None:
+    store = run(judge(), batches("c", 0, [message(0, 1_000, a=5, b=6)]))[0]
+    course = unpack(store.records["course|stores"])
+    del course["till"]
+    store.records["course|stores"] = pack(course)
+    run(judge(), batches("c", 0, [message(1, 1_001, a=7, c=8)], first=1), {0: store})
+    assert ring(store, 1_001) == [7, 0, 8]
+    assert unpack(store.records["course|stores"])["till"].tolist() == [False] * 3
 
 
 def test_another_partition_has_nothing_but_the_clock() -> None:

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
-from alerts.kpis.closing import Closing, Ways, decode_closing
-from alerts.kpis.kpi import COLUMN, COUNTERS, ClockMark, Partial, encode_partial
+from alerts.kpis.book import Judging
+from alerts.kpis.closing import OF_ONE, Closing, Ways, decode_closing, encode_closing
+from alerts.kpis.judge import Judge
+from alerts.kpis.kpi import COLUMN, COUNTERS, ClockMark, Partial, Partials, Row, encode_partial
 from alerts.kpis.ledger import Topics
 from alerts.kpis.load import RETIRED_DAYS, Watch, decode_watch, encode_watch
 from alerts.kpis.merge import MergedMinutes
+from alerts.kpis.panel import unpack
+from alerts.kpis.seasons import Seasons
 from features.job import Batch
-from features.loop import Store, run
+from features.loop import Store, batches, run
 from tests.oracle_kpis import SHIPPED
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
@@ -144,7 +148,7 @@ def test_the_judge_is_told_each_minute_once_with_the_clock_and_corrections_at_on
     assert (first.dims, first.minutes, first.at_ms) == (["store:a"], [minute], NOON_MS + MINUTE_MS)
     assert (second.dims, second.minutes, second.at_ms) == (["store:a"], [minute], 0)
     assert [closing.rows()[0, 0] for closing in (first, second)] == [2, 3]
-    assert (first.number, second.number) == (0, 1)
+    assert (first.number >> OF_ONE, second.number >> OF_ONE) == (3, 4)  # offsets: of the later mark, of the correction
     (other,) = feed.closings("p1")
     assert (other.dims, other.at_ms) == ([], NOON_MS + MINUTE_MS)
 
@@ -166,7 +170,40 @@ def test_what_the_judge_is_told_is_the_same_however_the_stream_is_cut():
             feed(*said[start : start + step])
         told.append([(c.number, c.at_ms, c.dims, c.minutes, c.counters) for c in feed.closings()])
     assert told[0] == told[1] == told[2]
-    assert [number for number, *_ in told[0]] == list(range(len(told[0])))
+    numbers = [number for number, *_ in told[0]]
+    assert numbers == sorted({*numbers})
+
+
+def test_a_merge_that_begins_anew_repeats_what_it_told_and_the_judge_takes_what_is_new():
+    said = [
+        each
+        for minute in range(30)
+        for each in [partial("store:a", minute, orders=minute, version=minute + 1), *clock(minute)]
+    ]
+    feed, anew = Feed(), Feed()
+    for start in range(0, len(said), 4):
+        feed(*said[start : start + 4])
+    anew(*said)
+    assert [encode_closing(each) for each in anew.closings()] == [encode_closing(each) for each in feed.closings()]
+    again = len(anew.closings())
+    anew(partial("store:a", 28, orders=99, version=200), partial("store:a", 29, orders=7, version=201), *clock(31))
+    judge = Judge("alerts", "dead-letters", Judging(), {}, Seasons())
+    log = [encode_closing(each) for each in (*feed.closings(), *anew.closings())]
+    store = run(judge, batches("kpi.closings", 0, log, [40]))[0]
+    assert store.position.counts["repeats"] == sum(bool(each.dims) for each in feed.closings())
+    assert [each.dims for each in anew.closings()[again:]] == [["store:a"], ["store:a"]]
+    kept = [unpack(store.records[f"ring|stores|{(NOON_MS // MINUTE_MS + m) % 60}"])["counts"] for m in (28, 29)]
+    assert [counts[0].tolist() for counts in kept] == [[99], [7]]
+
+
+def test_corrections_of_one_record_are_one_message_for_the_judge(feed):
+    feed(partial("store:a", orders=1), partial("store:b", orders=1), *clock(1))
+    counted = {COLUMN["orders"]: 2}
+    rows = [Row(f"store:{name}", NOON_MS, counted, 9) for name in "ab"]
+    feed(encode_partial(Partials(0, rows)))
+    *_, last = feed.closings()
+    assert (len(feed.closings()), last.dims, last.at_ms) == (2, ["store:a", "store:b"], 0)
+    assert last.rows()[:, 0].tolist() == [2, 2]
 
 
 def test_what_no_longer_exists_is_no_longer_watched():

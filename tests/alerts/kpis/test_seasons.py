@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from alerts.kpis.book import Judging
 from alerts.kpis.expectation import Moment
+from alerts.kpis.judge import Judge
 from alerts.kpis.seasons import Seasons, joined
 from config.settings import load
 from features.times import HOUR_MS, MINUTE_MS, parse_time
+from flows.followed import EVERY_S
+from flows.kpis import follow_files
 from flows.seasons import load_seasons
 
 spans = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), max_size=6)
@@ -26,3 +33,29 @@ def test_shipped_holidays_are_days_where_the_stores_are() -> None:
     first_ms = parse_time("2026-10-01T00:00:00+08:00")
     assert seasons.moment(first_ms // HOUR_MS).holiday == 1
     assert seasons.moment(first_ms // HOUR_MS - 1 - 24).holiday == 0
+
+
+def test_the_judge_is_told_of_holidays_and_regions_as_their_files_change(tmp_path: Path) -> None:
+    (tmp_path / "calendars").mkdir()
+    (tmp_path / "stores.csv").write_text("store,region,timezone\nS1,east,Asia/Shanghai\n")
+    settings = load(environ={})
+    settings.stores.file, settings.coupons.calendars = str(tmp_path / "stores.csv"), str(tmp_path / "calendars")
+    settings.coupons.campaigns = ""
+    judge, at_s = Judge("alerts", "dead-letters", Judging(), {}, Seasons()), [0.0]
+    follow = follow_files(settings, judge, lambda: at_s[0])
+
+    def look() -> None:
+        for _ in range(2):
+            at_s[0] += EVERY_S
+            follow()
+
+    (tmp_path / "stores.csv").write_text("store,region,timezone\nS1,east,Asia/Shanghai\nS2,west,Asia/Shanghai\n")
+    (tmp_path / "calendars" / "cn.toml").write_text('[fair]\nname = "Fair"\ndays = [[2026-03-03, 2026-03-03]]\n')
+    look()
+    assert judge.regions == {"S1": "east", "S2": "west"}
+    assert judge.seasons.moment(parse_time("2026-03-03T12:00:00+08:00") // HOUR_MS).holiday == 1
+    (tmp_path / "stores.csv").write_text("store,place\nS1,east\n")
+    with capture_logs() as told:
+        look()
+    assert [one["event"] for one in told] == ["seasons and regions refused, the former ones stay"]
+    assert judge.regions == {"S1": "east", "S2": "west"}
