@@ -21,7 +21,7 @@ from features.messages import Refused
 from features.times import rfc3339
 from features.trail import Entry, Head, faults
 from flows.keys import load_pseudonyms
-from operators.kafka import Unreachable, require_kafka
+from operators.kafka import Unreachable, ensure_topics, require_kafka
 from operators.redis_link import connect_redis
 from operators.trail import Trail
 
@@ -84,8 +84,11 @@ def _note(settings: Settings, entry: Entry) -> None:
     except ValueError as error:
         option = next((option for field, option in OPTIONS.items() if field in f"{error}"), "--as, --purpose")
         raise ValueError(f"{option}: what was said cannot be noted: {error}") from None
+    kafka, client = settings.kafka, settings.kafka.librdkafka()
     try:
-        require_kafka(settings.kafka.librdkafka(), settings.kafka.start_timeout_s)
+        require_kafka(client, kafka.start_timeout_s)
+        size = {"max.message.bytes": str(kafka.max_message_bytes)}
+        ensure_topics(client, [trail.topic], kafka.partitions, kafka.replication, size)  # no flow may have run yet
         trail.send()
     except Unreachable:
         pass  # it waits in Redis
