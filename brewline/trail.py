@@ -12,6 +12,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 
+import typer
 from rich.console import Console
 
 from config.settings import Settings
@@ -90,8 +91,8 @@ def _note(settings: Settings, entry: Entry) -> None:
         size = {"max.message.bytes": str(kafka.max_message_bytes)}
         ensure_topics(client, [trail.topic], kafka.partitions, kafka.replication, size)  # no flow may have run yet
         trail.send()
-    except Unreachable:
-        pass  # it waits in Redis
+    except Unreachable as error:
+        typer.echo(f"brewline: noted in the audit trail, and not yet sent: {error}", err=True)
 
 
 def verify_trail(settings: Settings, noted: str, out: Console) -> int:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import time
 from functools import partial
-from threading import Event, Thread
+from threading import Event
 
 import structlog
 
 from alerts.delivery.errand import Coupons
 from alerts.delivery.outcome import Topics
-from config.settings import Settings, load
+from config.settings import Settings
 from flows.gateways import Target, load_gateways
 from flows.showing import show_health
+from flows.threaded import main, work_on
 from operators.courier import Courier
 from operators.gateway import Attempts, Gateway
-from operators.health import Pulse, configure_logs
+from operators.health import Pulse
 from operators.intake import Intake
-from operators.kafka import Unreachable, ensure_topics, producer, require_kafka
-from operators.keeping import keep, watch_kafka
+from operators.kafka import ensure_topics, producer, require_kafka
 from operators.telling import Telling
 from operators.tombstones import Following
 
 log = structlog.get_logger()
 USED = ("coupons", "deliveries", "dead-letters", "events", "forgotten")
-CLOSE_S = 10.0  # on top of `stop_s`: to confirm, to commit, to close
 
 
 def run(settings: Settings, stop: Event) -> None:
@@ -41,14 +37,7 @@ def run(settings: Settings, stop: Event) -> None:
     if not targets:
         log.warning("no gateway is configured: coupons stay on their topic; name one in [dispatch.gateways.<name>]")
     works = [(f"gateway {one.name}", partial(carry, settings, one, parts, pulse, stop)) for one in targets]
-    threads = [Thread(target=keep, args=(*work, pulse, stop), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    watch_kafka(client, names[0], pulse, stop)
-    log.info("stopping")
-    end_s = time.monotonic() + settings.dispatch.stop_s + CLOSE_S
-    for thread in threads:
-        thread.join(max(0.0, end_s - time.monotonic()))
+    work_on(works, settings, names[0], pulse, stop, settings.dispatch.stop_s)
 
 
 def carry(settings: Settings, target: Target, parts: range, pulse: Pulse, stop: Event) -> None:
@@ -64,17 +53,5 @@ def carry(settings: Settings, target: Target, parts: range, pulse: Pulse, stop: 
     courier.carry(stop, settings.dispatch.stop_s)
 
 
-def main() -> None:
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        settings = load()
-        configure_logs(settings.log.level, settings.log.format)
-        run(settings, stop)
-    except (ValueError, Unreachable) as error:
-        sys.exit(f"brewline: {error}")
-
-
 if __name__ == "__main__":
-    main()
+    main(run)

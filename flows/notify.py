@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import time
 from functools import partial
-from threading import Event, Thread
+from threading import Event
 
 from alerts.notices.sink import Sinks
-from config.settings import Settings, load
+from config.settings import Settings
 from flows.notices import STOP_S, carry, repeat
 from flows.showing import show_health
 from flows.sinks import load_sinks, load_targets
+from flows.threaded import main, work_on
 from operators.desk import FLOW, DeskKeeper, Topics
-from operators.health import Pulse, configure_logs, log
-from operators.kafka import Unreachable, ensure_topics, producer, require_kafka
-from operators.keeping import keep, watch_kafka
+from operators.health import Pulse, log
+from operators.kafka import ensure_topics, producer, require_kafka
 from operators.redis_link import connect_redis
 from operators.standings import Standings
 
 USED = ("alerts", "alert.words", "notices", "dead-letters")
-CLOSE_S = 10.0  # on top of `STOP_S`: to confirm, to commit, to close
 
 
 def run(settings: Settings, stop: Event) -> None:
@@ -40,14 +36,7 @@ def run(settings: Settings, stop: Event) -> None:
     works = [("alerts", partial(keep_desk, settings, sinks, partitions, standings, pulse, stop))]
     works += [(f"sink {one.name}", partial(carry, settings, one, partitions, pulse, stop)) for one in targets]
     works += [(f"sink {one.name}, again", partial(repeat, one, standings, stop)) for one in targets]
-    threads = [Thread(target=keep, args=(*work, pulse, stop), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    watch_kafka(client, names[0], pulse, stop)
-    log.info("stopping")
-    end_s = time.monotonic() + STOP_S + CLOSE_S
-    for thread in threads:
-        thread.join(max(0.0, end_s - time.monotonic()))
+    work_on(works, settings, names[0], pulse, stop, STOP_S)
 
 
 def keep_desk(
@@ -58,17 +47,5 @@ def keep_desk(
     DeskKeeper(client, producer(client), topics, partitions, standings, sinks.terms).keep(pulse, stop)
 
 
-def main() -> None:
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        settings = load()
-        configure_logs(settings.log.level, settings.log.format)
-        run(settings, stop)
-    except (ValueError, Unreachable) as error:
-        sys.exit(f"brewline: {error}")
-
-
 if __name__ == "__main__":
-    main()
+    main(run)

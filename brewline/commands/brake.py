@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -42,12 +43,9 @@ def brake_pause(campaign: Campaign, by: By, reason: Reason, store: Store = "", r
 
     Example: `brewline brake pause winback --store sh-0001 --by anna --reason "a till takes coupons twice"`
     """
-    from brewline.brake import pause, place_of
+    from brewline.brake import pause
 
-    settings, by = load(), _named(by)
-    place, why = place_of(settings, store, region), _said(reason)
-    note(settings, "brake_pause", f"campaign {campaign}", by=by)
-    pause(settings, campaign, place, by, why, out)
+    _say(pause, "brake_pause", campaign, by, reason, store, region)
 
 
 @app.command("resume")
@@ -56,12 +54,18 @@ def brake_resume(campaign: Campaign, by: By, reason: Reason, store: Store = "", 
 
     Example: `brewline brake resume winback --store sh-0001 --by anna --reason "the till is mended"`
     """
-    from brewline.brake import place_of, resume
+    from brewline.brake import resume
+
+    _say(resume, "brake_resume", campaign, by, reason, store, region)
+
+
+def _say(word: Callable[..., None], action: str, campaign: str, by: str, reason: str, store: str, region: str) -> None:
+    from brewline.brake import place_of
 
     settings, by = load(), _named(by)
     place, why = place_of(settings, store, region), _said(reason)
-    note(settings, "brake_resume", f"campaign {campaign}", by=by)
-    resume(settings, campaign, place, by, why, out)
+    note(settings, action, f"campaign {campaign}", by=by)
+    word(settings, campaign, place, by, why, out)
 
 
 def _named(by: str) -> str:

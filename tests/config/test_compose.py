@@ -19,7 +19,7 @@ import yaml
 from brewline.cli import THREADED
 from config.settings import Settings, load
 from flows import notify
-from flows.dispatch import CLOSE_S
+from flows.threaded import CLOSE_S
 from flows.together import FLOWS
 from operators.transactions import TIMEOUT_S
 
@@ -153,7 +153,7 @@ def test_a_flow_is_given_the_time_to_finish_a_transaction() -> None:
         assert int(SERVICES[flow]["stop_grace_period"].removesuffix("s")) > TIMEOUT_S
     dispatch = settings("dispatch").dispatch.stop_s + CLOSE_S
     assert int(SERVICES["dispatch"]["stop_grace_period"].removesuffix("s")) > dispatch
-    assert int(SERVICES["notify"]["stop_grace_period"].removesuffix("s")) > notify.STOP_S + notify.CLOSE_S
+    assert int(SERVICES["notify"]["stop_grace_period"].removesuffix("s")) > notify.STOP_S + CLOSE_S
 
 
 def test_bytewax_serves_no_page_without_a_login() -> None:

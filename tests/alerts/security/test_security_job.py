@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,101 +12,36 @@ from alerts.security.baseline import RULE
 from alerts.security.job import SecurityJob
 from alerts.security.sigma import load
 from features import events as ev
-from features.check import Limits
 from features.job import Batch
 from features.loop import Store, batches, run
 from features.stores import Stores
+from tests.alerts.security.watched import (
+    HOUR_MS,
+    LIMITS,
+    LOG,
+    MINUTE_MS,
+    RETENTION_HOURS,
+    RULES,
+    START_MS,
+    after,
+    alerts,
+    encoded,
+    export,
+    fired,
+    job,
+    tick,
+    view,
+)
 from tests.oracle_security import Count, House
 
-MINUTE_MS, HOUR_MS = 60_000, 3_600_000
-START_MS = 490_000 * HOUR_MS
-RETENTION_HOURS = 3
-LIMITS = Limits(max_event_bytes=10_000, earliest_ms=HOUR_MS, max_future_ms=2 * START_MS)
-
-LOG = "logsource: {product: brewline, service: audit}"
-RULES = f"""
-title: Any export
-name: exports
-id: 00000000-0000-4000-8000-000000000001
-{LOG}
-detection: {{a: {{action: export}}, condition: a}}
----
-title: Any view
-name: views
-id: 00000000-0000-4000-8000-000000000002
-{LOG}
-detection: {{a: {{action: view}}, condition: a}}
----
-title: Big export
-name: big
-id: 00000000-0000-4000-8000-000000000003
-tags: [attack.t1567]
-level: high
-{LOG}
-detection: {{a: {{action: export, rows|gte: 5000}}, condition: a}}
----
-title: Rows within an hour
-name: rows
-id: 00000000-0000-4000-8000-000000000004
-correlation:
-  {{type: value_sum, rules: [exports], group-by: [actor], timespan: 1h, condition: {{field: rows, gte: 100}}}}
----
-title: Objects within ten minutes
-name: objects
-id: 00000000-0000-4000-8000-000000000005
-correlation:
-  {{type: value_count, rules: [views], group-by: [actor], timespan: 10m, condition: {{field: object, gte: 3}}}}
----
-title: Busy at one store
-name: busy
-id: 00000000-0000-4000-8000-000000000006
-correlation:
-  {{type: event_count, rules: [views, exports], group-by: [store, actor], timespan: 30m, condition: {{gt: 3}}}}
-"""
 IDS = {name: f"00000000-0000-4000-8000-00000000000{n}" for name, n in [("rows", 4), ("objects", 5), ("busy", 6)]}
+
+
 COUNTS = [
     Count(IDS["rows"], "value_sum", HOUR_MS, 100, {"export"}, "rows"),
     Count(IDS["objects"], "value_count", 10 * MINUTE_MS, 3, {"view"}, "object"),
     Count(IDS["busy"], "event_count", 30 * MINUTE_MS, 4, {"view", "export"}, group_by=("store", "actor")),
 ]
-
-
-LOADED, REFUSED = load([("rules.yml", RULES)])
-
-
-def job() -> SecurityJob:
-    assert REFUSED == []
-    return SecurityJob(LOADED, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS, "alerts", "dead-letters")
-
-
-def export(id: str, at_ms: int = START_MS, **more: Any) -> ev.AuditExport:
-    return ev.AuditExport(id=id, time=at_ms, at_ms=at_ms, **{"actor": "ann", **more})
-
-
-def view(id: str, at_ms: int = START_MS, **more: Any) -> ev.AuditAccess:
-    return ev.AuditAccess(id=id, time=at_ms, at_ms=at_ms, action="view", **{"actor": "ann", **more})
-
-
-def tick(at_ms: int) -> ev.Tick:
-    return ev.Tick(id=f"t{at_ms}", time=at_ms, at_ms=at_ms)
-
-
-def encoded(event: ev.Event) -> bytes:
-    raw = {**json.loads(ev.encode(event))}
-    return json.dumps({key: value for key, value in raw.items() if key != "at_ms"}).encode()
-
-
-def after(log: list[ev.Event], cuts: list[int] | None = None) -> Store:
-    stores = {0: Store()}
-    return run(job(), batches("audit.events", 0, [encoded(event) for event in log], cuts or []), stores)[0]
-
-
-def alerts(store: Store) -> list[dict[str, Any]]:
-    return [json.loads(message.value) for message in store.sent if message.topic == "alerts"]
-
-
-def fired(store: Store) -> list[tuple[str, str]]:
-    return [(alert["data"]["rule"], alert["data"]["evidence"][-1]) for alert in alerts(store)]
 
 
 @st.composite
@@ -316,104 +250,6 @@ def test_findings_of_an_actor_share_a_case_and_those_of_another_do_not() -> None
     assert len({case for _, case in told}) == 2
 
 
-def told(store: Store) -> list[ev.AuditTold]:
-    return [ev.decode_audit(message.value) for message in store.sent if message.topic == "audit.events"]
-
-
-def change(id: str, **more: Any) -> ev.AuditAccess:
-    common = {"time": START_MS, "at_ms": START_MS, "actor": "admin", "account": "ben"}
-    return ev.AuditAccess(id=id, action="permission_change", **common, **more)
-
-
-def test_whose_account_is_changed_is_told_so_on_the_topic_that_is_read() -> None:
-    store = after([change("p1"), change("p1")])
-    (message,) = [message for message in store.sent if message.topic == "audit.events"]
-    (event,) = told(store)
-    assert (message.key, event.actor, event.by, event.action) == ("ben", "ben", "admin", "permission_received")
-    assert told(after([change("p1")]))[0].id == event.id
-    assert told(after([change("p2", result="denied")])) == []
-
-
-def test_a_device_is_told_once_a_day_who_has_used_it() -> None:
-    day_ms = 24 * HOUR_MS
-    log = [view(f"e{n}", START_MS + n * 6 * HOUR_MS, device="pc-1") for n in range(8)]
-    store = after(log, [3])
-    days = [event.time // day_ms for event in told(store)]
-    assert {event.actor for event in told(store)} == {"device:pc-1"}
-    assert days == sorted(set(days))
-    assert len(days) in (2, 3)
-
-
-def test_what_it_is_told_is_no_event_of_others_and_no_habit() -> None:
-    log: list[ev.Event] = [view("e1", device="pc-1")]
-    told_too = told(after(log))
-    store = after([*log, *told_too, *told_too])
-    counts = store.position.counts
-    assert (counts["applied"], counts["own"], counts["duplicates"]) == (1, 1, 1)
-    assert "habit|device:pc-1" not in store.records
-    assert told(store) == told_too
-
-
-FEW = """
-title: Few views
-name: few
-id: 00000000-0000-4000-8000-000000000007
-correlation: {type: event_count, rules: [views], group-by: [actor], timespan: 1h, condition: {lt: 3}}
-"""
-
-
-def few() -> SecurityJob:
-    rules, refused = load([("rules.yml", RULES), ("few.yml", FEW)])
-    assert refused == []
-    return SecurityJob(rules, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS, "alerts", "dead-letters")
-
-
-@pytest.mark.parametrize("cuts", [[], [1], [2, 3], [1, 2, 3, 4]])
-def test_a_window_that_is_judged_as_a_whole_fires_when_the_clock_has_passed_it(cuts: list[int]) -> None:
-    log = [view("e1"), view("e2", START_MS + 50 * MINUTE_MS), tick(START_MS + 59 * MINUTE_MS), tick(START_MS + HOUR_MS)]
-    values = [encoded(event) for event in [*log, tick(START_MS + 9 * HOUR_MS)]]
-    (store,) = run(few(), batches("audit.events", 0, values, cuts)).values()
-    (alert,) = alerts(store)
-    assert (alert["data"]["rule"], alert["data"]["evidence"]) == ("few", ["e1", "e2"])
-    assert alert["data"]["why"] == "ann within 1h: 2 events, the limits are lt 3"
-    assert alert["data"]["event_at_ms"] == START_MS + 50 * MINUTE_MS
-    assert alert["data"]["case"]
-    assert alert["data"]["score"] == 25.0
-    assert store.records.keys() == {"habit|ann", "case|ann"}
-
-
-@pytest.mark.parametrize("cuts", [[], [1], [2], [3], [1, 2, 3]])
-def test_the_end_of_a_window_joins_the_case_of_whom_it_is_about_and_adds_to_their_risk(cuts: list[int]) -> None:
-    log = [
-        export("big", rows=6000),
-        view("e1", START_MS + MINUTE_MS),
-        view("b1", START_MS + 2 * MINUTE_MS, actor="bob"),
-    ]
-    values = [encoded(event) for event in [*log, tick(START_MS + 2 * HOUR_MS)]]
-    (store,) = run(few(), batches("audit.events", 0, values, cuts)).values()
-    told = {(a["data"]["rule"], a["data"]["actor"]): a["data"] for a in alerts(store)}
-    assert len(told) == 4
-    assert told["few", "ann"]["case"] == told["big", "ann"]["case"] != told["few", "bob"]["case"]
-    assert told["few", "ann"]["score"] == pytest.approx(told["big", "ann"]["score"] + 25, abs=0.5)
-    assert told["few", "bob"]["score"] == 25.0
-
-
-CHAINED = """
-title: Few views of many
-name: chain
-correlation: {type: event_count, rules: [few], group-by: [actor], timespan: 1d, condition: {gte: 5}}
-"""
-
-
-def test_the_end_of_a_window_that_another_rule_is_to_count_is_no_finding() -> None:
-    rules, refused = load([("rules.yml", RULES), ("few.yml", FEW), ("chain.yml", CHAINED)])
-    assert [rule.file for rule in refused] == ["chain.yml"]  # and yet `few` is not to alert by itself
-    one = SecurityJob(rules, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS, "alerts", "dead-letters")
-    log = [view("e1"), tick(START_MS + 2 * HOUR_MS)]
-    (store,) = run(one, batches("audit.events", 0, [encoded(event) for event in log])).values()
-    assert alerts(store) == []
-
-
 BY_KEY = """
 title: Busy for one purpose with one key
 name: keyed
@@ -439,22 +275,3 @@ def test_no_phone_number_or_key_gets_into_a_finding() -> None:
     assert b"purpose, for the first time" in told
     for part in (b"4711", b"13800138000", b"Li Lei"):
         assert part not in told
-
-
-@pytest.mark.parametrize("cuts", [[], [3]])
-def test_an_event_behind_a_window_that_was_judged_is_late_and_counted(cuts: list[int]) -> None:
-    log = [view("e1"), tick(START_MS + HOUR_MS), view("e2", START_MS - MINUTE_MS), view("e3", START_MS + 1)]
-    (store,) = run(few(), batches("audit.events", 0, [encoded(event) for event in log], cuts)).values()
-    assert store.position.counts["group_events_late"] == 2
-
-
-def test_new_rules_count_from_the_next_batch_on_and_groups_go_on() -> None:
-    one = few()
-    stores = run(one, batches("audit.events", 0, [encoded(view("e1", object="c1")), encoded(view("e2", object="c2"))]))
-    one.follow(LOADED)
-    run(
-        one,
-        batches("audit.events", 0, [encoded(view("e3", object="c3")), encoded(tick(START_MS + HOUR_MS))], first=2),
-        stores,
-    )
-    assert fired(stores[0]) == [("objects", "e3")]

@@ -12,125 +12,19 @@ from hypothesis import strategies as st
 from msgspec import msgpack
 from msgspec.structs import replace
 
-from alerts.coupons.lifecycle import Lifecycle
 from alerts.triggers.arms import design_of
-from alerts.triggers.campaign import Campaign, Campaigns
-from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
-from alerts.triggers.policy import Policy
-from alerts.triggers.receipts.kept import Keeping, decode_kept
 from alerts.triggers.receipts.receipt import decision_id
 from alerts.triggers.rule import Arm, Rule, Then
 from features import events as e
-from features.bandit import Weights
 from features.loop import Store, batches, run
 from features.record import Choice, Ledger, decode_ledger, encode_ledger
-from features.times import DAY_MS, HOUR_MS, parse_time
+from features.times import DAY_MS, HOUR_MS
 from features.trials import Trial
-from tests.alerts.triggers.jobs import FREE, LIFECYCLE, customers_job, data_of, encoded, trials_of
+from tests.alerts.triggers.armed import CONTROL, FIFTH, NOON_MS, THREE, drawn_for, event, job_of, lived, outcomes, rule
+from tests.alerts.triggers.jobs import LIFECYCLE, customers_job, data_of, encoded, trials_of
 from tests.features.streams import cuts
 from tests.world import World
-
-NOON_MS = parse_time("2026-05-04T12:00:00+08:00")
-CONTROL = Arm("control", nothing=True)
-THREE, FIFTH = Arm("three", coupon="T", face_value_cents=300), Arm("fifth", coupon="F", percent=20, at_most_cents=250)
-
-
-def rule(*arms: Arm, cooldown: str = "0s", **then: str) -> Rule:
-    gift = Then(arms=list(arms), valid="7d", **then)  # type: ignore[arg-type]
-    return Rule(id="r", on=["view"], when="true", then=gift, cooldown=cooldown)
-
-
-def event(kind: type[e.Event], id: str, day: float, customer: str, **fields: object) -> e.Event:
-    at_ms = NOON_MS + round(day * DAY_MS)
-    more = {"lines": [e.Line("tea")], "total_cents": 1500} if kind is e.Order else {}
-    return kind(id=id, customer=customer, at_ms=at_ms, tz="UTC", **{**more, **fields})  # type: ignore[arg-type]
-
-
-def drawn_for(arm: str, job: CustomersJob) -> str:
-    """A customer who gets this arm."""
-    (one,) = job.decider.conditions.rules
-    customers = (f"c{n}" for n in range(1_000))
-    return next(c for c in customers if job.decider.arms.given(one, c, "").arm.name == arm)  # type: ignore[union-attr]
-
-
-def job_of(
-    *arms: Arm,
-    policy: Policy = FREE,
-    campaigns: Campaigns | None = None,
-    lifecycle: Lifecycle | None = None,
-    **more: str,
-) -> CustomersJob:
-    """Without a lifecycle, coupons are redeemed by the id of their decision."""
-    known = {"campaigns": campaigns or Campaigns(), "keeping": Keeping(receipts=20), "lifecycle": lifecycle}
-    return customers_job([rule(*arms, **more)], policy, **known)  # type: ignore[arg-type]
-
-
-def lived(job: CustomersJob, *events: e.Event) -> Store:
-    return run(job, batches("events", 0, encoded(list(events))))[0]
-
-
-def outcomes(store: Store) -> list[str]:
-    return [decision["outcome"] for decision in data_of(store, "decisions")]
-
-
-def test_the_control_gets_nothing_and_has_a_decision_a_receipt_and_a_cooldown() -> None:
-    job = job_of(THREE, CONTROL, cooldown="2d")
-    who = drawn_for("control", job)
-    store = lived(job, *(event(e.View, f"v{day}", day, who) for day in (0, 1, 2)))
-    assert outcomes(store) == ["control", "cooldown", "control"]
-    assert data_of(store, "coupons") == []
-    first = data_of(store, "decisions")[0]
-    assert (first["coupon"], first["face_value_cents"], first["arm"]["name"]) == ("", 0, "control")
-    kept = [decode_kept(raw) for _, raw in store.receipts[who]]
-    assert [(one.outcome, one.arm and one.arm.name) for one in kept] == [(o, "control") for o in outcomes(store)]
-
-
-def test_the_control_counts_against_no_cap_but_is_asked_by_it() -> None:
-    capped = Policy(cap=1, cap_window_ms=30 * DAY_MS, holdout=0.0, holdout_salt="test", consent="")
-    job = job_of(THREE, CONTROL, policy=capped)
-    views = [event(e.View, f"v{day}", day, drawn_for("control", job)) for day in (0, 1)]
-    assert outcomes(lived(job, *views)) == ["control", "control"]
-    got = [event(e.View, f"v{day}", day, drawn_for("three", job)) for day in (0, 1)]
-    assert outcomes(lived(job, *got)) == ["issued", "capped"]
-    full = Ledger(issued_ms=[NOON_MS])
-    job.decider.policy.issue(job.decider.conditions.rules[0], full, NOON_MS + 1, nothing=True)
-    assert (full.issued_ms, full.fired_ms) == ([NOON_MS], {"r": NOON_MS + 1})
-
-
-def test_the_control_takes_nothing_of_a_budget_and_ends_with_it() -> None:
-    campaigns = Campaigns([Campaign("spring", budget_cents=300, coupons=9)])
-    job = job_of(THREE, CONTROL, campaigns=campaigns, campaign="spring")
-    control, three = (drawn_for(arm, job) for arm in ("control", "three"))
-    views = [event(e.View, f"v{n}", n, who) for n, who in enumerate((control, three, control, three))]
-    store = lived(job, *views)
-    assert outcomes(store) == ["control", "issued", "budget", "budget"]
-    assert store.spent["spring/budget"] == 300
-
-
-def test_each_arm_takes_its_own_worth_of_a_budget() -> None:
-    job = job_of(THREE, FIFTH, campaigns=Campaigns([Campaign("spring", budget_cents=10_000)]), campaign="spring")
-    views = [event(e.View, f"v{arm}", 0, drawn_for(arm, job)) for arm in ("three", "fifth")]
-    store = lived(job, *views)
-    assert store.spent["spring/budget"] == 300 + 250
-    assert [(c["coupon"], c["face_value_cents"], c["percent"]) for c in data_of(store, "coupons")] == [
-        ("T", 300, 0),
-        ("F", 0, 20),
-    ]
-
-
-def test_a_changed_version_of_weights_changes_no_id_so_nobody_gets_two() -> None:
-    learning = rule(THREE, FIFTH, choose="learn")
-    stores = []
-    for version, shares in ((1, {"three": 1.0, "fifth": 0.0}), (2, {"three": 0.0, "fifth": 1.0})):
-        job = customers_job([learning])
-        job.decider.arms.weights = {"r": Weights("r", version, 1, {"": shares})}
-        stores.append(lived(job, event(e.View, "v", 0, "c7")))
-    (before,), (after,) = (data_of(store, "coupons") for store in stores)
-    assert (before["coupon"], after["coupon"]) == ("T", "F")
-    assert before["decision"] == after["decision"] == decision_id("r", "c7", "v")
-    assert [one["arm"]["weights_version"] for one in (before, after)] == [1, 2]
-
 
 Story = Callable[[str, str], list[e.Event]]
 
@@ -272,6 +166,8 @@ def test_a_ledger_of_before_is_read_and_one_with_choices_comes_back() -> None:
 
 
 CUSTOMERS = ("ca", "cb")
+
+
 days = st.integers(0, 40).map(lambda quarter: quarter / 4)
 
 
