@@ -209,11 +209,13 @@ def test_the_command_shows_what_programs_read(filled: tuple[Features, dict[str, 
     assert row is not None
     own = {name: value for name, value in os.environ.items() if not name.startswith("BREWLINE_")}
     redis = msgspec.to_builtins(features.settings.redis)
+    named = {f"BREWLINE_REDIS__{key.upper()}": str(value) for key, value in redis.items()}
+    named |= {"BREWLINE_KAFKA__BROKERS": "127.0.0.1:1", "BREWLINE_KAFKA__START_TIMEOUT_S": "0.1"}  # none is there
     shown = subprocess.run(
         [sys.executable, "-m", "brewline", "customer", customer, "--at", "2026-05-02T12:00:00+08:00"],
         capture_output=True,
         text=True,
-        env=own | {f"BREWLINE_REDIS__{key.upper()}": str(value) for key, value in redis.items()} | {"COLUMNS": "200"},
+        env=own | named | {"COLUMNS": "200"},
         timeout=120,
         check=False,
     )
