@@ -1,0 +1,56 @@
+"""A request to the API from its arrival to its answer: who asks, may they, what do they ask, what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from board.access.gate import Gate
+from board.endpoint import Endpoint
+from board.problems import Problem, answer, problem_of
+from board.sources import Sources
+
+MOST_BYTES = 1_000_000  # of a body
+Call = Callable[[Request], Awaitable[Response]]
+
+
+def call_of(endpoint: Endpoint, sources: Sources, gate: Gate) -> Call:
+    async def call(request: Request) -> Response:
+        try:
+            person = await gate.admit(request, endpoint.roles, endpoint.method, endpoint.personal)
+            words = [msgspec.convert({**request.query_params, **request.path_params}, endpoint.asked, strict=False)]
+            if endpoint.said:
+                words.append(msgspec.json.decode(await _body(request), type=endpoint.said))
+            told = await to_thread.run_sync(endpoint.handle, sources, person, *words)
+        except Exception as error:
+            if (problem := problem_of(error)) is None:
+                raise
+            return answer(problem)
+        return _told(request, told)
+
+    return call
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise Problem(413, f"the body is longer than {MOST_BYTES:,} bytes")
+    return body
+
+
+def _told(request: Request, told: Any) -> Response:
+    """Not sent again to who has it already."""
+    body = msgspec.json.encode(told)
+    tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if request.method == "GET" and tag in request.headers.get("if-none-match", ""):
+        return Response(None, 304, headers)
+    return Response(body, 200, headers, "application/json")
