@@ -23,16 +23,22 @@ Call = Callable[[Request], Awaitable[Response]]
 def call_of(endpoint: Endpoint, sources: Sources, gate: Gate) -> Call:
     async def call(request: Request) -> Response:
         try:
-            person = await gate.admit(request, endpoint.roles, endpoint.method, endpoint.personal)
-            words = [msgspec.convert({**request.query_params, **request.path_params}, endpoint.asked, strict=False)]
-            if endpoint.said:
-                words.append(msgspec.json.decode(await _body(request), type=endpoint.said))
-            told = await to_thread.run_sync(endpoint.handle, sources, person, *words)
+            body = await _body(request) if endpoint.said else b""
+            return await to_thread.run_sync(answered, request, body)
         except Exception as error:
             if (problem := problem_of(error)) is None:
                 raise
             return answer(problem)
-        return _told(request, told)
+
+    def answered(request: Request, body: bytes) -> Response:
+        """In a thread of the request's own: Redis is waited for there."""
+        person = gate.admit_to(endpoint, request)
+        words: list[Any] = [
+            msgspec.convert({**request.query_params, **request.path_params}, endpoint.asked, strict=False)
+        ]
+        if endpoint.said:
+            words.append(msgspec.json.decode(body, type=endpoint.said))
+        return _told(request, endpoint.handle(sources, person, *words))
 
     return call
 

@@ -22,6 +22,8 @@ def serve(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        ssl_certfile=settings.path(board.certificate) if board.certificate else None,
+        ssl_keyfile=settings.path(board.certificate_key) if board.certificate else None,
         timeout_graceful_shutdown=DRAIN_S,
     )
     uvicorn.Server(config).run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from alerts.kpis.catalog import KpiCatalog
+from board.access.notes import Notes
 from brewline.reading import Features
 from config.settings import Settings
 from flows.files import load_kpis
@@ -18,6 +19,7 @@ class Sources:
         """Raises Unreachable."""
         self.settings, self.prefix = settings, settings.redis.prefix
         self.redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+        self.notes = Notes(settings)
 
     @cached_property
     def kpis(self) -> KpiCatalog:
@@ -29,4 +31,5 @@ class Sources:
         return Features(self.settings, self.redis)
 
     def close(self) -> None:
+        self.notes.close()
         self.redis.close()
