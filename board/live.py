@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from board.access.person import Person, Role
 from board.sources import Sources
-from operators.health import log
+from operators.customers import NoState
+from operators.health import warn_seldom
 
 WAITING = 64  # messages of a viewer who does not keep up; older ones are let go, and counted
 PULSE_S = 5.0  # a sign of life where nothing happens
@@ -99,8 +100,11 @@ class Live:
                 for told in feed.told(self.sources, self.stop):
                     if self.loop is not None and not self.stop.is_set():
                         self.loop.call_soon_threadsafe(self._tell, feed, told)
+            except NoState:
+                pass  # of flows that have not run yet
             except Exception as error:  # a viewer sees that it is stale
-                log.warning("a feed of the board broke off", feed=feed.name, error=f"{type(error).__name__}: {error}")
+                told = f"{type(error).__name__}: {error}"
+                warn_seldom("a feed of the board broke off", feed.name, feed=feed.name, error=told)
             self.stop.wait(AGAIN_S)
 
     def _tell(self, feed: Feed, told: Any) -> None:
