@@ -4,7 +4,7 @@ python -m benchmarks.board reads [--rate 500] [--customers-per-read 20] [--secon
 python -m benchmarks.board viewers [--viewers 200] [--seconds 600] [--quick] [--json FILE]
 
 `reads`: a Redis full of customers, and requests that leave at fixed times whether or not those before are answered; how
-long from when each should have left to its last byte. `viewers`: a demo with so many browsers' streams of all feeds open;
+long from when each should have left to its last byte. `viewers`: a demo with so many streams of all feeds open;
 messages, how far apart they come, what the board's process needs of memory from one end to the other.
 """
 

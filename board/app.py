@@ -10,11 +10,12 @@ from pathlib import Path
 
 import msgspec
 from anyio import to_thread
+from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -36,6 +37,7 @@ from board.sources import Sources
 from config.reading import WrongSettings
 from config.settings import Settings
 from flows.files import text
+from operators.redis_link import reason
 
 STATIC = Path(__file__).parent / "static"
 PARTS = (me, kpis)
@@ -60,6 +62,7 @@ def create_app(settings: Settings) -> Starlette:
         sources.close()
 
     routes: list[BaseRoute] = [
+        Route("/healthz", _well(sources), name="healthz"),
         Route("/", lambda request: RedirectResponse("/now"), name="home"),
         *door.routes(API),
         *(Route(path, _shown(page, gate)) for page in PAGES for path in page.paths),
@@ -86,6 +89,17 @@ def _company(settings: Settings, sources: Sources) -> Oidc | None:
         raise WrongSettings("the secret of the company's sign-in is missing: set BREWLINE_OIDC_SECRET, or"
                             " [board.company] secret_file to a file that holds it")  # fmt: skip
     return Oidc(company, secret, f"{settings.board.address}/company/back", sources.redis, sources.prefix)
+
+
+def _well(sources: Sources):  # type: ignore[no-untyped-def]
+    def well(request: Request) -> Response:
+        try:
+            sources.redis.ping()
+        except RedisError as error:
+            return PlainTextResponse(f"Redis does not answer: {reason(error)}\n", 503)
+        return PlainTextResponse("ok\n")
+
+    return well
 
 
 def _described(gate: Gate):  # type: ignore[no-untyped-def]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import Any
@@ -15,6 +16,7 @@ from board.access.gate import Gate
 from board.endpoint import Endpoint
 from board.problems import Problem, answer, problem_of
 from board.sources import Sources
+from operators.health import CALL, CALLS
 
 MOST_BYTES = 1_000_000  # of a body
 Call = Callable[[Request], Awaitable[Response]]
@@ -22,6 +24,13 @@ Call = Callable[[Request], Awaitable[Response]]
 
 def call_of(endpoint: Endpoint, sources: Sources, gate: Gate) -> Call:
     async def call(request: Request) -> Response:
+        began_s = time.perf_counter()
+        response = await tried(request)
+        CALL.labels(endpoint.name).observe(time.perf_counter() - began_s)
+        CALLS.labels(endpoint.name, str(response.status_code)).inc()
+        return response
+
+    async def tried(request: Request) -> Response:
         try:
             body = await _body(request) if endpoint.said else b""
             return await to_thread.run_sync(answered, request, body)

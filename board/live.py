@@ -15,7 +15,7 @@ from msgspec import Struct
 from board.access.person import Person, Role
 from board.sources import Sources
 from operators.customers import NoState
-from operators.health import warn_seldom
+from operators.health import MISSED, VIEWERS, warn_seldom
 
 WAITING = 64  # messages of a viewer who does not keep up; older ones are let go, and counted
 PULSE_S = 5.0  # a sign of life where nothing happens
@@ -40,11 +40,11 @@ class Viewer:
     def __init__(self, person: Person, feeds: Set[str]) -> None:
         self.person, self.feeds = person, feeds
         self.waiting: deque[bytes] = deque(maxlen=WAITING)
-        self.missed = 0
         self.news = asyncio.Event()
 
     def take(self, message: bytes) -> None:
-        self.missed += len(self.waiting) == WAITING
+        if len(self.waiting) == WAITING:
+            MISSED.inc()
         self.waiting.append(message)
         self.news.set()
 
@@ -84,6 +84,7 @@ class Live:
         theirs = {name for name in names if name in self.feeds and person.roles & self.feeds[name].roles}
         viewer = Viewer(person, theirs)
         self.viewers.add(viewer)
+        VIEWERS.set(len(self.viewers))
         try:
             yield b"retry: 2000\n\n"
             for name in sorted(theirs & self.last.keys()):
@@ -93,6 +94,7 @@ class Live:
                 yield message
         finally:
             self.viewers.discard(viewer)
+            VIEWERS.set(len(self.viewers))
 
     def _read(self, feed: Feed) -> None:
         while not self.stop.is_set():

@@ -90,6 +90,7 @@ def _settings(folder: Path, brokers: str, redis_url: str, chain: Chain) -> Setti
         "BREWLINE_LEARNING__PUBLISH_EVERY": "200",
         "BREWLINE_METRICS__INGEST": str(free_port()),
         "BREWLINE_METRICS__KPIS": str(free_port()),
+        "BREWLINE_METRICS__BOARD": str(free_port()),
         "BREWLINE_BOARD__PORT": str(free_port()),
         "BREWLINE_LOG__LEVEL": "warning",
         "BREWLINE_IDENTITY_KEY": secrets.token_hex(32),

@@ -159,6 +159,7 @@ class Metrics(Struct, forbid_unknown_fields=True):
     service: Port = 9107
     abuse: Port = 9108
     notify: Port = 9109
+    board: Port = 9110
     stall_s: Seconds = 15.0  # /healthz turns red when a partition has not moved for so long
 
 
