@@ -133,6 +133,8 @@ def _watched(gate: Gate, live: Live):  # type: ignore[no-untyped-def]
             return answer(problem)
         feeds = {name for name in request.query_params.get("feeds", "").split(",") if name}
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(live.watch(session.person, feeds), 200, headers, "text/event-stream")
+        return StreamingResponse(
+            live.watch(session.person, feeds, lambda: gate.find(request) is not None), 200, headers, "text/event-stream"
+        )
 
     return watched

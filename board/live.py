@@ -10,6 +10,7 @@ from threading import Event, Thread
 from typing import Any
 
 import msgspec
+from anyio import to_thread
 from msgspec import Struct
 
 from board.access.person import Person, Role
@@ -79,8 +80,8 @@ class Live:
     def close(self) -> None:
         self.stop.set()
 
-    async def watch(self, person: Person, names: Set[str]) -> AsyncIterator[bytes]:
-        """Raises nothing for a feed that is not theirs: it stays silent."""
+    async def watch(self, person: Person, names: Set[str], still: Callable[[], bool]) -> AsyncIterator[bytes]:
+        """Raises nothing for a feed that is not theirs: it stays silent. Ends when `still` says no."""
         theirs = {name for name in names if name in self.feeds and person.roles & self.feeds[name].roles}
         viewer = Viewer(person, theirs)
         self.viewers.add(viewer)
@@ -90,7 +91,12 @@ class Live:
             for name in sorted(theirs & self.last.keys()):
                 if message := self._message(self.feeds[name], self.last[name], person):
                     viewer.take(message)
+            asked_s = time.monotonic()
             async for message in viewer.messages():
+                if time.monotonic() > asked_s + PULSE_S:
+                    asked_s = time.monotonic()
+                    if not await to_thread.run_sync(still):
+                        return
                 yield message
         finally:
             self.viewers.discard(viewer)
