@@ -87,10 +87,10 @@ class Live:
         self.viewers.add(viewer)
         VIEWERS.set(len(self.viewers))
         try:
-            yield b"retry: 2000\n\n"
             for name in sorted(theirs & self.last.keys()):
                 if message := self._message(self.feeds[name], self.last[name], person):
                     viewer.take(message)
+            yield b"retry: 2000\n\n"
             asked_s = time.monotonic()
             async for message in viewer.messages():
                 if time.monotonic() > asked_s + PULSE_S:
