@@ -13,7 +13,7 @@ from alerts.service.promise import WrongPromises
 from alerts.triggers.rule import WrongRule
 from config.settings import WrongSettings
 from features.stores import WrongStores
-from operators.health import RULES
+from operators.health import REFUSED, RULES
 
 log = structlog.get_logger()
 EVERY_S = 1.0
@@ -30,6 +30,7 @@ class Followed:
         self.clock = clock
         self.used = self.seen = stamp(places)
         self.next_s = clock() + EVERY_S
+        self.refused = REFUSED.labels(what)
 
     def follow(self, read: Callable[[], int]) -> None:
         """`read` takes up what is new, and returns how many there are. That files are wrong is told, and the former
@@ -47,9 +48,11 @@ class Followed:
             count = read()
         except (WrongRule, WrongPromises, WrongSettings, WrongStores) as error:
             RULES.labels("refused").inc()
+            self.refused.set(1)
             log.error(f"{self.what} refused, the former ones stay", error=str(error))
         else:
             RULES.labels("loaded").inc()
+            self.refused.set(0)
             log.info(f"{self.what} loaded", count=count)
 
 

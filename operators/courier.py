@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 import time
 from threading import Event
+from typing import get_args
 
 import structlog
 
 from alerts.delivery.answer import Answer
 from alerts.delivery.errand import Errand
-from alerts.delivery.lane import Lane, Outcome, Terms
+from alerts.delivery.lane import GivenUp, Lane, Outcome, Terms
 from alerts.delivery.parcel import Parcel
 from features.job import Batch
 from features.messages import Refused
@@ -58,6 +59,8 @@ class Courier:
         self.lane = Lane(terms, random.uniform, time.monotonic())
         self.closed = True  # the circuit
         self.measured_s = 0.0
+        for outcome in get_args(GivenUp):
+            DELIVERIES.labels(name, outcome)  # from the start, so that the first one is a rise
 
     def carry(self, stop: Event, stop_s: float) -> None:
         """Until it is told to stop; what is in flight then has `stop_s` to end."""
