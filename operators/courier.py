@@ -19,6 +19,7 @@ from alerts.delivery.lane import GivenUp, Lane, Outcome, Terms
 from alerts.delivery.parcel import Parcel
 from features.job import Batch
 from features.messages import Refused
+from operators import traces
 from operators.gateway import Attempts
 from operators.health import ATTEMPT, ATTEMPTS, CIRCUIT, DELIVERIES, OLDEST, UNSETTLED, Pulse, count, warn_seldom
 from operators.intake import Intake
@@ -132,6 +133,8 @@ class Courier:
 
     def _settle(self, parcel: Parcel, outcome: Outcome) -> None:
         self._note(outcome)
+        if traces.spans:
+            traces.spans.delivery(self.flow, self.name, parcel, outcome, time.monotonic() - parcel.taken_s)
         if outcome not in ("delivered", "forgotten"):
             self._warn(outcome, status=parcel.status)
         self.telling.tell(parcel.place, self.errand.told(parcel, outcome, _now_ms()))

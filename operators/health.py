@@ -38,7 +38,9 @@ FENCE = Gauge("brewline_fence_timestamp_seconds", "Time of the last commit", ["f
 OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirmed by Kafka", ["flow"])
 COMPLAINTS = Gauge("brewline_complaints", "What /healthz complains of, by the server that it is about", ["about"])
 RULES = Counter("brewline_rule_changes_total", "Changes of the rule files by what became of them", ["outcome"])
-REFUSED = Gauge("brewline_files_refused", "1 while files that a flow follows are wrong and the former ones stay", ["what"])
+REFUSED = Gauge(
+    "brewline_files_refused", "1 while files that a flow follows are wrong and the former ones stay", ["what"]
+)
 MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
 REFUSALS = Counter("brewline_model_refusals_total", "Versions of models that could not score", ["model", "reason"])
 QUALITY = Gauge(
