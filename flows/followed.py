@@ -32,6 +32,7 @@ class Followed:
         self.used = self.seen = stamp(places)
         self.next_s = clock() + EVERY_S
         self.refused, self.changes = REFUSED.labels(what), {outcome: RULES.labels(outcome) for outcome in OUTCOMES}
+        self.refused.set(0)  # else the flow would not have started
 
     def follow(self, read: Callable[[], int]) -> None:
         """`read` takes up what is new, and returns how many there are. That files are wrong is told, and the former

@@ -82,7 +82,7 @@ spans: Spans | None = None  # of this process, as its metrics are
 
 
 def open_traces(endpoint: str, flow: str) -> None:
-    """From now on batches and deliveries are told, unless `endpoint` is empty. Raises ImportError without OpenTelemetry."""
+    """Batches and deliveries are told from now on, unless `endpoint` is empty. Raises ImportError without the extra."""
     global spans
     if not endpoint:
         return

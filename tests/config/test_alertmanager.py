@@ -68,7 +68,7 @@ def test_only_alerts_that_exist_are_inhibited_or_inhibit() -> None:
     known = {rule["alert"] for rule in ALERTS}
     for rule in yaml.safe_load(FILE.read_text("utf-8"))["inhibit_rules"]:
         for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
-            name, operator, pattern = re.fullmatch(r'(\w+)(=|!=|=~)"(.*)"', matcher).groups()  # type: ignore[union-attr]
+            name, _, pattern = re.fullmatch(r'(\w+)(=|!=|=~)"(.*)"', matcher).groups()  # type: ignore[union-attr]
             if name == "alertname":
                 assert {alert for alert in known if re.fullmatch(pattern, alert)}, matcher
 

@@ -118,7 +118,7 @@ def prometheus(folder: Path, targets: dict[str, int]) -> Iterator[str]:
     job["static_configs"] = [
         {"targets": [f"127.0.0.1:{port}"], "labels": {"flow": flow}} for flow, port in targets.items()
     ]
-    config |= {"global": {"scrape_interval": "500ms", "evaluation_interval": "1s"}, "alerting": {}}
+    config |= {"global": {"scrape_interval": "2s", "evaluation_interval": "1s"}, "alerting": {}}
     config["rule_files"] = [str(HERE / name) for name in config["rule_files"]]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_port()}"

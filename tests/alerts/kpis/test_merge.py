@@ -263,3 +263,4 @@ def test_the_last_closed_minute_of_the_chain_and_of_regions_is_a_metric():
     assert (levels["kpi:orders:region:north"], levels["kpi:conversion:chain:*"]) == (3, 0.75)
     assert levels["kpi:aov_cents:chain:*"] == 0
     assert levels["kpi:rating_mean:chain:*"] != levels["kpi:rating_mean:chain:*"], "not a number: there were none"
+    assert levels["closed"] * 1000 == plan.clock.now_ms > 0
