@@ -163,6 +163,10 @@ class Metrics(Struct, forbid_unknown_fields=True):
     stall_s: Seconds = 15.0  # /healthz turns red when a partition has not moved for so long
 
 
+class Traces(Struct, forbid_unknown_fields=True):
+    endpoint: str = ""  # of an OpenTelemetry collector that takes OTLP over HTTP: http://127.0.0.1:4318; "" for none
+
+
 class Log(Struct, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "text"] = "json"
@@ -182,6 +186,7 @@ class Settings(Struct, forbid_unknown_fields=True):
     dispatch: gateways.Dispatch = field(default_factory=gateways.Dispatch)
     metrics: Metrics = field(default_factory=Metrics)
     board: boards.Board = field(default_factory=boards.Board)
+    traces: Traces = field(default_factory=Traces)
     log: Log = field(default_factory=Log)
     features: str = "features.toml"
     models: str = "models.toml"  # over the features; "" for none
@@ -255,6 +260,7 @@ def _check(settings: Settings, path: Path, named: Mapping[tuple[str, str], str])
         ("stores", "timezone", ZoneInfo, "an IANA name such as 'Asia/Shanghai'"),
         ("time", "earliest", _instant, "an RFC 3339 time such as '1990-01-01T00:00:00Z'"),
         ("redis", "url", _redis_url, "redis://host:port/0, rediss://... or unix://..."),
+        ("traces", "endpoint", _http_url, "http://host:port, https://... or nothing"),
         ("kafka", "brokers", _addresses, "host:port, several with commas between"),
     ]
     for section, key, check, expected in checks:
@@ -287,6 +293,12 @@ def _redis_url(text: str) -> None:
     url = urlsplit(text)
     place = {"unix": url.path, "redis": url.hostname, "rediss": url.hostname}.get(url.scheme)
     if not place or url.port == 0:  # `port` raises when it is no number
+        raise ValueError
+
+
+def _http_url(text: str) -> None:
+    url = urlsplit(text)
+    if text and (url.scheme not in ("http", "https") or not url.hostname or url.port == 0):
         raise ValueError
 
 

@@ -14,7 +14,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from features.job import Batch
-from operators import hearing
+from operators import hearing, traces
 from operators.alignment import Alignment, kafka_time
 from operators.health import LAG, Pulse, warn_seldom
 from operators.kafka import consumer
@@ -179,6 +179,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
             [m.value() or b"" for m in messages],
             [min(m.timestamp()[1], at_ms) for m in messages],  # a producer whose clock is ahead moves nobody's time
             at_ms,
+            traces.carried(messages[-1]) if messages and traces.spans else "",
         )
 
     def _measure_lag(self, quiet: bool) -> bool:

@@ -112,6 +112,7 @@ class Sent(Struct):
     partition: int
     id: str
     messages: list[Message]
+    trace: str = ""  # the context of the batch that they come of
 
 
 class PartitionStore:

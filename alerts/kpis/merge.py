@@ -104,6 +104,7 @@ class MergedMinutes:
                 ledger.advance(clock.now_ms)
             closings.tell(clock.now_ms)
         ledger.write(changes)
+        changes.levels["closed"] = clock.now_ms / 1000
         changes.position = plan.position.moved(work.last, plan.clock, changes.counts)
         return changes
 
