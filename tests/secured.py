@@ -27,7 +27,7 @@ from operators.servers import KafkaServer, find_java
 from operators.servers import kafka as plain
 from operators.servers.kafka_libs import kafka_libs
 from operators.servers.process import Server, free_ports, running
-from operators.servers.redis import _find_redis
+from operators.servers.redis import find_redis
 from tests.siem import certificates
 
 OPERATIONS = (Path(__file__).parent.parent / "docs/operations.md").read_text("utf-8")
@@ -138,7 +138,7 @@ def _redis(folder: Path, port: int, authority: Path, certificate: Path, key: Pat
         "save": "",
         "appendonly": "yes",
     }
-    command = [_find_redis()[0], *(f"{word}" for name, value in options.items() for word in (f"--{name}", value))]
+    command = [find_redis()[0], *(f"{word}" for name, value in options.items() for word in (f"--{name}", value))]
     answers = partial(_answers, authority)
     return Server("Redis with TLS", port, command, folder / "redis.log", answers, start_timeout_s=30)
 
