@@ -167,7 +167,7 @@ def doctor() -> None:
     sys.exit(examine(load(), out))
 
 
-for command in (state.backup, state.restore):
+for command in (state.status, state.backup, state.restore):
     app.command()(command)
 
 

@@ -187,12 +187,12 @@ def ensure_topics(
 
 def retention(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, str]:
     """How long each topic keeps what is written to it, in words; left out where the broker does not tell."""
-    return {topic: _kept(config) for topic, config in _configs(client, topics).items()}
+    return {topic: _kept(config) for topic, config in topic_configs(client, topics).items()}
 
 
 def kept_ms(client: Mapping[str, Any], topic: str) -> int | None:
     """What is younger is still in the topic; None: the broker does not tell, or its size decides as well."""
-    config = _configs(client, [topic]).get(topic)
+    config = topic_configs(client, [topic]).get(topic)
     return time_kept_ms(config) if config else None
 
 
@@ -204,7 +204,8 @@ def time_kept_ms(config: Mapping[str, str]) -> int | None:
     return kept_ms if kept_ms >= 0 else FOREVER_MS
 
 
-def _configs(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, dict[str, str]]:
+def topic_configs(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Left out is what the broker does not tell of."""
     admin = AdminClient({**client, "log_level": 0})
     if _is_mock(admin.list_topics(timeout=10)):
         return {}

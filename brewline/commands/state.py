@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from brewline.commands.shared import out
+from brewline.commands.shared import AsJson, out
 from config.settings import load
+
+
+def status(json: AsJson = False) -> None:
+    """Shows what runs on one screen: what waits, what is kept, what fires. Exit code 1 when something needs a look.
+
+    Example: `brewline status`; `brewline status --json`
+    """
+    from brewline.status import show_status
+
+    sys.exit(show_status(load(), json, out))
 
 
 def backup(folder: Annotated[Path, typer.Argument(help="A new folder, on another machine than Redis.")]) -> None:

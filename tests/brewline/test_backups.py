@@ -6,20 +6,25 @@ import io
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import redis as redis_py
 from bytewax.dataflow import Dataflow
+from confluent_kafka import TopicPartition
 from rich.console import Console
 
-from brewline.backups import back_up, restore
+from brewline.backups import FILE, MANIFEST, WrongBackup, back_up, restore
+from brewline.trail import note, verify_trail
 from config.settings import Settings
 from features.loop import run
 from flows import customers
 from flows.topics import SOURCES, TOPICS
+from operators import snapshot
+from operators.kafka import Unreachable, consumer
 from operators.servers import KafkaServer, MockKafka, RedisServer, redis_server
-from operators.store import PartitionStore
+from operators.store import PartitionStore, WrongLayout, check_layout
 from sim.chain import Chain
 from tests.flowprocess import COUPON_KEY, Flow, feed, make_topics, read, read_all, settings_for
 from tests.flows.test_crashes import Blueprint, whole
@@ -52,39 +57,38 @@ def test_after_a_restore_kafka_replays_to_the_state_and_messages_of_an_undisturb
 ) -> None:
     if not isinstance(kafka, KafkaServer):
         pytest.skip("needs real Kafka: the mock cluster forgets offsets sent in transactions")
-    settings = settings_for(kafka.brokers, redis.url, batch_events=60)
+    settings, parts = settings_for(kafka.brokers, redis.url, batch_events=50), range(4)
     make_topics(settings, TOPICS)
-    feed(settings, (r for r in Chain(seed=3, stores=4, customers=200, days=1.2).records() if r.topic in SOURCES))
+    feed(settings, (r for r in Chain(seed=3, stores=3, customers=120, days=1).records() if r.topic in SOURCES))
+    ingest_all(settings, tmp_path / "ingest.log")
+    events = read(settings, "events")
+    last = {part: messages[-1].offset() or 0 for part, messages in events.items()}
+    store = PartitionStore(redis_py.Redis.from_url(settings.redis.url), settings.redis.prefix, "customers")
+    flow = Flow("customers", settings, tmp_path / "customers.log")
+    try:
+        flow.until(lambda: sum(store.position(part).offset for part in parts) > 200)
+        flow.send(signal.SIGSTOP)  # in the midst of whatever it does
+        back_up(settings, tmp_path / "backup", quiet())
+        reached = [store.position(part).offset for part in parts]
+        flow.send(signal.SIGCONT)
+        flow.until(lambda: sum(store.position(part).offset for part in parts) > sum(reached))
+    finally:
+        flow.kill()
+    elsewhere, told = at(settings, other_redis), quiet()
+    restore(elsewhere, tmp_path / "backup", False, told)
+    store = PartitionStore(redis_py.Redis.from_url(other_redis.url), settings.redis.prefix, "customers")
+    assert 200 < sum(store.position(part).offset for part in parts) < sum(last.values())
+    assert "customers: replays" in said(told)
+    flow = Flow("customers", elsewhere, tmp_path / "again.log")
+    try:
+        flow.until(lambda: all(store.position(part).offset == last[part] for part in parts))
+        assert flow.end(signal.SIGTERM) == 0
+    finally:
+        flow.kill()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("BREWLINE_COUPON_KEY", COUPON_KEY)
-        before = Flow("ingest", settings, tmp_path / "ingest.log")
-        flows = [before]
-        try:
-            store = PartitionStore(redis_py.Redis.from_url(settings.redis.url), settings.redis.prefix, "customers")
-            flows.append(Flow("customers", settings, tmp_path / "customers.log"))
-            flows[1].until(lambda: sum(store.position(part).offset for part in range(4)) > 400)
-            back_up(settings, tmp_path / "backup", quiet())
-            reached = [store.position(part).offset for part in range(4)]
-            flows[0].until(lambda: len(read_all(settings, "events")) > sum(reached) + 400)
-            for flow in flows:
-                flow.kill()
-            elsewhere = at(settings, other_redis)
-            told = quiet()
-            restore(elsewhere, tmp_path / "backup", False, told)
-            assert "customers: replays" in said(told)
-            store = PartitionStore(redis_py.Redis.from_url(other_redis.url), settings.redis.prefix, "customers")
-            kept = [store.position(part).offset for part in range(4)]
-            assert 0 < sum(kept) <= sum(reached)
-            flows += [Flow(name, elsewhere, tmp_path / f"again-{name}.log") for name in ("ingest", "customers")]
-            group = settings.topic("brewline-ingest")
-            flows[3].until(lambda: worked_off(elsewhere, group) and caught_up(elsewhere, store))
-            assert [flow.end(signal.SIGTERM) for flow in flows[2:]] == [0, 0]
-        finally:
-            for flow in flows:
-                flow.kill()
         house = Blueprint(elsewhere)
         customers.add(Dataflow("oracle"), house)  # type: ignore[arg-type]
-    events = read(settings, "events")
     expected = run(house.jobs["customers"], [whole(part, messages) for part, messages in events.items()])
     for part, undisturbed in expected.items():
         found = stored(store, part)
@@ -97,20 +101,115 @@ def test_after_a_restore_kafka_replays_to_the_state_and_messages_of_an_undisturb
         assert {message.value() for message in read_all(settings, topic)} == wanted != set()
 
 
-def worked_off(settings: Settings, group: str) -> bool:
-    """Whether ingest has committed all that was sent."""
-    from confluent_kafka import TopicPartition
-
-    from operators.kafka import consumer
-
-    asked = consumer(settings.kafka.librdkafka(), group)
+def ingest_all(settings: Settings, log: Path) -> None:
+    """Until all that was sent is in the clean topic."""
+    flow, group = (
+        Flow("ingest", settings, log),
+        consumer(settings.kafka.librdkafka(), settings.topic("brewline-ingest")),
+    )
     places = [TopicPartition(settings.topic(topic), part) for topic in SOURCES for part in range(4)]
-    ends = [asked.get_watermark_offsets(place, timeout=10)[1] for place in places]
-    found = [place.offset for place in asked.committed(places, timeout=10)]
-    asked.close()
-    return all(max(0, offset) == end for offset, end in zip(found, ends, strict=True))
+    ends = [group.get_watermark_offsets(place, timeout=10)[1] for place in places]
+    try:
+        flow.until(lambda: [max(0, place.offset) for place in group.committed(places, timeout=10)] == ends)
+        assert flow.end(signal.SIGTERM) == 0
+    finally:
+        flow.kill()
+        group.close()
 
 
-def caught_up(settings: Settings, store: PartitionStore) -> bool:
-    events = read(settings, "events")
-    return all(store.position(part).offset == (messages[-1].offset() or 0) for part, messages in events.items())
+def filled(settings: Settings) -> redis_py.Redis:
+    """A Redis with some state of ours, of others, and a trail."""
+    redis = redis_py.Redis.from_url(settings.redis.url)
+    prefix = settings.redis.prefix
+    redis.mset({f"{prefix}:{{customers.0}}:r:c1": b"record", f"{prefix}:{{customers.0}}:owner": b"one", "others": b"x"})
+    redis.mset({f"{prefix}:id-whole": b"this run", f"{prefix}:id:card:1": b"c1"})
+    redis.hset(f"{prefix}:layout", mapping={"partitions of events": "4"})
+    redis.zadd(f"{prefix}:{{customers.0}}:timers", {"c1": 5})
+    redis.xadd(f"{prefix}:{{customers.0}}:outbox", {"m": b"\x00\xff"})
+    note(settings, "view", "before")
+    return redis
+
+
+@pytest.fixture
+def backup(settings: Settings, tmp_path: Path) -> Path:
+    filled(settings)
+    back_up(settings, tmp_path / "backup", quiet())
+    return tmp_path / "backup"
+
+
+def test_what_comes_back_is_ours_alone_and_its_file_only_its_owners(
+    settings: Settings, backup: Path, other_redis: RedisServer
+) -> None:
+    assert (backup / FILE).stat().st_mode & 0o777 == 0o600
+    elsewhere, source = at(settings, other_redis), redis_py.Redis.from_url(settings.redis.url)
+    restore(elsewhere, backup, False, quiet())
+    target, prefix = redis_py.Redis.from_url(other_redis.url), settings.redis.prefix
+    keys = set(source.scan_iter(f"{prefix}:*"))
+    assert {key for key in target.scan_iter("*") if not key.startswith(prefix.encode())} == set()
+    kept = keys - {f"{prefix}:id-whole".encode(), f"{prefix}:{{customers.0}}:owner".encode()}
+    assert set(target.scan_iter(f"{prefix}:*")) == kept
+    trail = {key for key in kept if b"{trail}" in key}
+    assert trail
+    assert [target.dump(key) for key in sorted(kept - trail)] == [source.dump(key) for key in sorted(kept - trail)]
+
+
+def test_the_audit_trail_goes_on_behind_what_was_noted_after_the_back_up(settings: Settings, backup: Path) -> None:
+    note(settings, "view", "after the back-up")
+    restore(settings, backup, True, quiet())
+    out = quiet()
+    assert verify_trail(settings, "", out) == 0, said(out)
+    assert "entries 1 to 4" in said(out)  # a view, the back-up, a view, the restore
+
+
+def test_state_that_is_there_is_kept_unless_told_otherwise_and_a_running_owner_is_fenced(
+    settings: Settings, backup: Path
+) -> None:
+    redis, prefix = redis_py.Redis.from_url(settings.redis.url), settings.redis.prefix
+    redis.set(f"{prefix}:{{customers.0}}:r:new", b"later")
+    with pytest.raises(WrongBackup, match=r"there is state under redis.prefix .* already: stop all flows"):
+        restore(settings, backup, False, quiet())
+    assert redis.exists(f"{prefix}:{{customers.0}}:r:new")
+    restore(settings, backup, True, quiet())
+    assert not redis.exists(f"{prefix}:{{customers.0}}:r:new")
+    assert redis.get(f"{prefix}:{{customers.0}}:owner") == b"a restore"
+
+
+def test_no_flow_starts_on_half_a_state(settings: Settings, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    redis, prefix = redis_py.Redis.from_url(settings.redis.url), settings.redis.prefix
+
+    def breaks_off(*_: Any) -> int:
+        raise Unreachable("gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(snapshot, "copy", breaks_off)
+        with pytest.raises(Unreachable):
+            restore(settings, backup, True, quiet())
+    with pytest.raises(WrongLayout, match="is being restored: wait for `brewline restore`, or run it again"):
+        check_layout(redis, prefix, {"partitions of events": 4})
+    restore(settings, backup, True, quiet())
+    check_layout(redis, prefix, {"partitions of events": 4})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda folder: (folder / MANIFEST).unlink(), "holds no finished back-up"),
+        (lambda folder: (folder / MANIFEST).write_text("{}"), "missing required field"),
+        (lambda folder: (folder / FILE).write_bytes((folder / FILE).read_bytes()[:-9]), "was changed or cut"),
+    ],
+)
+def test_a_back_up_that_is_not_whole_is_refused_and_nothing_deleted(
+    settings: Settings, backup: Path, spoil: Any, told: str
+) -> None:
+    spoil(backup)
+    with pytest.raises(WrongBackup, match=told):
+        restore(settings, backup, True, quiet())
+    assert redis_py.Redis.from_url(settings.redis.url).exists(f"{settings.redis.prefix}:{{customers.0}}:r:c1")
+
+
+def test_a_back_up_of_another_prefix_and_a_folder_in_use_are_refused(settings: Settings, backup: Path) -> None:
+    other = msgspec.structs.replace(settings, redis=msgspec.structs.replace(settings.redis, prefix="other"))
+    with pytest.raises(WrongBackup, match="and here it is 'other'"):
+        restore(other, backup, True, quiet())
+    with pytest.raises(WrongBackup, match="is not empty; name a folder that is new"):
+        back_up(settings, backup, quiet())
