@@ -175,8 +175,8 @@ def persistence(settings: Settings) -> str:
             raise Ailing(f"{name} is {info[name]}: look at Redis' log; perhaps its disk is full")
     if not info["aof_enabled"]:
         raise Advice(
-            "there is no append-only file: a restart of Redis begins at its last snapshot, or at nothing, and Kafka must"
-            " replay from there; set appendonly yes, appendfsync everysec"
+            "there is no append-only file: a restart of Redis begins at its last snapshot, or at nothing, and Kafka"
+            " must replay from there; set appendonly yes, appendfsync everysec"
         )
     return "append-only file on, and written well"
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import redis as redis_py
 from bytewax.dataflow import Dataflow
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from rich.console import Console
 
 from brewline.backups import FILE, MANIFEST, WrongBackup, back_up, restore
@@ -109,8 +109,15 @@ def ingest_all(settings: Settings, log: Path) -> None:
     )
     places = [TopicPartition(settings.topic(topic), part) for topic in SOURCES for part in range(4)]
     ends = [group.get_watermark_offsets(place, timeout=10)[1] for place in places]
+
+    def through() -> bool:
+        try:
+            return [max(0, place.offset) for place in group.committed(places, timeout=10)] == ends
+        except KafkaException:  # the coordinator of a group that is new has yet to be found
+            return False
+
     try:
-        flow.until(lambda: [max(0, place.offset) for place in group.committed(places, timeout=10)] == ends)
+        flow.until(through)
         assert flow.end(signal.SIGTERM) == 0
     finally:
         flow.kill()
