@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 import redis as redis_py
-from bytewax.dataflow import Dataflow
-from confluent_kafka import KafkaException, TopicPartition
 from rich.console import Console
 
 from brewline.backups import FILE, MANIFEST, WrongBackup, back_up, restore
 from brewline.trail import note, verify_trail
 from config.settings import Settings
-from features.loop import run
-from flows import customers
-from flows.topics import SOURCES, TOPICS
 from operators import snapshot
-from operators.kafka import Unreachable, consumer
-from operators.servers import KafkaServer, MockKafka, RedisServer, redis_server
-from operators.store import PartitionStore, WrongLayout, check_layout
-from sim.chain import Chain
-from tests.flowprocess import COUPON_KEY, Flow, feed, make_topics, read, read_all, settings_for
-from tests.flows.test_crashes import Blueprint, whole
-from tests.tally import stored
+from operators.kafka import Unreachable
+from operators.servers import RedisServer, redis_server
+from operators.store import WrongLayout, check_layout
 
 pytestmark = pytest.mark.servers
 
@@ -49,79 +39,6 @@ def quiet() -> Console:
 
 def at(settings: Settings, server: RedisServer) -> Settings:
     return msgspec.structs.replace(settings, redis=msgspec.structs.replace(settings.redis, url=server.url))
-
-
-@pytest.mark.slow
-def test_after_a_restore_kafka_replays_to_the_state_and_messages_of_an_undisturbed_run(
-    kafka: KafkaServer | MockKafka, redis: RedisServer, other_redis: RedisServer, tmp_path: Path
-) -> None:
-    if not isinstance(kafka, KafkaServer):
-        pytest.skip("needs real Kafka: the mock cluster forgets offsets sent in transactions")
-    settings, parts = settings_for(kafka.brokers, redis.url, batch_events=50), range(4)
-    make_topics(settings, TOPICS)
-    feed(settings, (r for r in Chain(seed=3, stores=3, customers=120, days=1).records() if r.topic in SOURCES))
-    ingest_all(settings, tmp_path / "ingest.log")
-    events = read(settings, "events")
-    last = {part: messages[-1].offset() or 0 for part, messages in events.items()}
-    store = PartitionStore(redis_py.Redis.from_url(settings.redis.url), settings.redis.prefix, "customers")
-    flow = Flow("customers", settings, tmp_path / "customers.log")
-    try:
-        flow.until(lambda: sum(store.position(part).offset for part in parts) > 200)
-        flow.send(signal.SIGSTOP)  # in the midst of whatever it does
-        back_up(settings, tmp_path / "backup", quiet())
-        reached = [store.position(part).offset for part in parts]
-        flow.send(signal.SIGCONT)
-        flow.until(lambda: sum(store.position(part).offset for part in parts) > sum(reached))
-    finally:
-        flow.kill()
-    elsewhere, told = at(settings, other_redis), quiet()
-    restore(elsewhere, tmp_path / "backup", False, told)
-    store = PartitionStore(redis_py.Redis.from_url(other_redis.url), settings.redis.prefix, "customers")
-    assert 200 < sum(store.position(part).offset for part in parts) < sum(last.values())
-    assert "customers: replays" in said(told)
-    flow = Flow("customers", elsewhere, tmp_path / "again.log")
-    try:
-        flow.until(lambda: all(store.position(part).offset == last[part] for part in parts))
-        assert flow.end(signal.SIGTERM) == 0
-    finally:
-        flow.kill()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("BREWLINE_COUPON_KEY", COUPON_KEY)
-        house = Blueprint(elsewhere)
-        customers.add(Dataflow("oracle"), house)  # type: ignore[arg-type]
-    expected = run(house.jobs["customers"], [whole(part, messages) for part, messages in events.items()])
-    for part, undisturbed in expected.items():
-        found = stored(store, part)
-        assert found.records == undisturbed.records
-        assert found.timers == undisturbed.timers
-        assert found.position == undisturbed.position
-        assert found.receipts == undisturbed.receipts
-    for topic in ("coupons", "decisions"):
-        wanted = {m.value for one in expected.values() for m in one.sent if m.topic == settings.topic(topic)}
-        assert {message.value() for message in read_all(settings, topic)} == wanted != set()
-
-
-def ingest_all(settings: Settings, log: Path) -> None:
-    """Until all that was sent is in the clean topic."""
-    flow, group = (
-        Flow("ingest", settings, log),
-        consumer(settings.kafka.librdkafka(), settings.topic("brewline-ingest")),
-    )
-    places = [TopicPartition(settings.topic(topic), part) for topic in SOURCES for part in range(4)]
-    ends = [group.get_watermark_offsets(place, timeout=10)[1] for place in places]
-
-    def through() -> bool:
-        try:
-            return [max(0, place.offset) for place in group.committed(places, timeout=10)] == ends
-        except KafkaException:  # the coordinator of a group that is new has yet to be found
-            return False
-
-    try:
-        flow.until(through)
-        assert flow.end(signal.SIGTERM) == 0
-    finally:
-        flow.kill()
-        group.close()
 
 
 def filled(settings: Settings) -> redis_py.Redis:
