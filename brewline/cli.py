@@ -25,6 +25,7 @@ from brewline.commands import (
     reviews,
     rules,
     sigma,
+    state,
 )
 from brewline.commands.shared import AsJson, JsonFile, out
 from brewline.trail import AS, PURPOSE, about, note
@@ -167,6 +168,10 @@ def doctor() -> None:
     from brewline.doctor import examine
 
     sys.exit(examine(load(), out))
+
+
+for command in (state.status, state.backup, state.restore):
+    app.command()(command)
 
 
 @app.command()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from urllib.parse import urlsplit
 
-from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.markup import escape
 
 from alerts.notices.sink import OverHttp, Syslog
 from alerts.security.rule_tests import load_tested
+from brewline.servers_checked import SERVER_CHECKS, Advice, Ailing
 from config.settings import Settings
 from flows.abuse import load_signals
 from flows.files import load_catalog, load_promises, load_stores
@@ -22,18 +20,10 @@ from flows.gateways import load_gateways
 from flows.keys import load_codes, load_pseudonyms
 from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
 from flows.sinks import load_sinks, load_targets
-from flows.topics import TOPICS
-from operators.kafka import Unreachable, require_kafka
-from operators.redis_link import connect_redis
+from operators.kafka import Unreachable
 from operators.sinks import Target
-from operators.store import stored_partitions
 
-OLDEST_REDIS = (6, 2)
 CONNECT_S = 3.0
-
-
-class Ailing(Exception):
-    """A check that failed; the message says how to mend it."""
 
 
 def examine(settings: Settings, out: Console) -> int:
@@ -47,8 +37,7 @@ def examine(settings: Settings, out: Console) -> int:
         "stores": lambda s: f"{len(load_stores(s).places)} in the table, others are in {s.stores.timezone}",
         "pseudonym key": lambda s: "there" if load_pseudonyms(s) else "",
         "coupon key": lambda s: "there" if load_codes(s) else "none: coupons carry no code, and tills check none",
-        "kafka": _kafka,
-        "redis": _redis,
+        **SERVER_CHECKS,
         "gateways": _gateways,
         "sinks": _sinks,
     }
@@ -58,6 +47,8 @@ def examine(settings: Settings, out: Console) -> int:
     for name, finding in found.items():
         try:
             out.print(f"[green]ok  [/] {name}: {finding.result()}", highlight=False, soft_wrap=True)
+        except Advice as advice:
+            out.print(f"[yellow]look[/] {name}: {escape(str(advice))}", highlight=False, soft_wrap=True)
         except (ValueError, Unreachable, Ailing) as error:
             failed += 1
             out.print(f"[red]FAIL[/] {name}: {escape(str(error))}", highlight=False, soft_wrap=True)
@@ -75,32 +66,6 @@ def _security_rules(settings: Settings) -> str:
     if refused:
         raise Ailing("; ".join(f"{file}: {title}: {reason}" for file, title, reason in refused))
     return f"{len(loaded.heads)} rules"
-
-
-def _kafka(settings: Settings) -> str:
-    client = settings.kafka.librdkafka()
-    require_kafka(client, settings.kafka.start_timeout_s)
-    have = AdminClient({**client, "log_level": 0}).list_topics(timeout=settings.kafka.start_timeout_s).topics
-    missing = [topic for topic in TOPICS if settings.topic(topic) not in have]
-    what = f"missing topics, created at the first start: {', '.join(missing)}" if missing else "all topics are there"
-    return f"{settings.kafka.brokers}, {what}"
-
-
-def _redis(settings: Settings) -> str:
-    redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
-    info: Any = redis.info()
-    version = str(info["redis_version"])
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
-        raise Ailing(f"Redis {version} is too old: 6.2 or newer is needed")
-    seconds: Any = redis.time()
-    skew_s = abs(seconds[0] - time.time())
-    if skew_s > 5:
-        raise Ailing(f"its clock differs from this machine's by {skew_s:.0f} s: synchronise both with NTP")
-    if info.get("maxmemory_policy", "noeviction") != "noeviction":
-        raise Ailing(f"maxmemory-policy is {info['maxmemory_policy']}: it would drop state; set noeviction")
-    persistence = "append-only file on" if info["aof_enabled"] else "no append-only file: a restart replays from Kafka"
-    partitions = stored_partitions(redis, settings.redis.prefix) or "no"
-    return f"Redis {version}, {persistence}, state of {partitions} partitions under prefix {settings.redis.prefix!r}"
 
 
 def _gateways(settings: Settings) -> str:

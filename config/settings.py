@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from config import board as boards
-from config import gateways
+from config import gateways, secured
 from config.reading import WrongSettings, hint_of, override, place_of, refuse_unknown
 
 if sys.version_info >= (3, 11):
@@ -41,7 +41,7 @@ CHANNELS = ("push", "sms", "wechat", "email")
 CHANNEL_CAP = r"[1-9]\d* per [1-9]\d*[smhd]"
 
 
-class Kafka(Struct, forbid_unknown_fields=True):
+class Kafka(secured.Discreet, forbid_unknown_fields=True):
     brokers: str = "127.0.0.1:9092"
     partitions: Positive = 4  # of every topic, when it is created
     replication: Positive = 1
@@ -54,7 +54,13 @@ class Kafka(Struct, forbid_unknown_fields=True):
     align_s: Seconds = 64_800.0  # how far one partition may be read ahead of another; below a day
     start_timeout_s: Seconds = 5.0
     topic_prefix: str = ""
-    client: dict[str, str | int | bool] = {}  # any further librdkafka setting: security.protocol, sasl.username, ...
+    client: dict[str, str | int | bool] = {}  # any further librdkafka setting: ssl.certificate.location, ...
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    user: str = ""  # of SASL
+    password: str = ""  # BREWLINE_KAFKA__PASSWORD alone sets it: it never stands in a file of settings
+    password_file: str = ""  # holds it instead
+    ca_file: str = ""  # PEM: who has signed the brokers' certificates; "" for the system's authorities
 
     @property
     def shared(self) -> tuple[int, int]:
@@ -65,14 +71,28 @@ class Kafka(Struct, forbid_unknown_fields=True):
     def librdkafka(self) -> dict[str, str | int | bool]:
         """What every client starts from."""
         largest = self.max_message_bytes - AROUND_BYTES
-        return {"bootstrap.servers": self.brokers, "message.max.bytes": largest, **self.client}
+        return {"bootstrap.servers": self.brokers, "message.max.bytes": largest, **self._secrecy(), **self.client}
+
+    def _secrecy(self) -> dict[str, str | int | bool]:
+        if self.security_protocol == "PLAINTEXT":
+            return {}
+        told: dict[str, str | int | bool] = {"security.protocol": self.security_protocol}
+        if self.ca_file:
+            told["ssl.ca.location"] = self.ca_file
+        if self.user:
+            told |= {"sasl.mechanism": self.sasl_mechanism, "sasl.username": self.user, "sasl.password": self.password}
+        return told
 
 
-class Redis(Struct, forbid_unknown_fields=True):
+class Redis(secured.Discreet, forbid_unknown_fields=True):
     url: str = "redis://127.0.0.1:6379/0"
     prefix: str = "bl"
     start_timeout_s: Seconds = 5.0
     cache_mb: Annotated[int, Meta(ge=0)] = 1024  # memory of each flow for records that were used lately
+    user: str = ""  # of Redis' ACL; "" for its user `default`
+    password: str = ""  # BREWLINE_REDIS__PASSWORD alone sets it: it never stands in a file of settings
+    password_file: str = ""  # holds it instead
+    ca_file: str = ""  # PEM: who has signed the certificate of a rediss:// server; "" for the system's authorities
 
 
 class Time(Struct, forbid_unknown_fields=True):
@@ -212,6 +232,7 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrongSettings(f"{path}: not valid TOML: {error}") from error
     raw.setdefault("folder", str(path.parent.resolve()))
+    secured.refuse_written(raw, str(path))
     refuse_unknown(raw, Settings, str(path))
     named = override(raw, Settings, environ)
     variable = named.get(("dispatch", "gateways"))
@@ -226,7 +247,17 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
     _check_kafka(settings.kafka, path)
     if told := boards.complaint(settings.board):
         raise WrongSettings(f"{path}: {told}")
+    _secure(settings, str(path))
     return settings
+
+
+def _secure(settings: Settings, where: str) -> None:
+    """Finds passwords and certificates; Redis' url becomes whole, which is all that its clients are told."""
+    kafka, redis, folder = settings.kafka, settings.redis, Path(settings.folder)
+    secured.resolve("kafka", kafka, folder, where)
+    secured.resolve("redis", redis, folder, where)
+    secured.check(kafka, redis, where)
+    redis.url = secured.whole_url(redis.url, redis.user, redis.password, redis.ca_file)
 
 
 def _name_shipped(raw: dict[str, Any]) -> None:
@@ -270,7 +301,7 @@ def _check(settings: Settings, path: Path, named: Mapping[tuple[str, str], str])
         except (KeyError, ValueError, OSError) as error:
             name = named.get((section, key))
             where = f"environment variable {name}" if name else f"{path}: [{section}] {key}"
-            shown = found.rpartition("@")[2]  # what stands before may be a password
+            shown = secured.shown_url(found)
             raise WrongSettings(f"{where}: found {shown!r}, expected {expected}") from error
 
 

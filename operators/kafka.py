@@ -19,6 +19,10 @@ log = structlog.get_logger()
 FOREVER_MS = 2**62
 # of what was taken back nothing may lie about for longer than a day
 COMPACT = {"cleanup.policy": "compact", "max.compaction.lag.ms": "86400000", "delete.retention.ms": "86400000"}
+REFUSALS = {  # broker says why, or TLS does
+    KafkaError._AUTHENTICATION: "refuses us; see [kafka] user, password_file and sasl_mechanism",
+    KafkaError._SSL: "cannot be spoken to in secrecy; see [kafka] security_protocol and ca_file",
+}
 
 
 class Unreachable(Exception):
@@ -104,15 +108,28 @@ def _log_error(error: KafkaError) -> None:
 
 def require_kafka(client: Mapping[str, Any], timeout_s: float) -> None:
     """Raises Unreachable when no broker answers in time, WrongClient when librdkafka refuses a setting."""
+    refusals: list[KafkaError] = []
     try:
-        AdminClient({**client, "log_level": 0, "error_cb": lambda _: None}).list_topics(timeout=timeout_s)
+        admin = AdminClient({**client, "log_level": 0, "error_cb": refusals.append})
+        admin.list_topics(timeout=timeout_s)
     except KafkaException as error:
         if error.args[0].code() == KafkaError._INVALID_ARG:
             raise WrongClient(f"[kafka] client: {error.args[0].str()}; librdkafka's settings are expected") from error
-        raise Unreachable(
-            f"Kafka at {client['bootstrap.servers']} does not answer ({error.args[0].str()}): start it, or name"
-            " another with [kafka] brokers or BREWLINE_KAFKA__BROKERS; `brewline demo` needs no Kafka"
-        ) from error
+        admin.poll(0)  # has it say why
+        raise unreachable(client["bootstrap.servers"], [*refusals, error.args[0]]) from error
+
+
+def unreachable(brokers: str, errors: Iterable[KafkaError]) -> Unreachable:
+    """In one line, by the first of these errors that tells more than that nobody answers."""
+    *_, last = errors = list(errors)
+    for error in errors:
+        if error.code() in REFUSALS:
+            said = error.str().rpartition("/bootstrap: ")[2].partition(" (after ")[0]
+            return Unreachable(f"Kafka at {brokers} {REFUSALS[error.code()]}: {said}")
+    return Unreachable(
+        f"Kafka at {brokers} does not answer ({last.str()}): start it, or name"
+        " another with [kafka] brokers or BREWLINE_KAFKA__BROKERS; `brewline demo` needs no Kafka"
+    )
 
 
 class NarrowTopic(ValueError):
@@ -170,12 +187,12 @@ def ensure_topics(
 
 def retention(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, str]:
     """How long each topic keeps what is written to it, in words; left out where the broker does not tell."""
-    return {topic: _kept(config) for topic, config in _configs(client, topics).items()}
+    return {topic: _kept(config) for topic, config in topic_configs(client, topics).items()}
 
 
 def kept_ms(client: Mapping[str, Any], topic: str) -> int | None:
     """What is younger is still in the topic; None: the broker does not tell, or its size decides as well."""
-    config = _configs(client, [topic]).get(topic)
+    config = topic_configs(client, [topic]).get(topic)
     return time_kept_ms(config) if config else None
 
 
@@ -187,7 +204,8 @@ def time_kept_ms(config: Mapping[str, str]) -> int | None:
     return kept_ms if kept_ms >= 0 else FOREVER_MS
 
 
-def _configs(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, dict[str, str]]:
+def topic_configs(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Left out is what the broker does not tell of."""
     admin = AdminClient({**client, "log_level": 0})
     if _is_mock(admin.list_topics(timeout=10)):
         return {}

@@ -10,7 +10,14 @@ import hiredis
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
-from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
 from redis.retry import Retry
 
 from operators.kafka import Unreachable
@@ -19,6 +26,8 @@ Found = TypeVar("Found")
 MANY = 100
 # Redis cannot serve now, but may soon (it starts, is full, read-only or without its replicas): waited out, never fatal.
 AWAY = (ConnectionError, TimeoutError, ResponseError)
+REFUSED = (AuthenticationError, NoPermissionError)  # it answers, and knows who asks
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
 def reason(error: Exception) -> str:
@@ -49,13 +58,18 @@ def answered(url: str, timeout_s: float, ask: Callable[[], Found]) -> Found:
         try:
             return ask()
         except RedisError as error:
-            if time.monotonic() > until:
+            if time.monotonic() > until or isinstance(error, REFUSED) or UNTRUSTED in str(error):
                 raise unreachable(url, error) from error
             time.sleep(0.2)
 
 
 def unreachable(url: str, error: Exception) -> Unreachable:
+    where = f"Redis at {url.rpartition('@')[2].partition('?')[0]}"
+    if isinstance(error, REFUSED):
+        return Unreachable(f"{where} refuses us ({error}): see [redis] user, password_file and its ACL")
+    if UNTRUSTED in str(error):
+        return Unreachable(f"{where} is not trusted ({error}): see [redis] ca_file, and the host in its url")
     return Unreachable(
-        f"Redis at {url.rpartition('@')[2]} does not answer ({error}): start it, or name another with"
-        " [redis] url or BREWLINE_REDIS__URL; `brewline demo` needs no Redis"
+        f"{where} does not answer ({error}): start it, or name another with [redis] url or BREWLINE_REDIS__URL;"
+        " `brewline demo` needs no Redis"
     )

@@ -64,6 +64,10 @@ class WrongLayout(ValueError):
 
 def check_layout(redis: Redis, prefix: str, layout: Mapping[str, str | int]) -> None:
     """Remembers, once, what the state is laid out for: partitions by topic, measures. Raises WrongLayout."""
+    if redis.exists(f"{prefix}:restoring"):
+        raise WrongLayout(
+            f"the state under redis.prefix {prefix!r} is being restored: wait for `brewline restore`, or run it again"
+        )
     for name, value in layout.items():
         redis.hsetnx(f"{prefix}:layout", name, str(value))
     stored: Any = redis.hgetall(f"{prefix}:layout")

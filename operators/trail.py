@@ -53,6 +53,13 @@ class Trail:
                 except WatchError:
                     continue
 
+    def go_on(self, now_ms: int) -> None:
+        """After Redis fell back: the next entry follows on the last that Kafka holds. Raises Unreachable."""
+        log, _ = self.read(now_ms)
+        last = max((written.entry for written in log), key=lambda entry: entry.trail, default=None)
+        if last is not None and last.trail > self.head().number:
+            self.redis.set(self.head_key, msgspec.msgpack.encode(Head(last.trail, last.seal)))
+
     def send(self) -> int:
         """Sends what waits, in order; how many. Raises Unreachable, and then they go on waiting."""
         waiting: Any = self.redis.lrange(self.waiting_key, 0, -1)

@@ -30,7 +30,7 @@ def redis_server(
     folder: Path, port: int = 0, appendonly: Literal["everysec", "always", "no"] | None = "everysec"
 ) -> Iterator[RedisServer]:
     """A Redis that keeps its data in `folder`; with appendonly=None a restart forgets everything."""
-    program, source = _find_redis()
+    program, source = find_redis()
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     options = {"port": str(port), "bind": HOST, "dir": str(folder), "save": "", "loglevel": "notice"}
@@ -49,7 +49,7 @@ def redis_server(
         yield server
 
 
-def _find_redis() -> tuple[str, str]:
+def find_redis() -> tuple[str, str]:
     """Program and where it comes from."""
     if program := shutil.which("redis-server"):
         return program, "redis-server"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+import redis
+from rich.console import Console
 
 from config import settings as conf
+from config.secured import whole_url
 from config.settings import WrongSettings, load
 
 
@@ -151,3 +155,73 @@ def test_the_shipped_file_loads_and_says_what_the_defaults_say() -> None:
     assert settings == conf.Settings(folder=str(conf.HERE))
     for name in (settings.features, settings.coupons.rules, settings.security.rules):
         assert settings.path(name).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "[kafka]\npassword = 'hunter2'",
+            "[kafka] password: secrets do not stand in settings: set BREWLINE_KAFKA__",
+        ),
+        (
+            "[redis]\npassword = 'hunter2'",
+            "[redis] password: secrets do not stand in settings: set BREWLINE_REDIS__",
+        ),
+        ("[kafka]\nsecurity_protocol = 'SASL_SSL'", "[kafka] user: found none, and security_protocol is SASL_SSL"),
+        (
+            "[kafka]\nsecurity_protocol = 'SASL_SSL'\nuser = 'a'",
+            "[kafka] user: found 'a' and no password: set BREW",
+        ),
+        ("[kafka]\nuser = 'a'\npassword_file = 'secret'", "[kafka] security_protocol: found 'PLAINTEXT' with the user"),
+        ("[kafka]\nca_file = 'ca.pem'", "[kafka] security_protocol: found 'PLAINTEXT' with a ca_file, expected SSL"),
+        ("[kafka]\nca_file = 'secret'", "secret holds no certificate, expected one as PEM"),
+        ("[kafka]\npassword_file = 'gone'", "[kafka] password_file: "),
+        (
+            "[redis]\nca_file = 'ca.pem'",
+            "[redis] url: found 'redis://127.0.0.1:6379/0' with a ca_file, expected rediss://...",
+        ),
+        ("[redis]\nuser = 'a'", "[redis] user: found 'a' and no password: set BREWLINE_REDIS__PASSWORD, or [redis]"),
+    ],
+)
+def test_what_does_not_make_a_secure_connection_is_refused_without_a_secret(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "secret").write_text("hunter2\n")
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    message = refusal(written(tmp_path, text), {})
+    assert told in message
+    assert "hunter2" not in message
+
+
+def test_passwords_come_from_files_or_the_environment_and_show_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter2\n")
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    path = written(
+        tmp_path,
+        "[kafka]\nsecurity_protocol = 'SASL_SSL'\nuser = 'brew'\npassword_file = 'secret'\nca_file = 'ca.pem'\n"
+        "client = { 'ssl.key.password' = 'hunter4' }\n"
+        "[redis]\nurl = 'rediss://h:1/0?health_check_interval=5'\nuser = 'br@w'\nca_file = 'ca.pem'",
+    )
+    settings = load(path, {"BREWLINE_REDIS__PASSWORD": "hunter3/@"})
+    told = settings.kafka.librdkafka()
+    assert (told["sasl.username"], told["sasl.password"], told["sasl.mechanism"]) == (
+        "brew",
+        "hunter2",
+        "SCRAM-SHA-512",
+    )
+    assert told["ssl.ca.location"] == str(tmp_path / "ca.pem")
+    known = redis.Redis.from_url(settings.redis.url).get_connection_kwargs()
+    assert (known["username"], known["password"], known["host"]) == ("br@w", "hunter3/@", "h")
+    assert (known["ssl_ca_certs"], known["health_check_interval"]) == (str(tmp_path / "ca.pem"), 5)
+    shown = io.StringIO()
+    Console(file=shown).print(settings, settings.kafka, settings.redis)
+    assert "hunter" not in repr(settings) + str(settings.redis) + f"{settings.kafka}" + shown.getvalue()
+    assert "br@w" in repr(settings)
+
+
+def test_a_url_made_whole_stays_as_it_is_when_made_whole_again() -> None:
+    once = whole_url("rediss://h:1/0", "u", "p@", "/ca.pem")
+    assert whole_url(once, "u", "p@", "/ca.pem") == once == "rediss://u:p%40@h:1/0?ssl_ca_certs=%2Fca.pem"
+    assert whole_url("redis://:own@h:1/0", "", "", "") == "redis://:own@h:1/0"
+    assert whole_url("unix:///run/redis.sock?db=0", "", "", "") == "unix:///run/redis.sock?db=0"
