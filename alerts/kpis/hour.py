@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
+from zlib import crc32
 
 from msgspec import Struct, field, msgpack
 
 from alerts.kpis.kpi import Counts, Partial, counts_of, hour_record, store_of, total
 from features.times import HOUR_MS, MINUTE_MS
 
+CLOSING_MS = 20_000  # after their end, minutes of stores and staff have closed: not all at once, for they are many
+MANY = {"store", "staff"}
 HOURS_AHEAD = 4  # judged at most in one batch, if the clock leaps over hours in which nothing came
 
 Parts = dict[int, tuple[int, Counts]]  # source partition → version, counts
@@ -55,6 +59,17 @@ class Hour(Struct, array_like=True):
 
 encode_hour = msgpack.Encoder().encode
 decode_hour = msgpack.Decoder(Hour).decode
+
+
+def closes_ms(dim: str, minute: int) -> int:
+    """When a minute closes: at its end where there are few of a kind, else each dimension at its own moment after."""
+    end_ms = (minute + 1) * MINUTE_MS
+    return end_ms + crc32(dim.encode()) % CLOSING_MS if _many(dim.partition(":")[0]) else end_ms
+
+
+@lru_cache
+def _many(kind: str) -> bool:
+    return not MANY.isdisjoint(kind.split("+"))
 
 
 def watch_record(dim: str) -> str:

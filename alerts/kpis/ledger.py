@@ -11,7 +11,7 @@ from msgspec import Struct
 from alerts.agenda import Agenda
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.closing import SENT, Closings, encode_closing
-from alerts.kpis.hour import Hour, decode_hour, encode_hour, watch_record, watched_dim
+from alerts.kpis.hour import Hour, closes_ms, decode_hour, encode_hour, watch_record, watched_dim
 from alerts.kpis.kpi import COLUMN, Partial, counts_of, hour_record, ratios, store_of
 from alerts.kpis.load import Watch, decode_watch, encode_watch, retired, skip
 from alerts.kpis.load import step as load_step
@@ -84,7 +84,7 @@ class Ledger:
         if beats(partial.dim, counts_of(partial.counters)):
             self._tell_silence(self.tills.beat(partial.dim, minute, now_ms))
         if minute in hour.open:
-            self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
+            self.agenda.set(name, closes_ms(partial.dim, min(hour.open)))
         else:
             self._tell(partial.dim, hour, minute, "corrections")
 
@@ -113,10 +113,10 @@ class Ledger:
         """Closes the minutes of an hour that have ended; at last, forgets the hour."""
         hour, dim = self._hour(name), name.rpartition("|")[0]
         for minute in sorted(hour.open):
-            if (minute + 1) * MINUTE_MS <= due_ms:
+            if closes_ms(dim, minute) <= due_ms:
                 self._close(dim, name, hour, minute)
         if hour.open:
-            self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
+            self.agenda.set(name, closes_ms(dim, min(hour.open)))
             return
         forget_ms = fold_ms(dim, int(name.rpartition("|")[2]), self.retention_hours)
         if forget_ms <= due_ms:
@@ -166,7 +166,7 @@ class Ledger:
         """Begins to watch a store when it is first seen."""
         if self._watched(dim) is None:
             self.watches[dim] = Watch(minute, minute, minute, minute)
-            self.agenda.set(watch_record(dim), (minute + 1) * MINUTE_MS)
+            self.agenda.set(watch_record(dim), closes_ms(dim, minute))
 
     def _judge(self, dim: str, due_ms: int, now_ms: int) -> None:
         """Looks at the next minute of a store, or leaves it for the next batch if its hour was not loaded."""
@@ -193,7 +193,7 @@ class Ledger:
         if retired(watch):
             self.watches[dim] = None
         else:
-            self.agenda.set(timer, (watch.next + 1) * MINUTE_MS)
+            self.agenda.set(timer, closes_ms(dim, watch.next))
 
     def _say_load(self, store: str, watch: Watch, minute: int, orders: int) -> None:
         seen, at_ms = load_step(watch.load, minute, orders), (minute + 1) * MINUTE_MS

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import msgpack
 
 from alerts.kpis.closing import Ways
+from alerts.kpis.hour import CLOSING_MS
 from alerts.kpis.kpi import COUNTERS, ClockMark, Partial, encode_partial
 from alerts.kpis.ledger import Topics
 from alerts.kpis.load import (
@@ -122,11 +123,18 @@ class Kpis:
             run(self.job, batches("kpi.partials", 0, values, first=first_offset), self.stores)
         return [message for message in self.stores[0].sent if message.topic == "store.load"]
 
+    def close(self) -> list[Message]:
+        """What is said when the last minute has closed for all stores."""
+        before = len(self.stores[0].sent)
+        mark = encode_partial(ClockMark(0, 1, self.stores[0].position.clock.now_ms + CLOSING_MS))
+        run(self.job, batches("kpi.partials", 0, [mark], first=len(self.values)), self.stores)
+        return [message for message in self.stores[0].sent[before:] if message.topic == "store.load"]
+
 
 def test_the_flow_says_every_five_minutes_how_full_a_store_is_under_a_key_that_keeps_a_day() -> None:
     kpis = Kpis("store:s1")
     assert kpis.pass_hours(0, 7 * 24, 2) == []
-    said = kpis.pass_hours(7 * 24, 3, 1)
+    said = kpis.pass_hours(7 * 24, 3, 1) + kpis.close()
     assert len(said) == 3 * 60 // EVERY
     at_ms = (START + WEEK + 60) * MINUTE_MS
     last = {one.at_ms: one for one in map(decode_load, [message.value for message in said])}
