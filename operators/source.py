@@ -122,10 +122,10 @@ class Partition(StatefulSourcePartition[Batch, None]):
         back = self.source.fence.rewind(self.topic, self.number)
         if back is not None:
             log.warning("partition rewound", flow=self.source.flow, topic=self.topic, partition=self.number, after=back)
-            self.after, self.end = back, None
+            self.after, self.end, self.gathered_at = back, None, 0.0
             self.lane.reopen()
             self.consumer.assign([self._start()])
-        elif time.monotonic() < self.gathered_at:
+        if time.monotonic() < self.gathered_at:
             self.awake = datetime.now(timezone.utc) + self.source.poll
             return self._taking_up()
         messages = self._read()

@@ -47,12 +47,11 @@ class Book:
 class Reader:
     """A partition of a source as Bytewax turns it; `batches` is all it gave."""
 
-    def __init__(self, brokers: str, topic: str, at: int = -1, batch_events: int = 1_000) -> None:
+    def __init__(self, brokers: str, topic: str, at: int = -1, batch_events: int = 1_000, gather_ms: int = 0) -> None:
         self.book, self.pulse, self.stop = Book(at), Pulse(stall_s=60), Event()
         client = {"bootstrap.servers": brokers}
-        self.source = KafkaBatches(
-            "test", client, {topic: 1}, self.book, self.pulse, self.stop, batch_events=batch_events, poll_ms=10
-        )
+        pace = {"batch_events": batch_events, "poll_ms": 10, "gather_ms": gather_ms}
+        self.source = KafkaBatches("test", client, {topic: 1}, self.book, self.pulse, self.stop, **pace)
         (part,) = self.source.list_parts()
         self.partition: Partition = self.source.build_part("in", part, None)
         self.batches: list[Batch] = []
@@ -136,6 +135,23 @@ def test_a_partition_is_read_whole_in_order_and_its_batches_are_chained(
     assert max(len(batch.offsets) for batch in one.batches) <= 40
     assert {stamp_ms for batch in one.batches for stamp_ms in batch.stamps_ms} == {5}
     assert_chained(one.batches, -1)
+
+
+def test_what_comes_gathers_behind_a_batch_that_was_not_full_while_commits_are_taken_up_and_a_rewind_is_at_once(
+    reader: Callable[..., Reader], write: Callable[..., None]
+) -> None:
+    write(*numbers(0, 10))
+    one = reader(batch_events=8, gather_ms=3_600_000)
+    one.read(10)  # a full batch waits for nothing
+    assert [len(batch.offsets) for batch in one.batches if batch.offsets] == [8, 2]
+    write(*numbers(10, 12))
+    one.book.open = True
+    one.until(lambda: len(one.batches) > 50)
+    assert (len(one.values), one.batches[-1].last) == (10, 9)
+    one.book.open = False
+    assert list(one.partition.next_batch()) == []
+    one.book.back = 8
+    assert one.read(13)[10:] == numbers(9, 12)
 
 
 def test_a_partition_starts_behind_its_fence(reader: Callable[..., Reader], write: Callable[..., None]) -> None:
