@@ -73,6 +73,7 @@ class Closings:
 
     def __init__(self, ways: Ways, source: int, clock_ms: int) -> None:
         self.columns = [ways.names.index(name) if name in ways.names else -1 for name in COUNTED]
+        self.width = max(self.columns) + 1
         self.ways, self.source, self.clock_ms = ways, source, clock_ms - CLOSING_MS
         self.number = self.count = 0
         self.dims: list[str] = []
@@ -89,7 +90,7 @@ class Closings:
         if watched(dim):
             self.dims.append(dim)
             self.minutes.append(minute)
-            row = [*counters, *[0] * (max(self.columns) + 1 - len(counters)), 0]
+            row = [*counters, *[0] * (self.width - len(counters)), 0]
             self.counters.append([row[column] for column in self.columns])
             if len(self.dims) == ROWS:
                 self.tell()

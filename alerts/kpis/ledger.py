@@ -12,7 +12,7 @@ from alerts.agenda import Agenda
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.closing import SENT, Closings, encode_closing
 from alerts.kpis.hour import Hour, closes_ms, decode_hour, encode_hour, watch_record, watched_dim
-from alerts.kpis.kpi import COLUMN, Partial, counts_of, hour_record, ratios, store_of
+from alerts.kpis.kpi import COLUMN, Row, hour_record, ratios, store_of
 from alerts.kpis.load import Watch, decode_watch, encode_watch, retired, skip
 from alerts.kpis.load import step as load_step
 from alerts.kpis.rollup import Kept, Rollup, fold_ms, step_of, steps_of, summed
@@ -70,23 +70,23 @@ class Ledger:
         self.messages: list[Message] = []
         self.counts: Counter[str] = Counter()
 
-    def merge(self, partial: Partial, now_ms: int) -> None:
-        """Takes one partial; a minute that was closed already is corrected at once."""
-        if self._expires(partial.minute_ms) <= now_ms:
+    def merge(self, source: int, row: Row, now_ms: int) -> None:
+        """Takes what one source has counted; a minute that was closed already is corrected at once."""
+        if self._expires(row.minute_ms) <= now_ms:
             self.counts["too_late"] += 1
             return
-        name, minute = hour_record(partial.dim, partial.minute_ms), partial.minute_ms // MINUTE_MS
+        name, minute = hour_record(row.dim, row.minute_ms), row.minute_ms // MINUTE_MS
         hour = self._hour(name)
-        if not hour.take(partial):
+        if not hour.take(source, row):
             self.counts["repeats"] += 1
             return
         self.changed.add(name)
-        if beats(partial.dim, counts_of(partial.counters)):
-            self._tell_silence(self.tills.beat(partial.dim, minute, now_ms))
+        if beats(row.dim, row.counters):
+            self._tell_silence(self.tills.beat(row.dim, minute, now_ms))
         if minute in hour.open:
-            self.agenda.set(name, closes_ms(partial.dim, min(hour.open)))
+            self.agenda.set(name, closes_ms(row.dim, min(hour.open)))
         else:
-            self._tell(partial.dim, hour, minute, "corrections")
+            self._tell(row.dim, hour, minute, "corrections")
 
     def _tell_silence(self, told: Silence | None) -> None:
         if told:

@@ -155,7 +155,11 @@ def test_of_regions_and_the_chain_nothing_is_said() -> None:
 def test_a_watch_that_was_stored_with_what_was_judged_there_once_goes_on() -> None:
     usual = Usual()
     step(usual, START, 3)
-    former = msgpack.encode([START, START, START + 1, START, [["of a series"]] * 4, usual])
+    usual.learn(0, 0.1)
+    usual.learn(167, 2.5)
+    rates, weeks = [0.1, *[0.0] * 166, 2.5], [1, *[0] * 166, 1]
+    kept = [usual.window, usual.known, usual.sum, rates, weeks]
+    former = msgpack.encode([START, START, START + 1, START, [["of a series"]] * 4, kept])
     assert decode_watch(former) == Watch(START, START, START + 1, START, kept=usual)
     assert decode_watch(msgpack.encode([1, 2, 3, 4, []])) == Watch(1, 2, 3, 4)
     assert decode_watch(msgpack.encode([1, 2, 3, 4, [], None])).load == Usual()
