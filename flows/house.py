@@ -28,7 +28,7 @@ from operators.tombstones import Tombstones
 Hook = Callable[[], None] | None
 Cut = Callable[[list[Sent]], list[Sent]] | None
 Lend = Callable[[PartitionStore], Leases] | None
-GATHER_MS = {"kpis": 500, "kpis-merge": 250, "kpis-judge": 1_000}  # where a batch costs more than its events
+GATHER_MS = {"kpis": 500, "kpis-merge": 500, "kpis-judge": 1_000, "brake": 100, "brake-watch": 100}  # costly batches
 
 
 class House:

@@ -60,8 +60,8 @@ class KafkaBatches(FixedPartitionedSource[Batch, None]):
     ) -> None:
         """`fetch_wait_ms`: how long a broker without news keeps a fetch waiting.
 
-        `gather_ms`: for how long what comes is left to gather after a batch that was not full. `share` (i, n): this is
-        process i of n, and reads every n-th partition from i on.
+        `gather_ms`: for how long what comes is left to gather once all has been read. `share` (i, n): this is process
+        i of n, and reads every n-th partition from i on.
         """
         self.flow = flow
         self.client = client
@@ -125,12 +125,15 @@ class Partition(StatefulSourcePartition[Batch, None]):
             self.after, self.end, self.gathered_at = back, None, 0.0
             self.lane.reopen()
             self.consumer.assign([self._start()])
-        if time.monotonic() < self.gathered_at:
-            self.awake = datetime.now(timezone.utc) + self.source.poll
-            return self._taking_up()
+        rest_s = self.gathered_at - time.monotonic()
+        if rest_s > 0:
+            taking_up = self._taking_up()
+            rest = self.source.poll if taking_up else timedelta(seconds=rest_s)
+            self.awake = datetime.now(timezone.utc) + rest
+            return taking_up
         messages = self._read()
         self.awake = None if messages else datetime.now(timezone.utc) + self.source.poll
-        if 0 < len(messages) < self.source.batch_events:
+        if len(messages) < self.source.batch_events and not self.lane.records:
             self.gathered_at = time.monotonic() + self.source.gather_s
         if not messages and time.monotonic() < self.heartbeat_at:
             return self._taking_up()

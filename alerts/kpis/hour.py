@@ -13,6 +13,7 @@ from features.times import MINUTE_MS
 
 CLOSING_MS = 20_000  # after their end, minutes of stores and staff have closed: not all at once, for they are many
 MANY = {"store", "staff"}
+DIMS = 2**18  # of so many it is kept in mind when they close
 
 Parts = dict[int, tuple[int, Counts]]  # source partition → version, counts
 _encode_parts = msgpack.Encoder().encode
@@ -61,8 +62,12 @@ decode_hour = msgpack.Decoder(Hour).decode
 
 def closes_ms(dim: str, minute: int) -> int:
     """When a minute closes: at its end where there are few of a kind, else each dimension at its own moment after."""
-    end_ms = (minute + 1) * MINUTE_MS
-    return end_ms + crc32(dim.encode()) % CLOSING_MS if _many(dim.partition(":")[0]) else end_ms
+    return (minute + 1) * MINUTE_MS + _lag_ms(dim)
+
+
+@lru_cache(DIMS)
+def _lag_ms(dim: str) -> int:
+    return crc32(dim.encode()) % CLOSING_MS if _many(dim.partition(":")[0]) else 0
 
 
 @lru_cache

@@ -112,9 +112,9 @@ class Ledger:
     def _end(self, name: str, due_ms: int) -> None:
         """Closes the minutes of an hour that have ended; at last, forgets the hour."""
         hour, dim = self._hour(name), name.rpartition("|")[0]
-        for minute in sorted(hour.open):
-            if closes_ms(dim, minute) <= due_ms:
-                self._close(dim, name, hour, minute)
+        ended = (due_ms - closes_ms(dim, 0)) // MINUTE_MS
+        for minute in sorted(minute for minute in hour.open if minute <= ended):
+            self._close(dim, name, hour, minute)
         if hour.open:
             self.agenda.set(name, closes_ms(dim, min(hour.open)))
             return

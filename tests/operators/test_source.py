@@ -47,11 +47,12 @@ class Book:
 class Reader:
     """A partition of a source as Bytewax turns it; `batches` is all it gave."""
 
-    def __init__(self, brokers: str, topic: str, at: int = -1, batch_events: int = 1_000, gather_ms: int = 0) -> None:
+    def __init__(self, brokers: str, topic: str, at: int = -1, batch_events: int = 1_000) -> None:
         self.book, self.pulse, self.stop = Book(at), Pulse(stall_s=60), Event()
         client = {"bootstrap.servers": brokers}
-        pace = {"batch_events": batch_events, "poll_ms": 10, "gather_ms": gather_ms}
-        self.source = KafkaBatches("test", client, {topic: 1}, self.book, self.pulse, self.stop, **pace)
+        self.source = KafkaBatches(
+            "test", client, {topic: 1}, self.book, self.pulse, self.stop, batch_events=batch_events, poll_ms=10
+        )
         (part,) = self.source.list_parts()
         self.partition: Partition = self.source.build_part("in", part, None)
         self.batches: list[Batch] = []
@@ -137,21 +138,23 @@ def test_a_partition_is_read_whole_in_order_and_its_batches_are_chained(
     assert_chained(one.batches, -1)
 
 
-def test_what_comes_gathers_behind_a_batch_that_was_not_full_while_commits_are_taken_up_and_a_rewind_is_at_once(
+def test_what_comes_gathers_once_all_is_read_while_commits_are_taken_up_and_a_rewind_waits_for_nothing(
     reader: Callable[..., Reader], write: Callable[..., None]
 ) -> None:
-    write(*numbers(0, 10))
-    one = reader(batch_events=8, gather_ms=3_600_000)
-    one.read(10)  # a full batch waits for nothing
-    assert [len(batch.offsets) for batch in one.batches if batch.offsets] == [8, 2]
-    write(*numbers(10, 12))
+    write(*numbers(0, 20))
+    one = reader(batch_events=8)
+    one.read(16)
+    one.source.gather_s = 3_600.0
+    one.until(lambda: one.partition.gathered_at > time.monotonic())  # full batches have waited for nothing
+    read = len(one.values)
+    write(*numbers(20, 25))
     one.book.open = True
     one.until(lambda: len(one.batches) > 50)
-    assert (len(one.values), one.batches[-1].last) == (10, 9)
+    assert (len(one.values), one.batches[-1].last) == (read, read - 1)
     one.book.open = False
     assert list(one.partition.next_batch()) == []
-    one.book.back = 8
-    assert one.read(13)[10:] == numbers(9, 12)
+    one.source.gather_s, one.book.back = 0.0, 8
+    assert one.read(read + 16)[read:] == numbers(9, 25)
 
 
 def test_a_partition_starts_behind_its_fence(reader: Callable[..., Reader], write: Callable[..., None]) -> None:
