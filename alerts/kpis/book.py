@@ -88,12 +88,13 @@ class Book:
 
     def take(self, dims: list[str], rows: Rows, minute: int) -> None:
         """Puts the counters of dimensions in a minute, as it closed or as it is now corrected."""
-        self._welcome(dims, minute)
+        self.welcome(dims, minute)
         for panel in (self.roots, self.stores):
-            mine = [(row, panel.place[dim]) for row, dim in enumerate(dims) if dim in panel.place]
-            if not mine:
+            places = np.array([panel.place.get(dim, NOBODY) for dim in dims], np.int64)
+            which = np.flatnonzero(places != NOBODY)
+            if not len(which):
                 continue
-            which, places = map(list, zip(*mine, strict=True))
+            places = places[which]
             counts = np.zeros((WIDTH, len(which)), np.int64)
             counts[:ALIVE] = rows[which, :ALIVE].T
             if panel is self.stores:
@@ -105,9 +106,12 @@ class Book:
                 last = panel.course[name]
                 last[places] = np.where(seen, np.maximum(last[places], minute), last[places])
 
-    def _welcome(self, dims: list[str], minute: int) -> None:
+    def welcome(self, dims: list[str], minute: int) -> None:
         """Dimensions that were never seen before; a store's root is its region, where that is known."""
-        stores = [dim for dim in dict.fromkeys(dims) if kind(dim) == "store" and dim not in self.stores.place]
+        dims = [dim for dim in dict.fromkeys(dims) if dim not in self.stores.place and dim not in self.roots.place]
+        if not dims:
+            return
+        stores = [dim for dim in dims if kind(dim) == "store"]
         above = [f"region:{self.regions[dim[6:]]}" for dim in stores if self.regions.get(dim[6:])]
         wanted = dict.fromkeys([CHAIN, *above, *(dim for dim in dims if kind(dim) != "store")])
         roots = [dim for dim in wanted if dim not in self.roots.place]

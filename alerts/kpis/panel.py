@@ -30,14 +30,37 @@ Arrays = dict[str, Array]
 
 
 def pack(arrays: Mapping[str, Array]) -> bytes:
-    """Arrays of any shape, little-endian."""
-    told = {name: (a.dtype.str, a.shape, np.ascontiguousarray(a).tobytes()) for name, a in arrays.items()}
-    return msgpack.encode(told)
+    """Arrays of any shape, little-endian; of int64, each row of the first dimension as narrow as its numbers allow."""
+    return msgpack.encode({name: (a.dtype.str, a.shape, _narrowed(a)) for name, a in arrays.items()})
+
+
+def _narrowed(array: Array) -> bytes | list[tuple[str, bytes]]:
+    if array.dtype != np.int64 or not array.size:
+        return np.ascontiguousarray(array).tobytes()
+    rows = array.reshape(len(array) if array.ndim > 1 else 1, -1)
+    kinds = [_narrowest(least, most) for least, most in zip(rows.min(1).tolist(), rows.max(1).tolist(), strict=True)]
+    return [(kind, row.astype(kind).tobytes() if kind else b"") for kind, row in zip(kinds, rows, strict=True)]
+
+
+def _narrowest(least: int, most: int) -> str:
+    """A type of whole numbers; empty where all are 0."""
+    fits = (bits for bits in (7, 15, 31, 63) if -1 << bits <= least and most < 1 << bits)
+    return f"<i{(next(fits) + 1) // 8}" if least or most else ""
 
 
 def unpack(raw: bytes) -> Arrays:
-    read = msgpack.decode(raw)
-    return {n: np.frombuffer(data, dtype=kind).reshape(shape).copy() for n, (kind, shape, data) in read.items()}
+    return {name: _widened(*told) for name, told in msgpack.decode(raw).items()}
+
+
+def _widened(kind: str, shape: list[int], data: bytes | list[tuple[str, bytes]]) -> Array:
+    if isinstance(data, bytes):
+        return np.frombuffer(data, dtype=kind).reshape(shape).copy()
+    found: Array = np.zeros(shape, kind)
+    rows = found.reshape(len(data), -1)
+    for place, (narrow, row) in enumerate(data):
+        if narrow:
+            rows[place] = np.frombuffer(row, narrow)
+    return found
 
 
 def _trimmed(array: Array) -> Array:
