@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from redis import Redis
@@ -13,6 +14,8 @@ from operators.customers import NoState
 from operators.store import PartitionStore, stored_partitions
 
 FLOW, TOPIC = "kpis-merge", "kpi.partials"
+JUDGE, JUDGES = "kpis-judge", 0  # the partition that judges
+SCANNED = 5_000  # timers at a time
 
 
 def kpi_partition(redis: Redis, prefix: str, dim: str) -> int:
@@ -36,3 +39,19 @@ def read_kpis(redis: Redis, prefix: str, dim: str, minutes: int, from_ms: int, t
     found: Any = redis.mget([store.key(partition, f"r:{name}") for name in names])
     stored = {name: raw for name, raw in zip(names, found, strict=True) if raw is not None}
     return slots(stored, minutes, from_ms, to_ms)
+
+
+def read_judge(redis: Redis, prefix: str, names: Iterable[str]) -> dict[str, bytes]:
+    """Records of the judge that are there; one consistent reading."""
+    store, wanted = PartitionStore(redis, prefix, JUDGE), [*names]
+    found: Any = redis.mget([store.key(JUDGES, f"r:{name}") for name in wanted])
+    return {name: raw for name, raw in zip(wanted, found, strict=True) if raw is not None}
+
+
+def counted(redis: Redis, prefix: str, kind: str) -> list[str]:
+    """The dimensions of a kind of which anything is kept; it looks at every timer, so do not ask often."""
+    store, found = PartitionStore(redis, prefix, FLOW), set[str]()
+    for partition in range(stored_partitions(redis, prefix, TOPIC)):
+        for timer, _ in redis.zscan_iter(store.key(partition, "timers"), f"*{kind}:*|*", SCANNED):
+            found |= {part for part in timer.decode().split("|") if part.startswith(f"{kind}:")}
+    return sorted(found)
