@@ -26,7 +26,7 @@ from board.usual import listed, read_usual
 from brewline.kpis import Asked as Wanted
 from brewline.kpis import check, kpis, targets
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
-from operators.kpis import kpi_clock_ms, read_kpis
+from operators.kpis import kpi_clock_ms, read_hours, read_kpis
 
 SLOTS = 60  # told, if nothing else is asked for
 MOST_SLOTS = 3_000
@@ -88,10 +88,12 @@ def series(sources: Sources, person: Person, asked: Asked) -> Series:
     clock_ms = kpi_clock_ms(sources.redis, sources.prefix, asked.dim)
     to_ms = clock_ms + minutes * MINUTE_MS if asked.to_ms is None else asked.to_ms
     from_ms = to_ms - asked.slots * minutes * MINUTE_MS if asked.from_ms is None else asked.from_ms
+    if to_ms < from_ms:
+        raise Problem(400, "to_ms lies before from_ms, or slots is below 0: ask for a time that goes forward")
     if (to_ms - from_ms) > MOST_SLOTS * minutes * MINUTE_MS:
         raise Problem(400, f"more than {MOST_SLOTS:,} slots: ask for a longer step or a shorter time")
     found = read_kpis(sources.redis, sources.prefix, asked.dim, minutes, from_ms, to_ms)
-    told = slots_of(catalog, filled(asked.dim, found, minutes), names)
+    told = slots_of(catalog, filled(asked.dim, found, minutes, min(to_ms, clock_ms)), names)
     if asked.usual and told.at_ms:
         usual = read_usual(sources, layer_of(asked.dim), range(told.at_ms[0] // HOUR_MS, told.at_ms[-1] // HOUR_MS + 1))
         told.usual = bands(sources, minutes, told, usual, Past(sources, asked.dim))
@@ -159,11 +161,11 @@ class Past:
         return [self.hours[each] for each in wanted]
 
     def _look_up(self, hours: list[int]) -> None:
-        redis, first_ms = self.sources.redis, hours[0] - PAST_DAYS * DAY_MS
-        kept = read_kpis(redis, self.sources.prefix, self.dim, 60, first_ms, hours[-1])
+        days = [day * DAY_MS for day in range(1, PAST_DAYS + 1)]
+        starts = [at_ms - back_ms for at_ms in hours for back_ms in days]
+        kept = read_hours(self.sources.redis, self.sources.prefix, self.dim, starts)
         for at_ms in hours:
-            days = [kept.get(at_ms - day * DAY_MS) for day in range(1, PAST_DAYS + 1)]
-            some = [counts for counts in days if counts]
+            some = [kept[at_ms - back_ms] for back_ms in days if kept.get(at_ms - back_ms)]
             self.hours[at_ms] = kpis(self.sources.kpis, some), len(some)
 
 
@@ -192,7 +194,7 @@ def _slots_since(sources: Sources, held: dict[str, Any], step: str, clock_ms: in
     from_ms = max(held["since"].get(step, this_ms) - long_ms, min(least_ms, this_ms - long_ms))
     held["since"][step] = this_ms
     found = read_kpis(sources.redis, sources.prefix, "chain:*", minutes, from_ms, this_ms + long_ms)
-    told = slots_of(sources.kpis, filled("chain:*", found, minutes), LIVE_KPIS)
+    told = slots_of(sources.kpis, filled("chain:*", {from_ms: {}} | found, minutes, this_ms + 1), LIVE_KPIS)
     if told.at_ms:
         told.usual = bands(sources, minutes, told, held["usual"], held["past"])
     return told

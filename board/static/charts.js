@@ -60,7 +60,7 @@ export function chart({ title, lines, band = false, format = decimal, height = 1
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zoneName()),
       legend: { show: legend },
       cursor: { drag: { x: true, y: false }, points: { size: 7 }, ...(together ? { sync: { key: together } } : {}) },
-      scales: { y: { range: (_, low, high) => (low === null ? [0, 1] : [Math.min(0, low), high > 0 ? high * 1.08 : 1]) } },
+      scales: { y: { range: (_, low, high) => (low === null ? [0, 1] : [Math.min(0, low), 1.08 * (most() || high) || 1]) } },
       axes: [{ ...axis, space: 70, values: hours }, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => format(tick)) }],
       series: [{ value: (_, seconds) => (seconds ? moment(seconds * 1000) : "–") },
         ...lines.map((line, i) => ({
@@ -71,6 +71,13 @@ export function chart({ title, lines, band = false, format = decimal, height = 1
       bands: band ? [{ series: [lines.length + 2, lines.length + 1], fill: colour("band") }] : [],
       hooks: { drawClear: [drawMarks], setCursor: [readOut] },
     };
+  }
+
+  // With a band, a share of next to nothing does not flatten all the rest: it is cut off.
+  function most() {
+    if (!band) return 0;
+    const values = columns.slice(1, 3).flat().filter((value) => value !== null).sort((a, b) => a - b);
+    return Math.max(values[Math.floor(values.length * 0.99)] ?? 0, ...columns.at(-1));
   }
 
   function drawMarks(u) {

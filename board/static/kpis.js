@@ -20,6 +20,7 @@ export class Slots {
   constructor(keep) {
     this.keep = keep; // milliseconds
     this.by = new Map();
+    this.times = [];
   }
 
   take({ at_ms: times, kpis, usual }) {

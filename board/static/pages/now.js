@@ -11,7 +11,7 @@ import { clock, moment, percent } from "/static/numbers.js";
 import { words as own } from "/static/pages/now.words.js";
 
 const CHAIN = "chain:*";
-const SHOWN = ["orders", "revenue_cents", "conversion", "redemption_share", "attach_rate"];
+const SHOWN = ["orders", "revenue_cents", "aov_cents", "conversion", "redemption_share", "attach_rate"];
 const SPANS = { hours: { step: "minute", slots: 180 }, day: { step: "5m", slots: 288 }, week: { step: "hour", slots: 168 } };
 const KEPT = "brewline.now.span";
 
@@ -62,27 +62,41 @@ export async function open(root, { t }) {
   };
 }
 
-// The five KPIs over one span.
+// The KPIs over one span.
 async function shown(t, { step, slots: count }) {
   const long = STEP_MS[step];
   const slots = new Slots(count * long);
-  const first = await get(`/kpis/${CHAIN}`, { step, slots: count, kpis: SHOWN.join(","), usual: true });
-  if (first.at_ms.length) slots.take(first);
-  else slots.times = [];
   const before = new Before(CHAIN, step, SHOWN);
-  if (slots.times.length) await before.reach(slots.times[0], first.clock_ms + long);
-  let running = Math.floor(first.clock_ms / long) * long;
+  let running = 0;
+  let reading = false;
+
+  async function read() {
+    reading = true;
+    try {
+      const told = await get(`/kpis/${CHAIN}`, { step, slots: count, kpis: SHOWN.join(","), usual: true });
+      slots.take(told);
+      running = Math.floor(told.clock_ms / long) * long;
+      if (slots.times.length) await before.reach(slots.times[0], running + long);
+    } finally {
+      reading = false;
+    }
+  }
+
+  await read();
   const cards = SHOWN.map((name) => card(t, name, before));
   const root = h("div", {}, h("div", { class: "now-cards" }, cards.map((one) => one.root)), key(t, before.label));
   const tell = () => cards.forEach((one) => one.show(slots, running, long));
+  const ignore = () => {}; // what did not come is asked for again with the next word
   tell();
 
   function hear({ clock_ms: clockMs, steps }) {
-    if (!steps[step].at_ms.length) return;
-    slots.take(steps[step]);
+    const news = steps[step];
+    if (!news.at_ms.length || reading) return;
+    if (!(news.at_ms[0] <= slots.times.at(-1) + long)) return void read().then(tell, ignore); // some were missed
+    slots.take(news);
     running = Math.floor(clockMs / long) * long;
     tell();
-    before.reach(slots.times[0], running + long).then((came) => came && tell(), () => {}); // it is asked for again with the next
+    before.reach(slots.times[0], running + long).then((came) => came && tell(), ignore);
   }
 
   const mark = (incidents) => cards.forEach((one) => one.mark(incidents));
