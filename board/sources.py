@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 
 from alerts.kpis.catalog import KpiCatalog
+from alerts.kpis.seasons import Seasons
 from board.access.notes import Notes
+from board.usual import StoresNow
 from brewline.reading import Features
 from config.settings import Settings
-from flows.files import load_kpis
+from flows.files import load_kpis, load_regions
+from flows.seasons import load_seasons
 from operators.redis_link import connect_redis
 
 
@@ -24,6 +27,19 @@ class Sources:
     @cached_property
     def kpis(self) -> KpiCatalog:
         return load_kpis(self.settings)
+
+    @cached_property
+    def seasons(self) -> Seasons:
+        return load_seasons(self.settings)
+
+    @cached_property
+    def regions(self) -> dict[str, str]:
+        """Of each store that the table of stores names."""
+        return load_regions(self.settings)
+
+    @cached_property
+    def stores_now(self) -> StoresNow:
+        return StoresNow(self)
 
     @cached_property
     def features(self) -> Features:
