@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from board.access.person import EVERYONE, Role
+from board.access.person import EVERYONE, HEAD_OFFICE, Role
 
 
 class Page(Struct, frozen=True):
@@ -20,4 +20,9 @@ def _page(name: str, roles: frozenset[Role], *more: str) -> Page:
 
 
 MARKETING: frozenset[Role] = frozenset({"marketing", "engineer", "auditor"})
-PAGES = (_page("now", EVERYONE),)
+PAGES = (
+    _page("now", EVERYONE),
+    _page("coupons", MARKETING),
+    _page("customer", HEAD_OFFICE, "{id}"),
+    _page("rules", MARKETING, "{id}"),
+)

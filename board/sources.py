@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from alerts.kpis.catalog import KpiCatalog
+from board.decided import Decided
+from board.rulebook import Rulebook
 from brewline.reading import Features
 from config.settings import Settings
 from flows.files import load_kpis
@@ -27,6 +29,14 @@ class Sources:
     def features(self) -> Features:
         """Raises NoState until a customers flow has run once."""
         return Features(self.settings, self.redis)
+
+    @cached_property
+    def rulebook(self) -> Rulebook:
+        return Rulebook(self.settings)
+
+    @cached_property
+    def decided(self) -> Decided:
+        return Decided(self.settings.stores.timezone)
 
     def close(self) -> None:
         self.redis.close()
