@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from functools import cached_property
+from math import inf
+from threading import Lock
+from typing import Any, TypeVar
 
 from alerts.kpis.catalog import KpiCatalog
 from board.decided import Decided
@@ -13,6 +18,9 @@ from flows.files import load_kpis
 from operators.redis_link import connect_redis
 
 
+T = TypeVar("T")
+
+
 class Sources:
     """Shared by all requests; its clients are safe to use from several threads."""
 
@@ -20,6 +28,8 @@ class Sources:
         """Raises Unreachable."""
         self.settings, self.prefix = settings, settings.redis.prefix
         self.redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+        self.lock, self.locks = Lock(), dict[str, Lock]()
+        self.read: dict[str, tuple[float, Any]] = {}
 
     @cached_property
     def kpis(self) -> KpiCatalog:
@@ -37,6 +47,17 @@ class Sources:
     @cached_property
     def decided(self) -> Decided:
         return Decided(self.settings.stores.timezone)
+
+    def lately(self, name: str, seconds: float, read: Callable[[], T]) -> T:
+        """What `read` returns, not asked again for so long, however many want to know."""
+        with self.lock:
+            mine = self.locks.setdefault(name, Lock())
+        with mine:
+            read_s, found = self.read.get(name, (-inf, None))
+            if time.monotonic() > read_s + seconds:
+                found = read()
+                self.read[name] = time.monotonic(), found
+            return found  # type: ignore[no-any-return]
 
     def close(self) -> None:
         self.redis.close()

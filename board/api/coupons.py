@@ -23,10 +23,12 @@ from brewline.brake import resume as let_go_on
 from brewline.campaigns import read_campaigns, read_pauses
 from brewline.trail import note
 from features.times import DAY_MS
+from features.trials import HOLDOUT
 from operators.store import PartitionStore, stored_partitions
 
 DECIDERS: frozenset[Role] = frozenset({"marketing", "engineer"})
 MOST = 500
+LATELY_S = 5.0  # figures that take a while to read are this old at most
 QUIET_S = 5.0  # a feed that says nothing new says so
 WAYS = ("issued", "delivered", "undeliverable", "opened", "redeemed", "expired", "refused", "revoked", "restored")
 Limit = Annotated[int, Meta(ge=1, le=MOST)]
@@ -125,6 +127,10 @@ class Budgets(Struct):
 @get("/coupons/budgets", MARKETING)
 def budgets(sources: Sources, person: Person, asked: Nothing) -> Budgets:
     """What campaigns have spent and may spend, and what is paused where."""
+    return sources.lately("budgets", LATELY_S, lambda: _budgets(sources))
+
+
+def _budgets(sources: Sources) -> Budgets:
     redis, prefix, timezone = sources.redis, sources.prefix, sources.settings.stores.timezone
     clock_ms = clock_of(sources)
     rows = [convert(row, Budget) for row in read_campaigns(redis, prefix, sources.rulebook.rules.campaigns, timezone)]
@@ -170,12 +176,13 @@ def resume(sources: Sources, person: Person, asked: Campaign, said: Resume) -> T
     return Told(let_go_on(sources.settings, asked.campaign, said.place, person.name, said.reason.strip()))
 
 
-Verdict = Literal["unknown", "early", "more", "less"]
+Verdict = Literal["control", "unknown", "early", "more", "less"]
 
 
 class Arm(Struct):
     """`lift`: of the share that ordered while the coupon was valid, over those who got nothing; what lies in its
-    interval holds in 95 of 100 experiments however often one looks. `verdict`: "more" or "less" once 0 is not in it."""
+    interval holds in 95 of 100 experiments however often one looks. `verdict`: "more" or "less" once 0 is not in it; "control"
+    of those who get nothing."""
 
     rule: str
     context: str
@@ -199,10 +206,16 @@ class Lifts(Struct):
 @get("/coupons/lift", MARKETING)
 def lift(sources: Sources, person: Person, asked: Nothing) -> Lifts:
     """What the coupons of each rule and arm have brought, beside those who got nothing."""
+    return sources.lately("lift", LATELY_S, lambda: _lifts(sources))
+
+
+def _lifts(sources: Sources) -> Lifts:
     rules = [rule for rule, _, _ in sources.rulebook.rules.by_id.values() if rule.then.arms or rule.then.coupon]
+    controls = {(rule.id, arm.name) for rule in rules for arm in rule.then.arms if arm.nothing}
     arms = [convert(row, Arm) for row in arm_rows(sources.settings, sources.redis, rules)]
     for arm in arms:
-        arm.verdict = verdict(arm.lift_interval)
+        is_control = arm.arm == HOLDOUT or (arm.rule, arm.arm) in controls
+        arm.verdict = "control" if is_control else verdict(arm.lift_interval)
     return Lifts([arm for arm in arms if arm.chosen])
 
 
