@@ -17,7 +17,6 @@ from config.settings import Settings
 from flows.files import load_kpis
 from operators.redis_link import connect_redis
 
-
 T = TypeVar("T")
 
 

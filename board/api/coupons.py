@@ -181,8 +181,8 @@ Verdict = Literal["control", "unknown", "early", "more", "less"]
 
 class Arm(Struct):
     """`lift`: of the share that ordered while the coupon was valid, over those who got nothing; what lies in its
-    interval holds in 95 of 100 experiments however often one looks. `verdict`: "more" or "less" once 0 is not in it; "control"
-    of those who get nothing."""
+    interval holds in 95 of 100 experiments however often one looks. `verdict`: "more" or "less" once 0 is not in it;
+    "control" of those who get nothing."""
 
     rule: str
     context: str
