@@ -196,11 +196,6 @@ class Decided:
                 found.setdefault(name, Counter())[kind.what] += number
         return found
 
-    def today(self) -> int:
-        """The ordinal of the latest day that anything was decided on; 0: nothing was yet."""
-        with self.lock:
-            return local_day(self.clock_ms, self.timezone) if self.clock_ms else 0
-
 
 def _decision(data: Data) -> Decision:
     return Decision(

@@ -169,7 +169,7 @@ class As(Struct, forbid_unknown_fields=True):
 def profile(sources: Sources, person: Person, asked: As) -> Profile:
     """All that is known of a customer, as of a time."""
     known = _explaining(sources, asked.id)
-    at_ms, record = _at(sources, asked.at_ms), known.record
+    at_ms, record = _at(sources, known, asked.at_ms), known.record
     with one_at_a_time:
         matrix = known.features.core.rows({known.customer: known.raw}, at_ms)
     row = known.features.rows([known.customer], matrix)[known.customer]
@@ -178,7 +178,7 @@ def profile(sources: Sources, person: Person, asked: As) -> Profile:
     return Profile(
         customer=known.customer,
         at_ms=at_ms,
-        newest_ms=max(record.last_ms.values(), default=0),
+        newest_ms=newest_ms(record),
         first_order_ms=record.first_order_ms,
         zone=known.zone,
         windows=known.features.catalog.windows,
@@ -199,11 +199,18 @@ def _explaining(sources: Sources, id: str) -> Explaining:
     return Explaining(sources.settings, _require_id(id), sources.features, known)
 
 
-def _at(sources: Sources, at_ms: int | None) -> int:
+def _at(sources: Sources, known: Explaining, at_ms: int | None) -> int:
+    """Now is, in a replay, as far as time has come; and never before what has happened to the customer."""
     if at_ms is not None:
         return at_ms
     replayed = sources.settings.time.clock == "event"
-    return (clock_of(sources) if replayed else 0) or round(time.time() * 1000)
+    now_ms = (clock_of(sources) if replayed else 0) or round(time.time() * 1000)
+    return max(now_ms, newest_ms(known.record))
+
+
+def newest_ms(record: Record) -> int:
+    """When the latest event of a customer happened; 0 for none."""
+    return max(record.last_ms.values(), default=0)
 
 
 def _grouped(sources: Sources, row: Row) -> tuple[list[Measure], list[Group]]:
@@ -346,7 +353,7 @@ def why(sources: Sources, person: Person, asked: Wanted) -> Why:
     if asked.rule not in known.rules:
         raise Problem(404, f"there is no rule {asked.rule!r}")
     with one_at_a_time:
-        found: Outlook = known.outlook(asked.rule, _at(sources, asked.at_ms))
+        found: Outlook = known.outlook(asked.rule, _at(sources, known, asked.at_ms))
     told = {name: getattr(found, name) for name in Outlook.__struct_fields__ if name not in ("scores", "rule_version")}
     scores = weigh(found.scores, known.features.catalog.tasks)
     return Why(customer=known.customer, zone=known.zone, **told, scores=scores)

@@ -15,7 +15,7 @@ from alerts.triggers.receipts.clauses import clauses_of
 from alerts.triggers.rule import Rule, Timeline
 from alerts.triggers.timeline import START_MS, events_of, firings
 from board.access.person import Person
-from board.api.coupons import DECIDERS
+from board.api.coupons import DECIDERS, clock_of
 from board.backtests import Backtests, Report, Running
 from board.endpoint import Nothing, get, post
 from board.pages import MARKETING
@@ -26,7 +26,7 @@ from board.trying import Asked
 from brewline.campaigns import read_pauses
 from brewline.switch import CannotSwitch, require_own, switch
 from brewline.trail import note
-from features.times import parse_offset
+from features.times import local_day, parse_offset
 
 one_at_a_time = Lock()  # tests take a processor, and a file is written by one
 State = Literal["on", "off", "paused"]
@@ -35,7 +35,7 @@ OF_EVENT = {"type", "id", "customer", "tz", "at_ms"}
 
 class Row(Struct):
     """`state`: "paused" where the rule's campaign is paused everywhere. `paused_at`: the places where it is. `fired`:
-    on the latest day of which the board has heard, since it began to look."""
+    today, by the engine's clock, since the board began to look."""
 
     id: str
     name: str
@@ -63,14 +63,17 @@ class Listed(Struct):
 @get("/rules", MARKETING)
 def rules(sources: Sources, person: Person, asked: Nothing) -> Listed:
     """All coupon rules, the first to be settled first."""
-    fired = sources.decided.funnel("rule", sources.decided.today())
+    fired = _fired(sources)
     paused = _paused(sources)
-    rows = [
-        _row(rule, paused, fired.get(rule.id, Counter())["issued"])
-        for rule, _, _ in sources.rulebook.rules.by_id.values()
-    ]
+    rows = [_row(rule, paused, fired[rule.id]) for rule, _, _ in sources.rulebook.rules.by_id.values()]
     rows.sort(key=lambda row: (-row.priority, row.id))
     return Listed(rows, sources.settings.coupons.holdout_percent, _refusal(sources), sources.rulebook.wrong)
+
+
+def _fired(sources: Sources) -> Counter[str]:
+    """By rule, how often it has given something on the day that it is."""
+    today = local_day(clock_of(sources), sources.settings.stores.timezone)
+    return Counter({rule: ways["issued"] for rule, ways in sources.decided.funnel("rule", today).items()})
 
 
 def _paused(sources: Sources) -> dict[str, list[str]]:
@@ -156,9 +159,8 @@ def rule(sources: Sources, person: Person, asked: Which) -> Told:
     """One rule: when it looks, what must hold, what it gives, and its tests."""
     book = sources.rulebook.rules
     found, file, text = book.named(asked.id)
-    fired = sources.decided.funnel("rule", sources.decided.today()).get(found.id, Counter())
     return Told(
-        rule=_row(found, _paused(sources), fired["issued"]),
+        rule=_row(found, _paused(sources), _fired(sources)[found.id]),
         clauses=_clauses(found, book),
         valid=found.then.valid,
         min_spend_cents=found.then.min_spend_cents,
@@ -243,7 +245,7 @@ def turn(sources: Sources, person: Person, asked: Which, said: Switch) -> Row:
             changed = switch(sources.settings, found.id, said.on, book.catalog)
     except CannotSwitch as refused:
         raise Problem(409, f"{refused}") from None
-    return _row(changed, _paused(sources), 0)
+    return _row(changed, _paused(sources), _fired(sources)[found.id])
 
 
 class Try(Struct, forbid_unknown_fields=True):

@@ -3,7 +3,7 @@ import { words as decisions } from "/static/decisions.words.js";
 export const words = {
   en: {
     ...decisions.en,
-    about: "When somebody gets a coupon or a message: each rule is one file. {holdout} of customers are held out of all of them, for comparison.", filter: "Search", rule: "Rule", state: "State", priority: "Priority", fired: "Given on the latest day", campaign: "Campaign", gift: "Gives", looks: "Looks",
+    about: "When somebody gets a coupon or a message: each rule is one file. {holdout} of customers are held out of all of them, for comparison.", filter: "Search", rule: "Rule", state: "State", priority: "Priority", fired: "Given today", campaign: "Campaign", gift: "Gives", looks: "Looks",
     on: "on", off: "off", paused: "paused", paused_at: "paused at {places}", everywhere: "everywhere", none: "No rule has these words.", wrong: "The rules' files as they stand cannot be used, so the former ones go on: {wrong}",
     all: "All rules", switch_on: "Switch on", switch_off: "Switch off", cannot: "Cannot be switched from here: {why}", switched: "Written. The engine follows within seconds.", sure_off: "Nobody gets anything from {rule} while it is off. Switch it off?", sure_on: "Its tests run first; if one fails, it stays off. Switch {rule} on?", cancel: "Cancel",
     words_title: "What it says", when: "When", when_looks: "It looks {looks}", must_hold: "and all of this must hold:", gives: "then it gives {gift}", valid: "good for {valid}", min_spend: "for orders of {money} or more", limits: "Limits", cooldown: "not again to the same customer within {cooldown}", group: "one of the group {group} at a time", capped: "counts against the cap on a customer's coupons", uncapped: "does not count against the cap on a customer's coupons", priority_is: "priority {n}: of rules that hold at one moment, the greatest comes first", quiet: "in quiet hours: {what}", max_age: "not later than {age} after the event", file: "Its file", version: "version {version}", of_schedule: "schedule", of_exit: "exit",
@@ -14,7 +14,7 @@ export const words = {
   },
   zh: {
     ...decisions.zh,
-    about: "什么情况下发券或发消息：每条规则一个文件。全体顾客中 {holdout} 作为保留对照组，不参与任何规则。", filter: "搜索", rule: "规则", state: "状态", priority: "优先级", fired: "最近一日发放", campaign: "活动", gift: "发放内容", looks: "检查时机",
+    about: "什么情况下发券或发消息：每条规则一个文件。全体顾客中 {holdout} 作为保留对照组，不参与任何规则。", filter: "搜索", rule: "规则", state: "状态", priority: "优先级", fired: "今日发放", campaign: "活动", gift: "发放内容", looks: "检查时机",
     on: "启用", off: "停用", paused: "已暂停", paused_at: "暂停于 {places}", everywhere: "全部门店", none: "没有匹配的规则。", wrong: "规则文件当前无法使用，继续沿用之前的规则：{wrong}",
     all: "全部规则", switch_on: "启用", switch_off: "停用", cannot: "无法在此切换：{why}", switched: "已写入，引擎数秒内生效。", sure_off: "停用期间 {rule} 不会发放任何内容。确认停用？", sure_on: "将先运行测试，任一失败则保持停用。确认启用 {rule}？", cancel: "取消",
     words_title: "规则内容", when: "条件", when_looks: "检查时机：{looks}", must_hold: "且须同时满足：", gives: "则发放 {gift}", valid: "有效期 {valid}", min_spend: "订单满 {money} 可用", limits: "限制", cooldown: "同一顾客 {cooldown} 内不重复发放", group: "同组 {group} 每次仅一条生效", capped: "计入每位顾客的发券上限", uncapped: "不计入每位顾客的发券上限", priority_is: "优先级 {n}：同时满足时数值最大者优先", quiet: "免打扰时段：{what}", max_age: "事件发生后 {age} 内有效", file: "规则文件", version: "版本 {version}", of_schedule: "时间安排", of_exit: "退出条件",
