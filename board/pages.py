@@ -24,4 +24,7 @@ PAGES = (
     _page("now", EVERYONE),
     _page("stores", EVERYONE, "{id}"),
     _page("campaigns", HEAD_OFFICE, "{id}"),
+    _page("coupons", MARKETING),
+    _page("customer", HEAD_OFFICE, "{id}"),
+    _page("rules", MARKETING, "{id}"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,10 +81,12 @@ def run_demo(duration_s: float, speed: float, seed: int, json: Path | None, out:
 def _settings(folder: Path, brokers: str, redis_url: str, chain: Chain) -> Settings:
     """The shipped settings on the demo's own servers; the flows' process reads them from the environment."""
     (folder / "stores.csv").write_text(chain.stores_csv())
+    shutil.copytree(load().path(load().coupons.rules), folder / "rules")  # the board switches these
     os.environ |= {
         "BREWLINE_SETTINGS": str(_hurried(load(), folder)),
         "BREWLINE_KAFKA__BROKERS": brokers,
         "BREWLINE_REDIS__URL": redis_url,
+        "BREWLINE_COUPONS__RULES": str(folder / "rules"),
         "BREWLINE_STORES__FILE": str(folder / "stores.csv"),
         "BREWLINE_TIME__CLOCK": "event",
         "BREWLINE_KAFKA__FETCH_WAIT_MS": "5",  # the mock cluster lets a fetch wait to the end, whatever comes in

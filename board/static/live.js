@@ -5,7 +5,7 @@ const listeners = new Map();
 const watchers = new Set();
 let source = null;
 let heardAt = 0;
-let joined = "";
+let joined = null;
 
 export function listen(feed, hear) {
   if (!listeners.has(feed)) listeners.set(feed, new Set());
@@ -53,3 +53,4 @@ function report() {
 }
 
 setInterval(report, 1000);
+queueMicrotask(join); // a page without feeds, too, tells whether the board is there
