@@ -20,4 +20,7 @@ def _page(name: str, roles: frozenset[Role], *more: str) -> Page:
 
 
 MARKETING: frozenset[Role] = frozenset({"marketing", "engineer", "auditor"})
-PAGES = (_page("now", EVERYONE),)
+PAGES = (
+    _page("now", EVERYONE),
+    _page("alerts", EVERYONE, "{key}"),
+)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from functools import cached_property
 
 from alerts.kpis.catalog import KpiCatalog
+from alerts.notices.desk import State
+from board.recent import Recent
 from brewline.reading import Features
 from config.settings import Settings
 from flows.files import load_kpis
 from operators.redis_link import connect_redis
+from operators.standings import Standings
+
+ALERTS_S = 0.25
 
 
 class Sources:
@@ -27,6 +32,11 @@ class Sources:
     def features(self) -> Features:
         """Raises NoState until a customers flow has run once."""
         return Features(self.settings, self.redis)
+
+    @cached_property
+    def alerts(self) -> Recent[State]:
+        """Where alerts stand, as of a moment ago."""
+        return Recent(Standings(self.redis, self.prefix).load, ALERTS_S)
 
     def close(self) -> None:
         self.redis.close()
