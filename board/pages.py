@@ -23,4 +23,5 @@ MARKETING: frozenset[Role] = frozenset({"marketing", "engineer", "auditor"})
 PAGES = (
     _page("now", EVERYONE),
     _page("alerts", EVERYONE, "{key}"),
+    _page("engine", frozenset({"engineer", "auditor"})),
 )

@@ -6,14 +6,18 @@ from functools import cached_property
 
 from alerts.kpis.catalog import KpiCatalog
 from alerts.notices.desk import State
+from board.engine import Engine
 from board.recent import Recent
+from brewline.letters import Letter, latest_letters
 from brewline.reading import Features
 from config.settings import Settings
 from flows.files import load_kpis
+from operators.footprint import Footprint, measure
 from operators.redis_link import connect_redis
 from operators.standings import Standings
 
-ALERTS_S = 0.25
+ALERTS_S, LETTERS_S, FOOTPRINT_S = 0.25, 2.0, 15.0  # so long what was read serves all who ask
+MOST_LETTERS = 5_000
 
 
 class Sources:
@@ -37,6 +41,19 @@ class Sources:
     def alerts(self) -> Recent[State]:
         """Where alerts stand, as of a moment ago."""
         return Recent(Standings(self.redis, self.prefix).load, ALERTS_S)
+
+    @cached_property
+    def engine(self) -> Engine:
+        return Engine(self.settings)
+
+    @cached_property
+    def footprint(self) -> Recent[Footprint]:
+        return Recent(lambda: measure(self.redis, self.prefix), FOOTPRINT_S)
+
+    @cached_property
+    def letters(self) -> Recent[tuple[list[Letter], int]]:
+        """The latest dead letters, and how many are older. Raises Unreachable."""
+        return Recent(lambda: latest_letters(self.settings, MOST_LETTERS), LETTERS_S)
 
     def close(self) -> None:
         self.redis.close()

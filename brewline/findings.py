@@ -19,6 +19,7 @@ from config.settings import Settings
 from features.audited import Audit
 from features.events import decode_audit
 from features.partitions import partition_of
+from features.times import parse_time
 from operators.kafka import Unreachable, consumer, require_kafka
 from operators.store import PartitionStore, stored_partitions
 from operators.topic import Bounds, bounds_of, read_to_end
@@ -167,7 +168,7 @@ def _event(raw: bytes, ids: set[str]) -> Audit | None:
 def _sample(event: Audit) -> Sample:
     return Sample(
         id=event.id,
-        at_ms=event.at_ms,
+        at_ms=event.time if isinstance(event.time, int) else parse_time(event.time),
         actor=event.actor,
         action=getattr(event, "action", "export"),
         object=masked_object(event.object),
