@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from board.access.gate import Gate
 from board.access.person import EVERYONE
 from board.access.sessions import COOKIE, CSRF_COOKIE, Sessions
-from board.api import alerts, engine, kpis, letters, me
+from board.api import alerts, engine, kpis, letters, me, models
 from board.calls import call_of
 from board.live import Live
 from board.pages import PAGES, Page
@@ -25,7 +25,7 @@ from board.sources import Sources
 from config.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
-PARTS = (me, kpis, alerts, engine, letters)
+PARTS = (me, kpis, alerts, models, engine, letters)
 ENDPOINTS = tuple(endpoint for part in PARTS for endpoint in part.ENDPOINTS)
 FEEDS = tuple(feed for part in PARTS for feed in getattr(part, "FEEDS", ()))
 API = "/api/v1"

@@ -23,5 +23,6 @@ MARKETING: frozenset[Role] = frozenset({"marketing", "engineer", "auditor"})
 PAGES = (
     _page("now", EVERYONE),
     _page("alerts", EVERYONE, "{key}"),
+    _page("models", MARKETING, "{name}"),
     _page("engine", frozenset({"engineer", "auditor"})),
 )

@@ -9,6 +9,7 @@ from alerts.notices.desk import State
 from board.engine import Engine
 from board.recent import Recent
 from brewline.letters import Letter, latest_letters
+from brewline.models.reading import Known, read_models
 from brewline.reading import Features
 from config.settings import Settings
 from flows.files import load_kpis
@@ -16,7 +17,7 @@ from operators.footprint import Footprint, measure
 from operators.redis_link import connect_redis
 from operators.standings import Standings
 
-ALERTS_S, LETTERS_S, FOOTPRINT_S = 0.25, 2.0, 15.0  # so long what was read serves all who ask
+ALERTS_S, MODELS_S, LETTERS_S, FOOTPRINT_S = 0.25, 0.5, 2.0, 15.0  # so long what was read serves all who ask
 MOST_LETTERS = 5_000
 
 
@@ -41,6 +42,10 @@ class Sources:
     def alerts(self) -> Recent[State]:
         """Where alerts stand, as of a moment ago."""
         return Recent(Standings(self.redis, self.prefix).load, ALERTS_S)
+
+    @cached_property
+    def models(self) -> Recent[dict[str, Known]]:
+        return Recent(lambda: read_models(self.settings), MODELS_S)
 
     @cached_property
     def engine(self) -> Engine:

@@ -68,7 +68,7 @@ export async function open(root, context) {
     fill(partitions, h("summary", {}, t("partitions")), was && table(t("partitions"), [t("flow"), t("partition"), t("lag"), t("committed")],
       now.flows.flatMap((flow) => flow.partitions.map((one) => [flow.name, one.partition, one.lag < 0 ? "–" : whole(one.lag), one.commit_age_s < 0 ? "–" : t("ago", { age: age(one.commit_age_s * 1000) })])), [2, 3]));
     fill(processes, h("h2", {}, t("processes")), h("p", { class: "note" }, t("processes_note")),
-      table(t("processes"), [t("address"), t("state"), t("runs"), t("memory"), t("cpu"), t("complaints")], now.processes.map((one) => [
+      table(t("processes"), [t("address"), t("state"), t("runs"), t("process_memory"), t("cpu"), t("complaints")], now.processes.map((one) => [
         h("div", {}, one.address, h("div", { class: "note" }, one.named)),
         h("span", { class: one.up ? "up" : "down" }, one.up ? t("up") : t("down"), " ", one.since_ms ? t("since", { at: clock(one.up ? one.started_ms || one.since_ms : one.since_ms) }) : t("never")),
         one.flows.join(", "), one.up ? bytes(one.memory_bytes) : "–", one.up ? `${Math.round(one.cpu_share * 100)} %` : "–",

@@ -26,7 +26,7 @@ function figures(one, t) {
 function list(events, one, found, t) {
   const missing = one.evidence.filter((id) => !found.some((event) => event.id === id));
   fill(events, h("h2", {}, t("evidence")), h("p", { class: "note" }, t("evidence_note")),
-    found.length > 0 && table(t("evidence"), [t("time"), t("action"), t("object"), t("rows"), t("fields"), t("network"), t("more_of_it"), t("event")], found.map((event) => [
+    found.length > 0 && table(t("evidence"), [t("at"), t("action"), t("object"), t("rows"), t("fields"), t("network"), t("more_of_it"), t("event")], found.map((event) => [
       moment(event.at_ms), event.action, event.object, whole(event.rows), event.fields.join(", "), event.client_ip,
       Object.entries(event.more).map(([name, text]) => `${t(`audit ${name}`)}: ${text}`).join(", "), h("code", {}, event.id),
     ]), [3]),
@@ -39,7 +39,7 @@ function risk(actor, t) {
     h("p", { class: "note" }, t("risk_limit", { score: decimal(actor.score, 0), limit: decimal(actor.limit, 0) })),
     h("div", { class: "alerts-meter", role: "meter", "aria-label": t("risk"), "aria-valuemin": 0, "aria-valuemax": 2 * actor.limit, "aria-valuenow": actor.score },
       h("div", { class: actor.score >= actor.limit ? "over" : "", style: { width: `${share * 100}%` } })),
-    table(t("reasons"), [t("time"), t("what"), t("points")], [...actor.reasons].reverse().map((one) => [moment(one.at_ms), h("div", {}, one.name.replaceAll("_", " "), h("div", { class: "note" }, one.why)), `+${decimal(one.points, 0)}`]), [2]));
+    table(t("reasons"), [t("at"), t("what"), t("points")], [...actor.reasons].reverse().map((one) => [moment(one.at_ms), h("div", {}, one.name.replaceAll("_", " "), h("div", { class: "note" }, one.why)), `+${decimal(one.points, 0)}`]), [2]));
 }
 
 function habits(actor, t) {
