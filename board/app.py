@@ -27,7 +27,7 @@ from board.access.oidc import Oidc
 from board.access.person import EVERYONE
 from board.access.sessions import Sessions
 from board.access.users import Users
-from board.api import campaigns, coupons, customers, incidents, kpis, me, rules, stores
+from board.api import alerts, campaigns, coupons, customers, engine, incidents, kpis, letters, me, models, rules, stores
 from board.calls import call_of
 from board.description import describe
 from board.live import Live
@@ -40,7 +40,7 @@ from flows.files import text
 from operators.redis_link import reason
 
 STATIC = Path(__file__).parent / "static"
-PARTS = (me, kpis, stores, incidents, campaigns, coupons, customers, rules)
+PARTS = (me, kpis, stores, incidents, campaigns, alerts, coupons, customers, engine, letters, models, rules)
 ENDPOINTS = tuple(endpoint for part in PARTS for endpoint in part.ENDPOINTS)
 FEEDS = tuple(feed for part in PARTS for feed in getattr(part, "FEEDS", ()))
 API = "/api/v1"

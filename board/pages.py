@@ -27,4 +27,7 @@ PAGES = (
     _page("coupons", MARKETING),
     _page("customer", HEAD_OFFICE, "{id}"),
     _page("rules", MARKETING, "{id}"),
+    _page("alerts", EVERYONE, "{key}"),
+    _page("models", MARKETING, "{name}"),
+    _page("engine", frozenset({"engineer", "auditor"})),
 )

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import cached_property
-from math import inf
 from threading import Lock
 from typing import Any, TypeVar
 
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.seasons import Seasons
+from alerts.notices.desk import State
 from board.access.notes import Notes
 from board.decided import Decided
+from board.engine import Engine
+from board.recent import Recent
 from board.rulebook import Rulebook
 from board.usual import StoresNow
+from brewline.letters import Letter, latest_letters
+from brewline.models.reading import Known, read_models
 from brewline.reading import Features
 from config.settings import Settings
 from flows.files import load_kpis, load_regions
 from flows.seasons import load_seasons
+from operators.footprint import Footprint, measure
 from operators.redis_link import connect_redis
+from operators.standings import Standings
+
+ALERTS_S, MODELS_S, LETTERS_S, FOOTPRINT_S = 0.25, 0.5, 2.0, 15.0  # so long what was read serves all who ask
+MOST_LETTERS = 5_000
 
 T = TypeVar("T")
 
@@ -32,8 +40,7 @@ class Sources:
         self.settings, self.prefix = settings, settings.redis.prefix
         self.redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
         self.notes = Notes(settings)
-        self.lock, self.locks = Lock(), dict[str, Lock]()
-        self.read: dict[str, tuple[float, Any]] = {}
+        self.lock, self.kept = Lock(), dict[str, Recent[Any]]()
 
     @cached_property
     def kpis(self) -> KpiCatalog:
@@ -68,13 +75,31 @@ class Sources:
     def lately(self, name: str, seconds: float, read: Callable[[], T]) -> T:
         """What `read` returns, not asked again for so long, however many want to know."""
         with self.lock:
-            mine = self.locks.setdefault(name, Lock())
-        with mine:
-            read_s, found = self.read.get(name, (-inf, None))
-            if time.monotonic() > read_s + seconds:
-                found = read()
-                self.read[name] = time.monotonic(), found
-            return found  # type: ignore[no-any-return]
+            recent = self.kept.setdefault(name, Recent(read, seconds))
+        found: T = recent()
+        return found
+
+    @cached_property
+    def alerts(self) -> Recent[State]:
+        """Where alerts stand, as of a moment ago."""
+        return Recent(Standings(self.redis, self.prefix).load, ALERTS_S)
+
+    @cached_property
+    def models(self) -> Recent[dict[str, Known]]:
+        return Recent(lambda: read_models(self.settings), MODELS_S)
+
+    @cached_property
+    def engine(self) -> Engine:
+        return Engine(self.settings)
+
+    @cached_property
+    def footprint(self) -> Recent[Footprint]:
+        return Recent(lambda: measure(self.redis, self.prefix), FOOTPRINT_S)
+
+    @cached_property
+    def letters(self) -> Recent[tuple[list[Letter], int]]:
+        """The latest dead letters, and how many are older. Raises Unreachable."""
+        return Recent(lambda: latest_letters(self.settings, MOST_LETTERS), LETTERS_S)
 
     def close(self) -> None:
         self.notes.close()

@@ -40,6 +40,7 @@ from sim.chain import Chain, Record
 
 Process = subprocess.Popen[bytes]
 PROCESSES = (("ingest", "customers", "learning"), ("kpis", "security", "service", "abuse"))
+QUIET = ("customers", "learning", "security", "service", "abuse", "dispatch")  # told of by the first of their process
 READY_S = 120.0
 SETTLE_S = 30.0
 COUPON_LINE_S = 1.0
@@ -94,6 +95,8 @@ def _settings(folder: Path, brokers: str, redis_url: str, chain: Chain) -> Setti
         "BREWLINE_METRICS__INGEST": str(free_port()),
         "BREWLINE_METRICS__KPIS": str(free_port()),
         "BREWLINE_METRICS__BOARD": str(free_port()),
+        "BREWLINE_METRICS__NOTIFY": str(free_port()),
+        **{f"BREWLINE_METRICS__{flow.upper()}": "0" for flow in QUIET},
         "BREWLINE_BOARD__PORT": str(free_port()),
         "BREWLINE_LOG__LEVEL": "warning",
         "BREWLINE_IDENTITY_KEY": secrets.token_hex(32),
@@ -133,7 +136,7 @@ class Demo:
 
     @contextmanager
     def flows(self) -> Iterator[list[Process]]:
-        """The flows in two processes and the board in one, told to stop at the end."""
+        """The flows in three processes and the board in one, told to stop at the end."""
         commands = [["bytewax.run", f"flows.together:flow{names!r}"] for names in PROCESSES]
         with (self.folder / "flows.log").open("wb") as log:
             processes = [
@@ -144,7 +147,7 @@ class Demo:
                     stderr=log,
                     preexec_fn=die_with_parent(),
                 )
-                for command in [*commands, ["brewline", "board"]]
+                for command in [*commands, ["flows.notify"], ["brewline", "board"]]
             ]
         try:
             yield processes
