@@ -25,7 +25,10 @@ class Nothing(Struct, forbid_unknown_fields=True):
 
 
 class Endpoint(Struct, frozen=True):
-    """`personal`: what of a customer it opens, for which a purpose is asked and noted; "" for nothing."""
+    """`personal`: what of a customer it opens, for which a purpose is asked and noted; "" for nothing.
+
+    `often`: programs ask it hundreds of times a second, for the customers that its parameter `customers` names.
+    """
 
     method: Method
     path: str
@@ -35,6 +38,7 @@ class Endpoint(Struct, frozen=True):
     said: type | None
     answer: Any
     personal: str = ""
+    often: bool = False
 
     @property
     def name(self) -> str:
@@ -48,18 +52,18 @@ class Endpoint(Struct, frozen=True):
 Declared = Callable[[Callable[..., Any]], Endpoint]
 
 
-def _declare(method: Method, path: str, roles: Set[Role], personal: str) -> Declared:
+def _declare(method: Method, path: str, roles: Set[Role], personal: str, often: bool = False) -> Declared:
     def declared(handle: Callable[..., Any]) -> Endpoint:
         hints = get_type_hints(handle)
         return Endpoint(
-            method, path, frozenset(roles), handle, hints["asked"], hints.get("said"), hints["return"], personal
+            method, path, frozenset(roles), handle, hints["asked"], hints.get("said"), hints["return"], personal, often
         )
 
     return declared
 
 
-def get(path: str, roles: Set[Role], personal: str = "") -> Declared:
-    return _declare("GET", path, roles, personal)
+def get(path: str, roles: Set[Role], personal: str = "", often: bool = False) -> Declared:
+    return _declare("GET", path, roles, personal, often)
 
 
 def post(path: str, roles: Set[Role], personal: str = "") -> Declared:

@@ -65,7 +65,12 @@ class Gate:
             if len(purpose) < LEAST_PURPOSE:
                 detail = f"this opens {endpoint.personal} of a customer: say what for in the header {PURPOSE}"
                 raise Problem(403, detail, needs="purpose")
-            self.notes.note(person, "view", endpoint.personal, 1, purpose, address(request))
+            if endpoint.often:
+                rows = request.query_params.get("customers", "").count(",") + 1
+                self.notes.note_often(person, endpoint.personal, rows, purpose, address(request))
+            else:
+                object = f"{endpoint.personal} {request.path_params.get('id', '')}".strip()
+                self.notes.note(person, "view", object, 1, purpose, address(request))
         return person
 
 

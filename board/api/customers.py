@@ -49,7 +49,7 @@ class Features(Struct):
     items: dict[str, Row]
 
 
-@get("/features", HEAD_OFFICE, personal="features")
+@get("/features", HEAD_OFFICE, personal="features", often=True)
 def features(sources: Sources, person: Person, asked: Many) -> Features:
     """Features of up to 100 customers as of a time."""
     ids = [_require_id(id) for id in asked.customers.split(",") if id]

@@ -14,7 +14,6 @@ from board.problems import Problem
 from board.sources import Sources
 from brewline import letters as kept
 from brewline.letters import Letter
-from brewline.trail import note
 
 SEE: frozenset[Role] = frozenset({"engineer", "auditor"})
 MEND: frozenset[Role] = frozenset({"engineer"})
@@ -131,7 +130,7 @@ def resend(sources: Sources, person: Person, asked: Nothing, said: Again) -> Sen
     known = {one.id: one for one in sources.letters()[0]}
     if missing := [id for id in said.ids if id not in known]:
         raise Problem(404, f"there is no dead letter {missing[0]!r}: it may be too old to be listed here")
-    note(sources.settings, "dead_letter_resend", "dead letters", len(said.ids), person.name)
+    sources.notes.note(person, "dead_letter_resend", "dead letters", len(said.ids))
     sent = kept.send_again(sources.settings, [known[id] for id in dict.fromkeys(said.ids)], person.name)
     return SentAgain(sent, len(set(said.ids)) - sent)
 
