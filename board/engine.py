@@ -11,7 +11,7 @@ from threading import Lock
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from config.settings import Metrics, Settings
+from config.settings import Settings
 from operators.scrape import Key, Scraped, Silent, scrape
 
 RATE_S, LATENCY_S = 5, 30  # looks over which rates and latencies are taken
@@ -88,7 +88,7 @@ class Engine:
     """Bounded: of the past it keeps the latest looks, and of each the few figures that charts show."""
 
     def __init__(self, settings: Settings) -> None:
-        self.places = places(settings.metrics)
+        self.places = places(settings)
         self.looks: deque[tuple[float, Looked]] = deque(maxlen=LATENCY_S + 1)
         self.past: deque[tuple[int, dict[str, tuple[float | None, ...]]]] = deque(maxlen=KEPT)
         self.turned: dict[Place, tuple[bool, int]] = {}  # up or down, and since when
@@ -196,8 +196,12 @@ class Engine:
         return now - before if now >= before else now
 
 
-def places(metrics: Metrics) -> dict[Place, str]:
+def places(settings: Settings) -> dict[Place, str]:
     """Where processes of flows serve their metrics, and the flow whose port it is; port 0 serves nothing."""
+    metrics = settings.metrics
+    if settings.board.flows:
+        named = {name: where.rpartition(":") for name, where in settings.board.flows.items()}
+        return {(host, int(port)): name for name, (host, _, port) in named.items()}
     host = EVERYWHERE.get(metrics.host, metrics.host)
     ports = {name: value for name, value in asdict(metrics).items() if name not in ("host", "stall_s")}
     return {(host, port): name for name, port in ports.items() if port}

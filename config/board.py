@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from msgspec import Meta, Struct, field
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Rate = Annotated[float, Meta(gt=0, le=100_000)]
+PLACE = re.compile(r"[^\s:]+:\d{1,5}")
 ANYWHERE = {"0.0.0.0", "::", ""}
 
 
@@ -32,6 +34,7 @@ class Board(Struct, forbid_unknown_fields=True):
     certificate: str = ""  # PEM file: the board then speaks https itself
     certificate_key: str = ""  # PEM file
     session_hours: Annotated[float, Meta(gt=0, le=168)] = 12.0  # until who is signed in must sign in again
+    flows: dict[str, str] = {}  # { ingest = "ingest:9101" }: where they serve metrics, if not on [metrics] host
     requests_per_s: Rate = 1_000.0  # of one person or token, on average
     company: Company = field(default_factory=Company)
 
@@ -60,6 +63,9 @@ def complaint(board: Board) -> str:
         )
     if bool(board.certificate) != bool(board.certificate_key):
         return "[board] certificate, certificate_key: found one of the two, expected both or none"
+    for name, where in board.flows.items():
+        if not PLACE.fullmatch(where):
+            return f"[board] flows: {name}: found {where!r}, expected host:port"
     company = board.company
     if company.issuer and not (company.client_id and company.roles):
         return "[board.company] client_id, roles: expected both with an issuer"

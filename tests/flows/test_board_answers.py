@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
-from urllib.request import urlopen
+from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
 import pytest
 import yaml
@@ -21,10 +21,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from rich.console import Console
 
+from board.access.person import Person
 from brewline.cli import THREADED
 from brewline.demo import PROCESSES, Demo
+from brewline.entrance import entrance
 from config.gateways import variable
-from config.settings import HERE, load
+from config.settings import HERE, Settings, load
 from features.times import HOUR_MS
 from operators.servers import RedisServer, die_with_parent, free_port, mock_kafka
 from sim.chain import START_MS, Chain
@@ -38,7 +40,7 @@ DAYS, SECONDS = (
     34 / 24,
     6.0,
 )  # until the second evening: labels of an hour are told a day later
-SCRAPED = (*(names[0] for names in PROCESSES), *THREADED)
+SCRAPED = (*(names[0] for names in PROCESSES), *THREADED, "board")
 
 
 IN_HASTE = {"PromiseBroken", "KpiMinutesLate"}  # days pass in seconds, and long ago
@@ -92,6 +94,7 @@ def environment(folder: Path, chain: Chain, kafka: str, redis: str) -> dict[str,
         "BREWLINE_TIME__CLOCK": "event",
         "BREWLINE_LEARNING__PUBLISH_EVERY": "50",
         "BREWLINE_LEARNING__WINDOW_LABELS": "50",
+        "BREWLINE_BOARD__PORT": str(free_port()),
         "BREWLINE_IDENTITY_KEY": IDENTITY_KEY,
         "BREWLINE_COUPON_KEY": COUPON_KEY,
         **{f"BREWLINE_METRICS__{flow.upper()}": str(free_port()) for flow in SCRAPED},
@@ -135,6 +138,16 @@ def prometheus(folder: Path, targets: dict[str, int]) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def watching(settings: Settings) -> Iterator[None]:
+    """Somebody is signed in to the board, and has called its API."""
+    viewer = build_opener(HTTPCookieProcessor())
+    viewer.open(entrance(settings, Person("viewer", frozenset({"engineer"}))), timeout=20).read()
+    viewer.open(f"{settings.board.address}/api/v1/me", timeout=20).read()
+    with viewer.open(f"{settings.board.address}/api/v1/live?feeds=engine", timeout=20):
+        yield
 
 
 def ask(url: str, **query: str) -> Any:
@@ -206,10 +219,10 @@ def test_a_chain_that_lives_answers_every_panel_feeds_every_rule_and_leaves_trac
         url = stack.enter_context(prometheus(tmp_path, {flow: getattr(settings.metrics, flow) for flow in SCRAPED}))
         demo = Demo(settings, chain, DAYS * 86_400 / SECONDS, tmp_path, Console(file=StringIO()))
         stack.callback(demo.watch.close)
-        for name in THREADED:
-            stack.callback(Flow(name, settings, tmp_path / f"{name}.log", **told).kill)
+        stack.callback(Flow("dispatch", settings, tmp_path / "dispatch.log", **told).kill)
         with demo.flows() as flows:
             demo.await_flows(flows)
+            stack.enter_context(watching(settings))
             demo.live(flows)
             until(lambda: not (unanswered(url) + unfed(url)), because=lambda: f"{unanswered(url)} {unfed(url)}")
             rules = [rule for group in ask(f"{url}/rules")["groups"] for rule in group["rules"]]
