@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Struct, field
 
+from config import board as boards
 from config import gateways
 from config.reading import WrongSettings, hint_of, override, place_of, refuse_unknown
 
@@ -158,6 +159,7 @@ class Metrics(Struct, forbid_unknown_fields=True):
     service: Port = 9107
     abuse: Port = 9108
     notify: Port = 9109
+    board: Port = 9110
     stall_s: Seconds = 15.0  # /healthz turns red when a partition has not moved for so long
 
 
@@ -184,6 +186,7 @@ class Settings(Struct, forbid_unknown_fields=True):
     dispatch: gateways.Dispatch = field(default_factory=gateways.Dispatch)
     metrics: Metrics = field(default_factory=Metrics)
     traces: Traces = field(default_factory=Traces)
+    board: boards.Board = field(default_factory=boards.Board)
     log: Log = field(default_factory=Log)
     features: str = "features.toml"
     models: str = "models.toml"  # over the features; "" for none
@@ -221,6 +224,8 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
     _check(settings, path, named)
     _check_channel_caps(settings.coupons.channel_caps, path, named)
     _check_kafka(settings.kafka, path)
+    if told := boards.complaint(settings.board):
+        raise WrongSettings(f"{path}: {told}")
     return settings
 
 

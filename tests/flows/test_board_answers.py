@@ -42,7 +42,7 @@ SCRAPED = (*(names[0] for names in PROCESSES), *THREADED)
 
 
 IN_HASTE = {"PromiseBroken", "KpiMinutesLate"}  # days pass in seconds, and long ago
-SELECTOR = re.compile(r"(?:brewline_|up|process_)\w*(?:\{[^}]*\})?")
+SELECTOR = re.compile(r"(?<![\w:])(?:(?:flow:)?brewline_[\w:]+|up\b|process_\w+)(?:\{[^}]*\})?")
 ONLY_IN_TROUBLE = {'brewline_dead_letters_total{reason="internal_error"}'}
 SKEW_NS = 1_000_000  # between two looks at two clocks
 ARMS = """
