@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -45,9 +46,14 @@ def environ(settings: Settings) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("BREWLINE_")}
     for section, values in msgspec.to_builtins(settings).items():
         if isinstance(values, dict):
-            own |= {f"BREWLINE_{section}__{key}".upper(): f"{v}" for key, v in values.items() if key != "client"}
+            own |= {f"BREWLINE_{section}__{key}".upper(): written(v) for key, v in values.items() if key != "client"}
     keys = {"BREWLINE_IDENTITY_KEY": IDENTITY_KEY, "BREWLINE_COUPON_KEY": COUPON_KEY}
     return own | keys | {"PYTHONPATH": str(ROOT)}
+
+
+def written(value: Any) -> str:
+    """A setting's value as the environment has it: tables and lists are JSON."""
+    return json.dumps(value) if isinstance(value, dict | list) else f"{value}"
 
 
 def until(what: Callable[[], object], wait_s: float = WAIT_S, because: Callable[[], str] = lambda: "") -> None:

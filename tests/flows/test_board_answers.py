@@ -44,6 +44,7 @@ SCRAPED = (*(names[0] for names in PROCESSES), *THREADED)
 IN_HASTE = {"PromiseBroken", "KpiMinutesLate"}  # days pass in seconds, and long ago
 SELECTOR = re.compile(r"(?<![\w:])(?:(?:flow:)?brewline_[\w:]+|up\b|process_\w+)(?:\{[^}]*\})?")
 ONLY_IN_TROUBLE = {'brewline_dead_letters_total{reason="internal_error"}'}
+NOT_RUN = {"Calls of the API by status", "Calls of the API"}  # the live board is no flow; tests/board runs it
 SKEW_NS = 1_000_000  # between two looks at two clocks
 ARMS = """
 id = "any-order"
@@ -118,7 +119,7 @@ def prometheus(folder: Path, targets: dict[str, int]) -> Iterator[str]:
     job["static_configs"] = [
         {"targets": [f"127.0.0.1:{port}"], "labels": {"flow": flow}} for flow, port in targets.items()
     ]
-    config |= {"global": {"scrape_interval": "2s", "evaluation_interval": "1s"}, "alerting": {}}
+    config |= {"global": {"scrape_interval": "3s", "evaluation_interval": "1s"}, "alerting": {}}
     config["rule_files"] = [str(HERE / name) for name in config["rule_files"]]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_port()}"
@@ -151,7 +152,7 @@ def panels() -> dict[str, list[str]]:
         ]
         for board in boards
         for panel in board["panels"]
-        if panel["type"] != "row"
+        if panel["type"] != "row" and panel["title"] not in NOT_RUN
     }
 
 
