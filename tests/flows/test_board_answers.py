@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import StringIO
@@ -44,8 +45,9 @@ SCRAPED = (*(names[0] for names in PROCESSES), *THREADED, "board")
 
 
 IN_HASTE = {"PromiseBroken", "KpiMinutesLate"}  # days pass in seconds, and long ago
-SELECTOR = re.compile(r"(?:brewline_|up|process_)\w*(?:\{[^}]*\})?")
+SELECTOR = re.compile(r"(?<![\w:])(?:(?:flow:)?brewline_[\w:]+|up\b|process_\w+)(?:\{[^}]*\})?")
 ONLY_IN_TROUBLE = {'brewline_dead_letters_total{reason="internal_error"}'}
+NOT_RUN = {"Calls of the API by status", "Calls of the API"}  # the live board is no flow; tests/board runs it
 SKEW_NS = 1_000_000  # between two looks at two clocks
 ARMS = """
 id = "any-order"
@@ -121,7 +123,7 @@ def prometheus(folder: Path, targets: dict[str, int]) -> Iterator[str]:
     job["static_configs"] = [
         {"targets": [f"127.0.0.1:{port}"], "labels": {"flow": flow}} for flow, port in targets.items()
     ]
-    config |= {"global": {"scrape_interval": "2s", "evaluation_interval": "1s"}, "alerting": {}}
+    config |= {"global": {"scrape_interval": "3s", "evaluation_interval": "1s"}, "alerting": {}}
     config["rule_files"] = [str(HERE / name) for name in config["rule_files"]]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_port()}"
@@ -164,17 +166,22 @@ def panels() -> dict[str, list[str]]:
         ]
         for board in boards
         for panel in board["panels"]
-        if panel["type"] != "row"
+        if panel["type"] != "row" and panel["title"] not in NOT_RUN
     }
 
 
-def unanswered(url: str) -> list[tuple[str, str]]:
-    """(panel, what it asks) of those that show no number."""
+def unanswered(url: str, since_s: float) -> list[tuple[str, str]]:
+    """(panel, what it asks) of those that have shown no number at any moment, as a graph of that time would."""
+    span = {"start": f"{since_s:.0f}", "end": f"{time.time():.0f}", "step": "3"}
     return [
         (panel, expression)
         for panel, expressions in panels().items()
         for expression in expressions
-        if not any(math.isfinite(float(one["value"][1])) for one in ask(f"{url}/query", query=expression)["result"])
+        if not any(
+            math.isfinite(float(value))
+            for series in ask(f"{url}/query_range", query=expression, **span)["result"]
+            for _, value in series["values"]
+        )
     ]
 
 
@@ -204,6 +211,7 @@ def test_a_chain_that_lives_answers_every_panel_feeds_every_rule_and_leaves_trac
 ) -> None:
     if not shutil.which("prometheus"):
         pytest.skip("prometheus is not on PATH")
+    began_s = time.time()
     chain = Chain(seed=1, stores=STORES, customers=MEMBERS, days=DAYS, start_ms=BEGIN_MS)
     with ExitStack() as stack:
         kafka = stack.enter_context(mock_kafka())
@@ -224,7 +232,8 @@ def test_a_chain_that_lives_answers_every_panel_feeds_every_rule_and_leaves_trac
             demo.await_flows(flows)
             stack.enter_context(watching(settings))
             demo.live(flows)
-            until(lambda: not (unanswered(url) + unfed(url)), because=lambda: f"{unanswered(url)} {unfed(url)}")
+            until(lambda: not unanswered(url, began_s), because=lambda: str(unanswered(url, began_s)))
+            until(lambda: not unfed(url), because=lambda: str(unfed(url)))
             rules = [rule for group in ask(f"{url}/rules")["groups"] for rule in group["rules"]]
             assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"] == []
             firing = {rule["name"] for rule in rules if rule.get("state") == "firing"}
