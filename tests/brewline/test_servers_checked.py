@@ -104,11 +104,8 @@ def test_records_that_kafka_let_go_before_they_were_read_are_named(settings: Set
         sender.produce(settings.topic("events"), b"x", partition=2)
     assert sender.flush(WAIT_S) == 0
     assert "what flows read is kept" in checked.retention(settings)
-    for done in (
-        AdminClient(settings.kafka.librdkafka())
-        .delete_records([TopicPartition(settings.topic("events"), 2, 7)])
-        .values()
-    ):
+    admin = AdminClient(settings.kafka.librdkafka())
+    for done in admin.delete_records([TopicPartition(settings.topic("events"), 2, 7)]).values():
         done.result(WAIT_S)
     with pytest.raises(Ailing, match="kpis: 3 records of events/2 were let go before they were read: raise its"):
         checked.retention(settings)
