@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
@@ -122,10 +123,11 @@ def _grant(inner: str, prefix: str) -> None:
 
 def _redis(folder: Path, port: int, authority: Path, certificate: Path, key: Path, prefix: str) -> Server:
     folder.mkdir()
-    [line] = re.findall(r"^user brewline on (.*)$", OPERATIONS, re.M)
-    rules = line.replace(">password", "").replace("~bl:", f"~{prefix}:")
+    lines = re.findall(r"^user (brewline\S*) on >password (.*)$", OPERATIONS, re.M)
+    secret = sha256(PASSWORD.encode()).hexdigest()
+    users = [f"user {name} on #{secret} {rules.replace('~bl:', f'~{prefix}:')}" for name, rules in lines]
     acl = folder / "users.acl"
-    acl.write_text(f"user default off\nuser {USER} on #{_sha256(PASSWORD)} {rules}\nuser probe on >probe +ping +info\n")
+    acl.write_text("\n".join(["user default off", *users, "user probe on >probe +ping +info", ""]))
     options = {
         "port": 0,
         "tls-port": port,
@@ -141,12 +143,6 @@ def _redis(folder: Path, port: int, authority: Path, certificate: Path, key: Pat
     command = [find_redis()[0], *(f"{word}" for name, value in options.items() for word in (f"--{name}", value))]
     answers = partial(_answers, authority)
     return Server("Redis with TLS", port, command, folder / "redis.log", answers, start_timeout_s=30)
-
-
-def _sha256(text: str) -> str:
-    from hashlib import sha256
-
-    return sha256(text.encode()).hexdigest()
 
 
 def _answers(authority: Path, port: int, pid: int) -> bool:

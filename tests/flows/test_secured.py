@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from brewline.backups import back_up, restore
 from brewline.doctor import examine
 from config.settings import Settings, load
 from flows.topics import SOURCES, TOPICS
@@ -122,3 +123,17 @@ def test_the_doctor_sees_both_and_prints_no_password(settings: Settings) -> None
     assert "ok   kafka" in said
     assert "ok   redis" in said
     assert PASSWORD not in said + repr(settings) + repr(settings)
+
+
+def test_an_operator_backs_up_and_restores_and_a_flows_user_may_not(settings: Settings, tmp_path: Path) -> None:
+    out, redis = Console(file=io.StringIO(), width=200), connect_redis(settings.redis.url, 5)
+    redis.set(f"{settings.redis.prefix}:{{customers.0}}:r:c1", b"record")
+    with pytest.raises(Unreachable, match="has no permissions to run the 'sync' command"):
+        back_up(settings, tmp_path / "refused", out)
+    url = settings.redis.url.replace(f"//{USER}:", f"//{USER}-operator:")
+    operator = msgspec.structs.replace(settings, redis=msgspec.structs.replace(settings.redis, url=url))
+    back_up(operator, tmp_path / "backup", out)
+    redis.delete(f"{settings.redis.prefix}:{{customers.0}}:r:c1")
+    restore(operator, tmp_path / "backup", True, out)
+    assert redis.get(f"{settings.redis.prefix}:{{customers.0}}:r:c1") == b"record"
+    assert PASSWORD not in out.file.getvalue()  # type: ignore[attr-defined]
