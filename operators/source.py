@@ -21,6 +21,7 @@ from operators.kafka import consumer
 
 log = structlog.get_logger()
 HEARTBEAT_S = 1.0
+LANDING_S = 0.1  # a commit waits no longer to be taken up while what comes gathers
 SILENT_S = 2.0  # a broker answers each fetch, if only with nothing
 
 
@@ -127,10 +128,8 @@ class Partition(StatefulSourcePartition[Batch, None]):
             self.consumer.assign([self._start()])
         rest_s = self.gathered_at - time.monotonic()
         if rest_s > 0:
-            taking_up = self._taking_up()
-            rest = self.source.poll if taking_up else timedelta(seconds=rest_s)
-            self.awake = datetime.now(timezone.utc) + rest
-            return taking_up
+            self.awake = datetime.now(timezone.utc) + timedelta(seconds=min(rest_s, LANDING_S))
+            return self._taking_up()
         messages = self._read()
         self.awake = None if messages else datetime.now(timezone.utc) + self.source.poll
         if len(messages) < self.source.batch_events and not self.lane.records:
