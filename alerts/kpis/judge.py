@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, msgpack
 
-from alerts.kpis.book import Book, Judging
+from alerts.kpis.book import FORGETS_AT, Book, Judging
 from alerts.kpis.closing import Closing, decode_closing, read_rows
 from alerts.kpis.expectation import day_cell
 from alerts.kpis.panel import CELLS, ROOTS, STORES, WEEK_HOURS, names
@@ -86,6 +86,8 @@ class Judge:
         hours = range((first - self.judging.window_minutes) // 60 - 1, end // 60 + 2) if end > first else ()
         week = range(hours.start, min(hours.stop, hours.start + CELLS)) if hours else ()
         cells = {hour % WEEK_HOURS for hour in week} | {day_cell(hour) for hour in week}
+        if FORGETS_AT in cells:
+            cells = {*range(CELLS)}
         return {name for layer in (ROOTS, STORES) for name in names(layer, self.judging.window_minutes, cells)}
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
