@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,15 @@ MOST_CELLS = 1_000_000  # stores times hours of profiles that one reading may co
 NO_JUDGE = "no minute has been judged yet: start `brewline run kpis`, and wait for the first to close"
 
 
-def read_usual(sources: Sources, layer: str, hours: Iterable[int]) -> Usual | None:
+def read_usual(
+    sources: Sources, layer: str, hours: Iterable[int], wet: Mapping[int, float] | None = None
+) -> Usual | None:
     """None where so many hours of so many stores would be too much to read."""
     wanted = sorted({hour + step for hour in hours for step in (-1, 0, 1)})
     if layer == STORES and len(wanted) * len(sources.stores_now.recent.dims) > MOST_CELLS:
         return None
     records = read_judge(sources.redis, sources.prefix, usual_records(layer, wanted))
-    return Usual(records, sources.seasons) if "judge" in records else None
+    return Usual(records, sources.seasons, wet) if "judge" in records else None
 
 
 class StoresNow:

@@ -108,9 +108,10 @@ function card(t, name, before) {
   const format = formatOf(name);
   const figure = h("span", { class: "figure" }, "–");
   const state = h("span", { class: "chip" });
+  const when = h("div", { class: "note" });
   const change = h("div", { class: "note" });
   const line = chart({ title: t(name), lines: linesOf(t, t(name), before), band: true, format, height: 150, legend: false, together: "now", t });
-  line.root.querySelector("figcaption").after(h("div", { class: "now-figure" }, figure, state), change);
+  line.root.querySelector("figcaption").after(h("div", { class: "now-figure" }, figure, state), when, change);
 
   function show(slots, running, long) {
     line.draw(columnsOf(slots, before, name, running));
@@ -119,11 +120,11 @@ function card(t, name, before) {
     figure.textContent = format(value);
     [state.className, state.textContent] = stands(t, value, slots.usual(full, name), name);
     const so = slots.at(running, name);
-    change.textContent = [`${clock(full)}–${clock(running)}`, changed(t, value, before.at(full, name), before.label, format),
-      so === null ? "" : t("until_now", { value: format(so) })].filter(Boolean).join(" · ");
+    when.textContent = `${clock(full)}–${clock(running)}${so === null ? "" : ` · ${t("until_now", { value: format(so) })}`}`;
+    change.textContent = changed(t, value, before.at(full, name), before.label, format);
   }
 
-  return { root: line.root, show, mark: (incidents) => line.mark(marksOf(t, incidents)), close: line.close };
+  return { root: line.root, show, mark: (incidents) => line.mark(marksOf(t, name, incidents)), close: line.close };
 }
 
 function stands(t, value, [low, mid, high], name) {
