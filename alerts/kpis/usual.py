@@ -54,19 +54,29 @@ def _record(part: str, layer: str) -> str:
 
 
 class Usual:
-    """Of the layers whose records are there."""
+    """Of the layers whose records are there; `wet`: by hour, the share of orders told of rain, if not now's."""
 
-    def __init__(self, records: Mapping[str, bytes], seasons: Seasons) -> None:
+    def __init__(self, records: Mapping[str, bytes], seasons: Seasons, wet: Mapping[int, float] | None = None) -> None:
         raw = records.get("judge")
         self.header, self.seasons = decode_header(raw) if raw else Header(), seasons
+        self.wet = wet or {}
         self.panels = {layer: Panel(layer, self.header.window, records) for layer in (ROOTS, STORES)}
         self._rates: dict[tuple[str, int], Rates] = {}
 
     def rates(self, layer: str, hour: int) -> Rates:
         if (layer, hour) not in self._rates:
             roots = self.rates(ROOTS, hour) if layer == STORES else None
-            self._rates[layer, hour] = rates(self.panels[layer], hour, self.seasons.moment(hour), roots)
+            self._rates[layer, hour] = self._rates_of(layer, hour, roots)
         return self._rates[layer, hour]
+
+    def _rates_of(self, layer: str, hour: int, roots: Rates | None) -> Rates:
+        panel = self.panels[layer]
+        course = panel.course
+        if hour in self.wet:
+            panel.course = {**course, "wet": np.full(len(panel.dims), self.wet[hour])}
+        found = rates(panel, hour, self.seasons.moment(hour), roots)
+        panel.course = course
+        return found
 
     def bands(self, dim: str, starts: Sequence[int], minutes: int) -> dict[str, Band]:
         """By KPI that is judged, and of revenue; `starts`: minutes since the epoch, each slot within an hour."""
@@ -109,7 +119,7 @@ def _band(around: _Around, series: int, minutes: int, error: Floats) -> Band:
     if KPIS[series].kind == "count":
         return Band(_edge(minutes * low, -BAND, error), minutes * now, _edge(minutes * high, BAND, error))
     if KPIS[series].kind == "amount":
-        trials = np.maximum(minutes * around.now[ORDERS], LEAST_TRIALS)
+        trials = _enough(minutes * around.now[ORDERS])
         sd = np.sqrt(error / trials + around.blur[series])
         return Band(np.exp(low - BAND * sd), np.exp(now), np.exp(high + BAND * sd))
     under = COUNTED[KPIS[series].under]
@@ -133,9 +143,14 @@ def _edge(mean: Floats, side: float, error: Floats, chance: float = 1.0) -> Floa
 
 def share_band(low: Floats, mid: Floats, high: Floats, trials: Floats, error: Floats) -> Band:
     """Of shares of so many trials; `error`: squared relative error of what is held to be usual."""
-    n = np.maximum(trials, LEAST_TRIALS)
+    n = _enough(trials)
     wide = [BAND * np.sqrt(m * (1 - np.clip(m, 0, 1)) / n + m**2 * error) for m in (low, high)]
     return Band(np.maximum(0.0, low - wide[0]), mid, high + wide[1])
+
+
+def _enough(trials: Floats) -> Floats:
+    """NaN where next to none are expected: of those, anything is usual."""
+    return np.where(trials >= LEAST_TRIALS, trials, np.nan)
 
 
 def past_band(over: Floats, under: Floats, trials: Floats) -> Band:
@@ -143,4 +158,4 @@ def past_band(over: Floats, under: Floats, trials: Floats) -> Band:
     known = under > 0
     mid = np.where(known, over / np.maximum(under, 1), np.nan)
     error = SPREAD_PRIOR + (1 - np.clip(mid, 0, 1)) / np.maximum(over, 1)
-    return share_band(mid, mid, mid, np.where(trials > 0, trials, np.nan), np.asarray(error))
+    return share_band(mid, mid, mid, trials, np.asarray(error))

@@ -95,11 +95,26 @@ def series(sources: Sources, person: Person, asked: Asked) -> Series:
     found = read_kpis(sources.redis, sources.prefix, asked.dim, minutes, from_ms, to_ms)
     told = slots_of(catalog, filled(asked.dim, found, minutes, min(to_ms, clock_ms)), names)
     if asked.usual and told.at_ms:
-        usual = read_usual(sources, layer_of(asked.dim), range(told.at_ms[0] // HOUR_MS, told.at_ms[-1] // HOUR_MS + 1))
+        hours = range(told.at_ms[0] // HOUR_MS, told.at_ms[-1] // HOUR_MS + 1)
+        usual = read_usual(sources, layer_of(asked.dim), hours, _wet(catalog, found))
         told.usual = bands(sources, minutes, told, usual, Past(sources, asked.dim))
     total = {name: value for name, value in kpis(catalog, found.values()).items() if not names or name in names}
     aims = targets(sources.redis, sources.settings, catalog, asked.dim, clock_ms)
     return Series(told.at_ms, told.kpis, told.usual, asked.dim, minutes, clock_ms, total, aims)
+
+
+def _wet(catalog: KpiCatalog, found: Mapping[int, Counts]) -> dict[int, float]:
+    """By hour, which share of orders was told of rain: the judge knows that of now alone."""
+    if not {"wet_orders", "orders"} <= {*catalog.names}:
+        return {}
+    wet, orders = (catalog.names.index(name) for name in ("wet_orders", "orders"))
+    hours: dict[int, list[Counts]] = {}
+    for at_ms, counts in found.items():
+        hours.setdefault(at_ms // HOUR_MS, []).append(counts)
+    sums = {
+        hour: [sum(each.get(column, 0) for each in some) for column in (wet, orders)] for hour, some in hours.items()
+    }
+    return {hour: min(1.0, max(0, rained) / of) for hour, (rained, of) in sums.items() if of > 0}
 
 
 def require_theirs(person: Person, dim: str) -> None:
@@ -200,5 +215,10 @@ def _slots_since(sources: Sources, held: dict[str, Any], step: str, clock_ms: in
     return told
 
 
+def _clock_alone(told: dict[str, Any], person: Person) -> dict[str, Any]:
+    """What the chain sells is not a store manager's to see; that there are news is."""
+    return {**told, "steps": {}}
+
+
 ENDPOINTS = (series,)
-FEEDS = (Feed("kpis", EVERYONE, _running),)
+FEEDS = (Feed("kpis", EVERYONE, _running, _clock_alone),)

@@ -14,6 +14,7 @@ from board.access.person import EVERYONE, Person
 from board.endpoint import get
 from board.problems import Problem
 from board.sources import Sources
+from board.usual import Look
 from features.times import MINUTE_MS
 
 MOST, LIMIT = 500, 50
@@ -66,22 +67,16 @@ def stores(sources: Sources, person: Person, asked: Asked) -> Stores:
     """Stores with their latest hour, those that stand out first unless another order is asked for."""
     if not 1 <= asked.limit <= MOST:
         raise Problem(400, f"limit: found {asked.limit}, expected 1 to {MOST}")
-    until, found = sources.stores_now.read()
-    ids = np.array([dim.partition(":")[2] for dim in found.dims], dtype=str)
-    regions = np.array([sources.regions.get(store, "") for store in ids.tolist()], dtype=str)
-    chosen = _chosen(person, asked, ids, regions)
-    order = chosen[_order(found, ids, asked.sort, chosen)]
+    look = sources.stores_now.read()
+    chosen = _chosen(person, asked, look)
+    order = chosen[_order(look, asked.sort, chosen)]
     start = _start(asked.after)
-    shown = order[start : start + asked.limit]
-    more = start + asked.limit
-    return Stores(
-        (until - sources.stores_now.recent.header.window) * MINUTE_MS,
-        until * MINUTE_MS,
-        len(order),
-        sorted({region for region in regions[chosen].tolist() if region}),
-        [_store(found, place, str(ids[place]), str(regions[place])) for place in shown.tolist()],
-        f"{more}" if more < len(order) else "",
-    )
+    shown, more = order[start : start + asked.limit], start + asked.limit
+    regions = sorted(set(look.regions[chosen].tolist()) - {""})
+    items = [_store(look, place) for place in shown.tolist()]
+    from_ms = (look.until - look.window) * MINUTE_MS
+    last = f"{more}" if more < len(order) else ""
+    return Stores(from_ms, look.until * MINUTE_MS, len(order), regions, items, last)
 
 
 def _start(after: str) -> int:
@@ -90,17 +85,23 @@ def _start(after: str) -> int:
     return int(after or 0)
 
 
-def _chosen(person: Person, asked: Asked, ids: NDArray[np.str_], regions: NDArray[np.str_]) -> NDArray[np.int64]:
-    mine = np.isin(ids, sorted(person.stores)) if person.is_limited else np.ones(len(ids), bool)
+def _mine(person: Person, look: Look) -> NDArray[np.bool_]:
+    if not person.is_limited:
+        return np.ones(len(look.ids), bool)
+    return np.array([person.may_see(store) for store in look.ids.tolist()], bool)
+
+
+def _chosen(person: Person, asked: Asked, look: Look) -> NDArray[np.int64]:
+    mine = _mine(person, look)
     if asked.q:
-        mine &= np.char.find(np.char.lower(ids), asked.q.lower()) >= 0
+        mine &= np.char.find(np.char.lower(look.ids), asked.q.lower()) >= 0
     if asked.region:
-        mine &= regions == asked.region
+        mine &= look.regions == asked.region
     return np.flatnonzero(mine)
 
 
-def _order(found: Standings, ids: NDArray[np.str_], sort: Sort, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    names = ids[chosen]
+def _order(look: Look, sort: Sort, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    found, names = look.found, look.ids[chosen]
     if sort == "id":
         return np.argsort(names, kind="stable")
     counts = found.counts[:, chosen]
@@ -109,18 +110,23 @@ def _order(found: Standings, ids: NDArray[np.str_], sort: Sort, chosen: NDArray[
     if sort == "revenue":
         return np.lexsort((names, -counts[REVENUE]))
     if sort == "conversion":
-        return np.lexsort((names, counts[ORDERS] / np.maximum(counts[VISITS], 1)))
-    alarmed, silent = found.firing[:, chosen].any(axis=0), found.state[chosen] == STATES.index("silent")
-    far = np.abs(found.far[ORDERS, chosen])
-    return np.lexsort((names, -counts[ORDERS], -far, ~silent, ~alarmed))
+        return np.lexsort((names, -counts[ORDERS] / np.maximum(counts[VISITS], 1)))
+    return np.lexsort((names, -counts[ORDERS], -_stands_out(found, ORDERS)[chosen]))
 
 
-def _store(found: Standings, place: int, id: str, region: str) -> Store:
+def _stands_out(found: Standings, which: int) -> NDArray[np.int64]:
+    """An alert most, then silence, then how far off it is."""
+    silent = found.state == STATES.index("silent")
+    return np.asarray(np.abs(found.far[which]) + 4 * silent + 8 * found.firing.any(axis=0), np.int64)
+
+
+def _store(look: Look, place: int) -> Store:
+    found = look.found
     orders, revenue, visits, _ = found.counts[:, place].tolist()
     expected, cents = found.expected[:, place].tolist()
     return Store(
-        id,
-        region,
+        str(look.ids[place]),
+        str(look.regions[place]),
         STATES[found.state[place]],  # type: ignore[arg-type]
         orders,
         revenue,
@@ -172,32 +178,35 @@ class Heat(Struct):
 @get("/stores-heat", EVERYONE)
 def heat(sources: Sources, person: Person, asked: MapAsked) -> Heat:
     """All stores by region, each against what is usual there in the latest hour."""
-    until, found = sources.stores_now.read()
-    ids = [dim.partition(":")[2] for dim in found.dims]
-    mine = np.array([place for place, store in enumerate(ids) if person.may_see(store)], np.int64)
+    look = sources.stores_now.read()
     which = ORDERS if asked.of == "orders" else REVENUE
-    stands = np.abs(found.far[which]) + 3 * found.firing.any(axis=0) + 3 * (found.state == STATES.index("silent"))
-    shown = {*mine[np.argsort(-stands[mine], kind="stable")][:MOST_ON_MAP].tolist()}
-    by_region: dict[str, list[int]] = {}
-    for place in mine.tolist():
-        by_region.setdefault(sources.regions.get(ids[place], ""), []).append(place)
-    regions = [_region(found, ids, name, by_region[name], shown, which) for name in sorted(by_region)]
-    window = sources.stores_now.recent.header.window
-    return Heat((until - window) * MINUTE_MS, until * MINUTE_MS, len(mine) - len(shown), regions)
+    mine = np.flatnonzero(_mine(person, look))
+    shown = mine[np.argsort(-_stands_out(look.found, which)[mine], kind="stable")][:MOST_ON_MAP]
+    names, places = np.unique(look.regions[mine], return_inverse=True)
+    known = np.where(np.isfinite(look.found.expected[which, mine]), look.found.expected[which, mine], 0.0)
+    values = np.bincount(places, look.found.counts[which, mine], len(names))
+    expected, stores = np.bincount(places, known, len(names)), np.bincount(places, minlength=len(names))
+    regions = [
+        Region(str(name), int(stores[n]), int(values[n]), _share(values[n], expected[n], 1.0), [])
+        for n, name in enumerate(names)
+    ]
+    by_name = {region.id: region for region in regions}
+    for place in sorted(shown.tolist(), key=lambda place: look.ids[place]):
+        by_name[str(look.regions[place])].cells.append(_cell(look, place, which))
+    from_ms = (look.until - look.window) * MINUTE_MS
+    return Heat(from_ms, look.until * MINUTE_MS, len(mine) - len(shown), regions)
 
 
-def _region(found: Standings, ids: list[str], name: str, places: list[int], shown: set[int], which: int) -> Region:
-    value, expected = int(found.counts[which, places].sum()), float(np.nansum(found.expected[which, places]))
-    cells = [_cell(found, ids, place, which) for place in places if place in shown]
-    cells.sort(key=lambda cell: cell.id)
-    return Region(name, len(places), value, round(value / expected, 3) if expected >= 1 else None, cells)
-
-
-def _cell(found: Standings, ids: list[str], place: int, which: int) -> Cell:
+def _cell(look: Look, place: int, which: int) -> Cell:
+    found = look.found
     value, expected = int(found.counts[which, place]), float(found.expected[which, place])
-    share = round(value / expected, 3) if expected > 0 and found.state[place] == 0 else None
     state, alarmed = STATES[found.state[place]], bool(found.firing[:, place].any())
-    return Cell(ids[place], state, int(found.far[which, place]), value, share, alarmed)  # type: ignore[arg-type]
+    share = _share(value, expected, 0.0) if state == "open" else None
+    return Cell(str(look.ids[place]), state, int(found.far[which, place]), value, share, alarmed)  # type: ignore[arg-type]
+
+
+def _share(value: float, expected: float, least: float) -> float | None:
+    return round(value / expected, 3) if expected > least else None
 
 
 ENDPOINTS = (stores, heat)

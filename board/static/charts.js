@@ -3,13 +3,15 @@
 
 import uPlot from "/static/vendor/uplot/uPlot.esm.js";
 import { fill, h, table } from "/static/dom.js";
-import { clock, decimal, moment, zoneName } from "/static/numbers.js";
+import { clock, decimal, moment, money, whole, zoneName } from "/static/numbers.js";
 
 const LINES = ["line-1", "line-2", "line-3", "line-4"];
 const ROWS = 60; // of the table
+const SAMPLE = 200; // values
 const open = new Set();
 const dirty = new Set();
 const at = new WeakMap(); // element → its chart
+const shifts = new Map(); // hour → milliseconds
 let colours = {};
 let frame = 0;
 
@@ -39,7 +41,7 @@ function paintAll() {
 // lines: [{ label, dash?, points?, like? }]; points: dots without a line; like: the line whose colour it has.
 // band: whether the two last columns are its low and high edge; format: of a value; legend: false to have none.
 // draw([times_s, ...columns]) as often as you like: it is put on the screen once a frame.
-// mark([{ from, to?, label }]), in seconds: spans with a line where they begin.
+// mark([{ from, to?, label }]), in seconds: spans under a bar, with a line where they begin.
 export function chart({ title, lines, band = false, format = decimal, height = 180, legend = lines.length > 1, together, t }) {
   const plot = h("div", { class: "plot", role: "img", tabindex: "0", "aria-label": title, onkeydown: step, onblur: leave });
   const rows = h("div", { hidden: true });
@@ -57,15 +59,15 @@ export function chart({ title, lines, band = false, format = decimal, height = 1
     const axis = { stroke: colour("soft"), grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
     return {
       width, height,
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zoneName()),
+      tzDate,
       legend: { show: legend },
       cursor: { drag: { x: true, y: false }, points: { size: 7 }, ...(together ? { sync: { key: together } } : {}) },
       scales: { y: { range: (_, low, high) => (low === null ? [0, 1] : [Math.min(0, low), 1.08 * (most() || high) || 1]) } },
-      axes: [{ ...axis, space: 70, values: hours }, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => format(tick)) }],
+      axes: [{ ...axis, space: 70, size: 30, values: hours }, { ...axis, size: 62, ...scale(format) }],
       series: [{ value: (_, seconds) => (seconds ? moment(seconds * 1000) : "–") },
         ...lines.map((line, i) => ({
           label: line.label, stroke: colour(LINES[(line.like ?? i) % LINES.length]), width: line.points ? 0 : 2, dash: line.dash,
-          spanGaps: false, points: { show: Boolean(line.points), size: 8, width: 2, fill: colour("card"), stroke: colour(LINES[(line.like ?? i) % LINES.length]) },
+          spanGaps: false, points: line.points ? { show: true, size: 8, width: 2, fill: colour("card") } : { show: true, size: 4, filter: lonely },
           value: (_, value) => format(value) })),
         ...(band ? ["low", "high"].map((label) => ({ label, stroke: "transparent", points: { show: false } })) : [])],
       bands: band ? [{ series: [lines.length + 2, lines.length + 1], fill: colour("band") }] : [],
@@ -76,8 +78,7 @@ export function chart({ title, lines, band = false, format = decimal, height = 1
   // With a band, a share of next to nothing does not flatten all the rest: it is cut off.
   function most() {
     if (!band) return 0;
-    const values = columns.slice(1, 3).flat().filter((value) => value !== null).sort((a, b) => a - b);
-    return Math.max(values[Math.floor(values.length * 0.99)] ?? 0, ...columns.at(-1));
+    return Math.max(quantile(columns[1], 0.985), quantile(columns.at(-1), 0.9));
   }
 
   function drawMarks(u) {
@@ -92,6 +93,7 @@ export function chart({ title, lines, band = false, format = decimal, height = 1
       ctx.fillStyle = colour("mark");
       ctx.fillRect(x, top, Math.max(2, end - x), high);
       ctx.fillStyle = colour("bad");
+      ctx.fillRect(x, top, Math.max(2, end - x), 4 * devicePixelRatio);
       ctx.fillRect(x - 1, top, 2, high);
     }
     ctx.restore();
@@ -187,6 +189,43 @@ export function chart({ title, lines, band = false, format = decimal, height = 1
   sights.observe(root);
   open.add(it);
   return it;
+}
+
+// Whole orders, whole units of money.
+function scale(format) {
+  const steps = [1, 2, 5].flatMap((n) => [...Array(10).keys()].map((power) => n * 10 ** power)).sort((a, b) => a - b);
+  if (format === whole) return { incrs: steps, values: (_, ticks) => ticks.map(whole) };
+  if (format === money) return { incrs: steps.map((n) => n * 100), values: (_, ticks) => ticks.map((cents) => whole(cents / 100)) };
+  return { values: (_, ticks) => ticks.map((tick) => format(tick)) };
+}
+
+// Values without one before or after them would be no line: they are dots.
+function lonely(u, series) {
+  const values = u.data[series];
+  const some = (value) => value !== null && value !== undefined;
+  const found = [];
+  for (let i = 0; i < values.length; i++) {
+    if (some(values[i]) && !some(values[i - 1]) && !some(values[i + 1])) found.push(i);
+  }
+  return found;
+}
+
+// Of a sample, for it is asked for with each drawing.
+function quantile(values, share) {
+  const by = Math.ceil(values.length / SAMPLE);
+  const some = [];
+  for (let i = 0; i < values.length; i += by) if (values[i] !== null) some.push(values[i]);
+  return Float64Array.from(some).sort()[Math.floor(some.length * share)] ?? 0;
+}
+
+// A date whose own clock shows what that of the chain's zone does; the difference is the same all through an hour.
+function tzDate(seconds) {
+  const hour = Math.floor(seconds / 3600);
+  if (!shifts.has(hour)) {
+    if (shifts.size > 5000) shifts.clear();
+    shifts.set(hour, uPlot.tzDate(new Date(hour * 3_600_000), zoneName()).getTime() - hour * 3_600_000);
+  }
+  return new Date(seconds * 1000 + shifts.get(hour));
 }
 
 // Midnight shows its date.

@@ -82,6 +82,7 @@ export function drill({ dim, kpis, every, covers, t }) {
       const before = compares ? (same && state.before) || new Before(dim, step, names) : null;
       if (before && slots.times.length) await before.reach(slots.times[0], slots.times.at(-1) + long);
       if (mine !== turn) return;
+      if (!same && !own && slots.times.length) [from.value, to.value] = [wallText(slots.times[0]), wallText(slots.times.at(-1) + long)];
       state = { slots, before, step, names: names.join(), own, running: Math.floor(told.clock_ms / long) * long };
       trouble.textContent = slots.times.length ? "" : t("none_counted");
       fill(goals, targets(t, told.targets));
@@ -114,7 +115,7 @@ export function drill({ dim, kpis, every, covers, t }) {
   }
 
   function mark() {
-    for (const one of charts.values()) one.mark(marksOf(t, incidents, covers));
+    for (const [name, one] of charts) one.mark(marksOf(t, name, incidents.filter(covers)));
   }
 
   const stops = [
@@ -151,10 +152,15 @@ function targets(t, aims) {
   }));
 }
 
-// What a wall clock of the chain's zone shows, as epoch milliseconds.
+// What a wall clock of the chain's zone shows at a time, as 2026-05-01T08:00; and back.
+function wallText(ms) {
+  const shown = new Intl.DateTimeFormat("en-GB", { timeZone: zoneName(), hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit",
+    hour: "2-digit", minute: "2-digit" }).formatToParts(ms);
+  const { year, month, day, hour, minute } = Object.fromEntries(shown.map((part) => [part.type, part.value]));
+  return `${year}-${month}-${day}T${hour}:${minute}`;
+}
+
 function wallMs(text) {
   const guess = Date.parse(`${text}Z`);
-  const parts = Object.fromEntries(new Intl.DateTimeFormat("en-GB", { timeZone: zoneName(), hourCycle: "h23", year: "numeric", month: "numeric",
-    day: "numeric", hour: "numeric", minute: "numeric", second: "numeric" }).formatToParts(guess || 0).map((part) => [part.type, Number(part.value)]));
-  return guess - (Date.UTC(parts.year, parts.month - 1, parts.day, parts.hour, parts.minute, parts.second) - guess);
+  return Number.isNaN(guess) ? NaN : guess - (Date.parse(`${wallText(guess)}Z`) - guess);
 }

@@ -118,6 +118,15 @@ export function incidentBanner(t, one) {
     h("span", {}, ` · ${more.filter(Boolean).join(" · ")} `), h("a", { href: `/alerts/${encodeURIComponent(one.key)}` }, t("look")));
 }
 
-export function marksOf(t, incidents, covers = () => true) {
-  return incidents.filter(covers).map((one) => ({ from: one.start_ms / 1000, to: one.end_ms / 1000, label: incidentTitle(t, one) }));
+// Which series of the judge say something of a KPI that is shown.
+const CONCERN = {
+  orders: ["orders", "visits", "alive"], revenue_cents: ["orders", "alive", "aov_cents"], aov_cents: ["aov_cents"], visits: ["visits", "alive"],
+  conversion: ["conversion", "visits"], redemption_share: ["redemptions", "redemptions_per_order"], redemptions: ["redemptions", "redemptions_per_order"],
+  discount_cents: ["redemptions", "redemptions_per_order"], refunds: ["refund_rate"], complaints: ["complaint_rate"],
+  late_delivery_rate: ["late_delivery_rate"], new_members: ["new_members"],
+};
+
+export function marksOf(t, name, incidents) {
+  const these = incidents.filter((one) => [one.series, ...one.kpis].some((series) => CONCERN[name]?.includes(series)));
+  return these.map((one) => ({ from: one.start_ms / 1000, to: one.end_ms / 1000, label: incidentTitle(t, one) }));
 }

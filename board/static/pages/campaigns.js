@@ -37,7 +37,7 @@ async function one(root, { t, id }) {
   document.title = `${id} · Brewline`;
   const dim = `campaign:${id}`;
   const view = drill({ dim, kpis: FIRST, every: EVERY, covers: () => false, t });
-  const body = h("div", {});
+  const body = h("div", { class: "drill" });
   const part = figures(t, (days) => get(`/campaigns/${encodeURIComponent(id)}/places`, { days }), (told) => {
     fill(body, [["regions", "region_name"], ["channels", "channel_name"]].map(([kind, head]) => h("section", { class: "card" }, h("h2", {}, t(kind)),
       told[kind].length ? rows(t, t(kind), told[kind], (each) => each.name, t(head)) : h("p", { class: "note" }, t("no_place")))));

@@ -14,22 +14,28 @@ const CHAIN = "chain:*";
 const SHOWN = ["orders", "revenue_cents", "aov_cents", "conversion", "redemption_share", "attach_rate"];
 const SPANS = { hours: { step: "minute", slots: 180 }, day: { step: "5m", slots: 288 }, week: { step: "hour", slots: 168 } };
 const KEPT = "brewline.now.span";
+const AGAIN_MS = 900;
 
 export const words = { en: { ...named.en, ...own.en }, zh: { ...named.zh, ...own.zh } };
 
-export async function open(root, { t }) {
+export async function open(root, { t, me }) {
   const banners = h("div", { class: "now-banners", role: "status" });
   const body = h("div", {});
   const at = h("span", { class: "note" });
   let view = null;
   let incidents = [];
   let turn = 0;
+  const own = me.roles.length === 1 && me.roles[0] === "store" ? me.stores : []; // a store manager's
+  let dim = own.length ? `store:${own[0]}` : CHAIN;
+  const which = own.length > 1 && h("select", { "aria-label": t("which_store"), onchange: (event) => { dim = `store:${event.target.value}`; choose(span); } },
+    own.map((store) => h("option", { value: store }, store)));
+  let span = localStorage.getItem(KEPT);
 
   async function choose(name) {
     const mine = ++turn;
-    localStorage.setItem(KEPT, name);
+    localStorage.setItem(KEPT, span = name);
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.span === name));
-    const next = await shown(t, SPANS[name]);
+    const next = await shown(t, dim, SPANS[name]);
     if (mine !== turn) return next.close();
     view?.close();
     view = next;
@@ -39,9 +45,8 @@ export async function open(root, { t }) {
 
   const buttons = Object.keys(SPANS).map((name) => h("button", { type: "button", "data-span": name, onclick: () => choose(name) }, t(name)));
   const heat = heatTable(t);
-  root.append(banners, h("div", { class: "bar" }, h("div", { class: "tabs", role: "group", "aria-label": t("range") }, buttons), at), body, heat.root);
-  const saved = localStorage.getItem(KEPT);
-  await Promise.all([choose(saved in SPANS ? saved : "day"), heat.read()]);
+  root.append(banners, h("div", { class: "bar" }, h("div", { class: "tabs", role: "group", "aria-label": t("range") }, buttons), which, at), body, heat.root);
+  await Promise.all([choose(span in SPANS ? span : "day"), heat.read()]);
   const stops = [
     listen("kpis", (told) => {
       at.textContent = t("chain_time", { at: moment(told.clock_ms) });
@@ -63,17 +68,18 @@ export async function open(root, { t }) {
 }
 
 // The KPIs over one span.
-async function shown(t, { step, slots: count }) {
+async function shown(t, dim, { step, slots: count }) {
   const long = STEP_MS[step];
   const slots = new Slots(count * long);
-  const before = new Before(CHAIN, step, SHOWN);
+  const before = new Before(dim, step, SHOWN);
   let running = 0;
   let reading = false;
+  let readAt = 0;
 
   async function read() {
-    reading = true;
+    [reading, readAt] = [true, performance.now()];
     try {
-      const told = await get(`/kpis/${CHAIN}`, { step, slots: count, kpis: SHOWN.join(","), usual: true });
+      const told = await get(`/kpis/${encodeURIComponent(dim)}`, { step, slots: count, kpis: SHOWN.join(","), usual: true });
       slots.take(told);
       running = Math.floor(told.clock_ms / long) * long;
       if (slots.times.length) await before.reach(slots.times[0], running + long);
@@ -90,8 +96,10 @@ async function shown(t, { step, slots: count }) {
   tell();
 
   function hear({ clock_ms: clockMs, steps }) {
-    const news = steps[step];
-    if (!news.at_ms.length || reading) return;
+    if (reading) return;
+    const news = dim === CHAIN ? steps[step] : null;
+    if (!news) return performance.now() > readAt + AGAIN_MS ? void read().then(tell, ignore) : undefined; // the feed tells of the chain alone
+    if (!news.at_ms.length) return;
     if (!(news.at_ms[0] <= slots.times.at(-1) + long)) return void read().then(tell, ignore); // some were missed
     slots.take(news);
     running = Math.floor(clockMs / long) * long;
@@ -108,9 +116,10 @@ function card(t, name, before) {
   const format = formatOf(name);
   const figure = h("span", { class: "figure" }, "–");
   const state = h("span", { class: "chip" });
+  const when = h("div", { class: "note" });
   const change = h("div", { class: "note" });
   const line = chart({ title: t(name), lines: linesOf(t, t(name), before), band: true, format, height: 150, legend: false, together: "now", t });
-  line.root.querySelector("figcaption").after(h("div", { class: "now-figure" }, figure, state), change);
+  line.root.querySelector("figcaption").after(h("div", { class: "now-figure" }, figure, state), when, change);
 
   function show(slots, running, long) {
     line.draw(columnsOf(slots, before, name, running));
@@ -119,11 +128,11 @@ function card(t, name, before) {
     figure.textContent = format(value);
     [state.className, state.textContent] = stands(t, value, slots.usual(full, name), name);
     const so = slots.at(running, name);
-    change.textContent = [`${clock(full)}–${clock(running)}`, changed(t, value, before.at(full, name), before.label, format),
-      so === null ? "" : t("until_now", { value: format(so) })].filter(Boolean).join(" · ");
+    when.textContent = `${clock(full)}–${clock(running)}${so === null ? "" : ` · ${t("until_now", { value: format(so) })}`}`;
+    change.textContent = changed(t, value, before.at(full, name), before.label, format);
   }
 
-  return { root: line.root, show, mark: (incidents) => line.mark(marksOf(t, incidents)), close: line.close };
+  return { root: line.root, show, mark: (incidents) => line.mark(marksOf(t, name, incidents)), close: line.close };
 }
 
 function stands(t, value, [low, mid, high], name) {

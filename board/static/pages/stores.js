@@ -81,7 +81,7 @@ function small(t, store, most) {
   const share = store.expected_orders ? percent(store.orders / store.expected_orders, 0) : "–";
   return h("a", { class: "card store-card", href: `/stores/${encodeURIComponent(store.id)}` },
     h("div", { class: "store-head" }, h("strong", {}, store.id), h("span", { class: "note" }, store.region),
-      h("span", { class: `chip ${{ low2: "bad", low1: "warn", silent: "bad" }[far] ?? "info"}` }, t(store.firing.length ? "alarmed" : `state_${far}`))),
+      h("span", { class: `chip ${store.firing.length ? "bad" : { low2: "bad", low1: "warn", silent: "bad" }[far] ?? "info"}` }, t(store.firing.length ? "alarmed" : `state_${far}`))),
     spark(t, store, most),
     h("dl", { class: "store-figures" },
       pair(t("orders"), store.state === "silent" ? "?" : whole(store.orders)), pair(t("of_usual"), store.state === "open" ? share : "–"),
@@ -100,7 +100,7 @@ function spark(t, store, most) {
 
 async function one(root, { t, id }) {
   const dim = `store:${id}`;
-  root.querySelector("h1").textContent = t("store", { name: id });
+  root.querySelector("h1").textContent = t("store_title", { name: id });
   document.title = `${id} · Brewline`;
   const head = h("div", { class: "now-banners", role: "status" });
   const view = drill({ dim, kpis: FIRST, every: EVERY, covers: (incident) => incident.dim === dim, t });

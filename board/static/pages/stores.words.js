@@ -2,7 +2,7 @@ export const words = {
   en: {
     note: "Each store's latest full hour, five minutes a bar, all on one scale. Choose a store to look closer.",
     note_own: "Your stores' latest full hour, five minutes a bar. Choose a store to look closer.",
-    search: "Find a store", region_label: "Region", every_region: "All regions", sort: "Order", sort_against: "What stands out first", sort_orders: "Most orders",
+    store_title: "Store {name}", search: "Find a store", region_label: "Region", every_region: "All regions", sort: "Order", sort_against: "What stands out first", sort_orders: "Most orders",
     sort_revenue: "Most revenue", sort_conversion: "Highest conversion", sort_id: "By name", more: "Show more",
     count: "{shown} of {of} stores, {from}–{to}", no_store: "No store fits. Change the search, or the region.",
     no_hour: "No minute is complete yet: this fills when the KPI flow has closed its first minutes.",
@@ -13,7 +13,7 @@ export const words = {
   zh: {
     note: "各门店最近一个完整小时，每 5 分钟一柱，刻度统一。点击门店查看详情。",
     note_own: "您管理的门店最近一个完整小时，每 5 分钟一柱。点击门店查看详情。",
-    search: "查找门店", region_label: "区域", every_region: "全部区域", sort: "排序", sort_against: "异常优先", sort_orders: "订单最多",
+    store_title: "门店 {name}", search: "查找门店", region_label: "区域", every_region: "全部区域", sort: "排序", sort_against: "异常优先", sort_orders: "订单最多",
     sort_revenue: "营业额最高", sort_conversion: "转化率最高", sort_id: "按名称", more: "显示更多",
     count: "显示 {shown} / {of} 家门店，{from}–{to}", no_store: "没有符合条件的门店，请更改搜索条件或区域。",
     no_hour: "尚无完整的分钟数据：KPI 流程完成首批分钟后将显示。",
