@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from alerts.kpis.catalog import KpiCatalog
+from board.access.notes import Notes
 from board.decided import Decided
 from board.rulebook import Rulebook
 from brewline.reading import Features
@@ -29,6 +30,7 @@ class Sources:
         self.redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
         self.lock, self.locks = Lock(), dict[str, Lock]()
         self.read: dict[str, tuple[float, Any]] = {}
+        self.notes = Notes(settings)
 
     @cached_property
     def kpis(self) -> KpiCatalog:
@@ -59,4 +61,5 @@ class Sources:
             return found  # type: ignore[no-any-return]
 
     def close(self) -> None:
+        self.notes.close()
         self.redis.close()

@@ -21,7 +21,6 @@ from board.tail import tail
 from brewline.arms import arm_rows
 from brewline.brake import resume as let_go_on
 from brewline.campaigns import read_campaigns, read_pauses
-from brewline.trail import note
 from features.times import DAY_MS
 from features.trials import HOLDOUT
 from operators.store import PartitionStore, stored_partitions
@@ -172,7 +171,7 @@ def resume(sources: Sources, person: Person, asked: Campaign, said: Resume) -> T
     """Lets a campaign that is paused somewhere go on; who says so is kept with it."""
     if not said.reason.strip():
         raise Problem(422, "say why it may go on: it stands beside the pause")
-    note(sources.settings, "brake_resume", f"campaign {asked.campaign}", by=person.name)
+    sources.notes.note(person, "brake_resume", f"campaign {asked.campaign}", purpose=said.reason)
     return Told(let_go_on(sources.settings, asked.campaign, said.place, person.name, said.reason.strip()))
 
 

@@ -25,7 +25,6 @@ from board.sources import Sources
 from board.trying import Asked
 from brewline.campaigns import read_pauses
 from brewline.switch import CannotSwitch, require_own, switch
-from brewline.trail import note
 from features.times import local_day, parse_offset
 
 one_at_a_time = Lock()  # tests take a processor, and a file is written by one
@@ -241,7 +240,7 @@ def turn(sources: Sources, person: Person, asked: Which, said: Switch) -> Row:
     try:
         with one_at_a_time:
             require_own(sources.settings)
-            note(sources.settings, f"rule_{'on' if said.on else 'off'}", f"rule {found.id}", by=person.name)
+            sources.notes.note(person, f"rule_{'on' if said.on else 'off'}", f"rule {found.id}")
             changed = switch(sources.settings, found.id, said.on, book.catalog)
     except CannotSwitch as refused:
         raise Problem(409, f"{refused}") from None
@@ -276,7 +275,7 @@ def begin(sources: Sources, person: Person, asked: Which, said: Try) -> Tried:
     backtests = Backtests(sources.redis, sources.prefix)
     if now := backtests.running():
         raise Problem(409, f"{now.rule} is being tried for {now.by}: one runs at a time")
-    note(sources.settings, "backtest", f"history, rule {found.id}", by=person.name)
+    sources.notes.note(person, "backtest", f"history, rule {found.id}")
     now = backtests.begin(Asked(sources.settings, found.id, said.history, said.assume_consent), person.name)
     if now is None:
         raise Problem(409, "another one has just begun: one runs at a time")
