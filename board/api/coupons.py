@@ -171,7 +171,7 @@ def resume(sources: Sources, person: Person, asked: Campaign, said: Resume) -> T
     """Lets a campaign that is paused somewhere go on; who says so is kept with it."""
     if not said.reason.strip():
         raise Problem(422, "say why it may go on: it stands beside the pause")
-    sources.notes.note(person, "brake_resume", f"campaign {asked.campaign}")
+    sources.notes.note(person, "brake_resume", f"campaign {asked.campaign}", purpose=said.reason)
     return Told(let_go_on(sources.settings, asked.campaign, said.place, person.name, said.reason.strip()))
 
 

@@ -32,6 +32,7 @@ from operators.customers import find_customer, read_current
 
 MOST_AT_ONCE = 100
 WINDOWED, HABITS, RHYTHM, POINTS, SHARES, STEPS = "counts", "habits", "rhythm", "points", "ratios", "steps"
+At = Annotated[int, Meta(ge=0, le=253_402_300_799_000)]  # to the end of the year 9999
 one_at_a_time = Lock()  # a zone that is met for the first time is added to a table that all share
 
 
@@ -162,7 +163,7 @@ class As(Struct, forbid_unknown_fields=True):
     """`at_ms`: as of when; empty: now, which in a replay is as far as time has come there."""
 
     id: str
-    at_ms: int | None = None
+    at_ms: At | None = None
 
 
 @get("/customers/{id}", HEAD_OFFICE, personal="profile")
@@ -322,7 +323,7 @@ def _decision(told: Told, known: Explaining) -> Decision:
 class Wanted(Struct, forbid_unknown_fields=True):
     id: str
     rule: str
-    at_ms: int | None = None
+    at_ms: At | None = None
 
 
 class Why(Struct):

@@ -5,7 +5,7 @@ import { fill, h, table } from "/static/dom.js";
 import { listen } from "/static/live.js";
 import { clock, moment, money, whole } from "/static/numbers.js";
 
-const SHOWN = 25;
+const SHOWN = matchMedia("(max-width: 700px)").matches ? 10 : 20;
 const good = new Set(["issued"]);
 
 export async function feed({ t, me }, chosen) {
