@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import Any
@@ -15,6 +16,7 @@ from board.access.gate import Gate
 from board.endpoint import Endpoint
 from board.problems import Problem, answer, problem_of
 from board.sources import Sources
+from operators.health import CALL, CALLS
 
 MOST_BYTES = 1_000_000  # of a body
 Call = Callable[[Request], Awaitable[Response]]
@@ -22,17 +24,30 @@ Call = Callable[[Request], Awaitable[Response]]
 
 def call_of(endpoint: Endpoint, sources: Sources, gate: Gate) -> Call:
     async def call(request: Request) -> Response:
+        began_s = time.perf_counter()
+        response = await tried(request)
+        CALL.labels(endpoint.name).observe(time.perf_counter() - began_s)
+        CALLS.labels(endpoint.name, str(response.status_code)).inc()
+        return response
+
+    async def tried(request: Request) -> Response:
         try:
-            person = await gate.admit(request, endpoint.roles, endpoint.method, endpoint.personal)
-            words = [msgspec.convert({**request.query_params, **request.path_params}, endpoint.asked, strict=False)]
-            if endpoint.said:
-                words.append(msgspec.json.decode(await _body(request), type=endpoint.said))
-            told = await to_thread.run_sync(endpoint.handle, sources, person, *words)
+            body = await _body(request) if endpoint.said else b""
+            return await to_thread.run_sync(answered, request, body)
         except Exception as error:
             if (problem := problem_of(error)) is None:
                 raise
             return answer(problem)
-        return _told(request, told)
+
+    def answered(request: Request, body: bytes) -> Response:
+        """In a thread of the request's own: Redis is waited for there."""
+        person = gate.admit_to(endpoint, request)
+        words: list[Any] = [
+            msgspec.convert({**request.query_params, **request.path_params}, endpoint.asked, strict=False)
+        ]
+        if endpoint.said:
+            words.append(msgspec.json.decode(body, type=endpoint.said))
+        return _told(request, endpoint.handle(sources, person, *words))
 
     return call
 

@@ -10,11 +10,13 @@ from threading import Event, Thread
 from typing import Any
 
 import msgspec
+from anyio import to_thread
 from msgspec import Struct
 
 from board.access.person import Person, Role
 from board.sources import Sources
-from operators.health import log
+from operators.customers import NoState
+from operators.health import MISSED, VIEWERS, warn_seldom
 
 WAITING = 64  # messages of a viewer who does not keep up; older ones are let go, and counted
 PULSE_S = 5.0  # a sign of life where nothing happens
@@ -39,11 +41,11 @@ class Viewer:
     def __init__(self, person: Person, feeds: Set[str]) -> None:
         self.person, self.feeds = person, feeds
         self.waiting: deque[bytes] = deque(maxlen=WAITING)
-        self.missed = 0
         self.news = asyncio.Event()
 
     def take(self, message: bytes) -> None:
-        self.missed += len(self.waiting) == WAITING
+        if len(self.waiting) == WAITING:
+            MISSED.inc()
         self.waiting.append(message)
         self.news.set()
 
@@ -78,20 +80,27 @@ class Live:
     def close(self) -> None:
         self.stop.set()
 
-    async def watch(self, person: Person, names: Set[str]) -> AsyncIterator[bytes]:
-        """Raises nothing for a feed that is not theirs: it stays silent."""
+    async def watch(self, person: Person, names: Set[str], still: Callable[[], bool]) -> AsyncIterator[bytes]:
+        """Raises nothing for a feed that is not theirs: it stays silent. Ends when `still` says no."""
         theirs = {name for name in names if name in self.feeds and person.roles & self.feeds[name].roles}
         viewer = Viewer(person, theirs)
         self.viewers.add(viewer)
+        VIEWERS.set(len(self.viewers))
         try:
-            yield b"retry: 2000\n\n"
             for name in sorted(theirs & self.last.keys()):
                 if message := self._message(self.feeds[name], self.last[name], person):
                     viewer.take(message)
+            yield b"retry: 2000\n\n"
+            asked_s = time.monotonic()
             async for message in viewer.messages():
+                if time.monotonic() > asked_s + PULSE_S:
+                    asked_s = time.monotonic()
+                    if not await to_thread.run_sync(still):
+                        return
                 yield message
         finally:
             self.viewers.discard(viewer)
+            VIEWERS.set(len(self.viewers))
 
     def _read(self, feed: Feed) -> None:
         while not self.stop.is_set():
@@ -99,8 +108,11 @@ class Live:
                 for told in feed.told(self.sources, self.stop):
                     if self.loop is not None and not self.stop.is_set():
                         self.loop.call_soon_threadsafe(self._tell, feed, told)
+            except NoState:
+                pass  # of flows that have not run yet
             except Exception as error:  # a viewer sees that it is stale
-                log.warning("a feed of the board broke off", feed=feed.name, error=f"{type(error).__name__}: {error}")
+                told = f"{type(error).__name__}: {error}"
+                warn_seldom("a feed of the board broke off", feed.name, feed=feed.name, error=told)
             self.stop.wait(AGAIN_S)
 
     def _tell(self, feed: Feed, told: Any) -> None:

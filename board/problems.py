@@ -30,7 +30,7 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, UnknownCustomer):
         return Problem(404, f"{error}")
-    if isinstance(error, msgspec.ValidationError):
+    if isinstance(error, msgspec.MsgspecError):
         return Problem(422, f"{error}")
     if isinstance(error, NoState | Unreachable):
         return Problem(503, f"{error}")
@@ -43,6 +43,7 @@ def problem_of(error: Exception) -> Problem | None:
 
 def answer(problem: Problem) -> Response:
     told = {"title": HTTPStatus(problem.status).phrase, "status": problem.status, "detail": problem.detail}
-    headers = {"cache-control": "no-store"} | ({"retry-after": f"{AGAIN_S}"} if problem.status == 503 else {})
+    after_s = problem.more.get("retry_after_s", AGAIN_S if problem.status == 503 else None)
+    headers = {"cache-control": "no-store"} | ({"retry-after": f"{after_s}"} if after_s else {})
     body = msgspec.json.encode({**told, **problem.more})
     return Response(body, problem.status, headers, "application/problem+json")

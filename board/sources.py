@@ -6,6 +6,7 @@ from functools import cached_property
 
 from alerts.kpis.catalog import KpiCatalog
 from alerts.notices.desk import State
+from board.access.notes import Notes
 from board.engine import Engine
 from board.recent import Recent
 from brewline.letters import Letter, latest_letters
@@ -28,6 +29,7 @@ class Sources:
         """Raises Unreachable."""
         self.settings, self.prefix = settings, settings.redis.prefix
         self.redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+        self.notes = Notes(settings)
 
     @cached_property
     def kpis(self) -> KpiCatalog:
@@ -61,4 +63,5 @@ class Sources:
         return Recent(lambda: latest_letters(self.settings, MOST_LETTERS), LETTERS_S)
 
     def close(self) -> None:
+        self.notes.close()
         self.redis.close()

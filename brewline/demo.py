@@ -40,11 +40,14 @@ from sim.chain import Chain, Record
 Process = subprocess.Popen[bytes]
 PROCESSES = (("ingest", "customers", "learning"), ("kpis", "security", "service", "abuse"))
 QUIET = ("customers", "learning", "security", "service", "abuse", "dispatch")  # told of by the first of their process
-READY_S = 60.0
+READY_S = 120.0
 SETTLE_S = 30.0
 COUPON_LINE_S = 1.0
 TICK_S = 0.1
-VIEWER = Person("demo", EVERYONE)
+VIEWERS = (
+    (Person("demo", EVERYONE), "all of it; a link opens once"),
+    (Person("manager", frozenset({"store"}), frozenset({"S001"})), "as the manager of store S001"),
+)
 KPI_LINE_MS = 4 * 3_600_000
 
 
@@ -88,6 +91,7 @@ def _settings(folder: Path, brokers: str, redis_url: str, chain: Chain) -> Setti
         "BREWLINE_LEARNING__PUBLISH_EVERY": "200",
         "BREWLINE_METRICS__INGEST": str(free_port()),
         "BREWLINE_METRICS__KPIS": str(free_port()),
+        "BREWLINE_METRICS__BOARD": str(free_port()),
         "BREWLINE_METRICS__NOTIFY": str(free_port()),
         **{f"BREWLINE_METRICS__{flow.upper()}": "0" for flow in QUIET},
         "BREWLINE_BOARD__PORT": str(free_port()),
@@ -183,7 +187,8 @@ class Demo:
             f" {self.chain.days:.1f} days; metrics at 127.0.0.1:{self.settings.metrics.ingest}/metrics",
             soft_wrap=True,
         )
-        self.out.print(f"board: {entrance(self.settings, VIEWER)} (opens once)", soft_wrap=True, highlight=False)
+        for person, whose in VIEWERS:
+            self.out.print(f"board: {entrance(self.settings, person)} {whose}", soft_wrap=True, highlight=False)
 
     def _require(self, flows: list[Process]) -> None:
         for process in flows:

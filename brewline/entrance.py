@@ -8,8 +8,12 @@ from config.settings import Settings
 from operators.redis_link import connect_redis
 
 
+def sessions(settings: Settings) -> Sessions:
+    """Raises Unreachable."""
+    redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+    return Sessions(redis, settings.redis.prefix, settings.board.session_hours)
+
+
 def entrance(settings: Settings, person: Person) -> str:
     """A link that signs this person in, once, within ten minutes. Raises Unreachable."""
-    redis, board = connect_redis(settings.redis.url, settings.redis.start_timeout_s), settings.board
-    secret = Sessions(redis, settings.redis.prefix, board.session_hours).link(person)
-    return f"{board.url.rstrip('/') or f'http://{board.host}:{board.port}'}/enter/{secret}"
+    return f"{settings.board.address}/enter/{sessions(settings).link(person)}"

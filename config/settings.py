@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Struct, field
 
+from config import board as boards
 from config import gateways
 from config.reading import WrongSettings, hint_of, override, place_of, refuse_unknown
 
@@ -158,15 +159,8 @@ class Metrics(Struct, forbid_unknown_fields=True):
     service: Port = 9107
     abuse: Port = 9108
     notify: Port = 9109
+    board: Port = 9110
     stall_s: Seconds = 15.0  # /healthz turns red when a partition has not moved for so long
-
-
-class Board(Struct, forbid_unknown_fields=True):
-    host: str = "127.0.0.1"
-    port: Port = 8080
-    url: str = ""  # where people reach it, such as https://board.example.com: alerts link to it
-    session_hours: Annotated[float, Meta(gt=0)] = 12.0  # until who is signed in must sign in again
-    secure: bool = False  # people reach it by https: cookies are sent over nothing else
 
 
 class Log(Struct, forbid_unknown_fields=True):
@@ -187,7 +181,7 @@ class Settings(Struct, forbid_unknown_fields=True):
     service: Service = field(default_factory=Service)
     dispatch: gateways.Dispatch = field(default_factory=gateways.Dispatch)
     metrics: Metrics = field(default_factory=Metrics)
-    board: Board = field(default_factory=Board)
+    board: boards.Board = field(default_factory=boards.Board)
     log: Log = field(default_factory=Log)
     features: str = "features.toml"
     models: str = "models.toml"  # over the features; "" for none
@@ -225,6 +219,8 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
     _check(settings, path, named)
     _check_channel_caps(settings.coupons.channel_caps, path, named)
     _check_kafka(settings.kafka, path)
+    if told := boards.complaint(settings.board):
+        raise WrongSettings(f"{path}: {told}")
     return settings
 
 

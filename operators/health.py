@@ -84,6 +84,15 @@ OLDEST_TICKET = Gauge(
 CASES = Gauge("brewline_review_cases", "Cases of possible abuse that wait for a human", ["signal", "partition"])
 HELD = Gauge("brewline_review_customers", "Customers whom these cases hold", ["signal", "partition"])
 KPI = Gauge("brewline_kpi", "A KPI of the chain or a region in its last closed minute", ["kpi", "dim", "partition"])
+CALLS = Counter("brewline_board_calls_total", "Calls of the board's API by endpoint and status", ["call", "status"])
+CALL = Histogram(
+    "brewline_board_call_seconds",
+    "Seconds until a call of the board's API was answered",
+    ["call"],
+    buckets=[0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+)
+VIEWERS = Gauge("brewline_board_viewers", "Pages that watch the board live")
+MISSED = Counter("brewline_board_missed_total", "Messages let go because a viewer did not keep up")
 LEVELS = {
     "kpi": KPI,
     "open": OPEN_TICKETS,

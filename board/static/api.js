@@ -10,35 +10,36 @@ export class Failed extends Error {
 
 // Other sites cannot read this cookie, so they cannot change anything in our name.
 function csrf() {
-  return document.cookie.match(/(?:^|; )brewline-csrf=([^;]+)/)?.[1] ?? "";
+  return document.cookie.match(/(?:^|; )(?:__Host-)?brewline-csrf=([^;]+)/)?.[1] ?? "";
 }
 
-export async function get(path, asked = {}) {
+// purpose: what personal data is opened for; it is noted in the audit trail.
+export async function get(path, asked = {}, { purpose } = {}) {
   const known = Object.entries(asked).filter(([, value]) => value !== undefined && value !== null && value !== "");
   const query = new URLSearchParams(known).toString();
-  return call("GET", path + (query ? `?${query}` : ""));
+  return call("GET", path + (query ? `?${query}` : ""), undefined, purpose);
 }
 
-export async function post(path, said = {}) {
-  return call("POST", path, said);
+export async function post(path, said = {}, { purpose } = {}) {
+  return call("POST", path, said, purpose);
 }
 
 export async function remove(path) {
   return call("DELETE", path);
 }
 
-async function call(method, path, said) {
+async function call(method, path, said, purpose) {
   let response;
   try {
     response = await fetch(`/api/v1${path}`, {
       method,
-      headers: { ...(said === undefined ? {} : { "content-type": "application/json" }), ...(method === "GET" ? {} : { "x-csrf-token": csrf() }) },
+      headers: { ...(said === undefined ? {} : { "content-type": "application/json" }), ...(method === "GET" ? {} : { "x-csrf-token": csrf() }), ...(purpose ? { "x-purpose": purpose } : {}) },
       body: said === undefined ? undefined : JSON.stringify(said),
     });
   } catch (error) {
     throw new Failed(0, { detail: error.message });
   }
-  if (response.status === 401) location.reload(); // the server shows how to sign in
+  if (response.status === 401 && !path.startsWith("/enter")) location.reload(); // the server shows how to sign in
   const body = response.headers.get("content-type")?.includes("json") ? await response.json() : {};
   if (!response.ok) throw new Failed(response.status, body);
   return body;

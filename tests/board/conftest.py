@@ -15,7 +15,7 @@ from operators.redis_link import connect_redis
 from operators.servers import RedisServer
 
 SignedIn = Callable[..., TestClient]
-CHANGES = {"GET": False, "POST": True, "PUT": True, "DELETE": True}
+HERE = "http://127.0.0.1"
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def board_settings(redis: RedisServer, topic_prefix: str) -> conf.Settings:
 @pytest.fixture
 def visitor(board_settings: conf.Settings) -> Iterator[TestClient]:
     """Who is not signed in."""
-    with TestClient(create_app(board_settings), follow_redirects=False) as client:
+    with TestClient(create_app(board_settings), HERE, follow_redirects=False) as client:
         yield client
 
 
@@ -39,10 +39,10 @@ def visitor(board_settings: conf.Settings) -> Iterator[TestClient]:
 def signed_in(board_settings: conf.Settings) -> Iterator[SignedIn]:
     """signed_in("marketing") or signed_in("store", stores=["S1"]): a client in this person's session."""
     redis = connect_redis(board_settings.redis.url, 5.0)
-    with TestClient(create_app(board_settings), follow_redirects=False) as first:
+    with TestClient(create_app(board_settings), HERE, follow_redirects=False) as first:
 
         def client(*roles: Role, stores: tuple[str, ...] = ()) -> TestClient:
-            one = TestClient(first.app, follow_redirects=False)
+            one = TestClient(first.app, HERE, follow_redirects=False)
             person = Person(f"{'-'.join(roles)}-1", frozenset(roles), frozenset(stores))
             one.get(f"/enter/{Sessions(redis, board_settings.redis.prefix, 1.0).link(person)}")
             one.headers["x-csrf-token"] = one.cookies["brewline-csrf"]

@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 from board.access.person import ROLES, Role
 from board.app import API, ENDPOINTS
 from board.pages import PAGES
+from board.roles import PAGE, written
 from tests.board.conftest import SignedIn
 
 pytestmark = pytest.mark.servers
@@ -57,3 +58,8 @@ def test_who_has_left_is_signed_out_everywhere(signed_in: SignedIn) -> None:
     assert client.post(f"{API}/leave").status_code == 204
     client.cookies.set("brewline", cookie)
     assert client.get(f"{API}/me").status_code == 401
+
+
+def test_the_page_on_the_board_tells_the_roles_as_they_are() -> None:
+    text = PAGE.read_text("utf-8")
+    assert text == written(text), "run `python -m board.roles`"

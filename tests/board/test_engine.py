@@ -23,7 +23,9 @@ from operators.servers import free_port
 from tests.board.conftest import SignedIn
 
 pytestmark = pytest.mark.servers
-OTHERS = dict.fromkeys(("customers", "kpis", "security", "learning", "dispatch", "service", "abuse", "notify"), 0)
+OTHERS = dict.fromkeys(
+    ("customers", "kpis", "security", "learning", "dispatch", "service", "abuse", "notify", "board"), 0
+)
 
 
 class Flow:
