@@ -20,6 +20,7 @@ export async function incident(parts, one, { t }) {
   const series = one.labels.series ?? "";
   const write = format(series);
   const card = (label, value, note) => h("section", { class: "card" }, h("div", { class: "label" }, label), h("div", { class: "figure" }, value), note && h("div", { class: "note" }, note));
+  if (!one.row.firing) parts.append(h("p", { class: "note" }, t("as_ended")));
   parts.append(h("div", { class: "cards" },
     card(t("seen"), write(observed), one.window_minutes > 0 && t("over_minutes", { n: one.window_minutes })),
     card(t("expected"), write(expected), one.usual.length > 0 && t("from_to", { from: write(one.usual[0]), to: write(one.usual[1]) })),

@@ -8,6 +8,8 @@ import { finding } from "/static/pages/alerts/finding.js";
 import { incident } from "/static/pages/alerts/incident.js";
 import { address, ask, askSilence, kind, severity, state } from "/static/pages/alerts/parts.js";
 
+const ENDING = ["kpi", "model", "experiment"]; // the flow itself says when they are over
+
 export async function open(root, context) {
   const { t, me, id } = context;
   const path = address(id);
@@ -32,7 +34,7 @@ export async function open(root, context) {
     const told = [
       [t("since"), moment(row.started_ms)], [t("latest"), moment(row.at_ms)], [t("times"), whole(row.count)],
       [t("acknowledged_by"), one.acknowledged_by && `${one.acknowledged_by}, ${moment(one.acknowledged_ms)}`],
-      [t("over_since"), !row.firing && `${moment(row.ended_ms)}${row.by ? `, ${row.by}` : ""}`],
+      [t("over_since"), !row.firing && `${moment(ENDING.includes(row.kind) ? row.at_ms : row.ended_ms)}${row.by ? `, ${row.by}` : ""}`],
       [t("reason"), one.reason], [t("held_back"), one.held > 0 && whole(one.held)],
       [t("silenced_by"), one.silence && `${one.silence.by}, ${t("until")} ${moment(one.silence.until_ms)}: ${one.silence.reason}`],
     ].filter(([, text]) => text);

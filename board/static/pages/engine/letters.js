@@ -23,7 +23,7 @@ export function letters(root, { t, me }) {
 
   async function look(after = "") {
     try {
-      const found = await get("/dead-letters", { ...asked, from_ms: asked.from && Date.parse(asked.from), to_ms: asked.to && Date.parse(asked.to), after, limit: after ? 50 : Math.min(500, Math.max(50, shown.items.length)) });
+      const found = await get("/dead-letters", { ...asked, from_ms: asked.from && Date.parse(asked.from), to_ms: asked.to && Date.parse(asked.to), after, limit: after ? 50 : Math.min(500, Math.max(20, shown.items.length)) });
       shown = { ...found, items: after ? [...shown.items, ...found.items] : found.items };
       offer();
       list();
@@ -62,7 +62,7 @@ export function letters(root, { t, me }) {
     if (!shown.items.length) return fill(rows, h("p", { class: "state", role: "status" }, t(shown.read ? "none_such" : "letters_none")));
     const focused = document.activeElement?.dataset?.key;
     fill(rows, table(t("letters"), [t("time"), t("topic"), t("reason"), t("detail"), t("bytes"), ""], shown.items.map((one) => [
-      moment(one.at_ms), h("div", {}, one.topic, h("div", { class: "note" }, one.id)), one.reason, one.detail || "–", h("div", {}, whole(one.bytes), !one.whole && h("div", { class: "note" }, t("part_only"))),
+      moment(one.at_ms), h("div", {}, one.topic, h("div", { class: "note" }, one.id)), one.reason, h("div", { class: "engine-detail" }, one.detail || "–"), h("div", {}, whole(one.bytes), !one.whole && h("div", { class: "note" }, t("part_only"))),
       h("div", { class: "bar" }, h("button", { type: "button", "data-key": one.id, "aria-label": `${t("look")}: ${one.id}`, onclick: () => open(one) }, t("look"))),
     ]), [4]));
     if (focused) rows.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });

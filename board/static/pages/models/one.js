@@ -52,7 +52,8 @@ export async function open(root, { t, id }) {
 
   function figures({ figures: found, summary: it }) {
     fill(cards, scorers.filter((name) => found[name]?.[it.loss] !== undefined).map((name) => h("section", { class: "card" },
-      h("div", { class: "label" }, t(name)), h("div", { class: `figure ${name === "champion" ? "" : verdict(it.losses, name)}` }, decimal(found[name][it.loss], 4)),
+      h("div", { class: "label" }, t(name)), h("div", { class: "figure" }, decimal(found[name][it.loss], 4)),
+      name !== "champion" && verdict(it.losses, name) && h("div", { class: verdict(it.losses, name) }, t(verdict(it.losses, name) === "up" ? "beaten" : "not_beaten")),
       h("div", { class: "note" }, it.is_probability ? t("more_figures", { auc: decimal(found[name].roc_auc, 3), pr: decimal(found[name].pr_auc, 3), error: decimal(found[name].calibration_error, 3) }) : t("mean_error")))));
   }
 
@@ -75,7 +76,7 @@ export async function open(root, { t, id }) {
 
   function drifted({ wrong }) {
     fill(drift, h("h2", {}, t("drift")), h("p", { class: "note" }, t("drift_note")),
-      wrong.length ? table(t("drift"), [t("what"), t("since"), t("inputs")], wrong.map((one) => [t(`wrong ${one.what}`), h("div", {}, moment(one.since_ms), h("div", { class: "note" }, t("labels_so_far", { n: whole(one.since_labels) }))), one.inputs.map((name) => name.replaceAll("_", " ")).join(", ") || "–"]))
+      wrong.length ? table(t("drift"), [t("what"), t("since"), t("inputs")], wrong.map((one) => [h("span", { class: "chip bad" }, t(`wrong ${one.what}`)), h("div", {}, moment(one.since_ms), h("div", { class: "note" }, t("labels_so_far", { n: whole(one.since_labels) }))), one.inputs.map((name) => name.replaceAll("_", " ")).join(", ") || "–"]))
         : h("p", { class: "up" }, t("no_drift")));
   }
 
