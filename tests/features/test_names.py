@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.fields import Field, Scanner
@@ -28,6 +28,7 @@ def test_names_behind_others_are_packed_as_if_all_were_packed_at_once(
     assert as_bytes(all_of_them) == [name.encode() for name in all_of_them] == as_bytes([*some, *more, *last])
 
 
+@settings(deadline=None)  # what is compiled may be compiled here
 @given(st.lists(st.text(st.characters(categories=["L", "N", "So"]), min_size=1, max_size=4), min_size=1, max_size=6))
 def test_names_out_of_a_batch_are_its_texts_and_their_bytes(customers: list[str]) -> None:
     values = [f'{{"type":"view","customer":"{customer}"}}'.encode() for customer in customers]
