@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +18,7 @@ names = st.lists(st.text(max_size=3), max_size=5)
 def as_bytes(names: list[str]) -> list[bytes]:
     text, bounds = Names.of(names).packed
     assert not text.flags.writeable  # compiled functions are compiled for one kind only
-    return [text[start:end].tobytes() for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [text[start:end].tobytes() for start, end in pairwise(bounds)]
 
 
 @given(names, names, names)
