@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from features.kernel.words import first_of_each, hash_texts, hashes
 from features.times import hour_of, weekday_of
 
 Mask = npt.NDArray[np.bool_]
+EVERYWHERE = Where()
 CODE_BITS = np.uint64(52)  # a text's code is a whole number that a float holds exactly
 _SHIFT = np.uint64(64) - CODE_BITS
 
@@ -70,8 +71,10 @@ class Kind:
             weights = self.scanned.line_values[self.fields.of_line["qty"]][self.lines] * self.fitting_lines(where)
             numbers = np.bincount(self.of_event, weights, len(self.rows)).astype(np.int64)
             return value.sign * numbers * self.on_time(where, value.undo)
-        numbers = value.sign * self._field(value.field) * self.fitting(where, value.undo)
-        return np.asarray(numbers, dtype=np.int64)
+        numbers = value.sign * self._field(value.field)
+        if where != EVERYWHERE:
+            numbers = numbers * self.fitting(where, value.undo)
+        return np.broadcast_to(np.asarray(numbers, dtype=np.int64), len(self.rows))
 
     def texts(self, value: Value, where: Where) -> Texts:
         """Every text that counts and is not empty; that of a line weighs its pieces."""
@@ -125,21 +128,21 @@ class Kind:
             if of_lines(field):
                 place = self.fields.of_line[field]
                 starts, ends = self.scanned.line_values[place][self.lines], self.scanned.line_ends[place][self.lines]
-                mask &= np.isin(hashes(self.scanned.bytes, starts, ends), hash_texts(list(wanted)))
+                mask &= _among(hashes(self.scanned.bytes, starts, ends), wanted)
             else:
                 mask &= self._is(self.fields.of_object[field], wanted)[self.of_event]
         return mask
 
     def _is(self, field: int, wanted: tuple[str, ...]) -> Mask:
-        return np.isin(self.scanned.hashes(field, self.objects), hash_texts(list(wanted)))
+        return _among(self.scanned.hashes(field, self.objects), wanted)
 
     def on_time(self, where: Where, undo: bool) -> Mask:
         """By event: whether it falls in the hours and weekdays; what is undone, by the clock of its order."""
         mask = np.ones(len(self.rows), dtype=np.bool_)
         if where.hours or where.weekdays:
             hour, weekday = self._clock(undo)
-            mask &= np.isin(hour, where.hours) if where.hours else True
-            mask &= np.isin(weekday, where.weekdays) if where.weekdays else True
+            mask &= _chosen(where.hours)[hour] if where.hours else True
+            mask &= _chosen(where.weekdays)[weekday] if where.weekdays else True
         return mask
 
     def hours(self) -> Ints:
@@ -155,6 +158,25 @@ class Kind:
     @cached_property
     def clocks(self) -> dict[bool, tuple[Ints, Ints]]:
         return {}
+
+
+def _among(hashed: Ints, wanted: tuple[str, ...]) -> Mask:
+    """Which are hashes of these few texts."""
+    mask = np.zeros(len(hashed), dtype=np.bool_)
+    for one in _hashed(wanted):
+        mask |= hashed == one
+    return mask
+
+
+@cache
+def _hashed(wanted: tuple[str, ...]) -> list[int]:
+    return hash_texts(list(wanted)).tolist()  # type: ignore[no-any-return]
+
+
+@cache
+def _chosen(hours_or_days: tuple[int, ...]) -> Mask:
+    """By hour, or by weekday: whether it is one of these."""
+    return np.isin(np.arange(24), hours_or_days)
 
 
 class Fields(Struct):

@@ -17,6 +17,7 @@ from features.fields import Scanned
 from features.job import Clock
 from features.kernel.arrays import Ints
 from features.kernel.scan import DECIMAL, TEXT
+from features.names import Names
 
 UNREAD = {"id", "source", "of", "store", "region", "channel", "stars"}  # unless somebody looks at them
 ALWAYS = ("place", "who", "id_hash", *(name for names in FIELDS.values() for name in names if name not in UNREAD))
@@ -120,7 +121,7 @@ def archived_columns(decoder: Decoder, share: pl.DataFrame, moves: pl.DataFrame)
         fields=scanner.fields,
         index=at,
         kind=kind,
-        customers=share["customer"].gather(_firsts(who)).to_list(),
+        customers=Names(share["customer"].gather(_firsts(who)).to_list()),
         who=who,
         before_ms=0,
         moved=list(zip(moved.tolist(), clocks, strict=True)),

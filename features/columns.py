@@ -23,6 +23,7 @@ from features.job import Batch, Clock
 from features.kernel import arrays
 from features.kernel.arrays import Floats, Ints
 from features.kernel.scan import DECIMAL, FLAG, TEXT, WHOLE
+from features.names import Names
 from features.zones import ZoneTable
 
 KINDS: dict[str, int] = {kind: code for code, kind in enumerate(e.CUSTOMER_EVENTS)}
@@ -75,7 +76,7 @@ class Columns(Struct):
     fields: dict[str, int]  # where in `scanned` each field stands
     index: Ints  # where in the batch each event stands
     kind: Any
-    customers: list[str]  # in the order in which they come
+    customers: Names  # in the order in which they come
     who: Ints  # by event: index into customers
     before_ms: int  # the partition's clock when the batch begins
     moved: list[tuple[int, int]]  # (where in the batch, clock from then on)
@@ -125,6 +126,7 @@ class Decoder:
         fields += [Field(name, how) for name, how in sorted(wanted.items()) if name not in known]
         self.scanner = Scanner(fields, [Field("qty", WHOLE, 1), *of_line], "type")
         self.kinds = Words(NAMES)
+        self.prepared: tuple[Columns, tuple[Ints, Touches]] | None = None
 
     def columns(self, batch: Batch, clock: Clock) -> Columns:
         scanned, fields = self.scanner.scan(batch.values), self.scanner.fields
@@ -142,7 +144,7 @@ class Decoder:
             fields=fields,
             index=index,
             kind=kind[index],
-            customers=scanned.texts(fields["customer"], index[first]),
+            customers=scanned.names(fields["customer"], index[first]),
             who=who,
             before_ms=before_ms,
             moved=moved,
@@ -153,6 +155,14 @@ class Decoder:
 
     def events(self, columns: Columns) -> tuple[Ints, Touches]:
         """int64[events, AMOUNTS + cells]: the kernel's view of them; and what they do to tables."""
+        prepared, self.prepared = self.prepared, None
+        return prepared[1] if prepared and prepared[0] is columns else self._viewed(columns)
+
+    def prepare(self, columns: Columns) -> None:
+        """Works out `events` of a batch that are asked for next."""
+        self.prepared = columns, self._viewed(columns)
+
+    def _viewed(self, columns: Columns) -> tuple[Ints, Touches]:
         out = np.zeros((len(columns.index), arrays.AMOUNTS + self.catalog.cells), dtype=np.int64)
         out[:, arrays.KIND] = columns.kind
         out[:, arrays.AT] = columns.numbers("at_ms")

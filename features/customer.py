@@ -127,7 +127,7 @@ class Core:
 
     def apply(self, columns: Columns, idle: list[str], records: Mapping[str, bytes]) -> Applied:
         """Applies the events, and fires the timers also of the `idle`. Raises Damaged, WrongLayout."""
-        customers = columns.customers + idle
+        customers = columns.customers.followed_by(idle)
         events, touches = self.decoder.events(columns)
         ends = np.cumsum(np.bincount(columns.who, minlength=len(customers)), dtype=np.int64)
         known = Records.of(records)
@@ -213,7 +213,7 @@ def compile_kernel() -> None:
 
 
 def _compile_shelves(records: Records) -> None:
-    text, (starts, ends), (names, bounds) = records.text, records.spans(records.names), records.packed_names
+    text, (starts, ends), (names, bounds) = records.text, records.spans(records.names), records.names.packed
     table, kept = np.zeros((2, shelves.ROW), dtype=np.int64), np.zeros(2 * len(text) + 99, dtype=np.uint8)
     shelves.put(names, bounds, text, starts, ends, table, kept, 0)
     shelves.take(names, bounds, shelves.widened(table, 4), kept, table, kept)

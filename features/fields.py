@@ -7,6 +7,7 @@ is malformed, so the result is the same for every input.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -17,7 +18,8 @@ from msgspec import Meta, Struct
 from features.kernel.arrays import Bytes, Ints
 from features.kernel.scan import DECIMAL, FLAG, LARGE, LINES, OPTIONS, TEXT, WHOLE, scan
 from features.kernel.syntax import OPEN
-from features.kernel.words import find, group, hashes, slots
+from features.kernel.words import find, gathered, group, hashes, slots
+from features.names import Names
 
 MANY = 500  # texts
 
@@ -72,6 +74,14 @@ class Scanned(Struct):
             whole = self.text.decode()
             return [whole[start:end] for start, end in zip(starts, ends, strict=True)]
         return [self.text[start:end].decode() for start, end in zip(starts, ends, strict=True)]
+
+    def names(self, field: int, rows: Any) -> Names:
+        text, bounds = gathered(self.bytes, self.values[field][rows], self.ends[field][rows])
+        text.flags.writeable = False
+        places, raw = bounds.tolist(), text.tobytes()
+        whole: Any = raw.decode() if raw.isascii() else raw
+        cut = [whole[start:end] for start, end in pairwise(places)]
+        return Names(cut if raw.isascii() else [one.decode() for one in cut], (text, bounds))
 
     def hashes(self, field: int, rows: Any) -> Ints:
         """64-bit hashes of texts, the same in every process."""

@@ -101,6 +101,7 @@ class Plan(Struct):
     seen: dict[str, list[bytes]] = {}  # name of an id set → ids to look up in it
     work: Any = None
     follow: Callable[[Mapping[str, bytes]], Iterable[str]] | None = None  # further records that those found lead to
+    meanwhile: Callable[[], object] | None = None  # what can be worked out while the store is asked
 
 
 class State(Struct):

@@ -9,14 +9,14 @@ from itertools import accumulate
 import numpy as np
 
 from features.kernel.arrays import Bytes, Ints
-from features.kernel.words import Packed, packed
+from features.names import Names
 
 
 class Records(MutableMapping[str, bytes]):
     """The record of a name lies in `text` from `starts` to `ends`, or in `changed`; an empty one is none."""
 
     def __init__(self, names: list[str], text: Bytes, starts: Ints, ends: Ints) -> None:
-        self.names = names
+        self.names = Names.of(names)
         self.text = _read_only(text)
         self.starts = starts
         self.ends = ends
@@ -25,10 +25,6 @@ class Records(MutableMapping[str, bytes]):
     @classmethod
     def of(cls, records: Mapping[str, bytes]) -> Records:
         return records if isinstance(records, Records) else cls(list(records), *_laid_out(list(records.values())))
-
-    @cached_property
-    def packed_names(self) -> Packed:
-        return packed(self.names)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -43,15 +39,15 @@ class Records(MutableMapping[str, bytes]):
     def put(self, place: int, record: bytes) -> None:
         self.changed[place] = record
 
-    def extend(self, names: list[str], records: list[bytes]) -> None:
+    def join(self, more: Records) -> None:
         """Adds records under names that it does not hold yet."""
         self.settle()
-        text, starts, ends = _laid_out(records)
-        self.starts = np.concatenate((self.starts, starts + len(self.text)))
-        self.ends = np.concatenate((self.ends, ends + len(self.text)))
-        self.text, self.names = _read_only(np.concatenate((self.text, text))), [*self.names, *names]
-        self.__dict__.pop("places", None)
-        self.__dict__.pop("packed_names", None)
+        more.settle()
+        self.starts = np.concatenate((self.starts, more.starts + len(self.text)))
+        self.ends = np.concatenate((self.ends, more.ends + len(self.text)))
+        self.text, first = _read_only(np.concatenate((self.text, more.text))), len(self.names)
+        self.names = self.names.followed_by(more.names)
+        self.places.update(zip(more.names, range(first, len(self.names)), strict=True))
 
     def settle(self) -> None:
         """Brings what has changed into the run of bytes."""
@@ -98,7 +94,7 @@ class Records(MutableMapping[str, bytes]):
         if name in self.places:
             self.put(self.places[name], record)
         else:
-            self.extend([name], [record])
+            self.join(Records.of({name: record}))
 
     def __delitem__(self, name: str) -> None:
         self[name] = b""

@@ -11,6 +11,7 @@ import numpy as np
 
 from features.kernel import shelves
 from features.kernel.words import packed
+from features.names import Names
 from features.records import Records
 
 ENTRY_BYTES = 160  # what the table of a generation takes for a record
@@ -30,13 +31,13 @@ class Generation:
         """Whether there is room for these."""
         names = self.names + len(records.names)
         size = int((records.ends - records.starts).sum())
-        more = len(records.packed_names[0]) + shelves.roomy(size) + 33 * len(records.names)
+        more = len(records.names.packed[0]) + shelves.roomy(size) + 33 * len(records.names)
         return self.used + more + ENTRY_BYTES * names <= self.room_bytes
 
     def put(self, records: Records) -> None:
         self._widen(len(records.names))
         spans = (records.text, records.starts, records.ends)
-        self.used, more = shelves.put(*records.packed_names, *spans, self.table, self.kept, self.used)
+        self.used, more = shelves.put(*records.names.packed, *spans, self.table, self.kept, self.used)
         self.names += more
 
     def drop(self, names: list[str]) -> None:
@@ -61,7 +62,8 @@ class Cache:
     def get(self, names: list[str]) -> Records:
         """The records of these; nothing where it has forgotten one."""
         young, old = self.young, self.old
-        return Records(names, *shelves.take(*packed(names), young.table, young.kept, old.table, old.kept))
+        listed = Names.of(names)
+        return Records(listed, *shelves.take(*listed.packed, young.table, young.kept, old.table, old.kept))
 
     def put(self, records: Mapping[str, bytes]) -> None:
         new = Records.of(records)

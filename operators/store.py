@@ -207,7 +207,7 @@ class PartitionStore:
             lacking = more.lacking()
             if lacking:
                 _fill(more, lacking, self.lines[partition].ask(self._get(partition, more, lacking))[0])
-            records.extend(new, [more.at(place) for place in range(len(new))])
+            records.join(more)
         return bool(new)
 
     def _watch(self, partition: int) -> tuple[bytes, ...]:
@@ -218,7 +218,7 @@ class PartitionStore:
 
     def _get(self, partition: int, records: Records, places: list[int]) -> bytes:
         all_of_them = len(places) == len(records.names)
-        names = records.packed_names if all_of_them else packed([records.names[i] for i in places])
+        names = records.names.packed if all_of_them else packed([records.names[i] for i in places])
         return many(b"MGET", (), self._key(partition, "r:"), names)
 
     def _ask(self, partition: int, records: Records, plan: Plan, guard: Guard) -> tuple[set[tuple[str, bytes]], Due]:
@@ -231,7 +231,7 @@ class PartitionStore:
         if moved:
             range = (b"-inf", b"%d" % now_ms, b"WITHSCORES")
             asked.append(pack(b"ZRANGEBYSCORE", self._key(partition, "timers"), *range))
-        answers = iter(self.lines[partition].ask(*asked) if asked else ())
+        answers = iter(self.lines[partition].ask(*asked, meanwhile=plan.meanwhile) if asked else ())
         if lacking:
             _fill(records, lacking, next(answers))
         flags = {name: next(answers) for name in plan.seen}
@@ -326,7 +326,7 @@ class PartitionStore:
     def _puts(self, partition: int, changes: Changes) -> bytes:
         puts, fence = Records.of(changes.puts), (self._key(partition, "fence"), encode_position(changes.position))
         puts.settle()
-        return many(b"MSET", fence, self._key(partition, "r:"), puts.packed_names, (puts.text, puts.starts, puts.ends))
+        return many(b"MSET", fence, self._key(partition, "r:"), puts.names.packed, (puts.text, puts.starts, puts.ends))
 
     def _receipts(self, partition: int, changes: Changes) -> list[bytes]:
         """May be repeated: Redis has run a part of it twice where its log was cut off within a transaction."""

@@ -84,7 +84,9 @@ class CustomersJob:
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         sifted = sift(self.core, batch, position.clock, self.forgotten)
-        return Plan(position, sifted.columns.clock, [*sifted.columns.customers, *sorted(sifted.gone)], work=sifted)
+        columns = sifted.columns
+        names, prepare = columns.customers.followed_by(sorted(sifted.gone)), partial(self.core.decoder.prepare, columns)
+        return Plan(position, columns.clock, names, work=sifted, meanwhile=prepare)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
         return [whose(timer) for _, timer in due]

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from features.kernel.arrays import WIDTH, Bytes, Ints
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, inlined
 from features.kernel.intrinsics import copy_bytes, lowest_bit
 
 
-@compiled
+@inlined
 def read_varint(blob: Bytes, at: int, end: int) -> tuple[int, int]:
     if at < end and blob[at] < 128:
         return np.int64(blob[at]), at + 1
@@ -27,7 +27,7 @@ def read_varint(blob: Bytes, at: int, end: int) -> tuple[int, int]:
     return np.int64(0), end + 1
 
 
-@compiled
+@inlined
 def read_word(blob: Bytes, at: int, end: int, size: int) -> tuple[int, int]:
     if at + size > end:
         return np.int64(0), end + 1
@@ -37,7 +37,7 @@ def read_word(blob: Bytes, at: int, end: int, size: int) -> tuple[int, int]:
     return np.int64(value), at + size
 
 
-@compiled
+@inlined
 def write_varint(out: Bytes, at: int, value: int) -> int:
     left = np.uint64(value)
     while left >= np.uint64(128):
@@ -48,7 +48,7 @@ def write_varint(out: Bytes, at: int, value: int) -> int:
     return at + 1
 
 
-@compiled
+@inlined
 def write_word(out: Bytes, at: int, value: int, size: int) -> int:
     left = np.uint64(value)
     for i in range(size):
@@ -56,7 +56,7 @@ def write_word(out: Bytes, at: int, value: int, size: int) -> int:
     return at + size
 
 
-@compiled
+@inlined
 def read_eights(blob: Bytes, at: int, end: int, s: Ints, into: int, limit: int) -> tuple[int, int]:
     """A count, and so many times eight bytes."""
     count, at = read_varint(blob, at, end)
@@ -66,14 +66,14 @@ def read_eights(blob: Bytes, at: int, end: int, s: Ints, into: int, limit: int) 
     return count, at + 8 * count
 
 
-@compiled
+@inlined
 def write_eights(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
     at = write_varint(out, at, count)
     copy_bytes(out, at, s, 8 * start, 8 * count)
     return at + 8 * count
 
 
-@compiled
+@inlined
 def read_floats(blob: Bytes, at: int, end: int, s: Ints, into: int, count: int) -> int:
     """A count, which must be this one, and so many float32; as they stand in `s`, two in a number."""
     found, at = read_varint(blob, at, end)
@@ -83,7 +83,7 @@ def read_floats(blob: Bytes, at: int, end: int, s: Ints, into: int, count: int) 
     return at + 4 * count
 
 
-@compiled
+@inlined
 def write_floats(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
     at = write_varint(out, at, count)
     copy_bytes(out, at, s, 8 * start, 4 * count)
@@ -113,7 +113,7 @@ def write_triples(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
     return at
 
 
-@compiled
+@inlined
 def read_cells(blob: Bytes, at: int, end: int, s: Ints, into: int, g: Ints, places: int, width: int) -> int:
     """A bit mask of the cells that are not 0, then their amounts, zigzag; each to its new place, if it has one."""
     for m in range(into, into + g[WIDTH]):
@@ -130,7 +130,7 @@ def read_cells(blob: Bytes, at: int, end: int, s: Ints, into: int, g: Ints, plac
     return at
 
 
-@compiled
+@inlined
 def write_cells(out: Bytes, at: int, s: Ints, start: int, width: int) -> int:
     mask = np.int64(0)
     for m in range(width):

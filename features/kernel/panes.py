@@ -18,7 +18,7 @@ from features.kernel.arrays import (
     Ints,
 )
 from features.kernel.clocks import day_of
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, inlined
 from features.times import DAY_MS, HOUR_MS
 
 KEPT_FIVES = (HOUR_MS + LATE_MS) // FIVE_MS + 1
@@ -57,7 +57,7 @@ def pane_cells(s: Ints, cells: int, width: int, level: int, number: int, day: in
     return cells + p * width
 
 
-@compiled
+@inlined
 def _level(five: int, day: int, newest_ms: int, newest_day: int, kept_days: int) -> int:
     """How finely a moment is kept: in a pane of 5 minutes (0), of an hour, of a day, or (3) not at all."""
     if five >= newest_ms // FIVE_MS - KEPT_FIVES:
@@ -113,7 +113,7 @@ def add_cells(s: Ints, g: Ints, into: int, t: Ints, more: int) -> None:
         s[into + m] |= t[more + m]
 
 
-@compiled
+@inlined
 def add_cell(s: Ints, g: Ints, into: int, cell: int, amount: int) -> None:
     if cell < g[SUMS]:
         s[into + cell] += amount
@@ -125,6 +125,6 @@ def add_cell(s: Ints, g: Ints, into: int, cell: int, amount: int) -> None:
         s[into + cell] |= amount
 
 
-@compiled
+@inlined
 def _lesser(one: int, other: int) -> int:
     return other if one == 0 or 0 < other < one else one

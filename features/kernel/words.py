@@ -8,7 +8,7 @@ import numpy as np
 
 from features.kernel.arrays import Bytes, Ints
 from features.kernel.compiled import inlined, making_arrays
-from features.kernel.intrinsics import read_eight
+from features.kernel.intrinsics import copy_bytes, read_eight
 
 Packed = tuple[Bytes, Ints]  # texts one behind the other, and where each begins; then where the last ends
 
@@ -97,6 +97,20 @@ def slots(known: Bytes, ends: Ints, size: int) -> Ints:
         table[slot] = word
         start = ends[word]
     return table
+
+
+@making_arrays
+def gathered(text: Bytes, starts: Ints, ends: Ints) -> Packed:
+    """Texts from anywhere, one behind the other."""
+    bounds, at = np.empty(len(starts) + 1, np.int64), np.int64(0)
+    for i in range(len(starts)):
+        bounds[i] = at
+        at += ends[i] - starts[i]
+    bounds[len(starts)] = at
+    out = np.zeros(max(at, 1), np.uint8)
+    for i in range(len(starts)):
+        copy_bytes(out, bounds[i], text, starts[i], ends[i] - starts[i])
+    return out, bounds
 
 
 @making_arrays

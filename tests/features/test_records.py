@@ -37,5 +37,5 @@ def test_the_end_of_a_record_is_read_from_any_byte_on(before: dict[str, bytes], 
     records = Records.of(before)
     for place, name in enumerate(before):
         assert records.at(place, start) == before[name][start:]
-    records.extend(["more"], [b"later"])
+    records.join(Records.of({"more": b"later"}))
     assert records == {**before, "more": b"later"}

@@ -146,6 +146,12 @@ def test_any_json_is_read_as_msgspec_reads_it(found: list[dict[str, Any]], compa
     )
 
 
+def test_any_byte_at_any_place_of_a_text_is_read_or_refused_as_msgspec_does() -> None:
+    """Eight are looked at at a time: whichever of them it is, and whatever stands before."""
+    texts = [b"a" * place + bytes([byte]) + b"b" * (17 - place) for place in range(18) for byte in range(256)]
+    agree([b'{"type":"%b","else":"%b"}' % (text, text) for text in texts])
+
+
 def test_of_a_key_that_comes_twice_the_last_one_counts() -> None:
     agree([b'{"type":"a","type":"b","at_ms":1,"at_ms":2,"lines":[{"qty":3},{"qty":4}],"lines":[{"qty":5}]}'])
 
