@@ -86,7 +86,8 @@ class Judge:
         hours = range((first - self.judging.window_minutes) // 60 - 1, end // 60 + 2) if end > first else ()
         week = range(hours.start, min(hours.stop, hours.start + CELLS)) if hours else ()
         cells = {hour % WEEK_HOURS for hour in week} | {day_cell(hour) for hour in week}
-        return {name for layer in (ROOTS, STORES) for name in names(layer, self.judging.window_minutes, cells)}
+        return {"judge", *names(ROOTS, self.judging.window_minutes, cells),
+                *names(STORES, self.judging.window_minutes, cells)}  # fmt: skip
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
         return [timer for _, timer in due]
