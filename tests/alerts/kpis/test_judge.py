@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import msgpack
 from msgspec.structs import replace
@@ -372,6 +372,7 @@ def test_another_partition_has_nothing_but_the_clock() -> None:
     assert changes.messages == []
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.lists(st.integers(-(1 << 63), (1 << 63) - 1), min_size=3, max_size=3), max_size=4))
 def test_what_is_packed_narrowly_is_read_as_it_was(rows: list[list[int]]) -> None:
     whole = {"many": np.array(rows, np.int64).reshape(-1, 3), "one": np.array(rows, np.int64).ravel()}
