@@ -82,7 +82,9 @@ def produce(producer: Producer, message: Message, stop: Event, trace: str = "", 
     An empty value is none: on a compacted topic, that takes the key away. `trace`: a context that it bears.
     """
     while True:
-        headers: Any = [*message.headers.items(), *([("traceparent", trace)] if trace else [])]
+        headers: Any = list(message.headers.items())
+        if trace:
+            headers.append(("traceparent", trace))
         try:
             producer.produce(message.topic, message.value or None, message.key or None, headers=headers, **options)
             return

@@ -23,6 +23,7 @@ from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
 from features.times import MINUTE_MS
 
+WEEK, FORGETS = WEEK_HOURS * 60, FORGETS_AT * 60  # minutes
 LEAP = 1440  # minutes without a row: more are leapt over
 
 
@@ -86,7 +87,7 @@ class Judge:
         hours = range((first - self.judging.window_minutes) // 60 - 1, end // 60 + 2) if end > first else ()
         week = range(hours.start, min(hours.stop, hours.start + CELLS)) if hours else ()
         cells = {hour % WEEK_HOURS for hour in week} | {day_cell(hour) for hour in week}
-        if FORGETS_AT in cells:
+        if (first - FORGETS - 1) // WEEK != (end - FORGETS) // WEEK:
             cells = {*range(CELLS)}
         return {name for layer in (ROOTS, STORES) for name in names(layer, self.judging.window_minutes, cells)}
 

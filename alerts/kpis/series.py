@@ -75,7 +75,8 @@ FAMILIES = tuple(  # series that one fault moves together
         ("aov_cents",),
     )
 )
-TABLE = np.array(  # by series: counters over and under, kind, shortest window, which series the counter under is, harm, lasting
+# By series: counters over and under, kind, shortest window, which series the counter under is, harm, lasting.
+TABLE = np.array(
     [
         [kpi.over for kpi in KPIS],
         [kpi.under for kpi in KPIS],
