@@ -20,6 +20,9 @@ COPY features features
 COPY operators operators
 COPY flows flows
 COPY config config
+COPY brewline brewline
+COPY board board
+COPY sim sim
 RUN install -d -o brewline /var/cache/brewline
 USER brewline
 RUN python -c 'from features.customer import compile_kernel; compile_kernel()'

@@ -22,7 +22,7 @@ BAND = 3.0
 SHOWS = {  # the series that a fault of each kind shows best in
     TILL: "alive",
     PAYMENT: "orders",
-    COUPON: "redemptions_per_order",
+    COUPON: "redemption_share",
     APP: "orders",
     LATE: "late_delivery_rate",
     PRICE: "aov_cents",

@@ -30,7 +30,7 @@ from redis import Redis
 
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.hour import Hour, encode_hour
-from alerts.kpis.kpi import Partial
+from alerts.kpis.kpi import Row
 from alerts.kpis.rollup import FIVE, HOURS, Rollup, summed
 from benchmarks.house import House, cpu_s, out, progress
 from brewline.results import circumstances, write_json
@@ -240,7 +240,7 @@ def _hour(catalog: KpiCatalog, rng: np.random.Generator, number: int) -> Hour:
         for source in range(4):
             orders = int(rng.poisson(ORDERS_A_DAY / OPEN_HOURS / 60 / 4))
             if orders:
-                hour.take(Partial(source, "store:x", minute * MINUTE_MS, _counts(catalog, rng, orders), minute))
+                hour.take(source, Row("store:x", minute * MINUTE_MS, _counts(catalog, rng, orders), minute))
     hour.open.clear()
     return hour
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
 from rich.console import Console
 
 from alerts.notices.alert import MATCHED
@@ -24,61 +25,91 @@ from operators.kafka import Unreachable, ensure_topics, producer, require_kafka
 SENT_S, HEARD_S = 10.0, 5.0
 
 
+class Said(Struct):
+    """A word on an alert or a silence. `heard`: the notify flow has heard of it; `covers`: alerts that fire."""
+
+    about: str
+    heard: bool
+    by: str
+    until_ms: int = 0
+    covers: int = 0
+
+
 def say_of_alert(
     settings: Settings, word: Literal["acknowledged", "closed"], key: str, by: str, reason: str, out: Console
 ) -> None:
     """Sends a person's word on an alert. Raises ValueError where there is none, or nothing to say of it."""
-    state = read_state(settings)
-    found = named(key, state.book, "alert")
-    one = state.book[found]
+    said = say(settings, word, named(key, read_state(settings).book, "alert"), by, reason)
+    out.print(f"{said.about} is {word} by {said.by}{_when(said.heard)}", soft_wrap=True)
+
+
+def say(settings: Settings, word: Literal["acknowledged", "closed"], key: str, by: str, reason: str) -> Said:
+    """Of the alert of this key. Raises ValueError where there is nothing to say of it."""
+    one = read_state(settings).book[key]
     if not one.firing:
-        raise ValueError(f"alerts: {found} is {one.state} already: there is nothing to say of it")
+        raise ValueError(f"alerts: {key} is {one.state} already: there is nothing to say of it")
     if word == "closed" and one.alert.ends:
         raise ValueError(
-            f"alerts: {found} ends by itself, when what it tells of does; acknowledge it, or"
-            f" `brewline alerts silence key={found}`"
+            f"alerts: {key} ends by itself, when what it tells of does; acknowledge it, or"
+            f" `brewline alerts silence key={key}`"
         )
-    said = AlertWord(word, found, _person(by), wall_ms(), reason)
+    said = AlertWord(word, key, _person(by), wall_ms(), reason)
     field = "acknowledged_ms" if word == "acknowledged" else "ended_ms"
-    heard = _send(settings, said, lambda now: getattr(now.book.get(found, one), field) == said.at_ms)
-    out.print(f"{found} is {word} by {said.by}{_when(heard)}", soft_wrap=True)
+    heard = _send(settings, said, lambda now: getattr(now.book.get(key, one), field) == said.at_ms)
+    return Said(key, heard, said.by)
 
 
 def silence_alerts(settings: Settings, matchers: list[str], last: str, by: str, reason: str, out: Console) -> None:
     """Sends a silence. Raises ValueError where a matcher names nothing that alerts have."""
-    found, now_ms = dict(map(_matcher, matchers)), wall_ms()
-    if all(set(glob) <= {"*"} for glob in found.values()):
+    said = silence(settings, dict(map(_matcher, matchers)), last, by, reason)
+    firing = f"; of what fires, it covers {said.covers}" if said.heard else ""
+    out.print(f"{said.about} until {minute(said.until_ms)}{firing}{_when(said.heard)}", soft_wrap=True)
+
+
+def silence(settings: Settings, matchers: dict[str, str], last: str, by: str, reason: str) -> Said:
+    """`matchers`: globs by what they match; `last`: 30m, 4h, 2d. Raises ValueError."""
+    for name in matchers:
+        _require_matched(name)
+    if all(set(glob) <= {"*"} for glob in matchers.values()):
         raise ValueError("alerts silence: that would cover every alert; name a rule, an actor, a store, ...")
     if not reason.strip():
         raise ValueError("alerts silence: --reason: found nothing, expected why, for who reads it later")
+    now_ms = wall_ms()
     until_ms = now_ms + parse_duration(last)
-    id = digest(f"{msgspec.json.encode(found).decode()}|{by}|{now_ms}")
-    said = AlertWord("silenced", id, _person(by), now_ms, reason, found, until_ms)
+    id = digest(f"{msgspec.json.encode(matchers).decode()}|{by}|{now_ms}")
+    said = AlertWord("silenced", id, _person(by), now_ms, reason, matchers, until_ms)
     heard = _send(settings, said, lambda now: id in now.silences)
-    state = read_state(settings)
-    covered = sum(one.silenced == id for one in state.book.values() if one.firing)
-    firing = f"; of what fires, it covers {covered}" if heard else ""
-    out.print(f"{id} until {minute(until_ms)}{firing}{_when(heard)}", soft_wrap=True)
+    covered = sum(one.silenced == id for one in read_state(settings).book.values() if one.firing)
+    return Said(id, heard, said.by, until_ms, covered)
 
 
 def end_silence(settings: Settings, silence: str, by: str, reason: str, out: Console) -> None:
     """Raises ValueError where there is no such silence, or it has ended."""
-    state, now_ms = read_state(settings), wall_ms()
-    id = named(silence, state.silences, "silence")
-    if now_ms >= state.silences[id].until_ms:
+    said = unsilence(settings, named(silence, read_state(settings).silences, "silence"), by, reason)
+    out.print(f"{said.about} is ended by {said.by}{_when(said.heard)}", soft_wrap=True)
+
+
+def unsilence(settings: Settings, id: str, by: str, reason: str) -> Said:
+    """Ends the silence of this id. Raises ValueError where it has ended."""
+    now_ms = wall_ms()
+    if now_ms >= read_state(settings).silences[id].until_ms:
         raise ValueError(f"alerts: the silence {id} has ended already")
     said = AlertWord("unsilenced", id, _person(by), now_ms, reason)
     heard = _send(settings, said, lambda now: id not in now.silences or bool(now.silences[id].ended_by))
-    out.print(f"{id} is ended by {said.by}{_when(heard)}", soft_wrap=True)
+    return Said(id, heard, said.by)
 
 
 def _matcher(text: str) -> tuple[str, str]:
     name, equals, glob = text.partition("=")
     if not equals or not glob:
         raise ValueError(f"alerts silence: found {text!r}, expected name=glob, such as actor='till-*'")
+    _require_matched(name)
+    return name, glob
+
+
+def _require_matched(name: str) -> None:
     if name not in MATCHED:
         raise ValueError(f"alerts silence: alerts have no {name!r}{hint(name, MATCHED)}")
-    return name, glob
 
 
 def _person(by: str) -> str:

@@ -32,7 +32,7 @@ def read_state(settings: Settings) -> State:
 def list_alerts(settings: Settings, every: bool, as_json: bool, out: Console) -> None:
     """Prints what fires, the worst and latest first; `every`: also what is over."""
     state, now_ms = read_state(settings), wall_ms()
-    listed = sorted((one for one in state.book.values() if every or one.firing), key=_rank)
+    listed = sorted((one for one in state.book.values() if every or one.firing), key=rank)
     lasting = [one for one in state.silences.values() if every or now_ms < one.until_ms]
     if as_json:
         out.print_json(_as_json({"alerts": listed, "silences": lasting}))
@@ -42,7 +42,7 @@ def list_alerts(settings: Settings, every: bool, as_json: bool, out: Console) ->
         alert = one.alert
         by = one.ended_by or one.acknowledged_by
         table.add_row(
-            *(escape(alert.key), alert.severity, _state(one), minute(one.opened_ms)),
+            *(escape(alert.key), alert.severity, word_of(one), minute(one.opened_ms)),
             *(escape(alert.entity), escape(alert.title), str(one.count), escape(by)),
         )
     out.print(table)
@@ -50,11 +50,11 @@ def list_alerts(settings: Settings, every: bool, as_json: bool, out: Console) ->
         out.print(_silences(lasting))
 
 
-def _rank(one: Standing) -> tuple[bool, int, int]:
+def rank(one: Standing) -> tuple[bool, int, int]:
     return not one.firing, -SEVERITIES.index(one.alert.severity), -one.heard_ms
 
 
-def _state(one: Standing) -> str:
+def word_of(one: Standing) -> str:
     """In a word; an alert that nobody was told of says why."""
     if not one.firing:
         return one.state
@@ -84,7 +84,7 @@ def show_alert(settings: Settings, key: str, as_json: bool, out: Console) -> Non
     alert, table = one.alert, Table(box=None, show_header=False)
     rows = [
         *(("key", alert.key), ("title", alert.title), ("why", alert.why), ("severity", alert.severity)),
-        *(("state", _state(one)), ("times", str(one.count)), ("held", str(one.held))),
+        *(("state", word_of(one)), ("times", str(one.count)), ("held", str(one.held))),
         *(("began", rfc3339(alert.started_ms)), ("told since", rfc3339(one.opened_ms))),
         *alert.labels.items(),
         *figure_texts(alert.figures).items(),

@@ -37,11 +37,7 @@ def show_arms(settings: Settings, rule: str, as_json: bool, out: Console) -> Non
     if rule and rule not in rules:
         raise ValueError(f"there is no rule {rule!r} with coupons{hint(rule, rules)}")
     redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
-    asked = [rules[rule]] if rule else list(rules.values())
-    least_share = settings.learning.least_share_percent / 100
-    rows = [
-        row for one in asked for row in rule_rows(one, *read_arms(redis, settings.redis.prefix, one.id), least_share)
-    ]
+    rows = arm_rows(settings, redis, [rules[rule]] if rule else list(rules.values()))
     if as_json:
         shown = orjson.dumps({"arms": rows}, option=orjson.OPT_INDENT_2).decode()
         out.print(shown, soft_wrap=True, highlight=False, markup=False)
@@ -50,6 +46,13 @@ def show_arms(settings: Settings, rule: str, as_json: bool, out: Console) -> Non
         out.print(_trust(rows))
         for one in dict.fromkeys(row["rule"] for row in rows if row["mismatch"]):
             out.print(f"[red]{one}: its customers are not divided as its file says: trust none of its lifts[/]")
+
+
+def arm_rows(settings: Settings, redis: Redis, rules: list[Rule]) -> list[Row]:
+    least_share = settings.learning.least_share_percent / 100
+    return [
+        row for rule in rules for row in rule_rows(rule, *read_arms(redis, settings.redis.prefix, rule.id), least_share)
+    ]
 
 
 def read_arms(redis: Redis, prefix: str, rule: str) -> tuple[Totals, Weights | None]:

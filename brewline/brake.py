@@ -89,8 +89,8 @@ def place_of(settings: Settings, store: str, region: str) -> str:
     return ""
 
 
-def pause(settings: Settings, campaign: str, place: str, by: str, reason: str, out: Console) -> None:
-    """Asks that a campaign be paused. Raises ValueError where no rule names it, Unreachable."""
+def pause(settings: Settings, campaign: str, place: str, by: str, reason: str) -> str:
+    """Asks that a campaign be paused; what comes of it. Raises ValueError where no rule names it, Unreachable."""
     campaigns = {gift.campaign for rule, _, _ in load_rules(settings) for gift in rule.then.gifts.values()} - {""}
     if campaign not in campaigns:
         raise ValueError(f"no rule names the campaign {campaign!r}{hint(campaign, campaigns)}")
@@ -98,17 +98,17 @@ def pause(settings: Settings, campaign: str, place: str, by: str, reason: str, o
     if turn := turns.get(brake_key(campaign, place)):
         raise ValueError(f"{campaign} is paused there already, by {turn.by} since {rfc3339(turn.at_ms)}")
     _ask(settings, Pause(campaign, place, by, reason, _now_ms()))
-    out.print(f"{campaign} gives nothing {_spoken(place)}, as soon as the customers flow hears of it", soft_wrap=True)
+    return f"{campaign} gives nothing {_spoken(place)}, as soon as the customers flow hears of it"
 
 
-def resume(settings: Settings, campaign: str, place: str, by: str, reason: str, out: Console) -> None:
-    """Asks that it go on. Raises ValueError where it is not paused, Unreachable."""
+def resume(settings: Settings, campaign: str, place: str, by: str, reason: str) -> str:
+    """Asks that it go on; what comes of it. Raises ValueError where it is not paused, Unreachable."""
     turns = standing(read_turns(settings))
     if brake_key(campaign, place) not in turns:
         paused = ", ".join(f"{turn.campaign} {_spoken(turn.place)}" for turn in turns.values())
         raise ValueError(f"{campaign} is not paused {_spoken(place)}; what is paused: {paused or 'nothing'}")
     _ask(settings, Resume(campaign, place, by, reason, _now_ms()))
-    out.print(f"{campaign} goes on {_spoken(place)}, as soon as the customers flow hears of it", soft_wrap=True)
+    return f"{campaign} goes on {_spoken(place)}, as soon as the customers flow hears of it"
 
 
 def _spoken(place: str) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 from alerts.triggers.brake import Brakes
 from alerts.triggers.campaign import BUDGET, COUPONS, SINCE, Campaign, Campaigns, Place
 from config.settings import Settings
+from features.control import Brake
 from features.times import DAY_MS, HOUR_MS, local_ms
 from flows.rules import load_campaigns, load_rules
 from operators.leases import read_reserved
@@ -75,11 +76,19 @@ def read_campaigns(redis: Redis, prefix: str, campaigns: Campaigns, timezone: st
 
 def read_paused(redis: Redis, prefix: str) -> dict[str, list[str]]:
     """By campaign, where any partition has heard that it is paused; an empty place is everywhere."""
-    store, found = PartitionStore(redis, prefix, "customers"), defaultdict[str, set[str]](set)
+    found = defaultdict[str, list[str]](list)
+    for word in read_pauses(redis, prefix):
+        found[word.campaign].append(word.place)
+    return dict(found)
+
+
+def read_pauses(redis: Redis, prefix: str) -> list[Brake]:
+    """The word on each campaign and place of which any partition has heard that it is paused."""
+    store, found = PartitionStore(redis, prefix, "customers"), dict[tuple[str, str], Brake]()
     for partition in range(stored_partitions(redis, prefix)):
         for word in Brakes.of(store.stored_brakes(partition)).paused.values():
-            found[word.campaign].add(word.place)
-    return {campaign: sorted(places) for campaign, places in found.items()}
+            found[word.campaign, word.place] = word
+    return [found[key] for key in sorted(found)]
 
 
 def read_spent(redis: Redis, prefix: str) -> tuple[Counter[str], dict[str, int]]:

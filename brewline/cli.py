@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from brewline.commands import (
     alerts,
     audit,
+    board,
     brake,
     coupons,
     customers,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 for group in (rules, history, coupons, reviews, models, letters, sigma, alerts, brake, audit):
     app.add_typer(group.app)
+app.add_typer(board.users)
 THREADED = ("dispatch", "notify")  # no dataflows
 
 
@@ -108,6 +110,7 @@ def module(flows: tuple[str, ...]) -> list[str]:
 
 for command in (customers.customer, customers.why, customers.forget, customers.suppress):
     app.command()(command)
+app.command()(board.board)
 app.command("training-set")(models.training_set)
 for command in (past.cohorts, past.attribution, kpis.kpis):
     app.command()(command)

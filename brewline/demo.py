@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from board.access.person import EVERYONE, Person
 from brewline.account import Account, balance, come_to, percentile
+from brewline.entrance import entrance
 from brewline.phones import Phones
 from brewline.results import ROOT, write_json
 from brewline.sender import Sent, send
@@ -37,10 +40,15 @@ from sim.chain import Chain, Record
 
 Process = subprocess.Popen[bytes]
 PROCESSES = (("ingest", "customers", "learning"), ("kpis", "security", "service", "abuse"))
-READY_S = 60.0
+QUIET = ("customers", "learning", "security", "service", "abuse", "dispatch")  # told of by the first of their process
+READY_S = 120.0
 SETTLE_S = 30.0
 COUPON_LINE_S = 1.0
 TICK_S = 0.1
+VIEWERS = (
+    (Person("demo", EVERYONE), "all of it; a link opens once"),
+    (Person("manager", frozenset({"store"}), frozenset({"S001"})), "as the manager of store S001"),
+)
 KPI_LINE_MS = 4 * 3_600_000
 
 
@@ -74,16 +82,22 @@ def run_demo(duration_s: float, speed: float, seed: int, json: Path | None, out:
 def _settings(folder: Path, brokers: str, redis_url: str, chain: Chain) -> Settings:
     """The shipped settings on the demo's own servers; the flows' process reads them from the environment."""
     (folder / "stores.csv").write_text(chain.stores_csv())
+    shutil.copytree(load().path(load().coupons.rules), folder / "rules")  # the board switches these
     os.environ |= {
         "BREWLINE_SETTINGS": str(_hurried(load(), folder)),
         "BREWLINE_KAFKA__BROKERS": brokers,
         "BREWLINE_REDIS__URL": redis_url,
+        "BREWLINE_COUPONS__RULES": str(folder / "rules"),
         "BREWLINE_STORES__FILE": str(folder / "stores.csv"),
         "BREWLINE_TIME__CLOCK": "event",
         "BREWLINE_KAFKA__FETCH_WAIT_MS": "5",  # the mock cluster lets a fetch wait to the end, whatever comes in
         "BREWLINE_LEARNING__PUBLISH_EVERY": "200",
         "BREWLINE_METRICS__INGEST": str(free_port()),
         "BREWLINE_METRICS__KPIS": str(free_port()),
+        "BREWLINE_METRICS__BOARD": str(free_port()),
+        "BREWLINE_METRICS__NOTIFY": str(free_port()),
+        **{f"BREWLINE_METRICS__{flow.upper()}": "0" for flow in QUIET},
+        "BREWLINE_BOARD__PORT": str(free_port()),
         "BREWLINE_LOG__LEVEL": "warning",
         "BREWLINE_IDENTITY_KEY": secrets.token_hex(32),
         "BREWLINE_COUPON_KEY": secrets.token_hex(32),
@@ -122,17 +136,18 @@ class Demo:
 
     @contextmanager
     def flows(self) -> Iterator[list[Process]]:
-        """The flows in two processes, told to stop at the end."""
+        """The flows in three processes and the board in one, told to stop at the end."""
+        commands = [["bytewax.run", f"flows.together:flow{names!r}"] for names in PROCESSES]
         with (self.folder / "flows.log").open("wb") as log:
             processes = [
                 subprocess.Popen(
-                    [sys.executable, "-m", "bytewax.run", f"flows.together:flow{names!r}"],
+                    [sys.executable, "-m", *command],
                     cwd=ROOT,
                     stdout=log,
                     stderr=log,
                     preexec_fn=die_with_parent(),
                 )
-                for names in PROCESSES
+                for command in [*commands, ["flows.notify"], ["brewline", "board"]]
             ]
         try:
             yield processes
@@ -175,6 +190,8 @@ class Demo:
             f" {self.chain.days:.1f} days; metrics at 127.0.0.1:{self.settings.metrics.ingest}/metrics",
             soft_wrap=True,
         )
+        for person, whose in VIEWERS:
+            self.out.print(f"board: {entrance(self.settings, person)} {whose}", soft_wrap=True, highlight=False)
 
     def _require(self, flows: list[Process]) -> None:
         for process in flows:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event
 from typing import Any
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from msgspec import Struct, to_builtins
+from msgspec import DecodeError, Struct, to_builtins
+from msgspec.json import decode, encode, format
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress
@@ -25,6 +27,9 @@ from operators.topic import Bounds, bounds_of, read_to_end
 
 ASK_S = 10.0
 SHOWN = 1_000  # bytes of a value
+KEY = re.compile(r"[a-z][a-z_]{0,31}")  # what a key of ours looks like; others may be anything
+
+Raw = bytes  # a field of the letter has that name
 
 
 class Letter(Struct):
@@ -40,7 +45,7 @@ class Letter(Struct):
     at_ms: int
     bytes: int
     whole: bool
-    value: bytes = b""
+    value: Raw = b""
 
 
 class Asked(Struct, frozen=True):
@@ -61,9 +66,7 @@ class Asked(Struct, frozen=True):
 def read_letters(settings: Settings, asked: Asked, out: Console) -> list[Letter]:
     """Those that are meant, oldest first, each id once. Raises Unreachable, and ValueError for an id, a reason or a
     topic that none has."""
-    client, topic = settings.kafka.librdkafka(), settings.topic("dead-letters")
-    require_kafka(client, settings.kafka.start_timeout_s)
-    group = f"brewline-letters-{uuid4().hex[:8]}"
+    client, topic, group = _reached(settings)
     bounds = bounds_of(client, topic, group)
     found: dict[str, Letter] = {}
     reasons, topics = set[str](), set[str]()
@@ -80,6 +83,48 @@ def read_letters(settings: Settings, asked: Asked, out: Console) -> list[Letter]
     if missing := [id for id in asked.ids if id not in found]:
         raise ValueError(f"there is no dead letter {missing[0]!r}; `brewline dead-letters list` shows their ids")
     return sorted(found.values(), key=lambda letter: (letter.at_ms, letter.id))
+
+
+def latest_letters(settings: Settings, most: int) -> tuple[list[Letter], int]:
+    """About so many of the latest, oldest first, each id once; and how many older records there are.
+
+    Raises Unreachable.
+    """
+    client, topic, group = _reached(settings)
+    bounds = bounds_of(client, topic, group)
+    each = max(1, most // max(1, len(bounds)))
+    late = {place: (max(first, end - each), end) for place, (first, end) in bounds.items()}
+    older = sum(late[place][0] - first for place, (first, _) in bounds.items())
+    parts = read_to_end(client, topic, group, late)
+    found = {one.id: one for part in parts for one in (_letter(m, settings.kafka.topic_prefix) for m in part)}
+    return sorted(found.values(), key=lambda letter: (letter.at_ms, letter.id)), older
+
+
+def _reached(settings: Settings) -> tuple[dict[str, Any], str, str]:
+    """Client, topic and a group of its own. Raises Unreachable."""
+    client = settings.kafka.librdkafka()
+    require_kafka(client, settings.kafka.start_timeout_s)
+    return client, settings.topic("dead-letters"), f"brewline-letters-{uuid4().hex[:8]}"
+
+
+def masked(value: bytes) -> str:
+    """A record's shape: of JSON the keys stay and values are masked; of other text all letters and digits are."""
+    try:
+        return format(encode(_masked(decode(value)))).decode()
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        return _hidden(value.decode("utf-8", "replace"))
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key if KEY.fullmatch(key) else _hidden(key): _masked(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked(inner) for inner in value]
+    return value if value is None or isinstance(value, bool) else _hidden(f"{value}")
+
+
+def _hidden(text: str) -> str:
+    return "".join("0" if sign.isdigit() else "x" if sign.isalpha() else sign for sign in text)
 
 
 def _messages(client: dict[str, Any], topic: str, group: str, bounds: Bounds, out: Console) -> Iterator[Message]:
@@ -150,26 +195,42 @@ def show_letter(letter: Letter, with_value: bool, out: Console) -> None:
 
 
 def resend(settings: Settings, letters: Sequence[Letter], by: str, out: Console) -> int:
+    """As `send_again`, with a bar, and a line for each that is left out."""
+    with Progress(console=out, transient=True, disable=not out.is_terminal) as bar:
+        task = bar.add_task("sending again", total=len(letters))
+
+        def done(letter: Letter, sent: bool) -> None:
+            bar.advance(task)
+            if not sent:
+                out.print(
+                    f"{letter.id}: left out: the letter has a part of it only, and {letter.topic} no longer has it"
+                )
+
+        return send_again(settings, letters, by, done)
+
+
+def send_again(
+    settings: Settings, letters: Sequence[Letter], by: str, done: Callable[[Letter, bool], None] = lambda *_: None
+) -> int:
     """Sends records again to the partition they came from, under the key they had while the topic still has them; those
-    that the letter was cut of come from there. Returns how many were sent. Raises NotDelivered."""
+    that the letter was cut of come from there. `done` hears of each. Returns how many were sent. Raises NotDelivered.
+    """
     client = settings.kafka.librdkafka()
     sender, failures = producer(client, message_timeout_ms=30_000), list[str]()
     reader = consumer(client, f"brewline-letters-{uuid4().hex[:8]}")
     sent = 0
-    with Progress(console=out, transient=True, disable=not out.is_terminal) as bar:
-        for letter in bar.track(letters, description="sending again"):
+    try:
+        for letter in letters:
             topic = settings.topic(letter.topic)
             key, value = _original(reader, topic, letter)
-            if value is None:
-                out.print(
-                    f"{letter.id}: left out: the letter has a part of it only, and {letter.topic} no longer has it"
-                )
-                continue
-            again = Sent(topic, key, value, {"resent_from": letter.id, "resent_by": by})
-            _put(sender, again, letter.partition, failures)
-            sent += 1
+            if value is not None:
+                again = Sent(topic, key, value, {"resent_from": letter.id, "resent_by": by})
+                _put(sender, again, letter.partition, failures)
+                sent += 1
+            done(letter, value is not None)
         sender.flush(ASK_S * 3)
-    reader.close()
+    finally:
+        reader.close()
     if failures:
         raise NotDelivered(f"{len(failures)} records were not delivered; the first: {failures[0]}")
     return sent

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from alerts.triggers.brake import Brakes
 from alerts.triggers.calendar import Calendars
-from alerts.triggers.campaign import Place
+from alerts.triggers.campaign import Campaigns, Place
 from alerts.triggers.condition import OF_EVENTS, Conditions
 from alerts.triggers.gates import Gate, Standing, gates
 from alerts.triggers.lease import Lease
@@ -42,6 +42,7 @@ from operators.redis_link import connect_redis
 from operators.store import PartitionStore
 
 TOP_TERMS = 5
+Named = tuple[Rule, str, str]  # rule, file, text
 UNZONED = "UTC"
 
 
@@ -57,33 +58,42 @@ def show_why(settings: Settings, id: str, rule: str, at_ms: int, as_json: bool, 
 
 
 class Explaining:
-    """One customer and the rules as they stand."""
+    """One customer and the rules as they stand; `features` and `rules`, where they are at hand."""
 
-    def __init__(self, settings: Settings, id: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        id: str,
+        features: Features | None = None,
+        rules: tuple[list[Named], Conditions, Campaigns] | None = None,
+    ) -> None:
         self.settings, self.prefix = settings, settings.redis.prefix
-        self.redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
-        self.features = Features(settings, self.redis)
+        redis = settings.redis
+        self.features = features or Features(settings, connect_redis(redis.url, redis.start_timeout_s))
+        self.redis = self.features.redis
         pseudonyms = load_pseudonyms(settings) if ":" in id else None
         self.customer, self.raw = read_current(
             self.redis, self.prefix, find_customer(self.redis, self.prefix, pseudonyms, id)
         )
         self.record: Record = self.features.unpacked(self.raw)
         self.zone = _zone(self.record)
-        loaded = load_rules(settings)
+        loaded, self.conditions, self.campaigns = rules or self._loaded()
         self.rules = {rule.id: rule for rule, _, _ in loaded}
-        self.conditions: Conditions = load_conditions(self.features.catalog, loaded)
-        self.campaigns = load_campaigns(settings, loaded)
+
+    def _loaded(self) -> tuple[list[Named], Conditions, Campaigns]:
+        loaded = load_rules(self.settings)
+        return loaded, load_conditions(self.features.catalog, loaded), load_campaigns(self.settings, loaded)
 
     def why(self, rule: str, at_ms: int) -> Why:
-        found = self._outlook(self._rule(rule), at_ms) if rule else None
-        return Why(self.customer, self.zone, at_ms, self._decisions(rule), found)
+        found = self.outlook(rule, at_ms) if rule else None
+        return Why(self.customer, self.zone, at_ms, self.decisions(rule), found)
 
     def _rule(self, id: str) -> Rule:
         if id not in self.rules:
             raise ValueError(f"there is no rule {id!r}{hint(id, self.rules)}")
         return self.rules[id]
 
-    def _decisions(self, rule: str) -> list[Told]:
+    def decisions(self, rule: str) -> list[Told]:
         """Also those for customers who have become one with this one."""
         names = [self.customer, *self.record.ledger.taken]
         found = read_receipts(self.redis, self.prefix, self.features.partitions, names)
@@ -96,7 +106,9 @@ class Explaining:
         schema = self.conditions.schema
         return [told(kept, rules.get(kept.rule_version), self.rules.get(kept.rule), schema) for kept in found]
 
-    def _outlook(self, rule: Rule, at_ms: int) -> Outlook:
+    def outlook(self, id: str, at_ms: int) -> Outlook:
+        """Raises ValueError for no such rule."""
+        rule = self._rule(id)
         row = self.features.rows([self.customer], self.features.core.rows({self.customer: self.raw}, at_ms))
         scores = self._scores(rule, at_ms)
         values: dict[str, Value] = {**dict.fromkeys(OF_EVENTS), **row[self.customer]}

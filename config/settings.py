@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Struct, field
 
+from config import board as boards
 from config import gateways, secured
 from config.reading import WrongSettings, hint_of, override, place_of, refuse_unknown
 
@@ -178,7 +179,12 @@ class Metrics(Struct, forbid_unknown_fields=True):
     service: Port = 9107
     abuse: Port = 9108
     notify: Port = 9109
+    board: Port = 9110
     stall_s: Seconds = 15.0  # /healthz turns red when a partition has not moved for so long
+
+
+class Traces(Struct, forbid_unknown_fields=True):
+    endpoint: str = ""  # of an OpenTelemetry collector that takes OTLP over HTTP: http://127.0.0.1:4318; "" for none
 
 
 class Log(Struct, forbid_unknown_fields=True):
@@ -199,6 +205,8 @@ class Settings(Struct, forbid_unknown_fields=True):
     service: Service = field(default_factory=Service)
     dispatch: gateways.Dispatch = field(default_factory=gateways.Dispatch)
     metrics: Metrics = field(default_factory=Metrics)
+    board: boards.Board = field(default_factory=boards.Board)
+    traces: Traces = field(default_factory=Traces)
     log: Log = field(default_factory=Log)
     features: str = "features.toml"
     models: str = "models.toml"  # over the features; "" for none
@@ -237,6 +245,8 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
     _check(settings, path, named)
     _check_channel_caps(settings.coupons.channel_caps, path, named)
     _check_kafka(settings.kafka, path)
+    if told := boards.complaint(settings.board):
+        raise WrongSettings(f"{path}: {told}")
     _secure(settings, str(path))
     return settings
 
@@ -281,6 +291,7 @@ def _check(settings: Settings, path: Path, named: Mapping[tuple[str, str], str])
         ("stores", "timezone", ZoneInfo, "an IANA name such as 'Asia/Shanghai'"),
         ("time", "earliest", _instant, "an RFC 3339 time such as '1990-01-01T00:00:00Z'"),
         ("redis", "url", _redis_url, "redis://host:port/0, rediss://... or unix://..."),
+        ("traces", "endpoint", _http_url, "http://host:port, https://... or nothing"),
         ("kafka", "brokers", _addresses, "host:port, several with commas between"),
     ]
     for section, key, check, expected in checks:
@@ -313,6 +324,12 @@ def _redis_url(text: str) -> None:
     url = urlsplit(text)
     place = {"unix": url.path, "redis": url.hostname, "rediss": url.hostname}.get(url.scheme)
     if not place or url.port == 0:  # `port` raises when it is no number
+        raise ValueError
+
+
+def _http_url(text: str) -> None:
+    url = urlsplit(text)
+    if text and (url.scheme not in ("http", "https") or not url.hostname or url.port == 0):
         raise ValueError
 
 

@@ -154,6 +154,7 @@ class Course:
         self.watch.at_ms = max(self.watch.at_ms, *(lesson.known_ms for lesson in lessons))
         self._score(rows, labels)
         self.messages += self.alerts.take(self.subject.name, self.watch, self.subject.inputs, rows, self.subject.link)
+        self.watch.note(self.subject.link)
         told: Any = labels > 0 if self.subject.link == LOGIT else labels
         self.learner.learn(rows, told)
         self._judge()

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from features.kernel.arrays import Bytes, Ints
 from features.kernel.scan import DECIMAL, FLAG, LARGE, LINES, OPTIONS, TEXT, WHOLE, scan
+from features.kernel.syntax import OPEN
 from features.kernel.words import find, group, hashes, slots
 
 MANY = 500  # texts
@@ -132,7 +133,7 @@ class Scanner:
         whole = b"".join(values)
         text = np.frombuffer(whole or b"\0", dtype=np.uint8)
         stops = np.cumsum(np.fromiter(map(len, values), dtype=np.int64, count=len(values)))
-        most_lines = whole.count(b"{")
+        most_lines = int(np.count_nonzero(text == OPEN))
         found = scan(
             text,
             stops,

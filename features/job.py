@@ -28,6 +28,7 @@ class Batch(Struct):
     values: list[bytes] = []
     stamps_ms: list[int] = []  # Kafka timestamps, epoch ms
     at_ms: int = 0
+    traced: str = ""  # the trace context that its last record bears
 
     @property
     def last(self) -> int:
@@ -47,6 +48,7 @@ class Batch(Struct):
             self.values[part],
             self.stamps_ms[part],
             self.at_ms,
+            self.traced,
         )
 
     def since(self, offset: int) -> Batch:

@@ -5,7 +5,7 @@ Nothing here depends on how batches were cut: labels are taken in steps of the s
 
 from __future__ import annotations
 
-from math import nan
+from math import isnan, nan
 
 import numpy as np
 from msgspec import Struct, field, msgpack
@@ -18,6 +18,7 @@ from features.quality import BASELINES, Baselines, Floats, figures, losses
 from features.times import rfc3339
 
 SCORERS = ("champion", "challenger", *BASELINES)  # columns of the window, behind the label
+POINTS = 128  # of quality over time
 WORSE, LOSS, INPUTS = "worse", "loss", "inputs"  # what an incident is about
 
 
@@ -42,6 +43,15 @@ class Sign(Struct):
     inputs: list[str] = []
 
 
+class Point(Struct, array_like=True):
+    """Figures over the window as it was: mean losses by scorer, None where it has scored none; the champion's AUC."""
+
+    labels: int
+    at_ms: int
+    losses: list[float | None]
+    roc_auc: float | None = None
+
+
 class Watch(Struct, array_like=True):
     """Of one model; kept as `watch|<model>`. New fields are added at the end, with a default."""
 
@@ -58,6 +68,20 @@ class Watch(Struct, array_like=True):
     champion_loss: float = 0.0
     waiting: bytes = b""  # rows whose step is not yet full
     layout: str = ""  # of the inputs that are watched
+    points: list[Point] = []  # quality over its whole life, at most POINTS
+    spacing: int = 0  # labels from one point to the next, at least
+
+    def note(self, link: str) -> None:
+        """After a step. When there are POINTS, every other one goes, and from then on they come half as often."""
+        if self.points and self.labels < self.points[-1].labels + self.spacing:
+            return
+        losses = self.mean_losses(link)
+        found = [None if isnan(losses[name]) else round(losses[name], 6) for name in SCORERS]
+        auc = self.figures(link)[SCORERS[0]].get("roc_auc")
+        self.points = [*self.points, Point(self.labels, self.at_ms, found, auc)]
+        if len(self.points) > POINTS:
+            self.points = self.points[::2]
+            self.spacing = self.points[-1].labels - self.points[-2].labels
 
     @property
     def seen(self) -> Floats:

@@ -13,10 +13,11 @@ from alerts.service.promise import WrongPromises
 from alerts.triggers.rule import WrongRule
 from config.settings import WrongSettings
 from features.stores import WrongStores
-from operators.health import RULES
+from operators.health import REFUSED, RULES
 
 log = structlog.get_logger()
 EVERY_S = 1.0
+OUTCOMES = ("loaded", "refused")
 SUFFIXES = (".toml", ".yml", ".yaml")
 Stamp = list[tuple[str, int, int]]
 
@@ -30,6 +31,8 @@ class Followed:
         self.clock = clock
         self.used = self.seen = stamp(places)
         self.next_s = clock() + EVERY_S
+        self.refused, self.changes = REFUSED.labels(what), {outcome: RULES.labels(outcome) for outcome in OUTCOMES}
+        self.refused.set(0)  # else the flow would not have started
 
     def follow(self, read: Callable[[], int]) -> None:
         """`read` takes up what is new, and returns how many there are. That files are wrong is told, and the former
@@ -46,10 +49,12 @@ class Followed:
         try:
             count = read()
         except (WrongRule, WrongPromises, WrongSettings, WrongStores) as error:
-            RULES.labels("refused").inc()
+            self.changes["refused"].inc()
+            self.refused.set(1)
             log.error(f"{self.what} refused, the former ones stay", error=str(error))
         else:
-            RULES.labels("loaded").inc()
+            self.changes["loaded"].inc()
+            self.refused.set(0)
             log.info(f"{self.what} loaded", count=count)
 
 

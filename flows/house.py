@@ -28,6 +28,7 @@ from operators.tombstones import Tombstones
 Hook = Callable[[], None] | None
 Cut = Callable[[list[Sent]], list[Sent]] | None
 Lend = Callable[[PartitionStore], Leases] | None
+GATHER_MS = {"kpis": 500, "kpis-merge": 500, "kpis-judge": 1_000, "brake": 100, "brake-watch": 100}  # costly batches
 
 
 class House:
@@ -62,7 +63,7 @@ class House:
     def batches(self, flow: str, topics: tuple[str, ...], fence: Fence, raw: bool = False) -> KafkaBatches:
         """`raw`: these are events as they were sent, whose own time counts where time comes with the input."""
         counts, kafka = {self.topic(topic): self.partitions[topic] for topic in topics}, self.settings.kafka
-        pace = (kafka.batch_events, kafka.poll_ms, kafka.fetch_wait_ms, kafka.shared)
+        pace = (kafka.batch_events, kafka.poll_ms, kafka.fetch_wait_ms, GATHER_MS.get(flow, 0), kafka.shared)
         times = (event_time, AT_END_S) if raw and self.settings.time.clock == "event" else (kafka_time, 0.0)
         step = Alignment(kafka.align_s * 1000, *times)
         return KafkaBatches(flow, self.client, counts, fence, self.pulse, self.stop, *pace, step)

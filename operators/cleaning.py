@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from threading import Event
 
@@ -37,7 +38,7 @@ class CleanStep:
 
     def __call__(self, batch: Batch) -> Cleaned:
         checked: Checked | None = None
-        wait_s = 0.1
+        began_s, wait_s = time.perf_counter(), 0.1
         while True:
             try:
                 for topic in self.told:
@@ -54,6 +55,7 @@ class CleanStep:
                     raise
                 wait_s = min(wait_s * 2, 5.0)
         self._tick(cleaned)
+        cleaned.began_s, cleaned.cleaned_s = began_s, time.perf_counter()
         return cleaned
 
     def _resolve(self, checked: Checked) -> Cleaned:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import random
 import time
 from threading import Event
+from typing import get_args
 
 import structlog
 
 from alerts.delivery.answer import Answer
 from alerts.delivery.errand import Errand
-from alerts.delivery.lane import Lane, Outcome, Terms
+from alerts.delivery.lane import GivenUp, Lane, Outcome, Terms
 from alerts.delivery.parcel import Parcel
 from features.job import Batch
 from features.messages import Refused
+from operators import traces
 from operators.gateway import Attempts
 from operators.health import ATTEMPT, ATTEMPTS, CIRCUIT, DELIVERIES, OLDEST, UNSETTLED, Pulse, count, warn_seldom
 from operators.intake import Intake
@@ -58,6 +60,8 @@ class Courier:
         self.lane = Lane(terms, random.uniform, time.monotonic())
         self.closed = True  # the circuit
         self.measured_s = 0.0
+        for outcome in get_args(GivenUp):
+            DELIVERIES.labels(name, outcome)  # from the start, so that the first one is a rise
 
     def carry(self, stop: Event, stop_s: float) -> None:
         """Until it is told to stop; what is in flight then has `stop_s` to end."""
@@ -129,6 +133,8 @@ class Courier:
 
     def _settle(self, parcel: Parcel, outcome: Outcome) -> None:
         self._note(outcome)
+        if traces.spans:
+            traces.spans.delivery(self.flow, self.name, parcel, outcome, time.monotonic() - parcel.taken_s)
         if outcome not in ("delivered", "forgotten"):
             self._warn(outcome, status=parcel.status)
         self.telling.tell(parcel.place, self.errand.told(parcel, outcome, _now_ms()))

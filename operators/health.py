@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -35,7 +36,11 @@ LATENCY = Histogram(
 LAG = Gauge("brewline_consumer_lag", "Records a partition has not yet read", ["flow", "topic", "partition"])
 FENCE = Gauge("brewline_fence_timestamp_seconds", "Time of the last commit", ["flow", "partition"])
 OUTBOX = Gauge("brewline_outbox_depth", "Messages committed but not yet confirmed by Kafka", ["flow"])
+COMPLAINTS = Gauge("brewline_complaints", "What /healthz complains of, by the server that it is about", ["about"])
 RULES = Counter("brewline_rule_changes_total", "Changes of the rule files by what became of them", ["outcome"])
+REFUSED = Gauge(
+    "brewline_files_refused", "1 while files that a flow follows are wrong and the former ones stay", ["what"]
+)
 MODEL = Gauge("brewline_model_version", "Version of the model that scores", ["model"])
 REFUSALS = Counter("brewline_model_refusals_total", "Versions of models that could not score", ["model", "reason"])
 QUALITY = Gauge(
@@ -84,8 +89,19 @@ OLDEST_TICKET = Gauge(
 CASES = Gauge("brewline_review_cases", "Cases of possible abuse that wait for a human", ["signal", "partition"])
 HELD = Gauge("brewline_review_customers", "Customers whom these cases hold", ["signal", "partition"])
 KPI = Gauge("brewline_kpi", "A KPI of the chain or a region in its last closed minute", ["kpi", "dim", "partition"])
+CALLS = Counter("brewline_board_calls_total", "Calls of the board's API by endpoint and status", ["call", "status"])
+CALL = Histogram(
+    "brewline_board_call_seconds",
+    "Seconds until a call of the board's API was answered",
+    ["call"],
+    buckets=[0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+)
+VIEWERS = Gauge("brewline_board_viewers", "Pages that watch the board live")
+MISSED = Counter("brewline_board_missed_total", "Messages let go because a viewer did not keep up")
+KPIS_CLOSED = Gauge("brewline_kpi_closed_timestamp_seconds", "Up to when minutes of KPIs are closed", ["partition"])
 LEVELS = {
     "kpi": KPI,
+    "closed": KPIS_CLOSED,
     "open": OPEN_TICKETS,
     "oldest": OLDEST_TICKET,
     "cases": CASES,
@@ -94,6 +110,7 @@ LEVELS = {
     "wrong": WRONG,
 }
 
+ABOUT = ("kafka", "redis", "flow")  # what complaints are about
 ANSWER_S = 2.0
 SELDOM_S = 10.0
 log = structlog.get_logger()
@@ -140,14 +157,15 @@ def show(partition: int, levels: dict[str, float]) -> None:
     """Sets a partition's gauges; names are as follows.
 
     `open:priority`, `oldest:priority`, `cases:signal`, `customers:signal`, `quality:model:scorer:figure`,
-    `wrong:model:what`, `kpi:name:dim`
+    `wrong:model:what`, `kpi:name:dim`, `closed`
     """
     for name, level in levels.items():
         kind, _, of = name.partition(":")
         if kind == "open":
             TICKETS.labels(of, "breached")  # from the start, so that the first one is a rise
         gauge = LEVELS[kind]
-        gauge.labels(*of.split(":", len(gauge._labelnames) - 2), str(partition)).set(level)
+        words = of.split(":", len(gauge._labelnames) - 2) if of else ()
+        gauge.labels(*words, str(partition)).set(level)
 
 
 class Pulse:
@@ -179,12 +197,21 @@ class Pulse:
         finally:
             del self.waits[what]
 
-    def complaints(self) -> list[str]:
+    def wrong(self) -> list[tuple[str, str]]:
+        """(what, why)"""
         now = self.clock()
         beats, waits, troubles = self.beats.copy(), self.waits.copy(), self.troubles.copy()  # the flow writes on
-        stalled = [f"{p}: no turn for {now - at:.0f} s" for p, at in beats.items() if now - at > self.stall_s]
+        stalled = [(p, f"no turn for {now - at:.0f} s") for p, at in beats.items() if now - at > self.stall_s]
         troubles |= {what: f"no answer for {now - at:.0f} s" for what, at in waits.items() if now - at > ANSWER_S}
-        return [f"{what}: {why}" for what, why in troubles.items()] + stalled
+        return [*troubles.items(), *stalled]
+
+    def complaints(self) -> list[str]:
+        return [f"{what}: {why}" for what, why in self.wrong()]
+
+    def number(self, about: str) -> int:
+        """Complaints about Kafka, about Redis, or about neither: the flow itself."""
+        servers = [what.partition(",")[0] for what, _ in self.wrong()]
+        return sum((server if server in ABOUT else "flow") == about for server in servers)
 
 
 class HealthServer(ThreadingMixIn, WSGIServer):
@@ -202,6 +229,8 @@ def serve_health(host: str, port: int, pulse: Pulse) -> WSGIServer | None:
     """Serves /metrics and /healthz in a thread of its own; port 0 serves nothing."""
     if not port:
         return None
+    for about in ABOUT:
+        COMPLAINTS.labels(about).set_function(partial(pulse.number, about))
     metrics = make_wsgi_app(REGISTRY)
 
     def app(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:

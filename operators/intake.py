@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from alerts.delivery.window import Window
 from features.job import Batch
+from operators import traces
 from operators.health import FENCE, LAG, warn_seldom
 from operators.kafka import consumer
 from operators.source import OffsetExpired
@@ -63,7 +64,8 @@ class Intake:
             partition, offset = message.partition(), message.offset()
             self.windows[partition].take(offset)
             value, stamp_ms = message.value() or b"", message.timestamp()[1]
-            found.append(Batch(self.topic, partition, offset - 1, [offset], [value], [stamp_ms]))
+            traced = traces.carried(message) if traces.spans else ""
+            found.append(Batch(self.topic, partition, offset - 1, [offset], [value], [stamp_ms], traced=traced))
         return found
 
     def _judge(self, error: KafkaError, partition: int) -> None:

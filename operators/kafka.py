@@ -76,13 +76,13 @@ def _dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in overrides.items()}
 
 
-def produce(producer: Producer, message: Message, stop: Event, **options: Any) -> None:
+def produce(producer: Producer, message: Message, stop: Event, trace: str = "", **options: Any) -> None:
     """Hands a message to the producer; waits while its queue is full, unless the process is to stop.
 
-    An empty value is none: on a compacted topic, that takes the key away.
+    An empty value is none: on a compacted topic, that takes the key away. `trace`: a context that it bears.
     """
     while True:
-        headers: Any = list(message.headers.items())
+        headers: Any = [*message.headers.items(), *([("traceparent", trace)] if trace else [])]
         try:
             producer.produce(message.topic, message.value or None, message.key or None, headers=headers, **options)
             return

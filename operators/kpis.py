@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from redis import Redis
@@ -9,10 +10,13 @@ from redis import Redis
 from alerts.kpis.kpi import Counts
 from alerts.kpis.reading import records, slots
 from features.partitions import partition_of
+from features.times import HOUR_MS
 from operators.customers import NoState
 from operators.store import PartitionStore, stored_partitions
 
 FLOW, TOPIC = "kpis-merge", "kpi.partials"
+JUDGE, JUDGES = "kpis-judge", 0  # the partition that judges
+SCANNED = 5_000  # timers at a time
 
 
 def kpi_partition(redis: Redis, prefix: str, dim: str) -> int:
@@ -31,8 +35,35 @@ def kpi_clock_ms(redis: Redis, prefix: str, dim: str) -> int:
 
 def read_kpis(redis: Redis, prefix: str, dim: str, minutes: int, from_ms: int, to_ms: int) -> dict[int, Counts]:
     """By start of the slot, epoch ms: what came in it; one consistent reading. Raises NoState."""
-    store, partition = PartitionStore(redis, prefix, FLOW), kpi_partition(redis, prefix, dim)
-    names = records(dim, minutes, from_ms, to_ms)
-    found: Any = redis.mget([store.key(partition, f"r:{name}") for name in names])
-    stored = {name: raw for name, raw in zip(names, found, strict=True) if raw is not None}
+    stored = _stored(redis, prefix, dim, records(dim, minutes, from_ms, to_ms))
     return slots(stored, minutes, from_ms, to_ms)
+
+
+def read_hours(redis: Redis, prefix: str, dim: str, starts: Iterable[int]) -> dict[int, Counts]:
+    """Of hours here and there, by their starts, epoch ms. Raises NoState."""
+    wanted = {*starts}
+    names = sorted({name for at_ms in wanted for name in records(dim, 60, at_ms, at_ms + HOUR_MS)})
+    found = slots(_stored(redis, prefix, dim, names), 60, min(wanted, default=0), max(wanted, default=-1) + 1)
+    return {at_ms: counts for at_ms, counts in found.items() if at_ms in wanted}
+
+
+def _stored(redis: Redis, prefix: str, dim: str, names: list[str]) -> dict[str, bytes]:
+    store, partition = PartitionStore(redis, prefix, FLOW), kpi_partition(redis, prefix, dim)
+    found: Any = redis.mget([store.key(partition, f"r:{name}") for name in names])
+    return {name: raw for name, raw in zip(names, found, strict=True) if raw is not None}
+
+
+def read_judge(redis: Redis, prefix: str, names: Iterable[str]) -> dict[str, bytes]:
+    """Records of the judge that are there; one consistent reading."""
+    store, wanted = PartitionStore(redis, prefix, JUDGE), [*names]
+    found: Any = redis.mget([store.key(JUDGES, f"r:{name}") for name in wanted])
+    return {name: raw for name, raw in zip(wanted, found, strict=True) if raw is not None}
+
+
+def counted(redis: Redis, prefix: str, kind: str) -> list[str]:
+    """The dimensions of a kind of which anything is kept; it looks at every timer, so do not ask often."""
+    store, found = PartitionStore(redis, prefix, FLOW), set[str]()
+    for partition in range(stored_partitions(redis, prefix, TOPIC)):
+        for timer, _ in redis.zscan_iter(store.key(partition, "timers"), f"*{kind}:*|*", SCANNED):
+            found |= {part for part in timer.decode().split("|") if part.startswith(f"{kind}:")}
+    return sorted(found)

@@ -29,6 +29,7 @@ from msgspec.structs import replace
 
 from features.job import Batch, Changes, Job, Plan, Position, State
 from features.messages import Refused, dead_letter
+from operators import traces
 from operators.health import BATCH, FENCE, LATENCY, STAGE, Pulse, count, show, warn_seldom
 from operators.leases import Leases
 from operators.redis_link import AWAY, reason
@@ -60,6 +61,8 @@ class Flight(Struct):
     batch: Batch
     changes: Changes
     took_s: dict[str, float]  # by stage, until it was sent
+    began_s: float  # by time.perf_counter, as is `loading_s`
+    loading_s: float
 
 
 class PartitionStep:
@@ -90,6 +93,7 @@ class PartitionStep:
         self.open: dict[int, Batch] = {}  # the last batch of each partition with a flight
         self.held: dict[int, list[Held]] = {}
         self.poisoned: Counter[int] = Counter()  # events in a row that raised, by partition
+        LATENCY.labels(store.flow)  # from the start, so that the first decision is a rise
 
     def claim(self, topic: str, partition: int) -> int:
         wait_s = FIRST_WAIT_S
@@ -258,7 +262,7 @@ class PartitionStep:
             "commit": sent - applied,
         }
         self.positions[partition] = changes.position
-        self.flights[partition] = Flight(batch, changes, took_s)
+        self.flights[partition] = Flight(batch, changes, took_s, started, landed)
 
     def _apply(self, partition: int, job: Job, plan: Plan, state: State) -> Changes:
         """Once more, while shared budgets have more to give than the partition had been granted."""
@@ -278,10 +282,27 @@ class PartitionStep:
         flight, started = self.flights.pop(partition, None), time.perf_counter()
         if flight is None:
             return False
-        self.unsent.setdefault(partition, []).extend(self.store.settle(partition))
+        settled = self.store.settle(partition)
         flight.took_s["commit"] += time.perf_counter() - started
+        if traces.spans:
+            trace = self._trace(flight, traces.spans)
+            settled = [replace(sent, trace=trace) for sent in settled]
+        self.unsent.setdefault(partition, []).extend(settled)
         self._measure(flight)
         return True
+
+    def _trace(self, flight: Flight, spans: traces.Spans) -> str:
+        """The context that the batch's messages bear."""
+        took_s, loading_s, now_s = flight.took_s, flight.loading_s, time.perf_counter()
+        loaded_s = loading_s + took_s["load"]
+        applied_s = loaded_s + took_s["apply"]
+        stages = [
+            ("plan", flight.began_s, flight.began_s + took_s["plan"]),
+            ("load", loading_s, loaded_s),
+            ("apply", loaded_s, applied_s),
+            ("commit", applied_s, now_s),
+        ]
+        return spans.end(spans.begin(self.store.flow, flight.batch, flight.began_s), stages)
 
     def _measure(self, flight: Flight) -> None:
         flow, now_ms, changes = self.store.flow, time.time() * 1000, flight.changes

@@ -67,7 +67,7 @@ class RelayWorker(StatelessSinkPartition[list[Sent]]):
                 self.failure = error
 
         for message in sent.messages:
-            produce(self.producer, message, self.stop, on_delivery=delivered)
+            produce(self.producer, message, self.stop, sent.trace, on_delivery=delivered)
 
     def _trim(self) -> None:
         if self.failure is not None:

@@ -14,13 +14,14 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from features.job import Batch
-from operators import hearing
+from operators import hearing, traces
 from operators.alignment import Alignment, kafka_time
 from operators.health import LAG, Pulse, warn_seldom
 from operators.kafka import consumer
 
 log = structlog.get_logger()
 HEARTBEAT_S = 1.0
+LANDING_S = 0.1  # a commit waits no longer to be taken up while what comes gathers
 SILENT_S = 2.0  # a broker answers each fetch, if only with nothing
 
 
@@ -54,12 +55,14 @@ class KafkaBatches(FixedPartitionedSource[Batch, None]):
         batch_events: int,
         poll_ms: int,
         fetch_wait_ms: int = 100,
+        gather_ms: int = 0,
         share: tuple[int, int] = (0, 1),
         alignment: Alignment | None = None,
     ) -> None:
         """`fetch_wait_ms`: how long a broker without news keeps a fetch waiting.
 
-        `share` (i, n): this is process i of n, and reads every n-th partition from i on.
+        `gather_ms`: for how long what comes is left to gather once all has been read. `share` (i, n): this is process
+        i of n, and reads every n-th partition from i on.
         """
         self.flow = flow
         self.client = client
@@ -72,6 +75,7 @@ class KafkaBatches(FixedPartitionedSource[Batch, None]):
         self.share = share
         self.poll = timedelta(milliseconds=poll_ms)
         self.alignment = alignment or Alignment(inf, kafka_time)
+        self.gather_s = gather_ms / 1000
 
     def list_parts(self) -> list[str]:
         mine, of = self.share
@@ -103,6 +107,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
         self.heartbeat_at = 0.0
         self.end: int | None = None  # the partition's end, when it has been read up to there
         self.awake: datetime | None = None
+        self.gathered_at = 0.0
         self.lane = source.alignment.open()
         self.after = source.fence.claim(topic, number)
         self.consumer.assign([self._start()])
@@ -118,11 +123,17 @@ class Partition(StatefulSourcePartition[Batch, None]):
         back = self.source.fence.rewind(self.topic, self.number)
         if back is not None:
             log.warning("partition rewound", flow=self.source.flow, topic=self.topic, partition=self.number, after=back)
-            self.after, self.end = back, None
+            self.after, self.end, self.gathered_at = back, None, 0.0
             self.lane.reopen()
             self.consumer.assign([self._start()])
+        rest_s = self.gathered_at - time.monotonic()
+        if rest_s > 0:
+            self.awake = datetime.now(timezone.utc) + timedelta(seconds=min(rest_s, LANDING_S))
+            return self._taking_up()
         messages = self._read()
         self.awake = None if messages else datetime.now(timezone.utc) + self.source.poll
+        if len(messages) < self.source.batch_events and not self.lane.records:
+            self.gathered_at = time.monotonic() + self.source.gather_s
         if not messages and time.monotonic() < self.heartbeat_at:
             return self._taking_up()
         self.heartbeat_at = time.monotonic() + HEARTBEAT_S
@@ -179,6 +190,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
             [m.value() or b"" for m in messages],
             [min(m.timestamp()[1], at_ms) for m in messages],  # a producer whose clock is ahead moves nobody's time
             at_ms,
+            traces.carried(messages[-1]) if messages and traces.spans else "",
         )
 
     def _measure_lag(self, quiet: bool) -> bool:

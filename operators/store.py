@@ -116,6 +116,7 @@ class Sent(Struct):
     partition: int
     id: str
     messages: list[Message]
+    trace: str = ""  # the context of the batch that they come of
 
 
 class PartitionStore:

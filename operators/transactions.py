@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from threading import Event
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
@@ -25,10 +25,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from msgspec import Struct
 
 from features.job import Batch, Message
+from operators import traces
 from operators.health import BATCH, FENCE, STAGE, Pulse, count, warn_seldom
 from operators.kafka import consumer, produce, producer
 from operators.owners import Owners
 from operators.store import Fenced
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -55,6 +59,9 @@ class Cleaned(Struct):
     messages: list[Message]
     stamps_ms: list[int]
     counts: dict[str, int]
+    began_s: float = 0.0  # by time.perf_counter, as is `cleaned_s`
+    cleaned_s: float = 0.0
+    trace: str = ""  # the context that its messages bear
 
 
 class TransactionFence:
@@ -164,6 +171,7 @@ class TransactionWorker(StatelessSinkPartition[Cleaned]):
     def _commit(self, item: Cleaned) -> None:
         fence, batch, started = self.fence, item.batch, time.perf_counter()
         name = f"kafka, writing {fence.flow} {batch.topic}/{batch.partition}"
+        span = self._begin_span(item)
         with fence.pulse.waiting(name):
             if not self._persist(item, name):
                 return
@@ -173,6 +181,17 @@ class TransactionWorker(StatelessSinkPartition[Cleaned]):
         STAGE.labels(fence.flow, "commit").observe(time.perf_counter() - started)
         FENCE.labels(fence.flow, f"{batch.topic}/{batch.partition}").set(time.time())
         count(fence.flow, item.counts)
+        if span and traces.spans:
+            stages = [("clean", item.began_s, item.cleaned_s), ("commit", started, time.perf_counter())]
+            traces.spans.end(span, stages)
+
+    def _begin_span(self, item: Cleaned) -> Span | None:
+        """One that is never ended, as where the source has to bring the batch again, is not told."""
+        if not traces.spans:
+            return None
+        span = traces.spans.begin(self.fence.flow, item.batch, item.began_s)
+        item.trace = traces.carried_by(span)
+        return span
 
     def _persist(self, item: Cleaned, name: str) -> bool:
         """Repeats the transaction until Kafka has it; False when the source has to bring the batch again."""
@@ -212,7 +231,7 @@ class TransactionWorker(StatelessSinkPartition[Cleaned]):
         producer.begin_transaction()
         try:
             for message, stamp_ms in zip(item.messages, item.stamps_ms, strict=True):
-                produce(producer, message, self.fence.stop, timestamp=stamp_ms)
+                produce(producer, message, self.fence.stop, item.trace, timestamp=stamp_ms)
             if self.fence.renews(batch):
                 offset = TopicPartition(batch.topic, batch.partition, batch.last + 1)
                 group = self.fence.consumer.consumer_group_metadata()

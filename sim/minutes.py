@@ -32,13 +32,14 @@ COUNTERS = (
     "promised",
     "late_deliveries",
     "heartbeats",
+    "eligible_orders",
 )
 COLUMN = {name: place for place, name in enumerate(COUNTERS)}
 POS, APP, DELIVERY = 0, 1, 2
 IN_APP = [APP, DELIVERY]
 SHARES = (0.6, 0.2, 0.12, 0.08)  # of the channels, on a mild dry day
 AMOUNT_CENTS, AMOUNT_SD = 1_900, 0.55  # of an order, log-normal
-REDEEMS, FACE_CENTS = 0.16, 500
+MEMBERS, REDEEMS, FACE_CENTS = 0.6, 0.25, 500  # shares of orders: by members, of these with a coupon
 REFUNDS, COMPLAINTS, JOINS = 0.012, 0.004, 0.015
 LATE, BEATS = 0.06, 0.98  # of deliveries; of a till's heartbeats, one a minute while it is open
 DOOR, OPENS = 1.6, 2.5  # visitors at the door an order at the till; openings of the app an order in it
@@ -105,11 +106,13 @@ class Town:
 
     def _counts(self, at_ms: int, rate: Floats, pushed: Push, wet: Flags) -> tuple[Ints, Ints]:
         random, orders = self.random, self.random.poisson(rate * pushed.orders)
-        redeemed = random.binomial(orders, np.minimum(0.95, REDEEMS * pushed.redeems))
+        eligible = random.binomial(orders, MEMBERS)
+        redeemed = random.binomial(eligible, np.minimum(0.95, REDEEMS * pushed.redeems))
         mean = AMOUNT_CENTS * pushed.price
         strayed = random.normal(0, 1, orders.shape) * np.sqrt(orders) * AMOUNT_SD * mean
         put = {
             "orders": orders,
+            "eligible_orders": eligible,
             "redemptions": redeemed,
             "discount_cents": redeemed * FACE_CENTS,
             "revenue_cents": np.maximum(orders * 100, orders * mean + strayed - redeemed * FACE_CENTS),

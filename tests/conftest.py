@@ -118,6 +118,8 @@ def settings(kafka: KafkaServer | MockKafka, redis: RedisServer, topic_prefix: s
     return conf.Settings(
         kafka=conf.Kafka(brokers=kafka.brokers, topic_prefix=topic_prefix),
         redis=conf.Redis(url=redis.url, prefix=topic_prefix.rstrip("-")),
-        metrics=conf.Metrics(ingest=0, customers=0, kpis=0, security=0, learning=0, dispatch=0, service=0, notify=0),
+        metrics=conf.Metrics(
+            board=0, ingest=0, customers=0, kpis=0, security=0, learning=0, dispatch=0, service=0, notify=0
+        ),
         folder=str(conf.HERE),
     )

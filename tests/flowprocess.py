@@ -43,11 +43,23 @@ def settings_for(brokers: str, redis_url: str, **kafka: int) -> Settings:
 def environ(settings: Settings) -> dict[str, str]:
     """The environment that makes a flow run with these settings."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("BREWLINE_")}
-    for section, values in msgspec.to_builtins(settings).items():
-        if isinstance(values, dict):
-            own |= {f"BREWLINE_{section}__{key}".upper(): f"{v}" for key, v in values.items() if key != "client"}
+    for section, values in msgspec.structs.asdict(settings).items():
+        own |= written(section, values)
     keys = {"BREWLINE_IDENTITY_KEY": IDENTITY_KEY, "BREWLINE_COUPON_KEY": COUPON_KEY}
     return own | keys | {"PYTHONPATH": str(ROOT)}
+
+
+def written(section: str, values: Any) -> dict[str, str]:
+    """A section as the environment has it; tables of names are JSON, what is a section within it has no variable."""
+    if not isinstance(values, msgspec.Struct):
+        return {}
+    told = {f"BREWLINE_{section}__{key}".upper(): value for key, value in msgspec.structs.asdict(values).items()}
+    told = {name: value for name, value in told.items() if not isinstance(value, msgspec.Struct)}
+    return {
+        name: msgspec.json.encode(value).decode() if isinstance(value, dict | list) else f"{value}"
+        for name, value in told.items()
+        if not name.endswith("__CLIENT")
+    }
 
 
 def until(what: Callable[[], object], wait_s: float = WAIT_S, because: Callable[[], str] = lambda: "") -> None:

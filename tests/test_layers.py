@@ -16,7 +16,7 @@ IMPURE = {
     "secrets", "socket", "structlog", "time", "urllib", "urllib3",
 }  # fmt: skip
 CLOCKS = {"datetime": {"now", "today", "utcnow"}, "date": {"today"}}
-OURS = {"features", "alerts", "operators", "flows", "config", "sim", "brewline", "benchmarks", "tests"}
+OURS = {"features", "alerts", "operators", "flows", "config", "sim", "brewline", "board", "benchmarks", "tests"}
 MAY_IMPORT = {
     "features": set(),
     "alerts": {"features"},
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "config": set(),
     "sim": {"features"},
     "brewline": OURS - {"tests"},
+    "board": OURS - {"sim", "benchmarks", "tests"},
 }
 
 

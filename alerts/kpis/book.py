@@ -15,14 +15,16 @@ from alerts.kpis.closing import Rows
 from alerts.kpis.expectation import Floats, Moment, Rates, rates
 from alerts.kpis.incident import Incident, kind
 from alerts.kpis.learning import Hour, learn_roots, learn_spread, learn_stores, rain, spread
-from alerts.kpis.panel import CELLS, FIRING, QUIET, ROOTS, STORES, Panel, names
+from alerts.kpis.panel import CELLS, FIRING, QUIET, ROOTS, STORES, WEEK_HOURS, Panel, names
 from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
-from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, WIDTH, alive
-from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, rain_now
+from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, WEIGHTS, WIDTH, alive
+from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, miss, rain_now
 
 DAY = 1440
 PENDING = {"chain": 1, "region": 1, "channel": 2, "store": 3}  # minutes: the widest fires first and gathers the others
+FORGETS_AT = 66  # hour of the week, from Thursday 00:00 UTC on: a night, in which every profile is loaded
+GONE_DAYS = 14  # of which nothing is heard for so long is forgotten
 STORE_DAYS = 1  # of a store's own before it is judged
 NOBODY = -1
 OTHERS = np.arange(SERIES) != ALIVE_MINUTES
@@ -88,12 +90,13 @@ class Book:
 
     def take(self, dims: list[str], rows: Rows, minute: int) -> None:
         """Puts the counters of dimensions in a minute, as it closed or as it is now corrected."""
-        self._welcome(dims, minute)
+        self.welcome(dims, minute)
         for panel in (self.roots, self.stores):
-            mine = [(row, panel.place[dim]) for row, dim in enumerate(dims) if dim in panel.place]
-            if not mine:
+            places = np.array([panel.place.get(dim, NOBODY) for dim in dims], np.int64)
+            which = np.flatnonzero(places != NOBODY)
+            if not len(which):
                 continue
-            which, places = map(list, zip(*mine, strict=True))
+            places = places[which]
             counts = np.zeros((WIDTH, len(which)), np.int64)
             counts[:ALIVE] = rows[which, :ALIVE].T
             if panel is self.stores:
@@ -101,13 +104,18 @@ class Book:
             panel.minute(minute)[:, places] = alive(counts, panel.course["till"][places])
             panel.touch(f"ring|{minute % panel.window}")
             panel.touch("course")
-            for name, seen in (("ordered", counts[PLACE["orders"]] > 0), ("spoke", counts[ALIVE] > 0)):
-                last = panel.course[name]
-                last[places] = np.where(seen, np.maximum(last[places], minute), last[places])
+            for row, (name, seen) in enumerate((("ordered", counts[PLACE["orders"]]), ("spoke", counts[ALIVE]))):
+                last, missed = panel.course[name], panel.course["missed"][row]
+                newer = (seen > 0) & (minute > last[places])
+                last[places] = np.where(newer, minute, last[places])
+                missed[places] = np.where(newer, 0.0, missed[places])
 
-    def _welcome(self, dims: list[str], minute: int) -> None:
+    def welcome(self, dims: list[str], minute: int) -> None:
         """Dimensions that were never seen before; a store's root is its region, where that is known."""
-        stores = [dim for dim in dict.fromkeys(dims) if kind(dim) == "store" and dim not in self.stores.place]
+        dims = [dim for dim in dict.fromkeys(dims) if dim not in self.stores.place and dim not in self.roots.place]
+        if not dims:
+            return
+        stores = [dim for dim in dims if kind(dim) == "store"]
         above = [f"region:{self.regions[dim[6:]]}" for dim in stores if self.regions.get(dim[6:])]
         wanted = dict.fromkeys([CHAIN, *above, *(dim for dim in dims if kind(dim) != "store")])
         roots = [dim for dim in wanted if dim not in self.roots.place]
@@ -134,6 +142,7 @@ class Book:
             panel.course["hour"][...] = 0
             for name in ("back", "ordered", "spoke"):
                 panel.course[name][...] = minute
+            panel.course["missed"][...] = 0
             panel.touch("course")
         self.header.next = self.header.since = minute
 
@@ -156,6 +165,8 @@ class Book:
     def judge(self) -> list[Layer]:
         """Judges the next minute, learns what leaves the window, and goes on."""
         minute, layers = self.header.next, []
+        if minute % (WEEK_HOURS * 60) == FORGETS_AT * 60:
+            self._forget(minute)
         for panel in (self.roots, self.stores):
             if panel.dims:
                 layers.append(self._judge(panel, minute))
@@ -165,8 +176,29 @@ class Book:
         self.header.next += 1
         return layers
 
+    def _forget(self, minute: int) -> None:
+        """Drops what has not been heard for long: it may come back as new."""
+        told = {one.dim for one in self.header.incidents} | {m for one in self.header.incidents for m, _ in one.members}
+        stay = [self._stays(panel, minute, told) for panel in (self.roots, self.stores)]
+        parents = self.stores.learned["parent"]
+        stay[0][parents[stay[1]]] = True
+        if all(kept.all() for kept in stay):
+            return
+        self.stores.learned["parent"] = (np.cumsum(stay[0]) - 1)[parents]
+        for panel, kept in zip((self.roots, self.stores), stay, strict=True):
+            panel.keep(kept)
+        self.kinds = self._kinds()
+        self.known.clear()
+        self.strays.clear()
+
+    def _stays(self, panel: Panel, minute: int, told: set[str]) -> Flags:
+        named = np.array([dim in told or dim == CHAIN for dim in panel.dims], bool)
+        return named | (minute - panel.course["spoke"] < GONE_DAYS * DAY)
+
     def _judge(self, panel: Panel, minute: int) -> Layer:
-        around, look = self.around(panel, minute), self.look(panel, minute)
+        around = self.around(panel, minute)
+        miss(panel, minute, around)
+        look = self.look(panel, minute)
         found = look.found
         ready, wait = self._ready(panel, minute)
         unusual = self._unusual(panel, found, ready)
@@ -207,13 +239,14 @@ class Book:
         """Discoveries of this minute, by kind of dimension."""
         groups = {"store": np.ones(len(panel.dims), bool)} if panel is self.stores else self.kinds
         alpha, unusual = discovery.level(len(KINDS)), np.zeros(found.p.shape, bool)
-        if found.p.min(initial=1.0) > alpha:
+        weighed = found.p / WEIGHTS
+        if weighed.min(initial=1.0) > alpha:
             return unusual
         for group in groups.values():
             mine = group & ready
-            p = found.p[:, mine]
-            limit = discovery.threshold(p[p < 1], p.size, alpha)
-            unusual |= (found.p <= limit) & mine & (limit > 0)
+            p = weighed[:, mine]
+            limit = discovery.threshold(p[p <= alpha], p.size, alpha)
+            unusual |= (weighed <= limit) & mine & (limit > 0)
         return unusual
 
     def _learn_spread(self, layer: Layer, minute: int) -> None:
@@ -222,7 +255,11 @@ class Book:
         for place, width in enumerate(panel.widths):
             if minute % (width + 29):
                 continue
-            calm = (panel.course["state"] != FIRING) & (minute - panel.course["back"] >= panel.window)
+            calm = (
+                (panel.course["state"] != FIRING)
+                & (layer.found.p > course.RESOLVE_P)
+                & (minute - panel.course["back"] >= panel.window)
+            )
             one = (screened.seen[place], screened.of[place], screened.mid[place])
             learn_spread(panel, place, *one, layer.around.now.blur, calm)
             self.strays.clear()

@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Struct, msgpack
 from numpy.typing import NDArray
 
+from alerts.kpis.hour import CLOSING_MS
 from alerts.kpis.series import COUNTED, KINDS, LAYOUT
 from features.times import MINUTE_MS
 
@@ -72,7 +73,8 @@ class Closings:
 
     def __init__(self, ways: Ways, source: int, clock_ms: int) -> None:
         self.columns = [ways.names.index(name) if name in ways.names else -1 for name in COUNTED]
-        self.ways, self.source, self.clock_ms = ways, source, clock_ms
+        self.width = max(self.columns) + 1
+        self.ways, self.source, self.clock_ms = ways, source, clock_ms - CLOSING_MS
         self.number = self.count = 0
         self.dims: list[str] = []
         self.minutes: list[int] = []
@@ -88,14 +90,15 @@ class Closings:
         if watched(dim):
             self.dims.append(dim)
             self.minutes.append(minute)
-            row = [*counters, *[0] * (max(self.columns) + 1 - len(counters)), 0]
+            row = [*counters, *[0] * (self.width - len(counters)), 0]
             self.counters.append([row[column] for column in self.columns])
             if len(self.dims) == ROWS:
                 self.tell()
 
     def tell(self, now_ms: int = 0) -> None:
-        """Ends a message, with the clock if that has come to another minute."""
-        at_ms = now_ms // MINUTE_MS * MINUTE_MS if now_ms // MINUTE_MS > self.clock_ms // MINUTE_MS else 0
+        """Ends a message, with the clock if another minute has closed for all dimensions."""
+        closed = (now_ms - CLOSING_MS) // MINUTE_MS
+        at_ms = closed * MINUTE_MS if closed > self.clock_ms // MINUTE_MS else 0
         if not self.dims and not at_ms:
             return
         raw, of = np.array(self.counters, dtype="<i8").tobytes(), self.ways.sources

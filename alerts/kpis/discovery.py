@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-FALSE_A_DAY = 0.2  # series, at most, that are called unusual in some minute of a quiet day
+FALSE_A_DAY = 1.0  # series, at most, that are called unusual in some minute of a quiet day
 MINUTES = 1440
 
 Floats = NDArray[np.float64]

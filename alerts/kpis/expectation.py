@@ -78,10 +78,23 @@ def root_base(panel: Panel, hour: int, moment: Moment) -> tuple[Floats, Floats]:
     strayed = DAY_STRAY / days**2 * structure.SCALE
     rate = np.full(seen.shape, np.nan)
     np.divide(seen + 0.5, of, out=rate, where=of > 0)
-    base, blur = rate * np.exp(log), variance + 1 / (seen + 0.5) + strayed
+    unsure = 1 / (seen + 0.5)
+    rate[SHARES], unsure[SHARES] = _shrunk(learned["day"][:, SHARES], at)
+    base, blur = rate * np.exp(log), variance + unsure + strayed
     base[AOV] = np.where(of[AOV] > 0, seen[AOV] / np.maximum(of[AOV], 1), np.nan) + log[AOV]
     blur[AOV] = variance[AOV] + strayed[AOV]
     return base, blur
+
+
+def _shrunk(day: Floats, at: int) -> tuple[Floats, Floats]:
+    """Shares in an hour of the day, shrunk to those of the whole day as far as hours differ; squared relative error."""
+    (seen, of), (all_seen, all_of) = day, day.sum(axis=2)
+    whole = np.where(all_of > 0, (all_seen + 0.5) / np.maximum(all_of, 1), np.nan)
+    expected = np.nan_to_num(of * whole[:, None])
+    beyond = ((seen - expected) ** 2 - expected).sum(axis=1)
+    shape = 1 / np.clip(beyond / np.maximum((expected**2).sum(axis=1), 1e-9), LEAST_DIFFERENCE, MOST_DIFFERENCE)
+    share = whole * (seen[:, at] + shape) / (expected[:, at] + shape)
+    return np.where(of[:, at] > 0, share, np.nan), 1 / (seen[:, at] + shape) + 1 / (all_seen + 0.5)
 
 
 def _store_base(panel: Panel, roots: Rates) -> tuple[Floats, Floats]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
+from zlib import crc32
 
 from msgspec import Struct, field, msgpack
 
-from alerts.kpis.kpi import Counts, Partial, counts_of, hour_record, store_of, total
-from features.times import HOUR_MS, MINUTE_MS
+from alerts.kpis.kpi import Counts, Row, counts_of, hour_record, store_of, total
+from features.times import MINUTE_MS
 
-HOURS_AHEAD = 4  # judged at most in one batch, if the clock leaps over hours in which nothing came
+CLOSING_MS = 20_000  # after their end, minutes of stores and staff have closed: not all at once, for they are many
+MANY = {"store", "staff"}
+DIMS = 2**18  # of so many it is kept in mind when they close
 
 Parts = dict[int, tuple[int, Counts]]  # source partition → version, counts
 _encode_parts = msgpack.Encoder().encode
@@ -33,16 +37,15 @@ class Hour(Struct, array_like=True):
         found: Parts = parts
         return found
 
-    def take(self, partial: Partial) -> bool:
+    def take(self, source: int, row: Row) -> bool:
         """Whether this is news; an older or a repeated partial is not."""
-        minute = partial.minute_ms // MINUTE_MS
+        minute = row.minute_ms // MINUTE_MS
         parts = self.parts(minute)
-        version, _ = parts.get(partial.source, (-1, {}))
-        if partial.version <= version:
+        if source in parts and row.version <= parts[source][0]:
             return False
         if not parts:
             self.open.append(minute)
-        parts[partial.source] = (partial.version, counts_of(partial.counters))
+        parts[source] = (row.version, row.counters)
         self.minutes[minute] = _encode_parts(parts)
         return True
 
@@ -55,6 +58,21 @@ class Hour(Struct, array_like=True):
 
 encode_hour = msgpack.Encoder().encode
 decode_hour = msgpack.Decoder(Hour).decode
+
+
+def closes_ms(dim: str, minute: int) -> int:
+    """When a minute closes: at its end where there are few of a kind, else each dimension at its own moment after."""
+    return (minute + 1) * MINUTE_MS + _lag_ms(dim)
+
+
+@lru_cache(DIMS)
+def _lag_ms(dim: str) -> int:
+    return crc32(dim.encode()) % CLOSING_MS if _many(dim.partition(":")[0]) else 0
+
+
+@lru_cache
+def _many(kind: str) -> bool:
+    return not MANY.isdisjoint(kind.split("+"))
 
 
 def watch_record(dim: str) -> str:
@@ -71,7 +89,6 @@ def needed(due_ms: int, timer: str) -> list[str]:
     """The records that a timer works on, beside what stays of an hour at its end."""
     dim = watched_dim(timer)
     if dim:
-        start_ms = due_ms - MINUTE_MS
-        return [timer, *(hour_record(dim, start_ms + ahead * HOUR_MS) for ahead in range(HOURS_AHEAD))]
+        return [timer, hour_record(dim, due_ms - MINUTE_MS)]
     dim = timer.rpartition("|")[0]
     return [timer, watch_record(dim)] if store_of(dim) else [timer]

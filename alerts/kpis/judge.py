@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, msgpack
 
-from alerts.kpis.book import Book, Judging
+from alerts.kpis.book import FORGETS_AT, Book, Judging
 from alerts.kpis.closing import Closing, decode_closing, read_rows
 from alerts.kpis.expectation import day_cell
 from alerts.kpis.panel import CELLS, ROOTS, STORES, WEEK_HOURS, names
@@ -74,8 +74,11 @@ class Judge:
                 continue
             work.said.append((said, batch.stamps_ms[index]))
             clock = clock.moved(str(said.source), said.of, said.at_ms) if said.at_ms else clock
-            records |= {waiting(minute) for minute in said.minutes}
-        records |= self._needed(position.clock.now_ms // MINUTE_MS, clock.now_ms // MINUTE_MS)
+            records |= {waiting(minute) for minute in {*said.minutes}}
+        first, end = position.clock.now_ms // MINUTE_MS, clock.now_ms // MINUTE_MS
+        if end > first or any(minute < first for said, _ in work.said for minute in said.minutes):
+            records |= self._needed(first, end)
+        records.add("judge")
         return Plan(position, clock, sorted(records), work=work)
 
     def _needed(self, first: int, end: int) -> set[str]:
@@ -83,8 +86,9 @@ class Judge:
         hours = range((first - self.judging.window_minutes) // 60 - 1, end // 60 + 2) if end > first else ()
         week = range(hours.start, min(hours.stop, hours.start + CELLS)) if hours else ()
         cells = {hour % WEEK_HOURS for hour in week} | {day_cell(hour) for hour in week}
-        return {"judge", *names(ROOTS, self.judging.window_minutes, cells),
-                *names(STORES, self.judging.window_minutes, cells)}  # fmt: skip
+        if FORGETS_AT in cells:
+            cells = {*range(CELLS)}
+        return {name for layer in (ROOTS, STORES) for name in names(layer, self.judging.window_minutes, cells)}
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
         return [timer for _, timer in due]
@@ -172,6 +176,7 @@ class Bench:
 
     def _judge(self, minute: int, stamp_ms: int) -> None:
         self.book.clear(minute)
+        self.book.welcome([dim for told in self._waits(minute) if told.layout == LAYOUT for dim in told.dims], minute)
         for told in self._waits(minute):
             if told.layout == LAYOUT:
                 self.book.take(told.dims, read_rows(told.counters), minute)

@@ -107,8 +107,10 @@ def ratios(counters: Mapping[str, int], ratios: Iterable[Ratio]) -> dict[str, fl
     found: dict[str, float | None] = {}
     for ratio in ratios:
         under = counters[ratio.under]
-        over = sum(sign * counters[name] for name, sign in ratio.over)
-        found[ratio.name] = ratio.scale * over / under if under > 0 else None
+        if under > 0:
+            found[ratio.name] = ratio.scale * sum(sign * counters[name] for name, sign in ratio.over) / under
+        else:
+            found[ratio.name] = None
     return found
 
 

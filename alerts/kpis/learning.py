@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from alerts.kpis import structure
 from alerts.kpis.expectation import Counts, Floats, Moment, Rates, day_cell, levels, noise, sums
-from alerts.kpis.panel import WEEK_HOURS, Panel
+from alerts.kpis.panel import SPREAD_PRIOR, STORES, WEEK_HOURS, Panel
 from alerts.kpis.series import AOV, COUNTS, PLACE, SHARES
 
 HOUR = 60
@@ -22,6 +22,7 @@ DAY_MEMORY = 0.8  # of a root's rate in an hour of the day, by day
 LEVEL_MEMORY = 0.5 ** (1 / (24 * 4))  # of a store's level, by hour: half of it is from the last four days
 FURTHEST, ODD = 3.0, 0.5
 SPREAD_MEMORY = 0.01  # a whole window counts for so much
+SPREAD_SHARED = 8.0  # windows' worth of belief that a dimension strays as all of its kind do
 BOUNDS = ((COUNTS, 0.01, 1.0), (SHARES, 0.004, 1.0), (AOV, 0.01, 9.0))  # squared: none runs more evenly than to 10 %
 WELL_KNOWN = 0.05  # squared relative error of a mean: until it is known so well, how far windows stray is not learned
 SPREAD_FURTHEST = 3.0
@@ -42,10 +43,21 @@ class Hour(NamedTuple):
 
 def spread(panel: Panel) -> Floats:
     """Squared relative deviation of windows beyond chance, [windows, SERIES, dims]; of amounts, an order's variance."""
-    found = panel.learned["over"].astype(np.float64) / panel.learned["under"]
+    over, under = (panel.learned[name].astype(np.float64) for name in ("over", "under"))
+    alike = _alike(panel)
+    usual = (over @ alike) / (under @ alike)
+    found = (over + SPREAD_SHARED * usual) / (under + SPREAD_SHARED)
     for kind, low, high in BOUNDS:
         found[:, kind] = np.clip(found[:, kind], low, high)
     return np.asarray(found)
+
+
+def _alike(panel: Panel) -> Floats:
+    """Which dimensions are of one kind, [dims, dims]; of stores, all are: one column."""
+    if panel.layer == STORES:
+        return np.ones((len(panel.dims), 1))
+    kinds = np.array([dim.partition(":")[0] for dim in panel.dims])
+    return np.asarray(kinds[:, None] == kinds, np.float64)
 
 
 def learn_spread(panel: Panel, window: int, seen: Floats, of: Floats, mean: Floats, blur: Floats, calm: Flags) -> None:
@@ -53,8 +65,8 @@ def learn_spread(panel: Panel, window: int, seen: Floats, of: Floats, mean: Floa
     over, under, known = panel.learned["over"][window], panel.learned["under"][window], spread(panel)[window]
     expected, chance = of * mean, noise(of, mean) + (of * mean) ** 2 * blur
     far = SPREAD_FURTHEST * np.sqrt(chance + known * expected**2)
-    beyond = (np.minimum(np.abs(seen - expected), far) ** 2 - chance) / (1 + expected) ** 2
-    weight = (expected / (1 + expected)) ** 2
+    weight = (SPREAD_PRIOR * expected**2 / (chance + SPREAD_PRIOR * expected**2 + 1e-12)) ** 2
+    beyond = weight * (np.minimum(np.abs(seen - expected), far) ** 2 - chance) / (expected**2 + 1e-12)
     orders = np.maximum(of[AOV], 1)
     strayed = np.abs(seen[AOV] / orders - mean[AOV]) * np.sqrt(orders)
     beyond[AOV] = np.minimum(strayed, SPREAD_FURTHEST * np.sqrt(known[AOV])) ** 2

@@ -11,8 +11,8 @@ from msgspec import Struct
 from alerts.agenda import Agenda
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.closing import SENT, Closings, encode_closing
-from alerts.kpis.hour import Hour, decode_hour, encode_hour, watch_record, watched_dim
-from alerts.kpis.kpi import COLUMN, Partial, counts_of, hour_record, ratios, store_of
+from alerts.kpis.hour import Hour, closes_ms, decode_hour, encode_hour, watch_record, watched_dim
+from alerts.kpis.kpi import COLUMN, Row, hour_record, ratios, store_of
 from alerts.kpis.load import Watch, decode_watch, encode_watch, retired, skip
 from alerts.kpis.load import step as load_step
 from alerts.kpis.rollup import Kept, Rollup, fold_ms, step_of, steps_of, summed
@@ -70,23 +70,23 @@ class Ledger:
         self.messages: list[Message] = []
         self.counts: Counter[str] = Counter()
 
-    def merge(self, partial: Partial, now_ms: int) -> None:
-        """Takes one partial; a minute that was closed already is corrected at once."""
-        if self._expires(partial.minute_ms) <= now_ms:
+    def merge(self, source: int, row: Row, now_ms: int) -> None:
+        """Takes what one source has counted; a minute that was closed already is corrected at once."""
+        if self._expires(row.minute_ms) <= now_ms:
             self.counts["too_late"] += 1
             return
-        name, minute = hour_record(partial.dim, partial.minute_ms), partial.minute_ms // MINUTE_MS
+        name, minute = hour_record(row.dim, row.minute_ms), row.minute_ms // MINUTE_MS
         hour = self._hour(name)
-        if not hour.take(partial):
+        if not hour.take(source, row):
             self.counts["repeats"] += 1
             return
         self.changed.add(name)
-        if beats(partial.dim, counts_of(partial.counters)):
-            self._tell_silence(self.tills.beat(partial.dim, minute, now_ms))
+        if beats(row.dim, row.counters):
+            self._tell_silence(self.tills.beat(row.dim, minute, now_ms))
         if minute in hour.open:
-            self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
+            self.agenda.set(name, closes_ms(row.dim, min(hour.open)))
         else:
-            self._tell(partial.dim, hour, minute, "corrections")
+            self._tell(row.dim, hour, minute, "corrections")
 
     def _tell_silence(self, told: Silence | None) -> None:
         if told:
@@ -112,11 +112,11 @@ class Ledger:
     def _end(self, name: str, due_ms: int) -> None:
         """Closes the minutes of an hour that have ended; at last, forgets the hour."""
         hour, dim = self._hour(name), name.rpartition("|")[0]
-        for minute in sorted(hour.open):
-            if (minute + 1) * MINUTE_MS <= due_ms:
-                self._close(dim, name, hour, minute)
+        ended = (due_ms - closes_ms(dim, 0)) // MINUTE_MS
+        for minute in sorted(minute for minute in hour.open if minute <= ended):
+            self._close(dim, name, hour, minute)
         if hour.open:
-            self.agenda.set(name, (min(hour.open) + 1) * MINUTE_MS)
+            self.agenda.set(name, closes_ms(dim, min(hour.open)))
             return
         forget_ms = fold_ms(dim, int(name.rpartition("|")[2]), self.retention_hours)
         if forget_ms <= due_ms:
@@ -166,7 +166,7 @@ class Ledger:
         """Begins to watch a store when it is first seen."""
         if self._watched(dim) is None:
             self.watches[dim] = Watch(minute, minute, minute, minute)
-            self.agenda.set(watch_record(dim), (minute + 1) * MINUTE_MS)
+            self.agenda.set(watch_record(dim), closes_ms(dim, minute))
 
     def _judge(self, dim: str, due_ms: int, now_ms: int) -> None:
         """Looks at the next minute of a store, or leaves it for the next batch if its hour was not loaded."""
@@ -193,7 +193,7 @@ class Ledger:
         if retired(watch):
             self.watches[dim] = None
         else:
-            self.agenda.set(timer, (watch.next + 1) * MINUTE_MS)
+            self.agenda.set(timer, closes_ms(dim, watch.next))
 
     def _say_load(self, store: str, watch: Watch, minute: int, orders: int) -> None:
         seen, at_ms = load_step(watch.load, minute, orders), (minute + 1) * MINUTE_MS

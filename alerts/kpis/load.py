@@ -6,6 +6,7 @@ was when it closed; what comes later is neither told anew nor learned.
 
 from __future__ import annotations
 
+from struct import Struct as Layout
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field, msgpack
@@ -14,6 +15,7 @@ WINDOW = 15  # minutes
 EVERY = 5  # minutes from one word to the next
 WEEK_HOURS = 168
 ENOUGH_WEEKS = 4  # an hour's rate is the mean of its weeks, then the newest weighs a quarter
+RATE, RATES = Layout("<d"), Layout(f"<{WEEK_HOURS}d")
 RETIRED_DAYS = 14  # a store without any event for so long is no longer watched
 LEAST_USUAL = 2.0  # orders in the window: where fewer are usual, nobody can say that a store is empty
 
@@ -29,13 +31,27 @@ class Usual(Struct, array_like=True):
     window: list[int] = field(default_factory=lambda: [0] * WINDOW)  # by minute modulo its length
     known: int = 0  # minutes since the last gap
     sum: int = 0  # of the hour being learned, if all of its minutes are known
-    rates: list[float] = field(default_factory=lambda: [0.0] * WEEK_HOURS)
-    weeks: list[int] = field(default_factory=lambda: [0] * WEEK_HOURS)
+    rates: bytes | list[float] = bytes(RATES.size)  # lists were kept once
+    weeks: bytes | list[int] = bytes(WEEK_HOURS)  # that an hour has been learned of, up to `ENOUGH_WEEKS`
 
     def over(self, minute: int) -> float | None:
         """Orders in the window that ends with a minute; None while an hour in it was never learned."""
         hours = [each // 60 % WEEK_HOURS for each in range(minute - WINDOW + 1, minute + 1)]
-        return sum(self.rates[hour] for hour in hours) if all(self.weeks[hour] for hour in hours) else None
+        if not all(self.weeks[hour] for hour in hours):
+            return None
+        rate = {hour: self.rate(hour) for hour in {*hours}}
+        return sum(rate[hour] for hour in hours)
+
+    def rate(self, hour: int) -> float:
+        found: float = RATE.unpack_from(self.rates, hour * RATE.size)[0]  # type: ignore[arg-type]
+        return found
+
+    def learn(self, hour: int, rate: float) -> None:
+        """Takes the rate of one more week's hour."""
+        weeks, rates = bytearray(self.weeks), bytearray(self.rates)  # type: ignore[arg-type]
+        weeks[hour] = min(weeks[hour] + 1, ENOUGH_WEEKS)
+        RATE.pack_into(rates, hour * RATE.size, self.rate(hour) + (rate - self.rate(hour)) / weeks[hour])
+        self.weeks, self.rates = bytes(weeks), bytes(rates)
 
 
 class Watch(Struct, array_like=True):
@@ -61,6 +77,9 @@ _decode_watch = msgpack.Decoder(Watch).decode
 def decode_watch(raw: bytes) -> Watch:
     watch = _decode_watch(raw)
     watch.series = []
+    if watch.kept and isinstance(watch.kept.rates, list):
+        watch.kept.weeks = bytes(min(weeks, ENOUGH_WEEKS) for weeks in watch.kept.weeks)
+        watch.kept.rates = RATES.pack(*watch.kept.rates)
     return watch
 
 
@@ -88,9 +107,7 @@ def step(usual: Usual, minute: int, orders: int) -> Seen | None:
 def _learn(usual: Usual, minute: int, orders: int) -> None:
     usual.sum = orders + (usual.sum if minute % 60 else 0)
     if minute % 60 == 59 and usual.known >= 60:
-        hour = minute // 60 % WEEK_HOURS
-        usual.weeks[hour] += 1
-        usual.rates[hour] += (max(0, usual.sum) / 60 - usual.rates[hour]) / min(usual.weeks[hour], ENOUGH_WEEKS)
+        usual.learn(minute // 60 % WEEK_HOURS, max(0, usual.sum) / 60)
 
 
 def pause(usual: Usual) -> None:

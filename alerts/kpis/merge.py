@@ -13,17 +13,25 @@ it or not, and `life|store:0012` (when its till was heard last), with a timer fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from msgspec import Struct
 
 from alerts.kpis.catalog import KNOWN_BY_NAME, KpiCatalog
 from alerts.kpis.closing import Closings, Ways
 from alerts.kpis.hour import needed, watch_record, watched_dim
-from alerts.kpis.kpi import ClockMark, Partial, Partials, decode_partial, hour_record, store_of
+from alerts.kpis.kpi import ClockMark, Partial, Partials, Row, counts_of, decode_partial, store_of
 from alerts.kpis.ledger import Ledger, Topics
+from alerts.kpis.load import decode_watch
 from alerts.kpis.rollup import Kept, fold_ms, step_of, steps_of
 from alerts.kpis.silence import life_record, living_dim
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
+from features.times import HOUR_MS, MINUTE_MS
+
+LEAP_MS = 10 * MINUTE_MS  # of the clock, in one batch
+HOURS_AHEAD = 4  # looked at in one batch at most, where the clock leaps over hours in which nothing came
 
 
 class Work(Struct):
@@ -31,7 +39,7 @@ class Work(Struct):
 
     last: int
     partition: int
-    said: list[tuple[int, list[Partial], ClockMark | None]] = []  # by offset
+    said: list[tuple[int, Partials | ClockMark]] = []  # by offset
     letters: list[Message] = []
 
 
@@ -53,7 +61,8 @@ class MergedMinutes:
         self.kept = kept
 
     def plan(self, batch: Batch, position: Position) -> Plan:
-        work, clock, names = Work(batch.last, batch.partition), position.clock, set[str]()
+        work, clock = Work(batch.last, batch.partition), position.clock
+        names, rows = set[str](), set[tuple[str, int]]()
         for index, raw in enumerate(batch.values):
             try:
                 said = decode_partial(raw)
@@ -61,14 +70,18 @@ class MergedMinutes:
                 refused = Refused("malformed", str(error))
                 work.letters.append(dead_letter(self.topics.dead_letters, batch, index, refused))
                 continue
-            mark = said if isinstance(said, ClockMark) else None
-            work.said.append((batch.offsets[index], apart(said), mark))
-            clock = clock.moved(str(mark.source), mark.of, mark.at_ms) if mark else clock
-        for dim, at_ms in {(each.dim, each.minute_ms) for _, partials, _ in work.said for each in partials}:
-            names.add(hour_record(dim, at_ms))
+            said = together(said) if isinstance(said, Partial) else said
+            work.said.append((batch.offsets[index], said))
+            if isinstance(said, ClockMark):
+                clock = clock.moved(str(said.source), said.of, said.at_ms)
+            else:
+                rows.update((row.dim, row.minute_ms // HOUR_MS) for row in said.rows)
+        for dim, hour in rows:
+            names.add(f"{dim}|{hour}")
             if store_of(dim):
                 names |= {life_record(dim), watch_record(dim)}
-        return Plan(position, clock, sorted(names), work=work)
+        leaps = clock.now_ms - position.clock.now_ms > LEAP_MS
+        return Plan(position, clock, sorted(names), work=work, follow=partial(ahead, clock.now_ms) if leaps else None)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
         """Those of an hour's end as well where it ends; what a batch finds out late is left for the next."""
@@ -88,28 +101,40 @@ class MergedMinutes:
     def apply(self, plan: Plan, state: State) -> Changes:
         work: Work = plan.work
         known = {*plan.records, *self.timer_records(state.due)}
+        if plan.follow:
+            known.update(plan.follow(state.records))
         clock = plan.position.clock
         closings = Closings(self.ways, work.partition, clock.now_ms)
         ledger = Ledger(self.topics, self.retention_hours, known, state, closings, self.catalog, self.kept)
         changes = Changes(plan.position, messages=work.letters)
         for _ in work.letters:
             ledger.counts.update(("dead_lettered", "dead_lettered:malformed"))
-        for offset, partials, mark in work.said:
+        for offset, said in work.said:
             closings.begin(offset)
-            for partial in partials:
-                ledger.merge(partial, clock.now_ms)
+            if isinstance(said, ClockMark):
+                clock = clock.moved(str(said.source), said.of, said.at_ms)
                 ledger.advance(clock.now_ms)
-            if mark:
-                clock = clock.moved(str(mark.source), mark.of, mark.at_ms)
-                ledger.advance(clock.now_ms)
+            else:
+                for row in said.rows:
+                    ledger.merge(said.source, row, clock.now_ms)
+                    ledger.advance(clock.now_ms)
             closings.tell(clock.now_ms)
         ledger.write(changes)
+        changes.levels["closed"] = clock.now_ms / 1000
         changes.position = plan.position.moved(work.last, plan.clock, changes.counts)
         return changes
 
 
-def apart(said: Partial | Partials | ClockMark) -> list[Partial]:
-    """Partials one by one."""
-    if isinstance(said, Partials):
-        return [Partial(said.source, row.dim, row.minute_ms, row.counters, row.version) for row in said.rows]
-    return [said] if isinstance(said, Partial) else []
+def ahead(now_ms: int, found: Mapping[str, bytes]) -> list[str]:
+    """The hours that watches come to when the clock leaps to a time."""
+    names = list[str]()
+    for name in found:
+        if store_of(dim := watched_dim(name)):
+            first = decode_watch(found[name]).next // 60
+            names += [f"{dim}|{hour}" for hour in range(first, min(now_ms // HOUR_MS + 1, first + HOURS_AHEAD))]
+    return names
+
+
+def together(said: Partial) -> Partials:
+    """One that came by itself, as among others."""
+    return Partials(said.source, [Row(said.dim, said.minute_ms, counts_of(said.counters), said.version)])

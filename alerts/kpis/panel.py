@@ -22,7 +22,7 @@ WEEK_HOURS = 168
 CELLS = WEEK_HOURS + 24
 QUIET, PENDING, FIRING = 0, 1, 2  # the state of a series
 SHORT = (2, 10)  # minutes; the longest window is that of the settings
-SPREAD_PRIOR, SPREAD_WEIGHT = 0.03, 8.0  # squared relative deviation, and how many windows' worth that is held to be
+SPREAD_PRIOR, SPREAD_WEIGHT = 0.03, 1.0  # squared relative deviation, and how many windows' worth that is held to be
 AMOUNT_PRIOR = 0.4  # variance of the logarithm of an order
 
 Array = NDArray[Any]
@@ -30,14 +30,37 @@ Arrays = dict[str, Array]
 
 
 def pack(arrays: Mapping[str, Array]) -> bytes:
-    """Arrays of any shape, little-endian."""
-    told = {name: (a.dtype.str, a.shape, np.ascontiguousarray(a).tobytes()) for name, a in arrays.items()}
-    return msgpack.encode(told)
+    """Arrays of any shape, little-endian; of int64, each row of the first dimension as narrow as its numbers allow."""
+    return msgpack.encode({name: (a.dtype.str, a.shape, _narrowed(a)) for name, a in arrays.items()})
+
+
+def _narrowed(array: Array) -> bytes | list[tuple[str, bytes]]:
+    if array.dtype != np.int64 or not array.size:
+        return np.ascontiguousarray(array).tobytes()
+    rows = array.reshape(len(array) if array.ndim > 1 else 1, -1)
+    kinds = [_narrowest(least, most) for least, most in zip(rows.min(1).tolist(), rows.max(1).tolist(), strict=True)]
+    return [(kind, row.astype(kind).tobytes() if kind else b"") for kind, row in zip(kinds, rows, strict=True)]
+
+
+def _narrowest(least: int, most: int) -> str:
+    """A type of whole numbers; empty where all are 0."""
+    fits = (bits for bits in (7, 15, 31, 63) if -1 << bits <= least and most < 1 << bits)
+    return f"<i{(next(fits) + 1) // 8}" if least or most else ""
 
 
 def unpack(raw: bytes) -> Arrays:
-    read = msgpack.decode(raw)
-    return {n: np.frombuffer(data, dtype=kind).reshape(shape).copy() for n, (kind, shape, data) in read.items()}
+    return {name: _widened(*told) for name, told in msgpack.decode(raw).items()}
+
+
+def _widened(kind: str, shape: list[int], data: bytes | list[tuple[str, bytes]]) -> Array:
+    if isinstance(data, bytes):
+        return np.frombuffer(data, dtype=kind).reshape(shape).copy()
+    found: Array = np.zeros(shape, kind)
+    rows = found.reshape(len(data), -1)
+    for place, (narrow, row) in enumerate(data):
+        if narrow:
+            rows[place] = np.frombuffer(row, narrow)
+    return found
 
 
 def _trimmed(array: Array) -> Array:
@@ -56,6 +79,7 @@ def _course(dims: int) -> Arrays:
         "ordered": np.zeros(dims, np.int64),  # the last minute with an order
         "spoke": np.zeros(dims, np.int64),  # the last minute with anything
         "back": np.zeros(dims, np.int64),  # the first minute after the last silence
+        "missed": np.zeros((2, dims), np.float64),  # orders, signs of life that should have come since the last one
         "hour": np.zeros((WIDTH, dims), np.int64),  # sums of the hour that is being learned
         "wet": np.zeros(dims, np.float64),  # share of its orders that were told of rain
         "till": np.zeros(dims, bool),  # has ever sent a heartbeat
@@ -122,6 +146,18 @@ class Panel:
         self.dims += dims
         self.ring = self._grown(self.ring)
         self.changed |= {"names", "course", "learned"}
+
+    def keep(self, kept: Array) -> None:
+        """Forgets the other dimensions. Every cell must have been loaded."""
+        axis = {"mean": 1, "cov": 1}
+        self.course = {name: array[..., kept] for name, array in self.course.items()}
+        self.learned = {n: np.compress(kept, a, axis=axis.get(n, a.ndim - 1)) for n, a in self.learned.items()}
+        self._cells = {cell: self.cell(cell)[..., kept] for cell in range(CELLS)}
+        self.ring = self.ring[..., kept]
+        self.dims = [dim for dim, stays in zip(self.dims, kept.tolist(), strict=True) if stays]
+        self.place = {dim: place for place, dim in enumerate(self.dims)}
+        self.changed |= {"names", "course", "learned", *(f"ring|{place}" for place in range(self.window))}
+        self.changed |= {f"cell|{cell}" for cell in range(CELLS)}
 
     def minute(self, minute: int) -> Array:
         """Counters of a minute, [WIDTH, dims], to be read and written."""

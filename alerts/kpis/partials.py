@@ -14,9 +14,8 @@ first three are called `kpi_events`, `kpi_duplicates` and `kpi_too_late` for eve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from msgspec import Struct, msgpack
@@ -32,9 +31,11 @@ from features.partitions import partition_of
 from features.seen import expires_ms, id_hash, is_set, set_name
 from features.times import HOUR_MS, MINUTE_MS
 
-Hour = dict[int, Counts]  # minute of the hour → counts
-encode_hour = msgpack.Encoder().encode
-_decode_hour = msgpack.Decoder(dict[int, Counts | list[int]]).decode
+Kept = bytes | Counts | list[int]  # what is not packed was kept before minutes were
+Hour = dict[int, Kept]  # minute of the hour → counts, packed, because few are touched at a time
+encode_hour = encode_counts = msgpack.Encoder().encode
+decode_hour = msgpack.Decoder(Hour).decode
+_decode_counts = msgpack.Decoder(Counts).decode
 
 DIMS = 2**18  # of so many it is kept in mind where they go
 ROWS = 200  # of a message: far from what Kafka takes
@@ -48,13 +49,8 @@ FATES = (  # by who has sent the event: nobody known, a customer, Brewline itsel
 _target = lru_cache(DIMS)(partition_of)
 
 
-def decode_hour(raw: bytes) -> Hour:
-    hour: Any = _decode_hour(raw)
-    for minute, counters in hour.items():
-        if type(counters) is list:
-            hour[minute] = counts_of(counters)
-    found: Hour = hour
-    return found
+def decode_counts(kept: Kept) -> Counts:
+    return _decode_counts(kept) if isinstance(kept, bytes) else counts_of(kept)
 
 
 class Work(Struct):
@@ -122,7 +118,8 @@ class PartialMinutes:
         if plan.clock.now_ms > plan.position.clock.now_ms:
             mark = encode_partial(ClockMark(work.batch.partition, self.sources, plan.clock.now_ms))
             changes.messages += [Message(self.partials, key, mark) for key in self.partition_keys]
-        self._keep(changes, {group.record: hours[group.record] for group in groups}, plan.clock.now_ms)
+        touched = {group.record: hours[group.record] for group in groups}
+        self._keep(changes, touched, state.records, plan.clock.now_ms)
         self._remember(changes, [work.keys[place] for place in fresh], plan.clock.now_ms)
         _forget(changes, state.due)
         changes.position = plan.position.moved(work.batch.last, plan.clock, changes.counts)
@@ -151,13 +148,14 @@ class PartialMinutes:
             for part in (all_rows[start : start + ROWS] for start in range(0, len(all_rows), ROWS))
         ]
 
-    def _keep(self, changes: Changes, hours: dict[str, Hour], now_ms: int) -> None:
-        """Puts hours that the clock has not passed yet, each with the timer that ends it."""
+    def _keep(self, changes: Changes, hours: dict[str, Hour], known: Mapping[str, bytes], now_ms: int) -> None:
+        """Puts hours that the clock has not passed yet, new ones with the timer that ends them."""
         for name, hour in hours.items():
-            due_ms = self._expires(int(name.rpartition("|")[2]) * HOUR_MS)
+            due_ms = self._expires(int(name[name.rindex("|") + 1 :]) * HOUR_MS)
             if due_ms > now_ms:
                 changes.puts[name] = encode_hour(hour)
-                changes.timers[name] = due_ms
+                if name not in known:
+                    changes.timers[name] = due_ms
 
     def _remember(self, changes: Changes, keys: Iterable[tuple[str, bytes]], now_ms: int) -> None:
         """Ids of an hour that the clock has not passed yet; they are not forgotten before the minutes of its events."""
@@ -173,13 +171,17 @@ class PartialMinutes:
 
 def _add(hours: dict[str, Hour], group: Group, offset: int) -> Row:
     """Adds a group to its hour; the partial minute that it is now."""
-    counts = hours.setdefault(group.record, {}).setdefault(group.minute % 60, {})
-    if counts:
-        for column, count in group.counts.items():
-            counts[column] = counts.get(column, 0) + count
-    else:
-        counts.update(group.counts)
-    return Row(group.dim, group.minute * MINUTE_MS, counts, offset)
+    dim, record, minute, counts, _ = group
+    if record not in hours:
+        hours[record] = {}
+    hour, place = hours[record], minute % 60
+    if place in hour:
+        before = decode_counts(hour[place])
+        for column, count in counts.items():
+            before[column] = before.get(column, 0) + count
+        counts = before
+    hour[place] = encode_counts(counts)
+    return Row(dim, minute * MINUTE_MS, counts, offset)
 
 
 def fates(events: Events, fate: int) -> Counter[str]:

@@ -46,8 +46,9 @@ def counters(catalog: KpiCatalog, counts: Counts) -> dict[str, int]:
 
 def sum_of(catalog: KpiCatalog, each: Iterable[Counts]) -> dict[str, int]:
     """By name, over several slots."""
-    found = dict.fromkeys(catalog.names, 0)
+    names = catalog.names
+    found = dict.fromkeys(names, 0)
     for counts in each:
         for column, count in counts.items():
-            found[catalog.names[column]] += count
+            found[names[column]] += count
     return found

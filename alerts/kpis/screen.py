@@ -98,11 +98,12 @@ def screen(
     """Of each window, series and dimension: seen, of, expected rate, rate to judge by, standard deviation, side, far.
 
     `rain`: logarithm of what it does in a window beyond what the rates hold, [windows, series, dims].
-    `table`: by series, counter over and under, kind, shortest window, and the count series that the counter under is.
+    `table`: by series, counter over and under, kind, shortest window, the count series that the counter under is, harm,
+    and whether more than usual counts in the longest window alone.
     `rest`: minutes that a series may look back on. Last comes which series are as usual in the short windows.
     """
     windows, series, dims = strays.shape
-    over, under, kinds, shortest, counted = table
+    over, under, kinds, shortest, counted, harm, lasting = table
     seen, of, mid = np.zeros(strays.shape), np.zeros(strays.shape), np.zeros(strays.shape)
     mean, sd = np.zeros(strays.shape), np.zeros(strays.shape)
     side, far = np.zeros(strays.shape, np.int8), np.zeros(strays.shape, np.bool_)
@@ -141,19 +142,7 @@ def screen(
                     usual, _, _ = expect(before[counted[k], d], now[counted[k], d], after[counted[k], d], parts)
                     came = sums[w, under[k], d]
                     enough &= x <= came and (isnan(usual) or came >= MOST * usual * width)
-                far[w, k, d] = z >= SCREEN and side[w, k, d] != 0 and matters and enough and width >= shortest[k]
+                long = width >= shortest[k] and (longest or side[w, k, d] < 0 or not lasting[k])
+                harms = side[w, k, d] != 0 and harm[k] != -side[w, k, d]
+                far[w, k, d] = z >= SCREEN and harms and matters and enough and long
     return seen, of, mid, mean, sd, side, far, recovers
-
-
-@njit(cache=True, nogil=True)
-def run_expected(before: Any, now: Any, after: Any, minute: int, run: Any) -> Any:
-    """What was to be expected at least in the minutes since something last came, [dims]."""
-    place, found = minute % 60, np.zeros(len(run))
-    for d in range(len(run)):
-        this = min(run[d], place + 1)
-        former = min(run[d] - this, 60)
-        early = max(0, min(place, 29) - (place - this))
-        left = least(before[d], now[d])
-        total = (former + early) * left + (this - early) * least(now[d], after[d])
-        found[d] = total if isfinite(total) else 0.0
-    return found

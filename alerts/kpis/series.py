@@ -21,6 +21,7 @@ COUNTED = (  # the counters that judging needs, in the order in which they trave
     "promised",
     "late_deliveries",
     "heartbeats",
+    "eligible_orders",
 )
 PLACE = {name: place for place, name in enumerate(COUNTED)}
 ALIVE = len(COUNTED)  # behind them, made where they are judged: minutes in which a dimension was heard
@@ -35,19 +36,24 @@ class Kpi(NamedTuple):
     over: int
     under: int = -1
     shortest: int = 1  # window, in minutes, that says something: doors count visitors by five minutes
+    harm: int = 0  # the side on which it is somebody's business: -1 low, 1 high, 0 both
+    weight: float = 1.0  # its part of the false alerts: they are spent where a fault costs most
+    lasting: bool = (
+        False  # more than usual counts in the longest window alone: a party, or guests who were called, soon go
+    )
 
 
 KPIS = (
-    Kpi("orders", "count", PLACE["orders"]),
-    Kpi("visits", "count", PLACE["visits"], shortest=10),
-    Kpi("redemptions", "count", PLACE["redemptions"]),
-    Kpi("new_members", "count", PLACE["new_members"]),
-    Kpi("alive", "count", ALIVE, shortest=10**9),
-    Kpi("conversion", "share", PLACE["orders"], PLACE["visits"], shortest=10),
-    Kpi("redemptions_per_order", "share", PLACE["redemptions"], PLACE["orders"]),
-    Kpi("refund_rate", "share", PLACE["refunds"], PLACE["orders"]),
-    Kpi("complaint_rate", "share", PLACE["complaints"], PLACE["orders"]),
-    Kpi("late_delivery_rate", "share", PLACE["late_deliveries"], PLACE["promised"]),
+    Kpi("orders", "count", PLACE["orders"], weight=3.0, lasting=True),
+    Kpi("visits", "count", PLACE["visits"], shortest=10, weight=0.5, lasting=True),
+    Kpi("redemptions", "count", PLACE["redemptions"], weight=0.5),
+    Kpi("new_members", "count", PLACE["new_members"], weight=0.25, lasting=True),
+    Kpi("alive", "count", ALIVE, shortest=10**9, weight=2.0, harm=-1),
+    Kpi("conversion", "share", PLACE["orders"], PLACE["visits"], shortest=10, harm=-1),
+    Kpi("redemption_share", "share", PLACE["redemptions"], PLACE["eligible_orders"], weight=3.0),
+    Kpi("refund_rate", "share", PLACE["refunds"], PLACE["orders"], weight=0.5, harm=1),
+    Kpi("complaint_rate", "share", PLACE["complaints"], PLACE["orders"], weight=0.25, harm=1),
+    Kpi("late_delivery_rate", "share", PLACE["late_deliveries"], PLACE["promised"], harm=1),
     Kpi("aov_cents", "amount", PLACE["revenue_cents"], PLACE["orders"]),
 )
 SERIES = len(KPIS)
@@ -64,20 +70,24 @@ FAMILIES = tuple(  # series that one fault moves together
     {NAMES.index(name) for name in family}
     for family in (
         ("orders", "visits", "redemptions", "new_members", "alive", "conversion"),
-        ("redemptions", "redemptions_per_order"),
+        ("redemptions", "redemption_share"),
         ("refund_rate", "complaint_rate", "late_delivery_rate"),
         ("aov_cents",),
     )
 )
-TABLE = np.array(  # by series: counters over and under, kind, shortest window, and which series the counter under is
+TABLE = np.array(  # by series: counters over and under, kind, shortest window, which series the counter under is, harm, lasting
     [
         [kpi.over for kpi in KPIS],
         [kpi.under for kpi in KPIS],
         [("count", "share", "amount").index(kpi.kind) for kpi in KPIS],
         [kpi.shortest for kpi in KPIS],
         [-1 if kpi.kind != "share" else UNDER[place - SHARES.start] for place, kpi in enumerate(KPIS)],
+        [kpi.harm for kpi in KPIS],
+        [kpi.lasting for kpi in KPIS],
     ]
 )
+SIDES = np.array([[1.0 if kpi.harm else 2.0] for kpi in KPIS])  # on which a value may lie, [SERIES, 1]
+WEIGHTS = np.array([[kpi.weight] for kpi in KPIS]) * SERIES / sum(kpi.weight for kpi in KPIS)  # [SERIES, 1]
 KINDS = ("chain", "region", "channel", "store")  # of dimensions that are judged; each has a part of the false alerts
 
 LAYOUT = int.from_bytes(blake2b("|".join(COUNTED).encode(), digest_size=4).digest())  # of rows, and of what is learned

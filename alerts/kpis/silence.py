@@ -96,12 +96,12 @@ class Tills:
                 changes.deletes.append(life_record(dim))
 
 
-def filled(dim: str, slots: dict[int, Counts], minutes: int) -> dict[int, Counts | None]:
-    """With all slots between the first and the last: what is missing is zero, or None while a till is silent."""
+def filled(dim: str, slots: dict[int, Counts], minutes: int, until_ms: int = 0) -> dict[int, Counts | None]:
+    """With all slots from the first to the last, or until then: what is missing is 0, None while a till is silent."""
     if not slots:
         return {}
     alive = store_of(dim) and any(counts.get(BEATS) for counts in slots.values())
-    every = range(min(slots), max(slots) + 1, minutes * MINUTE_MS)
+    every = range(min(slots), max(max(slots) + 1, until_ms), minutes * MINUTE_MS)
     return {at_ms: None if alive and not _heard(slots, at_ms, minutes) else slots.get(at_ms, {}) for at_ms in every}
 
 

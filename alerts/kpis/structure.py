@@ -18,7 +18,7 @@ LEVEL, TREND, RAIN, HOLIDAY, CAMPAIGN = range(5)
 PARTS = 5
 START = np.array([0.05, 0.01, 0.25, 0.09, 0.09])  # variances of what is not known yet; the trend is by day
 DRIFT = np.array([1e-4, 1e-6, 0.0, 0.0, 0.0])  # by hour: the level strays some 5 % in a day of itself
-SCALES = {"count": 1.0, "share": 0.1, "amount": 0.04}  # of both: shares and amounts move less
+SCALES = {"count": 1.0, "share": 0.3, "amount": 0.04}  # of both: shares and amounts move less
 SCALE = np.array([0.04 if kpi.name == "alive" else SCALES[kpi.kind] for kpi in KPIS])[:, None]
 DAMPED = 0.5 ** (1 / (24 * 7))  # by hour: half a trend is left after a week
 FURTHEST = 3.0

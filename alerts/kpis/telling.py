@@ -190,7 +190,7 @@ class View:
             return strayed * order
         if name == "alive":
             return float(np.nan_to_num(mean[ORDERS])) * of * order
-        if name in ("redemptions", "redemptions_per_order"):
+        if name in ("redemptions", "redemption_share"):
             counts = layer.look.sums[-1][:, place]
             redeemed = max(1, int(counts[KPIS[REDEMPTIONS].over]))
             return strayed * float(counts[PLACE["discount_cents"]]) / redeemed

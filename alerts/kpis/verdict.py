@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from alerts.kpis.expectation import Floats, Rates
 from alerts.kpis.panel import QUIET, Panel
-from alerts.kpis.screen import LEAST_UNITS, run_expected, screen
-from alerts.kpis.series import ALIVE_MINUTES, AOV, COUNTS, ORDERS, PLACE, SHARES, TABLE
+from alerts.kpis.screen import LEAST_UNITS, screen
+from alerts.kpis.series import ALIVE_MINUTES, AOV, COUNTS, ORDERS, PLACE, SERIES, SHARES, SIDES, TABLE
 from alerts.kpis.structure import RAIN
 from alerts.kpis.tail import count_p, mean_p, share_p
 
 MOST_ALIVE, LEAST_ALIVE = 0.95, 0.1  # of a dimension's minutes: one that says less is not missed
+RUNS = ((ORDERS, "ordered"), (ALIVE_MINUTES, "spoke"))  # series, and the last minute in which something of it came
+SHORTEST = 3  # row of the table
+REACH = 240  # minutes of what is usual now: more are not held to be missed, so that what lasts is usual in the end
 UNTIL_NOW = 10_000  # minutes: as far back as anybody looks
 
 Flags = NDArray[np.bool_]
@@ -103,7 +106,7 @@ def _rest(panel: Panel, minute: int) -> NDArray[np.int64]:
 
 def _least(panel: Panel, minute: int, around: Around, strays: Floats, screened: Screened) -> Verdicts:
     """The longest window's verdict, where no shorter one's is rarer."""
-    tries, last = len(panel.widths) + 1, len(panel.widths) - 1
+    tries, last = _tries(panel.widths), len(panel.widths) - 1
     p = [_tails(screened, place, strays[place] + around.now.blur, tries) for place in range(last + 1)]
     verdicts = _of_window(screened, p[last], last, panel.window)
     for place in range(last):
@@ -111,9 +114,19 @@ def _least(panel: Panel, minute: int, around: Around, strays: Floats, screened: 
             take, shorter = p[place] < verdicts.p, _of_window(screened, p[place], place, panel.widths[place])
             for one, other in zip(verdicts.of_windows, shorter.of_windows, strict=True):
                 one[take] = other[take]
-    for series, last_minute in ((ORDERS, "ordered"), (ALIVE_MINUTES, "spoke")):
-        _run(panel, minute, around, strays[-1], verdicts, series, panel.course[last_minute], tries)
+    for row, (series, last_minute) in enumerate(RUNS):
+        run, missed = np.minimum(minute - panel.course[last_minute], UNTIL_NOW), panel.course["missed"][row]
+        if series == ALIVE_MINUTES:
+            run = np.minimum(run, minute % 60 + 61)  # not as far back as to when a store was closed
+            missed = _surprise(missed, run)
+        _run(missed, run, strays[-1] + around.now.blur, verdicts, series, int(tries[series]))
     return verdicts
+
+
+def _tries(widths: tuple[int, ...]) -> NDArray[np.int64]:
+    """By series, how many p-values it has in a minute: of the windows that say something, and of its absence."""
+    windows = (np.array(widths)[:, None] >= TABLE[SHORTEST]).sum(axis=0)
+    return np.asarray(windows + np.isin(np.arange(SERIES), [series for series, _ in RUNS]))
 
 
 def _of_window(screened: Screened, p: Floats, place: int, width: int) -> Verdicts:
@@ -122,7 +135,7 @@ def _of_window(screened: Screened, p: Floats, place: int, width: int) -> Verdict
     return Verdicts(p, side, seen, of, mid, sd, window, screened.recovers)
 
 
-def _tails(screened: Screened, place: int, strays: Floats, tries: int) -> Floats:
+def _tails(screened: Screened, place: int, strays: Floats, tries: NDArray[np.int64]) -> Floats:
     """p-values of one window's series, 1 where they are not far out."""
     p, far = np.ones(strays.shape), screened.far[place]
     if not far.any():
@@ -138,32 +151,34 @@ def _tails(screened: Screened, place: int, strays: Floats, tries: int) -> Floats
                 tail = share_p(x, n, m, strays[kind][these])
             else:
                 tail = mean_p((x - n * m) / sd)
-            p[kind][these] = np.minimum(1.0, tries * tail)
+            p[kind][these] = tail
+    p[far] = np.minimum(1.0, p * tries[:, None] * SIDES / 2)[far]
     return p
 
 
-def _run(
-    panel: Panel, minute: int, around: Around, strays: Floats, found: Verdicts, series: int, last: Sums, tries: int
-) -> None:
+def miss(panel: Panel, minute: int, around: Around) -> None:
+    """Adds a minute to what was missed of orders and of signs of life, where none came."""
+    before, now, after = (rates.mean for rates in around)
+    least = np.nan_to_num(np.fmin(now, before if minute % 60 < 30 else after))
+    for row, (series, last_minute) in enumerate(RUNS):
+        missed = np.minimum(panel.course["missed"][row] + least[series], REACH * least[series])
+        panel.course["missed"][row] = np.where(panel.course[last_minute] == minute, 0.0, missed)
+
+
+def _surprise(missed: Floats, run: NDArray[np.int64]) -> Floats:
+    """Events whose absence is as unlikely as that of all signs of life that were missed among `run` minutes."""
+    share = np.minimum(missed / np.maximum(run, 1), MOST_ALIVE)
+    return np.where(share < LEAST_ALIVE, 0.0, -run * np.log1p(-share))
+
+
+def _run(missed: Floats, run: NDArray[np.int64], strays: Floats, found: Verdicts, series: int, tries: int) -> None:
     """How likely it is that nothing of a series came for so long, where that is the rarest."""
-    run = np.clip(minute - last, 0, minute % 60 + 61)
-    before, now, after = (rates.mean[series] for rates in around)
-    expected = run_expected(before, now, after, minute, run)
-    if series == ALIVE_MINUTES:
-        expected = _missed(expected, run)
-    far = np.flatnonzero(expected >= LEAST_UNITS)
+    far = np.flatnonzero(missed >= LEAST_UNITS)
     if not len(far):
         return
-    p = tries * count_p(np.zeros(len(far)), expected[far], (strays + around.now.blur)[series, far])
+    p = tries / 2 * count_p(np.zeros(len(far)), missed[far], strays[series, far])
     take, p = far[p < found.p[series, far]], p[p < found.p[series, far]]
-    mean = expected[take] / run[take]
-    values = (p, -1, 0.0, run[take], mean, np.sqrt(expected[take]), run[take])
+    values = (p, -1, 0.0, run[take], missed[take] / run[take], np.sqrt(missed[take]), run[take])
     for field, value in zip(found.of_windows, values, strict=True):
         field[series, take] = value
     found.recovers[series, take] = False
-
-
-def _missed(expected: Floats, run: NDArray[np.int64]) -> Floats:
-    """Events whose absence is as unlikely as that of all `expected` among `run` minutes."""
-    share = np.minimum(expected / np.maximum(run, 1), MOST_ALIVE)
-    return np.where(share < LEAST_ALIVE, 0.0, -run * np.log1p(-share))

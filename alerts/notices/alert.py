@@ -34,8 +34,19 @@ FIGURES = ("observed", "expected", "threshold", "p", "money_cents", "score", "la
 LIST, TEXT = 100, 1_000  # the longest that is passed on
 
 
+class Part(Struct):
+    """What a region, channel or store contributes to a KPI that strays, in the KPI's own numbers."""
+
+    dim: str
+    observed: float
+    expected: float
+
+
 class Alert(Struct):
-    """`key` is the same for all that is told of one matter; `ends`: whoever told it will say when it is over."""
+    """`key` is the same for all that is told of one matter; `ends`: whoever told it will say when it is over.
+
+    `usual`: where a KPI was expected, from and to; `parts`: the most that contribute to what strays.
+    """
 
     id: str
     key: str
@@ -52,6 +63,9 @@ class Alert(Struct):
     tags: list[str] = []
     evidence: list[str] = []
     figures: dict[str, float] = {}
+    usual: list[float] = []
+    parts: list[Part] = []
+    window_minutes: int = 0  # over which a KPI was looked at
 
 
 _decode = msgspec.json.Decoder(CloudEvent).decode
@@ -84,6 +98,9 @@ def read_alert(value: bytes) -> Alert:
         tags=_texts(data.get("tags")),
         evidence=_texts(data.get("evidence") or data.get("stores")),
         figures={name: float(data[name]) for name in FIGURES if _is_number(data.get(name))},
+        usual=_numbers(data.get("expected_low"), data.get("expected_high")),
+        parts=_parts(data.get("contributors")),
+        window_minutes=_whole(data.get("window_minutes"), 0),
     )
 
 
@@ -135,6 +152,17 @@ def _whole(found: Any, otherwise: int) -> int:
 
 def _texts(found: Any) -> list[str]:
     return [str(each)[:TEXT] for each in found[:LIST]] if isinstance(found, list) else []
+
+
+def _numbers(*found: Any) -> list[float]:
+    return [float(each) for each in found] if all(map(_is_number, found)) else []
+
+
+def _parts(found: Any) -> list[Part]:
+    try:
+        return msgspec.convert(found or [], list[Part])[:LIST]
+    except msgspec.ValidationError:
+        return []
 
 
 def _is_number(found: Any) -> bool:

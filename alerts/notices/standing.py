@@ -44,7 +44,8 @@ class Standing(Struct):
         return self.state == "firing"
 
     def again(self, alert: Alert, heard_ms: int) -> None:
-        """Another alert of the same matter."""
+        """Another alert of the same matter. What has contributed to it is still told when it is over."""
+        alert.parts = alert.parts or self.alert.parts
         self.alert, self.heard_ms, self.count = alert, heard_ms, self.count + 1
         self.known = [*self.known[1 - KNOWN :], alert.id]
 

@@ -22,7 +22,7 @@ from features.messages import Refused, cloudevent, dead_letter
 from features.outgoing import BrakeTurn
 from features.times import parse_time
 
-SERIES = ("redemptions", "redemptions_per_order")  # too many of these may be somebody who abuses coupons
+SERIES = ("redemptions", "redemption_share")  # too many of these may be somebody who abuses coupons
 KPI_ALERT = b'"brewline.alert.kpi"'
 INCIDENTS = 64  # that have paused one campaign at one place, of which repeats are known
 REASON = 500  # characters that are kept

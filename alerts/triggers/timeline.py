@@ -106,7 +106,7 @@ def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Cat
 
 def _records(rule: Rule, timeline: Timeline, file: str) -> list[bytes]:
     """Each event behind a tick of its time; and a tick every ten minutes, until all waits are over."""
-    events = sorted(_events(timeline, file), key=lambda event: event.at_ms)
+    events = sorted(events_of(timeline, file), key=lambda event: event.at_ms)
     last_ms = max([event.at_ms for event in events], default=START_MS)
     end_ms = last_ms + _wait_ms(rule, last_ms) + DAY_MS
     ticks = {event.at_ms for event in events} | set(range(START_MS, end_ms + TICK_MS, TICK_MS))
@@ -126,7 +126,8 @@ def _tick(at_ms: int) -> bytes:
     return e.encode(e.Tick(id=str(at_ms), at_ms=at_ms, source="test", of=1))
 
 
-def _events(timeline: Timeline, file: str) -> list[e.Event]:
+def events_of(timeline: Timeline, file: str) -> list[e.Event]:
+    """What happens in it, in the order of the file. Raises WrongRule."""
     events: list[e.Event] = []
     for written in timeline.events:
         try:

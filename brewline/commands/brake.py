@@ -59,13 +59,13 @@ def brake_resume(campaign: Campaign, by: By, reason: Reason, store: Store = "", 
     _say(resume, "brake_resume", campaign, by, reason, store, region)
 
 
-def _say(word: Callable[..., None], action: str, campaign: str, by: str, reason: str, store: str, region: str) -> None:
+def _say(word: Callable[..., str], action: str, campaign: str, by: str, reason: str, store: str, region: str) -> None:
     from brewline.brake import place_of
 
     settings, by = load(), _named(by)
     place, why = place_of(settings, store, region), _said(reason)
     note(settings, action, f"campaign {campaign}", by=by)
-    word(settings, campaign, place, by, why, out)
+    out.print(word(settings, campaign, place, by, why), soft_wrap=True)
 
 
 def _named(by: str) -> str:

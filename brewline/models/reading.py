@@ -9,6 +9,7 @@ from redis import Redis
 
 from config.settings import Settings
 from features.course import Subject
+from features.models import LinearModel
 from features.partitions import partition_of
 from features.versions import Unusable, Versions, decode_versions, unseal, version_key, versions_key
 from features.watch import Watch, decode_watch
@@ -20,12 +21,13 @@ from operators.store import PartitionStore, stored_partitions
 
 
 class Known(Struct):
-    """A model: `faults` says by version why it could not score; empty where it can."""
+    """A model: `faults` says by version why it could not score, empty where it can; `fit`: those that can."""
 
     subject: Subject
     versions: Versions
     watch: Watch
     faults: dict[int, str]
+    fit: dict[int, LinearModel]
 
 
 def read_models(settings: Settings) -> dict[str, Known]:
@@ -57,11 +59,12 @@ def _known(redis: Redis, prefix: str, subject: Subject) -> Known:
 
     stored, watched = get(versions_key(subject.name)), get(f"watch|{subject.name}")
     versions = decode_versions(stored) if stored else Versions()
-    faults = {}
+    faults, fit = {}, {}
     for version in versions.kept:
         try:
-            unseal(get(version_key(subject.name, version.number)), subject.name, version.number, subject.layout)
+            raw = get(version_key(subject.name, version.number))
+            fit[version.number] = unseal(raw, subject.name, version.number, subject.layout)
             faults[version.number] = ""
         except Unusable as unusable:
             faults[version.number] = unusable.reason
-    return Known(subject, versions, decode_watch(watched) if watched else Watch(), faults)
+    return Known(subject, versions, decode_watch(watched) if watched else Watch(), faults, fit)

@@ -26,22 +26,22 @@ def list_models(settings: Settings, as_json: bool, out: Console) -> None:
     """Prints all versions that are kept. Raises Unreachable."""
     models = read_models(settings)
     if as_json:
-        _print_json({"models": [row for known in models.values() for row in _rows(known)]}, out)
+        _print_json({"models": [row for known in models.values() for row in rows(known)]}, out)
         return
     table = Table("model", "version", "", "labels", "published", "loss before", "beside the champion", box=SIMPLE_HEAD)
     for known in models.values():
-        for row in _rows(known) or [{"model": known.subject.name}]:
+        for row in rows(known) or [{"model": known.subject.name}]:
             table.add_row(*_cells(row))
     out.print(table)
 
 
-def _rows(known: Known) -> list[dict[str, Any]]:
+def rows(known: Known) -> list[dict[str, Any]]:
     versions, name = known.versions, known.subject.name
     return [
         {
             "model": name,
             "version": one.number,
-            "role": _role(known, one.number),
+            "role": role_of(known, one.number),
             "pinned": versions.pinned and one.number == versions.champion,
             "can_score": not known.faults[one.number],
             "fault": known.faults[one.number],
@@ -54,7 +54,7 @@ def _rows(known: Known) -> list[dict[str, Any]]:
     ]
 
 
-def _role(known: Known, number: int) -> str:
+def role_of(known: Known, number: int) -> str:
     return {known.versions.champion: "champion", known.versions.challenger: "challenger"}.get(number, "")
 
 
@@ -115,7 +115,7 @@ def _told(known: Known, figures: dict[str, Any], bins: list[Bin]) -> dict[str, A
         "reliability": [asdict(bin) for bin in bins],
         "wrong": incidents,
         "turns": [asdict(turn) for turn in known.versions.turns],
-        "versions": _rows(known),
+        "versions": rows(known),
     }
 
 

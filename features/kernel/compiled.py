@@ -48,12 +48,20 @@ def compiled(function: Function) -> Function:
     return _compiled(function, counts_references=False)
 
 
+def inlined(function: Function) -> Function:
+    """As `compiled`, put into each function that calls it: a call hands over all arrays word by word.
+
+    For what is called for every few bytes, and small or called in one place: the code of all of it is compiled anew.
+    """
+    return _compiled(function, counts_references=False, forceinline=True)
+
+
 def making_arrays(function: Function) -> Function:
     """As `compiled`, for a function that makes or returns arrays."""
     return _compiled(function, counts_references=True)
 
 
-def _compiled(function: Function, counts_references: bool) -> Function:
-    dispatcher = njit(nogil=True, _nrt=counts_references)(function)
+def _compiled(function: Function, counts_references: bool, forceinline: bool = False) -> Function:
+    dispatcher = njit(nogil=True, _nrt=counts_references, forceinline=forceinline)(function)
     dispatcher._cache = _Cache(function)
     return dispatcher

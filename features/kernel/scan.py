@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from features.kernel.arrays import Bytes, Ints
-from features.kernel.compiled import compiled, making_arrays
+from features.kernel.compiled import inlined, making_arrays
 from features.kernel.syntax import (
     CLOSE,
     CLOSE_LIST,
@@ -34,7 +34,7 @@ Table = tuple[Bytes, Ints, Ints, Ints]
 Found = tuple[Ints, Ints, Ints, Ints, Ints, Ints, Bytes]
 
 
-@compiled
+@inlined
 def _value(text: Bytes, at: int, end: int, how: int, largest: int, values: Ints, ends: Ints, field: int, i: int) -> int:
     """Reads a wanted value into its column; behind it."""
     if at >= end:
@@ -64,7 +64,7 @@ def _value(text: Bytes, at: int, end: int, how: int, largest: int, values: Ints,
     return at
 
 
-@compiled
+@inlined
 def _options(text: Bytes, at: int, end: int, options: Table, values: Ints, ends: Ints, first: int, i: int) -> int:
     """Reads the texts of an object into the fields from `first` on; behind it."""
     if at >= end or text[at] != OPEN:
@@ -92,7 +92,7 @@ def _options(text: Bytes, at: int, end: int, options: Table, values: Ints, ends:
         at += 1
 
 
-@compiled
+@inlined
 def _line(
     text: Bytes, at: int, end: int, table: Table, options: Table, defaults: Ints, values: Ints, ends: Ints, i: int
 ) -> int:
@@ -124,7 +124,7 @@ def _line(
         at += 1
 
 
-@compiled
+@inlined
 def _lines(
     text: Bytes, at: int, end: int, table: Table, options: Table, defaults: Ints, values: Ints, ends: Ints, first: int
 ) -> tuple[int, int]:

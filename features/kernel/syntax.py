@@ -8,18 +8,29 @@ from __future__ import annotations
 import numpy as np
 
 from features.kernel.arrays import Bytes
-from features.kernel.compiled import compiled
+from features.kernel.compiled import compiled, inlined
+from features.kernel.intrinsics import lowest_bit, read_eight
 
 NESTED = 8  # deeper JSON is left to msgspec
 DIGITS = 18
 QUOTE, BACKSLASH, COMMA, COLON, MINUS, DOT, ZERO, NINE = 34, 92, 44, 58, 45, 46, 48, 57
 OPEN, CLOSE, OPEN_LIST, CLOSE_LIST = 123, 125, 91, 93
+EACH = 0x0101010101010101  # a byte, times this, is eight of it
+TOP_BITS, SPACES, QUOTES, BACKSLASHES = 0x80 * EACH, 32 * EACH, QUOTE * EACH, BACKSLASH * EACH
 
 
-@compiled
+@inlined
 def end_of_text(text: Bytes, at: int, end: int) -> int:
     """The closing quote of a text that begins at `at`, its opening quote left out."""
     while at < end:
+        if at + 8 <= end:
+            eight = read_eight(text, at)
+            ends = _zeros(eight ^ np.uint64(QUOTES)) | _zeros(eight ^ np.uint64(BACKSLASHES)) | _controls(eight) | eight
+            ends &= np.uint64(TOP_BITS)
+            if ends == 0:
+                at += 8
+                continue
+            at += lowest_bit(np.int64(ends)) >> 3
         byte = text[at]
         if byte == QUOTE:
             return at
@@ -33,6 +44,18 @@ def end_of_text(text: Bytes, at: int, end: int) -> int:
             return -1
         at += more
     return -1
+
+
+@inlined
+def _zeros(eight: int) -> int:
+    """Has the top bit of every byte set that is 0; of those above the lowest such byte, perhaps of others as well."""
+    return (eight - np.uint64(EACH)) & ~eight
+
+
+@inlined
+def _controls(eight: int) -> int:
+    """The same of bytes below 32."""
+    return (eight - np.uint64(SPACES)) & ~eight
 
 
 @compiled
@@ -57,7 +80,7 @@ def _wide(text: Bytes, at: int, end: int) -> int:
     return more
 
 
-@compiled
+@inlined
 def read_number(text: Bytes, at: int, end: int) -> tuple[int, int, int, int]:
     """(digits as a whole number, how many of them are decimals, how many there are, where it ended)."""
     negative = at < end and text[at] == MINUS
@@ -83,7 +106,7 @@ def read_number(text: Bytes, at: int, end: int) -> tuple[int, int, int, int]:
     return -value if negative else value, decimals, whole + decimals, at
 
 
-@compiled
+@inlined
 def read_literal(text: Bytes, at: int, end: int) -> tuple[int, int]:
     """(1 for true, 0 for false, -1 for null, where it ended)."""
     for value, letters in ((1, (116, 114, 117, 101)), (-1, (110, 117, 108, 108))):
@@ -149,7 +172,7 @@ def skip_value(text: Bytes, at: int, end: int) -> int:
             at += 2
 
 
-@compiled
+@inlined
 def end_of_key(text: Bytes, at: int, end: int) -> int:
     """The closing quote of a key with its colon, or -1."""
     if at >= end or text[at] != QUOTE:

@@ -7,12 +7,13 @@ from itertools import accumulate
 import numpy as np
 
 from features.kernel.arrays import Bytes, Ints
-from features.kernel.compiled import compiled, making_arrays
+from features.kernel.compiled import inlined, making_arrays
+from features.kernel.intrinsics import read_eight
 
 Packed = tuple[Bytes, Ints]  # texts one behind the other, and where each begins; then where the last ends
 
 
-@compiled
+@inlined
 def hash_one(text: Bytes, start: int, end: int) -> int:
     """64 bits: FNV-1a, mixed by MurmurHash3's finalizer."""
     h = np.uint64(0xCBF29CE484222325)
@@ -46,7 +47,7 @@ def hash_texts(texts: list[str]) -> Ints:
     return hashes(text, bounds[:-1], bounds[1:])
 
 
-@compiled
+@inlined
 def _slot(text: Bytes, start: int, end: int) -> int:
     """Where to look first for a text."""
     if start == end:
@@ -56,16 +57,23 @@ def _slot(text: Bytes, start: int, end: int) -> int:
     )
 
 
-@compiled
+@inlined
 def same(text: Bytes, start: int, end: int, other: Bytes, at: int, stop: int) -> bool:
-    same, k = end - start == stop - at, 0
-    while same and k < end - start:
-        same = text[start + k] == other[at + k]
+    length, k = end - start, 0
+    if length != stop - at:
+        return False
+    while k + 8 <= length:
+        if read_eight(text, start + k) != read_eight(other, at + k):
+            return False
+        k += 8
+    while k < length:
+        if text[start + k] != other[at + k]:
+            return False
         k += 1
-    return same
+    return True
 
 
-@compiled
+@inlined
 def find_one(text: Bytes, start: int, end: int, known: Bytes, known_ends: Ints, slots: Ints) -> int:
     """A text's number among the known ones, or -1."""
     mask = len(slots) - 1

@@ -62,7 +62,8 @@ def test_the_image_of_the_flows_bears_the_version_of_the_package() -> None:
 
 
 def test_every_flow_is_a_service_and_runs_its_own_module() -> None:
-    assert {name for name, service in SERVICES.items() if "build" in service} == {*FLOWS, *THREADED}
+    assert {name for name, service in SERVICES.items() if "build" in service} == {*FLOWS, *THREADED, "board"}
+    assert SERVICES["board"]["command"] == ["python", "-m", "brewline", "board"]
     for flow in THREADED:
         assert SERVICES[flow]["command"] == ["python", "-m", f"flows.{flow}"]
     for flow in FLOWS:
@@ -93,7 +94,14 @@ def test_health_and_metrics_are_asked_for_at_the_ports_of_the_settings() -> None
         port = getattr(settings(flow).metrics, flow)
         assert f"'http://127.0.0.1:{port}/healthz'" in SERVICES[flow]["healthcheck"]["test"][-1]
         assert scraped.pop(flow) == [f"{flow}:{port}"]
-    assert scraped == {}
+    assert scraped == {"board": [f"board:{settings('board').metrics.board}"]}
+
+
+def test_the_board_is_published_for_this_machine_and_shows_every_flow() -> None:
+    told = settings("board").board
+    assert SERVICES["board"]["ports"] == [f"127.0.0.1:{told.port}:{told.port}"]
+    assert told.url == f"http://127.0.0.1:{told.port}"
+    assert told.flows == {flow: f"{flow}:{getattr(settings(flow).metrics, flow)}" for flow in (*FLOWS, *THREADED)}
 
 
 def test_only_flows_that_make_pseudonyms_get_their_key_and_compose_insists_on_it() -> None:
@@ -162,7 +170,7 @@ def test_bytewax_serves_no_page_without_a_login() -> None:
 
 def test_the_image_holds_every_package_that_the_flows_import() -> None:
     ours = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    needed, todo = set(), {"flows"}
+    needed, todo = set(), {"flows", "board"}
     while todo:
         needed |= (now := todo)
         sources = [path.read_text("utf-8") for package in now for path in (ROOT / package).rglob("*.py")]

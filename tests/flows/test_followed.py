@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from alerts.triggers.rule import WrongRule
@@ -83,3 +84,21 @@ def test_what_is_wrong_is_told_once_and_not_read_again_until_it_has_changed(fold
     assert [(one["event"], one["error"]) for one in told] == [
         ("rules refused, the former ones stay", "one.toml:1: wrong")
     ]
+
+
+def test_that_files_are_wrong_is_a_metric_until_they_are_mended(folder: Path) -> None:
+    def refused() -> float | None:
+        return REGISTRY.get_sample_value("brewline_files_refused", {"what": "rules"})
+
+    reader = Reader(folder)
+    assert refused() == 0
+    (folder / "one.toml").write_text("longer")
+    reader.fails = WrongRule("one.toml:1: wrong")
+    for _ in range(3):
+        reader.look()
+    assert refused() == 1
+    (folder / "one.toml").write_text("mended now")
+    reader.fails = None
+    for _ in range(2):
+        reader.look()
+    assert refused() == 0

@@ -100,6 +100,31 @@ def test_a_call_that_nobody_answers_turns_health_red_while_it_lasts(url: str, pu
     assert get(url + "/healthz")[0] == 200
 
 
+def test_complaints_are_counted_by_what_they_are_about(url: str, pulse: Pulse, watch: Watch) -> None:
+    def about() -> tuple[float, ...]:
+        shown = scraped(url)
+        return tuple(shown["brewline_complaints", frozenset({("about", name)})] for name in ("kafka", "redis", "flow"))
+
+    assert about() == (0, 0, 0)
+    pulse.trouble("redis", "ConnectionError: refused")
+    pulse.trouble("kafka", "all brokers are down")
+    pulse.trouble("kafka, reading customers events/0", "the broker has said nothing for 9 s")
+    pulse.trouble("sink siem", "KafkaException: it starts anew")
+    pulse.beat("customers events/0")
+    watch.now_s = 16.0
+    assert about() == (2, 1, 2)
+    pulse.well("redis")
+    pulse.beat("customers events/0")
+    assert about() == (2, 0, 1)
+
+
+def test_up_to_when_kpis_are_closed_is_shown_by_partition(url: str) -> None:
+    show(2, {"closed": 1_700_000_000.0, "kpi:orders:chain:*": 3.0})
+    shown = scraped(url)
+    assert shown["brewline_kpi_closed_timestamp_seconds", frozenset({("partition", "2")})] == 1_700_000_000
+    assert shown["brewline_kpi", frozenset({("kpi", "orders"), ("dim", "chain:*"), ("partition", "2")})] == 3
+
+
 def test_a_warning_that_an_outage_repeats_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("info", "json")
     try:

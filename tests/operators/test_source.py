@@ -138,6 +138,25 @@ def test_a_partition_is_read_whole_in_order_and_its_batches_are_chained(
     assert_chained(one.batches, -1)
 
 
+def test_what_comes_gathers_once_all_is_read_while_commits_are_taken_up_and_a_rewind_waits_for_nothing(
+    reader: Callable[..., Reader], write: Callable[..., None]
+) -> None:
+    write(*numbers(0, 20))
+    one = reader(batch_events=8)
+    one.read(16)
+    one.source.gather_s = 3_600.0
+    one.until(lambda: one.partition.gathered_at > time.monotonic())  # full batches have waited for nothing
+    read = len(one.values)
+    write(*numbers(20, 25))
+    one.book.open = True
+    one.until(lambda: len(one.batches) > 50)
+    assert (len(one.values), one.batches[-1].last) == (read, read - 1)
+    one.book.open = False
+    assert list(one.partition.next_batch()) == []
+    one.source.gather_s, one.book.back = 0.0, 8
+    assert one.read(read + 16)[read:] == numbers(9, 25)
+
+
 def test_a_partition_starts_behind_its_fence(reader: Callable[..., Reader], write: Callable[..., None]) -> None:
     write(*numbers(0, 20))
     one = reader(at=11)

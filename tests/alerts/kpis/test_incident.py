@@ -9,7 +9,7 @@ from alerts.kpis.series import NAMES
 
 REGION_OF = {"store:a": "region:east", "store:b": "region:east", "store:c": "region:west"}
 ORDERS, REDEEMED, COUPONS, CONVERSION, AOV = map(
-    NAMES.index, ("orders", "redemptions", "redemptions_per_order", "conversion", "aov_cents")
+    NAMES.index, ("orders", "redemptions", "redemption_share", "conversion", "aov_cents")
 )
 
 

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import msgpack
 from msgspec.structs import replace
 
-from alerts.kpis.book import Judging, decode_header, encode_header
+from alerts.kpis.book import FORGETS_AT, GONE_DAYS, Judging, decode_header, encode_header
 from alerts.kpis.closing import Closing, decode_closing, encode_closing
 from alerts.kpis.judge import Judge
-from alerts.kpis.panel import pack, unpack
+from alerts.kpis.panel import WEEK_HOURS, pack, unpack
 from alerts.kpis.seasons import Seasons
-from alerts.kpis.series import ALIVE, COUNTED, LAYOUT, PLACE
+from alerts.kpis.series import ALIVE, COUNTED, LAYOUT, PLACE, SERIES
 from alerts.triggers.braking import AlarmWatch, BrakeDesk, BrakeTopics
 from features.job import Batch, Plan, Position
 from features.loop import Store, batches, run
@@ -43,8 +45,8 @@ FAULTS = [
     Outage(COUPON, NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, "region:east"),
     Outage(CHAIN, NOON_MS + 4 * HOUR_MS, NOON_MS + 5 * HOUR_MS, "chain:*"),
 ]
-CROWD = Outage("crowd", NOON_MS + 150 * MINUTE_MS, NOON_MS + 190 * MINUTE_MS, "store:S007")
-TWICE_MS, EBBS_MS = CROWD.from_ms + 10 * MINUTE_MS, CROWD.from_ms + 12 * MINUTE_MS
+CROWD = Outage("crowd", NOON_MS - 25 * MINUTE_MS, NOON_MS + 55 * MINUTE_MS, "store:S007")
+TWICE_MS, EBBS_MS = CROWD.from_ms + 50 * MINUTE_MS, CROWD.from_ms + 52 * MINUTE_MS
 
 
 def judge() -> Judge:
@@ -132,7 +134,7 @@ def test_a_coupon_of_a_region_is_one_incident_of_that_region_which_names_its_sto
     told = firing(alerts, FAULTS[1])
     assert {alert["incident"] for alert in told} == {told[0]["incident"]}
     assert (told[0]["dim"], told[0]["direction"]) == ("region:east", "high")
-    assert "redemptions_per_order" in told[-1]["kpis"]
+    assert "redemption_share" in told[-1]["kpis"]
     east = {store.id for store in STORES if store.region == "east"}
     assert {*told[-1]["stores"]} <= east
     assert len(told[-1]["stores"]) >= 2
@@ -325,9 +327,72 @@ def test_a_course_kept_before_tills_were_known_is_read_and_goes_on() -> None:
     assert unpack(store.records["course|stores"])["till"].tolist() == [False] * 3
 
 
+def lived_with(gone_minutes: int, *others: str) -> Store:
+    """Store b for some minutes over the time of forgetting; the others were last heard so long ago."""
+    start = WEEK_HOURS * 60 * 3_000 + FORGETS_AT * 60 - 2
+    orders = dict.fromkeys(("a", *others, "b"), 5)
+    store = run(judge(), batches("c", 0, [message(0, start, **orders)]))[0]
+    course, place = unpack(store.records["course|stores"]), len(others) + 1
+    course["spoke"][:place] = start - gone_minutes
+    store.records["course|stores"] = pack(course)
+    profile = np.ones((2, SERIES, place + 1), np.float32)
+    profile[..., -1] = 2
+    store.records["cell|stores|7"] = pack({"profile": profile})
+    told = [message(number, start + number, b=6) for number in range(1, 5)]
+    return run(judge(), batches("c", 0, told, [2], first=1), {0: store})[0]
+
+
+def test_a_store_of_which_nothing_was_heard_for_weeks_is_forgotten_and_the_others_are_as_if_it_had_never_been() -> None:
+    start = WEEK_HOURS * 60 * 3_000 + FORGETS_AT * 60 - 2
+    alone = run(judge(), batches("c", 0, [message(number, start + number, b=5 + (number > 0)) for number in range(5)]))[
+        0
+    ]
+    alone.records["cell|stores|7"] = pack({"profile": np.full((2, SERIES, 1), 2, np.float32)})
+    found = lived_with((GONE_DAYS + 1) * DAY_MS // MINUTE_MS, "c")
+    assert msgpack.decode(found.records["names|stores"]) == ["store:b"]
+    for name, raw in found.records.items():
+        if name.startswith(("course|stores", "learned|stores", "ring|stores", "cell|stores|7")):
+            kept, never = unpack(raw), unpack(alone.records[name]) if name in alone.records else {}
+            assert kept.keys() >= never.keys()
+            assert all(np.array_equal(kept[each], never[each]) for each in never), name
+    assert unpack(found.records["cell|stores|8"])["profile"].shape == (2, SERIES, 0)
+
+
+def test_a_store_that_was_silent_for_less_is_kept() -> None:
+    found = lived_with((GONE_DAYS - 1) * DAY_MS // MINUTE_MS)
+    assert msgpack.decode(found.records["names|stores"]) == ["store:a", "store:b"]
+    assert unpack(found.records["cell|stores|7"])["profile"][0, 0].tolist() == [1, 2]
+
+
 def test_another_partition_has_nothing_but_the_clock() -> None:
     batch = Batch("c", 1, -1, [0], [encode_closing(Closing(0, 1, -1, 9 * MINUTE_MS))], [0])
     plan: Plan = judge().plan(batch, Position())
     changes = judge().apply(plan, Store().load(judge(), plan))
     assert changes.position.clock.now_ms == 9 * MINUTE_MS
     assert changes.messages == []
+
+
+@given(rows=st.lists(st.lists(st.integers(-(1 << 63), (1 << 63) - 1), min_size=3, max_size=3), max_size=4))
+def test_what_is_packed_narrowly_is_read_as_it_was(rows: list[list[int]]) -> None:
+    whole = {"many": np.array(rows, np.int64).reshape(-1, 3), "one": np.array(rows, np.int64).ravel()}
+    whole |= {"deep": np.arange(24).reshape(2, 3, 4), "share": np.array([0.5, 2]), "till": np.array([True, False])}
+    found = unpack(pack(whole))
+    assert all(found[name].dtype == array.dtype and np.array_equal(found[name], array) for name, array in whole.items())
+    assert len(pack({"zeros": np.zeros((13, 40_000), np.int64)})) < 200
+
+
+def test_a_panel_kept_before_it_was_narrow_goes_on() -> None:
+    store = run(judge(), batches("c", 0, [message(0, 1_000, a=5, b=6)]))[0]
+    for name in ("course|stores", "ring|stores|40", "learned|roots"):
+        plain = {n: (a.dtype.str, a.shape, a.tobytes()) for n, a in unpack(store.records[name]).items()}
+        store.records[name] = msgpack.encode(plain)
+    run(judge(), batches("c", 0, [message(1, 1_001, a=7), message(2, 1_000, clock=False, b=8)], first=1), {0: store})
+    assert [ring(store, minute) for minute in (1_000, 1_001)] == [[5, 8], [7]]
+
+
+def test_between_minutes_the_judge_asks_for_no_panel() -> None:
+    store = run(judge(), batches("c", 0, [message(0, 1_000, a=5)]))[0]
+    [waits] = batches("c", 0, [message(1, 1_001, clock=False, a=6)], first=1)
+    [corrects] = batches("c", 0, [message(1, 1_000, clock=False, a=6)], first=1)
+    assert judge().plan(waits, store.position).records == ["judge", "wait|1001"]
+    assert {"names|stores", "ring|stores|40", "course|roots"} <= {*judge().plan(corrects, store.position).records}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import msgpack
 
 from alerts.kpis.closing import Ways
+from alerts.kpis.hour import CLOSING_MS
 from alerts.kpis.kpi import COUNTERS, ClockMark, Partial, encode_partial
 from alerts.kpis.ledger import Topics
 from alerts.kpis.load import (
@@ -122,11 +123,18 @@ class Kpis:
             run(self.job, batches("kpi.partials", 0, values, first=first_offset), self.stores)
         return [message for message in self.stores[0].sent if message.topic == "store.load"]
 
+    def close(self) -> list[Message]:
+        """What is said when the last minute has closed for all stores."""
+        before = len(self.stores[0].sent)
+        mark = encode_partial(ClockMark(0, 1, self.stores[0].position.clock.now_ms + CLOSING_MS))
+        run(self.job, batches("kpi.partials", 0, [mark], first=len(self.values)), self.stores)
+        return [message for message in self.stores[0].sent[before:] if message.topic == "store.load"]
+
 
 def test_the_flow_says_every_five_minutes_how_full_a_store_is_under_a_key_that_keeps_a_day() -> None:
     kpis = Kpis("store:s1")
     assert kpis.pass_hours(0, 7 * 24, 2) == []
-    said = kpis.pass_hours(7 * 24, 3, 1)
+    said = kpis.pass_hours(7 * 24, 3, 1) + kpis.close()
     assert len(said) == 3 * 60 // EVERY
     at_ms = (START + WEEK + 60) * MINUTE_MS
     last = {one.at_ms: one for one in map(decode_load, [message.value for message in said])}
@@ -147,7 +155,11 @@ def test_of_regions_and_the_chain_nothing_is_said() -> None:
 def test_a_watch_that_was_stored_with_what_was_judged_there_once_goes_on() -> None:
     usual = Usual()
     step(usual, START, 3)
-    former = msgpack.encode([START, START, START + 1, START, [["of a series"]] * 4, usual])
+    usual.learn(0, 0.1)
+    usual.learn(167, 2.5)
+    rates, weeks = [0.1, *[0.0] * 166, 2.5], [1, *[0] * 166, 1]
+    kept = [usual.window, usual.known, usual.sum, rates, weeks]
+    former = msgpack.encode([START, START, START + 1, START, [["of a series"]] * 4, kept])
     assert decode_watch(former) == Watch(START, START, START + 1, START, kept=usual)
     assert decode_watch(msgpack.encode([1, 2, 3, 4, []])) == Watch(1, 2, 3, 4)
     assert decode_watch(msgpack.encode([1, 2, 3, 4, [], None])).load == Usual()

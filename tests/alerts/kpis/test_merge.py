@@ -9,6 +9,7 @@ import pytest
 
 from alerts.kpis.book import Judging
 from alerts.kpis.closing import OF_ONE, Closing, Ways, decode_closing, encode_closing
+from alerts.kpis.hour import CLOSING_MS, closes_ms
 from alerts.kpis.judge import Judge
 from alerts.kpis.kpi import COLUMN, COUNTERS, ClockMark, Partial, Partials, Row, encode_partial
 from alerts.kpis.ledger import Topics
@@ -37,6 +38,11 @@ def partial(dim: str = "channel:app", minute: int = 0, source: int = 0, version:
 
 def clock(minute: int, sources: tuple[int, ...] = (0, 1), of: int = 2) -> list[ClockMark]:
     return [ClockMark(source, of, NOON_MS + minute * MINUTE_MS) for source in sources]
+
+
+def closed(minute: int) -> list[ClockMark]:
+    """Late enough for all dimensions to have closed what ended by then."""
+    return [ClockMark(source, 2, NOON_MS + minute * MINUTE_MS + CLOSING_MS) for source in (0, 1)]
 
 
 class Feed:
@@ -117,6 +123,20 @@ def test_a_minute_stays_open_until_its_own_end(feed):
     assert closed == [[0], [MINUTE_MS], [2 * MINUTE_MS]]
 
 
+def test_minutes_of_stores_close_one_after_the_other_and_the_judge_hears_of_them_when_all_have(feed):
+    dims, minute = [f"store:{number}" for number in range(60)], NOON_MS // MINUTE_MS
+    feed(*[partial(dim, orders=1) for dim in (*dims, "region:north")])
+    told = {}
+    for second in range(60, 60 + CLOSING_MS // 1_000 + 1):
+        found = feed(*[ClockMark(source, 2, NOON_MS + second * 1_000) for source in (0, 1)])
+        told |= {event["data"]["dim"]: second for event in found}
+        heard_ms = max(closing.at_ms for closing in feed.closings())
+        assert (heard_ms == NOON_MS + MINUTE_MS) == (second == 80)
+    assert told == {dim: -((NOON_MS - closes_ms(dim, minute)) // 1_000) for dim in (*dims, "region:north")}
+    assert told["region:north"] == 60
+    assert len({*told.values()}) > 10
+
+
 def test_minutes_close_in_their_order_though_the_clock_leaps(feed):
     feed(*[partial(minute=minute, orders=1, version=10 - minute) for minute in (3, 0, 2)])
     assert [m["data"]["minute_ms"] - NOON_MS for m in feed(*clock(200))] == [0, 2 * MINUTE_MS, 3 * MINUTE_MS]
@@ -141,7 +161,7 @@ def test_what_cannot_be_read_becomes_a_dead_letter(feed):
 
 
 def test_the_judge_is_told_each_minute_once_with_the_clock_and_corrections_at_once(feed):
-    feed(partial("store:a", orders=2), partial("campaign:x", orders=2), *clock(1))
+    feed(partial("store:a", orders=2), partial("campaign:x", orders=2), *closed(1))
     feed(partial("store:a", orders=3, version=5))
     first, second = feed.closings()
     minute = NOON_MS // MINUTE_MS
@@ -178,7 +198,7 @@ def test_a_merge_that_begins_anew_repeats_what_it_told_and_the_judge_takes_what_
     said = [
         each
         for minute in range(30)
-        for each in [partial("store:a", minute, orders=minute, version=minute + 1), *clock(minute)]
+        for each in [partial("store:a", minute, orders=minute, version=minute + 1), *closed(minute)]
     ]
     feed, anew = Feed(), Feed()
     for start in range(0, len(said), 4):
@@ -186,7 +206,7 @@ def test_a_merge_that_begins_anew_repeats_what_it_told_and_the_judge_takes_what_
     anew(*said)
     assert [encode_closing(each) for each in anew.closings()] == [encode_closing(each) for each in feed.closings()]
     again = len(anew.closings())
-    anew(partial("store:a", 28, orders=99, version=200), partial("store:a", 29, orders=7, version=201), *clock(31))
+    anew(partial("store:a", 28, orders=99, version=200), partial("store:a", 29, orders=7, version=201), *closed(31))
     judge = Judge("alerts", "dead-letters", Judging(), {}, Seasons())
     log = [encode_closing(each) for each in (*feed.closings(), *anew.closings())]
     store = run(judge, batches("kpi.closings", 0, log, [40]))[0]
@@ -197,7 +217,7 @@ def test_a_merge_that_begins_anew_repeats_what_it_told_and_the_judge_takes_what_
 
 
 def test_corrections_of_one_record_are_one_message_for_the_judge(feed):
-    feed(partial("store:a", orders=1), partial("store:b", orders=1), *clock(1))
+    feed(partial("store:a", orders=1), partial("store:b", orders=1), *closed(1))
     counted = {COLUMN["orders"]: 2}
     rows = [Row(f"store:{name}", NOON_MS, counted, 9) for name in "ab"]
     feed(encode_partial(Partials(0, rows)))
@@ -217,7 +237,7 @@ def test_what_no_longer_exists_is_no_longer_watched():
 
 def test_a_minute_is_looked_at_with_its_counts_though_the_timer_of_its_hour_was_not_loaded():
     feed = Feed()
-    feed(partial("store:0012", orders=1), *clock(1))
+    feed(partial("store:0012", orders=1), *closed(1))
     feed(partial("store:0012", minute=70, orders=6, version=2))
     batch = Batch("kpi.partials", 0, 9, [10, 11], [encode_partial(each) for each in clock(90)], [0, 0])
     plan = JOB.plan(batch, feed.store.position)
@@ -232,11 +252,11 @@ def test_hours_leapt_over_are_looked_at_batch_by_batch():
     feed = Feed()
     feed(partial("store:0012", orders=1), *clock(1))
     judged = []
-    for minute in (100 * 60, 100 * 60 + 1, 100 * 60 + 2):
+    for minute in range(100 * 60, 100 * 60 + 4):
         feed(*clock(minute))
         judged.append(feed.store.timers["watch|store:0012"])
     assert judged == sorted(judged)
-    assert judged[-1] == NOON_MS + (100 * 60 + 3) * MINUTE_MS
+    assert judged[-1] == closes_ms("store:0012", NOON_MS // MINUTE_MS + 100 * 60 + 2)
 
 
 def test_a_watch_of_a_region_that_was_stored_once_is_dropped_in_silence(feed):
@@ -259,7 +279,8 @@ def test_the_last_closed_minute_of_the_chain_and_of_regions_is_a_metric():
     batch = Batch("kpi.partials", 0, -1, list(range(len(values))), values, [0] * len(values))
     plan = job.plan(batch, Store().position)
     levels = job.apply(plan, Store().load(job, plan)).levels
-    assert {name.split(":", 2)[2] for name in levels} == {"chain:*", "region:north"}
+    assert {name.split(":", 2)[2] for name in levels if name != "closed"} == {"chain:*", "region:north"}
     assert (levels["kpi:orders:region:north"], levels["kpi:conversion:chain:*"]) == (3, 0.75)
     assert levels["kpi:aov_cents:chain:*"] == 0
     assert levels["kpi:rating_mean:chain:*"] != levels["kpi:rating_mean:chain:*"], "not a number: there were none"
+    assert levels["closed"] * 1000 == plan.clock.now_ms > 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec import Raw
 
 from alerts.kpis.kpi import ClockMark, Partial, Partials, decode_partial
-from alerts.kpis.merge import apart
 from alerts.kpis.partials import PartialMinutes
 from features import events as ev
 from features.job import Message
@@ -33,7 +32,12 @@ def counted(*log: ev.Event | bytes, cuts: tuple[int, ...] = ()) -> Store:
 
 def partials(sent: list[Message]) -> list[Partial]:
     said = [decode_partial(message.value) for message in sent if message.topic == "kpi.partials"]
-    return [each for partials in said if isinstance(partials, Partials) for each in apart(partials)]
+    return [
+        Partial(each.source, row.dim, row.minute_ms, row.counters, row.version)
+        for each in said
+        if isinstance(each, Partials)
+        for row in each.rows
+    ]
 
 
 def named(partial: Partial) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerts.kpis.silence import PATIENCE, RETIRED_MS
-from tests.alerts.kpis.test_merge import MINUTE_MS, NOON_MS, Feed, clock, partial
+from tests.alerts.kpis.test_merge import MINUTE_MS, NOON_MS, Feed, clock, closed, partial
 
 STORE = "store:0012"
 
@@ -32,8 +32,8 @@ def test_a_till_is_offline_once_no_heartbeat_has_come_for_a_while_and_back_with_
 def test_an_offline_till_stalls_nobody_and_what_it_sends_later_corrects_its_minutes():
     feed = Feed()
     feed(beat(0, 1), partial("store:0013", 0, orders=4), *clock(30))
-    closed = feed(partial("store:0013", 30, orders=2, version=2), *clock(31))
-    assert [event["data"]["orders"] for event in closed] == [2]
+    told = feed(partial("store:0013", 30, orders=2, version=2), *closed(31))
+    assert [event["data"]["orders"] for event in told] == [2]
     (late,) = feed(partial(STORE, 3, orders=5, version=9))
     assert (late["data"]["orders"], (late["data"]["minute_ms"] - NOON_MS) // MINUTE_MS) == (5, 3)
 

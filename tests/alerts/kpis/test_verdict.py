@@ -14,7 +14,7 @@ from alerts.kpis.expectation import Rates
 from alerts.kpis.panel import Panel
 from alerts.kpis.screen import CALM, LEAST_CHANGE, LEAST_UNITS, MOST, SCREEN, SURE, screen, window_sums
 from alerts.kpis.series import ALIVE_MINUTES, KPIS, ORDERS, SERIES, SHARES, TABLE, UNDER, WIDTH
-from alerts.kpis.verdict import Around, Rain, judge
+from alerts.kpis.verdict import Around, Rain, judge, miss
 
 WINDOW = 30
 WIDTHS = np.array([2, 10, WINDOW])
@@ -63,6 +63,7 @@ def twin(ring: np.ndarray, minute: int, rates: list[np.ndarray], blur: float, st
         rows = [float(rates[former if m // 60 < this else 1][parent, d]) for m in minutes]
         enough &= counts[kpi.under] >= max(seen, MOST * sum(rows))
     far = abs(seen - of * at) / sd >= SCREEN and side != 0 and matters and enough and w >= kpi.shortest
+    far &= side != -kpi.harm and not (kpi.lasting and side > 0 and w < WINDOW)
     return seen, of, mid, far
 
 
@@ -123,11 +124,38 @@ def test_what_is_near_has_p_one_and_is_told_by_the_longest_window() -> None:
     assert found.recovers[ORDERS, 0] == (abs(190 - 200) / sqrt(200 + 200**2 * 0.011) < CALM)
 
 
+def silent(panel: Panel, around: Around, minutes: int) -> None:
+    """Nothing came in the last minutes, something before."""
+    panel.course["ordered"][:] = panel.course["spoke"][:] = 6_059 - minutes
+    for minute in range(6_059 - minutes, 6_060):
+        miss(panel, minute, around)
+
+
+@pytest.mark.parametrize("minutes", [40, 130])
+def test_how_rare_it_is_that_no_order_came_is_the_chance_of_none_among_all_that_were_missed(minutes: int) -> None:
+    panel, around = quiet(0.4, [])
+    silent(panel, around, minutes)
+    shape = 1 / 0.011
+    tail = nbinom.pmf(0, shape, shape / (shape + 0.4 * minutes))
+    found = judged(panel, around)
+    assert found.p[ORDERS, 0] == pytest.approx(4 * tail, rel=1e-6)
+    assert (found.side[ORDERS, 0], found.seen[ORDERS, 0], found.window[ORDERS, 0]) == (-1, 0, minutes)
+
+
+def test_hours_that_are_usual_without_orders_add_nothing_to_what_was_missed_and_take_it_away_in_the_end() -> None:
+    panel, around = quiet(0.4, [])
+    silent(panel, around, 100)
+    assert panel.course["missed"][0, 0] == pytest.approx(40)
+    _, nothing = quiet(0.0, [])
+    miss(panel, 6_060, nothing)
+    assert panel.course["missed"][0, 0] == 0
+
+
 def test_silence_is_the_rarer_the_longer_it_lasts() -> None:
     panel, around = quiet(0.2, [])
     p = []
     for run in (10, 20, 40):
-        panel.course["ordered"][:] = panel.course["spoke"][:] = 6_059 - run
+        silent(panel, around, run)
         p.append(judged(panel, around).p[ALIVE_MINUTES, 0])
     assert p[0] > p[1] > p[2]
     assert p[1] < 1e-4

@@ -1,0 +1,214 @@
+"""The board under load: programs that read features over HTTP, and people who watch it live.
+
+python -m benchmarks.board reads [--rate 500] [--customers-per-read 20] [--seconds 30] [--quick] [--json FILE]
+python -m benchmarks.board viewers [--viewers 200] [--seconds 600] [--quick] [--json FILE]
+
+`reads`: a Redis full of customers, and requests that leave at fixed times whether or not those before are answered; how
+long from when each should have left to its last byte. `viewers`: a demo with so many streams of all feeds open;
+messages, how far apart they come, what the board's process needs of memory from one end to the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import psutil
+import uvicorn
+
+from benchmarks.house import out, progress
+from benchmarks.reads import fill, records_of
+from board.access.person import HEAD_OFFICE, Person
+from board.app import FEEDS, create_app
+from brewline.entrance import sessions
+from brewline.results import ROOT, circumstances, write_json
+from config.settings import load
+from operators.redis_link import connect_redis
+from operators.servers import free_port, redis_server
+
+CONNECTIONS = 32
+LINK = re.compile(r"board: http://([\d.]+):(\d+)(/enter/\S+)")
+WARM_S = 2.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["reads", "viewers"])
+    parser.add_argument("--rate", type=float, default=500, help="reads a second")
+    parser.add_argument("--customers-per-read", type=int, default=20)
+    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--viewers", type=int, default=200)
+    parser.add_argument("--seconds", type=float, help="default: 30 of reads, 600 of viewers")
+    parser.add_argument("--quick", action="store_true", help="8 s of reads, 40 s of viewers")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    asked = parser.parse_args()
+    usual = {"reads": (8.0, 30.0), "viewers": (40.0, 600.0)}[asked.what][not asked.quick]
+    asked.seconds = asked.seconds or usual
+    figures = (reads if asked.what == "reads" else viewers)(asked)
+    for name, value in {**figures, **circumstances()}.items():
+        out.print(f"{name:>22}  {value}", highlight=False)
+    write_json(asked.json, figures)
+
+
+def reads(asked: argparse.Namespace) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as server, progress() as bar:
+        port = free_port()
+        environ = {
+            "BREWLINE_REDIS__URL": server.url,
+            "BREWLINE_BOARD__PORT": str(port),
+            "BREWLINE_KAFKA__BROKERS": "127.0.0.1:1",
+            "BREWLINE_BOARD__REQUESTS_PER_S": "100000",
+        }
+        settings = load(environ=environ)
+        redis = connect_redis(server.url, settings.redis.start_timeout_s)
+        records, words, end_ms = records_of(settings, asked.customers * 20, asked.customers, bar)
+        fill(redis, settings, records, words)
+        token = sessions(settings).token(Person("reader", frozenset(HEAD_OFFICE)), 3600, True)
+        served = uvicorn.Server(
+            uvicorn.Config(create_app(settings), "127.0.0.1", port, log_config=None, access_log=False)
+        )
+        thread = threading.Thread(target=served.run, daemon=True)
+        thread.start()
+        while not served.started:
+            time.sleep(0.05)
+        took_ms, failed = asyncio.run(_read(asked, port, token, list(records), end_ms))
+        served.should_exit = True
+        thread.join(10)
+    p50_ms, p99_ms = (round(float(value), 2) for value in np.percentile(took_ms, [50, 99]))
+    return {
+        "rate": asked.rate,
+        "customers_per_read": asked.customers_per_read,
+        "reads": len(took_ms),
+        "failed": failed,
+        "p50_ms": p50_ms,
+        "p99_ms": p99_ms,
+    }
+
+
+async def _read(
+    asked: argparse.Namespace, port: int, token: str, customers: list[str], end_ms: int
+) -> tuple[list[float], int]:
+    """Milliseconds of each read that should have left after the first two seconds; and how many failed."""
+    rng, took_ms, failed = Random(11), list[float](), [0]
+    due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+    began_s = time.perf_counter() + 0.2
+    count = round((asked.seconds + WARM_S) * asked.rate)
+
+    async def connection() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while True:
+            due_s, request = await due.get()
+            writer.write(request)
+            status, _ = await _answer(reader)
+            if due_s >= began_s + WARM_S:
+                took_ms.append((time.perf_counter() - due_s) * 1000)
+                failed[0] += status != 200
+            due.task_done()
+
+    connections = [asyncio.create_task(connection()) for _ in range(CONNECTIONS)]
+    for number in range(count):
+        due_s = began_s + number / asked.rate
+        await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+        who = ",".join(rng.sample(customers, asked.customers_per_read))
+        path = f"/api/v1/features?customers={who}&at_ms={end_ms + rng.randrange(30 * 86_400_000)}"
+        head = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n"
+        due.put_nowait((due_s, f"{head}x-purpose: benchmark\r\n\r\n".encode()))
+    await due.join()
+    for one in connections:
+        one.cancel()
+    return took_ms, failed[0]
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    body = await reader.readexactly(int(length.group(1))) if length else b""
+    return int(head.split(b" ", 2)[1]), body
+
+
+def viewers(asked: argparse.Namespace) -> dict[str, Any]:
+    command = [sys.executable, "-m", "brewline", "demo", "--duration", str(round(asked.seconds + 30))]
+    demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        for line in demo.stdout or ():
+            if found := LINK.search(line):
+                break
+        else:
+            raise SystemExit("the demo told no link")
+        threading.Thread(target=lambda: list(demo.stdout or ()), daemon=True).start()
+        host, port, path = found.groups()
+        cookie = _follow(host, int(port), path)
+        [board] = [
+            one for one in psutil.Process(demo.pid).children(True) if one.cmdline()[-2:] == ["brewline", "board"]
+        ]
+        return asyncio.run(_watch(asked, host, int(port), cookie, board))
+    finally:
+        demo.send_signal(signal.SIGTERM)
+        demo.wait(60)
+
+
+def _follow(host: str, port: int, path: str) -> str:
+    """The cookie that a link gives."""
+    with socket.create_connection((host, port), 20) as link:
+        link.sendall(f"GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: link.recv(65_536), b""))
+    return re.search(rb"(brewline=[^;]+)", answer).group(1).decode()  # type: ignore[union-attr]
+
+
+async def _watch(asked: argparse.Namespace, host: str, port: int, cookie: str, board: psutil.Process) -> dict[str, Any]:
+    heard: list[list[float]] = [[] for _ in range(asked.viewers)]
+    feeds = ",".join(feed.name for feed in FEEDS)
+
+    async def viewer(number: int) -> None:
+        reader, writer = await asyncio.open_connection(host, port, limit=2**24)
+        head = f"GET /api/v1/live?feeds={feeds} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookie}\r\n\r\n"
+        writer.write(head.encode())
+        while True:
+            line = await reader.readline()
+            if not line:
+                raise ConnectionError(f"the board hung up on viewer {number}")
+            if line.startswith(b"data: ") and line != b"data: {}\n":
+                heard[number].append(time.perf_counter())
+
+    watching = [asyncio.create_task(viewer(number)) for number in range(asked.viewers)]
+    rss_mb, began_s, cpu_s = [], time.perf_counter(), sum(board.cpu_times()[:2])
+    with progress() as bar:
+        task = bar.add_task("watching", total=asked.seconds)
+        while (now_s := time.perf_counter() - began_s) < asked.seconds:
+            rss_mb.append(board.memory_info().rss / 2**20)
+            bar.update(task, completed=now_s)
+            await asyncio.sleep(1.0)
+            for one in watching:
+                if one.done():
+                    one.result()
+    cpu_s = sum(board.cpu_times()[:2]) - cpu_s
+    for one in watching:
+        one.cancel()
+    gaps_s = [gap for times in heard for gap in np.diff(times).tolist()]
+    third = max(1, len(rss_mb) // 3)
+    return {
+        "viewers": asked.viewers,
+        "seconds": asked.seconds,
+        "messages_a_viewer_s": round(sum(map(len, heard)) / asked.viewers / asked.seconds, 2),
+        "least_of_a_viewer": min(map(len, heard)),
+        "gap_p99_s": round(float(np.percentile(gaps_s, 99)), 3),
+        "rss_mb_first_third": round(float(np.mean(rss_mb[:third])), 1),
+        "rss_mb_last_third": round(float(np.mean(rss_mb[-third:])), 1),
+        "cpu_share": round(cpu_s / asked.seconds, 2),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Who is let in, in Redis; of every secret only a hash is kept.
+
+bl:{board}:session:<hash>   somebody who has signed in, until it expires
+bl:{board}:token:<hash>     a program, until it expires
+bl:{board}:link:<hash>      what signs somebody in, once
+bl:{board}:of:<name>        the sessions and tokens of one name
+"""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import sha256
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+from redis import Redis
+
+from board.access.person import Person
+
+LINK_S = 600
+TOKEN = "bl_"  # what a token begins with: so that scanners for lost secrets know one
+Kind = Literal["session", "token"]
+
+
+class Session(Struct, frozen=True):
+    """`csrf`: "" for a token, which no browser sends by itself; `reads`: it may change nothing."""
+
+    person: Person
+    csrf: str = ""
+    reads: bool = False
+
+
+_session = msgspec.json.Decoder(Session).decode
+_person = msgspec.json.Decoder(Person).decode
+
+
+class Sessions:
+    def __init__(self, redis: Redis, prefix: str, hours: float) -> None:
+        self.redis, self.prefix, self.lasts_s = redis, f"{prefix}:{{board}}", round(hours * 3600)
+
+    def open(self, person: Person) -> tuple[str, Session]:
+        """The cookie of a new session, and the session."""
+        cookie, session = secrets.token_urlsafe(32), Session(person, secrets.token_urlsafe(32))
+        self._keep("session", cookie, session, self.lasts_s)
+        return cookie, session
+
+    def token(self, person: Person, lasts_s: int, reads: bool) -> str:
+        """A program's key, shown this once."""
+        token = TOKEN + secrets.token_urlsafe(32)
+        self._keep("token", token, Session(person, "", reads), lasts_s)
+        return token
+
+    def find(self, kind: Kind, secret: str) -> Session | None:
+        raw: Any = self.redis.get(self._key(kind, secret)) if secret else None
+        return _session(raw) if raw else None
+
+    def close(self, cookie: str) -> None:
+        self.redis.delete(self._key("session", cookie))
+
+    def close_all(self, name: str) -> int:
+        """Every session and token of this name; how many there were."""
+        of = f"{self.prefix}:of:{name}"
+        keys: Any = self.redis.smembers(of)
+        return int(self.redis.delete(*keys, of)) - 1 if keys else 0
+
+    def link(self, person: Person) -> str:
+        """The secret of a link that signs this person in, once."""
+        secret = secrets.token_urlsafe(32)
+        self.redis.set(self._key("link", secret), msgspec.json.encode(person), ex=LINK_S)
+        return secret
+
+    def follow(self, secret: str) -> Person | None:
+        raw: Any = self.redis.getdel(self._key("link", secret)) if secret else None
+        return _person(raw) if raw else None
+
+    def _keep(self, kind: Kind, secret: str, session: Session, lasts_s: int) -> None:
+        key, of = self._key(kind, secret), f"{self.prefix}:of:{session.person.name}"
+        with self.redis.pipeline() as pipe:
+            pipe.set(key, msgspec.json.encode(session), ex=lasts_s)
+            pipe.sadd(of, key)
+            pipe.expire(of, max(lasts_s, self.redis.ttl(of)))
+            pipe.execute()
+
+    def _key(self, kind: str, secret: str) -> str:
+        return f"{self.prefix}:{kind}:{sha256(secret.encode()).hexdigest()}"

@@ -1,0 +1,140 @@
+"""The board as an application: its API, its pages and the files they are made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+from anyio import to_thread
+from redis.exceptions import RedisError
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from board.access.door import Door
+from board.access.gate import Cookies, Gate
+from board.access.headers import Headers
+from board.access.limits import Limit
+from board.access.oidc import Oidc
+from board.access.person import EVERYONE
+from board.access.sessions import Sessions
+from board.access.users import Users
+from board.api import alerts, campaigns, coupons, customers, engine, incidents, kpis, letters, me, models, rules, stores
+from board.calls import call_of
+from board.description import describe
+from board.live import Live
+from board.pages import PAGES, Page
+from board.problems import Problem, answer
+from board.sources import Sources
+from config.reading import WrongSettings
+from config.settings import Settings
+from flows.files import text
+from operators.redis_link import reason
+
+STATIC = Path(__file__).parent / "static"
+PARTS = (me, kpis, stores, incidents, campaigns, alerts, coupons, customers, engine, letters, models, rules)
+ENDPOINTS = tuple(endpoint for part in PARTS for endpoint in part.ENDPOINTS)
+FEEDS = tuple(feed for part in PARTS for feed in getattr(part, "FEEDS", ()))
+API = "/api/v1"
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Raises Unreachable, WrongSettings."""
+    board, sources = settings.board, Sources(settings)
+    sessions = Sessions(sources.redis, sources.prefix, board.session_hours)
+    limit = Limit(board.requests_per_s, board.requests_per_s)
+    gate, live = Gate(sessions, sources.notes, limit, Cookies.of(board.secure)), Live(FEEDS, sources)
+    door = Door(gate, Users(sources.redis, sources.prefix), _company(settings, sources), board.secure)
+
+    @asynccontextmanager
+    async def lives(app: Starlette) -> AsyncIterator[None]:
+        live.start()
+        yield
+        live.close()
+        sources.close()
+
+    routes: list[BaseRoute] = [
+        Route("/healthz", _well(sources), name="healthz"),
+        Route("/", lambda request: RedirectResponse("/now"), name="home"),
+        *door.routes(API),
+        *(Route(path, _shown(page, gate)) for page in PAGES for path in page.paths),
+        Route(f"{API}/live", _watched(gate, live), name="live"),
+        Route(f"{API}/openapi.json", _described(gate), name="openapi"),
+        *(Route(API + e.path, call_of(e, sources, gate), methods=[e.method], name=e.name) for e in ENDPOINTS),
+        Mount("/static", StaticFiles(directory=STATIC), name="static"),
+    ]
+    guards = [
+        Middleware(Headers, secure=board.secure),
+        Middleware(TrustedHostMiddleware, allowed_hosts=board.hosts, www_redirect=False),
+    ]
+    return Starlette(routes=routes, lifespan=lives, middleware=guards)
+
+
+def _company(settings: Settings, sources: Sources) -> Oidc | None:
+    company = settings.board.company
+    if not company.issuer:
+        return None
+    secret = os.environ.get("BREWLINE_OIDC_SECRET", "")
+    if not secret and company.secret_file:
+        secret = text(settings.path(company.secret_file)).strip()
+    if not secret:
+        raise WrongSettings("the secret of the company's sign-in is missing: set BREWLINE_OIDC_SECRET, or"
+                            " [board.company] secret_file to a file that holds it")  # fmt: skip
+    return Oidc(company, secret, f"{settings.board.address}/company/back", sources.redis, sources.prefix)
+
+
+def _well(sources: Sources):  # type: ignore[no-untyped-def]
+    def well(request: Request) -> Response:
+        try:
+            sources.redis.ping()
+        except RedisError as error:
+            return PlainTextResponse(f"Redis does not answer: {reason(error)}\n", 503)
+        return PlainTextResponse("ok\n")
+
+    return well
+
+
+def _described(gate: Gate):  # type: ignore[no-untyped-def]
+    body = msgspec.json.encode(describe(ENDPOINTS, version("brewline"), API))
+
+    async def described(request: Request) -> Response:
+        try:
+            await to_thread.run_sync(gate.admit, request, EVERYONE, "GET")
+        except Problem as problem:
+            return answer(problem)
+        return Response(body, media_type="application/json")
+
+    return described
+
+
+def _shown(page: Page, gate: Gate):  # type: ignore[no-untyped-def]
+    async def shown(request: Request) -> Response:
+        session = await to_thread.run_sync(gate.find, request)
+        if session is None:
+            return FileResponse(STATIC / "enter.html", 401)
+        return FileResponse(STATIC / "index.html", 200 if session.person.roles & page.roles else 403)
+
+    return shown
+
+
+def _watched(gate: Gate, live: Live):  # type: ignore[no-untyped-def]
+    async def watched(request: Request) -> Response:
+        try:
+            session = await to_thread.run_sync(gate.admit, request, EVERYONE, "GET")
+        except Problem as problem:
+            return answer(problem)
+        feeds = {name for name in request.query_params.get("feeds", "").split(",") if name}
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(
+            live.watch(session.person, feeds, lambda: gate.find(request) is not None), 200, headers, "text/event-stream"
+        )
+
+    return watched

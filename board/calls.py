@@ -1,0 +1,71 @@
+"""A request to the API from its arrival to its answer: who asks, may they, what do they ask, what is answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from board.access.gate import Gate
+from board.endpoint import Endpoint
+from board.problems import Problem, answer, problem_of
+from board.sources import Sources
+from operators.health import CALL, CALLS
+
+MOST_BYTES = 1_000_000  # of a body
+Call = Callable[[Request], Awaitable[Response]]
+
+
+def call_of(endpoint: Endpoint, sources: Sources, gate: Gate) -> Call:
+    async def call(request: Request) -> Response:
+        began_s = time.perf_counter()
+        response = await tried(request)
+        CALL.labels(endpoint.name).observe(time.perf_counter() - began_s)
+        CALLS.labels(endpoint.name, str(response.status_code)).inc()
+        return response
+
+    async def tried(request: Request) -> Response:
+        try:
+            body = await _body(request) if endpoint.said else b""
+            return await to_thread.run_sync(answered, request, body)
+        except Exception as error:
+            if (problem := problem_of(error)) is None:
+                raise
+            return answer(problem)
+
+    def answered(request: Request, body: bytes) -> Response:
+        """In a thread of the request's own: Redis is waited for there."""
+        person = gate.admit_to(endpoint, request)
+        words: list[Any] = [
+            msgspec.convert({**request.query_params, **request.path_params}, endpoint.asked, strict=False)
+        ]
+        if endpoint.said:
+            words.append(msgspec.json.decode(body, type=endpoint.said))
+        return _told(request, endpoint.handle(sources, person, *words))
+
+    return call
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise Problem(413, f"the body is longer than {MOST_BYTES:,} bytes")
+    return body
+
+
+def _told(request: Request, told: Any) -> Response:
+    """Not sent again to who has it already."""
+    body = msgspec.json.encode(told)
+    tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if request.method == "GET" and tag in request.headers.get("if-none-match", ""):
+        return Response(None, 304, headers)
+    return Response(body, 200, headers, "application/json")

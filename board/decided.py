@@ -1,0 +1,211 @@
+"""What was decided and what became of it, since the board began to look: exact counts, and the latest of each kind.
+
+A coupon's way is counted by what happened when: who looks for a cohort asks `brewline cohorts`. Memory is bounded by
+the numbers of rules and outcomes, however much is decided.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Mapping
+from threading import Lock
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct, field
+
+from features.times import local_day
+
+TOPICS = ("coupons", "decisions", "redemptions", "deliveries")
+TURNS = ("delivered", "undeliverable", "opened", "redeemed", "expired", "refused", "revoked", "restored")
+DAYS = 8
+EACH = 40  # the latest of a rule and outcome
+REMEMBERED = 50_000  # coupons whose delivery may still be told, and ids of messages that may come again
+TOLD = 16  # in one message
+
+
+class Data(Struct):
+    decision: str = ""
+    rule: str = ""
+    outcome: str = ""
+    reason: str = ""
+    customer: str = ""
+    campaign: str = ""
+    coupon: str = ""
+    message: str = ""
+    at_ms: int = 0
+    face_value_cents: int = 0
+    percent: int = 0
+    at_most_cents: int = 0
+    because: str = ""
+
+
+class Said(Struct):
+    id: str
+    type: str
+    data: Data
+
+
+class Decision(Struct):
+    """`outcome`: "issued", or the first reason why not. `customer`: the customer id, which names nobody."""
+
+    decision: str
+    at_ms: int
+    rule: str
+    outcome: str
+    customer: str
+    gift: str
+    worth_cents: int
+    percent: int
+    because: str
+
+
+class Count(Struct, array_like=True):
+    rule: str
+    what: str  # an outcome of a decision, or a turn of a coupon
+    count: int
+
+
+class Kind(NamedTuple):
+    """`what`: an outcome of a decision, or a turn of a coupon."""
+
+    rule: str
+    campaign: str
+    what: str
+
+
+class News(Struct):
+    """`counts`: those that have changed, as they stand since `since_ms` (by this computer's clock). `items`: the latest
+    of each rule and outcome, so many of `came`. `clock_ms`: of the latest decision."""
+
+    since_ms: int
+    clock_ms: int
+    came: int
+    items: list[Decision] = field(default_factory=list)
+    counts: list[Count] = field(default_factory=list)
+
+
+_said = msgspec.json.Decoder(Said).decode
+
+
+class Decided:
+    """One thread takes, others ask."""
+
+    def __init__(self, timezone: str) -> None:
+        self.timezone = timezone
+        self.since_ms = self.clock_ms = 0
+        self.kinds: Counter[Kind] = Counter()
+        self.days: dict[int, Counter[Kind]] = {}
+        self.latest: dict[tuple[str, str], deque[Decision]] = {}
+        self.whose: OrderedDict[str, tuple[str, str]] = OrderedDict()  # decision → rule and campaign
+        self.seen: OrderedDict[str, None] = OrderedDict()
+        self.lock = Lock()
+
+    def begin(self, now_ms: int) -> None:
+        """What came while nobody looked is missing: so what was counted before is not added to."""
+        with self.lock:
+            self.since_ms, self.clock_ms = now_ms, 0
+            for kept in (self.kinds, self.days, self.latest, self.whose, self.seen):
+                kept.clear()
+
+    def take(self, came: Iterable[tuple[str, bytes]]) -> News:
+        """(topic, message) of what has come; what it tells a viewer."""
+        fresh: dict[tuple[str, str], Decision] = {}
+        changed: set[Kind] = set()
+        number = 0
+        with self.lock:
+            for topic, raw in came:
+                said = _said(raw)
+                if self._known(said.id):
+                    continue
+                changed.add(self._count(topic, said))
+                if topic in ("coupons", "decisions"):
+                    number += 1
+                    decision = _decision(said.data)
+                    fresh[decision.rule, decision.outcome] = decision
+                    self._keep(decision)
+            items = sorted(fresh.values(), key=lambda decision: decision.at_ms)[-TOLD:]
+            counts = self._sums((kind.rule, kind.what) for kind in changed)
+            return News(self.since_ms, self.clock_ms, number, items, counts)
+
+    def _known(self, id: str) -> bool:
+        """A message may come twice when a flow starts again."""
+        if id in self.seen:
+            return True
+        self.seen[id] = None
+        if len(self.seen) > REMEMBERED:
+            self.seen.popitem(last=False)
+        return False
+
+    def _count(self, topic: str, said: Said) -> Kind:
+        data, (rule, campaign) = said.data, (said.data.rule, said.data.campaign)
+        what = (data.outcome or "issued") if topic in ("coupons", "decisions") else said.type.rpartition(".")[2]
+        if topic == "coupons":
+            self.whose[data.decision] = rule, campaign
+            if len(self.whose) > REMEMBERED:
+                self.whose.popitem(last=False)
+        elif topic == "deliveries":
+            rule, campaign = self.whose.get(data.decision, ("", ""))
+        kind = Kind(rule, campaign, what)
+        self.kinds[kind] += 1
+        if topic != "deliveries":  # its time is of the clock on the wall
+            self.clock_ms = max(self.clock_ms, data.at_ms)
+        self._of_day(data.at_ms if topic != "deliveries" else self.clock_ms)[kind] += 1
+        return kind
+
+    def _of_day(self, at_ms: int) -> Counter[Kind]:
+        day = local_day(at_ms, self.timezone)
+        if day not in self.days:
+            self.days[day] = Counter()
+            for old in sorted(self.days)[:-DAYS]:
+                del self.days[old]
+        return self.days.get(day, Counter())
+
+    def _keep(self, decision: Decision) -> None:
+        key = (decision.rule, decision.outcome)
+        if key not in self.latest:
+            self.latest[key] = deque(maxlen=EACH)
+        self.latest[key].append(decision)
+
+    def _sums(self, asked: Iterable[tuple[str, str]]) -> list[Count]:
+        wanted, found = set(asked), Counter[tuple[str, str]]()
+        for kind, number in self.kinds.items():
+            if (kind.rule, kind.what) in wanted:
+                found[kind.rule, kind.what] += number
+        return [Count(rule, what, number) for (rule, what), number in sorted(found.items())]
+
+    def news(self, rule: str = "", outcome: str = "", most: int = 100) -> News:
+        """All counts, and the latest of a rule, an outcome, or both."""
+        with self.lock:
+            kept = [
+                decision
+                for (of, what), decisions in self.latest.items()
+                if rule in ("", of) and outcome in ("", what)
+                for decision in decisions
+            ]
+            counts = self._sums((kind.rule, kind.what) for kind in self.kinds)
+        kept.sort(key=lambda decision: (decision.at_ms, decision.decision))
+        return News(self.since_ms, self.clock_ms, len(kept), kept[-most:], counts)
+
+    def funnel(self, by: str, day: int = 0) -> Mapping[str, Counter[str]]:
+        """By name of a rule or a campaign, how often what happened; `day`: of that day alone."""
+        found: dict[str, Counter[str]] = {}
+        with self.lock:
+            for kind, number in (self.days.get(day, Counter()) if day else self.kinds).items():
+                name = kind.rule if by == "rule" else kind.campaign
+                found.setdefault(name, Counter())[kind.what] += number
+        return found
+
+
+def _decision(data: Data) -> Decision:
+    return Decision(
+        decision=data.decision,
+        at_ms=data.at_ms,
+        rule=data.rule,
+        outcome=data.outcome or "issued",
+        customer=data.customer,
+        gift=data.coupon or data.message,
+        worth_cents=data.face_value_cents or data.at_most_cents,
+        percent=data.percent,
+        because=data.because,
+    )

@@ -1,0 +1,146 @@
+"""What happens, told at once to all who watch (server-sent events): one reader of a feed, however many watch it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Set
+from threading import Event, Thread
+from typing import Any
+
+import msgspec
+from anyio import to_thread
+from msgspec import Struct
+
+from board.access.person import Person, Role
+from board.sources import Sources
+from operators.customers import NoState
+from operators.health import MISSED, VIEWERS, warn_seldom
+
+WAITING = 64  # messages of a viewer who does not keep up; older ones are let go, and counted
+PULSE_S = 5.0  # a sign of life where nothing happens
+AGAIN_S = 1.0
+
+
+class Feed(Struct, frozen=True):
+    """`told` yields what is new, as often as a person can look at it, until `stop`; it is begun again if it breaks.
+
+    `cut`: what of it a store manager may see; None: nothing.
+    """
+
+    name: str
+    roles: frozenset[Role]
+    told: Callable[[Sources, Event], Iterator[Any]]
+    cut: Callable[[Any, Person], Any] | None = None
+
+
+class Viewer:
+    """Messages on their way to one who watches."""
+
+    def __init__(self, person: Person, feeds: Set[str]) -> None:
+        self.person, self.feeds = person, feeds
+        self.waiting: deque[bytes] = deque(maxlen=WAITING)
+        self.news = asyncio.Event()
+
+    def take(self, message: bytes) -> None:
+        if len(self.waiting) == WAITING:
+            MISSED.inc()
+        self.waiting.append(message)
+        self.news.set()
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        while True:
+            try:
+                await asyncio.wait_for(self.news.wait(), PULSE_S)
+            except TimeoutError:
+                yield b"event: pulse\ndata: {}\n\n"
+                continue
+            self.news.clear()
+            while self.waiting:
+                yield self.waiting.popleft()
+
+
+class Live:
+    """The feeds' threads, and who watches. `last`: what a newcomer is told at once."""
+
+    def __init__(self, feeds: tuple[Feed, ...], sources: Sources) -> None:
+        self.feeds = {feed.name: feed for feed in feeds}
+        self.sources = sources
+        self.viewers: set[Viewer] = set()
+        self.last: dict[str, Any] = {}
+        self.stop = Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        for feed in self.feeds.values():
+            Thread(target=self._read, args=(feed,), name=f"feed {feed.name}", daemon=True).start()
+
+    def close(self) -> None:
+        self.stop.set()
+
+    async def watch(self, person: Person, names: Set[str], still: Callable[[], bool]) -> AsyncIterator[bytes]:
+        """Raises nothing for a feed that is not theirs: it stays silent. Ends when `still` says no."""
+        theirs = {name for name in names if name in self.feeds and person.roles & self.feeds[name].roles}
+        viewer = Viewer(person, theirs)
+        self.viewers.add(viewer)
+        VIEWERS.set(len(self.viewers))
+        try:
+            for name in sorted(theirs & self.last.keys()):
+                if message := self._message(self.feeds[name], self.last[name], person):
+                    viewer.take(message)
+            yield b"retry: 2000\n\n"
+            asked_s = time.monotonic()
+            async for message in viewer.messages():
+                if time.monotonic() > asked_s + PULSE_S:
+                    asked_s = time.monotonic()
+                    if not await to_thread.run_sync(still):
+                        return
+                yield message
+        finally:
+            self.viewers.discard(viewer)
+            VIEWERS.set(len(self.viewers))
+
+    def _read(self, feed: Feed) -> None:
+        while not self.stop.is_set():
+            try:
+                for told in feed.told(self.sources, self.stop):
+                    if self.loop is not None and not self.stop.is_set():
+                        self.loop.call_soon_threadsafe(self._tell, feed, told)
+            except NoState:
+                pass  # of flows that have not run yet
+            except Exception as error:  # a viewer sees that it is stale
+                told = f"{type(error).__name__}: {error}"
+                warn_seldom("a feed of the board broke off", feed.name, feed=feed.name, error=told)
+            self.stop.wait(AGAIN_S)
+
+    def _tell(self, feed: Feed, told: Any) -> None:
+        self.last[feed.name] = told
+        everything = _event(feed.name, told)
+        for viewer in self.viewers:
+            if feed.name in viewer.feeds:
+                message = self._message(feed, told, viewer.person) if viewer.person.is_limited else everything
+                if message:
+                    viewer.take(message)
+
+    def _message(self, feed: Feed, told: Any, person: Person) -> bytes | None:
+        if not person.is_limited:
+            return _event(feed.name, told)
+        shown = feed.cut(told, person) if feed.cut else None
+        return None if shown is None else _event(feed.name, shown)
+
+
+def _event(name: str, told: Any) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(told))
+
+
+def every(seconds: float, read: Callable[[], Any], stop: Event) -> Iterator[Any]:
+    """What `read` returns, each time it is another."""
+    before: Any = None
+    while not stop.is_set():
+        began_s = time.monotonic()
+        if (now := read()) != before:
+            before = now
+            yield now
+        stop.wait(max(0.0, began_s + seconds - time.monotonic()))

@@ -1,0 +1,31 @@
+"""What was read a moment ago serves all who ask at the same time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Generic, TypeVar
+
+Found = TypeVar("Found")
+
+
+class Recent(Generic[Found]):
+    """`read` is called by one thread at a time, and only when what it has read is older than `lasts_s`."""
+
+    def __init__(self, read: Callable[[], Found], lasts_s: float) -> None:
+        self.read, self.lasts_s = read, lasts_s
+        self.lock = Lock()
+        self.found: tuple[float, Found] | None = None  # until when it serves
+
+    def __call__(self) -> Found:
+        """Raises what `read` raises."""
+        with self.lock:
+            if self.found is None or time.monotonic() >= self.found[0]:
+                self.found = (time.monotonic() + self.lasts_s, self.read())
+            return self.found[1]
+
+    def forget(self) -> None:
+        """Who has just changed something sees it."""
+        with self.lock:
+            self.found = None

@@ -1,0 +1,30 @@
+"""Serves the board until told to stop."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from board.app import create_app
+from config.settings import Settings
+from operators.health import Pulse, configure_logs, serve_health
+
+DRAIN_S = 5
+
+
+def serve(settings: Settings) -> None:
+    """Raises Unreachable."""
+    configure_logs(settings.log.level, settings.log.format)
+    board = settings.board
+    serve_health(settings.metrics.host, settings.metrics.board, Pulse(settings.metrics.stall_s))
+    config = uvicorn.Config(
+        create_app(settings),
+        host=board.host,
+        port=board.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ssl_certfile=settings.path(board.certificate) if board.certificate else None,
+        ssl_keyfile=settings.path(board.certificate_key) if board.certificate else None,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    uvicorn.Server(config).run()

@@ -1,0 +1,33 @@
+// What KPIs are called; those of a chain's own stand under the name they were declared by.
+export const words = {
+  en: {
+    orders: "Orders", revenue_cents: "Revenue", items: "Pieces", discount_cents: "Discounts", refunds: "Refunds", refund_cents: "Money refunded",
+    visits: "Visits", redemptions: "Coupons redeemed", coupons_issued: "Coupons issued", new_members: "New members", ratings: "Ratings",
+    complaints: "Complaints", footfall: "People at the door", eligible_orders: "Orders of known customers", sold_items: "Pieces sold",
+    sold_cents: "Sold, before discounts", promised: "Deliveries promised", late_deliveries: "Late deliveries", wet_orders: "Orders in the rain",
+    aov_cents: "Average order", conversion: "Conversion", redemption_rate: "Redeemed of issued", redemption_share: "Redemption share",
+    attach_rate: "Attach rate", rating_mean: "Stars", nps: "Net promoter score", complaint_rate: "Complaints per order",
+    late_delivery_rate: "Late of promised", refund_rate: "Refunds per order", redemptions_per_order: "Redemptions per order", alive: "Signs of life",
+    so_far: "so far", last_week: "last week", the_day_before: "the day before", usually: "usually {low} to {high}", usual_low: "usual, low", usual_high: "usual, high",
+    key_counted: "counted", key_usual: "what is usual", key_before: "{before}", key_running: "still filling", key_alert: "alert",
+    region: "region {name}", channel: "channel {name}", store: "store {name}", chain: "the whole chain",
+    incident_low: "{series} lower than usual: {where}", incident_high: "{series} higher than usual: {where}", offline: "Offline: {where}",
+    since: "since {at}", stores_hit: "{n} stores stand out", at_stake: "about {money} an hour at stake", seen_by: "seen by {name}", look: "Look at it",
+    from: "from", until: "until", show: "Show", range: "Time", compare: "Compare with last week", which: "KPIs",
+  },
+  zh: {
+    orders: "订单数", revenue_cents: "营业额", items: "件数", discount_cents: "优惠金额", refunds: "退款笔数", refund_cents: "退款金额",
+    visits: "到访人数", redemptions: "核销券数", coupons_issued: "发券数", new_members: "新会员", ratings: "评价数",
+    complaints: "投诉数", footfall: "进店人数", eligible_orders: "会员订单数", sold_items: "售出件数",
+    sold_cents: "优惠前销售额", promised: "承诺配送单", late_deliveries: "超时配送单", wet_orders: "雨天订单",
+    aov_cents: "客单价", conversion: "转化率", redemption_rate: "发券核销率", redemption_share: "订单用券率",
+    attach_rate: "连带率", rating_mean: "平均星级", nps: "净推荐值", complaint_rate: "投诉率",
+    late_delivery_rate: "配送超时率", refund_rate: "退款率", redemptions_per_order: "单均核销", alive: "在线状态",
+    so_far: "截至目前", last_week: "上周同期", the_day_before: "前一天同期", usually: "正常范围 {low} 至 {high}", usual_low: "正常下限", usual_high: "正常上限",
+    key_counted: "实际值", key_usual: "正常范围", key_before: "{before}", key_running: "统计中", key_alert: "告警",
+    region: "{name} 区域", channel: "{name} 渠道", store: "门店 {name}", chain: "全部门店",
+    incident_low: "{series}低于正常水平：{where}", incident_high: "{series}高于正常水平：{where}", offline: "离线：{where}",
+    since: "始于 {at}", stores_hit: "{n} 家门店异常", at_stake: "每小时影响约 {money}", seen_by: "{name} 已确认", look: "查看详情",
+    from: "从", until: "到", show: "显示", range: "时间", compare: "与上周对比", which: "指标",
+  },
+};

@@ -1,0 +1,36 @@
+import { words as decisions } from "/static/decisions.words.js";
+
+export const words = {
+  en: {
+    ...decisions.en,
+    about: "One customer: what the engine knows, what it decided and why. Every opening is noted in the audit trail, with your name and what it is for.",
+    search: "Customer id, or card:…, phone:+86…, app_id:…, openid:…, marketplace_id:…", find: "Find", typed_note: "What you type is only used to find the customer id; it is kept nowhere.",
+    purpose_first: "Say first what you open customers' data for.", start: "Look for a customer by id or by an identifier. Customers can also be opened from the live decisions on the page Coupons.",
+    as_of: "As of", now: "Latest", slide: "Days before the latest event", exact: "The row the engine itself would use at this time.", inexact: "Before the latest event ({at}) this is no exact look into the past: windows count what is still kept, sums over the lifetime are those of now.",
+    segment: "Segment", tier: "Tier", points: "Points", store: "Favourite store", usual: "Usual order", rhythm: "Days between orders", since: "Customer since", consent: "Consent", yes: "yes", no: "no", granted: "{purpose}: {word}, since {at}", no_consent_known: "nothing said",
+    suppressed: "Gets nothing: {reason}, {until}", until: "until {at}", until_lifted: "until it is lifted", joined: "Known before as", spread: "± {n}",
+    counts: "Counts by window", steps: "Steps and segments", habits: "Habits", rhythm_group: "Rhythm", points_group: "Points", ratios: "Ratios", feature: "Feature", value: "Value", counts_since: "counts since {at}", all_features: "All features", measure: "What is counted",
+    timeline: "What was decided, and what came of it", timeline_note: "Decisions that are kept (the latest of each customer), coupons and tickets; open one to see why.", nothing_decided: "No decision is kept of this customer.", more_decisions: "Older decisions",
+    coupon_line: "coupon {name}: {state}", ticket_line: "ticket {ticket}: {state}", decision: "decision", coupon: "coupon", ticket: "ticket", kind: "Kind",
+    holds: "Holds", yes_holds: "holds", no_holds: "does not hold", customer: "Customer", clause: "Clause", found: "What it saw", needs: "What it needs", unknown: "unknown", by: "by {cause}", no_clauses: "What the rule saw then cannot be told any more: its file is gone.", cap: "{n} of {cap} coupons within the cap's window", rule_file: "rule file {word}",
+    score: "Score {model}", adds: "what each feature added; the bars add up to {sum} on the scale {scale}, which is a score of {value}", apart: "what each feature added to the difference that the coupon makes", rest: "starting point and all smaller ones", issued_at: "given {at}, good until {until}", ended: "{what} {at}",
+    outlook: "What would a rule decide?", outlook_note: "As of the time above: the condition, the gates on the way to the coupon, and what would have to change.", rule: "Rule", ask: "Ask", gates: "Gates on the way to the coupon", gate: "Gate", gate_state: "State", open: "open", shut: "shut", to_change: "Would have to change", looks: "Looks {looks}", due: "Looks next {at}", gives: "Gives {gift}",
+    would: "would fire", would_not: "would not fire", may: "may fire: that hangs on the event",
+  },
+  zh: {
+    ...decisions.zh,
+    about: "单个顾客：引擎了解的信息、作出的决策及原因。每次查看都会连同您的姓名与用途记入审计日志。",
+    search: "顾客编号，或 card:…、phone:+86…、app_id:…、openid:…、marketplace_id:…", find: "查找", typed_note: "输入内容仅用于查找顾客编号，不会被保存。",
+    purpose_first: "请先选择查看顾客数据的用途。", start: "可按编号或标识查找顾客，也可从“优惠券”页面的实时决策进入。",
+    as_of: "截至", now: "最新", slide: "距最新事件的天数", exact: "与引擎此刻使用的数据一致。", inexact: "早于最新事件（{at}）时并非精确的历史：窗口仅统计仍保留的数据，累计值为当前值。",
+    segment: "分层", tier: "等级", points: "积分", store: "常去门店", usual: "常点", rhythm: "下单间隔（天）", since: "首单时间", consent: "授权", yes: "已授权", no: "未授权", granted: "{purpose}：{word}，自 {at}", no_consent_known: "未表态",
+    suppressed: "已屏蔽：{reason}，{until}", until: "至 {at}", until_lifted: "直至解除", joined: "曾用编号", spread: "± {n}",
+    counts: "各窗口计数", steps: "分级与分层", habits: "习惯", rhythm_group: "节奏", points_group: "积分", ratios: "比率", feature: "特征", value: "值", counts_since: "自 {at} 起计", all_features: "全部特征", measure: "计数项",
+    timeline: "决策与后续", timeline_note: "保留的最近决策、优惠券和工单；展开可查看原因。", nothing_decided: "没有该顾客的决策记录。", more_decisions: "更早的决策",
+    coupon_line: "优惠券 {name}：{state}", ticket_line: "工单 {ticket}：{state}", decision: "决策", coupon: "优惠券", ticket: "工单", kind: "类型",
+    holds: "是否满足", yes_holds: "满足", no_holds: "不满足", customer: "顾客", clause: "条件", found: "当时的值", needs: "要求", unknown: "未知", by: "触发：{cause}", no_clauses: "规则文件已不存在，无法还原当时所见。", cap: "上限窗口内 {n} / {cap} 张券", rule_file: "规则文件：{word}",
+    score: "评分 {model}", adds: "各特征的贡献；相加为 {sum}（{scale} 尺度），对应评分 {value}", apart: "各特征对“发券带来的差异”的贡献", rest: "基准与其余较小项", issued_at: "{at} 发放，有效期至 {until}", ended: "{what} {at}",
+    outlook: "规则会如何决定？", outlook_note: "按上方时间：条件、发券关卡，以及需要改变什么。", rule: "规则", ask: "查询", gates: "发券关卡", gate: "关卡", gate_state: "状态", open: "通过", shut: "拦截", to_change: "需要改变", looks: "检查时机：{looks}", due: "下次检查 {at}", gives: "发放 {gift}",
+    would: "会触发", would_not: "不会触发", may: "可能触发：取决于事件",
+  },
+};

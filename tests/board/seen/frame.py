@@ -1,0 +1,21 @@
+"""What is to be seen on any page that is live."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+FIGURES = "[...document.querySelectorAll('.figure')].map((one) => one.textContent).join()"
+
+
+def check_it_moves_without_a_reload(page: Page) -> None:
+    page.goto("/now")
+    expect(page.locator(".figure").first).to_be_visible(timeout=20_000)
+    page.evaluate(f"window.before = {FIGURES}")
+    page.wait_for_function(f"window.before !== {FIGURES}", timeout=60_000)
+    expect(page.locator(".fresh")).to_have_class("fresh live")
+
+
+def check_a_chart_is_a_table_for_who_cannot_see_it(page: Page) -> None:
+    page.goto("/now")
+    page.get_by_role("button", name="As a table").first.click()
+    expect(page.get_by_role("table").first).to_be_visible()
