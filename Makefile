@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lock
+.PHONY: help setup demo test lint bench reference lock
 SHELL := /bin/sh
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -11,7 +11,7 @@ QUICK ?=
 JOBS ?= 2
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## make .venv with every pinned dependency and Brewline in it
 
@@ -28,6 +28,9 @@ lint: $(INSTALLED) ## ruff and mypy
 
 bench: $(INSTALLED) ## measure throughput and latency: QUICK=1 JSON=FILE
 	$(BIN)/python -m benchmarks.throughput $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
+
+reference: $(INSTALLED) ## write docs/reference anew from the code
+	$(BIN)/python -m brewline.reference
 
 lock: ## pin the dependencies of pyproject.toml anew (needs uv)
 	echo 'setuptools>=77' | uv pip compile pyproject.toml - --output-file requirements.lock --upgrade \

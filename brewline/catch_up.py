@@ -25,6 +25,7 @@ from brewline.results import write_json
 from brewline.verify import Difference, compare
 from brewline.waiting import FLOWS, LEAVING, Sending, Stand, Waiting, started
 from brewline.watch import Watch
+from config.secured import shown_url
 from config.settings import Settings
 from features.times import rfc3339
 from operators.health import configure_logs
@@ -97,7 +98,7 @@ class Run:
 
     def _watch(self, place: Place | None) -> tuple[Watch, Before]:
         """What comes out, and where flows and topics stood, since the first record was sent, by whichever run."""
-        where = f"{self.settings.redis.url.rpartition('@')[2]} {self.settings.redis.prefix}"
+        where = f"{shown_url(self.settings.redis.url)} {self.settings.redis.prefix}"
         watch = Watch(self.settings, topics=WATCHED, starts=place.before.ends if place else None)
         if place is None:
             counts = {flow: dict(totals(self.redis, self.settings, flow, self.partitions)) for flow in FLOWS}
@@ -131,7 +132,7 @@ def plain_outages(settings: Settings) -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        where = settings.redis.url.rpartition("@")[2]
+        where = shown_url(settings.redis.url)
         raise Unreachable(f"Redis at {where} went away ({reason(error)}): {then}") from error
     except KafkaException as error:
         raise Unreachable(f"Kafka at {settings.kafka.brokers} went away ({error.args[0].str()}): {then}") from error
@@ -182,7 +183,7 @@ def _figures(stand: Stand, watch: Watch, history: History, sent: Replayed) -> di
         "seconds": round(sent.seconds, 1),
         "missing": stand.missing,
         "kafka": watch.settings.kafka.brokers,
-        "redis": watch.settings.redis.url.rpartition("@")[2],
+        "redis": shown_url(watch.settings.redis.url),
     }
 
 

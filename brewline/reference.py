@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from brewline.cli import app
 from config import gateways
+from config.board import Company
 from config.settings import Settings
 
 FOLDER = Path(__file__).parent.parent / "docs/reference"
@@ -77,6 +78,7 @@ def _settings() -> Iterator[str]:
     for field in msgspec.structs.fields(Settings):
         if isinstance(field.type, type) and issubclass(field.type, Struct):
             yield from _section(field.name, field.type)
+    yield from _section("board.company", Company)
     yield from _section("dispatch.gateways.<name>", gateways.Gateway)
 
 

@@ -117,9 +117,10 @@ def _topics(settings: Settings) -> dict[str, int]:
 def _health(settings: Settings) -> dict[str, str]:
     metrics = to_builtins(settings.metrics)
     host = HOSTS.get(settings.metrics.host, settings.metrics.host)
-    flows = {name: port for name, port in metrics.items() if isinstance(port, int) and port}
+    flows = {name: f"{host}:{port}" for name, port in metrics.items() if isinstance(port, int) and port}
+    flows |= settings.board.flows
     with ThreadPoolExecutor(max_workers=max(1, len(flows))) as pool:
-        asked = {name: pool.submit(_answer, f"http://{host}:{port}/healthz") for name, port in flows.items()}
+        asked = {name: pool.submit(_answer, f"http://{address}/healthz") for name, address in flows.items()}
         return {name: answer.result() for name, answer in asked.items()}
 
 

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from brewline.account import ACCOUNTING, CLOCKED, Account, Before, balance, totals
 from brewline.watch import Watch
+from config.secured import shown_url
 from config.settings import Settings
 from features.times import rfc3339
 from flows.topics import SOURCES
@@ -93,7 +94,7 @@ class Waiting:
             self._drain()
             self.stand = self._read()
         except AWAY as error:
-            return f"Redis at {self.settings.redis.url.rpartition('@')[2]} is away: {reason(error)}"
+            return f"Redis at {shown_url(self.settings.redis.url)} is away: {reason(error)}"
         try:
             if suspicious:
                 self.watch.consumer.list_topics(timeout=2)

@@ -74,22 +74,34 @@ def test_the_validator_would_see_a_misspelt_word() -> None:
         kubernetes_validate.validate(wrong, VERSION, strict=True)
 
 
-def test_every_flow_runs_its_own_module_on_its_own_port() -> None:
-    assert set(WORKLOADS) == {*FLOWS, *THREADED}
+def test_every_flow_and_the_board_run_their_own_module_on_their_own_port() -> None:
+    assert set(WORKLOADS) == {*FLOWS, *THREADED, "board"}
+    runs = {flow: ["bytewax.run", f"flows.{flow}:flow"] for flow in FLOWS}
+    runs |= {flow: [f"flows.{flow}"] for flow in THREADED} | {"board": ["brewline", "board"]}
     ports = load(environ={}).metrics
     for flow in WORKLOADS:
-        run = [f"flows.{flow}"] if flow in THREADED else ["bytewax.run", f"flows.{flow}:flow"]
-        assert container(flow)["command"] == ["python", "-m", *run]
-        assert [port["containerPort"] for port in container(flow)["ports"]] == [getattr(ports, flow)]
+        assert container(flow)["command"] == ["python", "-m", *runs[flow]]
+        assert container(flow)["ports"][0] == {"name": "metrics", "containerPort": getattr(ports, flow)}
         assert WORKLOADS[flow]["spec"]["selector"]["matchLabels"] == {"app.kubernetes.io/name": flow}
         assert WORKLOADS[flow]["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"] == flow
 
 
+def test_the_board_is_secure_and_asks_each_flow_that_has_pods_with_a_name(tmp_path: Path) -> None:
+    settings = loaded(environment("board"), tmp_path)
+    assert settings.board.secure
+    assert {"name": "http", "containerPort": settings.board.port} in container("board")["ports"]
+    [service] = [
+        one["metadata"]["name"] for one in RESOURCES if one["kind"] == "Service" and "clusterIP" in one["spec"]
+    ]
+    named = {flow: f"{flow}-0.{service}:{getattr(settings.metrics, flow)}" for flow in FLOWS}
+    assert settings.board.flows == named
+
+
 @every_flow
 def test_the_pods_of_a_flow_share_all_partitions_between_them(flow: str, tmp_path: Path) -> None:
-    if flow in THREADED:
+    if flow in (*THREADED, "board"):
         assert WORKLOADS[flow]["spec"]["replicas"] == 1
-        assert WORKLOADS[flow]["spec"]["strategy"] == {"type": "Recreate"}
+        assert (WORKLOADS[flow]["spec"].get("strategy") == {"type": "Recreate"}) == (flow in THREADED)
         return
     replicas = WORKLOADS[flow]["spec"]["replicas"]
     told = [loaded(environment(flow, index), tmp_path).kafka.shared for index in range(replicas)]
@@ -127,7 +139,7 @@ def projected(flow: str) -> list[dict[str, Any]]:
 
 def test_only_flows_that_need_a_key_have_it() -> None:
     has = {flow: {source["secret"]["name"] for source in projected(flow)} for flow in WORKLOADS}
-    assert {flow for flow in has if "brewline-identity" in has[flow]} == {"ingest", "security"}
+    assert {flow for flow in has if "brewline-identity" in has[flow]} == {"ingest", "security", "board"}
     assert {flow for flow in has if "brewline-coupons" in has[flow]} == {"customers"}
 
 
