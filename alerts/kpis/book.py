@@ -251,7 +251,11 @@ class Book:
         for place, width in enumerate(panel.widths):
             if minute % (width + 29):
                 continue
-            calm = (panel.course["state"] != FIRING) & (layer.found.p > course.RESOLVE_P) & (minute - panel.course["back"] >= panel.window)
+            calm = (
+                (panel.course["state"] != FIRING)
+                & (layer.found.p > course.RESOLVE_P)
+                & (minute - panel.course["back"] >= panel.window)
+            )
             one = (screened.seen[place], screened.of[place], screened.mid[place])
             learn_spread(panel, place, *one, layer.around.now.blur, calm)
             self.strays.clear()

@@ -38,7 +38,9 @@ class Kpi(NamedTuple):
     shortest: int = 1  # window, in minutes, that says something: doors count visitors by five minutes
     harm: int = 0  # the side on which it is somebody's business: -1 low, 1 high, 0 both
     weight: float = 1.0  # its part of the false alerts: they are spent where a fault costs most
-    lasting: bool = False  # more than usual counts in the longest window alone: a party, or guests who were called, soon go
+    lasting: bool = (
+        False  # more than usual counts in the longest window alone: a party, or guests who were called, soon go
+    )
 
 
 KPIS = (
@@ -73,7 +75,7 @@ FAMILIES = tuple(  # series that one fault moves together
         ("aov_cents",),
     )
 )
-TABLE = np.array(  # by series: counters over and under, kind, shortest window, which series the counter under is, harm, lasting
+TABLE = np.array(  # by series: counters over, under, kind, shortest window, series of the counter under, harm, lasting
     [
         [kpi.over for kpi in KPIS],
         [kpi.under for kpi in KPIS],

@@ -41,9 +41,9 @@ STORES = town().stores
 FAULTS = [
     Outage(TILL, NOON_MS - 90 * MINUTE_MS, NOON_MS - 30 * MINUTE_MS, "store:S004"),
     Outage(COUPON, NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, "region:east"),
-    Outage(CHAIN, NOON_MS + 4 * HOUR_MS, NOON_MS + 5 * HOUR_MS, "chain:*"),
+    Outage(CHAIN, NOON_MS + 5 * HOUR_MS, NOON_MS + 6 * HOUR_MS, "chain:*"),
 ]
-CROWD = Outage("crowd", NOON_MS - 25 * MINUTE_MS, NOON_MS + 55 * MINUTE_MS, "store:S007")
+CROWD = Outage("crowd", NOON_MS + 130 * MINUTE_MS, NOON_MS + 215 * MINUTE_MS, "store:S007")
 TWICE_MS, EBBS_MS = CROWD.from_ms + 50 * MINUTE_MS, CROWD.from_ms + 52 * MINUTE_MS
 
 
@@ -342,7 +342,9 @@ def lived_with(gone_minutes: int, *others: str) -> Store:
 
 def test_a_store_of_which_nothing_was_heard_for_weeks_is_forgotten_and_the_others_are_as_if_it_had_never_been() -> None:
     start = WEEK_HOURS * 60 * 3_000 + FORGETS_AT * 60 - 2
-    alone = run(judge(), batches("c", 0, [message(number, start + number, b=5 + (number > 0)) for number in range(5)]))[0]
+    alone = run(judge(), batches("c", 0, [message(number, start + number, b=5 + (number > 0)) for number in range(5)]))[
+        0
+    ]
     alone.records["cell|stores|7"] = pack({"profile": np.full((2, SERIES, 1), 2, np.float32)})
     found = lived_with((GONE_DAYS + 1) * DAY_MS // MINUTE_MS, "c")
     assert msgpack.decode(found.records["names|stores"]) == ["store:b"]
