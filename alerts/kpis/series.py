@@ -75,8 +75,7 @@ FAMILIES = tuple(  # series that one fault moves together
         ("aov_cents",),
     )
 )
-# By series: counters over and under, kind, shortest window, which series the counter under is, harm, lasting.
-TABLE = np.array(
+TABLE = np.array(  # by series: counters over, under, kind, shortest window, series of the counter under, harm, lasting
     [
         [kpi.over for kpi in KPIS],
         [kpi.under for kpi in KPIS],

@@ -43,9 +43,9 @@ STORES = town().stores
 FAULTS = [
     Outage(TILL, NOON_MS - 90 * MINUTE_MS, NOON_MS - 30 * MINUTE_MS, "store:S004"),
     Outage(COUPON, NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, "region:east"),
-    Outage(CHAIN, NOON_MS + 4 * HOUR_MS, NOON_MS + 5 * HOUR_MS, "chain:*"),
+    Outage(CHAIN, NOON_MS + 5 * HOUR_MS, NOON_MS + 6 * HOUR_MS, "chain:*"),
 ]
-CROWD = Outage("crowd", NOON_MS - 25 * MINUTE_MS, NOON_MS + 55 * MINUTE_MS, "store:S007")
+CROWD = Outage("crowd", NOON_MS + 130 * MINUTE_MS, NOON_MS + 215 * MINUTE_MS, "store:S007")
 TWICE_MS, EBBS_MS = CROWD.from_ms + 50 * MINUTE_MS, CROWD.from_ms + 52 * MINUTE_MS
 
 

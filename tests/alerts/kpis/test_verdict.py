@@ -11,9 +11,22 @@ from hypothesis import strategies as st
 from scipy.stats import nbinom
 
 from alerts.kpis.expectation import Rates
+from alerts.kpis.learning import spread
 from alerts.kpis.panel import Panel
 from alerts.kpis.screen import CALM, LEAST_CHANGE, LEAST_UNITS, MOST, SCREEN, SURE, screen, window_sums
-from alerts.kpis.series import ALIVE_MINUTES, KPIS, ORDERS, SERIES, SHARES, TABLE, UNDER, WIDTH
+from alerts.kpis.series import (
+    ALIVE_MINUTES,
+    CONVERSION,
+    KPIS,
+    ORDERS,
+    PLACE,
+    SERIES,
+    SHARES,
+    TABLE,
+    UNDER,
+    WEIGHTS,
+    WIDTH,
+)
 from alerts.kpis.verdict import Around, Rain, judge, miss
 
 WINDOW = 30
@@ -167,3 +180,42 @@ def test_minutes_before_a_silence_ended_are_not_looked_at() -> None:
     assert judged(panel, around).p[ORDERS, 0] < 1e-6
     panel.course["back"][:] = 6_055
     assert judged(panel, around).p[ORDERS, 0] == 1
+
+
+def converting(orders: int) -> float:
+    """p of a conversion of so many orders among 20 visits a minute, where half of them are usual."""
+    panel, around = quiet(0.5, [orders] * WINDOW)
+    for minute in range(6_060 - WINDOW, 6_060):
+        panel.minute(minute)[PLACE["visits"]] = 20
+    panel.course["ordered"][:] = panel.course["spoke"][:] = 6_059
+    return float(judged(panel, around).p[CONVERSION, 0])
+
+
+def test_a_conversion_is_unusual_when_it_is_low_and_never_when_it_is_high() -> None:
+    assert converting(1) < 1e-6
+    assert converting(20) == 1
+
+
+def test_more_orders_than_usual_count_in_the_longest_window_alone() -> None:
+    panel, around = quiet(20, [20] * 26 + [60] * 4)
+    panel.course["ordered"][:] = panel.course["spoke"][:] = 6_059
+    assert judged(panel, around).p[ORDERS, 0] == 1
+    panel, around = quiet(20, [40] * 30)
+    panel.course["ordered"][:] = panel.course["spoke"][:] = 6_059
+    assert judged(panel, around).p[ORDERS, 0] < 1e-6
+
+
+def test_a_dimension_is_held_to_stray_as_those_of_its_kind_do() -> None:
+    panel = Panel("roots", WINDOW, {})
+    panel.add(["region:a", "region:b", "channel:c"], [-1] * 3, 0)
+    former = spread(panel)[:, ORDERS]
+    panel.learned["over"][:, ORDERS, 0] += 10
+    panel.learned["under"][:, ORDERS, 0] += 50
+    found = spread(panel)[:, ORDERS]
+    assert (found[:, 0] > found[:, 1]).all()
+    assert (found[:, 1] > former[:, 1]).all()
+    assert found[:, 2] == pytest.approx(former[:, 2])
+
+
+def test_weights_share_out_the_false_alerts_and_no_more() -> None:
+    assert pytest.approx(1) == WEIGHTS.mean()
