@@ -13,6 +13,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +119,10 @@ def measure(chain: Chain, settings: Settings, asks: int) -> dict[str, Any]:
     for _ in range(asks):
         chain.close_minute()
         minutes.append(took_ms(page))
-    pages = [took_ms(lambda n=n: page(str(50 * n))) for n in range(asks)]
+    pages = [took_ms(partial(page, str(50 * n))) for n in range(asks)]
     heats = [took_ms(lambda: api.heat.handle(sources, PERSON, api.MapAsked())) for _ in range(asks)]
     sources.close()
-    figures = {}
+    figures: dict[str, float] = {}
     for name, took in (("first", [first]), ("after_a_minute", minutes), ("page", pages), ("heat", heats)):
         wall, spent = zip(*took, strict=True)
         figures |= {f"{name}_p{share}_ms": float(np.percentile(wall, share)) for share in (50, 99)}

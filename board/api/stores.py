@@ -187,7 +187,7 @@ def heat(sources: Sources, person: Person, asked: MapAsked) -> Heat:
     values = np.bincount(places, look.found.counts[which, mine], len(names))
     expected, stores = np.bincount(places, known, len(names)), np.bincount(places, minlength=len(names))
     regions = [
-        Region(str(name), int(stores[n]), int(values[n]), _share(values[n], expected[n], 1.0), [])
+        Region(str(name), int(stores[n]), int(values[n]), _share(float(values[n]), float(expected[n]), 1.0), [])
         for n, name in enumerate(names)
     ]
     by_name = {region.id: region for region in regions}

@@ -1,5 +1,5 @@
 // Lines over time, with a band of what is expected and marks of what happened. Drawn by uPlot; also there as a table,
-// for who cannot see it, and read out by the arrow keys. All charts are drawn in one frame, and only if they are in sight.
+// for who cannot see it, and read out by the arrow keys. Charts share a frame's time, and are drawn only in sight.
 
 import uPlot from "/static/vendor/uplot/uPlot.esm.js";
 import { fill, h, table } from "/static/dom.js";
@@ -8,6 +8,7 @@ import { clock, decimal, moment, money, whole, zoneName } from "/static/numbers.
 const LINES = ["line-1", "line-2", "line-3", "line-4"];
 const ROWS = 60; // of the table
 const SAMPLE = 200; // values
+const BUDGET_MS = 8; // of a frame's 16.7
 const open = new Set();
 const dirty = new Set();
 const at = new WeakMap(); // element → its chart
@@ -31,11 +32,15 @@ function ask(one) {
   frame ||= requestAnimationFrame(paintAll);
 }
 
+// As many as a frame has time for; the others in the next, with what is newest by then.
 function paintAll() {
-  frame = 0;
-  const these = [...dirty];
-  dirty.clear();
-  for (const one of these) one.paint();
+  const until = performance.now() + BUDGET_MS;
+  for (const one of dirty) {
+    dirty.delete(one);
+    one.paint();
+    if (performance.now() > until) break;
+  }
+  frame = dirty.size ? requestAnimationFrame(paintAll) : 0;
 }
 
 // lines: [{ label, dash?, points?, like? }]; points: dots without a line; like: the line whose colour it has.

@@ -3,12 +3,9 @@
 import { get } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
 import { drill } from "/static/drill.js";
-import { words as drilled } from "/static/drill.words.js";
 import { formatOf } from "/static/kpis.js";
-import { words as named } from "/static/kpis.words.js";
 import { listen } from "/static/live.js";
 import { moment, percent } from "/static/numbers.js";
-import { words as own } from "/static/pages/campaigns.words.js";
 
 const DAYS = [1, 7, 30];
 const COLUMNS = ["coupons_issued", "redemptions", "redemption_rate", "orders", "revenue_cents", "discount_cents"];
@@ -16,7 +13,7 @@ const FIRST = ["coupons_issued", "redemptions", "orders", "revenue_cents", "disc
 const EVERY = [...FIRST, "aov_cents", "items", "new_members", "refunds", "attach_rate"];
 const AGAIN_MS = 2000;
 
-export const words = { en: { ...named.en, ...drilled.en, ...own.en }, zh: { ...named.zh, ...drilled.zh, ...own.zh } };
+export { words } from "/static/pages/campaigns.words.js";
 
 export function open(root, context) {
   return context.id ? one(root, context) : list(root, context);

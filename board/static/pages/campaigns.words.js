@@ -1,5 +1,9 @@
+import { words as named } from "../kpis.words.js"; // relative, so that it can be read without a server
+import { words as drilled } from "../drill.words.js";
+
 export const words = {
   en: {
+    ...named.en, ...drilled.en,
     note: "What was issued and redeemed, and what orders that name the campaign brought. Below each figure: how it differs from as many days before.",
     note_one: "What was counted under this campaign's name. A coupon is redeemed with an order: its revenue is the whole order's, after the discount.",
     campaign: "Campaign", campaign_of: "Campaign {name}", days: "{n} d", regions: "By region", channels: "By channel", region_name: "Region", channel_name: "Channel",
@@ -7,6 +11,7 @@ export const words = {
     no_place: "Nothing was counted in these days.", than_before: "than as many days before",
   },
   zh: {
+    ...named.zh, ...drilled.zh,
     note: "各活动的发券、核销情况，以及关联订单的贡献。数字下方为与前一等长周期的对比。",
     note_one: "以该活动名义统计的数据。优惠券随订单核销，营业额为扣减优惠后的整单金额。",
     campaign: "活动", campaign_of: "活动 {name}", days: "近 {n} 天", regions: "按区域", channels: "按渠道", region_name: "区域", channel_name: "渠道",

@@ -5,10 +5,8 @@ import { chart } from "/static/charts.js";
 import { fill, h } from "/static/dom.js";
 import { heatTable } from "/static/heat.js";
 import { Before, columnsOf, formatOf, incidentBanner, key, linesOf, marksOf, Slots, STEP_MS } from "/static/kpis.js";
-import { words as named } from "/static/kpis.words.js";
 import { listen } from "/static/live.js";
 import { clock, moment, percent } from "/static/numbers.js";
-import { words as own } from "/static/pages/now.words.js";
 
 const CHAIN = "chain:*";
 const SHOWN = ["orders", "revenue_cents", "aov_cents", "conversion", "redemption_share", "attach_rate"];
@@ -16,7 +14,7 @@ const SPANS = { hours: { step: "minute", slots: 180 }, day: { step: "5m", slots:
 const KEPT = "brewline.now.span";
 const AGAIN_MS = 900;
 
-export const words = { en: { ...named.en, ...own.en }, zh: { ...named.zh, ...own.zh } };
+export { words } from "/static/pages/now.words.js";
 
 export async function open(root, { t, me }) {
   const banners = h("div", { class: "now-banners", role: "status" });
@@ -145,5 +143,6 @@ function stands(t, value, [low, mid, high], name) {
 function changed(t, value, was, label, format) {
   if (value === null || was === null || was === 0) return "";
   const by = value / was - 1;
+  if (Math.abs(by) < 0.005) return t("same", { before: t(label), was: format(was) });
   return t(by < 0 ? "less" : "more", { by: percent(Math.abs(by), 0), before: t(label), was: format(was) });
 }

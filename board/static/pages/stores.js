@@ -3,12 +3,9 @@
 import { get } from "/static/api.js";
 import { fill, h } from "/static/dom.js";
 import { drill } from "/static/drill.js";
-import { words as drilled } from "/static/drill.words.js";
 import { incidentBanner } from "/static/kpis.js";
-import { words as named } from "/static/kpis.words.js";
 import { listen } from "/static/live.js";
 import { clock, decimal, money, percent, whole } from "/static/numbers.js";
-import { words as own } from "/static/pages/stores.words.js";
 
 const SORTS = ["against", "orders", "revenue", "conversion", "id"];
 const PAGE = 48;
@@ -17,7 +14,7 @@ const FAR = { "-2": "low2", "-1": "low1", 0: "0", 1: "high1", 2: "high2" };
 const FIRST = ["orders", "revenue_cents", "conversion", "redemption_share", "aov_cents", "attach_rate"];
 const EVERY = [...FIRST, "visits", "items", "redemptions", "discount_cents", "new_members", "refunds", "complaints", "rating_mean", "nps", "late_delivery_rate"];
 
-export const words = { en: { ...named.en, ...drilled.en, ...own.en }, zh: { ...named.zh, ...drilled.zh, ...own.zh } };
+export { words } from "/static/pages/stores.words.js";
 
 export function open(root, context) {
   return context.id ? one(root, context) : list(root, context);

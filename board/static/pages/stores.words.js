@@ -1,5 +1,9 @@
+import { words as named } from "../kpis.words.js"; // relative, so that it can be read without a server
+import { words as drilled } from "../drill.words.js";
+
 export const words = {
   en: {
+    ...named.en, ...drilled.en,
     note: "Each store's latest full hour, five minutes a bar, all on one scale. Choose a store to look closer.",
     note_own: "Your stores' latest full hour, five minutes a bar. Choose a store to look closer.",
     store_title: "Store {name}", search: "Find a store", region_label: "Region", every_region: "All regions", sort: "Order", sort_against: "What stands out first", sort_orders: "Most orders",
@@ -11,6 +15,7 @@ export const words = {
     silent_now: "This store's till has not been heard for minutes: what it sold meanwhile is unknown, not zero.",
   },
   zh: {
+    ...named.zh, ...drilled.zh,
     note: "各门店最近一个完整小时，每 5 分钟一柱，刻度统一。点击门店查看详情。",
     note_own: "您管理的门店最近一个完整小时，每 5 分钟一柱。点击门店查看详情。",
     store_title: "门店 {name}", search: "查找门店", region_label: "区域", every_region: "全部区域", sort: "排序", sort_against: "异常优先", sort_orders: "订单最多",

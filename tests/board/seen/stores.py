@@ -34,7 +34,7 @@ def check_a_store_is_looked_at_closely(page: Page) -> None:
 
 def check_a_time_of_ones_own_is_asked_for(page: Page) -> None:
     page.goto("/stores/S001")
-    first, last = page.locator("input[type=datetime-local]").all()
+    first, last = (page.locator("input[type=datetime-local]").nth(place) for place in (0, 1))
     expect(first).not_to_have_value("", timeout=SLOW_MS)
     began, ended = first.input_value(), last.input_value()
     first.fill(ended)
