@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Page, expect
 
 
@@ -9,8 +11,8 @@ def check_decisions_come_live_with_reasons_in_words(page: Page) -> None:
     page.goto("/coupons")
     rows = page.locator(".coupons-list tbody tr")
     expect(rows.first).to_be_visible(timeout=60_000)
-    page.evaluate("window.before = document.querySelector('.coupons-sums').textContent")
-    page.wait_for_function("window.before !== document.querySelector('.coupons-sums').textContent", timeout=60_000)
+    before = page.locator(".coupons-sums").inner_text()
+    expect(page.locator(".coupons-sums")).not_to_have_text(before, timeout=60_000, use_inner_text=True)
     expect(page.locator(".coupons-sum.good")).to_contain_text("given")
 
 
@@ -18,9 +20,8 @@ def check_a_reason_is_picked_and_only_its_decisions_stay(page: Page) -> None:
     page.goto("/coupons")
     expect(page.locator(".coupons-list tbody tr").first).to_be_visible(timeout=60_000)
     page.get_by_label("Outcome").select_option("issued")
-    page.wait_for_function(
-        "[...document.querySelectorAll('.coupons-list td:nth-child(3)')].every((cell) => cell.textContent === 'given')"
-    )
+    others = page.locator(".coupons-list td:nth-child(3)").filter(has_not_text=re.compile("^given$"))
+    expect(others).to_have_count(0)
 
 
 def check_the_funnel_budgets_and_lifts_stand_there(page: Page) -> None:
