@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from threading import Event
+from typing import Any
 
 from confluent_kafka import Message, TopicPartition
 
 from config.settings import Settings
-from operators.kafka import consumer, partition_count, require_kafka
+from operators.kafka import consumer, require_kafka
+from operators.topic import bounds_of
 
 GROUP = "brewline-board"
 MOST = 5_000  # messages at a time
@@ -24,7 +26,7 @@ def tail(settings: Settings, topics: tuple[str, ...], stop: Event) -> Iterator[l
     require_kafka(client, settings.kafka.start_timeout_s)
     reader = consumer(client, GROUP, auto_offset_reset="latest")
     try:
-        reader.assign([place for topic in topics for place in _ends(reader, settings.topic(topic))])
+        reader.assign([place for topic in topics for place in _ends(client, settings.topic(topic))])
         yield []
         while not stop.is_set():
             messages = reader.consume(MOST, timeout=LOOK_S)
@@ -36,11 +38,8 @@ def tail(settings: Settings, topics: tuple[str, ...], stop: Event) -> Iterator[l
         reader.close()
 
 
-def _ends(reader, topic: str) -> list[TopicPartition]:  # type: ignore[no-untyped-def]
-    places = [TopicPartition(topic, partition) for partition in range(partition_count(reader, topic))]
-    for place in places:
-        _, place.offset = reader.get_watermark_offsets(place, timeout=10)
-    return places
+def _ends(client: dict[str, Any], topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, partition, end) for partition, (_, end) in bounds_of(client, topic, GROUP).items()]
 
 
 def _topic(message: Message, settings: Settings) -> str:

@@ -123,6 +123,7 @@ def past(file: Path) -> str:
     return str(file)
 
 
+@pytest.mark.slow
 def test_a_back_test_runs_beside_the_board_one_at_a_time_and_leaves_its_report(
     board_settings: conf.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-import { words as decisions } from "/static/decisions.words.js";
+import { words as decisions } from "../decisions.words.js";
 
 export const words = {
   en: {
