@@ -42,7 +42,7 @@ def test_whatever_is_sent_is_answered_as_described(signed_in: SignedIn, board_se
             sent = {} if isinstance(case.body, NotSet) else {"json": case.body}
             headers = {**case.headers, "x-csrf-token": client.headers["x-csrf-token"]}
             answer = client.request(case.method, case.formatted_path, params=case.query, headers=headers, **sent)
-            away = answer.status_code == 503 and "Kafka" in answer.json()["detail"]  # none answers here: no fault of ours
+            away = answer.status_code == 503 and "Kafka" in answer.json()["detail"]  # none is here
             case.validate_response(answer, checks=CHECKS[away:])
 
         ask()
