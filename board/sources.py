@@ -10,21 +10,26 @@ from typing import Any, TypeVar
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.seasons import Seasons
 from alerts.notices.desk import State
+from alerts.notices.standing import word_message
 from board.access.notes import Notes
+from board.access.person import Person
 from board.decided import Decided
 from board.engine import Engine
 from board.recent import Recent
 from board.rulebook import Rulebook
 from board.usual import StoresNow
+from brewline.alert_words import Talk, noted
 from brewline.letters import Letter, latest_letters
 from brewline.models.reading import Known, read_models
 from brewline.reading import Features
 from config.settings import Settings
+from features.outgoing import AlertWord
 from flows.files import load_kpis, load_regions
 from flows.seasons import load_seasons
 from operators.footprint import Footprint, measure
 from operators.redis_link import connect_redis
 from operators.standings import Standings
+from operators.writing import Post
 
 ALERTS_S, MODELS_S, LETTERS_S, FOOTPRINT_S = 0.25, 0.5, 2.0, 15.0  # so long what was read serves all who ask
 MOST_LETTERS = 5_000
@@ -83,6 +88,19 @@ class Sources:
     def alerts(self) -> Recent[State]:
         """Where alerts stand, as of a moment ago."""
         return Recent(Standings(self.redis, self.prefix).load, ALERTS_S)
+
+    @cached_property
+    def post(self) -> Post:
+        return Post(self.settings.kafka.librdkafka())
+
+    def talk(self, person: Person) -> Talk:
+        """This person's way to the desk of alerts; what they say is noted first."""
+
+        def send(word: AlertWord) -> None:
+            self.notes.note(person, *noted(word))
+            self.post.write(word_message(self.settings.topic("alert.words"), word))
+
+        return Talk(Standings(self.redis, self.prefix).load, send)
 
     @cached_property
     def models(self) -> Recent[dict[str, Known]]:

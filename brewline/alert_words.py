@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -20,9 +21,17 @@ from features.messages import digest
 from features.outgoing import AlertWord
 from features.times import parse_duration
 from features.written import hint
-from operators.kafka import Unreachable, ensure_topics, producer, require_kafka
+from operators.kafka import ensure_topics, require_kafka
+from operators.writing import Post
 
-SENT_S, HEARD_S = 10.0, 5.0
+HEARD_S, LOOK_S = 5.0, 0.05
+
+
+class Talk(Struct, frozen=True):
+    """A way to the desk: `read` what it knows, `send` a word, which Kafka then has. Both raise Unreachable."""
+
+    read: Callable[[], State]
+    send: Callable[[AlertWord], None]
 
 
 class Said(Struct):
@@ -39,13 +48,14 @@ def say_of_alert(
     settings: Settings, word: Literal["acknowledged", "closed"], key: str, by: str, reason: str, out: Console
 ) -> None:
     """Sends a person's word on an alert. Raises ValueError where there is none, or nothing to say of it."""
-    said = say(settings, word, named(key, read_state(settings).book, "alert"), by, reason)
+    talk = _talk(settings)
+    said = say(talk, word, named(key, talk.read().book, "alert"), by, reason)
     out.print(f"{said.about} is {word} by {said.by}{_when(said.heard)}", soft_wrap=True)
 
 
-def say(settings: Settings, word: Literal["acknowledged", "closed"], key: str, by: str, reason: str) -> Said:
+def say(talk: Talk, word: Literal["acknowledged", "closed"], key: str, by: str, reason: str) -> Said:
     """Of the alert of this key. Raises ValueError where there is nothing to say of it."""
-    one = read_state(settings).book[key]
+    one = talk.read().book[key]
     if not one.firing:
         raise ValueError(f"alerts: {key} is {one.state} already: there is nothing to say of it")
     if word == "closed" and one.alert.ends:
@@ -55,18 +65,18 @@ def say(settings: Settings, word: Literal["acknowledged", "closed"], key: str, b
         )
     said = AlertWord(word, key, _person(by), wall_ms(), reason)
     field = "acknowledged_ms" if word == "acknowledged" else "ended_ms"
-    heard = _send(settings, said, lambda now: getattr(now.book.get(key, one), field) == said.at_ms)
+    heard = _send(talk, said, lambda now: getattr(now.book.get(key, one), field) == said.at_ms)
     return Said(key, heard, said.by)
 
 
 def silence_alerts(settings: Settings, matchers: list[str], last: str, by: str, reason: str, out: Console) -> None:
     """Sends a silence. Raises ValueError where a matcher names nothing that alerts have."""
-    said = silence(settings, dict(map(_matcher, matchers)), last, by, reason)
+    said = silence(_talk(settings), dict(map(_matcher, matchers)), last, by, reason)
     firing = f"; of what fires, it covers {said.covers}" if said.heard else ""
     out.print(f"{said.about} until {minute(said.until_ms)}{firing}{_when(said.heard)}", soft_wrap=True)
 
 
-def silence(settings: Settings, matchers: dict[str, str], last: str, by: str, reason: str) -> Said:
+def silence(talk: Talk, matchers: dict[str, str], last: str, by: str, reason: str) -> Said:
     """`matchers`: globs by what they match; `last`: 30m, 4h, 2d. Raises ValueError."""
     for name in matchers:
         _require_matched(name)
@@ -78,24 +88,25 @@ def silence(settings: Settings, matchers: dict[str, str], last: str, by: str, re
     until_ms = now_ms + parse_duration(last)
     id = digest(f"{msgspec.json.encode(matchers).decode()}|{by}|{now_ms}")
     said = AlertWord("silenced", id, _person(by), now_ms, reason, matchers, until_ms)
-    heard = _send(settings, said, lambda now: id in now.silences)
-    covered = sum(one.silenced == id for one in read_state(settings).book.values() if one.firing)
+    heard = _send(talk, said, lambda now: id in now.silences)
+    covered = sum(one.silenced == id for one in talk.read().book.values() if one.firing)
     return Said(id, heard, said.by, until_ms, covered)
 
 
 def end_silence(settings: Settings, silence: str, by: str, reason: str, out: Console) -> None:
     """Raises ValueError where there is no such silence, or it has ended."""
-    said = unsilence(settings, named(silence, read_state(settings).silences, "silence"), by, reason)
+    talk = _talk(settings)
+    said = unsilence(talk, named(silence, talk.read().silences, "silence"), by, reason)
     out.print(f"{said.about} is ended by {said.by}{_when(said.heard)}", soft_wrap=True)
 
 
-def unsilence(settings: Settings, id: str, by: str, reason: str) -> Said:
+def unsilence(talk: Talk, id: str, by: str, reason: str) -> Said:
     """Ends the silence of this id. Raises ValueError where it has ended."""
     now_ms = wall_ms()
-    if now_ms >= read_state(settings).silences[id].until_ms:
+    if now_ms >= talk.read().silences[id].until_ms:
         raise ValueError(f"alerts: the silence {id} has ended already")
     said = AlertWord("unsilenced", id, _person(by), now_ms, reason)
-    heard = _send(settings, said, lambda now: id not in now.silences or bool(now.silences[id].ended_by))
+    heard = _send(talk, said, lambda now: id not in now.silences or bool(now.silences[id].ended_by))
     return Said(id, heard, said.by)
 
 
@@ -118,25 +129,34 @@ def _person(by: str) -> str:
     return by.strip()
 
 
-def _send(settings: Settings, word: AlertWord, heard: Callable[[State], bool]) -> bool:
-    """Sends it to Kafka; whether the notify flow has heard of it soon after. Raises Unreachable."""
-    note(settings, f"alert_{word.word}", f"alert {word.about}"[:128], by=word.by)
+def _send(talk: Talk, word: AlertWord, heard: Callable[[State], bool]) -> bool:
+    """Whether the notify flow has heard of it soon after. Raises Unreachable."""
+    talk.send(word)
+    until_s = time.monotonic() + HEARD_S
+    while not (known := heard(talk.read())) and time.monotonic() < until_s:
+        time.sleep(LOOK_S)
+    return known
+
+
+def _talk(settings: Settings) -> Talk:
+    """Of one command."""
+    return Talk(partial(read_state, settings), partial(_write, settings))
+
+
+def _write(settings: Settings, word: AlertWord) -> None:
+    note(settings, *noted(word), by=word.by)
     kafka, topic = settings.kafka, settings.topic("alert.words")
     client = kafka.librdkafka()
     require_kafka(client, kafka.start_timeout_s)
     size = {"max.message.bytes": str(kafka.max_message_bytes)}
     ensure_topics(client, [topic], kafka.partitions, kafka.replication, size)
-    message = word_message(topic, word)
-    sender, taken = producer(client), list[bool]()
-    sender.produce(
-        *(message.topic, message.value, message.key), on_delivery=lambda error, _: taken.append(error is None)
-    )
-    if sender.flush(SENT_S) or not all(taken):
-        raise Unreachable("Kafka did not take the word; the same command may be given again")
-    until_s = time.monotonic() + HEARD_S
-    while not (known := heard(read_state(settings))) and time.monotonic() < until_s:
-        time.sleep(0.1)
-    return known
+    with Post(client) as post:
+        post.write(word_message(topic, word))
+
+
+def noted(word: AlertWord) -> tuple[str, str]:
+    """Action and object, as the audit trail has them."""
+    return f"alert_{word.word}", f"alert {word.about}"[:128]
 
 
 def _when(heard: bool) -> str:

@@ -238,7 +238,7 @@ def close(sources: Sources, person: Person, asked: Key, said: Because) -> Said:
 def _say(sources: Sources, person: Person, word: Literal["acknowledged", "closed"], key: str, reason: str) -> Said:
     one = _theirs(sources.alerts(), person, key)
     _require_acts(person, one.alert.kind)
-    told = say(sources.settings, word, key, person.name, reason.strip())
+    told = say(sources.talk(person), word, key, person.name, reason.strip())
     sources.alerts.forget()
     return told
 
@@ -260,7 +260,7 @@ def add_silence(sources: Sources, person: Person, asked: Nothing, said: Wish) ->
         matchers.setdefault("kind", *kinds)
     if not _is_theirs(person, matchers):
         raise Problem(403, f"name the kind of alert that it covers, one of yours: kind={', kind='.join(sorted(kinds))}")
-    told = silence(sources.settings, matchers, said.last, person.name, said.reason)
+    told = silence(sources.talk(person), matchers, said.last, person.name, said.reason)
     sources.alerts.forget()
     return told
 
@@ -273,7 +273,7 @@ def stop_silence(sources: Sources, person: Person, asked: Id, said: Because) -> 
         raise Problem(404, f"there is no silence {asked.id!r}")
     if not _is_theirs(person, one.matchers):
         raise Problem(403, "this silence covers alerts that are not yours to act on")
-    told = unsilence(sources.settings, asked.id, person.name, said.reason)
+    told = unsilence(sources.talk(person), asked.id, person.name, said.reason)
     sources.alerts.forget()
     return told
 

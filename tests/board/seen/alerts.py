@@ -7,7 +7,8 @@ import re
 from playwright.sync_api import Page, expect
 
 COMES_MS = 60_000  # until the demo's chain has had its first alert
-AT_ONCE_MS = 1_500  # a word to Kafka, the desk, and back; a second of it is the board's
+SAID_MS = 20_000  # until the desk has heard a word, on a machine that does much else
+AT_ONCE_MS = 1_500  # from then on it shows; a second of it is the board's
 
 
 def check_alerts_come_by_themselves_with_their_reasons(page: Page) -> None:
@@ -34,7 +35,7 @@ def check_who_acknowledges_sees_it_at_once(page: Page) -> None:
     button.click()
     page.locator("dialog input").fill("somebody looks")
     page.locator("dialog button.main").click()
-    expect(page.locator("dialog")).to_have_count(0)
+    expect(page.locator("dialog")).to_have_count(0, timeout=SAID_MS)
     expect(row.get_by_text(re.compile("acknowledged|已认领"))).to_be_visible(timeout=AT_ONCE_MS)
 
 
@@ -43,7 +44,7 @@ def check_one_alert_shows_what_it_rests_on(page: Page) -> None:
     page.locator(".alerts tbody tr a").first.click(timeout=COMES_MS)
     expect(page.locator(".alerts-line li").first).to_be_visible()
     expect(page.locator(".alerts-meter")).to_be_visible()
-    expect(page.locator(".alerts code").first).to_be_visible(timeout=10_000)
+    expect(page.locator(".alerts code").first).to_be_visible(timeout=COMES_MS)
 
 
 def check_a_silence_is_listed_and_ends(page: Page) -> None:
@@ -53,10 +54,10 @@ def check_a_silence_is_listed_and_ends(page: Page) -> None:
     page.locator("dialog input[name=reason]").fill("a trial")
     page.locator("dialog button.main").click()
     row = page.locator("tr").filter(has_text="no-such-store").filter(has=page.get_by_role("button"))
-    expect(row).to_be_visible()
+    expect(row).to_be_visible(timeout=SAID_MS)
     row.get_by_role("button").click()
     page.locator("dialog button.main").click()
-    expect(row).to_have_count(0)
+    expect(row).to_have_count(0, timeout=SAID_MS)
 
 
 def check_a_phone_shows_alerts_without_sideways_scrolling(page: Page) -> None:
