@@ -84,8 +84,9 @@ def test_a_rule_is_switched_in_its_file_by_who_may_and_it_is_noted(
     assert marketing.get(f"{API}/rules/thanks").json()["rule"]["state"] == "off", "the board follows the files"
     redis = connect_redis(board_settings.redis.url, 5.0)
     trail = Trail(redis, board_settings.redis.prefix, {}, "")
-    [entry] = [raw.decode() for raw in redis.lrange(trail.waiting_key, 0, -1)]
-    assert all(word in entry for word in ("rule_off", "rule thanks", "marketing-1"))
+    noted = [raw.decode() for raw in redis.lrange(trail.waiting_key, 0, -1)]
+    [entry] = [entry for entry in noted if "rule_off" in entry]
+    assert all(word in entry for word in ("rule thanks", "marketing-1"))
 
 
 def test_a_switch_that_cannot_be_meant_is_refused_with_the_reason(
@@ -123,7 +124,6 @@ def past(file: Path) -> str:
     return str(file)
 
 
-@pytest.mark.slow
 def test_a_back_test_runs_beside_the_board_one_at_a_time_and_leaves_its_report(
     board_settings: conf.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
