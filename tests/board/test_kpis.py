@@ -19,6 +19,7 @@ from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time
 from operators.servers import RedisServer
 from sim.minutes import COUNTERS
 from sim.outages import COUPON, TILL, Outage
+from tests.board.conftest import HERE
 from tests.board.kpitown import CAMPAIGN, KpiTown
 
 pytestmark = pytest.mark.servers
@@ -39,7 +40,7 @@ class Board:
         self.town, self.door = town, door
 
     def client(self, *roles: Role, stores: tuple[str, ...] = ()) -> TestClient:
-        one = TestClient(self.door.app, follow_redirects=False)
+        one = TestClient(self.door.app, HERE, follow_redirects=False)
         person = Person("-".join(roles), frozenset(roles), frozenset(stores))
         one.get(f"/enter/{Sessions(self.town.redis, self.town.prefix, 1.0).link(person)}")
         return one
@@ -63,7 +64,7 @@ def board(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     Path(file).write_text(town.stores_csv())
     town.live(3 * 24)
     town.live(14, FAULTS)
-    with TestClient(create_app(settings), follow_redirects=False) as door:
+    with TestClient(create_app(settings), HERE, follow_redirects=False) as door:
         yield Board(town, door)
 
 
@@ -152,7 +153,7 @@ def test_a_new_minute_of_the_stores_is_that_of_one_who_reads_all_anew(board: Boa
     counts[..., COUNTERS.index("orders")] += 5
     board.town.minutes(hour._replace(at_ms=board.town.next_ms, counts=counts), 0, 7)
     kept = board.get("/stores", sort="id")
-    with TestClient(create_app(board.town.settings), follow_redirects=False) as door:
+    with TestClient(create_app(board.town.settings), HERE, follow_redirects=False) as door:
         anew = Board(board.town, door).get("/stores", sort="id")
     assert kept == anew
     assert (kept["from_ms"], kept["to_ms"]) == (first["from_ms"] + 7 * MINUTE_MS, first["to_ms"] + 7 * MINUTE_MS)
