@@ -7,7 +7,7 @@ import { decimal, moment, money, percent, whole } from "/static/numbers.js";
 export const MINUTE = 60_000;
 export const DAY = 86_400_000;
 export const STEP_MS = { minute: MINUTE, "5m": 5 * MINUTE, hour: 60 * MINUTE };
-const SHARES = new Set(["conversion", "redemption_rate", "redemption_share", "attach_rate", "complaint_rate", "late_delivery_rate", "refund_rate", "redemptions_per_order"]);
+const SHARES = new Set(["conversion", "redemption_rate", "redemption_share", "attach_rate", "complaint_rate", "late_delivery_rate", "refund_rate"]);
 
 export function formatOf(name) {
   if (name.endsWith("_cents")) return money;
@@ -121,8 +121,8 @@ export function incidentBanner(t, one) {
 // Which series of the judge say something of a KPI that is shown.
 const CONCERN = {
   orders: ["orders", "visits", "alive"], revenue_cents: ["orders", "alive", "aov_cents"], aov_cents: ["aov_cents"], visits: ["visits", "alive"],
-  conversion: ["conversion", "visits"], redemption_share: ["redemptions", "redemptions_per_order"], redemptions: ["redemptions", "redemptions_per_order"],
-  discount_cents: ["redemptions", "redemptions_per_order"], refunds: ["refund_rate"], complaints: ["complaint_rate"],
+  conversion: ["conversion", "visits"], redemption_share: ["redemptions", "redemption_share"], redemptions: ["redemptions", "redemption_share"],
+  discount_cents: ["redemptions", "redemption_share"], refunds: ["refund_rate"], complaints: ["complaint_rate"],
   late_delivery_rate: ["late_delivery_rate"], new_members: ["new_members"],
 };
 

@@ -205,7 +205,7 @@ def test_a_store_manager_sees_own_stores_only(board: Board) -> None:
 
 def test_the_misconfigured_coupon_is_an_open_incident(board: Board) -> None:
     [one] = [each for each in board.get("/incidents")["items"] if each["dim"] == "region:east"]
-    assert one["series"] in ("redemptions", "redemptions_per_order")
+    assert one["series"] in ("redemptions", "redemption_share")
     assert one["direction"] == "high"
     assert one["end_ms"] == 0
     assert FAULTS[0].from_ms - HOUR_MS <= one["start_ms"] <= NOW_MS
