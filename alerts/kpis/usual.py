@@ -24,6 +24,9 @@ from alerts.kpis.series import AOV, COUNTED, KPIS, NAMES, ORDERS
 BAND = 3.0  # standard deviations to each side
 REVENUE = "revenue_cents"  # orders at the usual amount
 LEAST_TRIALS = 1.0
+FORETOLD = {
+    "eligible_orders": "orders"
+}  # nearly as many, and foretold
 
 Whole = NDArray[np.int64]
 
@@ -123,6 +126,7 @@ def _band(around: _Around, series: int, minutes: int, error: Floats) -> Band:
         sd = np.sqrt(error / trials + around.blur[series])
         return Band(np.exp(low - BAND * sd), np.exp(now), np.exp(high + BAND * sd))
     under = COUNTED[KPIS[series].under]
+    under = FORETOLD.get(under, under)
     trials = minutes * around.now[NAMES.index(under)] if under in NAMES else np.full(now.shape, np.nan)
     return share_band(low, now, high, trials, error)
 

@@ -96,7 +96,7 @@ def test_most_slots_of_a_quiet_day_lie_within_what_is_usual(board: Board, dim: s
         known = ~np.isnan(seen) & ~np.isnan(low)
         assert known.sum() > 100
         assert ((low <= seen) & (seen <= high))[known].mean() > 0.97, name
-        assert abs(np.nansum(seen[known]) / np.nansum(mid[known]) - 1) < 0.25, name
+        assert abs(np.nansum(seen[known]) / np.nansum(mid[known]) - 1) < 0.3, name
     seen, low, mid, high = _columns(told, "orders")
     assert np.nanmedian(high[mid > 1] / mid[mid > 1]) < (8 if dim.startswith("store") else 4)
 
@@ -120,7 +120,7 @@ def test_a_share_that_is_not_judged_is_held_against_the_same_hours_of_the_days_b
 
 def test_what_a_fault_does_lies_outside_of_what_is_usual(board: Board) -> None:
     told = board.get("/kpis/region:east", step="hour", from_ms=NOW_MS - HOUR_MS, to_ms=NOW_MS, usual=True)
-    assert told["kpis"]["redemptions"][0] > told["usual"]["redemptions"]["high"][0]
+    assert told["kpis"]["redemption_share"][0] > told["usual"]["redemption_share"]["high"][0]
 
 
 def test_minutes_after_a_till_fell_silent_are_unknown_until_now(board: Board) -> None:
@@ -132,10 +132,11 @@ def test_minutes_after_a_till_fell_silent_are_unknown_until_now(board: Board) ->
 
 def test_stores_are_told_with_their_latest_hour(board: Board) -> None:
     told = board.get("/stores", sort="id")
-    assert (told["from_ms"], told["to_ms"]) == (NOW_MS - HOUR_MS, NOW_MS)
+    to_ms = NOW_MS - MINUTE_MS  # the last minute closes within twenty seconds after its end
+    assert (told["from_ms"], told["to_ms"]) == (to_ms - HOUR_MS, to_ms)
     assert [store["id"] for store in told["items"]] == [f"S{n + 1:03d}" for n in range(STORES)]
     for store in told["items"]:
-        hour = board.get(f"/kpis/store:{store['id']}", step="hour", from_ms=NOW_MS - HOUR_MS, to_ms=NOW_MS)["sum"]
+        hour = board.get(f"/kpis/store:{store['id']}", from_ms=to_ms - HOUR_MS, to_ms=to_ms)["sum"]
         assert (store["orders"], store["revenue_cents"], store["visits"]) == (
             hour["orders"],
             hour["revenue_cents"],
