@@ -137,8 +137,8 @@ def _differs(panel: Panel, cell: int) -> tuple[Floats, Floats]:
 def _shape(seen: Floats, of: Floats) -> Floats:
     """Of the gamma that the ratios in an hour are drawn from, [SERIES, dims]: by moments over the layer.
 
-    A dimension that lies beyond `OUTLYING` standard deviations is believed itself (Efron & Morris 1972): where most stores
-    are open at an hour and differ little, one that is closed is not held to be open.
+    A dimension beyond `OUTLYING` standard deviations is believed itself (Efron & Morris 1972): where most stores are
+    open at an hour and differ little, one that is closed is not held to be open.
     """
     beyond = ((seen - of) ** 2 - of).sum(axis=1, keepdims=True)
     differ = beyond / np.maximum((of**2).sum(axis=1, keepdims=True), 1e-9)
