@@ -6,7 +6,7 @@ and nothing else.
 
 from __future__ import annotations
 
-from math import exp, sqrt
+from math import exp
 from random import Random
 
 from msgspec import Struct
@@ -161,7 +161,7 @@ def _moment(held: Held, store: Store) -> int | None:
     """When the member comes, rather soon than late; None where no time suits."""
     from_ms = _begins_ms(held.coupon) + _SOONEST_MS
     span_ms = min(held.coupon.expires_ms, from_ms + PATIENCE_MS) - from_ms
-    moments = (from_ms + int((1 - sqrt(held.rng.random())) * span_ms) for _ in range(_MOMENTS if span_ms > 0 else 0))
+    moments = (from_ms + int(held.rng.random() ** 2 * span_ms) for _ in range(_MOMENTS if span_ms > 0 else 0))
     fits = (ms for ms in moments if store.is_open(ms) and not store.is_down(ms) and ms < held.member.lapses_ms)
     return next(fits, None)
 

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 LEAST_DIFFERENCE, MOST_DIFFERENCE = 0.002, 1.0  # squared, of an hour of the week from its base, between series
+OUTLYING = 3.0
 MOST_DAYS = 20
 AMOUNT_PRIOR = 30.0  # orders' worth of belief that a mean amount is its root's
 SHARE_PRIOR = 10.0  # successes' worth of belief that a store's share is its root's
@@ -134,10 +135,15 @@ def _differs(panel: Panel, cell: int) -> tuple[Floats, Floats]:
 
 
 def _shape(seen: Floats, of: Floats) -> Floats:
-    """Of the gamma that the series' ratios in an hour are drawn from, by moments over the layer, [SERIES, 1]."""
+    """Of the gamma that the ratios in an hour are drawn from, [SERIES, dims]: by moments over the layer.
+
+    A dimension beyond `OUTLYING` standard deviations is believed itself (Efron & Morris 1972): where most stores are
+    open at an hour and differ little, one that is closed is not held to be open.
+    """
     beyond = ((seen - of) ** 2 - of).sum(axis=1, keepdims=True)
     differ = beyond / np.maximum((of**2).sum(axis=1, keepdims=True), 1e-9)
-    return np.asarray(1 / np.clip(differ, LEAST_DIFFERENCE, MOST_DIFFERENCE))
+    own = ((seen - of) ** 2 - OUTLYING**2 * of) / np.maximum(of**2, 1e-9)
+    return np.asarray(1 / np.clip(np.maximum(differ, own), LEAST_DIFFERENCE, MOST_DIFFERENCE))
 
 
 def sums(counts: Counts, minutes: float) -> tuple[Floats, Floats]:

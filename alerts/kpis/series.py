@@ -48,7 +48,7 @@ KPIS = (
     Kpi("visits", "count", PLACE["visits"], shortest=10, weight=0.5, lasting=True),
     Kpi("redemptions", "count", PLACE["redemptions"], weight=0.5),
     Kpi("new_members", "count", PLACE["new_members"], weight=0.25, lasting=True),
-    Kpi("alive", "count", ALIVE, shortest=10**9, weight=2.0, harm=-1),
+    Kpi("alive", "count", ALIVE, shortest=10**9, weight=0.025, harm=-1),
     Kpi("conversion", "share", PLACE["orders"], PLACE["visits"], shortest=10, harm=-1),
     Kpi("redemption_share", "share", PLACE["redemptions"], PLACE["eligible_orders"], weight=3.0),
     Kpi("refund_rate", "share", PLACE["refunds"], PLACE["orders"], weight=0.5, harm=1),

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from alerts.kpis import structure
+from alerts.kpis.expectation import _differs
+from alerts.kpis.panel import Panel
 from alerts.kpis.series import KPIS
 from alerts.kpis.structure import CAMPAIGN, HOLIDAY, LEVEL, PARTS, RAIN, TREND
 
@@ -74,3 +76,14 @@ def test_the_covariance_stays_one() -> None:
     assert cov == pytest.approx(cov.T)
     assert np.linalg.eigvalsh(cov).min() > -1e-9
     assert cov.shape == (PARTS, PARTS)
+
+
+def test_a_store_that_is_closed_at_an_hour_when_all_others_are_open_is_not_held_to_be_open() -> None:
+    panel = Panel("stores", 60, {})
+    panel.add([f"store:{number}" for number in range(50)], [0] * 50, 0)
+    panel.cell(3)[:, ORDERS] = 40
+    panel.cell(3)[0, ORDERS, 0] = 0
+    ratio, blur = _differs(panel, 3)
+    assert ratio[ORDERS, 0] < 0.05
+    assert ratio[ORDERS, 1:] == pytest.approx(1, abs=0.1)
+    assert blur[ORDERS, 0] > 10 * blur[ORDERS, 1]
