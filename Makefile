@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench reference lock
+.PHONY: help setup demo test pages lint bench reference lock
 SHELL := /bin/sh
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -20,6 +20,9 @@ demo: $(INSTALLED) ## run a simulated chain through everything: DURATION=60 SPEE
 
 test: lint ## lint, then all tests, with Kafka and Redis that the tests start: JOBS=2
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+
+pages: $(INSTALLED) ## look at every page of the board in a real Chromium, on a demo
+	$(BIN)/python -m pytest -m pages tests/board/test_pages.py
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .

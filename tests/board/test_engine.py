@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from redis import Redis
 
 from board.engine import KEPT, Engine, places, quantile
+from config import board as boards
 from config import settings as conf
 from operators import health
 from operators.footprint import kind_of, measure
@@ -121,8 +122,10 @@ def test_another_servers_answer_is_no_figure() -> None:
 
 
 def test_processes_are_asked_where_they_can_be_reached() -> None:
-    metrics = conf.Metrics(host="0.0.0.0", ingest=9101, **OTHERS)
-    assert places(metrics) == {("127.0.0.1", 9101): "ingest"}
+    settings = conf.Settings(metrics=conf.Metrics(host="0.0.0.0", ingest=9101, **OTHERS))
+    assert places(settings) == {("127.0.0.1", 9101): "ingest"}
+    settings.board = boards.Board(flows={"ingest": "one.example:9101", "kpis": "two.example:9103"})
+    assert places(settings) == {("one.example", 9101): "ingest", ("two.example", 9103): "kpis"}
 
 
 @given(st.lists(st.floats(0.001, 9.9), min_size=1, max_size=60), st.sampled_from([0.5, 0.9, 0.99]))

@@ -1,4 +1,4 @@
-"""The pages in a real Chromium, on a running demo: what each shows, in both languages, on a phone, to whom."""
+"""`make pages`: the pages in a real Chromium, on a running demo: what each shows, in both languages, on a phone, to whom."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from board.pages import PAGES
 from brewline.results import ROOT
 from tests.board import seen
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow]
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.pages]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 START_S = 150
 LINK = re.compile(r"board: (\S+?)(/enter/\S+)")
@@ -41,7 +41,7 @@ def links() -> Iterator[list[tuple[str, str]]]:
     """(address, path that signs in) of a demo: all roles, then a store manager."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium here")
-    command = [sys.executable, "-m", "brewline", "demo", "--duration", "150"]
+    command = [sys.executable, "-m", "brewline", "demo", "--duration", "900"]
     demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     killer = threading.Timer(START_S, demo.kill)
     killer.start()
