@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from alerts.notices.desk import Desk, Terms
 from alerts.notices.pace import Throttle
 from board.access.person import Person
 from board.api.alerts import _cut, _firing
+from board.sources import ALERTS_S
 from brewline.findings import masked_address, masked_object
 from config import settings as conf
 from features.outgoing import AlertWord
@@ -68,6 +70,7 @@ def store(desk: Desk, settings: conf.Settings) -> None:
     standings = Standings(*_redis(settings))
     standings.commit(desk.state, desk.touched, standings.fence(), {**standings.fence(), "since": 1})
     desk.clear()
+    time.sleep(ALERTS_S)  # the board has looked just before, perhaps
 
 
 def titles(answer: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`make pages`: the pages in a real Chromium, on a running demo: what each shows, in both languages, on a phone, to whom."""
+"""`make pages`: the pages in a real Chromium, on a demo: what each shows, in both languages, on a phone, to whom."""
 
 from __future__ import annotations
 
