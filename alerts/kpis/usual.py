@@ -24,9 +24,7 @@ from alerts.kpis.series import AOV, COUNTED, KPIS, NAMES, ORDERS
 BAND = 3.0  # standard deviations to each side
 REVENUE = "revenue_cents"  # orders at the usual amount
 LEAST_TRIALS = 1.0
-FORETOLD = {
-    "eligible_orders": "orders"
-}  # nearly as many, and foretold
+FORETOLD = {"eligible_orders": "orders"}  # nearly as many, and foretold
 
 Whole = NDArray[np.int64]
 
