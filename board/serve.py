@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import uvicorn
 
 from board.app import create_app
@@ -27,4 +29,6 @@ def serve(settings: Settings) -> None:
         ssl_keyfile=settings.path(board.certificate_key) if board.certificate else None,
         timeout_graceful_shutdown=DRAIN_S,
     )
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it again when all is closed: that is an orderly end
+        signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run()

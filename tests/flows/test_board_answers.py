@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import StringIO
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, build_opener, urlopen
@@ -146,9 +147,18 @@ def watching(settings: Settings) -> Iterator[None]:
     """Somebody is signed in to the board, and has called its API."""
     viewer = build_opener(HTTPCookieProcessor())
     viewer.open(entrance(settings, Person("viewer", frozenset({"engineer"}))), timeout=20).read()
-    viewer.open(f"{settings.board.address}/api/v1/me", timeout=20).read()
+    ended = Event()
+
+    def ask_again() -> None:
+        while not ended.wait(0.5):
+            viewer.open(f"{settings.board.address}/api/v1/me", timeout=20).read()
+
     with viewer.open(f"{settings.board.address}/api/v1/live?feeds=engine", timeout=20):
-        yield
+        Thread(target=ask_again, daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
 
 
 def ask(url: str, **query: str) -> Any:
