@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-from anyio import to_thread
-from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -32,12 +30,11 @@ from board.calls import call_of
 from board.description import describe
 from board.live import Live
 from board.pages import PAGES, Page
-from board.problems import Problem, answer
+from board.problems import Handle, answering
 from board.sources import Sources
 from config.reading import WrongSettings
 from config.settings import Settings
 from flows.files import text
-from operators.redis_link import reason
 
 STATIC = Path(__file__).parent / "static"
 PARTS = (me, kpis, stores, incidents, campaigns, alerts, coupons, customers, engine, letters, models, rules)
@@ -62,12 +59,12 @@ def create_app(settings: Settings) -> Starlette:
         sources.close()
 
     routes: list[BaseRoute] = [
-        Route("/healthz", _well(sources), name="healthz"),
+        Route("/healthz", answering(_well(sources)), name="healthz"),
         Route("/", lambda request: RedirectResponse("/now"), name="home"),
         *door.routes(API),
-        *(Route(path, _shown(page, gate)) for page in PAGES for path in page.paths),
-        Route(f"{API}/live", _watched(gate, live), name="live"),
-        Route(f"{API}/openapi.json", _described(gate), name="openapi"),
+        *(Route(path, answering(_shown(page, gate))) for page in PAGES for path in page.paths),
+        Route(f"{API}/live", answering(_watched(gate, live)), name="live"),
+        Route(f"{API}/openapi.json", answering(_described(gate)), name="openapi"),
         *(Route(API + e.path, call_of(e, sources, gate), methods=[e.method], name=e.name) for e in ENDPOINTS),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
     ]
@@ -91,33 +88,27 @@ def _company(settings: Settings, sources: Sources) -> Oidc | None:
     return Oidc(company, secret, f"{settings.board.address}/company/back", sources.redis, sources.prefix)
 
 
-def _well(sources: Sources):  # type: ignore[no-untyped-def]
+def _well(sources: Sources) -> Handle:
     def well(request: Request) -> Response:
-        try:
-            sources.redis.ping()
-        except RedisError as error:
-            return PlainTextResponse(f"Redis does not answer: {reason(error)}\n", 503)
+        sources.redis.ping()
         return PlainTextResponse("ok\n")
 
     return well
 
 
-def _described(gate: Gate):  # type: ignore[no-untyped-def]
+def _described(gate: Gate) -> Handle:
     body = msgspec.json.encode(describe(ENDPOINTS, version("brewline"), API))
 
-    async def described(request: Request) -> Response:
-        try:
-            await to_thread.run_sync(gate.admit, request, EVERYONE, "GET")
-        except Problem as problem:
-            return answer(problem)
+    def described(request: Request) -> Response:
+        gate.admit(request, EVERYONE, "GET")
         return Response(body, media_type="application/json")
 
     return described
 
 
-def _shown(page: Page, gate: Gate):  # type: ignore[no-untyped-def]
-    async def shown(request: Request) -> Response:
-        session = await to_thread.run_sync(gate.find, request)
+def _shown(page: Page, gate: Gate) -> Handle:
+    def shown(request: Request) -> Response:
+        session = gate.find(request)
         if session is None:
             return FileResponse(STATIC / "enter.html", 401)
         return FileResponse(STATIC / "index.html", 200 if session.person.roles & page.roles else 403)
@@ -125,16 +116,12 @@ def _shown(page: Page, gate: Gate):  # type: ignore[no-untyped-def]
     return shown
 
 
-def _watched(gate: Gate, live: Live):  # type: ignore[no-untyped-def]
-    async def watched(request: Request) -> Response:
-        try:
-            session = await to_thread.run_sync(gate.admit, request, EVERYONE, "GET")
-        except Problem as problem:
-            return answer(problem)
+def _watched(gate: Gate, live: Live) -> Handle:
+    def watched(request: Request) -> Response:
+        person = gate.admit(request, EVERYONE, "GET").person
         feeds = {name for name in request.query_params.get("feeds", "").split(",") if name}
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(
-            live.watch(session.person, feeds, lambda: gate.find(request) is not None), 200, headers, "text/event-stream"
-        )
+        told = live.watch(person, feeds, lambda: gate.find(request) is not None)
+        return StreamingResponse(told, 200, headers, "text/event-stream")
 
     return watched

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from anyio import to_thread
 from msgspec import Struct
+from redis.exceptions import RedisError
 
 from board.access.person import Person, Role
 from board.sources import Sources
@@ -95,7 +96,7 @@ class Live:
             async for message in viewer.messages():
                 if time.monotonic() > asked_s + PULSE_S:
                     asked_s = time.monotonic()
-                    if not await to_thread.run_sync(still):
+                    if not await to_thread.run_sync(_known, still):
                         return
                 yield message
         finally:
@@ -129,6 +130,14 @@ class Live:
             return _event(feed.name, told)
         shown = feed.cut(told, person) if feed.cut else None
         return None if shown is None else _event(feed.name, shown)
+
+
+def _known(still: Callable[[], bool]) -> bool:
+    """While Redis is away, nobody is shut out."""
+    try:
+        return still()
+    except RedisError:
+        return True
 
 
 def _event(name: str, told: Any) -> bytes:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from anyio import to_thread
 from redis.exceptions import RedisError
+from starlette.requests import Request
 from starlette.responses import Response
 
 from operators.customers import NoState, UnknownCustomer
@@ -39,6 +42,23 @@ def problem_of(error: Exception) -> Problem | None:
     if isinstance(error, ValueError):
         return Problem(400, f"{error}")
     return None
+
+
+Handle = Callable[[Request], Response]
+
+
+def answering(handle: Handle) -> Callable[[Request], Awaitable[Response]]:
+    """A handler in a thread of the request's own, where Redis is waited for; what was foreseen is told as a problem."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await to_thread.run_sync(handle, request)
+        except Exception as error:
+            if (problem := problem_of(error)) is None:
+                raise
+            return answer(problem)
+
+    return answered
 
 
 def answer(problem: Problem) -> Response:

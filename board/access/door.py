@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
-from anyio import to_thread
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -16,7 +13,7 @@ from board.access.limits import Limit
 from board.access.oidc import Oidc, Refused
 from board.access.person import EVERYONE, Person
 from board.access.users import Users
-from board.problems import Problem, answer, problem_of
+from board.problems import Problem, answering
 
 TRIES_PER_S, TRIES = 1 / 60, 10.0
 MOST_BYTES = 10_000
@@ -43,15 +40,15 @@ class Door:
 
     def routes(self, api: str) -> list[Route]:
         routes = [
-            Route("/enter/{secret}", _answered(self.follow), name="enter"),
-            Route(f"{api}/doors", _answered(self.doors), name="doors"),
+            Route("/enter/{secret}", answering(self.follow), name="enter"),
+            Route(f"{api}/doors", answering(self.doors), name="doors"),
             Route(f"{api}/enter", self.enter, methods=["POST"], name="password"),
-            Route(f"{api}/leave", _answered(self.leave), methods=["POST"], name="leave"),
+            Route(f"{api}/leave", answering(self.leave), methods=["POST"], name="leave"),
         ]
         if self.oidc:
             routes += [
-                Route("/company", _answered(self.depart), name="company"),
-                Route("/company/back", _answered(self.arrive), name="company back"),
+                Route("/company", answering(self.depart), name="company"),
+                Route("/company/back", answering(self.arrive), name="company back"),
             ]
         return routes
 
@@ -73,8 +70,7 @@ class Door:
             self.tries.forget(f"name {said.name}")
             return self._in(person, request, Response(None, 204))
 
-        answered: Response = await _answered(entered)(request)
-        return answered
+        return await answering(entered)(request)
 
     def follow(self, request: Request) -> Response:
         person = self.gate.sessions.follow(request.path_params["secret"])
@@ -119,15 +115,3 @@ class Door:
             shown.set_cookie(name, value, max_age=lasts_s, httponly=hidden, samesite="strict", secure=self.secure)
         shown.headers["cache-control"] = "no-store"
         return shown
-
-
-def _answered(handle: Callable[[Request], Response]):  # type: ignore[no-untyped-def]
-    async def answered(request: Request) -> Response:
-        try:
-            return await to_thread.run_sync(handle, request)
-        except Exception as error:
-            if (problem := problem_of(error)) is None:
-                raise
-            return answer(problem)
-
-    return answered

@@ -17,7 +17,7 @@ from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.explain import Barrier, Line, Outlook, Told
 from board.access.person import HEAD_OFFICE, Person
 from board.api.coupons import clock_of
-from board.endpoint import get, post
+from board.endpoint import Nothing, get, post
 from board.problems import Problem
 from board.sources import Sources
 from board.weighed import Weighed, weigh
@@ -70,10 +70,6 @@ def _require_id(id: str) -> str:
     return id
 
 
-class Nobody(Struct, forbid_unknown_fields=True):
-    pass
-
-
 class Sought(Struct, forbid_unknown_fields=True):
     """A customer id, or an identifier such as `card:123`."""
 
@@ -85,7 +81,7 @@ class Found(Struct):
 
 
 @post("/customers/find", HEAD_OFFICE, personal="identifier")
-def find(sources: Sources, person: Person, asked: Nobody, said: Sought) -> Found:
+def find(sources: Sources, person: Person, asked: Nothing, said: Sought) -> Found:
     """The customer id that somebody is known by; what was said is neither kept nor written anywhere."""
     sought = said.id.strip()
     pseudonyms = load_pseudonyms(sources.settings) if ":" in sought else None

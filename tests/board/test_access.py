@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from starlette.testclient import TestClient
 
 from board.access.person import ROLES, Role
-from board.app import API, ENDPOINTS
+from board.app import API, ENDPOINTS, create_app
 from board.pages import PAGES
 from board.roles import PAGE, written
-from tests.board.conftest import SignedIn
+from config import settings as conf
+from operators.servers import redis_server
+from tests.board.conftest import HERE, SignedIn
 
 pytestmark = pytest.mark.servers
 
@@ -63,3 +67,15 @@ def test_who_has_left_is_signed_out_everywhere(signed_in: SignedIn) -> None:
 def test_the_page_on_the_board_tells_the_roles_as_they_are() -> None:
     text = PAGE.read_text("utf-8")
     assert text == written(text), "run `python -m board.roles`"
+
+
+def test_while_redis_is_away_pages_and_calls_say_so(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        settings = conf.Settings(redis=conf.Redis(url=server.url), folder=str(conf.HERE))
+        settings.kafka.brokers = "127.0.0.1:1"
+        app = create_app(settings)
+        client = TestClient(app, HERE, cookies={"brewline": "x"})
+        assert client.get("/now").status_code == 401
+    for path in ("/now", f"{API}/me", "/healthz"):
+        answer = client.get(path)
+        assert (answer.status_code, "Redis does not answer" in answer.json()["detail"]) == (503, True), path

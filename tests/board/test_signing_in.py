@@ -24,7 +24,7 @@ from config import board as boards
 from config import settings as conf
 from features.events import decode_audit
 from operators.redis_link import connect_redis
-from tests.board.conftest import HERE, SignedIn
+from tests.board.conftest import SignedIn
 
 pytestmark = pytest.mark.servers
 PASSWORD = "oolong with pearls"
@@ -169,4 +169,3 @@ def test_the_command_makes_a_user_who_can_sign_in(
     assert "li may sign in at http://127.0.0.1:8080" in shown.stdout, shown.stderr
     assert enter(visitor, "li", PASSWORD) == 204
     assert visitor.get(f"{API}/me").json()["stores"] == ["0012"]
-    assert HERE

@@ -12,8 +12,7 @@ export const words = {
     letters: "Dead letters", letters_note: "Records that could not be used or delivered, with the reason. Once what was wrong is mended, send them again: what was counted meanwhile changes nothing.",
     letters_older: "These are the latest {n}; {older} older ones are listed by the command line.", letters_none: "There are none: every record could be used.", none_such: "None matches.",
     topic: "Topic", reason: "Reason", all: "all", text: "Id or what was wrong", time: "Time", detail: "What was wrong", bytes: "Bytes", look: "Look", resend: "Send again", resend_all: "Send these {n} again", resend_ask: "Send {n} records again to where they came from?", resent: "Sent again: {sent}. Left out, for no whole record is left: {left}.", more: "Show more", cancel: "Cancel", close: "Close", from: "From", to: "To",
-    masked: "Letters and digits are masked.", unmask: "Show the record", purpose: "What for", purpose_note: "The record may hold personal data. Who opened it and what for is noted.", id: "Id", part_only: "a part only",
-    purpose_repair: "to mend what was wrong", purpose_request: "a customer's request", purpose_audit: "an audit",
+    masked: "Letters and digits are masked.", unmask: "Show the record", purpose_note: "The record may hold personal data. Who opened it and what for is noted.", id: "Id", part_only: "a part only",
   },
   zh: {
     engine_note: "每个数据流此刻的运行情况。数据流分批读取 Kafka 主题，作出决策并提交到 Redis；积压是尚未读取的记录数。",
@@ -28,7 +27,6 @@ export const words = {
     letters: "死信", letters_note: "无法使用或投递的记录及其原因。问题修复后可重新发送：期间已计入的记录不会重复计算。",
     letters_older: "此处为最近 {n} 条；另有 {older} 条更早的可用命令行查看。", letters_none: "没有死信：所有记录均可使用。", none_such: "没有符合条件的记录。",
     topic: "主题", reason: "原因", all: "全部", text: "编号或错误内容", time: "时间", detail: "错误内容", bytes: "字节", look: "查看", resend: "重新发送", resend_all: "重新发送这 {n} 条", resend_ask: "将 {n} 条记录重新发送到原主题？", resent: "已重新发送 {sent} 条；因没有完整记录而跳过 {left} 条。", more: "显示更多", cancel: "取消", close: "关闭", from: "从", to: "到",
-    masked: "字母和数字已脱敏。", unmask: "显示原始记录", purpose: "用途", purpose_note: "记录可能包含个人信息。查看人及用途会被记录。", id: "编号", part_only: "仅部分",
-    purpose_repair: "修复问题", purpose_request: "顾客请求", purpose_audit: "审计",
+    masked: "字母和数字已脱敏。", unmask: "显示原始记录", purpose_note: "记录可能包含个人信息。查看人及用途会被记录。", id: "编号", part_only: "仅部分",
   },
 };

@@ -4,8 +4,8 @@ import { get, post } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
 import { listen } from "/static/live.js";
 import { moment, whole } from "/static/numbers.js";
+import { purpose, purposeChooser } from "/static/purpose.js";
 
-const PURPOSES = ["purpose_repair", "purpose_request", "purpose_audit"];
 const AT_ONCE = 500;
 const AGAIN_MS = 10_000;
 
@@ -71,10 +71,10 @@ export function letters(root, { t, me }) {
   async function open(one) {
     const body = h("pre", { tabindex: "0" }, "…");
     const said = h("p", { class: "note", role: "status" }, t("masked"));
-    const purpose = h("select", { name: "purpose" }, PURPOSES.map((key) => h("option", { value: t(key) }, t(key))));
+    const unmasks = h("button", { type: "button", disabled: !purpose(), onclick: unmask }, t("unmask"));
     const dialog = h("dialog", { class: "engine-letter", "aria-label": one.id, onclose: () => dialog.remove() }, h("h2", {}, one.id),
       h("p", {}, `${one.reason}: ${one.detail || "–"}`), body, said,
-      mends && h("div", { class: "bar" }, h("label", {}, t("purpose"), purpose), h("button", { type: "button", onclick: unmask }, t("unmask")), h("button", { type: "button", onclick: () => { dialog.close(); again([one.id]); } }, t("resend"))),
+      mends && h("div", { class: "bar" }, purposeChooser(() => { unmasks.disabled = !purpose(); }), unmasks, h("button", { type: "button", onclick: () => { dialog.close(); again([one.id]); } }, t("resend"))),
       mends && h("p", { class: "note" }, t("purpose_note")),
       h("button", { class: "main", type: "button", onclick: () => dialog.close() }, t("close")));
     document.body.append(dialog);
@@ -92,7 +92,7 @@ export function letters(root, { t, me }) {
       }
     }
     function unmask() {
-      show(`/dead-letters/${one.id}/record`, { purpose: purpose.value });
+      show(`/dead-letters/${one.id}/record`, { purpose: purpose() });
     }
   }
 
