@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -20,27 +21,27 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 import psutil
-import uvicorn
 
 from benchmarks.house import out, progress
 from benchmarks.reads import fill, records_of
 from board.access.person import HEAD_OFFICE, Person
-from board.app import FEEDS, create_app
+from board.app import FEEDS
 from brewline.entrance import sessions
 from brewline.results import ROOT, circumstances, write_json
 from config.settings import load
 from operators.redis_link import connect_redis
-from operators.servers import free_port, redis_server
+from operators.servers import die_with_parent, free_port, redis_server
 
 CONNECTIONS = 32
 LINK = re.compile(r"board: http://([\d.]+):(\d+)(/enter/\S+)")
-WARM_S = 2.0
+WARM_S, START_S = 2.0, 60.0
 
 
 def main() -> None:
@@ -76,25 +77,37 @@ def reads(asked: argparse.Namespace) -> dict[str, Any]:
         records, words, end_ms = records_of(settings, asked.customers * 20, asked.customers, bar)
         fill(redis, settings, records, words)
         token = sessions(settings).token(Person("reader", frozenset(HEAD_OFFICE)), 3600, True)
-        served = uvicorn.Server(
-            uvicorn.Config(create_app(settings), "127.0.0.1", port, log_config=None, access_log=False)
+        board = subprocess.Popen(
+            [sys.executable, "-m", "brewline", "board"],
+            cwd=ROOT,
+            env={**os.environ, **environ, "BREWLINE_LOG__LEVEL": "error"},
+            preexec_fn=die_with_parent(),
         )
-        thread = threading.Thread(target=served.run, daemon=True)
-        thread.start()
-        while not served.started:
-            time.sleep(0.05)
+        _await(port)
         took_ms, failed = asyncio.run(_read(asked, port, token, list(records), end_ms))
-        served.should_exit = True
-        thread.join(10)
+        cpu_ms = sum(psutil.Process(board.pid).cpu_times()[:2]) * 1000 / (len(took_ms) + WARM_S * asked.rate)
+        board.send_signal(signal.SIGTERM)
+        board.wait(20)
     p50_ms, p99_ms = (round(float(value), 2) for value in np.percentile(took_ms, [50, 99]))
     return {
         "rate": asked.rate,
         "customers_per_read": asked.customers_per_read,
         "reads": len(took_ms),
         "failed": failed,
+        "board_cpu_ms_a_read": round(cpu_ms, 2),
         "p50_ms": p50_ms,
         "p99_ms": p99_ms,
     }
+
+
+def _await(port: int) -> None:
+    """Until it listens."""
+    until_s = time.monotonic() + START_S
+    while time.monotonic() < until_s:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"the board did not listen within {START_S:.0f} s")
 
 
 async def _read(
@@ -122,7 +135,7 @@ async def _read(
         due_s = began_s + number / asked.rate
         await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
         who = ",".join(rng.sample(customers, asked.customers_per_read))
-        path = f"/api/v1/features?customers={who}&at_ms={end_ms + rng.randrange(30 * 86_400_000)}"
+        path = f"/api/v1/features?customers={who}&at={end_ms + rng.randrange(30 * 86_400_000)}"
         head = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n"
         due.put_nowait((due_s, f"{head}x-purpose: benchmark\r\n\r\n".encode()))
     await due.join()

@@ -29,6 +29,12 @@ def serve(settings: Settings) -> None:
         ssl_keyfile=settings.path(board.certificate_key) if board.certificate else None,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it again when all is closed: that is an orderly end
-        signal.signal(number, lambda *_: None)
-    uvicorn.Server(config).run()
+    server = uvicorn.Server(config)
+
+    def end(*_: object) -> None:
+        """Also for a signal that comes before the server listens for one, and for the one it raises again at its end."""
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    server.run()
