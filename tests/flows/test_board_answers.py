@@ -154,11 +154,13 @@ def watching(settings: Settings) -> Iterator[None]:
             viewer.open(f"{settings.board.address}/api/v1/me", timeout=20).read()
 
     with viewer.open(f"{settings.board.address}/api/v1/live?feeds=engine", timeout=20):
-        Thread(target=ask_again, daemon=True).start()
+        asking = Thread(target=ask_again, daemon=True)
+        asking.start()
         try:
             yield
         finally:
             ended.set()
+            asking.join()
 
 
 def ask(url: str, **query: str) -> Any:
@@ -240,13 +242,13 @@ def test_a_chain_that_lives_answers_every_panel_feeds_every_rule_and_leaves_trac
         stack.callback(Flow("dispatch", settings, tmp_path / "dispatch.log", **told).kill)
         with demo.flows() as flows:
             demo.await_flows(flows)
-            stack.enter_context(watching(settings))
-            demo.live(flows)
-            until(lambda: not unanswered(url, began_s), because=lambda: str(unanswered(url, began_s)))
-            until(lambda: not unfed(url), because=lambda: str(unfed(url)))
-            rules = [rule for group in ask(f"{url}/rules")["groups"] for rule in group["rules"]]
-            assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"] == []
-            assert {rule["name"] for rule in rules if rule.get("state") == "firing"}.isdisjoint(NEVER)
+            with watching(settings):
+                demo.live(flows)
+                until(lambda: not unanswered(url, began_s), because=lambda: str(unanswered(url, began_s)))
+                until(lambda: not unfed(url), because=lambda: str(unfed(url)))
+                rules = [rule for group in ask(f"{url}/rules")["groups"] for rule in group["rules"]]
+                assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"] == []
+                assert {rule["name"] for rule in rules if rule.get("state") == "firing"}.isdisjoint(NEVER)
     follow_traces(spans_of(collector))
 
 
