@@ -86,6 +86,15 @@ class Line:
         self.awaited = 0
         return answers
 
+    def answered(self) -> bool:
+        """Whether an answer that is awaited has begun to come, or never will."""
+        if not self.awaited or not self.connection.is_connected:  # asked whether it can be read, it would connect anew
+            return self.awaited > 0
+        try:
+            return bool(self.connection.can_read(0))
+        except ConnectionError:
+            return True
+
     def ask(self, *commands: bytes, meanwhile: Callable[[], object] | None = None) -> list[Any]:
         """The answers to these commands; `meanwhile` is done before they are waited for.
 

@@ -129,7 +129,7 @@ class PartitionStep:
             self.leases.take(partition)
 
     def __call__(self, batch: Batch) -> list[Sent]:
-        """Messages to relay, oldest first, once they are safe in the outbox."""
+        """Messages to relay, of each partition the oldest first, once they are safe in the outbox."""
         partition, before, wait_s = batch.partition, self.open.pop(batch.partition, None), FIRST_WAIT_S
         patient = len(batch.offsets) < LARGE
         while True:
@@ -145,7 +145,7 @@ class PartitionStep:
                     self.open[partition] = batch
                 else:
                     self.pulse.well("redis")
-                return self.unsent.pop(partition, [])
+                return self.unsent.pop(partition, []) + self._answered(partition)
             except Moved:
                 self.unsure.add(partition)
             except AWAY as error:
@@ -154,6 +154,19 @@ class PartitionStep:
             if before is not None:  # perhaps not committed, and the source has left it behind
                 batch, before = joined(before, batch), None
             patient = True
+
+    def _answered(self, turn: int) -> list[Sent]:
+        """Messages of other partitions, whose commits Redis has confirmed meanwhile: they do not wait for their turn."""
+        sent: list[Sent] = []
+        for partition in [other for other in self.flights if other != turn and self.store.answered(other)]:
+            try:
+                self._land(partition)
+            except NOT_THE_JOBS:  # its next turn reads the fence again
+                self.unsure.add(partition)
+            else:
+                self.open.pop(partition, None)
+                sent += self.unsent.pop(partition, [])
+        return sent
 
     def _wait_out(self, error: Exception, wait_s: float) -> float:
         """Complains and waits; how long to wait the next time. Raises the error at once when told to stop."""

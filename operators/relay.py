@@ -48,6 +48,7 @@ class RelayWorker(StatelessSinkPartition[list[Sent]]):
         self.store = store
         self.stop = stop
         self.waiting: dict[int, deque[Waiting]] = {}  # by partition, oldest first
+        self.confirmed: dict[int, str] = {}  # by partition, up to where the outbox is no longer needed
         self.failure: KafkaError | None = None
 
     def write_batch(self, items: list[list[Sent]]) -> None:
@@ -73,11 +74,11 @@ class RelayWorker(StatelessSinkPartition[list[Sent]]):
         if self.failure is not None:
             raise KafkaException(self.failure)
         for partition, entries in self.waiting.items():
-            confirmed = ""
             while entries and not entries[0].undelivered:
-                confirmed = entries.popleft().id
-            if confirmed:
-                self._ask(self.store.trim, partition, confirmed)
+                self.confirmed[partition] = entries.popleft().id
+        if self.confirmed and not self.store.trims_busy():
+            self._ask(self.store.trim, self.confirmed)
+            self.confirmed = {}
         OUTBOX.labels(self.store.flow).set(sum(len(entries) for entries in self.waiting.values()))
 
     def _ask(self, trimming: Callable[..., None], *args: Any) -> None:
@@ -90,6 +91,7 @@ class RelayWorker(StatelessSinkPartition[list[Sent]]):
         """Delivers what it holds; raises nothing, as it is also closed while another error ends the flow."""
         left = self.producer.flush(FLUSH_S)
         if self.failure is None:
+            self._ask(self.store.trimmed)
             self._trim()
             self._ask(self.store.trimmed)
         if left or self.failure is not None:

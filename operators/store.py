@@ -277,6 +277,10 @@ class PartitionStore:
         line.send(pack(b"MULTI"), *writes, pack(b"EXEC"), *self._watch(partition))
         self.sent[partition] = changes
 
+    def answered(self, partition: int) -> bool:
+        """Whether Redis has said what became of the commit that was sent, so that `settle` hardly waits."""
+        return self.lines[partition].answered()
+
     def settle(self, partition: int) -> list[Sent]:
         """Waits for the commit that was sent, if one was; its messages. Raises Fenced, Moved: nothing was written."""
         changes = self.sent.pop(partition, None)
@@ -351,17 +355,24 @@ class PartitionStore:
                 ahead += (b"%d" % due_ms, name.encode())
         return [pack(verb, key, *words) for verb, words in ((b"ZADD", ahead), (b"ZREM", past)) if words]
 
-    def trim(self, partition: int, id: str) -> None:
-        """Has Redis forget outbox entries up to `id`, which Kafka has confirmed; safe to repeat.
+    def trim(self, ends: Mapping[int, str]) -> None:
+        """Has Redis forget outbox entries up to these, by partition, which Kafka has confirmed; safe to repeat.
 
         It is not waited for, as Redis may just be busy with a commit: a failure is raised by the next trim.
         """
-        at_ms, _, number = id.partition("-")
-        least = f"{at_ms}-{int(number) + 1}".encode()
         try:
             self.trims.collect()
         finally:
-            self.trims.send(pack(b"XTRIM", self._key(partition, "outbox"), b"MINID", least))
+            self.trims.send(*[self._trim(partition, id) for partition, id in ends.items()])
+
+    def _trim(self, partition: int, id: str) -> bytes:
+        at_ms, _, number = id.partition("-")
+        least = f"{at_ms}-{int(number) + 1}".encode()
+        return pack(b"XTRIM", self._key(partition, "outbox"), b"MINID", least)
+
+    def trims_busy(self) -> bool:
+        """Whether the next trim would have to wait for the one before."""
+        return self.trims.awaited > 0 and not self.trims.answered()
 
     def trimmed(self) -> None:
         """Waits until Redis has done what it was asked to trim."""

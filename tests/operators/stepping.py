@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from features.job import Changes, Job, Message
+from features.job import Batch, Changes, Job, Message
 from features.loop import Store, run
 from operators.health import Pulse
 from operators.partition import PartitionStep
@@ -166,13 +166,16 @@ class World:
         self.step = step_over(self.store)
         self.step.stop.wait = lambda timeout=None: False  # type: ignore[method-assign, assignment]
         self.after = self.step.claim(TOPIC, 0)
+        self.other = Batch(TOPIC, 1, self.step.claim(TOPIC, 1))
 
-    def turn(self, size: int, lost_before_relay: bool, trimmed: bool) -> bool:
-        """One turn of source, step and relay; False when there was nothing to read."""
+    def turn(self, size: int, lost_before_relay: bool, trimmed: bool, shared: bool = False) -> bool:
+        """One turn of source, step and relay, with `shared` also of another partition, where nothing comes; False when
+        there was nothing to read."""
         self.past.append(self.keys())
         batch = self.log.read(self.after, size)
         try:
             sent = self.step(batch)
+            sent += self.step(self.other) if shared else []
         except Fenced:
             self.start()
             return True
@@ -181,7 +184,7 @@ class World:
             return True
         self.delivered |= {message.value for message in messages(sent)}
         if sent and trimmed:
-            self.store.trim(0, sent[-1].id)
+            self.store.trim({0: sent[-1].id})
             self.store.trimmed()
         back = self.step.rewind(TOPIC, 0)
         self.after = batch.last if back is None else back

@@ -19,6 +19,7 @@ from tests.operators.stepping import (
     step_on,
     step_over,
     undisturbed,
+    until,
 )
 from tests.tally import TOPIC, Entry, Log, Tally, drive, steps, stored
 
@@ -73,6 +74,42 @@ def test_messages_of_a_large_batch_leave_with_the_next_one_or_with_an_empty_one(
 
 
 @at_leisure
+def test_messages_of_a_large_batch_leave_with_another_partitions_batch_once_redis_has_confirmed_them(
+    redis: RedisServer, log: Log
+) -> None:
+    step, expected = step_on(redis), undisturbed(log).sent
+    after = step.claim(TOPIC, 0)
+    other = Batch(TOPIC, 1, step.claim(TOPIC, 1))
+    assert step(log.read(after, 20)) == []
+    until(lambda: step.store.answered(0))
+    first = step(other)
+    assert not step.awaits(TOPIC, 0)
+    assert step(other) == []
+    second = step(log.read(log.offsets[19], 20)) + step(Batch(TOPIC, 0, log.offsets[39]))
+    assert {sent.partition for sent in first + second} == {0}
+    assert messages(first + second) == expected[: len(messages(first + second))]
+    assert messages(first)
+    assert messages(second)
+
+
+@at_leisure
+def test_a_commit_that_another_partitions_turn_finds_lost_is_made_again(redis: RedisServer, log: Log) -> None:
+    step = step_on(redis)
+    after = step.claim(TOPIC, 0)
+    other = Batch(TOPIC, 1, step.claim(TOPIC, 1))
+    step(log.read(after, 20))
+    step.store.lines[0].connection.disconnect()  # the answer never comes, and the commit may stand all the same
+    assert step(other) == []
+    assert not step.awaits(TOPIC, 0)
+    sent, after = [], log.offsets[19]
+    while (batch := log.read(after, 20)).offsets or step.awaits(TOPIC, 0):
+        sent += step(batch)
+        back = step.rewind(TOPIC, 0)
+        after = batch.last if back is None else back
+    assert_as_undisturbed(step, log, sent)
+
+
+@at_leisure
 def test_partitions_do_not_wait_for_each_other(redis: RedisServer, log: Log) -> None:
     """One's commit may be under way while the other is loaded, applied and committed."""
     step, parts = step_on(redis), range(3)
@@ -81,7 +118,8 @@ def test_partitions_do_not_wait_for_each_other(redis: RedisServer, log: Log) -> 
     for _ in range(7):
         for part in parts:
             batch = replace(log.read(after[part], 10), partition=part)
-            sent[part] += step(batch)
+            for one in step(batch):
+                sent[one.partition].append(one)
             after[part] = batch.last
     for part in parts:
         assert stored(step.store, part).records == undisturbed(log).records

@@ -54,6 +54,7 @@ turns = st.lists(
         st.sampled_from([0, 0, 0, 0, 1, 2, 5, 100]),  # turns that Redis falls back before it
         st.sampled_from([False, False, False, True]),  # the process dies between commit and relay
         st.booleans(),  # the relay gets to trim
+        st.booleans(),  # another partition's turn comes before the next
     ),
     max_size=25,
 )
@@ -65,14 +66,14 @@ faults = st.lists(st.sampled_from(["none", "none", "none", "before sending", "be
 )
 @given(entries, turns, faults)
 def test_no_order_of_faults_changes_the_end_or_loses_a_message(
-    redis: RedisServer, made: list[Entry], plan: list[tuple[int, int, bool, bool]], planned: list[Fault]
+    redis: RedisServer, made: list[Entry], plan: list[tuple[int, int, bool, bool, bool]], planned: list[Fault]
 ) -> None:
     log = Log(made)
     world = World(redis, log, planned)
-    for size, back, dies, trimmed in plan:
+    for size, back, dies, trimmed, shared in plan:
         if back:
             world.fall_back(back)
-        world.turn(size, dies, trimmed)
+        world.turn(size, dies, trimmed, shared)
     while world.turn(5, lost_before_relay=False, trimmed=True) or world.past[-1] != world.keys():
         pass
     expected = undisturbed(log)

@@ -67,7 +67,7 @@ def commit(store: PartitionStore, before: Position, changes: Changes) -> list[Se
 
 
 def trim(store: PartitionStore, id: str) -> None:
-    store.trim(PARTITION, id)
+    store.trim({PARTITION: id})
     store.trimmed()
 
 
