@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache, cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,17 +63,16 @@ class Kind:
         self.scanned = scanned
         self.fields = fields
         self.masks: dict[tuple[Where, bool], Mask] = {}
+        self.indexes: dict[tuple[Where, bool], Ints] = {}
 
     def numbers(self, value: Value, where: Where) -> Ints:
         """int64[n]: what each adds; 0 where it does not count."""
         if value.field == "items" and self.name == "order":
             weights = self.scanned.line_values[self.fields.of_line["qty"]][self.lines] * self.fitting_lines(where)
-            numbers = np.bincount(self.of_event, weights, len(self.rows)).astype(np.int64)
-            return value.sign * numbers * self.on_time(where, value.undo)
+            items = np.bincount(self.of_event, weights, len(self.rows)).astype(np.int64)
+            return value.sign * items * self.on_time(where, value.undo)
         numbers = value.sign * self._field(value.field)
-        if where != EVERYWHERE:
-            numbers = numbers * self.fitting(where, value.undo)
-        return np.broadcast_to(np.asarray(numbers, dtype=np.int64), len(self.rows))
+        return numbers if where == EVERYWHERE else numbers * self.fitting(where, value.undo)
 
     def texts(self, value: Value, where: Where) -> Texts:
         """Every text that counts and is not empty; that of a line weighs its pieces."""
@@ -86,7 +84,7 @@ class Kind:
             return Texts(self.of_event[counts], starts[counts], ends[counts], weights[counts])
         field = self.fields.of_object[value.field]
         starts, ends = self.scanned.values[field][self.objects], self.scanned.ends[field][self.objects]
-        index = np.flatnonzero((ends > starts) & self.fitting(where, False))
+        index = ((ends > starts) & self.fitting(where, False)).nonzero()[0]
         return Texts(index, starts[index], ends[index], np.ones(len(index), dtype=np.int64))
 
     @cached_property
@@ -102,13 +100,14 @@ class Kind:
         lines: Ints = np.repeat(self.scanned.first_line[self.objects] - (ends - counts), counts)
         return lines + np.arange(len(lines))
 
-    def _field(self, field: str) -> Any:
+    def _field(self, field: str) -> Ints:
         if not field:
-            return 1
+            return np.ones(len(self.rows), dtype=np.int64)
         if field == "star_tenths":
             stars = self.scanned.values[self.fields.of_object["stars"]][self.objects].view(np.float64)
-            return np.rint(stars * 10).astype(np.int64)
-        return self.scanned.values[self.fields.of_object[field]][self.objects]
+            return np.asarray(np.rint(stars * 10), dtype=np.int64)
+        values: Ints = self.scanned.values[self.fields.of_object[field]][self.objects]
+        return values
 
     def fitting(self, where: Where, undo: bool) -> Mask:
         """By event: whether it counts; an order does where one of its lines fits."""
@@ -120,6 +119,12 @@ class Kind:
                 mask = mask & self._is(self.fields.of_object[field], wanted)
             self.masks[where, undo] = mask
         return self.masks[where, undo]
+
+    def index(self, where: Where, undo: bool) -> Ints:
+        """Which events count."""
+        if (where, undo) not in self.indexes:
+            self.indexes[where, undo] = self.fitting(where, undo).nonzero()[0]
+        return self.indexes[where, undo]
 
     def fitting_lines(self, where: Where) -> Mask:
         """By line of the orders: whether it and its order have the texts that are asked for."""
@@ -202,7 +207,7 @@ def touches(catalog: Catalog, kinds: list[Kind], events: int) -> Touches:
     for kind in kinds:
         for touch in catalog.touches.get(kind.name, ()):
             if touch.value.field == HOUR:
-                index = np.flatnonzero(kind.fitting(touch.where, False))
+                index = kind.index(touch.where, False)
                 codes, amount = kind.hours()[index], np.ones(len(index), dtype=np.int64)
             elif touch.value.text:
                 found = kind.texts(touch.value, touch.where)
@@ -210,7 +215,7 @@ def touches(catalog: Catalog, kinds: list[Kind], events: int) -> Touches:
                 codes = codes_of(hashes(kind.scanned.bytes, found.starts, found.ends))
                 texts.append((codes, found.starts, found.ends))
             else:
-                index = np.flatnonzero(kind.fitting(touch.where, touch.value.undo))
+                index = kind.index(touch.where, touch.value.undo)
                 codes, amount = np.zeros(len(index), dtype=np.int64), kind.numbers(touch.value, touch.where)[index]
             part = np.empty((len(index), arrays.TOUCH), dtype=np.int64)
             part[:, arrays.TABLE_OF], part[:, arrays.CODE], part[:, arrays.AMOUNT] = touch.table, codes, amount

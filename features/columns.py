@@ -31,7 +31,8 @@ NAMES: list[str] = list(KINDS)
 TICK, COMPLAINT, ANSWERED, CONFIRMED, CONSENT, SUPPRESS = (
     KINDS[k] for k in ("tick", "complaint", "complaint_answered", "complaint_confirmed", "consent", "suppress")
 )
-UNDOING = (KINDS["refund"], KINDS["void"])
+UNDOING = np.isin(NAMES, ["refund", "void"])  # by kind
+OF_CASES = np.isin(NAMES, ["complaint", "complaint_answered", "complaint_confirmed"])
 FIELDS = {  # what the core looks at, beside the amounts of measures
     TEXT: ("type", "id", "customer", "tz", "store", "region", "channel", "source", "case", "purpose", "reason"),
     WHOLE: ("at_ms", "ordered_ms", "promised_ms", "birthday_ms", "until_ms", "of"),
@@ -183,7 +184,7 @@ class Decoder:
         fields = Fields(self.scanner.fields, self.scanner.of_line)
         kinds = []
         for name in dict.fromkeys([*self.catalog.effects, *self.catalog.touches]):
-            rows = np.flatnonzero(columns.kind == KINDS[name])
+            rows = (columns.kind == KINDS[name]).nonzero()[0]
             if len(rows):
                 where = columns.index[rows]
                 kinds.append(Kind(name, rows, where, moments[rows], self.zones.packed, columns.scanned, fields))
@@ -202,15 +203,15 @@ class Decoder:
 
     def _more(self, out: Ints, columns: Columns) -> None:
         """What few events have: the order that is undone, a complaint's case, a word on consent."""
-        undoing = np.flatnonzero(np.isin(columns.kind, UNDOING))
+        undoing = UNDOING[columns.kind].nonzero()[0]
         out[undoing, arrays.ORDERED] = columns.numbers("ordered_ms", undoing)
         for kind, name in NAMED.items():
-            naming = np.flatnonzero(columns.kind == kind)
+            naming = (columns.kind == kind).nonzero()[0]
             out[naming, arrays.UNTIL] = columns.numbers(name, naming)
         consent = np.flatnonzero(columns.kind == CONSENT)
         out[consent, arrays.WORD] = [crc32(purpose.encode()) for purpose in columns.texts("purpose", consent)]
         out[consent, arrays.FLAG] = columns.numbers("granted", consent)
-        cases = np.flatnonzero(np.isin(columns.kind, (COMPLAINT, ANSWERED, CONFIRMED)))
+        cases = OF_CASES[columns.kind].nonzero()[0]
         out[cases, arrays.WORD] = columns.hashes("case", cases)
         out[cases, arrays.FLAG] = columns.numbers("closed", cases) | columns.numbers("satisfied", cases)
 

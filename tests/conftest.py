@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 import structlog
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from config import settings as conf
@@ -29,8 +30,9 @@ from operators.servers import (
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: as in a flow, or what is learned differs in a bit
 SERVERS = {"kafka", "real_kafka", "redis", "settings"}
 STARTED = pytest.StashKey[list[str]]()
-hypothesis_settings.register_profile("repeatable", derandomize=True)  # a run that fails fails again
-hypothesis_settings.register_profile("search", derandomize=False)  # other examples each time
+UNTIMED: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is no failure
+hypothesis_settings.register_profile("repeatable", derandomize=True, **UNTIMED)  # a run that fails fails again
+hypothesis_settings.register_profile("search", derandomize=False, **UNTIMED)  # other examples each time
 hypothesis_settings.load_profile("repeatable")
 
 

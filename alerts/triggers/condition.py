@@ -109,8 +109,8 @@ class Conditions:
         `looks`: how a rule sees the rows.
         """
         out = np.zeros_like(asks)
-        for i, condition in enumerate(self.conditions):
-            out[self.holding(condition, looks(i), np.flatnonzero(asks[:, i])), i] = True
+        for i in np.flatnonzero(asks.any(axis=0)).tolist():
+            out[self.holding(self.conditions[i], looks(i), asks[:, i].nonzero()[0]), i] = True
         return out
 
     def holding(self, condition: Condition, look: Look, rows: Rows) -> Rows:

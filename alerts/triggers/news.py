@@ -58,7 +58,9 @@ class News:
     def leave(self, conditions: Conditions, moments: Moments, held: Any, seen: Seen, applied: Applied) -> None:
         """Exits that come true for customers who are inside, or may get inside in this batch."""
         for j, condition in conditions.exits.items():
-            asked = np.flatnonzero(moments.exits[:, j])
+            asked = moments.exits[:, j].nonzero()[0]
+            if not len(asked):
+                continue
             among = {*_inside(conditions.rules[j].id, applied, np.unique(moments.who[asked])), *moments.who[held[:, j]]}
             rows = asked[np.isin(moments.who[asked], list(among))] if among else asked[:0]
             there = conditions.holding(condition, seen.looks(j), rows).tolist()
