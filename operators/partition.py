@@ -156,7 +156,7 @@ class PartitionStep:
             patient = True
 
     def _answered(self, turn: int) -> list[Sent]:
-        """Messages of other partitions, whose commits Redis has confirmed meanwhile: they do not wait for their turn."""
+        """Messages of other partitions, whose commits Redis has confirmed: they need not wait for their turn."""
         sent: list[Sent] = []
         for partition in [other for other in self.flights if other != turn and self.store.answered(other)]:
             try:
