@@ -10,9 +10,11 @@ from pathlib import Path
 
 import orjson
 import pytest
+from typer.main import get_group
 
 from alerts.coupons.code import Codes
 from brewline.cli import _speed
+from brewline.commands import rules
 from brewline.commands.shared import moment
 from features.times import parse_time
 from operators.servers import free_port
@@ -87,6 +89,28 @@ def test_rules_test_writes_its_figures(tmp_path: Path) -> None:
     assert min(figures["firing_tests"], figures["quiet_tests"]) >= figures["rules"]
     assert {"machine", "commit", "python", "packages"} <= figures.keys()
     assert f"rules: {figures['rules']}, firing tests: {figures['firing_tests']}, quiet tests: " in shown.stdout
+
+
+def test_figures_without_a_file_are_all_that_is_printed(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    shipped = Path(__file__).parents[2] / "config/rules/coupons/third-in-a-week.toml"
+    (rules / shipped.name).write_text(shipped.read_text())
+    shown = brewline("rules", "test", "--json", BREWLINE_COUPONS__RULES=str(rules))
+    assert orjson.loads(shown.stdout)["failed"] == 0
+    assert "third-in-a-week" in shown.stderr
+
+
+def test_json_stands_before_a_file_or_alone() -> None:
+    read = get_group(rules.app).commands["backtest"]
+    given = [["--json"], ["--json", "-"], ["r", "--json", "--all"], ["--json", "f", "r"], []]
+    assert [read.make_context("backtest", words).params["json"] for words in given] == [
+        Path("-"),
+        Path("-"),
+        Path("-"),
+        Path("f"),
+        None,
+    ]
 
 
 def test_a_failing_timeline_fails_the_command_and_is_named(tmp_path: Path) -> None:
