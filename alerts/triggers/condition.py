@@ -179,9 +179,9 @@ def _check_worth(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
 
 def _check_tiers(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
     """Where the feature says what tiers there are, no other one can be meant."""
-    words = catalog.texts.get("tier")
-    for tier in rule.schedule.tiers if words else []:
-        if tier not in words:
+    words = catalog.texts.get("tier") or []
+    for tier in rule.schedule.tiers:
+        if words and tier not in words:
             raise WrongRule(
                 f"{file}:{line_of(text, 'tiers')}: schedule: tiers: there is no {tier!r}{hint(tier, words)}"
             )

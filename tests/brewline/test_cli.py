@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import orjson
@@ -16,7 +17,11 @@ from alerts.coupons.code import Codes
 from brewline.cli import _speed
 from brewline.commands import rules
 from brewline.commands.shared import moment
+from brewline.doctor import _holidays
+from brewline.servers_checked import Advice
+from config.settings import load
 from features.times import parse_time
+from flows.rules import load_rules
 from operators.servers import free_port
 
 COMMANDS = [
@@ -130,6 +135,13 @@ def test_doctor_names_every_ailment_and_its_cure() -> None:
     assert "FAIL kafka" in shown.stdout
     assert "[kafka] brokers or BREWLINE_KAFKA__BROKERS" in shown.stdout
     assert "FAIL redis" in shown.stdout
+
+
+def test_doctor_names_rules_whose_holidays_are_over() -> None:
+    shipped = [rule for rule, _, _ in load_rules(load(environ={}))]
+    assert _holidays(shipped, date(2026, 5, 1)).startswith("4 rules name some")
+    with pytest.raises(Advice, match=r"these rules name no day that is to come: .*mid-autumn \(2027-\d\d-\d\d\)"):
+        _holidays(shipped, date(2028, 1, 1))
 
 
 @pytest.mark.parametrize(
