@@ -26,7 +26,7 @@ def _table(title: str, *columns: str) -> Table:
     table = Table(title=title)
     table.add_column(columns[0], no_wrap=True, overflow="fold")
     for column in columns[1:]:
-        table.add_column(column, justify="right", no_wrap=" " not in column)
+        table.add_column(column, justify="right", no_wrap=" " not in column, overflow="fold")
     return table
 
 
