@@ -27,7 +27,7 @@ from alerts.triggers.backtests.backtest import Span
 from alerts.triggers.backtests.tally import count
 from benchmarks.house import out, progress
 from benchmarks.load import START_MS, ZONE, clean_event
-from brewline.backtests.choice import Tried, choose
+from brewline.backtests.choice import Chosen, choose
 from brewline.backtests.run import Run
 from brewline.histories.archives import Archive, archived, open_archive
 from brewline.histories.export import write_archive
@@ -97,7 +97,7 @@ def _chunks(events: int, customers: int, days: int) -> Iterator[tuple[int, list[
 
 
 def _pass(
-    settings: Settings, archive: Archive, tried: Tried, threads: int, bar: Progress, task: Any
+    settings: Settings, archive: Archive, tried: Chosen, threads: int, bar: Progress, task: Any
 ) -> tuple[float, float, int]:
     """(seconds, processor seconds, coupons) of a back-test whose rules are loaded and compiled."""
     run = Run(settings, archive, tried, assume_consent=False)
@@ -118,7 +118,7 @@ def _best(archive: Archive, passes: list[tuple[float, float, int]]) -> dict[str,
     }
 
 
-def _stages(settings: Settings, archive: Archive, tried: Tried) -> dict[str, float]:
+def _stages(settings: Settings, archive: Archive, tried: Chosen) -> dict[str, float]:
     run, share = Run(settings, archive, tried, assume_consent=False), archive.shares[0]
     backtest, marks = run.backtest(), [time.process_time()]
     rows = archive.read(share, run.columns)

@@ -27,7 +27,7 @@ from brewline.commands import (
     sigma,
     state,
 )
-from brewline.commands.shared import AsJson, JsonFile, out
+from brewline.commands.shared import AsJson, JsonFile, JsonOut, WithJson, beside, out
 from brewline.trail import AS, PURPOSE, about, note
 from config.settings import load
 from operators.kafka import Unreachable
@@ -116,8 +116,8 @@ for command in (past.cohorts, past.attribution, kpis.kpis):
     app.command()(command)
 
 
-@app.command()
-def campaigns(json: JsonFile = None) -> None:
+@app.command(cls=WithJson)
+def campaigns(json: JsonOut = None) -> None:
     """Shows what each campaign with a file may still spend, and how fast it does.
 
     Example: `brewline campaigns --json out/campaigns.json`
@@ -125,7 +125,7 @@ def campaigns(json: JsonFile = None) -> None:
     from brewline.campaigns import show_campaigns
     from brewline.results import write_json
 
-    write_json(json, {"campaigns": show_campaigns(load(), out)})
+    write_json(json, {"campaigns": show_campaigns(load(), beside(json))})
 
 
 @app.command()

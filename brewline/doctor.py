@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timezone
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.markup import escape
 
 from alerts.notices.sink import OverHttp, Syslog
 from alerts.security.rule_tests import load_tested
+from alerts.triggers.rule import Rule
 from brewline.servers_checked import SERVER_CHECKS, Advice, Ailing
 from config.settings import Settings
 from flows.abuse import load_signals
@@ -31,6 +33,7 @@ def examine(settings: Settings, out: Console) -> int:
     checks: dict[str, Callable[[Settings], str]] = {
         "features": lambda s: f"{len(load_catalog(s).names)} features",
         "coupon rules": _rules,
+        "holidays": lambda s: _holidays([rule for rule, _, _ in load_rules(s)], datetime.now(timezone.utc).date()),
         "security rules": _security_rules,
         "promises": lambda s: f"{len(load_promises(s).promise)} promises to guests",
         "signs of abuse": lambda s: f"held for {load_signals(s).hold} without a review",
@@ -59,6 +62,16 @@ def _rules(settings: Settings) -> str:
     rules = load_rules(settings)
     load_conditions(load_catalog(settings), rules)
     return f"{len(rules)} rules, {len(load_campaigns(settings, rules).by_id)} campaigns with limits"
+
+
+def _holidays(rules: list[Rule], today: date) -> str:
+    """Raises Advice where a rule looks at holidays of which no day is to come."""
+    named = {rule.id: (*rule.dates, *(span for days in rule.holidays.values() for span in days)) for rule in rules}
+    ends = {id: max(last for _, last in days) for id, days in named.items() if days}
+    over = [f"{id} ({date.fromordinal(last)})" for id, last in sorted(ends.items()) if last < today.toordinal()]
+    if over:
+        raise Advice(f"these rules name no day that is to come: {', '.join(over)}: add the next to their calendar")
+    return f"{len(ends)} rules name some, each with a day to come"
 
 
 def _security_rules(settings: Settings) -> str:

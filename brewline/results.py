@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 ROOT = Path(__file__).parent.parent
+STDOUT = Path("-")
 PACKAGES = ("bytewax", "confluent-kafka", "msgspec", "numpy", "orjson", "polars", "redis", "river")
 
 
@@ -25,10 +26,15 @@ def circumstances() -> dict[str, Any]:
 
 
 def write_json(file: Path | None, figures: dict[str, Any]) -> None:
-    """Figures and circumstances as one JSON object; no file, nothing written."""
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(orjson.dumps({**figures, **circumstances()}, option=orjson.OPT_INDENT_2) + b"\n")
+    """Figures and circumstances as one JSON object, to a file or to STDOUT; no file, nothing written."""
+    if file is None:
+        return
+    told = orjson.dumps({**figures, **circumstances()}, option=orjson.OPT_INDENT_2)
+    if file == STDOUT:
+        print(told.decode())
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(told + b"\n")
 
 
 def _cpu() -> str:

@@ -38,12 +38,23 @@ def suppress(ledger: Ledger, reason: str, at_ms: int, until_ms: int = 0, lift: b
     return words != known
 
 
+def since(ledger: Ledger, at_ms: int, reason: str) -> int:
+    """The time of the word on a reason that holds at a time; 0 if none does."""
+    since_ms, ends_ms = _latest(_words(ledger, reason), at_ms)
+    return since_ms if at_ms < ends_ms else 0
+
+
 def _words(ledger: Ledger, reason: str) -> list[Word]:
     return [*ledger.suppressed.get(reason, ()), *ledger.suppressed.get(EVERY_REASON, ())]
 
 
 def _ends_ms(words: Iterable[Word], at_ms: int) -> float:
-    """When the latest word by then ends, if it holds at that time, else 0; of two at once, the stricter counts."""
-    by_then = [(since_ms, until_ms or inf) for since_ms, until_ms in words if since_ms <= at_ms]
-    _, ends_ms = max(by_then, default=(0, 0))
+    """When the latest word by then ends, if it holds at that time, else 0."""
+    _, ends_ms = _latest(words, at_ms)
     return ends_ms if at_ms < ends_ms else 0
+
+
+def _latest(words: Iterable[Word], at_ms: int) -> tuple[int, float]:
+    """(since_ms, until_ms) of the latest word by then; of two at once, the stricter counts."""
+    by_then = [(since_ms, until_ms or inf) for since_ms, until_ms in words if since_ms <= at_ms]
+    return max(by_then, default=(0, 0))

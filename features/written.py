@@ -50,7 +50,17 @@ def told(
     found: Any = raw
     for key in keys:
         found = found[int(key) if key.isdigit() else key]
-    return f"{file}:{line_of(text, part)}: {where}: found {found!r}, {said[:1].lower()}{said[1:]}"
+    place, name = f"{file}:{line_of(text, part)}: {where}: found {found!r}", where.rpartition(".")[2]
+    if said.startswith("Invalid enum value") and (words := _words(parts.get(inner, parts.get("")), name)):
+        return f"{place}{hint(found, words)}"
+    return f"{place}, {said[:1].lower()}{said[1:]}"
+
+
+def _words(table: type[Struct] | None, key: str) -> list[str]:
+    """What a key can say, if it is one of some words."""
+    types = [field.type for field in msgspec.structs.fields(table) if field.name == key] if table else []
+    found = [msgspec.inspect.type_info(type) for type in types]
+    return [str(v) for one in found if isinstance(one, msgspec.inspect.LiteralType) for v in one.values if v]
 
 
 def line_of(text: str, word: str) -> int:
@@ -63,5 +73,8 @@ def line_of(text: str, word: str) -> int:
 
 
 def hint(name: str, known: Any) -> str:
-    close = get_close_matches(name, list(known), 1)
+    """What was meant: a name nearly alike, else one that begins so, else one a little alike; or all there are."""
+    names = list(known)
+    longer = sorted((one for one in names if name and one.startswith(name)), key=len)
+    close = get_close_matches(name, names, 1, 0.75) or longer or get_close_matches(name, names, 1)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"

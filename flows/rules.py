@@ -49,8 +49,8 @@ def load_conditions(catalog: Catalog, rules: list[tuple[Rule, str, str]]) -> Con
     return over_catalog(rules, catalog)
 
 
-def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]]) -> Campaigns:
-    """Those that have a file. Raises WrongRule, WrongSettings."""
+def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]], some: bool = False) -> Campaigns:
+    """Those that have a file; `some`: of the rules, others may name the rest. Raises WrongRule, WrongSettings."""
     folder = settings.path(settings.coupons.campaigns)
     files = texts(folder, "*.toml") if settings.coupons.campaigns else []
     named, units = sorted({rule.then.campaign for rule, _, _ in rules}), dict[str, int]()
@@ -61,7 +61,7 @@ def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]]) -> Ca
         campaign = read_campaign(text, file)
         if campaign.id in found:
             raise WrongRule(f"{file}: the id {campaign.id!r} is taken by another file: choose another")
-        if campaign.id not in named:
+        if campaign.id not in named and not some:
             log.warning("no rule names the campaign", file=file, campaign=campaign.id, rules_name=named)
         found[campaign.id] = campaign
     return Campaigns(found.values(), units)

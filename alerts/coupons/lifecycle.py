@@ -13,7 +13,7 @@ from alerts.coupons.code import Codes, Forged, serial_of, symbols_of
 from features import events as e
 from features.outgoing import CouponVerdict, IssuedCoupon, Receipt
 from features.record import Coupon, Ledger
-from features.suppression import ABUSE, REVIEW, suppression
+from features.suppression import ABUSE, REVIEW, since, suppression
 
 
 class Heard(Struct):
@@ -87,6 +87,14 @@ class Lifecycle:
             case e.Suppress(reason=reason, lift=False) if reason == ABUSE:
                 return self._confirmed(ledger, customer, event)
         return []
+
+    def join(self, ledger: Ledger, customer: str, word: e.History, at_ms: int) -> list[Heard]:
+        """Of one who was confirmed to abuse coupons, those that a merge has brought, or that were there before it."""
+        confirmed_ms = since(ledger, at_ms, ABUSE)
+        if not confirmed_ms:
+            return []
+        event = e.Suppress(id=word.id, customer=customer, at_ms=confirmed_ms, reason=ABUSE)
+        return self._confirmed(ledger, customer, event)
 
     def _redeemed(self, ledger: Ledger, customer: str, event: e.CouponRedeemed) -> list[Heard]:
         if self.codes is None or not symbols_of(event.coupon):

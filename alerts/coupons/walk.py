@@ -51,10 +51,19 @@ class Walk:
         return bool(ledger.coupons)  # else nothing can have changed
 
     def _told(self, heard: Heard) -> Message:
-        turn, told = heard.turn, heard.verdict
-        self.counts[f"coupon:{turn}:{told.reason if turn == 'refused' else ''}"] += 1  # elsewhere it may be any text
-        if turn == "redeemed":
-            self.accepted[told.event] = told.decision
-        id = digest(f"coupon.{turn}|{told.customer}|{told.event}|{told.decision}")
-        about = (told.at_ms, told.customer, told)
-        return cloudevent(self.lifecycle.topic, told.customer, id, f"coupon.{turn}", "redemptions", *about)
+        self.counts[counted(heard)] += 1
+        if heard.turn == "redeemed":
+            self.accepted[heard.verdict.event] = heard.verdict.decision
+        return told(self.lifecycle.topic, heard)
+
+
+def counted(heard: Heard) -> str:
+    """Under which a verdict is counted: reasons of refusals are few, others may be any text."""
+    return f"coupon:{heard.turn}:{heard.verdict.reason if heard.turn == 'refused' else ''}"
+
+
+def told(topic: str, heard: Heard) -> Message:
+    turn, verdict = heard.turn, heard.verdict
+    id = digest(f"coupon.{turn}|{verdict.customer}|{verdict.event}|{verdict.decision}")
+    about = (verdict.at_ms, verdict.customer, verdict)
+    return cloudevent(topic, verdict.customer, id, f"coupon.{turn}", "redemptions", *about)

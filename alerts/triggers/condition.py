@@ -147,6 +147,7 @@ def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Condit
         _check_context(rule, file, text, catalog)
         _check_coupon(rule, file, text, of_coupons)
         _check_worth(rule, file, text, catalog)
+        _check_tiers(rule, file, text, catalog)
     numbers = [name for name in catalog.names if name not in catalog.texts]
     return Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
 
@@ -176,6 +177,16 @@ def _check_worth(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
         raise WrongRule(f"{place}: found {worth.of!r}, expected a feature that is a number{hint(worth.of, numbers)}")
 
 
+def _check_tiers(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
+    """Where the feature says what tiers there are, no other one can be meant."""
+    words = catalog.texts.get("tier") or []
+    for tier in rule.schedule.tiers:
+        if words and tier not in words:
+            raise WrongRule(
+                f"{file}:{line_of(text, 'tiers')}: schedule: tiers: there is no {tier!r}{hint(tier, words)}"
+            )
+
+
 def _of_sending(one: tuple[Rule, str, str], schema: Types) -> set[str]:
     """What says when the rule's message is to be sent. Raises WrongRule where no such feature is declared."""
     rule, file, text = one
@@ -197,6 +208,7 @@ def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types
     for word in _WORD.findall(_TEXT.sub("", written)):
         if word not in schema and word.lower() not in FUNCTIONS | GRAMMAR:
             known = hint(word, [*schema, *sorted(FUNCTIONS)])
+            known = f"; a text stands in single quotes: '{word}'" if f'"{word}"' in written else known
             raise WrongRule(f"{place}: there is no feature or function {word!r}{known}; found {written!r}")
         if word in KNOWN_BY and key == "when" and rule.waits and not rule.on:
             raise WrongRule(

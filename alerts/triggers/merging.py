@@ -22,6 +22,7 @@ import orjson
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from alerts.coupons.walk import counted, told
 from alerts.triggers.alarms import SENDS, SETTLES, no_timers
 from alerts.triggers.brake import brake_key, newer
 from alerts.triggers.job import CustomersJob
@@ -151,8 +152,8 @@ class Merging:
     def plan(self, batch: Batch, position: Position) -> Plan:
         plan = self.job.plan(batch, position)
         sifted: Sifted = plan.work
-        told = {i: _word(sifted.batch.values[i]) for i in sifted.columns.malformed}
-        words = {i: word for i, word in told.items() if word is not None}
+        heard = {i: _word(sifted.batch.values[i]) for i in sifted.columns.malformed}
+        words = {i: word for i, word in heard.items() if word is not None}
         if words:
             named = (word.customer for word in words.values() if word.customer)
             plan.records = list(dict.fromkeys([*plan.records, *named]))
@@ -292,12 +293,19 @@ class Merging:
         self._meet(ledger, word.record, other, mine)
         ledger = ledger.merge(other)
         ledger.taken[word.of] = Taken(max(taken.offset, word.offset), True)
+        self._join_coupons(progress, word, ledger)
         progress.put(word.customer, merged.record.tobytes() + encode_ledger(ledger))
         progress.wake(word.customer, merged.wake_ms, ledger.held)
         if ledger.referral and self.job.settling:
             progress.settle(word.customer, self.job.settling.due_ms(ledger.referral))
         progress.changes.words |= {int(code): text for code, text in word.words.items()}
         progress.counts["taken_in"] += 1
+
+    def _join_coupons(self, progress: Progress, word: e.History, ledger: Ledger) -> None:
+        if lifecycle := self.job.decider.lifecycle:
+            for heard in lifecycle.join(ledger, word.customer, word, max(progress.now_ms, word.at_ms)):
+                progress.changes.messages.append(told(lifecycle.topic, heard))
+                progress.counts[counted(heard)] += 1
 
     def _meet(self, ledger: Ledger, theirs: bytes, other: Ledger, mine: bytes) -> None:
         """Of two who are one, who brought one of them has brought both, unless the other had ordered before."""

@@ -225,6 +225,7 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
 
 SET_AT_LOAD = {"version", "holidays", "dates"}
 PARTS: dict[str, type[Struct]] = {
+    "": Rule,
     "then": Then,
     "worth": Worth,
     "arms": Arm,
@@ -379,6 +380,8 @@ def _check_durations(rule: Rule, text: str, file: str) -> None:
         except ValueError as error:
             more = ", or '1.5 rhythm'" if key == "wait" else ""
             raise WrongRule(f"{file}:{line_of(text, key)}: {key}: {error}{more}") from error
+    if not rule.then.valid_ms:
+        raise WrongRule(f"{file}:{line_of(text, 'valid')}: valid: found {rule.then.valid!r}: it would be over at once")
 
 
 def _check_tests(rule: Rule, file: str) -> None:

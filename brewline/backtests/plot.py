@@ -10,7 +10,7 @@ from typing import Any
 
 from brewline.backtests.figures import Figures
 from brewline.backtests.svg import COLOURS, colour, line, picture, rect, steps, text
-from brewline.backtests.tables import GROUPS, OUTCOMES
+from brewline.backtests.tables import GROUPS
 
 WIDTH, LEFT, RIGHT = 1000, 170, 60
 INNER = WIDTH - LEFT - RIGHT
@@ -18,6 +18,25 @@ BURN_HEIGHT, ROW, BAR = 220, 30, 16
 LINE = 140  # characters
 DAYS = 62  # up to so many are shown one by one; longer by week
 KINDS = (".html", ".svg", ".png")
+OUTCOMES = (
+    "issued",
+    "control",
+    "cooldown",
+    "inside",
+    "capped",
+    "channel_capped",
+    "holdout",
+    "excluded",
+    "stale",
+    "quiet_hours",
+    "campaign_not_begun",
+    "campaign_over",
+    "customer_limit",
+    "stock",
+    "budget",
+    "no_consent",
+    "suppressed",
+)
 
 
 class WrongPlot(ValueError):

@@ -56,7 +56,7 @@ class Run:
     ) -> None:
         self.settings, self.archive, self.chosen, self.ids, self.models = settings, archive, chosen, ids, models or {}
         self.policy = replace(policy(settings), consent="") if assume_consent else policy(settings)
-        self.campaigns = load_campaigns(settings, chosen.all)
+        self.campaigns = load_campaigns(settings, chosen.all, some=True)
         catalog, conditions = self._lean()
         read = {name for condition in conditions.conditions for name in condition.columns}
         self.columns = columns_read(catalog, {*read, *conditions.fields, "coupon", "campaign"}, ids)

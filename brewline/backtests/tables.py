@@ -10,25 +10,6 @@ from rich.table import Table
 from alerts.triggers.campaign import COUPONS
 from brewline.backtests.figures import Figures
 
-OUTCOMES = (
-    "issued",
-    "control",
-    "cooldown",
-    "inside",
-    "capped",
-    "channel_capped",
-    "holdout",
-    "excluded",
-    "stale",
-    "quiet_hours",
-    "campaign_not_begun",
-    "campaign_over",
-    "customer_limit",
-    "stock",
-    "budget",
-    "no_consent",
-    "suppressed",
-)
 SHORT = 8  # of so many rules, those that never held are shown too
 NAMED = 5  # pots that ran out
 PAIRS = 20  # of overlapping rules that are shown
@@ -45,21 +26,28 @@ def _table(title: str, *columns: str) -> Table:
     table = Table(title=title)
     table.add_column(columns[0], no_wrap=True, overflow="fold")
     for column in columns[1:]:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=" " not in column, overflow="fold")
     return table
 
 
 def _decided(figures: Figures) -> Table:
+    """What stood against it is told in words: there are too many reasons for a column each."""
     rules = figures["rules"]
-    found = {outcome for rule in rules.values() for outcome in rule["outcomes"]}
-    outcomes = [*(name for name in OUTCOMES if name in found), *sorted(found - set(OUTCOMES))]
-    table = _table("what each rule would have decided", "rule", "asked", "held", *outcomes, "customers", "reached")
+    table = _table("what each rule would have decided", "rule", "asked", "held", "issued", "customers", "reached")
+    table.add_column("else", overflow="fold")
     for id, rule in ((id, rule) for id, rule in rules.items() if rule["held"] or len(rules) <= SHORT):
-        numbers = [rule["asked"], rule["held"], *(rule["outcomes"].get(name, 0) for name in outcomes)]
-        table.add_row(id, *(f"{n:,}" for n in [*numbers, rule["customers"], rule["customers_reached"]]))
+        issued = rule["outcomes"].get("issued", 0)
+        numbers = [rule["asked"], rule["held"], issued, rule["customers"], rule["customers_reached"]]
+        table.add_row(id, *(f"{n:,}" for n in numbers), _otherwise(rule["outcomes"]))
     if never := [id for id, rule in rules.items() if not rule["held"]]:
         table.caption = f"never held: {', '.join(never)}"
     return table
+
+
+def _otherwise(outcomes: dict[str, int]) -> str:
+    """The most frequent first."""
+    found = sorted((-n, name) for name, n in outcomes.items() if n and name != "issued")
+    return ", ".join(f"{name} {-n:,}" for n, name in found)
 
 
 def _given(figures: Figures) -> Table:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from brewline.commands.shared import HISTORIES, From, JsonFile, To, out
+from brewline.commands.shared import HISTORIES, From, JsonOut, To, WithJson, beside, out
 from brewline.trail import note
 from config.settings import load
 
@@ -28,21 +28,21 @@ def rules_check() -> None:
     sys.exit(check_rules(load(), out))
 
 
-@app.command("test")
-def rules_test(json: JsonFile = None) -> None:
+@app.command("test", cls=WithJson)
+def rules_test(json: JsonOut = None) -> None:
     """Runs the timelines of every rule.
 
-    Example: `brewline rules test --json out/rules.json`
+    Example: `brewline rules test`; for programs: `brewline rules test --json`, or `--json out/rules.json`
     """
     from brewline.results import write_json
     from brewline.rules import run_rule_tests
 
-    figures, failed = run_rule_tests(load(), out)
+    figures, failed = run_rule_tests(load(), beside(json))
     write_json(json, figures)
     sys.exit(1 if failed else 0)
 
 
-@app.command("backtest")
+@app.command("backtest", cls=WithJson)
 def rules_backtest(
     rules: Annotated[list[str] | None, typer.Argument(help="Ids of rules, or files of drafts.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All rules of the configured folder.")] = False,
@@ -54,7 +54,7 @@ def rules_backtest(
     scores: Annotated[
         Literal["none", "now"], typer.Option(help="`now`: by the models that Redis has published now.")
     ] = "none",
-    json: JsonFile = None,
+    json: JsonOut = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures: F.html, F.svg, or F.png.")] = None,
 ) -> None:
     """Says what rules would have done with a past: whom they reach, what they cost, where they overlap. Sends nothing.
@@ -72,4 +72,4 @@ def rules_backtest(
     check_plot(plot)
     if history == "kafka":
         note(settings, "backtest", "history")
-    backtest(settings, tried, Asked(history, assume_consent, json, plot, scores), out)
+    backtest(settings, tried, Asked(history, assume_consent, json, plot, scores), beside(json))

@@ -300,9 +300,11 @@ def test_shares_hold_all_events_once() -> None:
 
 
 def test_the_command_ends_with_a_plain_line_and_shows_examples(tmp_path: Path) -> None:
-    shown = brewline("rules", "backtest", RULE, "--history", ndjson(tmp_path, life()))
+    shown = brewline("rules", "backtest", RULE, "--history", ndjson(tmp_path, life()), COLUMNS="80")
     assert shown.returncode == 0, shown.stderr
     assert "what each rule would have decided" in shown.stdout
+    assert "…" not in shown.stdout.partition("what each rule")[2]  # no figure is cut off on a narrow screen
+    assert "no rule names the campaign" not in shown.stdout + shown.stderr  # other rules may
     wrong = brewline("rules", "backtest", "third-in-a-weak")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("brewline: there is no rule 'third-in-a-weak'; did you mean")

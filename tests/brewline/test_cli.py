@@ -6,15 +6,22 @@ import os
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import orjson
 import pytest
+from typer.main import get_group
 
 from alerts.coupons.code import Codes
 from brewline.cli import _speed
+from brewline.commands import rules
 from brewline.commands.shared import moment
+from brewline.doctor import _holidays
+from brewline.servers_checked import Advice
+from config.settings import load
 from features.times import parse_time
+from flows.rules import load_rules
 from operators.servers import free_port
 
 COMMANDS = [
@@ -89,6 +96,28 @@ def test_rules_test_writes_its_figures(tmp_path: Path) -> None:
     assert f"rules: {figures['rules']}, firing tests: {figures['firing_tests']}, quiet tests: " in shown.stdout
 
 
+def test_figures_without_a_file_are_all_that_is_printed(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    shipped = Path(__file__).parents[2] / "config/rules/coupons/third-in-a-week.toml"
+    (rules / shipped.name).write_text(shipped.read_text())
+    shown = brewline("rules", "test", "--json", BREWLINE_COUPONS__RULES=str(rules))
+    assert orjson.loads(shown.stdout)["failed"] == 0
+    assert "third-in-a-week" in shown.stderr
+
+
+def test_json_stands_before_a_file_or_alone() -> None:
+    read = get_group(rules.app).commands["backtest"]
+    given = [["--json"], ["--json", "-"], ["r", "--json", "--all"], ["--json", "f", "r"], []]
+    assert [read.make_context("backtest", words).params["json"] for words in given] == [
+        Path("-"),
+        Path("-"),
+        Path("-"),
+        Path("f"),
+        None,
+    ]
+
+
 def test_a_failing_timeline_fails_the_command_and_is_named(tmp_path: Path) -> None:
     rules = tmp_path / "rules"
     rules.mkdir()
@@ -106,6 +135,13 @@ def test_doctor_names_every_ailment_and_its_cure() -> None:
     assert "FAIL kafka" in shown.stdout
     assert "[kafka] brokers or BREWLINE_KAFKA__BROKERS" in shown.stdout
     assert "FAIL redis" in shown.stdout
+
+
+def test_doctor_names_rules_whose_holidays_are_over() -> None:
+    shipped = [rule for rule, _, _ in load_rules(load(environ={}))]
+    assert _holidays(shipped, date(2026, 5, 1)).startswith("4 rules name some")
+    with pytest.raises(Advice, match=r"these rules name no day that is to come: .*mid-autumn \(2027-\d\d-\d\d\)"):
+        _holidays(shipped, date(2028, 1, 1))
 
 
 @pytest.mark.parametrize(

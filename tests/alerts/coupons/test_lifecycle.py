@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from alerts.coupons.check import state
 from alerts.coupons.code import serial_of
@@ -251,6 +253,48 @@ def test_what_is_told_of_the_customer_merged_away_reaches_the_coupon() -> None:
     world = merged([e.CouponDelivered(id="d", at_ms=START_MS + HOUR_MS, **common)])
     assert world.record("cb")[0] == "ca"
     assert ledger_of(world, "cb").coupons[serial_of(decision("free", "cb", 0))].delivered_ms == START_MS + HOUR_MS
+
+
+@pytest.mark.parametrize("confirmed", [["ca"], ["cb"], ["ca", "cb"]])
+@pytest.mark.parametrize("merged_first", [False, True])
+def test_confirmed_abuse_takes_back_the_coupons_of_both_whether_they_are_one_before_or_after(
+    confirmed: list[str], merged_first: bool
+) -> None:
+    world = World(Merging(JOB, "events"))
+    for event in [*BEFORE, redeemed(1)]:
+        world.tell(event)
+    words = [replace(suppressed(2, "abuse"), id=f"s{name}", customer=name) for name in confirmed]
+    world.settle()
+    if merged_first:
+        world.merge("ca", "cb", START_MS + 3 * HOUR_MS)
+        world.settle()
+    for word in words:
+        world.tell(word)
+    world.settle()
+    if not merged_first:
+        world.merge("ca", "cb", START_MS + 3 * HOUR_MS)
+        world.settle()
+    world.tell(replace(suppressed(4, "abuse", lift=True), customer="ca"))
+    world.tell(redeemed(5, coupon=code("free", "cb", 0, START_MS)))
+    world.settle()
+    said = [one for store in world.stores.values() for one in told(store)]
+    issued = {one["decision"] for store in world.stores.values() for one in data_of(store, "coupons")}
+    taken = [decision for turn, _, decision, _ in said if turn == "revoked"]
+    assert sorted(taken) == sorted(issued - {decision("free", "ca", 0)})  # each once, but for the one that was used
+    answers = sorted(one[:2] for one in said if one[0] != "revoked")
+    assert answers == [("redeemed", ""), ("refused", "revoked")]
+
+
+def test_a_confirmation_that_was_lifted_takes_nothing_back_from_whom_is_merged_later() -> None:
+    world = World(Merging(JOB, "events"))
+    for event in [*BEFORE, suppressed(1, "abuse"), suppressed(2, "abuse", lift=True)]:
+        world.tell(event)
+    world.settle()
+    world.merge("ca", "cb", START_MS + 3 * HOUR_MS)
+    world.settle()
+    world.tell(redeemed(5, coupon=code("free", "cb", 0, START_MS)))
+    world.settle()
+    assert [one for one in all_told(world) if one[0] != "revoked"] == [("redeemed", "")]
 
 
 def test_a_ledger_written_before_there_were_coupons_is_read() -> None:

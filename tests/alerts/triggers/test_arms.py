@@ -223,7 +223,7 @@ def test_the_dearest_arm_is_what_a_rule_is_worth() -> None:
             {"three": "nothing = true", "five": "nothing = true"},
             "r.toml:6: then: found 2 arms, expected two or more, of",
         ),
-        ({"then": 'choose = "lern"'}, "r.toml:6: then.choose: found 'lern', invalid enum value 'lern'"),
+        ({"then": 'choose = "lern"'}, "r.toml:6: then.choose: found 'lern'; did you mean 'learn'?"),
         ({"then": 'context = "tier"'}, 'r.toml:10: then.context: only choose = "learn" looks at it'),
         ({"then": 'choose = "learn"', "five": "nothing = true"}, 'r.toml:6: then: choose = "learn" needs two arms'),
         (
