@@ -28,6 +28,7 @@ COMMANDS = [
     "campaigns",
     "tickets",
     "doctor",
+    "demand",
     "rules",
     "rules check",
     "rules test",
