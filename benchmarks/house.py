@@ -167,10 +167,11 @@ class House:
             finally:
                 flow.terminate()
 
-    def forget(self) -> None:
-        """All that flows have made of the events; the next flow begins with the first."""
+    def forget(self, models: bool = True) -> None:
+        """All that flows have made of the events; the next flow begins with the first, with or without `models`."""
         self.redis.flushall()
-        self._publish_models()
+        if models:
+            self._publish_models()
 
     def hold_to(self, cores: set[int]) -> None:
         """The servers, and what is started from now on, run on these cores only."""

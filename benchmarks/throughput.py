@@ -1,14 +1,15 @@
 """Events a second and CPU per event of the customers flow, from Kafka to Redis, beside the floor.
 
 python -m benchmarks.throughput [--events 3000000] [--customers 1000000] [--quick] [--json FILE]
-                                [--processes 2] [--sweep]
+                                [--processes 2] [--sweep] [--models]
 
 The floor consumes and decodes the same topic and does nothing else. CPU is that of the flow's process alone;
 Kafka and Redis run on the same machine. `stages` tells where the flow's time goes, microseconds an event.
 
 `--processes 2` runs the same events again with two processes that share the partitions, beside one process: one on all
 cores, and one that has half of them with Kafka and Redis, for what a process costs does not show where cores are short.
-`--sweep` runs as many events of 10,000, 100,000 and 1,000,000 customers.
+`--sweep` runs as many events of 10,000, 100,000 and 1,000,000 customers. `--models` runs the same events also before
+any version of the two models is published, in turns with the others: what scoring, and rules that ask for scores, add.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from benchmarks.race import race
 from brewline.results import circumstances, write_json
 
 CUSTOMERS = (10_000, 100_000, 1_000_000)
+TURNS = 3
 ALIKE = ("customers", "events_per_s", "cpu_us_per_event", "redis_cpu_us_per_event", "rss_mb", "redis_mb", "stages")
 
 
@@ -39,13 +41,14 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--processes", type=int, default=1, help="also this many, and how much more they do")
     parser.add_argument("--sweep", action="store_true", help="also over the number of customers")
+    parser.add_argument("--models", action="store_true", help="also without models: what they add")
     parser.add_argument("--quick", action="store_true", help="a smaller run, within 50 seconds")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
     if asked.quick:
         asked.events, asked.customers = 400_000, 100_000
     with progress() as bar:
-        figures = _measure(asked.events, asked.customers, asked.processes, bar)
+        figures = _measure(asked.events, asked.customers, asked.processes, bar, asked.models)
         if asked.sweep:
             swept = [_measure(asked.events, customers, 1, bar) for customers in CUSTOMERS]
             figures["sweep"] = [{name: one[name] for name in ALIKE} for one in swept]
@@ -55,7 +58,7 @@ def main() -> None:
     write_json(asked.json, figures)
 
 
-def _measure(events: int, customers: int, processes: int, bar: Progress) -> dict[str, Any]:
+def _measure(events: int, customers: int, processes: int, bar: Progress, models: bool = False) -> dict[str, Any]:
     """Servers of their own, filled anew: figures of the floor, of one process and, if asked for, of several."""
     with ExitStack() as stack:
         house = House(stack, Path(stack.enter_context(tempfile.TemporaryDirectory())))
@@ -63,6 +66,7 @@ def _measure(events: int, customers: int, processes: int, bar: Progress) -> dict
         floor = orjson.loads(_run("benchmarks.floor", house.topic))
         figures = {**house.names, **house.size, "customers": customers, **race(house, events, 1, bar)}
         figures.pop("each")
+        figures |= _models_add(house, events, bar) if models else {}
         scaling = {"scaling": _scaling(house, events, processes, figures, bar)} if processes > 1 else {}
     floor_us = floor["cpu_seconds"] / floor["events"] * 1e6
     return figures | {
@@ -70,6 +74,21 @@ def _measure(events: int, customers: int, processes: int, bar: Progress) -> dict
         "floor_cpu_us_per_event": round(floor_us, 2),
         "cpu_over_floor": round(figures["cpu_us_per_event"] / floor_us, 2),
         **scaling,
+    }
+
+
+def _models_add(house: House, events: int, bar: Progress) -> dict[str, Any]:
+    """CPU an event with and without models, the least of three runs each: others share the machine."""
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(TURNS):
+        for models in found:
+            house.forget(models)
+            found[models].append(race(house, events, 1, bar)["cpu_us_per_event"])
+    with_us, without_us = (min(found[models]) for models in (True, False))
+    return {
+        "cpu_us_with_models": with_us,
+        "cpu_us_without": without_us,
+        "models_add": round(with_us / without_us - 1, 3),
     }
 
 

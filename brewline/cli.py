@@ -112,7 +112,7 @@ for command in (customers.customer, customers.why, customers.forget, customers.s
     app.command()(command)
 app.command()(board.board)
 app.command("training-set")(models.training_set)
-for command in (past.cohorts, past.attribution, kpis.kpis):
+for command in (past.cohorts, past.attribution, kpis.kpis, kpis.demand):
     app.command()(command)
 
 

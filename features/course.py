@@ -1,7 +1,7 @@
 """A model's course: its labels in steps, each scored before it is learned from; its versions published and compared.
 
 Of a new version it is not known how good it is. It is the challenger until it has scored `window` labels beside the
-champion, and replaces the one that is not better.
+champion, and replaces the one that is not better. While the champion is worse than a baseline, it is held back.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Course:
         if self.versions.find(word.version) is None or self._model(word.version) is None:
             raise Refused("unknown_version", f"{word.model} has no version {word.version} that can score")
         self.versions.turn(at_ms, word.version, word.why, word.by)
-        self.versions.pinned = True
+        self.versions.pinned, self.versions.held = True, False
         self._compare_anew()
 
     def _step(self, lessons: list[Lesson]) -> None:
@@ -154,6 +154,7 @@ class Course:
         self.watch.at_ms = max(self.watch.at_ms, *(lesson.known_ms for lesson in lessons))
         self._score(rows, labels)
         self.messages += self.alerts.take(self.subject.name, self.watch, self.subject.inputs, rows, self.subject.link)
+        self.versions.held = self._is_held
         self.watch.note(self.subject.link)
         told: Any = labels > 0 if self.subject.link == LOGIT else labels
         self.learner.learn(rows, told)
@@ -185,6 +186,10 @@ class Course:
                 found = None
             self.models[number] = found
         return self.models.get(number)
+
+    @property
+    def _is_held(self) -> bool:
+        return not self.versions.pinned and self.watch.is_surely_worse(self.subject.link)
 
     @property
     def _compares(self) -> bool:

@@ -80,13 +80,14 @@ class Turn(Struct, array_like=True):
 
 
 class Versions(Struct, array_like=True):
-    """Of one model; 0 is none. A pinned champion stays until a human says otherwise."""
+    """Of one model; 0 is none. A pinned champion stays until a human says otherwise, and is never `held` back."""
 
     champion: int = 0
     challenger: int = 0
     pinned: bool = False
     kept: list[Version] = []  # the oldest first
     turns: list[Turn] = []  # the latest
+    held: bool = False  # the champion was worse than a baseline over the latest window: its scores have no value
 
     def turn(self, at_ms: int, version: int, why: str, by: str = "") -> None:
         self.turns = [*self.turns, Turn(at_ms, version, self.champion, why, by)][-TURNS_KEPT:]
@@ -95,6 +96,11 @@ class Versions(Struct, array_like=True):
 
     def find(self, number: int) -> Version | None:
         return next((version for version in self.kept if version.number == number), None)
+
+    @property
+    def scores(self) -> int:
+        """The version whose scores have a value."""
+        return 0 if self.held else self.champion
 
     @property
     def former(self) -> int:
@@ -177,7 +183,7 @@ def unseal(raw: bytes | None, name: str, number: int, layout: str) -> LinearMode
 def champion(name: str, layout: str, records: Mapping[str, bytes]) -> LinearModel | None:
     """Who scores by these records; None where nobody can."""
     stored = records.get(versions_key(name))
-    number = decode_versions(stored).champion if stored else 0
+    number = decode_versions(stored).scores if stored else 0
     try:
         return unseal(records.get(version_key(name, number)), name, number, layout)
     except Unusable:

@@ -19,6 +19,7 @@ from features.times import rfc3339
 
 SCORERS = ("champion", "challenger", *BASELINES)  # columns of the window, behind the label
 POINTS = 128  # of quality over time
+ENOUGH, SURE = 100, 2.0  # labels, and standard errors, by which a champion that is worse is held back
 WORSE, LOSS, INPUTS = "worse", "loss", "inputs"  # what an incident is about
 
 
@@ -108,6 +109,17 @@ class Watch(Struct, array_like=True):
         wrong = {WORSE: WORSE in self.incidents, LOSS: LOSS in self.incidents, INPUTS: drifted}
         told |= {f"wrong:{name}:{what}": float(number) for what, number in wrong.items()}
         return {level: nan if value is None else value for level, value in told.items()}
+
+    def is_surely_worse(self, link: str) -> bool:
+        """Whether the latest step has shown the champion to be worse than a baseline, by more than chance."""
+        if WORSE not in self.incidents or self.incidents[WORSE].shown_labels != self.labels:
+            return False
+        seen = self.seen[~np.isnan(self.seen[:, 1])]
+        mine, *others = (
+            losses(seen[:, 1 + SCORERS.index(name)], seen[:, 0], link) for name in ("champion", *BASELINES)
+        )
+        worse = mine - min(others, key=lambda other: float(other.mean()))
+        return len(seen) >= ENOUGH and float(worse.mean()) > SURE * float(worse.std()) / len(seen) ** 0.5
 
     def take(self, labels: Floats, scores: Floats, most: int) -> None:
         """Adds labels with the scores of champion, challenger and baselines, NaN where there is none."""

@@ -38,7 +38,7 @@ EVERY_S = 1.0
 class PublishedModels:
     """Keeps `models` current from the learning flow's records: of each the champion. One that cannot score is refused,
     and the one before stays; at the start, the latest older one that can score serves. So it keeps the `weights` of
-    arms, of those rules that `learns` names.
+    arms, of those rules that `learns` names. A champion that is held back leaves `models`.
 
     While Redis is away, too, the last ones stay. Raises RedisError when it was never asked, for then there are none.
     """
@@ -94,6 +94,9 @@ class PublishedModels:
             self._refuse(name, 0, "undecodable")
             return
         self._tell(name, versions)
+        if versions.held:
+            self._hold_back(name)
+            return
         raw = self._get(name, version_key(name, versions.champion))
         if (versions.champion, raw) == self.scoring.get(name):
             return
@@ -106,6 +109,13 @@ class PublishedModels:
             self._take(model)
             self.scoring[name] = (versions.champion, raw)
             self.refused.pop(name, None)
+
+    def _hold_back(self, name: str) -> None:
+        """Its scores have no value until learning says otherwise."""
+        if self.models.pop(name, None) is not None:
+            MODEL.labels(name).set(0)
+            log.warning("model held back: it is worse than its baseline", model=name)
+        self.scoring.pop(name, None)
 
     def _fall_back(self, name: str, versions: Versions) -> None:
         """Where none scores yet, the latest older version that can."""

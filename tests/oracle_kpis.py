@@ -14,7 +14,7 @@ SHIPPED = read_kpis(Path("config/kpis.toml").read_text(), "kpis.toml")
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 MINUTELY = ["store", "region", "channel", "campaign", "category", "daypart"]
 MINUTELY += ["region+channel", "channel+campaign", "region+campaign", "store+campaign"]
-HOURLY = ["store+channel", "region+daypart", "region+category", "staff"]
+HOURLY = ["store+channel", "store+category", "region+daypart", "region+category", "staff"]
 DAYPARTS = {"breakfast": range(5, 11), "lunch": range(11, 14), "afternoon": range(14, 18), "evening": range(18, 23)}
 
 

@@ -26,3 +26,18 @@ def kpis(
 
     times = [None if text is None else moment(text) for text in (start, to)]
     show_kpis(load(), Asked(dim, kpi or [], step, *times), json, out)
+
+
+def demand(
+    dim: Annotated[str, typer.Argument(help="store+category:0012+milk_tea, region+category:north+coffee, ...")],
+    counter: Annotated[str, typer.Option(help="A counter of kpis.toml.")] = "sold_items",
+    hours: Annotated[int, typer.Option(help="How far ahead.", min=1, max=336)] = 24,
+    json: AsJson = False,
+) -> None:
+    """Foretells what a dimension will come to hour by hour, beside how far off that was of late.
+
+    Example: `brewline demand store+category:0012+milk_tea --hours 48`; `brewline demand store:0012 --counter orders`
+    """
+    from brewline.demand import Asked, show_demand
+
+    show_demand(load(), Asked(dim, counter, hours), json, out)

@@ -110,6 +110,7 @@ def _told(known: Known, figures: dict[str, Any], bins: list[Bin]) -> dict[str, A
         "champion": known.versions.champion,
         "challenger": known.versions.challenger,
         "pinned": known.versions.pinned,
+        "held": known.versions.held,
         "labels": known.watch.labels,
         "figures": figures,
         "reliability": [asdict(bin) for bin in bins],
@@ -122,9 +123,10 @@ def _told(known: Known, figures: dict[str, Any], bins: list[Bin]) -> dict[str, A
 def _head(known: Known) -> str:
     versions = known.versions
     pinned = ", pinned" if versions.pinned else ""
+    says = "is held back while it is worse than its baseline" if versions.held else "scores"
     against = f"; challenger {versions.challenger} has scored {known.watch.compared:,} labels beside it"
     return (
-        f"{known.subject.name}: version {versions.champion} scores{pinned}"
+        f"{known.subject.name}: version {versions.champion} {says}{pinned}"
         f"{against if versions.challenger else ''}; {known.watch.labels:,} labels so far"
     )
 

@@ -2,8 +2,8 @@
 
 The latest rows are kept and learned from anew with every batch, so that few labels are as good as in a batch fit; what
 leaves them stays as information (recursive IRLS). There is no learning rate. Members differ by how far they believe
-that curves matter, and count by what they foretold. Every batch is foretold before it is learned from, and that
-calibrates (Platt, 1999).
+that curves matter and how soon they forget, and count by what they foretold. Every batch is foretold before it is
+learned from, and that calibrates (Platt, 1999).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REDRAWN = 1.5  # curves are drawn anew when there are so many times the labels
 MEMBERS = [  # prior variances of straight parts and of bends
     (straight, straight * bend) for straight, bend in product((0.0005, 0.003, 0.02), (0.0025, 0.25))
 ]
-HALF_LIFE = 100_000.0  # of what older rows said, in labels
+HALF_LIVES = np.array([2_000.0, 100_000.0])  # of what older rows said, in labels; each has all members
 RECENT = 3_000.0  # of what members foretold, and of the calibration
 TRUST = np.array([30.0, 100.0])  # labels' worth of belief that nothing is to be calibrated
 STEPS, CLOSE = 3, 1e-3
@@ -45,10 +45,13 @@ class Learner:
         self.rows = unpacked(learned.rows, len(features), "<f4")
         self.targets = unpacked(learned.targets, 1)[:, 0]
         width = 1 + sum(shape.width for shape in self.shapes)
-        self.information = unpacked(learned.information, width)
-        self.pull = unpacked(learned.pull, 1)[:, 0]
+        self.information = unpacked(learned.information, width).reshape(-1, width, width)
+        self.pull = unpacked(learned.pull, width)
         self.weights = unpacked(learned.members, width)
         self.losses = np.array(learned.losses)
+        if self.shapes and len(self.information) == 1:  # kept when there was one half-life
+            every = (self.information, self.pull, self.weights, self.losses)
+            self.information, self.pull, self.weights, self.losses = (np.concatenate([one, one]) for one in every)
 
     @cached_property
     def columns(self) -> Matrix:
@@ -126,9 +129,10 @@ class Learner:
         if over <= 0:
             return
         if self.shapes:
-            fading = 0.5 ** (over / HALF_LIFE)
+            fading = 0.5 ** (over / HALF_LIVES)
             information, pull = self._said(self.columns[:over], self.targets[:over], self._average())
-            self.information, self.pull = fading * self.information + information, fading * self.pull + pull
+            self.information = fading[:, None, None] * self.information + information
+            self.pull = fading[:, None] * self.pull + pull
             self.columns = self.columns[over:]
         self.rows, self.targets = self.rows[over:], self.targets[over:]
 
@@ -140,8 +144,9 @@ class Learner:
         self.shapes = [draw(values, Shape()) for values in self.rows.T]
         self.columns = columns_of(self.shapes, self.rows)
         width = self.columns.shape[1]
-        self.information, self.pull = np.zeros((width, width)), np.zeros(width)
-        self.weights, self.losses = np.zeros((len(MEMBERS), width)), np.zeros(len(MEMBERS))
+        self.information, self.pull = (np.zeros((len(HALF_LIVES), *shape)) for shape in ((width, width), (width,)))
+        members = len(HALF_LIVES) * len(MEMBERS)
+        self.weights, self.losses = np.zeros((members, width)), np.zeros(members)
         self.weights[:, 0] = self.link.start(self.targets)
         self._fit(4 * STEPS)
         self.learned.redraw_at *= REDRAWN
@@ -151,7 +156,7 @@ class Learner:
         each = zip(self.rows.T, self.shapes, stale, strict=True)
         new = [draw(values, shape) if old else shape for values, shape, old in each]
         carry = carried(self.shapes, new)
-        self.information, self.pull = carry.T @ self.information @ carry, carry.T @ self.pull
+        self.information, self.pull = carry.T @ self.information @ carry, self.pull @ carry
         self.weights = self.weights @ carried(new, self.shapes).T
         self.shapes, self.columns = new, columns_of(new, self.rows)
         while self.learned.redraw_at <= self.learned.labels:
@@ -166,9 +171,9 @@ class Learner:
                 count, rest = self.link.work(self.columns @ average, self.targets)
                 self.learned.spread = float(max((rest**2 / count).mean(), 1e-9))
             information, pull = self._said(self.columns, self.targets, average)
-            information, pull = self.information + information, self.pull + pull
             ridges = [np.diag(self.learned.spread / variance) for variance in loose]
-            self.weights = np.array([np.linalg.solve(information + ridge, pull) for ridge in ridges])
+            known = [*zip(self.information + information, self.pull + pull, strict=True)]
+            self.weights = np.array([np.linalg.solve(told + ridge, drawn) for told, drawn in known for ridge in ridges])
             before, average = average, self._average()
             if np.abs(average - before).max() < CLOSE:
                 break

@@ -35,6 +35,7 @@ COMMANDS = [
     "campaigns",
     "tickets",
     "doctor",
+    "demand",
     "rules",
     "rules check",
     "rules test",

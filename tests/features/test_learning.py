@@ -204,6 +204,38 @@ def slow_loss(model: LinearModel, rows: np.ndarray, labels: np.ndarray) -> float
     return total / len(rows)
 
 
+def turned_round(store: Store, start: int, stop: int, right: bool) -> None:
+    """Labels that follow the orders, or the opposite."""
+    values = []
+    for number in range(start, stop):
+        follows = (number % 5 > 2) == right
+        values.append(example(number, labels=[label(follows)]))
+    learn(values, job(every=200, window=100), store)
+
+
+def test_while_the_champion_is_worse_than_a_baseline_its_scores_have_no_value() -> None:
+    """A pinned one is what a human wants."""
+    store = Store()
+    turned_round(store, 0, 400, True)
+    assert (versions(store).held, champion("m", "l", store.records) is None) == (False, False)
+    turned_round(store, 400, 600, False)
+    assert decode_watch(store.records["watch|m"]).incidents.keys() >= {"worse"}
+    assert (versions(store).held, champion("m", "l", store.records)) == (True, None)
+    learn([appointment(1)], job(every=200, window=100), store)
+    assert (versions(store).held, versions(store).pinned) == (False, True)
+    turned_round(store, 600, 800, False)
+    assert champion("m", "l", store.records) is not None
+
+
+def test_a_champion_that_is_no_longer_worse_scores_again() -> None:
+    store = Store()
+    turned_round(store, 0, 400, True)
+    turned_round(store, 400, 500, False)
+    assert versions(store).held
+    turned_round(store, 500, 900, True)
+    assert not versions(store).held
+
+
 def test_a_version_that_a_human_chose_stays_until_it_is_set_free() -> None:
     learning = job(kept=40)
     store = learn([example(n) for n in range(60)], learning)

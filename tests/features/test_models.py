@@ -133,6 +133,26 @@ def test_when_the_world_changes_calibration_follows() -> None:
     assert score(after.publish(), asked).mean() < 0.75 * score(before.publish(), asked).mean()
 
 
+def test_when_what_moves_customers_turns_round_the_curves_follow() -> None:
+    rows, labels = people(9000)
+    turned = Learner("m", FEATURES, "l", decode_learned(encode_learned(taught(rows, labels).learned)))
+    turned = taught(rows[:4000], 1 - labels[:4000], turned)
+    asked, came = people(4000, seed=8)
+    fresh = taught(rows[:4000], 1 - labels[:4000])
+    assert log_loss(1 - came, score(turned.publish(), asked)) < log_loss(1 - came, score(fresh.publish(), asked)) + 0.05
+
+
+def test_what_was_kept_with_one_half_life_goes_on_with_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, labels = people(3000)
+    monkeypatch.setattr(learning, "HALF_LIVES", learning.HALF_LIVES[1:])
+    former = taught(rows[:2000], labels[:2000])
+    before, stored = former.publish(), encode_learned(former.learned)
+    monkeypatch.undo()
+    taken = Learner("m", FEATURES, "l", decode_learned(stored))
+    assert np.allclose(score(taken.publish(), rows), score(before, rows))
+    assert len(taught(rows[2000:], labels[2000:], taken).losses) == len(learning.HALF_LIVES) * len(learning.MEMBERS)
+
+
 def test_an_expected_amount_is_learned_by_the_same_learner() -> None:
     rng = np.random.default_rng(3)
     rows, _ = people(6000)

@@ -177,6 +177,17 @@ def test_at_the_start_the_latest_older_version_that_can_score_serves(
     assert scorer.models == {"churn": older}
 
 
+def test_a_champion_that_is_held_back_has_no_scores_until_it_is_let_go(
+    store: PartitionStore, scorer: PublishedModels
+) -> None:
+    versions = Versions(champion=3, kept=[Version(3, "layout", 1, 0)])
+    for held, expected in ((False, {"churn": MODEL}), (True, {}), (False, {"churn": MODEL})):
+        versions.held = held
+        put(store, versions_key("churn"), encode_versions(versions))
+        scorer.refresh()
+        assert scorer.models == expected
+
+
 def test_a_rollback_scores_at_the_next_look(store: PartitionStore, scorer: PublishedModels) -> None:
     newer = replace(MODEL, version=4)
     publish(store, MODEL, newer)
