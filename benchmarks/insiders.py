@@ -89,7 +89,7 @@ def in_a_loop(house: Insiders) -> list[dict[str, Any]]:
     settings = load(environ={})
     stores = read_stores(house.stores_csv().splitlines(), "Asia/Shanghai", "stores")
     limits = load_limits(settings)
-    job = SecurityJob(load_security_rules(settings), stores, limits, 48, ALERTS, LETTERS)
+    job = SecurityJob(load_security_rules(settings), stores, limits, 48)
     kept = {partition: Store() for partition in range(PARTITIONS)}
     ends, findings = [0] * PARTITIONS, list[dict[str, Any]]()
     for minute in _minutes(house):

@@ -112,7 +112,7 @@ class FieldIndex:
     def of_texts(self, texts: list[str]) -> dict[str, Answers]:
         """The answers of different texts; those left out meet what any text meets, `always`."""
         folded = [text.casefold() for text in texts]
-        found = self._walked(texts, folded) if self.automaton is not None else {}
+        found = self._walked(self.automaton, texts, folded) if self.automaton is not None else {}
         for known, keys in ((self.folded, folded), (self.exact, texts), (self.spelled, texts)):
             if known:
                 for place, key in enumerate(keys):
@@ -129,7 +129,7 @@ class FieldIndex:
                     found.setdefault(place, set()).add(number)
         return {texts[place]: self.always.union(numbers) for place, numbers in found.items()}
 
-    def _walked(self, texts: list[str], folded: list[str]) -> dict[int, set[int]]:
+    def _walked(self, automaton: AhoCorasick, texts: list[str], folded: list[str]) -> dict[int, set[int]]:
         """What the automaton finds, by text: one walk over all of them, with marks around each."""
         found: dict[int, set[int]] = {}
         row = BEGIN + (END + BEGIN).join(folded) + END
@@ -138,7 +138,7 @@ class FieldIndex:
                 found[place] = {number for number, test in self.texts if test(text)}
             return found
         place, until = 0, len(folded[0]) + 2
-        for literal, start, _ in self.automaton.find_matches_as_indexes(row, overlapping=True):
+        for literal, start, _ in automaton.find_matches_as_indexes(row, overlapping=True):
             while start >= until:  # matches come in the order of their ends, and lie within one text each
                 place += 1
                 until += len(folded[place]) + 2
