@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -65,8 +65,7 @@ class _File(Struct, forbid_unknown_fields=True, frozen=True):
 def load_tested(files: Iterable[tuple[str, str]]) -> tuple[Rules, list[RefusedRule]]:
     """Rules of (file name, text) pairs, rule files and test files; a file without its tests is refused."""
     texts = dict(files)
-    missing = {file: _missing(file, texts) for file in texts if file.endswith(RULE_SUFFIX)}
-    missing |= {file: "" for file in missing if ABOUT_RULES.search(texts[file]) and not RULES.search(texts[file])}
+    missing = {file: lack(file, texts) for file in texts if file.endswith(RULE_SUFFIX)}
     rules, refused = load([(file, texts[file]) for file, reason in missing.items() if not reason])
     return rules, [*refused, *(RefusedRule(file, "", reason) for file, reason in missing.items() if reason)]
 
@@ -100,8 +99,10 @@ def read_tests(text: str, file: str) -> list[Timeline]:
         raise WrongTest(f"{file}: {error}") from error
 
 
-def _missing(file: str, texts: dict[str, str]) -> str:
-    """What a rule file lacks in tests, and what to write; empty when it has them."""
+def lack(file: str, texts: Mapping[str, str]) -> str:
+    """What a rule file lacks in tests, and what to write; empty when it has them or needs none."""
+    if ABOUT_RULES.search(texts[file]) and not RULES.search(texts[file]):
+        return ""
     beside = test_file(file)
     if beside not in texts:
         return (
@@ -127,7 +128,7 @@ def firings(rules: Rules, ids: set[str], timeline: Timeline, file: str) -> list[
     values = [encode(event) for event in sorted(_events(timeline, file), key=lambda event: event.time)]
     if job.engine.closes:  # some windows are judged when they are over
         values.append(encode(Tick(id="end", time=END_MS)))
-    sent = run(job, batches("audit.events", 0, values))[0].sent
+    sent = run(job, batches("audit.events", 0, values), {0: Store()})[0].sent
     sent += _of_groups(rules, sent)
     alerts = [orjson.loads(message.value)["data"] for message in sent if message.topic == "alerts"]
     return [alert["event_at_ms"] - START_MS for alert in alerts if alert["rule_id"] in ids]
