@@ -70,7 +70,7 @@ def needed(asked: Collection[str], most: int, found: Mapping[str, bytes]) -> Ite
 def keep(kept: Mapping[str, Open], gone: int, state: State, changes: Changes, most: int, counts: Counter[str]) -> None:
     """Lists the groups that a batch keeps, and makes room; `gone` are those that have ended."""
     roster = _roster(raw) if (raw := state.records.get(RECORD)) else Roster()
-    roster.live = max(0, roster.live + sum(name not in state.records for name in kept) - gone)
+    roster.live = max(len(kept), roster.live + sum(name not in state.records for name in kept) - gone)
     listing = _Listing(roster, state, changes)
     for name, open in kept.items():
         if roster.old(open.group.page):
@@ -104,20 +104,25 @@ class _Listing:
         self.roster = roster
         self.changes = changes
         raw = state.records.get(page_record(roster.last))
-        self.pages = {roster.last: _page(raw) if raw else []}
+        self.page = _page(raw) if raw else []
+        self.pages: dict[int, list[bytes]] = {}  # those that have changed
 
     def add(self, name: str, group: Group) -> None:
-        if len(self.pages[self.roster.last]) >= PAGE:
+        if len(self.page) >= PAGE:
             self.roster.last += 1
-            self.pages[self.roster.last] = []
-        self.pages[self.roster.last].append(bytes.fromhex(name.removeprefix(GROUP)))
+            self.page = []
+        self.page.append(bytes.fromhex(name.removeprefix(GROUP)))
+        self.pages[self.roster.last] = self.page
         group.page = self.roster.last
 
     def put(self) -> None:
+        if not self.roster.live:
+            pages = range(self.roster.first, self.roster.last + 1)
+            self.changes.deletes += [RECORD, *map(page_record, pages)]
+            return
         self.changes.puts[RECORD] = encode(self.roster)
         for number, page in self.pages.items():
-            if page:
-                self.changes.puts[page_record(number)] = encode(page)
+            self.changes.puts[page_record(number)] = encode(page)
 
 
 def _name(raw: bytes) -> str:
