@@ -1,6 +1,6 @@
 """Thirty insiders hidden in a month of honest work: how many are found, what is raised for nothing, and how soon.
 
-python -m benchmarks.insiders [--seed 1] [--seconds 60] [--loop] [--json FILE]
+python -m benchmarks.insiders [--seed 1] [--seconds 120] [--loop] [--json FILE]
 
 The records of `sim.insiders` go through the flow `security` as it runs, under the shipped rules, on a mock Kafka and a
 Redis of its own. A scheme is found when one of its rules fires for its actor while it goes on; any other case is
@@ -194,7 +194,7 @@ def show(verdict: Verdict, house: Insiders) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1, help="the same seed is the same month")
-    parser.add_argument("--seconds", type=float, default=60, help="that the month takes")
+    parser.add_argument("--seconds", type=float, default=120, help="that the month takes")
     parser.add_argument("--loop", action="store_true", help="in this process, without Kafka")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()

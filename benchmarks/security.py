@@ -173,7 +173,7 @@ def progress() -> Progress:
 
 
 def insiders(asked: argparse.Namespace) -> dict[str, Any]:
-    return measured(asked.seed, None if asked.quick else 60)
+    return measured(asked.seed, None if asked.quick else 120)
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
