@@ -33,8 +33,8 @@ class Scheme(NamedTuple):
 
 
 class Insiders:
-    """The month, as records in order of sending; the same for the same seed. All are of `audit.events`, save coupons that
-    exported customers redeem: these are of `events`, as ingest sends them on."""
+    """The month, as records in order of sending; the same for the same seed. All are of `audit.events`, save coupons
+    that exported customers redeem: these are of `events`, as ingest sends them on."""
 
     def __init__(self, seed: int, start_ms: int, days: int = DAYS, stores: int = STORES) -> None:
         rng = Random(seed)
