@@ -1,6 +1,6 @@
 """Thirty insiders hidden in a month of honest work: how many are found, what is raised for nothing, and how soon.
 
-python -m benchmarks.insiders [--seed 1] [--seconds 60] [--loop] [--json FILE]
+python -m benchmarks.insiders [--seed 1] [--seconds 120] [--loop] [--json FILE]
 
 The records of `sim.insiders` go through the flow `security` as it runs, under the shipped rules, on a mock Kafka and a
 Redis of its own. A scheme is found when one of its rules fires for its actor while it goes on; any other case is
@@ -25,14 +25,16 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from alerts.security.job import SecurityJob
+from alerts.security.groups import GroupsJob
+from alerts.security.job import SecurityJob, Ways
+from alerts.security.leaks import LeaksJob, RedemptionsJob
 from brewline.account import percentile
 from brewline.results import write_json
 from brewline.sender import send
 from config.settings import Settings, load
-from features.job import Batch
+from features.job import Batch, Job
 from features.loop import Store, run
-from features.partitions import partition_of
+from features.partitions import partition_keys, partition_of
 from features.stores import read_stores
 from features.times import DAY_MS, MINUTE_MS
 from flows.files import load_limits
@@ -43,13 +45,14 @@ from operators.servers import mock_kafka, redis_server
 from operators.topic import bounds_of, read_to_end
 from sim.agenda import Record
 from sim.chain import START_MS
-from sim.insiders import Insiders, Scheme
+from sim.insiders import CLEAN, Insiders, Scheme
 
 out = Console(stderr=True)
 PARTITIONS = 4
 ALERTS, LETTERS, AUDIT = "alerts", "dead-letters", "audit.events"
 GRACE_MS = MINUTE_MS  # a line is slower than the deed
 QUIET_S = 5.0
+Waiting = dict[tuple[str, int], list[bytes]]  # by topic and partition
 
 
 class Verdict(Struct):
@@ -85,51 +88,47 @@ def judged(house: Insiders, findings: Iterable[dict[str, Any]]) -> Verdict:
 
 
 def in_a_loop(house: Insiders) -> list[dict[str, Any]]:
-    """The findings of the job in this process; what it tells to itself comes back with the next minute."""
-    settings = load(environ={})
+    """The findings of the flow's jobs in this process; what they tell each other comes before the next minute."""
+    settings, keys = load(environ={}), tuple(partition_keys(PARTITIONS))
     stores = read_stores(house.stores_csv().splitlines(), "Asia/Shanghai", "stores")
-    limits = load_limits(settings)
-    job = SecurityJob(load_security_rules(settings), stores, limits, 48, ALERTS, LETTERS)
-    kept = {partition: Store() for partition in range(PARTITIONS)}
-    ends, findings = [0] * PARTITIONS, list[dict[str, Any]]()
-    for minute in _minutes(house):
-        for partition, values in minute.items():
-            batch = _batch(partition, ends[partition], values)
-            ends[partition] += len(values)
-            run(job, [batch], kept)
-        while back := _sent(kept, findings):
-            for partition, values in back.items():
-                batch = _batch(partition, ends[partition], values)
-                ends[partition] += len(values)
-                run(job, [batch], kept)
+    rules, ways = load_security_rules(settings), Ways(audit_keys=keys, matches_keys=keys)
+    jobs: dict[str, Job] = {
+        AUDIT: SecurityJob(rules, stores, load_limits(settings), 48, ways),
+        ways.matches: GroupsJob(rules, 48, ALERTS, LETTERS, ways.matches),
+        CLEAN: RedemptionsJob(ways.exposures),
+        ways.exposures: LeaksJob(AUDIT, LETTERS),
+    }
+    kept = {topic: {partition: Store() for partition in range(PARTITIONS)} for topic in jobs}
+    findings: list[dict[str, Any]] = []
+    for waiting in _minutes(house):
+        while waiting:
+            for (topic, partition), values in waiting.items():
+                after = kept[topic][partition].position.offset
+                offsets, stamps = [*range(after + 1, after + 1 + len(values))], [10**13] * len(values)
+                run(jobs[topic], [Batch(topic, partition, after, offsets, values, stamps)], kept[topic])
+            waiting = _sent(kept, findings)
     return findings
 
 
-def _minutes(house: Insiders) -> Iterator[dict[int, list[bytes]]]:
-    values: dict[int, list[bytes]] = {partition: [] for partition in range(PARTITIONS)}
+def _minutes(house: Insiders) -> Iterator[Waiting]:
+    values: Waiting = {}
     for record in house.records():
-        if not record.tick:
-            values[partition_of(record.key, PARTITIONS)].append(record.value)
-            continue
-        for partition in values:
-            values[partition].append(record.value)
-        yield values
-        values = {partition: [] for partition in range(PARTITIONS)}
+        for partition in range(PARTITIONS) if record.tick else [partition_of(record.key, PARTITIONS)]:
+            values.setdefault((record.topic, partition), []).append(record.value)
+        if record.tick:
+            yield values
+            values = {}
 
 
-def _batch(partition: int, first: int, values: list[bytes]) -> Batch:
-    return Batch(AUDIT, partition, first - 1, [*range(first, first + len(values))], values, [10**13] * len(values))
-
-
-def _sent(kept: dict[int, Store], findings: list[dict[str, Any]]) -> dict[int, list[bytes]]:
-    """Takes what the job has sent: findings to their list, and by partition what it tells to itself."""
-    told: dict[int, list[bytes]] = {}
-    for store in kept.values():
+def _sent(kept: dict[str, dict[int, Store]], findings: list[dict[str, Any]]) -> Waiting:
+    """Takes what the jobs have sent: findings to their list, and what they tell each other."""
+    told: Waiting = {}
+    for store in (store for stores in kept.values() for store in stores.values()):
         for message in store.sent:
             if message.topic == ALERTS:
                 findings.append(orjson.loads(message.value)["data"])
-            elif message.topic == AUDIT:
-                told.setdefault(partition_of(message.key, PARTITIONS), []).append(message.value)
+            elif message.topic in kept:
+                told.setdefault((message.topic, partition_of(message.key, PARTITIONS)), []).append(message.value)
         store.sent.clear()
     return told
 
@@ -195,7 +194,7 @@ def show(verdict: Verdict, house: Insiders) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1, help="the same seed is the same month")
-    parser.add_argument("--seconds", type=float, default=60, help="that the month takes")
+    parser.add_argument("--seconds", type=float, default=120, help="that the month takes")
     parser.add_argument("--loop", action="store_true", help="in this process, without Kafka")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()

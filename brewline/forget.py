@@ -41,6 +41,7 @@ HELD = (
     "audit.lines",
     "audit.events",
     "exposures",
+    "audit.matches",
     "events",
     "identities",
     "coupons",

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from alerts.security import rule_tests
-from alerts.security.rule_tests import TEST_SUFFIX, Timeline, read_tests
+from alerts.security.rule_tests import TEST_SUFFIX, Timeline, lack, read_tests
 from alerts.security.sigma import PRODUCT, load_any
 from alerts.sigma.engine import Engine
 from alerts.sigma.logsource import LogSource
@@ -81,7 +81,8 @@ def rule_texts(folder: Path) -> list[tuple[str, str]]:
 
 
 def test(folder: Path, as_json: bool, out: Console) -> int:
-    """Runs the timelines beside rules, and the cases that rules name; the exit code, 1 when one fails."""
+    """Runs the timelines beside rules, and the cases that rules name; the exit code, 1 when one fails or a rule is
+    refused."""
     texts = rule_texts(folder)
     rules, refused = load_any(texts)
     beside = [(str(file), file.read_text(encoding="utf-8")) for file in sorted(folder.rglob(f"*{TEST_SUFFIX}"))]
@@ -90,6 +91,8 @@ def test(folder: Path, as_json: bool, out: Console) -> int:
     for place, detection in enumerate(rules.detections):
         by_file.setdefault(detection.rule.file, []).append(place)
     foreign = {file for file, places in by_file.items() if rules.detections[places[0]].source.product != PRODUCT}
+    whole = dict([*texts, *beside])
+    tested.failed += [f"{file}: {said}" for file in by_file if file not in foreign and (said := lack(file, whole))]
     _test_ours(texts, beside, foreign, tested)
     _test_foreign(rules, dict(beside), foreign, tested)
     _test_cases(rules, dict(texts), folder, tested)
@@ -102,7 +105,7 @@ def test(folder: Path, as_json: bool, out: Console) -> int:
         out.print(", ".join(f"{name}: {number}" for name, number in figures.items()), highlight=False)
         if refused:
             out.print(f"{len(refused)} rules are refused; `brewline sigma check` names them")
-    return 1 if tested.failed else 0
+    return 1 if tested.failed or refused else 0
 
 
 def _test_ours(texts: list[tuple[str, str]], beside: list[tuple[str, str]], foreign: set[str], tested: Tested) -> None:

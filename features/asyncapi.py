@@ -83,7 +83,9 @@ def messages() -> dict[str, Json]:
         "payload": {"type": "string", "description": "When the customer was forgotten, epoch ms."},
     }
     found["line"] = {"payload": {"type": "object", "required": ["source", "line"]}}
-    found |= {name: {"payload": {}} for name in ("partial", "closing", "case", "sighting", "exposure", "brake.asked")}
+    found |= {
+        name: {"payload": {}} for name in ("partial", "closing", "case", "sighting", "exposure", "match", "brake.asked")
+    }
     found |= {name: _cloudevent(name, flow, data) for name, (flow, data) in CLOUDEVENTS.items()}
     found["dead_letter"] = {
         "contentType": "application/octet-stream",

@@ -96,6 +96,16 @@ TOPICS = (
         sent=True,
     ),
     Topic(
+        "audit.matches",
+        "What audit events mean to correlations whose groups span actors. Within one flow, and no contract.",
+        "hash of the group",
+        "security",
+        "security",
+        ("match",),
+        received=True,
+        sent=True,
+    ),
+    Topic(
         "audit.lines",
         "Raw log lines of systems that send no audit events, as a log shipper has them:"
         ' `{"source": "nginx", "line": …}`; `source` is the name of a mapping file.',

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bytewax.dataflow import Dataflow
 
-from alerts.security.job import SecurityJob
+from alerts.security.groups import GroupsJob
+from alerts.security.job import SecurityJob, Ways
 from alerts.security.leaks import LeaksJob, RedemptionsJob
 from alerts.security.lines.job import LinesJob
 from alerts.security.lines.mapping import read_mapping
@@ -14,6 +15,7 @@ from alerts.security.lines.reader import Reader
 from alerts.security.networks import Networks, read_networks
 from config.settings import Settings
 from features.identity import Pseudonyms
+from features.partitions import partition_keys
 from flows.files import load_limits, load_stores, text, texts
 from flows.followed import Followed
 from flows.house import House
@@ -23,33 +25,32 @@ from flows.rules import load_security_rules
 
 
 def add(flow: Dataflow, house: House) -> None:
-    settings, letters = house.settings, house.topic("dead-letters")
-    audit, exposed = house.topic("audit.events"), house.topic("exposures")
-    job = SecurityJob(
-        load_security_rules(settings),
-        load_stores(settings),
-        load_limits(settings),
-        settings.security.retention_hours,
-        house.topic("alerts"),
-        letters,
-        stamps_tick=settings.time.clock == "wall",
-        networks=load_networks(settings),
-        told_topic=audit,
-        exposures_topic=exposed,
-    )
+    settings, to = house.settings, ways(house)
+    hours, rules = settings.security.retention_hours, load_security_rules(settings)
+    live, networks = settings.time.clock == "wall", load_networks(settings)
+    job = SecurityJob(rules, load_stores(settings), load_limits(settings), hours, to, live, networks)
+    groups = GroupsJob(rules, hours, to.alerts, to.dead_letters, to.matches)
     followed = Followed("security rules", [settings.path(settings.security.rules)])
 
     def reload() -> int:
         rules = load_security_rules(settings)
         job.follow(rules)
+        groups.follow(rules)
         return len(rules.heads)
 
     house.stage(flow, "security", "audit.events", job, refresh=lambda: followed.follow(reload))
-    house.stage(flow, "security-redemptions", "events", RedemptionsJob(exposed))
-    house.stage(flow, "security-leaks", "exposures", LeaksJob(audit, letters))
+    house.stage(flow, "security-groups", "audit.matches", groups)
+    house.stage(flow, "security-redemptions", "events", RedemptionsJob(to.exposures))
+    house.stage(flow, "security-leaks", "exposures", LeaksJob(to.audit, to.dead_letters))
     if settings.security.lines:
         readers = load_readers(settings, load_pseudonyms(settings))
-        house.stage(flow, "security-lines", "audit.lines", LinesJob(readers, audit, letters))
+        house.stage(flow, "security-lines", "audit.lines", LinesJob(readers, to.audit, to.dead_letters))
+
+
+def ways(house: House) -> Ways:
+    names = ("alerts", "dead-letters", "audit.events", "exposures", "audit.matches")
+    keys = (tuple(partition_keys(house.partitions[topic])) for topic in ("audit.events", "audit.matches"))
+    return Ways(*map(house.topic, names), *keys)
 
 
 def load_networks(settings: Settings) -> Networks:

@@ -15,6 +15,7 @@ STAGES = {
         "security": "audit.events",
         "security-redemptions": "events",
         "security-leaks": "exposures",
+        "security-groups": "audit.matches",
         "security-lines": "audit.lines",  # where [security] lines names a folder
     },
     "learning": {"learning": "examples"},

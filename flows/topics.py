@@ -26,6 +26,7 @@ TOPICS = (
     "brake.asked",
     "brakes",
     "exposures",
+    "audit.matches",
     "sightings",
     "reviews",
     "dead-letters",
@@ -47,6 +48,7 @@ KEYED = (  # whose keys must stay in their partitions
     "examples",
     "service.cases",
     "exposures",
+    "audit.matches",
     "sightings",
     "brake.asked",
 )

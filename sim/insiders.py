@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, NamedTuple
 
-from features.events import Tick, encode
+from features.events import CouponRedeemed, Tick, encode
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
 from sim.agenda import Record
 from sim.clerks import ADMIN, CRM, CRM_KEY, do, plan_clerks
@@ -18,7 +18,8 @@ from sim.world import World
 
 DAYS, STORES = 30, 24
 FIRST_DAY = 12  # of a scheme: habits are known by then
-ABROAD = "203.0.113.7"
+ABROAD, ELSEWHERE = "203.0.113.7", "198.51.100.23"
+CLEAN = "events"
 
 
 class Scheme(NamedTuple):
@@ -32,7 +33,8 @@ class Scheme(NamedTuple):
 
 
 class Insiders:
-    """The month, as records of `audit.events` in order of sending; the same for the same seed."""
+    """The month, as records in order of sending; the same for the same seed. All are of `audit.events`, save coupons
+    that exported customers redeem: these are of `events`, as ingest sends them on."""
 
     def __init__(self, seed: int, start_ms: int, days: int = DAYS, stores: int = STORES) -> None:
         rng = Random(seed)
@@ -74,6 +76,14 @@ class Insiders:
     def manager(self, number: int) -> tuple[str, dict[str, Any]]:
         store = self.stores[(number * 5 + 3) % len(self.stores)]
         return store.staff[0], {"store": store.id, "tz": store.timezone}
+
+    def redeem(self, at_ms: int, customer: str, device: str) -> None:
+        def step(now_ms: int) -> Record:
+            id = self.world.new_id("rd")
+            event = CouponRedeemed(id=id, at_ms=now_ms, customer=customer, coupon=f"cp-{id}", device=device)
+            return Record(now_ms, CLEAN, customer, encode(event))
+
+        self.world.plan(at_ms, step)
 
     def many(self, at_ms: int, actor: str, role: str, action: str, count: int, every_ms: int, **fields: Any) -> None:
         """`{n}` in texts is the number of the repetition."""
@@ -239,8 +249,28 @@ def borrowed(house: Insiders, n: int) -> Scheme:
     return Scheme("behaviour adds up", actor, at_ms, at_ms + HOUR_MS, ("actor_risk",))
 
 
+def leaked(house: Insiders, n: int) -> Scheme:
+    """Of forty on a list, six redeem on one device within hours, and eight guests each on their own."""
+    actor, at_ms, customers = _analyst(n), house.at(n, 10.4), [f"c-{n}-{k}" for k in range(40)]
+    do(house.world, at_ms, actor, "analyst", "export", rows=40, purpose="reporting", customers=customers)
+    for k in range(14):
+        device = "device:reseller" if k % 7 in (0, 2, 5) else f"device:guest-{k}"
+        house.redeem(at_ms + DAY_MS + k * 20 * MINUTE_MS, customers[k * 2], device)
+    return Scheme("list in use", actor, at_ms, at_ms + 2 * DAY_MS, ("leaked_customers",))
+
+
+def spray(house: Insiders, n: int) -> Scheme:
+    """One password at many doors, twice at none."""
+    at_ms = house.at(n, 3.4)
+    for k, store in enumerate(house.stores[:12]):
+        tried = {"result": "denied", "client_ip": ELSEWHERE, "device": "", "purpose": ""}
+        do(house.world, at_ms + k * MINUTE_MS, store.staff[0], "store_manager", "login", **tried)
+    who = f"client_ip:{ELSEWHERE}"
+    return Scheme("one password, many accounts", who, at_ms, at_ms + HOUR_MS, ("password_spraying",))
+
+
 SCHEMES: tuple[Callable[[Insiders, int], Scheme], ...] = (
     *(bulk, by_rate, drip, night, wrong_role, browse, snoop, prefix, granted, wipe),
     *(guess, ghost, shared, stolen_key, unwanted, purpose, mint, self_service, loop, one_device),
-    *(tries, rewrite, borrowed, bulk, night, browse, granted, mint, self_service, borrowed),
+    *(tries, rewrite, borrowed, bulk, night, browse, spray, leaked, self_service, borrowed),
 )

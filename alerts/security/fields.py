@@ -19,9 +19,6 @@ TEXTS = (*WHAT, "region", "account", "key", "query", "campaign", "coupon", "by",
 NUMBERS = ("rows", "hour", "weekday", "without_consent")
 LISTS = ("fields", "marks")
 NAMES = (*TEXTS, *NUMBERS, *LISTS)
-
-# A group's values stand in the finding: `object` may name a customer, so it is none of them.
-GROUP_NAMES = tuple(name for name in TEXTS if name != "object")
 NOWHERE = Networks()
 
 

@@ -1,7 +1,7 @@
 """A finding: what was seen, by which rule, on which evidence; and its message.
 
 It names staff, never customers: neither what was touched nor free text nor a key enters it. What is grouped by these is
-told apart by a hash.
+told apart by a hash. An object is a hash before it is counted.
 """
 
 from __future__ import annotations
@@ -85,4 +85,8 @@ def digest(parts: tuple[str, ...], size: int) -> bytes:
 
 def hidden(name: str, text: str) -> str:
     """A value of a group as it may be told: the same hash wherever a field that is free text has the same."""
-    return digest((name, text), 6).hex() if name in HASHED else text
+    return hashed(name, text) if name in HASHED else text
+
+
+def hashed(name: str, text: str) -> str:
+    return digest((name, text), 6).hex()

@@ -1,7 +1,9 @@
 """The security job: raw audit events in; findings and dead letters out, in log order.
 
 Producers set the actor as the key of audit.events, so one partition sees all that an actor does.
-Nothing stands before this job: it checks the bytes itself. Ticks move the clock and, live, Kafka's timestamps.
+Nothing stands before this job: it checks the bytes itself. Ticks move the clock and, live, Kafka's timestamps. What
+counts in groups that span partitions is told to them on `audit.matches`, and by marks how far the clock has come; live,
+a partition whose clock moves wakes the others.
 
 Every event but a tick ends in exactly one count: `applied`, `own` (Brewline has sent it itself), `duplicates` or
 `dead_lettered`.
@@ -10,31 +12,47 @@ Every event but a tick ends in exactly one count: `applied`, `own` (Brewline has
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator
+from functools import partial
 
 from msgspec import Struct
 
-from alerts.security import baseline, cases
+from alerts.security import baseline, roster
 from alerts.security.baseline import Past
+from alerts.security.counting import Counting, follow, put, timer_records, with_roster
 from alerts.security.fields import EXPORT, NOWHERE, Fields, flat_fields
 from alerts.security.finding import Finding
 from alerts.security.leaks import exposures
+from alerts.security.matches import Mark, Match, carried, counted, encode_match, spanning
 from alerts.security.networks import Networks
 from alerts.security.sigma import SOURCE, known
 from alerts.security.spoken import By, decode_by, encode_by, of_detection, of_past, of_window
 from alerts.security.told import message
 from alerts.security.watching import Watching, records
-from alerts.sigma.correlating import Correlation, is_group
 from alerts.sigma.engine import Engine, Seen
-from alerts.sigma.group import Group, Open, decode_group, encode_group
 from alerts.sigma.matcher import Place
 from alerts.sigma.reading import Rules
 from features.check import Limits, check
-from features.events import AUDIT_EVENTS, Audit, AuditExport, AuditTold, Tick, decode_audit
+from features.events import AUDIT_EVENTS, Audit, AuditExport, AuditTold, Tick, decode_audit, encode
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.messages import Refused, dead_letter
 from features.seen import expires_ms, id_hash, is_set, set_name
 from features.stores import Stores
+
+MARK_MS = 10_000  # of the clock: how often it is told
+PULSE = "pulse|"  # begins the id of a tick by which one partition wakes another
+
+
+class Ways(Struct, frozen=True):
+    """Where things go: topics, and keys that reach each of a topic's partitions."""
+
+    alerts: str = "alerts"
+    dead_letters: str = "dead-letters"
+    audit: str = "audit.events"
+    exposures: str = "exposures"
+    matches: str = "audit.matches"
+    audit_keys: tuple[str, ...] = ()
+    matches_keys: tuple[str, ...] = ()
 
 
 class Item(Struct):
@@ -43,6 +61,7 @@ class Item(Struct):
     event: Audit
     fields: Fields
     known: Fields  # those that the event fills in
+    counted: Fields  # the same, as correlations see them
     now_ms: int
     stamp_ms: int
     met: Place = ()  # detections
@@ -66,6 +85,7 @@ class Work(Struct):
     items: list[Item] = []
     letters: list[tuple[int, Refused]] = []
     unknown_fields: int = 0
+    pulses: int = 0
 
 
 class SecurityJob:
@@ -77,29 +97,26 @@ class SecurityJob:
         stores: Stores,
         limits: Limits,
         retention_hours: int,
-        alerts_topic: str,
-        dead_letters_topic: str,
+        ways: Ways = Ways(),  # noqa: B008 - it is frozen
         stamps_tick: bool = False,
         networks: Networks = NOWHERE,
-        told_topic: str = "audit.events",
-        exposures_topic: str = "exposures",
+        most_groups: int = roster.MOST,
     ) -> None:
-        """`stamps_tick`: Kafka timestamps move the clock, as they do live; in a replay only ticks do. `told_topic` is
-        the one that it reads."""
-        self.engine = Engine(rules)
+        """`stamps_tick`: Kafka timestamps move the clock, as they do live; in a replay only ticks do."""
+        self.follow(rules)
         self.stores = stores
         self.limits = limits
         self.retention_hours = retention_hours
-        self.alerts_topic = alerts_topic
-        self.dead_letters_topic = dead_letters_topic
+        self.ways = ways
         self.stamps_tick = stamps_tick
         self.networks = networks
-        self.told_topic = told_topic
-        self.exposures_topic = exposures_topic
+        self.most_groups = most_groups
 
     def follow(self, rules: Rules) -> None:
         """From the next batch on; groups of rules that stay go on as they are."""
-        self.engine = Engine(rules)
+        places = spanning(rules)
+        self.engine = Engine(rules, places)
+        self.carried = carried(rules, places)
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         work, clock = Work(batch, self.engine), position.clock
@@ -109,9 +126,10 @@ class SecurityJob:
             try:
                 event, unknown = check(raw, decode_audit, AUDIT_EVENTS, self.limits, stamp_ms)
                 if isinstance(event, Tick):
-                    if self.stamps_tick:
+                    work.pulses += event.id.startswith(PULSE)
+                    if self.stamps_tick and not event.id.startswith(PULSE):
                         raise Refused("unknown_type", "ticks are sent in replays only")
-                    clock = clock.moved("", 1, event.at_ms)
+                    clock = clock if self.stamps_tick else clock.moved("", 1, event.at_ms)
                 elif isinstance(event, Audit):
                     work.items.append(self._item(event, clock.now_ms, stamp_ms))
                     work.unknown_fields += unknown
@@ -122,32 +140,29 @@ class SecurityJob:
         for item in work.items:
             name, id = item.seen
             seen.setdefault(name, []).append(id)
-        records = {name for item in work.items for name in item.records}
-        return Plan(position, clock, sorted(records), seen, work, follow=_cases_of if self.engine.closes else None)
+        names = with_roster({name for item in work.items for name in item.records})
+        more = follow(self.engine, names, self.most_groups)
+        return Plan(position, clock, names, seen, work, more)
 
     def _item(self, event: Audit, now_ms: int, stamp_ms: int) -> Item:
         if expires_ms(event.at_ms, self.retention_hours) <= now_ms:
             raise Refused("too_late", f"more than {self.retention_hours} h behind; its duplicates are forgotten")
         event.region, event.tz = self.stores.place(event.store)
         fields = flat_fields(event, self.networks)
-        return Item(event, fields, known(fields), now_ms, stamp_ms)
+        filled = known(fields)
+        return Item(event, fields, filled, filled, now_ms, stamp_ms)
 
     def _match(self, items: list[Item]) -> None:
         for item, met in zip(items, self.engine.match(SOURCE, [item.known for item in items]), strict=True):
             if met:
-                item.met, item.groups = met, self.engine.records(item.known, met)
+                item.met, item.counted = met, counted(item.known)
+                item.groups = self.engine.records(item.counted, met)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
-        return [name for _, name in due if is_group(name)] if self.engine.closes else []
+        return timer_records(self.engine, due)
 
     def apply(self, plan: Plan, state: State) -> Changes:
         return _Walk(self, plan, state).changes()
-
-
-def _cases_of(found: Mapping[str, bytes]) -> list[str]:
-    """The cases of whom a group was last about: its window may be over."""
-    lasts = [decode_group(raw).last for name, raw in found.items() if is_group(name)]
-    return [cases.record(decode_by(last.data).actor) for last in lasts if last and last.data]
 
 
 class _Walk:
@@ -159,15 +174,16 @@ class _Walk:
         self.state = state
         self.engine: Engine = plan.work.engine
         self.seen = set(state.seen)
-        self.groups: dict[str, Open] = {}
+        self.counts: Counter[str] = Counter()
+        self.counting = Counting(self.engine, state, self.counts, job.most_groups)
         self.pasts: dict[str, Past] = {}
-        self.watching = Watching(job.networks, state.records)
+        self.watching = Watching(state.records, job.networks)
         self.findings: list[Finding] = []
         self.exposed: list[Message] = []
-        self.counts: Counter[str] = Counter()
+        self.matches: list[Message] = []
 
     def changes(self) -> Changes:
-        work: Work = self.plan.work
+        work, ways = self.plan.work, self.job.ways
         for item in work.items:
             if item.seen in self.seen:
                 self.counts["duplicates"] += 1
@@ -180,32 +196,34 @@ class _Walk:
         for _, refused in work.letters:
             self.counts.update(("dead_lettered", f"dead_lettered:{refused.reason}"))
         self.counts.update(unknown_fields=work.unknown_fields, security_alerts=len(self.findings))
-        counts = {name: count for name, count in self.counts.items() if count}
-        letters = [dead_letter(self.job.dead_letters_topic, work.batch, *letter) for letter in work.letters]
+        letters = [dead_letter(ways.dead_letters, work.batch, *letter) for letter in work.letters]
         changes = Changes(
-            position=self.plan.position.moved(work.batch.last, self.plan.clock, counts),
+            position=self.plan.position,
             messages=[
                 *letters,
-                *(finding.message(self.job.alerts_topic) for finding in self.findings),
-                *(message(self.job.told_topic, told) for told in self.watching.told),
+                *(finding.message(ways.alerts) for finding in self.findings),
+                *(message(ways.audit, told) for told in self.watching.told),
                 *self.exposed,
+                *self.matches,
+                *self._marks(),
             ],
-            counts=counts,
             causes_ms=[finding.trigger_stamp_ms for finding in self.findings],
         )
         self._keep(changes)
+        changes.counts = dict(+self.counts)
+        changes.position = self.plan.position.moved(work.batch.last, self.plan.clock, changes.counts)
         return changes
 
     def _look(self, item: Item) -> None:
         event, found = item.event, self._judge(item)
         self.findings += self.watching.look(event, item.fields, found, item.now_ms, item.stamp_ms)
         if isinstance(event, AuditExport):
-            self.exposed += exposures(self.job.exposures_topic, event)
+            self.exposed += exposures(self.job.ways.exposures, event)
 
     def _judge(self, item: Item) -> list[Finding]:
         alerting = [each for each in map(self.engine.rules.detections.__getitem__, item.met) if each.alerts]
         found = [of_detection(detection, item.event, item.fields, item.stamp_ms) for detection in alerting]
-        if item.groups:
+        if item.met:
             found += self._correlate(item)
         if item.fields["action"] == EXPORT:
             past = self._past(item)
@@ -218,34 +236,41 @@ class _Walk:
         event, engine = item.event, self.engine
         by = By(event.actor, event.store, item.stamp_ms)
         data = encode_by(by) if engine.closes else b""
-        seen = Seen(item.known, item.met, event.at_ms, event.id, item.now_ms, data)
-        told = [fired for fired in engine.correlate(seen, self._group, self._lost) if fired.correlation.alerts]
-        return [of_window(fired, decode_by(fired.last.data) if fired.last else by) for fired in told]
+        seen = Seen(item.counted, item.met, event.at_ms, event.id, item.now_ms, data)
+        send = partial(self._send, item)
+        fired = engine.correlate(seen, self.counting.find, self.counting.lose, send)
+        told = [each for each in fired if each.correlation.alerts]
+        return [of_window(each, decode_by(each.last.data) if each.last else by) for each in told]
 
-    def _group(self, name: str, rule: Correlation) -> Open:
-        if name not in self.groups:
-            raw = self.state.records.get(name)
-            self.groups[name] = Open(decode_group(raw) if raw else Group(), rule)
-        return self.groups[name]
+    def _send(self, item: Item, place: int, values: tuple[str, ...], mask: int) -> None:
+        """Tells a group that spans partitions."""
+        event, carried = item.event, self.job.carried[place]
+        fields = {name: value for name, value in item.counted.items() if name in carried}
+        rule = self.engine.rules.correlations[place].rule
+        match = Match(rule.id, values, mask, event.id, event.at_ms, item.stamp_ms, event.store, fields)
+        self.matches.append(Message(self.job.ways.matches, self.engine.record(place, values), encode_match(match)))
 
-    def _lost(self, reason: str, count: int) -> None:
-        self.counts[f"group_events_{reason}"] += count
+    def _marks(self) -> Iterator[Message]:
+        """How far the clock has come, from time to time; not behind a pulse of another, which would echo for ever."""
+        work, ways, engine = self.plan.work, self.job.ways, self.engine
+        now_ms, source = self.plan.clock.now_ms, work.batch.partition
+        if now_ms // MARK_MS <= self.plan.position.clock.now_ms // MARK_MS:
+            return
+        mark = encode_match(Mark(source, len(ways.audit_keys), now_ms))
+        for key in ways.matches_keys if engine.elsewhere else ():
+            yield Message(ways.matches, key, mark)
+        if self.job.stamps_tick and work.pulses < len(work.batch.values) and (engine.elsewhere or engine.closes):
+            pulse = encode(Tick(id=f"{PULSE}{source}|{now_ms}", time=now_ms))
+            for key in ways.audit_keys:
+                yield Message(ways.audit, key, pulse)
 
     def _close(self) -> None:
         """What the clock has passed of windows that are judged as a whole."""
-        engine = self.engine
-        if not engine.closes:
-            return
-        for _, name in self.state.due:
-            raw = self.state.records.get(name) if is_group(name) and name not in self.groups else None
-            group = decode_group(raw) if raw else Group()
-            if rule := engine.closing(group):
-                self.groups[name] = Open(group, rule)
-        for open in self.groups.values():
-            for fired in engine.close(open.group, self.plan.clock.now_ms):
-                if fired.correlation.alerts:
-                    finding = of_window(fired, decode_by(fired.last.data))  # type: ignore[union-attr]
-                    self.findings.append(self.watching.weigh(finding, self.plan.clock.now_ms))
+        now_ms = self.plan.clock.now_ms
+        for fired in self.counting.close(now_ms):
+            if fired.correlation.alerts:
+                finding = of_window(fired, decode_by(fired.last.data))  # type: ignore[union-attr]
+                self.findings.append(self.watching.weigh(finding, now_ms))
 
     def _past(self, item: Item) -> Past:
         """The actor's past; a new one where the old has run out, whether or not its timer has come."""
@@ -264,22 +289,14 @@ class _Walk:
         for _, name in self.state.due:
             (changes.drops if is_set(name) else changes.deletes).append(name)
             changes.timers[name] = None
-        for name, open in self.groups.items():
-            self._put(changes, name, encode_group(open.group), open.group.due_ms(open.rule))
+        now_ms = self.plan.clock.now_ms
+        self.counting.put(changes, now_ms)
         for name, past in self.pasts.items():
-            self._put(changes, name, baseline.encode_past(past), past.due_ms)
-        self.watching.put(lambda name, raw, due_ms: self._put(changes, name, raw, due_ms))
+            put(changes, name, baseline.encode_past(past), past.due_ms, now_ms)
+        self.watching.put(lambda name, raw, due_ms: put(changes, name, raw, due_ms, now_ms))
         for item in self.plan.work.items:
             name, id = item.seen
             due_ms = expires_ms(item.event.at_ms, self.job.retention_hours)
-            if due_ms > self.plan.clock.now_ms and (name, id) not in self.state.seen:
+            if due_ms > now_ms and (name, id) not in self.state.seen:
                 changes.seen.setdefault(name, []).append(id)
                 changes.timers[name] = due_ms
-
-    def _put(self, changes: Changes, name: str, raw: bytes, due_ms: int) -> None:
-        if due_ms > self.plan.clock.now_ms:
-            changes.puts[name] = raw
-            changes.timers[name] = due_ms
-        else:
-            changes.deletes.append(name)
-            changes.timers[name] = None

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -23,13 +23,15 @@ import msgspec
 import orjson
 from msgspec import Meta, Struct
 
+from alerts.security.groups import GroupsJob
 from alerts.security.job import SecurityJob
+from alerts.security.matches import Mark, encode_match
 from alerts.security.sigma import load
 from alerts.sigma.reading import RefusedRule, Rules
 from features.check import Limits
 from features.events import AuditEvent, Event, Tick, encode
-from features.job import Batch
-from features.loop import run
+from features.job import Message
+from features.loop import Store, batches, run
 from features.stores import Stores
 from features.times import DAY_MS, parse_duration, parse_offset, spell_offsets
 
@@ -39,6 +41,7 @@ else:
     import tomli as tomllib
 
 START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in ZONE
+END_MS = START_MS + 999 * DAY_MS
 ZONE = "Asia/Shanghai"
 RULE_SUFFIX, TEST_SUFFIX = ".yml", ".test.toml"
 RULES = re.compile(r"^(detection|correlation):", re.MULTILINE)
@@ -62,8 +65,7 @@ class _File(Struct, forbid_unknown_fields=True, frozen=True):
 def load_tested(files: Iterable[tuple[str, str]]) -> tuple[Rules, list[RefusedRule]]:
     """Rules of (file name, text) pairs, rule files and test files; a file without its tests is refused."""
     texts = dict(files)
-    missing = {file: _missing(file, texts) for file in texts if file.endswith(RULE_SUFFIX)}
-    missing |= {file: "" for file in missing if ABOUT_RULES.search(texts[file]) and not RULES.search(texts[file])}
+    missing = {file: lack(file, texts) for file in texts if file.endswith(RULE_SUFFIX)}
     rules, refused = load([(file, texts[file]) for file, reason in missing.items() if not reason])
     return rules, [*refused, *(RefusedRule(file, "", reason) for file, reason in missing.items() if reason)]
 
@@ -97,8 +99,10 @@ def read_tests(text: str, file: str) -> list[Timeline]:
         raise WrongTest(f"{file}: {error}") from error
 
 
-def _missing(file: str, texts: dict[str, str]) -> str:
-    """What a rule file lacks in tests, and what to write; empty when it has them."""
+def lack(file: str, texts: Mapping[str, str]) -> str:
+    """What a rule file lacks in tests, and what to write; empty when it has them or needs none."""
+    if ABOUT_RULES.search(texts[file]) and not RULES.search(texts[file]):
+        return ""
     beside = test_file(file)
     if beside not in texts:
         return (
@@ -120,13 +124,26 @@ def _missing(file: str, texts: dict[str, str]) -> str:
 def firings(rules: Rules, ids: set[str], timeline: Timeline, file: str) -> list[int]:
     """Event times, in ms from the start, at which the rules with these ids fire."""
     limits = Limits(max_event_bytes=1_000_000, earliest_ms=0, max_future_ms=START_MS + 1000 * DAY_MS)
-    job = SecurityJob(rules, Stores(ZONE), limits, 24, "alerts", "dead-letters")
+    job = SecurityJob(rules, Stores(ZONE), limits, 24)
     values = [encode(event) for event in sorted(_events(timeline, file), key=lambda event: event.time)]
     if job.engine.closes:  # some windows are judged when they are over
-        values.append(encode(Tick(id="end", time=START_MS + 999 * DAY_MS)))
-    batch = Batch("audit.events", 0, -1, list(range(len(values))), values, [0] * len(values))
-    alerts = [orjson.loads(message.value)["data"] for message in run(job, [batch])[0].sent if message.topic == "alerts"]
+        values.append(encode(Tick(id="end", time=END_MS)))
+    sent = run(job, batches("audit.events", 0, values), {0: Store()})[0].sent
+    sent += _of_groups(rules, sent)
+    alerts = [orjson.loads(message.value)["data"] for message in sent if message.topic == "alerts"]
     return [alert["event_at_ms"] - START_MS for alert in alerts if alert["rule_id"] in ids]
+
+
+def _of_groups(rules: Rules, sent: list[Message]) -> list[Message]:
+    """What groups that span partitions send, and those that count them, to the end of their windows."""
+    topic, stores = "audit.matches", {0: Store()}
+    job = GroupsJob(rules, 24, "alerts", "dead-letters", topic)
+    while matches := [message.value for message in sent if message.topic == topic]:
+        before, first = len(stores[0].sent), stores[0].position.offset + 1
+        run(job, batches(topic, 0, matches, first=first), stores)
+        sent = stores[0].sent[before:]
+    run(job, batches(topic, 0, [encode_match(Mark(0, 1, END_MS))], first=stores[0].position.offset + 1), stores)
+    return stores[0].sent
 
 
 def _wanted(timeline: Timeline, file: str) -> list[int]:

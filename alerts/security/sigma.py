@@ -1,7 +1,4 @@
-"""Sigma rules over audit events: which of their fields a rule may ask for, and how they look to the engine.
-
-A correlation must group by `actor`: audit.events is partitioned by actor, so nothing else is whole.
-"""
+"""Sigma rules over audit events: which of their fields a rule may ask for, and how they look to the engine."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from alerts.security.fields import GROUP_NAMES, LISTS, NAMES, NUMBERS, Fields
+from alerts.security.fields import LISTS, NAMES, NUMBERS, TEXTS, Fields
 from alerts.sigma import reading
 from alerts.sigma.condition import ANYWHERE, Ask, Every, Never, Node, Some, asks
 from alerts.sigma.correlating import NUMERIC, Correlation
@@ -92,14 +89,13 @@ def _filled(ask: Ask) -> Ask:
 
 def _check_group(rule: Correlation) -> None:
     for name in rule.group_by:
-        for field in rule.aliases[name].values() if name in rule.aliases else [name]:
+        fields = {*rule.aliases[name].values()} if name in rule.aliases else {name}
+        for field in sorted(fields):
             check_field(field)
-            if field not in GROUP_NAMES:
-                raise Unsupported(f"group-by {field!r} is not supported; expected some of {', '.join(GROUP_NAMES)}")
-    if "actor" not in rule.group_by or "actor" in rule.aliases:
-        raise Unsupported(
-            "group-by must name `actor`: audit events are partitioned by actor, other groups are not whole"
-        )
+            if field not in TEXTS:
+                raise Unsupported(f"group-by {field!r} is not supported; expected some of {', '.join(TEXTS)}")
+        if "object" in fields and len(fields) > 1:
+            raise Unsupported(f"the alias {name!r} mixes `object`, which is counted by its hash, with other fields")
 
 
 def _check_counted(rule: Correlation) -> None:

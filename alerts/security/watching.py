@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from alerts.security import cases, habits
 from alerts.security.cases import Case, decode_case, encode_case
-from alerts.security.fields import Fields
+from alerts.security.fields import NOWHERE, Fields
 from alerts.security.finding import Finding
 from alerts.security.habits import Habit, Peers, decode_habit, decode_peers, encode_habit
 from alerts.security.networks import Networks
@@ -28,8 +28,8 @@ def records(event: Audit) -> list[str]:
 class Watching(Struct):
     """One batch over what the store held; `now_ms` is the clock at its event."""
 
-    networks: Networks
     stored: Mapping[str, bytes]
+    networks: Networks = NOWHERE
     habits: dict[str, Habit] = {}
     peers: dict[str, Peers] = {}
     cases: dict[str, Case] = {}

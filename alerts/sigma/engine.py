@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from alerts.sigma import group as groups
 from alerts.sigma.correlating import TEMPORAL, Correlation
@@ -36,18 +36,31 @@ class Fired(NamedTuple):
     last: Last | None = None  # of a window that is over: what was kept of its last event
 
 
-class Engine:
-    """`find` and `keep` of `correlate` give groups by the names of their records, and take what was not counted."""
+Find: TypeAlias = Callable[[str, Correlation], Open]
+Lose: TypeAlias = Callable[[str, int], None]
+Send: TypeAlias = Callable[[int, tuple[str, ...], int], None]
 
-    def __init__(self, rules: Rules) -> None:
+
+def nobody(place: int, values: tuple[str, ...], mask: int) -> None:
+    """Takes what is counted elsewhere where nothing is."""
+
+
+class Engine:
+    """`find` gives a group by the name of its record; `lose` is told why a group did not count so many events."""
+
+    def __init__(self, rules: Rules, elsewhere: frozenset[int] = frozenset()) -> None:
+        """`elsewhere`: correlations, by place, of which this one finds the groups and another counts in them; with
+        each all that count it."""
         self.rules = rules
+        self.elsewhere = elsewhere
         self.matchers: dict[LogSource, tuple[Matcher, list[int]]] = {}
         self.names: dict[tuple[int, tuple[str, ...]], str] = {}
         self.by_id = {each.rule.id: each for each in rules.correlations}
+        self.places = {each.rule.id: place for place, each in enumerate(rules.correlations)}
         self.counting: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # detection → (correlation, part)
         self.above: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # correlation → (correlation, part)
         self.heard: set[int] = set()  # correlations that a temporal one waits for
-        self.closes = not all(rule.rising for rule in rules.correlations)
+        self.closes = not all(rule.rising for n, rule in enumerate(rules.correlations) if n not in elsewhere)
         for place, rule in enumerate(rules.correlations):
             for number, part in enumerate(rule.parts):
                 (self.above if part.chained else self.counting)[part.place].append((place, number))
@@ -72,7 +85,7 @@ class Engine:
         return self.matchers[source]
 
     def records(self, fields: Event, met: Place) -> list[str]:
-        """The records of all groups that the event may change."""
+        """The records of all groups that the event may change here."""
         touched: dict[int, set[int]] = {}
         for place, number in self._counted(met):
             touched.setdefault(place, set()).add(number)
@@ -82,6 +95,8 @@ class Engine:
                     touched.setdefault(above, set()).add(number)
         names: list[str] = []
         for place, numbers in touched.items():
+            if place in self.elsewhere:
+                continue
             rule = self.rules.correlations[place]
             names += [self.record(place, values) for values in rule.groups(fields, sorted(numbers))]
         return names
@@ -99,10 +114,9 @@ class Engine:
         counting = self.counting
         return (each for detection in met if detection in counting for each in counting[detection])
 
-    def correlate(
-        self, seen: Seen, find: Callable[[str, Correlation], Open], lost: Callable[[str, int], None]
-    ) -> list[Fired]:
-        """Counts the event in every correlation; those that fire now. `lost` is told what a group could not count."""
+    def correlate(self, seen: Seen, find: Find, lose: Lose, send: Send = nobody) -> list[Fired]:
+        """Counts the event in every correlation; those that fire now. `send` takes the groups that are counted
+        elsewhere."""
         touched: dict[int, list[int]] = {}
         for place, number in self._counted(seen.met):
             touched.setdefault(place, []).append(number)
@@ -111,23 +125,24 @@ class Engine:
             place = min(touched)
             rule, numbers = self.rules.correlations[place], touched.pop(place)
             for values, mask in rule.groups(seen.fields, numbers).items():
-                for fired in self._count(place, values, mask, seen, find, lost):
+                if place in self.elsewhere:
+                    send(place, values, mask)
+                    continue
+                for fired in self.count(place, values, mask, seen, find, lose):
                     if not fired.window.again:
                         found.append(fired)
-                    for above, number in self.above.get(place, ()):
-                        if not fired.window.again or self.rules.correlations[above].kind in TEMPORAL:
-                            touched.setdefault(above, []).append(number)
+                    for above, number in self.counted_by(place, fired):
+                        touched.setdefault(above, []).append(number)
         return found
 
-    def _count(
-        self,
-        place: int,
-        values: tuple[str, ...],
-        mask: int,
-        seen: Seen,
-        find: Callable[[str, Correlation], Open],
-        lost: Callable[[str, int], None],
-    ) -> list[Fired]:
+    def counted_by(self, place: int, fired: Fired) -> Iterator[tuple[int, int]]:
+        """The correlations that count this one now that it has fired, each with its part there."""
+        for above, number in self.above.get(place, ()):
+            if not fired.window.again or self.rules.correlations[above].kind in TEMPORAL:
+                yield above, number
+
+    def count(self, place: int, values: tuple[str, ...], mask: int, seen: Seen, find: Find, lose: Lose) -> list[Fired]:
+        """Counts the event in one group of one correlation, as the parts in `mask`; what fires now."""
         rule = self.rules.correlations[place]
         value = rule.value(seen.fields, mask)
         if value is None:
@@ -143,9 +158,9 @@ class Engine:
             if groups.wait(group, rule, event, seen.now_ms):
                 group.last = Last(rule.rule.id, values, seen.data)
             else:
-                lost("late", 1)
+                lose("late", 1)
         if group.forgotten != forgotten:
-            lost("forgotten", group.forgotten - forgotten)
+            lose("forgotten", group.forgotten - forgotten)
         return [Fired(rule, values, each, None if rule.rising else last) for each in windows]
 
     def close(self, group: Group, now_ms: int) -> list[Fired]:

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-import ahocorasick
 import re2  # type: ignore[import-untyped]
+from ahocorasick_rs import AhoCorasick, MatchKind
 
 from alerts.sigma.criterion import (
     QUIET,
@@ -54,7 +54,9 @@ class FieldIndex:
         self._patterns: list[tuple[int, str]] = []
         for number, criterion in asked:
             self._add(number, criterion)
-        self.automaton = _automaton(self._literals)
+        self.always = frozenset(self.present)
+        self.automaton = _automaton([*self._literals])
+        self.asked_by = [frozenset(numbers) for numbers in self._literals.values()]  # of the automaton's literals
         self.filter = _filter([pattern for _, pattern in self._patterns])
 
     def _add(self, number: int, criterion: Criterion) -> None:
@@ -97,19 +99,20 @@ class FieldIndex:
         if value is MISSING:
             return frozenset((*self.nulls, *self.absent))
         values = scalars(value)
-        return frozenset(self.present).union(*map(self._scalar, values)) if values else self._of_null()
+        return self.always.union(*map(self._scalar, values)) if values else self._of_null()
 
     def _of_null(self) -> Answers:
         return frozenset((*self.nulls, *self.present))
 
     def _scalar(self, value: Any) -> Answers:
-        (found,) = self.of_texts([text_of(value)])
+        text = text_of(value)
+        found = self.of_texts([text]).get(text, self.always)
         return found.union(self.numbers.get(value, ())) if is_number(value) else found
 
-    def of_texts(self, texts: list[str]) -> list[Answers]:
-        """The answers of each text."""
+    def of_texts(self, texts: list[str]) -> dict[str, Answers]:
+        """The answers of different texts; those left out meet what any text meets, `always`."""
         folded = [text.casefold() for text in texts]
-        found = self._walked(texts, folded) if self.automaton is not None else {}
+        found = self._walked(self.automaton, texts, folded) if self.automaton is not None else {}
         for known, keys in ((self.folded, folded), (self.exact, texts), (self.spelled, texts)):
             if known:
                 for place, key in enumerate(keys):
@@ -117,17 +120,16 @@ class FieldIndex:
                         found.setdefault(place, set()).update(known[key])
         if self.filter is not None:
             match, patterns = self.filter.Match, self._patterns
-            for place, text in enumerate(texts):
-                if hits := match(text):
+            for place, hits in enumerate(map(match, texts)):
+                if hits:
                     found.setdefault(place, set()).update(patterns[n][0] for n in hits)
         for number, test in self.others:
             for place, text in enumerate(texts):
                 if test(text):
                     found.setdefault(place, set()).add(number)
-        always = frozenset(self.present)
-        return [always.union(found[place]) if place in found else always for place in range(len(texts))]
+        return {texts[place]: self.always.union(numbers) for place, numbers in found.items()}
 
-    def _walked(self, texts: list[str], folded: list[str]) -> dict[int, set[int]]:
+    def _walked(self, automaton: AhoCorasick, texts: list[str], folded: list[str]) -> dict[int, set[int]]:
         """What the automaton finds, by text: one walk over all of them, with marks around each."""
         found: dict[int, set[int]] = {}
         row = BEGIN + (END + BEGIN).join(folded) + END
@@ -136,11 +138,11 @@ class FieldIndex:
                 found[place] = {number for number, test in self.texts if test(text)}
             return found
         place, until = 0, len(folded[0]) + 2
-        for end, numbers in self.automaton.iter(row):
-            while end >= until:
+        for literal, start, _ in automaton.find_matches_as_indexes(row, overlapping=True):
+            while start >= until:  # matches come in the order of their ends, and lie within one text each
                 place += 1
                 until += len(folded[place]) + 2
-            found.setdefault(place, set()).update(numbers)
+            found.setdefault(place, set()).update(self.asked_by[literal])
         if self.checks:
             for place, likely in found.items():
                 wrong = [n for n in likely & self.checks.keys() if not self.checks[n](texts[place])]
@@ -162,14 +164,8 @@ def literal_of(criterion: Like) -> tuple[str, bool]:
     return max(marked, key=len, default=""), decided
 
 
-def _automaton(literals: dict[str, list[int]]) -> Any:
-    if not literals:
-        return None
-    automaton = ahocorasick.Automaton()
-    for literal, numbers in literals.items():
-        automaton.add_word(literal, tuple(numbers))
-    automaton.make_automaton()
-    return automaton
+def _automaton(literals: list[str]) -> AhoCorasick | None:
+    return AhoCorasick(literals, matchkind=MatchKind.Standard, store_patterns=False) if literals else None
 
 
 def _filter(patterns: list[str]) -> Any:

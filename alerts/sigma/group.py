@@ -59,6 +59,7 @@ class Group(Struct, array_like=True):
     opened_ms: int = 0  # where windows are judged as a whole: the beginning of the one that stands open, if any
     closed_ms: int = 0  # and the end of the last one
     last: Last | None = None  # only where windows are judged as a whole
+    page: int = 0  # where whoever keeps many groups has listed this one
 
     def due_ms(self, rule: Correlation) -> int:
         """From this clock on the record means nothing, or its window is over."""

@@ -126,14 +126,16 @@ class Column(dict[Any, int]):
         field = self.field
         values = [event.get(field, MISSING) for event in events]
         keys = [v if v.__class__ is str or v is MISSING else kept_apart(v) for v in values]
-        new = [key for key in dict.fromkeys(keys) if key.__class__ is str and key not in self]
+        new = [key for key in {*keys}.difference(self) if key.__class__ is str]
         if not new:
             return list(map(self.__getitem__, keys))
-        found = dict(zip(new, map(self.code, self.index.of_texts(new)), strict=True))
+        found = dict.fromkeys(new, self.code(self.index.always))
+        found.update((text, self.code(answers)) for text, answers in self.index.of_texts(new).items())
         codes = [found[key] if key in found else self[key] for key in keys]
         if len(self) + len(found) > KEPT:
             self.clear()
-        self.update(item for item in found.items() if len(item[0]) <= LONGEST)
+        short = max(map(len, new)) <= LONGEST
+        self.update(found if short else {text: code for text, code in found.items() if len(text) <= LONGEST})
         return codes
 
 

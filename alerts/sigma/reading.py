@@ -13,7 +13,7 @@ import yaml
 from msgspec import Struct
 from sigma.collection import SigmaCollection
 from sigma.correlations import SigmaCorrelationRule
-from sigma.exceptions import SigmaError
+from sigma.exceptions import SigmaError, SigmaRegularExpressionError
 from sigma.filters import SigmaFilter
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
@@ -123,12 +123,17 @@ def _sort(file: str, found: SigmaCollection, parsed: Parsed) -> None:
     parsed.refused += [RefusedRule(file, "", str(error)) for error in found.errors if id(error) not in known]
     for rule in [*found.rules, *found.filters]:
         if rule.errors:
-            reason = "; ".join(dict.fromkeys(str(error) for error in rule.errors))
+            reason = "; ".join(dict.fromkeys(map(_said, rule.errors)))
             parsed.refused.append(RefusedRule(file, str(rule.title), reason))
         elif isinstance(rule, SigmaFilter):
             parsed.filters.append((file, rule))
         else:
             parsed.rules.append((file, rule))
+
+
+def _said(error: Exception) -> str:
+    hint = ": patterns are RE2, without look-around and back-references"
+    return f"{error}{hint if isinstance(error, SigmaRegularExpressionError) else ''}"
 
 
 def _understood(document: dict[str, Any]) -> dict[str, Any]:

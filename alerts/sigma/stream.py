@@ -49,7 +49,6 @@ class Stream:
         self.records: dict[str, bytes] = {}  # those that were used longest ago come first
         self.timers: dict[tuple[int, int], list[str]] = {}  # records by due_ms, rounded up, and correlation
         self.queue: list[tuple[int, int]] = []  # the keys of these
-        self.places = {rule.rule.id: place for place, rule in enumerate(rules.correlations)}
         self.lost: Counter[str] = Counter()
         self.open: dict[str, Open] = {}  # decoded, of this batch
 
@@ -130,7 +129,7 @@ class Stream:
     def _pack(self) -> None:
         for name, open in self.open.items():
             if self.records.pop(name, None) is None:
-                self._wake(name, self.places[open.rule.rule.id], open.group.due_ms(open.rule))
+                self._wake(name, self.engine.places[open.rule.rule.id], open.group.due_ms(open.rule))
             self.records[name] = encode_group(open.group)
         self.open.clear()
         if (over := len(self.records) - self.most_groups) > 0:

@@ -84,3 +84,20 @@ def test_recorded_cases_that_a_rule_names_must_meet_it(tmp_path: Path) -> None:
     assert ran("test", tmp_path / "rules") == (0, {"rules": 1, "tested": 1, "tests": 1, "failed": 0})
     (tmp_path / "cases" / "one.json").write_text(json.dumps({"Event": {**event, "EventData": {}}}))
     assert ran("test", tmp_path / "rules")[0] == 1
+
+
+OURS = """
+title: Export
+logsource: {product: brewline, service: audit}
+detection: {a: {action: export}, condition: a}
+"""
+
+
+def test_a_rule_over_audit_events_without_tests_fails_and_so_does_one_that_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.yml").write_text(OURS)
+    assert ran("test", tmp_path) == (1, {"rules": 1, "tested": 0, "tests": 0, "failed": 1})
+    events = 'events = [{ type = "audit_export", actor = "ann", at = "+10h" }]\nfires_at = ["+10h"]'
+    (tmp_path / "r.test.toml").write_text(f'[[test]]\nname = "one"\n{events}\n[[test]]\nname = "none"\nevents = []\n')
+    assert ran("test", tmp_path) == (0, {"rules": 1, "tested": 1, "tests": 2, "failed": 0})
+    (tmp_path / "r.yml").write_text(f"{OURS}---{OURS.replace('action', 'acton')}")
+    assert ran("test", tmp_path)[0] == 1

@@ -42,6 +42,12 @@ def line(number: int, actor: str) -> Record:
     return Record(NOW_MS, "audit.lines", f"{number % 7}", orjson.dumps({"source": "nginx", "line": text}))
 
 
+def denied(number: int) -> Record:
+    """One after the other tried from one address."""
+    tried = {"action": "login", "result": "denied", "client_ip": "203.0.113.9"}
+    return audit(AuditAccess(id=f"d{number}", time=NOW_MS + number * 1000, actor=f"clerk-{number}", **tried))
+
+
 def redeemed(number: int) -> Record:
     at_ms = NOW_MS + number * MINUTE_MS
     event = CouponRedeemed(id=f"r{number}", at_ms=at_ms, customer=f"c{number}", coupon="x", device="device:d1")
@@ -66,17 +72,18 @@ def test_lines_grants_and_leaks_come_to_findings_once_also_when_the_flow_is_kill
     granted = AuditAccess(id="g", time=NOW_MS, actor="admin", action="permission_change", account="ben")
     taken = AuditExport(id="b", time=NOW_MS + MINUTE_MS, actor="ben", rows=40)
     leaked = AuditExport(id="l", time=NOW_MS, actor="ann", rows=9, customers=[f"c{n}" for n in range(9)])
-    flow = Flow("security", settings, workdir / "one.log").opened(16)
-    feed(settings, [audit(granted), audit(leaked), *(line(n, "eve") for n in range(120))])
+    flow = Flow("security", settings, workdir / "one.log").opened(20)
+    feed(settings, [audit(granted), audit(leaked), *map(denied, range(5)), *(line(n, "eve") for n in range(120))])
     feed(settings, [Record(NOW_MS, "audit.lines", "x", b'{"source": "apache", "line": ""}')])
-    until(lambda: len(read_all(settings, "audit.events")) >= 60 + 2, because=lambda: flow.said)
+    until(lambda: len(read_all(settings, "audit.events")) >= 60 + 7, because=lambda: flow.said)
     flow.kill()
-    feed(settings, [*(line(n, "eve") for n in range(120, 230))])
+    feed(settings, [*map(denied, range(5, 9)), *(line(n, "eve") for n in range(120, 230))])
     flow = Flow("security", settings, workdir / "two.log")
     until(lambda: ("many_customers_viewed", "eve") in found(settings), because=lambda: flow.said)
     until(lambda: len(read_all(settings, "exposures")) >= 9, because=lambda: flow.said)
     feed(settings, [audit(taken), *(redeemed(n) for n in range(1, 6))])
-    wanted = [("leaked_customers", "ann"), ("many_customers_viewed", "eve"), ("permission_then_export", "ben")]
+    wanted = [("leaked_customers", "ann"), ("many_customers_viewed", "eve")]
+    wanted += [("password_spraying", "client_ip:203.0.113.9"), ("permission_then_export", "ben")]
     until(lambda: {*wanted} <= {*found(settings)}, because=lambda: f"{found(settings)} {flow.said[-2000:]}")
     assert flow.end(SIGTERM) == 0
     assert [each for each in found(settings) if each in wanted] == wanted

@@ -33,7 +33,7 @@ def redeemed(at_ms: int, customer: str, device: str = "d1") -> CouponRedeemed:
 
 
 def security(events: list[Any]) -> Store:
-    job = SecurityJob(RULES, Stores("Asia/Shanghai"), Limits(10**6, 0, 10**15), 24 * 90, "alerts", "dead-letters")
+    job = SecurityJob(RULES, Stores("Asia/Shanghai"), Limits(10**6, 0, 10**15), 24 * 90)
     return run(job, batches("audit.events", 0, [encode(event) for event in events]), {0: Store()})[0]
 
 

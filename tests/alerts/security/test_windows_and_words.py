@@ -75,7 +75,7 @@ correlation: {type: event_count, rules: [views], group-by: [actor], timespan: 1h
 def few() -> SecurityJob:
     rules, refused = load([("rules.yml", RULES), ("few.yml", FEW)])
     assert refused == []
-    return SecurityJob(rules, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS, "alerts", "dead-letters")
+    return SecurityJob(rules, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS)
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [2, 3], [1, 2, 3, 4]])
@@ -118,7 +118,7 @@ correlation: {type: event_count, rules: [few], group-by: [actor], timespan: 1d, 
 def test_the_end_of_a_window_that_another_rule_is_to_count_is_no_finding() -> None:
     rules, refused = load([("rules.yml", RULES), ("few.yml", FEW), ("chain.yml", CHAINED)])
     assert [rule.file for rule in refused] == ["chain.yml"]  # and yet `few` is not to alert by itself
-    one = SecurityJob(rules, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS, "alerts", "dead-letters")
+    one = SecurityJob(rules, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS)
     log = [view("e1"), tick(START_MS + 2 * HOUR_MS)]
     (store,) = run(one, batches("audit.events", 0, [encoded(event) for event in log])).values()
     assert alerts(store) == []

@@ -73,7 +73,7 @@ LOADED, REFUSED = load([("rules.yml", RULES)])
 
 def job() -> SecurityJob:
     assert REFUSED == []
-    return SecurityJob(LOADED, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS, "alerts", "dead-letters")
+    return SecurityJob(LOADED, Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS)
 
 
 def export(id: str, at_ms: int = START_MS, **more: Any) -> ev.AuditExport:
