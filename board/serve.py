@@ -32,7 +32,7 @@ def serve(settings: Settings) -> None:
     server = uvicorn.Server(config)
 
     def end(*_: object) -> None:
-        """Also for a signal that comes before the server listens for one, and for the one it raises again at its end."""
+        """Also for a signal before the server listens for one, and for the one it raises again at its end."""
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
