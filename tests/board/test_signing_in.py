@@ -106,7 +106,8 @@ def test_a_token_that_is_asked_with_often_is_out_within_a_second(board_settings:
     sessions = Sessions(connect_redis(board_settings.redis.url, 5.0), board_settings.redis.prefix, 1.0)
     token = sessions.token(MEI, 60, True)
     found = sessions.find_lately("token", token)
-    assert found is not None and found.person == MEI
+    assert found is not None
+    assert found.person == MEI
     assert sessions.find_lately("token", token) is found, "not looked up again"
     sessions.close_all("mei")
     began_s = time.monotonic()
