@@ -59,13 +59,13 @@ def create_app(settings: Settings) -> Starlette:
         sources.close()
 
     routes: list[BaseRoute] = [
+        *_calls(sources, gate),
         Route("/healthz", answering(_well(sources)), name="healthz"),
         Route("/", lambda request: RedirectResponse("/now"), name="home"),
         *door.routes(API),
         *(Route(path, answering(_shown(page, gate))) for page in PAGES for path in page.paths),
         Route(f"{API}/live", answering(_watched(gate, live)), name="live"),
         Route(f"{API}/openapi.json", answering(_described(gate)), name="openapi"),
-        *(Route(API + e.path, call_of(e, sources, gate), methods=[e.method], name=e.name) for e in ENDPOINTS),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
     ]
     guards = [
@@ -73,6 +73,12 @@ def create_app(settings: Settings) -> Starlette:
         Middleware(TrustedHostMiddleware, allowed_hosts=board.hosts, www_redirect=False),
     ]
     return Starlette(routes=routes, lifespan=lives, middleware=guards)
+
+
+def _calls(sources: Sources, gate: Gate) -> list[Route]:
+    """What is asked often is looked for first: routes are tried one by one."""
+    endpoints = sorted(ENDPOINTS, key=lambda endpoint: not endpoint.often)
+    return [Route(API + e.path, call_of(e, sources, gate), methods=[e.method], name=e.name) for e in endpoints]
 
 
 def _company(settings: Settings, sources: Sources) -> Oidc | None:

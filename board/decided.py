@@ -97,6 +97,7 @@ class Decided:
         self.kinds: Counter[Kind] = Counter()
         self.days: dict[int, Counter[Kind]] = {}
         self.latest: dict[tuple[str, str], deque[Decision]] = {}
+        self.names: dict[tuple[str, str], tuple[str, str]] = {}  # rule and campaign, kept once
         self.whose: OrderedDict[str, tuple[str, str]] = OrderedDict()  # decision → rule and campaign
         self.seen: OrderedDict[str, None] = OrderedDict()
         self.lock = Lock()
@@ -141,7 +142,7 @@ class Decided:
         data, (rule, campaign) = said.data, (said.data.rule, said.data.campaign)
         what = (data.outcome or "issued") if topic in ("coupons", "decisions") else said.type.rpartition(".")[2]
         if topic == "coupons":
-            self.whose[data.decision] = rule, campaign
+            self.whose[data.decision] = self.names.setdefault((rule, campaign), (rule, campaign))
             if len(self.whose) > REMEMBERED:
                 self.whose.popitem(last=False)
         elif topic == "deliveries":

@@ -1,4 +1,5 @@
-"""What happens, told at once to all who watch (server-sent events): one reader of a feed, however many watch it."""
+"""What happens, told at once to all who watch (server-sent events): one reader of a feed, however many watch it, and
+none while nobody does."""
 
 from __future__ import annotations
 
@@ -22,18 +23,20 @@ from operators.health import MISSED, VIEWERS, warn_seldom
 WAITING = 64  # messages of a viewer who does not keep up; older ones are let go, and counted
 PULSE_S = 5.0  # a sign of life where nothing happens
 AGAIN_S = 1.0
+REST_S = 10.0  # a feed is read on for so long after the last viewer has left
 
 
 class Feed(Struct, frozen=True):
     """`told` yields what is new, as often as a person can look at it, until `stop`; it is begun again if it breaks.
 
-    `cut`: what of it a store manager may see; None: nothing.
+    `cut`: what of it a store manager may see; None: nothing. `always`: it counts, and must miss nothing.
     """
 
     name: str
     roles: frozenset[Role]
     told: Callable[[Sources, Event], Iterator[Any]]
     cut: Callable[[Any, Person], Any] | None = None
+    always: bool = False
 
 
 class Viewer:
@@ -62,11 +65,28 @@ class Viewer:
                 yield self.waiting.popleft()
 
 
+class Reading:
+    """Whether a feed is read now."""
+
+    def __init__(self) -> None:
+        self.wanted, self.over = Event(), Event()
+        self.over.set()
+
+    def begin(self) -> None:
+        self.over.clear()
+        self.wanted.set()
+
+    def end(self) -> None:
+        self.wanted.clear()
+        self.over.set()
+
+
 class Live:
     """The feeds' threads, and who watches. `last`: what a newcomer is told at once."""
 
     def __init__(self, feeds: tuple[Feed, ...], sources: Sources) -> None:
         self.feeds = {feed.name: feed for feed in feeds}
+        self.readings = {feed.name: Reading() for feed in feeds}
         self.sources = sources
         self.viewers: set[Viewer] = set()
         self.last: dict[str, Any] = {}
@@ -76,10 +96,15 @@ class Live:
     def start(self) -> None:
         self.loop = asyncio.get_running_loop()
         for feed in self.feeds.values():
+            if feed.always:
+                self.readings[feed.name].begin()
             Thread(target=self._read, args=(feed,), name=f"feed {feed.name}", daemon=True).start()
 
     def close(self) -> None:
         self.stop.set()
+        for reading in self.readings.values():
+            reading.over.set()
+            reading.wanted.set()
 
     async def watch(self, person: Person, names: Set[str], still: Callable[[], bool]) -> AsyncIterator[bytes]:
         """Raises nothing for a feed that is not theirs: it stays silent. Ends when `still` says no."""
@@ -87,6 +112,8 @@ class Live:
         viewer = Viewer(person, theirs)
         self.viewers.add(viewer)
         VIEWERS.set(len(self.viewers))
+        for name in theirs:
+            self.readings[name].begin()
         try:
             for name in sorted(theirs & self.last.keys()):
                 if message := self._message(self.feeds[name], self.last[name], person):
@@ -102,19 +129,29 @@ class Live:
         finally:
             self.viewers.discard(viewer)
             VIEWERS.set(len(self.viewers))
+            asyncio.get_running_loop().call_later(REST_S, self._rest)
+
+    def _rest(self) -> None:
+        """Nobody needs what a feed tells that nobody watches: nor will it be news to who comes later."""
+        watched = {name for viewer in self.viewers for name in viewer.feeds}
+        for name, feed in self.feeds.items():
+            if name not in watched and not feed.always:
+                self.readings[name].end()
+                self.last.pop(name, None)
 
     def _read(self, feed: Feed) -> None:
-        while not self.stop.is_set():
+        reading = self.readings[feed.name]
+        while reading.wanted.wait() and not self.stop.is_set():
             try:
-                for told in feed.told(self.sources, self.stop):
-                    if self.loop is not None and not self.stop.is_set():
+                for told in feed.told(self.sources, reading.over):
+                    if self.loop is not None and not reading.over.is_set():
                         self.loop.call_soon_threadsafe(self._tell, feed, told)
             except NoState:
                 pass  # of flows that have not run yet
             except Exception as error:  # a viewer sees that it is stale
                 told = f"{type(error).__name__}: {error}"
                 warn_seldom("a feed of the board broke off", feed.name, feed=feed.name, error=told)
-            self.stop.wait(AGAIN_S)
+            reading.over.wait(AGAIN_S)
 
     def _tell(self, feed: Feed, told: Any) -> None:
         self.last[feed.name] = told

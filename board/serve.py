@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+from threading import Thread
 
 import uvicorn
 
 from board.app import create_app
 from config.settings import Settings
+from features.customer import Core
+from flows.files import load_catalog
 from operators.health import Pulse, configure_logs, serve_health
 
 DRAIN_S = 5
@@ -30,11 +33,21 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=DRAIN_S,
     )
     server = uvicorn.Server(config)
+    Thread(target=_load_core, args=(settings,), name="core", daemon=True).start()
 
     def end(*_: object) -> None:
+<<<<<<< HEAD
         """Also for a signal that comes before the server listens for one, and for that which it raises at its end."""
+=======
+        """Also for a signal before the server listens for one, and for the one it raises again at its end."""
+>>>>>>> Q8
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     server.run()
+
+
+def _load_core(settings: Settings) -> None:
+    """The compiled core takes seconds to load: nobody's first read waits for it."""
+    Core(load_catalog(settings)).rows({}, 0)

@@ -20,11 +20,12 @@ from board.rulebook import Rulebook
 from board.usual import StoresNow
 from brewline.alert_words import Talk, noted
 from brewline.letters import Letter, latest_letters
-from brewline.models.reading import Known, read_models
+from brewline.models.reading import Known, known_models
 from brewline.reading import Features
 from config.settings import Settings
 from features.outgoing import AlertWord
-from flows.files import load_kpis, load_regions
+from flows.files import load_catalog, load_kpis, load_regions
+from flows.learning import subjects
 from flows.seasons import load_seasons
 from operators.footprint import Footprint, measure
 from operators.redis_link import connect_redis
@@ -104,7 +105,8 @@ class Sources:
 
     @cached_property
     def models(self) -> Recent[dict[str, Known]]:
-        return Recent(lambda: read_models(self.settings), MODELS_S)
+        declared = subjects(load_catalog(self.settings))
+        return Recent(lambda: known_models(self.redis, self.prefix, declared), MODELS_S)
 
     @cached_property
     def engine(self) -> Engine:

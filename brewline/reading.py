@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, defstruct
 from redis import Redis
 from redis.exceptions import ConnectionError, TimeoutError
 
@@ -56,6 +57,8 @@ class Features:
             layouts = stored_layouts(redis, settings.redis.prefix)
         self.core = Core(self.catalog, earlier=list(layouts.values()))
         self.layout = layouts.get(f"{self.catalog.layout.id:08x}", self.catalog.layout)
+        fields = {f"_{place}": name for place, name in enumerate(self.names)}
+        self.row = defstruct("Row", [(field, float | str | None) for field in fields], rename=fields)
         self.words: dict[int, str] = {}  # the texts of the codes met so far
 
     @classmethod
@@ -99,6 +102,16 @@ class Features:
             columns[place] = self._spelt(columns[place], steps)
         rows = zip(*columns, strict=True)
         return {who: dict(zip(self.names, row, strict=True)) for who, row in zip(customers, rows, strict=True)}
+
+    def structs(self, customers: list[str], matrix: Floats) -> dict[str, Struct]:
+        """As `rows`, objects that are written as JSON in half the time."""
+        rows: list[list[Any]] = matrix.tolist()  # NaN is written as null
+        for name, steps in self.catalog.texts.items():
+            place = self.names.index(name)
+            codes = [None if code != code else code for code in matrix[:, place].tolist()]
+            for row, text in zip(rows, self._spelt(codes, steps), strict=True):
+                row[place] = text
+        return {who: self.row(*row) for who, row in zip(customers, rows, strict=True)}
 
     def _spelt(self, codes: Sequence[float | None], steps: list[str]) -> list[str | None]:
         if steps:

@@ -84,7 +84,7 @@ def override(raw: dict[str, Any], shape: type[Struct], environ: Mapping[str, str
 
 def _plain(text: str, kind: Any, name: str) -> Any:
     """A value as it is typed; numbers are written plainly, tables and lists as JSON."""
-    if get_origin(kind) in (dict, list):
+    if get_origin(kind) in (dict, list) or _is_section(kind):
         return _table(text, kind, name)
     try:
         return msgspec.convert(text, kind, strict=False)
@@ -94,9 +94,12 @@ def _plain(text: str, kind: Any, name: str) -> Any:
 
 def _table(text: str, kind: Any, name: str) -> Any:
     try:
+        if _is_section(kind):
+            return msgspec.to_builtins(msgspec.json.decode(text, type=kind))
         return msgspec.json.decode(text, type=dict[str, Any] if _is_section(get_args(kind)[-1]) else kind)
     except msgspec.DecodeError as error:  # what was found may hold a password
-        example = '{"security.protocol": "SSL"}' if get_origin(kind) is dict else '["former.key"]'
+        example = {dict: '{"security.protocol": "SSL"}', list: '["former.key"]'}.get(get_origin(kind))
+        example = example or f'{{"{next(iter(_types(kind)))}": …}}'
         raise WrongSettings(f"environment variable {name}: expected JSON such as {example}: {error}") from error
 
 

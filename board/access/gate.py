@@ -36,15 +36,17 @@ class Gate:
     def __init__(self, sessions: Sessions, notes: Notes, limit: Limit, cookies: Cookies) -> None:
         self.sessions, self.notes, self.limit, self.cookies = sessions, notes, limit, cookies
 
-    def find(self, request: Request) -> Session | None:
+    def find(self, request: Request, often: bool = False) -> Session | None:
+        """`often`: as it was within the last second will do."""
+        find = self.sessions.find_lately if often else self.sessions.find
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self.sessions.find("token", token.strip())
-        return self.sessions.find("session", request.cookies.get(self.cookies.session, ""))
+            return find("token", token.strip())
+        return find("session", request.cookies.get(self.cookies.session, ""))
 
-    def admit(self, request: Request, roles: Set[Role], method: str) -> Session:
+    def admit(self, request: Request, roles: Set[Role], method: str, often: bool = False) -> Session:
         """Raises Problem: 401 for who is not let in, 403 for who may not, 429 for who asks too much."""
-        session = self.find(request)
+        session = self.find(request, often)
         if session is None:
             raise Problem(401, "sign in, or send a token that has not expired")
         self.limit.take(session.person.name)
@@ -59,7 +61,7 @@ class Gate:
 
     def admit_to(self, endpoint: Endpoint, request: Request) -> Person:
         """Who opens data of a customer says what for, which is noted. Raises Problem."""
-        person = self.admit(request, endpoint.roles, endpoint.method).person
+        person = self.admit(request, endpoint.roles, endpoint.method, endpoint.often).person
         if endpoint.personal:
             purpose = request.headers.get(PURPOSE, "").strip()
             if len(purpose) < LEAST_PURPOSE:

@@ -238,4 +238,4 @@ def _told(sources: Sources, stop: Event) -> Iterator[Any]:
 
 
 ENDPOINTS = (decisions, funnel, budgets, resume, lift)
-FEEDS = (Feed("decisions", HEAD_OFFICE, _told),)
+FEEDS = (Feed("decisions", HEAD_OFFICE, _told, always=True),)

@@ -61,7 +61,7 @@ def features(sources: Sources, person: Person, asked: Many) -> Features:
     records = known.records(ids)
     with one_at_a_time:  # Redis is not waited for in here
         matrix = known.core.rows(records, at_ms)
-    return Features(at_ms, known.rows(list(records), matrix))
+    return Features(at_ms, known.structs(list(records), matrix))  # type: ignore[arg-type]  # JSON is the same
 
 
 def _require_id(id: str) -> str:

@@ -60,4 +60,4 @@ def _told(sources: Sources, stop: Event) -> Iterator[Any]:
 
 
 ENDPOINTS = (curves, state)
-FEEDS = (Feed("engine", SEE, _told),)
+FEEDS = (Feed("engine", SEE, _told, always=True),)  # its curves begin before somebody looks at them

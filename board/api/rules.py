@@ -51,12 +51,14 @@ class Row(Struct):
 
 class Listed(Struct):
     """`holdout_percent`: of all customers, who get no coupons, for comparison. `cannot_switch`: why rules cannot be
-    switched here; empty: they can. `wrong`: why the files as they stand are not used."""
+    switched here; empty: they can. `wrong`: why the files as they stand are not used. `since_ms`: when the board began
+    to look, by its own clock; 0: it has not yet."""
 
     items: list[Row]
     holdout_percent: float
     cannot_switch: str
     wrong: str
+    since_ms: int
 
 
 @get("/rules", MARKETING)
@@ -66,7 +68,8 @@ def rules(sources: Sources, person: Person, asked: Nothing) -> Listed:
     paused = _paused(sources)
     rows = [_row(rule, paused, fired[rule.id]) for rule, _, _ in sources.rulebook.rules.by_id.values()]
     rows.sort(key=lambda row: (-row.priority, row.id))
-    return Listed(rows, sources.settings.coupons.holdout_percent, _refusal(sources), sources.rulebook.wrong)
+    holdout_percent, since_ms = sources.settings.coupons.holdout_percent, sources.decided.since_ms
+    return Listed(rows, holdout_percent, _refusal(sources), sources.rulebook.wrong, since_ms)
 
 
 def _fired(sources: Sources) -> Counter[str]:

@@ -31,9 +31,10 @@ async function show() {
     const context = {
       t: say(shell, module.words), me, id: decodeURIComponent(rest.join("/")), query: new URLSearchParams(location.search), go,
     };
-    const root = h("div", { class: `page ${name}` }, h("h1", {}, t(name)));
+    const root = h("div", { class: `page ${name}`, "aria-busy": "true", "data-busy": t("loading") }, h("h1", {}, t(name)));
     fill(page, root);
     shown = { close: await module.open(root, context) };
+    root.removeAttribute("aria-busy");
     if (mine !== turn) shown.close?.();
   } catch (error) {
     if (mine === turn) fail(error);
@@ -59,8 +60,12 @@ function go(path) {
 
 function mark(name) {
   for (const link of document.querySelectorAll("#pages a")) {
-    if (link.dataset.page === name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.page !== name) {
+      link.removeAttribute("aria-current");
+      continue;
+    }
+    link.setAttribute("aria-current", "page");
+    link.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone the pages stand in a row that scrolls
   }
 }
 

@@ -3,12 +3,13 @@
 
 import uPlot from "/static/vendor/uplot/uPlot.esm.js";
 import { fill, h, table } from "/static/dom.js";
-import { clock, decimal, moment, money, whole, zoneName } from "/static/numbers.js";
+import { clock, decimal, moment, money, percent, second, whole, zoneName } from "/static/numbers.js";
 
 const LINES = ["line-1", "line-2", "line-3", "line-4"];
 const ROWS = 60; // of the table
 const SAMPLE = 200; // values
 const BUDGET_MS = 8; // of a frame's 16.7
+const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 16; // more on a wall screen
 const open = new Set();
 const dirty = new Set();
 const at = new WeakMap(); // element → its chart
@@ -61,14 +62,16 @@ export function chart({ title, lines, band = false, format = decimal, height = 1
   let owed = false;
 
   function options() {
-    const axis = { stroke: colour("soft"), grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+    const unit = rem();
+    const axis = { stroke: colour("soft"), grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font: `${12 * unit}px system-ui` };
     return {
-      width, height,
+      width,
+      height: height * unit,
       tzDate,
-      legend: { show: legend },
+      legend: { show: legend, live: false },
       cursor: { drag: { x: true, y: false }, points: { size: 7 }, ...(together ? { sync: { key: together } } : {}) },
-      scales: { y: { range: (_, low, high) => (low === null ? [0, 1] : [Math.min(0, low), 1.08 * (most() || high) || 1]) } },
-      axes: [{ ...axis, space: 70, size: 30, values: hours }, { ...axis, size: 62, ...scale(format) }],
+      scales: { y: { range: (_, low, high) => (low === null ? [0, 1] : [Math.min(0, low), top(most() || high)]) } },
+      axes: [{ ...axis, space: 70 * unit, size: 30 * unit, values: hours }, { ...axis, size: 62 * unit, ...scale(format) }],
       series: [{ value: (_, seconds) => (seconds ? moment(seconds * 1000) : "–") },
         ...lines.map((line, i) => ({
           label: line.label, stroke: colour(LINES[(line.like ?? i) % LINES.length]), width: line.points ? 0 : 2, dash: line.dash,
@@ -84,6 +87,12 @@ export function chart({ title, lines, band = false, format = decimal, height = 1
   function most() {
     if (!band) return 0;
     return Math.max(quantile(columns[1], 0.985), quantile(columns.at(-1), 0.9));
+  }
+
+  // No share is drawn above the whole unless one was.
+  function top(high) {
+    const most = lines.map((_, i) => quantile(columns[i + 1], 1)).reduce((a, b) => Math.max(a, b), 0);
+    return format === percent && most <= 1 ? Math.min(1.02, 1.08 * high) || 1 : 1.08 * high || 1;
   }
 
   function drawMarks(u) {
@@ -155,7 +164,7 @@ export function chart({ title, lines, band = false, format = decimal, height = 1
   function resize(to) {
     if (!to || to === width) return;
     width = to;
-    drawn?.setSize({ width, height });
+    drawn?.setSize({ width, height: height * rem() });
   }
 
   function see(is) {
@@ -201,6 +210,7 @@ function scale(format) {
   const steps = [1, 2, 5].flatMap((n) => [...Array(10).keys()].map((power) => n * 10 ** power)).sort((a, b) => a - b);
   if (format === whole) return { incrs: steps, values: (_, ticks) => ticks.map(whole) };
   if (format === money) return { incrs: steps.map((n) => n * 100), values: (_, ticks) => ticks.map((cents) => whole(cents / 100)) };
+  if (format === percent) return { values: (_, ticks) => ticks.map((tick) => percent(tick, ticks[1] - ticks[0] < 0.01 ? 1 : 0)) };
   return { values: (_, ticks) => ticks.map((tick) => format(tick)) };
 }
 
@@ -220,7 +230,7 @@ function quantile(values, share) {
   const by = Math.ceil(values.length / SAMPLE);
   const some = [];
   for (let i = 0; i < values.length; i += by) if (values[i] !== null) some.push(values[i]);
-  return Float64Array.from(some).sort()[Math.floor(some.length * share)] ?? 0;
+  return Float64Array.from(some).sort()[Math.min(some.length - 1, Math.floor(some.length * share))] ?? 0;
 }
 
 // A date whose own clock shows what that of the chain's zone does; the difference is the same all through an hour.
@@ -233,10 +243,11 @@ function tzDate(seconds) {
   return new Date(seconds * 1000 + shifts.get(hour));
 }
 
-// Midnight shows its date.
+// Midnight shows its date, what is closer than minutes its seconds.
 function hours(_, ticks) {
+  const close = ticks.some((seconds) => seconds % 60);
   return ticks.map((seconds) => {
-    const text = clock(seconds * 1000);
+    const text = (close ? second : clock)(seconds * 1000);
     return text === "00:00" ? moment(seconds * 1000).replace(/[, ]*00:00$/, "") : text;
   });
 }

@@ -19,6 +19,9 @@ export function fill(element, ...children) {
   return element;
 }
 
+// A sentence with `commands` in it.
+export const coded = (text) => text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
+
 // A table with a caption for those who cannot see where it stands. rows: arrays of cells, each a text or an element.
 export function table(caption, heads, rows, numbers = []) {
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },

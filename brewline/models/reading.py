@@ -33,8 +33,12 @@ class Known(Struct):
 def read_models(settings: Settings) -> dict[str, Known]:
     """By name, all that are declared. Raises Unreachable."""
     redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
-    declared = subjects(load_catalog(settings))
-    return {name: _known(redis, settings.redis.prefix, subject) for name, subject in declared.items()}
+    return known_models(redis, settings.redis.prefix, subjects(load_catalog(settings)))
+
+
+def known_models(redis: Redis, prefix: str, declared: dict[str, Subject]) -> dict[str, Known]:
+    """By name, those that are declared."""
+    return {name: _known(redis, prefix, subject) for name, subject in declared.items()}
 
 
 def read_model(settings: Settings, name: str) -> Known:

@@ -83,3 +83,42 @@ def test_who_has_been_shut_out_hears_no_more(monkeypatch: pytest.MonkeyPatch) ->
             await heard(stream, 50)
 
     asyncio.run(scene())
+
+
+def test_a_feed_is_read_only_while_somebody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "REST_S", 0.01)
+    begun, ended = list[str](), list[str]()
+
+    def told(name: str) -> Any:
+        def read(sources: Any, stop: Event) -> Iterator[Any]:
+            begun.append(name)
+            yield {"time": len(begun)}
+            stop.wait()
+            ended.append(name)
+
+        return read
+
+    async def until(true: Any) -> None:
+        async def come() -> None:
+            while not true():
+                await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(come(), 20)
+
+    async def scene() -> None:
+        counts = Feed("counts", EVERYONE, told("counts"), always=True)
+        feeds = Live((Feed("shown", EVERYONE, told("shown")), counts), None)  # type: ignore[arg-type]
+        feeds.start()
+        await until(lambda: begun == ["counts"])
+        for times in (1, 2):
+            streams = [feeds.watch(MARKETER, {"shown"}, lambda: True) for _ in range(3)]
+            assert [await heard(stream, 1) for stream in streams] == [[("shown", {"time": times + 1})]] * 3
+            assert begun[1:] == ["shown"] * times, "one reader, however many watch"
+            for stream in streams:
+                assert len(ended) == times - 1
+                await stream.aclose()  # type: ignore[attr-defined]
+            await until(lambda: ended == ["shown"] * times)  # noqa: B023
+        feeds.close()
+        await until(lambda: ended[-1] == "counts")
+
+    asyncio.run(scene())

@@ -101,6 +101,16 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, make) -> None:
     assert refusal(path, {}).startswith(f"{path}: ")
 
 
+def test_the_companys_sign_in_is_set_by_the_environment_as_a_table() -> None:
+    name, table = "BREWLINE_BOARD__COMPANY", '"client_id": "b", "roles": {"engineer": ["platform"]}'
+    company = load(None, {name: f'{{"issuer": "https://login.example.com", {table}}}'}).board.company
+    assert (company.issuer, company.roles) == ("https://login.example.com", {"engineer": ["platform"]})
+    assert company.stores_claim == "stores", "what is not named stays as it is"
+    for wrong in ("https://login.example.com", '{"issuers": "https://login.example.com"}', "[]"):
+        assert refusal(None, {name: wrong}).startswith(f"environment variable {name}: expected JSON such as {{"), wrong
+    assert "https" in refusal(None, {name: f'{{"issuer": "http://login.example.com", {table}}}'})
+
+
 def test_the_environment_overrides_the_file_and_leaves_the_rest(tmp_path: Path) -> None:
     path = written(tmp_path, "[kafka]\nbrokers = 'file:1'\npartitions = 7")
     environ = {

@@ -5,13 +5,14 @@ import { fill, h, table } from "/static/dom.js";
 import { drill } from "/static/drill.js";
 import { formatOf } from "/static/kpis.js";
 import { listen } from "/static/live.js";
-import { moment, percent } from "/static/numbers.js";
+import { moment, percent, whole } from "/static/numbers.js";
 
 const DAYS = [1, 7, 30];
 const COLUMNS = ["coupons_issued", "redemptions", "redemption_rate", "orders", "revenue_cents", "discount_cents"];
 const FIRST = ["coupons_issued", "redemptions", "orders", "revenue_cents", "discount_cents", "redemption_rate"];
 const EVERY = [...FIRST, "aov_cents", "items", "new_members", "refunds", "attach_rate"];
 const AGAIN_MS = 2000;
+const MANY = 5; // so many times as much is told as that
 
 export { words } from "/static/pages/campaigns.words.js";
 
@@ -22,7 +23,7 @@ export function open(root, context) {
 async function list(root, { t }) {
   const body = h("div", {});
   const part = figures(t, (days) => get("/campaigns", { days, limit: 500 }), (told) => {
-    fill(body, told.items.length ? rows(t, t("campaigns"), told.items, (each) => h("a", { href: `/campaigns/${encodeURIComponent(each.id)}` }, each.id), t("campaign")) : h("p", { class: "state" }, t("no_campaign")));
+    fill(body, told.items.length ? h("section", { class: "card" }, rows(t, t("campaigns"), told.items, (each) => h("a", { href: `/campaigns/${encodeURIComponent(each.id)}` }, each.id), t("campaign"))) : h("p", { class: "state" }, t("no_campaign")));
   }, body);
   root.append(h("p", { class: "note" }, t("note")), part.root, body);
   await part.look();
@@ -83,6 +84,6 @@ function rows(t, caption, items, name, head) {
 // The figure, and under it how it differs from as many days before.
 function cell(t, { kpis, before }, kpi) {
   const [now, was] = [kpis[kpi], before[kpi]];
-  const by = now === null || !was ? "" : now >= was ? `+${percent(now / was - 1, 0)}` : `−${percent(1 - now / was, 0)}`;
+  const by = now === null || !was ? "" : now >= MANY * was ? `× ${whole(now / was)}` : now >= was ? `+${percent(now / was - 1, 0)}` : `−${percent(1 - now / was, 0)}`;
   return h("span", {}, formatOf(kpi)(now), h("br"), h("span", { class: "note", title: by && t("than_before") }, by || " "));
 }

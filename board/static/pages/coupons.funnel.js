@@ -1,7 +1,7 @@
 // How often each step on a coupon's way has happened, by rule or by campaign.
 
 import { get } from "/static/api.js";
-import { fill, h, table } from "/static/dom.js";
+import { coded, fill, h, table } from "/static/dom.js";
 import { moment, percent, whole } from "/static/numbers.js";
 
 const STEPS = ["issued", "delivered", "opened", "redeemed", "expired", "refused", "revoked"];
@@ -15,7 +15,7 @@ export function funnel({ t }) {
   const rows = h("div");
   const failed = h("div");
   const root = h("section", { class: "card" }, h("h2", {}, t("funnel_title")), note,
-    h("div", { class: "bar" }, h("label", {}, t("by"), by), h("label", {}, t("day"), day)), failed, drawn, rows, h("p", { class: "note" }, t("undelivered_note")));
+    h("div", { class: "bar" }, h("label", {}, t("by"), by), h("label", {}, t("day"), day)), failed, drawn, rows, h("p", { class: "note" }, coded(t("undelivered_note"))));
 
   async function renew() {
     const found = await get("/coupons/funnel", { by: by.value, day: day.value });
@@ -36,8 +36,9 @@ export function funnel({ t }) {
   }
 
   function cell(one, step) {
-    if (step === "issued" || !one.issued || !one[step]) return whole(one[step]);
-    return h("span", {}, whole(one[step]), h("span", { class: "note" }, ` ${percent(one[step] / one.issued, 0)}`));
+    if (step === "issued") return whole(one[step]);
+    if (!one.issued || !one[step]) return [whole(one[step]), h("span", { class: "coupons-share" })];
+    return [whole(one[step]), h("span", { class: "note coupons-share" }, percent(one[step] / one.issued, 0))];
   }
 
   return { root, renew, failed };

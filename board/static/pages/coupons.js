@@ -19,14 +19,14 @@ export async function open(root, context) {
 
   // A part that cannot be read says so in its own place; the others go on.
   async function renew() {
-    for (const part of parts) {
+    await Promise.all(parts.map(async (part) => {
       try {
         await part.renew();
         fill(part.failed);
       } catch (error) {
         fill(part.failed, h("p", { class: "banner", role: "alert" }, error.message));
       }
-    }
+    }));
   }
 
   await renew();

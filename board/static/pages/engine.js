@@ -4,7 +4,7 @@ import { get } from "/static/api.js";
 import { chart } from "/static/charts.js";
 import { fill, h, table } from "/static/dom.js";
 import { listen } from "/static/live.js";
-import { age, decimal, moment, whole } from "/static/numbers.js";
+import { age, decimal, moment, took, whole } from "/static/numbers.js";
 import { words } from "/static/pages/engine.words.js";
 import { bytes, stored } from "/static/pages/engine/stored.js";
 import { letters } from "/static/pages/engine/letters.js";
@@ -17,7 +17,7 @@ const LINES = 4; // of a chart: the busiest flows
 export async function open(root, context) {
   const { t } = context;
   const banner = h("div", { role: "status" });
-  const figures = h("div", { class: "cards" });
+  const figures = h("div", { class: "cards engine-figures" });
   const charts = h("div", { class: "wide" });
   const flows = h("section", { class: "card" });
   const partitions = h("details", { class: "card" });
@@ -38,7 +38,7 @@ export async function open(root, context) {
     fill(figures,
       card(t("records_s"), whole(sum("records_per_s")), t("records_note")),
       card(t("lag"), whole(sum("lag")), t("lag_note")),
-      card(t("latency"), ms(customers?.p99_ms), t("latency_note", { p50: ms(customers?.p50_ms) })),
+      card(t("latency"), took(customers?.p99_ms), t("latency_note", { p50: took(customers?.p50_ms) })),
       card(t("outbox"), whole(sum("outbox")), t("outbox_note")),
       card(t("dead_s"), decimal(sum("dead_per_s"), 1)));
     list(now);
@@ -61,7 +61,7 @@ export async function open(root, context) {
     const heads = [t("flow"), t("state"), t("per_s"), t("batch"), t("lag"), t("p50"), t("p99"), t("outbox"), t("committed"), t("stages")];
     fill(flows, h("h2", {}, t("flows")), table(t("flows"), heads, now.flows.map((flow) => [
       flow.name, flow.up ? h("span", { class: "up" }, t("running")) : h("span", { class: "down" }, t("away", { at: clock(flow.seen_ms) })),
-      decimal(flow.records_per_s, 1), decimal(flow.batch_records, 1), whole(flow.lag), ms(flow.p50_ms), ms(flow.p99_ms), whole(flow.outbox),
+      decimal(flow.records_per_s, 1), decimal(flow.batch_records, 1), whole(flow.lag), took(flow.p50_ms), took(flow.p99_ms), whole(flow.outbox),
       flow.commit_age_s < 0 ? "–" : t("ago", { age: age(flow.commit_age_s * 1000) }), stages(flow.stages_ms),
     ]), [2, 3, 4, 5, 6, 7, 8]));
     const was = partitions.open;
@@ -130,5 +130,4 @@ export async function open(root, context) {
   };
 }
 
-const ms = (value) => (value === undefined || value < 0 ? "–" : `${decimal(value, value < 10 ? 1 : 0)} ms`);
 const clock = (at) => moment(at);

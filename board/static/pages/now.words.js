@@ -8,7 +8,7 @@ export const words = {
     as_usual: "as usual", above: "above usual", below: "below usual", night: "no sales expected", learning: "still learning what is usual", nothing_to_tell: "nothing to tell",
     heat: "Stores against what is usual, latest hour", heat_note: "Each store's latest full hour, as a share of what is usual there at this time. Coloured where chance does not explain it.",
     of_orders: "by orders", of_revenue: "by revenue", far_low2: "far below usual", far_low1: "below usual", far_0: "as usual", far_high1: "above usual", far_high2: "far above usual",
-    silent: "till silent", closed: "closed", state_learning: "new", alarmed: "alert", hidden: "{n} more stores are as usual", all_stores: "All stores", no_region: "without a region", heat_empty: "No hour is complete yet: this fills when the KPI flow has closed its first minutes.",
+    silent: "till silent", closed: "closed", state_learning: "still learning", alarmed: "alert", hidden: "{n} more stores are as usual", all_stores: "All stores", no_region: "without a region", heat_empty: "No hour is complete yet: this fills when the KPI flow has closed its first minutes.",
   },
   zh: {
     ...named.zh,
@@ -17,6 +17,6 @@ export const words = {
     as_usual: "正常", above: "高于正常", below: "低于正常", night: "非营业时段", learning: "正在学习正常水平", nothing_to_tell: "暂无数据",
     heat: "门店热力表（最近一小时与正常水平对比）", heat_note: "各门店最近一个完整小时占该时段正常水平的比例；超出随机波动的门店以颜色标出。",
     of_orders: "按订单", of_revenue: "按营业额", far_low2: "远低于正常", far_low1: "低于正常", far_0: "正常", far_high1: "高于正常", far_high2: "远高于正常",
-    silent: "收银机无信号", closed: "未营业", state_learning: "新店", alarmed: "告警", hidden: "其余 {n} 家门店正常", all_stores: "全部门店", no_region: "未分区域", heat_empty: "尚无完整的一小时数据：KPI 流程完成首批分钟后将显示。",
+    silent: "收银机无信号", closed: "未营业", state_learning: "学习中", alarmed: "告警", hidden: "其余 {n} 家门店正常", all_stores: "全部门店", no_region: "未分区域", heat_empty: "尚无完整的一小时数据：KPI 流程完成首批分钟后将显示。",
   },
 };

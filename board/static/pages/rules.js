@@ -2,7 +2,7 @@
 
 import { get } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
-import { percent, whole } from "/static/numbers.js";
+import { moment, percent, whole } from "/static/numbers.js";
 import { openRule } from "/static/pages/rules.one.js";
 import { words } from "/static/pages/rules.words.js";
 
@@ -30,7 +30,7 @@ async function openAll(root, { t }) {
   function draw() {
     const text = sought.value.trim().toLowerCase();
     const rules = found.items.filter((rule) => [rule.id, rule.name, rule.campaign, rule.gift, t(rule.state)].join(" ").toLowerCase().includes(text));
-    fill(about, t("about", { holdout: percent(found.holdout_percent / 100) }));
+    fill(about, t("about", { holdout: percent(found.holdout_percent / 100) }), " ", t(found.since_ms ? "fired_since" : "fired_not_yet", { since: moment(found.since_ms) }));
     fill(wrong, found.wrong && h("p", { class: "banner", role: "alert" }, t("wrong", { wrong: found.wrong })));
     fill(list, rules.length ? table(t("all"), [t("rule"), t("state"), t("fired"), t("priority"), t("gift"), t("campaign"), t("looks")], rules.map((rule) => [
       h("span", {}, h("a", { href: `/rules/${rule.id}` }, rule.id), h("span", { class: "note rules-name" }, rule.name)), chip(t, rule), whole(rule.fired), rule.priority, rule.gift, rule.campaign, rule.looks]), [2, 3])

@@ -3,6 +3,7 @@ import { words as decisions } from "../decisions.words.js";
 export const words = {
   en: {
     ...decisions.en,
+    fired_since: "What is given today is counted since the board began to look ({since}).", fired_not_yet: "What is given today is not counted yet: the board waits for Kafka.",
     about: "When somebody gets a coupon or a message: each rule is one file. {holdout} of customers are held out of all of them, for comparison.", filter: "Search", rule: "Rule", state: "State", priority: "Priority", fired: "Given today", campaign: "Campaign", gift: "Gives", looks: "Looks",
     on: "on", off: "off", paused: "paused", paused_at: "paused at {places}", everywhere: "everywhere", none: "No rule has these words.", wrong: "The rules' files as they stand cannot be used, so the former ones go on: {wrong}",
     all: "All rules", switch_on: "Switch on", switch_off: "Switch off", cannot: "Cannot be switched from here: {why}", switched: "Written. The engine follows within seconds.", sure_off: "Nobody gets anything from {rule} while it is off. Switch it off?", sure_on: "Its tests run first; if one fails, it stays off. Switch {rule} on?", cancel: "Cancel",
@@ -14,6 +15,7 @@ export const words = {
   },
   zh: {
     ...decisions.zh,
+    fired_since: "“今日发放”自本看板开始统计起计（{since}）。", fired_not_yet: "“今日发放”尚未开始统计：看板正在等待 Kafka。",
     about: "什么情况下发券或发消息：每条规则一个文件。全体顾客中 {holdout} 作为保留对照组，不参与任何规则。", filter: "搜索", rule: "规则", state: "状态", priority: "优先级", fired: "今日发放", campaign: "活动", gift: "发放内容", looks: "检查时机",
     on: "启用", off: "停用", paused: "已暂停", paused_at: "暂停于 {places}", everywhere: "全部门店", none: "没有匹配的规则。", wrong: "规则文件当前无法使用，继续沿用之前的规则：{wrong}",
     all: "全部规则", switch_on: "启用", switch_off: "停用", cannot: "无法在此切换：{why}", switched: "已写入，引擎数秒内生效。", sure_off: "停用期间 {rule} 不会发放任何内容。确认停用？", sure_on: "将先运行测试，任一失败则保持停用。确认启用 {rule}？", cancel: "取消",

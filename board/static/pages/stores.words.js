@@ -11,7 +11,7 @@ export const words = {
     count: "{shown} of {of} stores, {from}–{to}", no_store: "No store fits. Change the search, or the region.",
     no_hour: "No minute is complete yet: this fills when the KPI flow has closed its first minutes.",
     of_usual: "of usual", state_low2: "far below usual", state_low1: "below usual", state_0: "as usual", state_high1: "above usual", state_high2: "far above usual",
-    state_silent: "till silent", state_closed: "closed", state_learning: "new", alarmed: "alert", spark: "orders by five minutes: {values}",
+    state_silent: "till silent", state_closed: "closed", state_learning: "still learning", alarmed: "alert", spark: "orders by five minutes: {values}",
     silent_now: "This store's till has not been heard for minutes: what it sold meanwhile is unknown, not zero.",
   },
   zh: {
@@ -23,7 +23,7 @@ export const words = {
     count: "显示 {shown} / {of} 家门店，{from}–{to}", no_store: "没有符合条件的门店，请更改搜索条件或区域。",
     no_hour: "尚无完整的分钟数据：KPI 流程完成首批分钟后将显示。",
     of_usual: "占正常水平", state_low2: "远低于正常", state_low1: "低于正常", state_0: "正常", state_high1: "高于正常", state_high2: "远高于正常",
-    state_silent: "收银机无信号", state_closed: "未营业", state_learning: "新店", alarmed: "告警", spark: "每 5 分钟订单数：{values}",
+    state_silent: "收银机无信号", state_closed: "未营业", state_learning: "学习中", alarmed: "告警", spark: "每 5 分钟订单数：{values}",
     silent_now: "该门店收银机已数分钟无信号：期间的销售情况未知，并非为零。",
   },
 };

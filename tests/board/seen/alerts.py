@@ -68,3 +68,11 @@ def check_a_phone_shows_alerts_without_sideways_scrolling(page: Page) -> None:
         page.wait_for_timeout(500)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def check_sentences_tell_the_chains_time_and_no_names_of_code(page: Page) -> None:
+    page.goto("/alerts?state=&kind=service")
+    rows = page.locator(".alerts tbody tr").filter(has=page.locator("a"))
+    expect(rows.first).to_be_visible(timeout=COMES_MS)
+    expect(rows.filter(has_text=re.compile(r"\d{4}-\d\d-\d\dT\d"))).to_have_count(0)
+    expect(rows.locator("a").filter(has_text="_")).to_have_count(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 MOVES_S = 60.0
 FIGURES = "[...document.querySelectorAll('.figure')].map((one) => one.textContent).join()"
@@ -28,3 +28,42 @@ def check_a_chart_is_a_table_for_who_cannot_see_it(page: Page) -> None:
     page.goto("/now")
     page.get_by_role("button", name="As a table").first.click()
     expect(page.get_by_role("table").first).to_be_visible()
+
+
+def check_the_pages_stay_at_hand_however_far_one_reads(page: Page) -> None:
+    page.goto("/rules")
+    expect(page.locator(".page.rules tbody tr").nth(20)).to_be_attached(timeout=20_000)
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    assert page.evaluate("scrollY") > 500, "there is nothing to read far down"
+    expect(page.locator("#pages a[data-page=now]")).to_be_in_viewport()
+    expect(page.locator("header .brand")).to_be_in_viewport()
+
+
+def check_a_phone_shows_where_one_is_and_one_line_above(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    for name in ("engine", "now"):
+        page.goto(f"/{name}")
+        expect(page.locator(f"#pages a[data-page={name}]")).to_be_in_viewport(ratio=0.99, timeout=20_000)
+        assert page.locator("header").bounding_box()["height"] < 60  # type: ignore[index]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def check_a_page_says_that_it_loads_until_it_has(page: Page) -> None:
+    waiting: list[Route] = []
+    page.route("**/api/v1/campaigns*", lambda one: waiting.append(one))
+    page.goto("/campaigns")
+    busy = page.locator(".page.campaigns")
+    expect(busy).to_have_attribute("aria-busy", "true", timeout=20_000)
+    assert "Loading" in page.evaluate("getComputedStyle(document.querySelector('.page.campaigns'), '::after').content")
+    while waiting:
+        waiting.pop().continue_()
+    expect(busy).not_to_have_attribute("aria-busy", "true", timeout=20_000)
+
+
+def check_no_figure_stands_alone_on_a_wall_screen(page: Page) -> None:
+    page.set_viewport_size({"width": 2560, "height": 1440})
+    for path, cards, rows in (("/now", ".now-cards > *", 2), ("/engine", ".engine-figures > .card", 1)):
+        page.goto(path)
+        expect(page.locator(cards).first).to_be_visible(timeout=60_000)
+        tops = {round(one.bounding_box()["y"]) for one in page.locator(cards).all()}  # type: ignore[index]
+        assert len(tops) == rows, path

@@ -30,3 +30,9 @@ def check_a_version_is_promoted_and_learning_decides_again(page: Page) -> None:
     page.get_by_role("button", name=re.compile("Let learning decide|交由学习流程决定")).click()
     page.locator("dialog button.main").click()
     expect(page.get_by_text(re.compile("pinned by a person|已由人工固定"))).to_have_count(0, timeout=30_000)
+
+
+def check_a_model_without_a_version_is_not_called_well(page: Page) -> None:
+    page.goto("/models")
+    row = page.locator("tr").filter(has_text="lapse risk")
+    expect(row.locator(".chip")).to_have_text("still learning", timeout=LEARNED_MS)

@@ -3,8 +3,8 @@
 import { get, post } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
 import { listen } from "/static/live.js";
-import { moment, whole } from "/static/numbers.js";
-import { acts, address, ask, askSilence, kind, severity, state } from "/static/pages/alerts/parts.js";
+import { dated, moment, whole } from "/static/numbers.js";
+import { acts, address, ask, askSilence, kind, plain, severity, state } from "/static/pages/alerts/parts.js";
 
 const SEVERITIES = ["critical", "high", "medium", "low", "informational"];
 const STATES = ["firing", "not sent", "held", "acknowledged", "silenced", "over"];
@@ -61,19 +61,19 @@ export async function open(root, { t, me, query, go }) {
     fill(rows, table(t("alerts"), [t("by severity"), t("what"), t("about"), t("state"), t("since"), t("times"), ""],
       shown.items.map((one) => [
         severity(one.severity, t),
-        h("div", {}, h("a", { href: address(one.key), "data-key": one.key }, one.title), h("div", { class: "note alerts-why" }, one.why)),
+        h("div", {}, h("a", { href: address(one.key), "data-key": one.key }, plain(one.title)), h("div", { class: "note alerts-why" }, dated(one.why))),
         h("div", {}, one.entity, h("div", { class: "note" }, kind(one.kind, t))),
         h("div", {}, state(one.state, t), one.by && h("div", { class: "note" }, t("by_whom", { who: one.by }))),
-        moment(one.started_ms), whole(one.count),
+        moment(one.started_ms), one.count > 1 ? whole(one.count) : "",
         one.firing && one.state !== "acknowledged" && acts(me, one.kind)
-          ? h("button", { type: "button", "data-key": `ack ${one.key}`, "aria-label": `${t("acknowledge")}: ${one.title}`, onclick: () => acknowledge(one) }, t("acknowledge")) : "",
+          ? h("button", { type: "button", "data-key": `ack ${one.key}`, "aria-label": `${t("acknowledge")}: ${plain(one.title)}`, onclick: () => acknowledge(one) }, t("acknowledge")) : "",
       ]), [5]));
     if (focused) rows.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
   function acknowledge(one) {
     ask({
-      title: t("acknowledge"), note: `${one.title} · ${one.entity}`, action: t("acknowledge"), t,
+      title: t("acknowledge"), note: `${plain(one.title)} · ${one.entity}`, action: t("acknowledge"), t,
       fields: [{ name: "reason", label: t("why_maybe") }],
       done: async ({ reason }) => { await post(`${address(one.key)}/acknowledge`, { reason }); await load(); },
     });

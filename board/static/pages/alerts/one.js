@@ -3,10 +3,10 @@
 import { get, post } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
 import { listen } from "/static/live.js";
-import { decimal, moment, whole } from "/static/numbers.js";
+import { dated, decimal, moment, whole } from "/static/numbers.js";
 import { finding } from "/static/pages/alerts/finding.js";
 import { incident } from "/static/pages/alerts/incident.js";
-import { address, ask, askSilence, kind, severity, state } from "/static/pages/alerts/parts.js";
+import { address, ask, askSilence, kind, plain, severity, state } from "/static/pages/alerts/parts.js";
 
 const ENDING = ["kpi", "model", "experiment"]; // the flow itself says when they are over
 
@@ -23,9 +23,9 @@ export async function open(root, context) {
     const before = one;
     one = await get(path);
     const { row } = one;
-    fill(head, h("h2", {}, row.title),
+    fill(head, h("h2", {}, plain(row.title)),
       h("p", {}, severity(row.severity, t), " ", state(row.state, t), " ", h("span", { class: "note" }, `${kind(row.kind, t)} · ${row.entity}`)),
-      h("p", { class: "alerts-lead" }, row.why), pairs(), actions());
+      h("p", { class: "alerts-lead" }, dated(row.why)), pairs(), actions());
     return !before || before.row.at_ms !== row.at_ms || before.row.count !== row.count;
   }
 

@@ -8,6 +8,7 @@ export const chip = (text, kind) => h("span", { class: `chip ${kind}` }, text);
 export const severity = (name, t) => chip(t(name), name);
 export const state = (name, t) => chip(t(`is ${name}`), STATES[name] ?? "low");
 export const kind = (name, t) => t(`kind ${name}`);
+export const plain = (title) => title.replaceAll("_", " ");
 export const address = (key) => `/alerts/${encodeURIComponent(key)}`;
 
 // Whether they have a say on alerts of this kind; the server decides, this only hides what would be refused.

@@ -7,7 +7,7 @@ import { listen } from "/static/live.js";
 import { decimal, moment, whole } from "/static/numbers.js";
 import { ask } from "/static/pages/models/asking.js";
 import { curve, reliability } from "/static/pages/models/drawings.js";
-import { flags, verdict } from "/static/pages/models/list.js";
+import { flags, loss, verdict } from "/static/pages/models/list.js";
 
 const SHOWN = 15; // inputs
 const AGAIN_MS = 2_000; // between two looks, whatever happens
@@ -17,7 +17,7 @@ export async function open(root, { t, id }) {
   const head = h("section", { class: "card" });
   const cards = h("div", { class: "cards" });
   const scorers = ["champion", "challenger", "base_rate", "recency"];
-  const losses = chart({ title: t("loss_curve"), lines: scorers.map((name, i) => ({ label: t(name), dash: i > 1 ? [6, 4] : undefined })), format: (value) => decimal(value, 4), height: 220, t });
+  const losses = chart({ title: t("loss_curve"), lines: scorers.map((name, i) => ({ label: t(name), dash: i > 1 ? [6, 4] : undefined })), format: loss, height: 220, t });
   const auc = chart({ title: t("auc_curve"), lines: [{ label: "AUC" }], format: (value) => decimal(value, 3), height: 220, t });
   const calibration = h("section", { class: "card" });
   const drift = h("section", { class: "card" });
@@ -32,7 +32,7 @@ export async function open(root, { t, id }) {
     wasAt = Date.now();
     const one = await get(path);
     const { summary: it } = one;
-    fill(head, h("h2", {}, it.name.replaceAll("_", " ")), h("p", {}, flags(it.wrong, t)),
+    fill(head, h("h2", {}, it.name.replaceAll("_", " ")), h("p", {}, flags(it, t)),
       h("p", { class: "note" }, t(it.is_probability ? "loss_log" : "loss_absolute"), " ", t("window_note", { n: whole(one.window) })),
       h("p", {}, it.champion ? t("scoring", { n: it.champion }) : t("no_version"), it.pinned && ` · ${t("pinned")}`, it.challenger > 0 && ` · ${t("against", { n: it.challenger })}`, ` · ${t("labels_so_far", { n: whole(it.labels) })}`),
       actions(one));
@@ -52,7 +52,7 @@ export async function open(root, { t, id }) {
 
   function figures({ figures: found, summary: it }) {
     fill(cards, scorers.filter((name) => found[name]?.[it.loss] !== undefined).map((name) => h("section", { class: "card" },
-      h("div", { class: "label" }, t(name)), h("div", { class: "figure" }, decimal(found[name][it.loss], 4)),
+      h("div", { class: "label" }, t(name)), h("div", { class: "figure" }, loss(found[name][it.loss])),
       name !== "champion" && verdict(it.losses, name) && h("div", { class: verdict(it.losses, name) }, t(verdict(it.losses, name) === "up" ? "beaten" : "not_beaten")),
       h("div", { class: "note" }, it.is_probability ? t("more_figures", { auc: decimal(found[name].roc_auc, 3), pr: decimal(found[name].pr_auc, 3), error: decimal(found[name].calibration_error, 3) }) : t("mean_error")))));
   }
