@@ -36,11 +36,7 @@ def serve(settings: Settings) -> None:
     Thread(target=_load_core, args=(settings,), name="core", daemon=True).start()
 
     def end(*_: object) -> None:
-<<<<<<< HEAD
-        """Also for a signal that comes before the server listens for one, and for that which it raises at its end."""
-=======
         """Also for a signal before the server listens for one, and for the one it raises again at its end."""
->>>>>>> Q8
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
