@@ -14,12 +14,22 @@ from alerts.kpis.catalog import CHAIN
 from alerts.kpis.closing import Rows
 from alerts.kpis.expectation import Floats, Moment, Rates, rates
 from alerts.kpis.incident import Incident, kind
-from alerts.kpis.learning import Hour, learn_roots, learn_spread, learn_stores, rain, spread
-from alerts.kpis.panel import CELLS, FIRING, QUIET, ROOTS, STORES, WEEK_HOURS, Panel, names
+from alerts.kpis.jump import before
+from alerts.kpis.learning import (
+    Hour,
+    jump_spread,
+    learn_jumps,
+    learn_roots,
+    learn_spread,
+    learn_stores,
+    rain,
+    spread,
+)
+from alerts.kpis.panel import BASE, CELLS, FIRING, QUIET, ROOTS, STORES, WEEK_HOURS, Panel, names
 from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, WEIGHTS, WIDTH, alive
-from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, miss, rain_now
+from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, judge_jumps, miss, rain_now
 
 DAY = 1440
 PENDING = {"chain": 1, "region": 1, "channel": 2, "store": 3}  # minutes: the widest fires first and gathers the others
@@ -208,6 +218,8 @@ class Book:
         unusual[OTHERS] &= ~silent
         steps = course.step(panel.course, minute, found, unusual, wait, self.judging.hold_minutes)
         panel.course["odd"] |= panel.course["state"] != QUIET
+        if look.ran is not None:
+            panel.course["ran"] = look.ran.log
         panel.touch("course")
         return Layer(panel, around, look, steps)
 
@@ -218,7 +230,18 @@ class Book:
         rain = rain_now(self.roots, sums if panel is self.roots else window_sums(self.roots.ring, minute, widths))
         if panel is self.stores:
             rain = Rain(*(part[..., panel.learned["parent"]] for part in rain))
-        return judge(panel, minute, self.around(panel, minute), self._strays(panel), sums, rain)
+        look = judge(panel, minute, self.around(panel, minute), self._strays(panel), sums, rain)
+        return self._look_at_jumps(panel, minute, look) if panel.jumps else look
+
+    def _look_at_jumps(self, panel: Panel, minute: int, look: Look) -> Look:
+        around, widths = self.around(panel, minute), np.array([*panel.jumps, panel.window])
+        sums = window_sums(panel.ring, minute, widths)
+        jumps, late = sums[:-1], sums[panel.jumps.index(BASE)]
+        base = sums[-1] - late
+        rates = around.before.mean, around.now.mean, around.after.mean
+        wet = rain_now(panel, base[None]).log[0]
+        ran = before(panel, minute, rates, self._strays(panel)[-1], base, wet)
+        return judge_jumps(panel, minute, around, look, jumps, jump_spread(panel), ran, rain_now(panel, jumps))
 
     def _strays(self, panel: Panel) -> Floats:
         if panel.layer not in self.strays:
@@ -251,18 +274,19 @@ class Book:
 
     def _learn_spread(self, layer: Layer, minute: int) -> None:
         """At other minutes of the hour each time, so that what is told by five minutes is seen at all of them."""
-        panel, screened = layer.panel, layer.look.screened
+        panel, look, blur = layer.panel, layer.look, layer.around.now.blur
+        calm = (
+            (panel.course["state"] != FIRING)
+            & (layer.found.p > course.RESOLVE_P)
+            & (minute - panel.course["back"] >= panel.window)
+        )
         for place, width in enumerate(panel.widths):
-            if minute % (width + 29):
-                continue
-            calm = (
-                (panel.course["state"] != FIRING)
-                & (layer.found.p > course.RESOLVE_P)
-                & (minute - panel.course["back"] >= panel.window)
-            )
-            one = (screened.seen[place], screened.of[place], screened.mid[place])
-            learn_spread(panel, place, *one, layer.around.now.blur, calm)
-            self.strays.clear()
+            if minute % (width + 29) == 0:
+                learn_spread(panel, place, *look.screened.window(place), blur, calm)
+                self.strays.clear()
+        for place, width in enumerate(panel.jumps):
+            if look.jumped and look.ran and minute % (width + 29) == 0:
+                learn_jumps(panel, place, *look.jumped.window(place), blur + look.ran.error, calm)
 
     def _learn(self, leaving: int) -> None:
         """The minute that leaves the window, and at the end of its hour the hour."""

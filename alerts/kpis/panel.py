@@ -24,6 +24,8 @@ QUIET, PENDING, FIRING = 0, 1, 2  # the state of a series
 SHORT = (2, 10)  # minutes; the longest window is that of the settings
 SPREAD_PRIOR, SPREAD_WEIGHT = 0.03, 1.0  # squared relative deviation, and how many windows' worth that is held to be
 AMOUNT_PRIOR = 0.4  # variance of the logarithm of an order
+JUMPS = (1, 2, 5, 10)  # minutes that are held against those before: of roots, where so few say something
+BASE = 10  # minutes; those before them are what a root is held to run at
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -83,6 +85,7 @@ def _course(dims: int) -> Arrays:
         "hour": np.zeros((WIDTH, dims), np.int64),  # sums of the hour that is being learned
         "wet": np.zeros(dims, np.float64),  # share of its orders that were told of rain
         "till": np.zeros(dims, bool),  # has ever sent a heartbeat
+        "ran": np.zeros((SERIES, dims), np.float64),  # before it was unusual, the logarithm of what it ran at
     }
 
 
@@ -99,7 +102,10 @@ def _learned(layer: str, windows: int, dims: int) -> Arrays:
         return {**found, "level": np.zeros((2, SERIES, dims))}
     mean, cov = structure.begin(dims)
     day = np.zeros((2, SERIES, 24, dims))
-    return {**found, "mean": mean, "cov": cov, "day": day, "days": np.zeros((24, dims), np.int64)}
+    structural = {"mean": mean, "cov": cov, "day": day, "days": np.zeros((24, dims), np.int64)}
+    jumped = np.full((2, len(JUMPS), SERIES, dims), SPREAD_WEIGHT, np.float32)
+    jumped[0] *= over[:1] / SPREAD_WEIGHT
+    return {**found, **structural, "jumped": jumped}
 
 
 class Panel:
@@ -108,6 +114,7 @@ class Panel:
     def __init__(self, layer: str, window: int, records: Mapping[str, bytes]) -> None:
         self.layer, self.window, self.records = layer, window, records
         self.widths = (*(width for width in SHORT if width < window), window)
+        self.jumps = JUMPS if layer == ROOTS and window > 2 * BASE else ()
         raw = records.get(f"names|{layer}")
         self.dims: list[str] = msgpack.decode(raw, type=list[str]) if raw else []
         self.place = {dim: place for place, dim in enumerate(self.dims)}

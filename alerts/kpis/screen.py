@@ -82,6 +82,16 @@ def expect(before: float, now: float, after: float, parts: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def shifted(kind: int, mid: float, low: float, high: float, by: float, lower: bool) -> Any:
+    """The mean as it ran before, the mean to judge by on the side where it is, the least and the greatest."""
+    sunk, risen = min(0.0, by), max(0.0, by)
+    own = sunk if lower else risen
+    if kind == AMOUNT:
+        return mid + by, mid + own, low + sunk, high + risen
+    return mid * exp(by), mid * exp(own), low * exp(sunk), high * exp(risen)
+
+
+@njit(cache=True, nogil=True)
 def screen(
     sums: Any,
     minute: int,
@@ -94,6 +104,8 @@ def screen(
     strays: Any,
     rain: Any,
     rest: Any,
+    shift: Any,
+    jumps: bool,
 ) -> Any:
     """Of each window, series and dimension: seen, of, expected rate, rate to judge by, standard deviation, side, far.
 
@@ -101,6 +113,8 @@ def screen(
     `table`: by series, counter over and under, kind, shortest window, the count series that the counter under is, harm,
     and whether more than usual counts in the longest window alone.
     `rest`: minutes that a series may look back on. Last comes which series are as usual in the short windows.
+    `shift`: logarithm of how a series ran before against its rates; low is then what is below both, high what is above
+    both. `jumps`: no window is the longest, and what is seen may be `SURE` as well as what is expected.
     """
     windows, series, dims = strays.shape
     over, under, kinds, shortest, counted, harm, lasting = table
@@ -109,7 +123,7 @@ def screen(
     side, far = np.zeros(strays.shape, np.int8), np.zeros(strays.shape, np.bool_)
     recovers = np.zeros((series, dims), np.bool_)
     for w in range(windows):
-        width, parts, longest = widths[w], shares_of(minute % 60, widths[w]), w == windows - 1
+        width, parts, longest = widths[w], shares_of(minute % 60, widths[w]), w == windows - 1 and not jumps
         for k in range(series):
             for d in range(dims):
                 x, n = seen_of(sums[w], over, under, kinds, width, k, d)
@@ -119,29 +133,32 @@ def screen(
                 elif rain[w, k, d] != 0:
                     wet = exp(rain[w, k, d])
                     m, low, high = m * wet, low * wet, high * wet
-                seen[w, k, d], of[w, k, d], mid[w, k, d], mean[w, k, d] = x, n, m, m
+                usual, moved = m, shift[k, d]
+                if moved != 0:
+                    m, usual, low, high = shifted(kinds[k], m, low, high, moved, x < n * m)
+                seen[w, k, d], of[w, k, d], mid[w, k, d], mean[w, k, d] = x, n, m, usual
                 if not isfinite(m) or rest[k, d] < width:
                     continue
-                at = low if x < n * low else high if x > n * high else m
+                at = low if x < n * low else high if x > n * high else usual
                 side[w, k, d] = -1 if x < n * low else 1 if x > n * high else 0
                 mean[w, k, d] = at
                 if kinds[k] == AMOUNT:
                     variance = n * strays[w, k, d] + n * n * blur[k, d]
-                    matters = abs(x - n * m) >= LEAST_CHANGE[AMOUNT] * n and n >= LEAST_UNITS
+                    matters = abs(x - n * usual) >= LEAST_CHANGE[AMOUNT] * n and n >= LEAST_UNITS
                     enough = longest or n >= SURE
                 else:
                     chance = n * at * (1 - at) if kinds[k] == SHARE else n * at
                     variance = chance + (n * at) ** 2 * (strays[w, k, d] + blur[k, d])
-                    matters = abs(x - n * m) >= max(LEAST_UNITS, LEAST_CHANGE[kinds[k]] * n * m)
-                    enough = longest or n * m >= SURE
+                    matters = abs(x - n * usual) >= max(LEAST_UNITS, LEAST_CHANGE[kinds[k]] * n * usual)
+                    enough = longest or n * usual >= SURE or (jumps and x >= SURE)
                 sd[w, k, d] = sqrt(variance + 1e-12)
                 z = abs(x - n * at) / sd[w, k, d]
                 if w <= 1:
                     recovers[k, d] = z < CALM
                 if counted[k] >= 0:
-                    usual, _, _ = expect(before[counted[k], d], now[counted[k], d], after[counted[k], d], parts)
+                    comes, _, _ = expect(before[counted[k], d], now[counted[k], d], after[counted[k], d], parts)
                     came = sums[w, under[k], d]
-                    enough &= x <= came and (isnan(usual) or came >= MOST * usual * width)
+                    enough &= x <= came and (isnan(comes) or came >= MOST * comes * width)
                 long = width >= shortest[k] and (longest or side[w, k, d] < 0 or not lasting[k])
                 harms = side[w, k, d] != 0 and harm[k] != -side[w, k, d]
                 far[w, k, d] = z >= SCREEN and harms and matters and enough and long
