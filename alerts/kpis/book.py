@@ -14,7 +14,7 @@ from alerts.kpis.catalog import CHAIN
 from alerts.kpis.closing import Rows
 from alerts.kpis.expectation import Floats, Moment, Rates, rates
 from alerts.kpis.incident import Incident, kind
-from alerts.kpis.jump import before
+from alerts.kpis.jump import learn_quarters, quarter_rates, ran_before
 from alerts.kpis.learning import (
     Hour,
     jump_spread,
@@ -25,7 +25,7 @@ from alerts.kpis.learning import (
     rain,
     spread,
 )
-from alerts.kpis.panel import BASE, CELLS, FIRING, QUIET, ROOTS, STORES, WEEK_HOURS, Panel, names
+from alerts.kpis.panel import BASE, CELLS, FIRING, QUARTER, QUIET, ROOTS, STORES, WEEK_HOURS, Panel, names
 from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, WEIGHTS, WIDTH, alive
@@ -154,6 +154,7 @@ class Book:
                 panel.course[name][...] = minute
             panel.course["missed"][...] = 0
             panel.touch("course")
+        self.roots.course["quarters"][...] = 0
         self.header.next = self.header.since = minute
 
     def clear(self, minute: int) -> None:
@@ -234,14 +235,15 @@ class Book:
         return self._look_at_jumps(panel, minute, look) if panel.jumps else look
 
     def _look_at_jumps(self, panel: Panel, minute: int, look: Look) -> Look:
-        around, widths = self.around(panel, minute), np.array([*panel.jumps, panel.window])
-        sums = window_sums(panel.ring, minute, widths)
-        jumps, late = sums[:-1], sums[panel.jumps.index(BASE)]
-        base = sums[-1] - late
-        rates = around.before.mean, around.now.mean, around.after.mean
+        *jumps, whole = window_sums(panel.ring, minute, np.array([*panel.jumps, panel.window]))
+        sums, base, quarter = np.array(jumps), whole - jumps[panel.jumps.index(BASE)], minute // QUARTER
         wet = rain_now(panel, base[None]).log[0]
-        ran = before(panel, minute, rates, self._strays(panel)[-1], base, wet)
-        return judge_jumps(panel, minute, around, look, jumps, jump_spread(panel), ran, rain_now(panel, jumps))
+        ran = ran_before(panel, minute, self._root_rates, self._strays(panel)[-1], base, wet)
+        quarters = Around(*(quarter_rates(panel, quarter + step, self._root_rates) for step in (-1, 0, 1)))
+        return judge_jumps(panel, minute, look, quarters, sums, jump_spread(panel), ran, rain_now(panel, sums))
+
+    def _root_rates(self, hour: int) -> Rates:
+        return self._rates(self.roots, hour)
 
     def _strays(self, panel: Panel) -> Floats:
         if panel.layer not in self.strays:
@@ -292,6 +294,7 @@ class Book:
         """The minute that leaves the window, and at the end of its hour the hour."""
         for panel in (self.roots, self.stores):
             panel.course["hour"] += panel.minute(leaving)
+        self.roots.course["quarters"][leaving % 60 // QUARTER] += self.roots.minute(leaving)
         if leaving % 60 != 59:
             return
         number = leaving // 60
@@ -304,6 +307,7 @@ class Book:
         if self.stores.dims:
             learn_stores(self.stores, hours[1], self.roots, of_roots)
         learn_roots(self.roots, hours[0])
+        learn_quarters(self.roots, number, ~hours[0].odd & ~hours[0].silent)
         self.roots.course["wet"] = rain(self.roots.course["hour"], self.roots.course["wet"])
         self._forget_hour()
         self.known.clear()
@@ -319,6 +323,7 @@ class Book:
         for panel in (self.roots, self.stores):
             panel.course["hour"][...] = 0
             panel.course["odd"] = panel.course["state"] != QUIET
+        self.roots.course["quarters"][...] = 0
 
     def write(self) -> dict[str, bytes]:
         return {**self.roots.write(), **self.stores.write(), "judge": encode_header(self.header)}

@@ -1,23 +1,29 @@
-"""How a root has run lately against its rates, so that a minute can be held against the hour before it.
+"""The latest minutes of a root against those before them: what changes at once is no good day and no weather.
 
-A good day, warm weather or a trend move all minutes of an hour alike; what changes within minutes is a fault. What the
-minutes before the latest ones came to is a gamma posterior round the rates (of amounts, a normal one), whose prior is
-as wide as hours stray. While a series is unusual, what it ran at before stays.
+What the minutes before the latest came to is a gamma posterior round their rates (of amounts, a normal one), whose
+prior is as wide as hours stray. While a series is unusual, what it ran at before stays. Rates are those of the hour
+times how its quarters differ, as a root is large enough for that to be known; until it is, anything is usual.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
-from alerts.kpis.expectation import Floats
-from alerts.kpis.panel import BASE, QUIET, Panel
-from alerts.kpis.screen import expect, seen_of, shares_of
-from alerts.kpis.series import AOV, TABLE
+from alerts.kpis.expectation import Counts, Floats, Rates, sums
+from alerts.kpis.panel import BASE, QUARTER, QUIET, Panel
+from alerts.kpis.series import AOV, COUNTS
 
 AMOUNT_STRAYS = 0.0025  # squared: a mean amount strays by 5 % from one hour to the next
+KNOWN = 50.0  # events of a quarter: until there were so many, it is not judged
+EVEN = 5.0  # events' worth of belief that a quarter is as its hour
+MEMORY = 0.8  # of a quarter, by day
+QUARTERS = 60 // QUARTER
+
+RatesOf = Callable[[int], Rates]  # of an hour since the epoch
 
 
 class Ran(NamedTuple):
@@ -27,11 +33,41 @@ class Ran(NamedTuple):
     error: Floats
 
 
-def before(panel: Panel, minute: int, rates: tuple[Floats, Floats, Floats], strays: Floats, sums: Any,
-           rain: Floats) -> Ran:  # fmt: skip
-    """`strays`: of an hour; `sums` of the minutes before the latest, `rain` what it did in them."""
-    seen, of, mean = hour_before(sums, minute, panel.window, TABLE, *rates)
-    mean = np.where(np.isfinite(mean), mean, 0.0)
+def quarter_rates(panel: Panel, quarter: int, of_hour: RatesOf) -> Rates:
+    """Of a quarter since the epoch."""
+    found = of_hour(quarter // QUARTERS)
+    seen, even = panel.learned["quarters"][:, :, quarter % (24 * QUARTERS)]
+    mean, blur = found.mean.copy(), found.blur.copy()
+    mean[COUNTS] *= (seen + EVEN) / (even + EVEN)
+    blur[COUNTS] += np.where(even >= KNOWN, 1 / (seen + EVEN), np.inf)
+    return found._replace(mean=mean, blur=blur)
+
+
+def learn_quarters(panel: Panel, hour: int, learns: NDArray[np.bool_]) -> None:
+    """How an hour that has ended came by quarters."""
+    whole = panel.course["hour"]
+    for place, counts in enumerate(panel.course["quarters"]):
+        kept = panel.learned["quarters"][:, :, hour % 24 * QUARTERS + place]
+        fresh = np.stack([_counted(counts), _counted(whole) / QUARTERS])
+        kept[...] = np.where(learns[COUNTS], kept * MEMORY + fresh, kept)
+    panel.touch("learned")
+
+
+def _counted(counts: Counts) -> Floats:
+    return sums(counts, QUARTER)[0][COUNTS]
+
+
+def ran_before(panel: Panel, minute: int, of_hour: RatesOf, strays: Floats, counts: Counts, rain: Floats) -> Ran:
+    """`strays`: of an hour; `counts` of the minutes before the latest, `rain` what it did in them."""
+    length = panel.window - BASE
+    first, last = minute - panel.window + 1, minute - BASE
+    mean = np.zeros(strays.shape)
+    for quarter in range(first // QUARTER, last // QUARTER + 1):
+        minutes = min(last, quarter * QUARTER + QUARTER - 1) - max(first, quarter * QUARTER) + 1
+        mean += quarter_rates(panel, quarter, of_hour).mean * (minutes / length)
+    known = np.isfinite(mean)
+    mean = np.where(known, mean, 0.0)
+    seen, of = sums(counts, length)
     expected, prior = of * mean * np.exp(rain), 1 / strays
     log, error = np.log((seen + prior) / (expected + prior)), 1 / (seen + prior)
     orders = of[AOV]
@@ -39,20 +75,4 @@ def before(panel: Panel, minute: int, rates: tuple[Floats, Floats, Floats], stra
     log[AOV] = belief * (seen[AOV] / np.maximum(orders, 1) - mean[AOV] - rain[AOV])
     error[AOV] = (1 - belief) * AMOUNT_STRAYS
     quiet = panel.course["state"] == QUIET
-    return Ran(np.where(quiet, log, panel.course["ran"]), error)
-
-
-@njit(cache=True, nogil=True)
-def hour_before(sums: Any, minute: int, length: int, table: Any, former: Any, now: Any, after: Any) -> Any:
-    """Of the minutes of the longest window before the latest: seen, of, expected rate."""
-    series, dims = now.shape
-    over, under, kinds = table[0], table[1], table[2]
-    seen, of, mean = np.zeros(now.shape), np.zeros(now.shape), np.zeros(now.shape)
-    all_parts, late_parts = shares_of(minute % 60, length), shares_of(minute % 60, BASE)
-    for k in range(series):
-        for d in range(dims):
-            seen[k, d], of[k, d] = seen_of(sums, over, under, kinds, length - BASE, k, d)
-            whole, _, _ = expect(former[k, d], now[k, d], after[k, d], all_parts)
-            late, _, _ = expect(former[k, d], now[k, d], after[k, d], late_parts)
-            mean[k, d] = (length * whole - BASE * late) / (length - BASE)
-    return seen, of, mean
+    return Ran(np.where(quiet, np.where(known, log, 0.0), panel.course["ran"]), error)

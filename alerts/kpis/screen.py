@@ -6,7 +6,7 @@ the next one to it, high against the higher. `tests/alerts/kpis/test_verdict.py`
 
 from __future__ import annotations
 
-from math import exp, isfinite, isnan, log, sqrt
+from math import exp, inf, isfinite, isnan, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ LEAST_CHANGE = np.array([0.3, 0.25, 0.2])  # by kind, of what is expected: a sma
 LEAST_UNITS = 5.0  # orders, redemptions, …
 SURE = 20.0  # expected in a window shorter than the longest: in fewer, a party of guests looks like a fault
 MOST = 0.7  # of what a share is of: with less, it is not judged, for visitors are told later than their orders
+WHOLE = 0.999  # the greatest share that is expected
 CALM = 1.0  # standard deviations: nearer than that a window is as usual, whatever the longer ones still hold
 
 
@@ -64,10 +65,13 @@ def most(a: float, b: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def shares_of(place: int, width: int) -> Any:
-    """Of a window that ends with a minute of an hour: its parts in the first and second half of it, and before it."""
+def shares_of(place: int, width: int, slot: int) -> Any:
+    """Of a window that ends with a minute of an hour: its parts in the first and second half of it, and before it.
+
+    `slot`: minutes of the hour, or of what rates are known of instead.
+    """
     of_now = min(width, place + 1)
-    early = max(0, min(place, 29) - (place - of_now))
+    early = max(0, min(place, slot // 2 - 1) - (place - of_now))
     return early / width, (of_now - early) / width, (width - of_now) / width
 
 
@@ -88,7 +92,8 @@ def shifted(kind: int, mid: float, low: float, high: float, by: float, lower: bo
     own = sunk if lower else risen
     if kind == AMOUNT:
         return mid + by, mid + own, low + sunk, high + risen
-    return mid * exp(by), mid * exp(own), low * exp(sunk), high * exp(risen)
+    top = WHOLE if kind == SHARE else inf
+    return min(top, mid * exp(by)), min(top, mid * exp(own)), min(top, low * exp(sunk)), min(top, high * exp(risen))
 
 
 @njit(cache=True, nogil=True)
@@ -105,7 +110,7 @@ def screen(
     rain: Any,
     rest: Any,
     shift: Any,
-    jumps: bool,
+    slot: int,
 ) -> Any:
     """Of each window, series and dimension: seen, of, expected rate, rate to judge by, standard deviation, side, far.
 
@@ -114,8 +119,10 @@ def screen(
     and whether more than usual counts in the longest window alone.
     `rest`: minutes that a series may look back on. Last comes which series are as usual in the short windows.
     `shift`: logarithm of how a series ran before against its rates; low is then what is below both, high what is above
-    both. `jumps`: no window is the longest, and what is seen may be `SURE` as well as what is expected.
+    both. `slot`: minutes of which rates are given: fewer than 60 for jumps, of which no window is the longest, and
+    where what is seen may be `SURE` as well as what is expected.
     """
+    jumps = slot < 60
     windows, series, dims = strays.shape
     over, under, kinds, shortest, counted, harm, lasting = table
     seen, of, mid = np.zeros(strays.shape), np.zeros(strays.shape), np.zeros(strays.shape)
@@ -123,7 +130,7 @@ def screen(
     side, far = np.zeros(strays.shape, np.int8), np.zeros(strays.shape, np.bool_)
     recovers = np.zeros((series, dims), np.bool_)
     for w in range(windows):
-        width, parts, longest = widths[w], shares_of(minute % 60, widths[w]), w == windows - 1 and not jumps
+        width, parts, longest = widths[w], shares_of(minute % slot, widths[w], slot), w == windows - 1 and not jumps
         for k in range(series):
             for d in range(dims):
                 x, n = seen_of(sums[w], over, under, kinds, width, k, d)

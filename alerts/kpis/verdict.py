@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from alerts.kpis.expectation import Floats, Rates
 from alerts.kpis.jump import Ran
-from alerts.kpis.panel import QUIET, Panel
+from alerts.kpis.panel import QUARTER, QUIET, Panel
 from alerts.kpis.screen import LEAST_UNITS, screen
 from alerts.kpis.series import ALIVE_MINUTES, AOV, COUNTS, ORDERS, PLACE, SERIES, SHARES, SIDES, TABLE
 from alerts.kpis.structure import RAIN
@@ -101,19 +101,19 @@ def judge(panel: Panel, minute: int, around: Around, strays: Floats, sums: Sums,
     widths, strays = np.array(panel.widths), strays + rain.error
     rates, still = (around.before.mean, around.now.mean, around.after.mean), np.zeros(around.now.mean.shape)
     rest = _rest(panel, minute)
-    one = screen(sums, minute, widths, TABLE, *rates, around.now.blur, strays, rain.log, rest, still, False)
+    one = screen(sums, minute, widths, TABLE, *rates, around.now.blur, strays, rain.log, rest, still, 60)
     screened = Screened(*one)
     return Look(sums, screened, _least(panel, minute, around, strays, screened))
 
 
-def judge_jumps(panel: Panel, minute: int, around: Around, look: Look, sums: Sums, strays: Floats, ran: Ran,
+def judge_jumps(panel: Panel, minute: int, look: Look, quarters: Around, sums: Sums, strays: Floats, ran: Ran,
                 rain: Rain) -> Look:  # fmt: skip
     """Beside that, the latest minutes against those before them; `sums`, `strays` and `rain` are of the jumps."""
     widths, strays = np.array(panel.jumps), strays + rain.error
-    rates, blur = (around.before.mean, around.now.mean, around.after.mean), around.now.blur + ran.error
+    rates, blur = (quarters.before.mean, quarters.now.mean, quarters.after.mean), quarters.now.blur + ran.error
     rest = _rest(panel, minute)
     whole = np.where(rest >= panel.window, rest, 0)
-    one = screen(sums, minute, widths, TABLE, *rates, blur, strays, rain.log, whole, ran.log, True)
+    one = screen(sums, minute, widths, TABLE, *rates, blur, strays, rain.log, whole, ran.log, QUARTER)
     jumped, tries = Screened(*one), _tries(panel)
     for place, width in enumerate(panel.jumps):
         _take_rarer(look.found, jumped, place, width, _tails(jumped, place, strays[place] + blur, tries))
