@@ -220,7 +220,7 @@ class Book:
         steps = course.step(panel.course, minute, found, unusual, wait, self.judging.hold_minutes)
         panel.course["odd"] |= panel.course["state"] != QUIET
         if look.ran is not None:
-            panel.course["ran"] = look.ran.log
+            panel.course["ran"] = np.stack([look.ran.log, look.ran.rate])
         panel.touch("course")
         return Layer(panel, around, look, steps)
 

@@ -27,10 +27,23 @@ RatesOf = Callable[[int], Rates]  # of an hour since the epoch
 
 
 class Ran(NamedTuple):
-    """[SERIES, dims]: logarithm of what a root ran at, its rates being 1, and the squared error of that."""
+    """[SERIES, dims]: logarithm of what a root ran at, its rates being 1; squared error of that; what it came to."""
 
     log: Floats
     error: Floats
+    rate: Floats
+
+    def shift(self, now: Floats) -> Floats:
+        """Of the rates of now: by how much it ran beside them, the least and the greatest that may be usual.
+
+        What only the rates foresee and what only goes on as it was are both usual.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            on = np.log(self.rate / now)
+        on[AOV] = self.rate[AOV] - now[AOV]
+        on = np.where(np.isfinite(on), on, 0.0)
+        all_three = np.stack([self.log, on, np.zeros(on.shape)])
+        return np.stack([self.log, all_three.min(axis=0), all_three.max(axis=0)])
 
 
 def quarter_rates(panel: Panel, quarter: int, of_hour: RatesOf) -> Rates:
@@ -74,5 +87,6 @@ def ran_before(panel: Panel, minute: int, of_hour: RatesOf, strays: Floats, coun
     belief = orders / (orders + strays[AOV] / AMOUNT_STRAYS)
     log[AOV] = belief * (seen[AOV] / np.maximum(orders, 1) - mean[AOV] - rain[AOV])
     error[AOV] = (1 - belief) * AMOUNT_STRAYS
-    quiet = panel.course["state"] == QUIET
-    return Ran(np.where(quiet, np.where(known, log, 0.0), panel.course["ran"]), error)
+    rate = seen / np.maximum(of, 1)
+    quiet, (kept, kept_rate) = panel.course["state"] == QUIET, panel.course["ran"]
+    return Ran(np.where(quiet, np.where(known, log, 0.0), kept), error, np.where(quiet, rate, kept_rate))

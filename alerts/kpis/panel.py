@@ -89,7 +89,7 @@ def _course(layer: str, dims: int) -> Arrays:
     }
     if layer == ROOTS:
         found["quarters"] = np.zeros((60 // QUARTER, WIDTH, dims), np.int64)  # of that hour
-        found["ran"] = np.zeros((SERIES, dims), np.float64)  # before it was unusual, the logarithm of what it ran at
+        found["ran"] = np.zeros((2, SERIES, dims))  # before it was unusual: logarithm of what it ran at, its own rate
     return found
 
 

@@ -86,9 +86,9 @@ def expect(before: float, now: float, after: float, parts: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def shifted(kind: int, mid: float, low: float, high: float, by: float, lower: bool) -> Any:
+def shifted(kind: int, mid: float, low: float, high: float, by: Any, lower: bool) -> Any:
     """The mean as it ran before, the mean to judge by on the side where it is, the least and the greatest."""
-    sunk, risen = min(0.0, by), max(0.0, by)
+    by, sunk, risen = by
     own = sunk if lower else risen
     if kind == AMOUNT:
         return mid + by, mid + own, low + sunk, high + risen
@@ -118,9 +118,9 @@ def screen(
     `table`: by series, counter over and under, kind, shortest window, the count series that the counter under is, harm,
     and whether more than usual counts in the longest window alone.
     `rest`: minutes that a series may look back on. Last comes which series are as usual in the short windows.
-    `shift`: logarithm of how a series ran before against its rates; low is then what is below both, high what is above
-    both. `slot`: minutes of which rates are given: fewer than 60 for jumps, of which no window is the longest, and
-    where what is seen may be `SURE` as well as what is expected.
+    `slot`: minutes of which rates are given: fewer than 60 for jumps, of which no window is the longest, and where what
+    is seen may be `SURE` as well as what is expected. `shift`, of jumps: logarithms of how a series ran before against
+    its rates, of the least and of the greatest that may be usual against them, [3, series, dims].
     """
     jumps = slot < 60
     windows, series, dims = strays.shape
@@ -140,9 +140,10 @@ def screen(
                 elif rain[w, k, d] != 0:
                     wet = exp(rain[w, k, d])
                     m, low, high = m * wet, low * wet, high * wet
-                usual, moved = m, shift[k, d]
-                if moved != 0:
-                    m, usual, low, high = shifted(kinds[k], m, low, high, moved, x < n * m)
+                usual = m
+                if jumps:
+                    by = (shift[0, k, d], shift[1, k, d], shift[2, k, d])
+                    m, usual, low, high = shifted(kinds[k], m, low, high, by, x < n * m)
                 seen[w, k, d], of[w, k, d], mid[w, k, d], mean[w, k, d] = x, n, m, usual
                 if not isfinite(m) or rest[k, d] < width:
                     continue

@@ -99,7 +99,7 @@ def rain_now(roots: Panel, sums: Sums) -> Rain:
 
 def judge(panel: Panel, minute: int, around: Around, strays: Floats, sums: Sums, rain: Rain) -> Look:
     widths, strays = np.array(panel.widths), strays + rain.error
-    rates, still = (around.before.mean, around.now.mean, around.after.mean), np.zeros(around.now.mean.shape)
+    rates, still = (around.before.mean, around.now.mean, around.after.mean), np.zeros((3, *around.now.mean.shape))
     rest = _rest(panel, minute)
     one = screen(sums, minute, widths, TABLE, *rates, around.now.blur, strays, rain.log, rest, still, 60)
     screened = Screened(*one)
@@ -113,10 +113,13 @@ def judge_jumps(panel: Panel, minute: int, look: Look, quarters: Around, sums: S
     rates, blur = (quarters.before.mean, quarters.now.mean, quarters.after.mean), quarters.now.blur + ran.error
     rest = _rest(panel, minute)
     whole = np.where(rest >= panel.window, rest, 0)
-    one = screen(sums, minute, widths, TABLE, *rates, blur, strays, rain.log, whole, ran.log, QUARTER)
+    one = screen(
+        sums, minute, widths, TABLE, *rates, blur, strays, rain.log, whole, ran.shift(quarters.now.mean), QUARTER
+    )
     jumped, tries = Screened(*one), _tries(panel)
     for place, width in enumerate(panel.jumps):
-        _take_rarer(look.found, jumped, place, width, _tails(jumped, place, strays[place] + blur, tries))
+        p = _tails(jumped, place, strays[place] + blur, tries)
+        _take_rarer(look.found, jumped._replace(mid=jumped.mean), place, width, p)
     return look._replace(jumped=jumped, ran=ran)
 
 

@@ -69,6 +69,18 @@ def test_what_comes_back_to_usual_is_not_more_than_usual() -> None:
     assert looked(book(redemptions=[100] * 57 + [300] * 3)).found.p[REDEMPTIONS, 0] < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("latest", "unusual"), [([200] * 15, False), ([100] * 15, False), ([200] * 12 + [40] * 3, True)]
+)
+def test_neither_what_rates_foresee_nor_what_goes_on_as_it_was_is_unusual(latest: Minutes, unusual: bool) -> None:
+    """The rates foresee twice as many in this quarter as in the one before."""
+    one = book(orders=[100] * 45 + latest)
+    one.roots.learned["quarters"][0, :, MINUTE // QUARTER % 96] *= 2
+    look = looked(one)
+    assert look.jumped is not None
+    assert look.jumped.far[:, ORDERS].any() == unusual
+
+
 def test_many_late_deliveries_are_enough_though_few_were_expected() -> None:
     found = looked(book(promised=[20] * 60, late_deliveries=[1] * 58 + [12] * 2)).found
     assert found.p[LATE, 0] < 1e-6
@@ -78,7 +90,7 @@ def test_many_late_deliveries_are_enough_though_few_were_expected() -> None:
 def test_what_a_series_ran_at_before_it_was_unusual_stays() -> None:
     one = book(orders=[50] * 60)
     one.roots.course["state"][ORDERS] = FIRING
-    one.roots.course["ran"][ORDERS] = 0.1
+    one.roots.course["ran"][:, ORDERS] = [[0.1], [110.0]]
     look = looked(one)
     assert look.ran is not None
     assert look.ran.log[ORDERS, 0] == 0.1
