@@ -34,16 +34,11 @@ class Ran(NamedTuple):
     rate: Floats
 
     def shift(self, now: Floats) -> Floats:
-        """Of the rates of now: by how much it ran beside them, the least and the greatest that may be usual.
-
-        What only the rates foresee and what only goes on as it was are both usual.
-        """
+        """Against the rates of then, and of now: what the rates foresee and what goes on as it was are both usual."""
         with np.errstate(divide="ignore", invalid="ignore"):
             on = np.log(self.rate / now)
         on[AOV] = self.rate[AOV] - now[AOV]
-        on = np.where(np.isfinite(on), on, 0.0)
-        all_three = np.stack([self.log, on, np.zeros(on.shape)])
-        return np.stack([self.log, all_three.min(axis=0), all_three.max(axis=0)])
+        return np.stack([self.log, np.where(np.isfinite(on), on, 0.0)])
 
 
 def quarter_rates(panel: Panel, quarter: int, of_hour: RatesOf) -> Rates:

@@ -6,7 +6,7 @@ the next one to it, high against the higher. `tests/alerts/kpis/test_verdict.py`
 
 from __future__ import annotations
 
-from math import exp, inf, isfinite, isnan, log, sqrt
+from math import exp, isfinite, isnan, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -86,14 +86,17 @@ def expect(before: float, now: float, after: float, parts: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def shifted(kind: int, mid: float, low: float, high: float, by: Any, lower: bool) -> Any:
+def shifted(kind: int, mid: float, low: float, high: float, ran: float, on: float, lower: bool) -> Any:
     """The mean as it ran before, the mean to judge by on the side where it is, the least and the greatest."""
-    by, sunk, risen = by
-    own = sunk if lower else risen
+    sunk, risen = min(0.0, ran), max(0.0, ran)
     if kind == AMOUNT:
-        return mid + by, mid + own, low + sunk, high + risen
-    top = WHOLE if kind == SHARE else inf
-    return min(top, mid * exp(by)), min(top, mid * exp(own)), min(top, low * exp(sunk)), min(top, high * exp(risen))
+        before, goes_on, low, high = mid + ran, mid + on, low + sunk, high + risen
+    else:
+        before, goes_on, low, high = mid * exp(ran), mid * exp(on), low * exp(sunk), high * exp(risen)
+    if kind == SHARE:
+        before, goes_on, high = min(before, WHOLE), min(goes_on, WHOLE), min(high, WHOLE)
+    own = min(mid, before, goes_on) if lower else max(mid, before, goes_on)
+    return before, own, min(low, goes_on), max(high, goes_on)
 
 
 @njit(cache=True, nogil=True)
@@ -120,7 +123,7 @@ def screen(
     `rest`: minutes that a series may look back on. Last comes which series are as usual in the short windows.
     `slot`: minutes of which rates are given: fewer than 60 for jumps, of which no window is the longest, and where what
     is seen may be `SURE` as well as what is expected. `shift`, of jumps: logarithms of how a series ran before against
-    its rates, of the least and of the greatest that may be usual against them, [3, series, dims].
+    its rates then, and against those of now, [2, series, dims].
     """
     jumps = slot < 60
     windows, series, dims = strays.shape
@@ -142,8 +145,8 @@ def screen(
                     m, low, high = m * wet, low * wet, high * wet
                 usual = m
                 if jumps:
-                    by = (shift[0, k, d], shift[1, k, d], shift[2, k, d])
-                    m, usual, low, high = shifted(kinds[k], m, low, high, by, x < n * m)
+                    ran, on = shift[0, k, d], shift[1, k, d]
+                    m, usual, low, high = shifted(kinds[k], m, low, high, ran, on, x < n * m)
                 seen[w, k, d], of[w, k, d], mid[w, k, d], mean[w, k, d] = x, n, m, usual
                 if not isfinite(m) or rest[k, d] < width:
                     continue

@@ -99,7 +99,7 @@ def rain_now(roots: Panel, sums: Sums) -> Rain:
 
 def judge(panel: Panel, minute: int, around: Around, strays: Floats, sums: Sums, rain: Rain) -> Look:
     widths, strays = np.array(panel.widths), strays + rain.error
-    rates, still = (around.before.mean, around.now.mean, around.after.mean), np.zeros((3, *around.now.mean.shape))
+    rates, still = (around.before.mean, around.now.mean, around.after.mean), np.zeros((2, *around.now.mean.shape))
     rest = _rest(panel, minute)
     one = screen(sums, minute, widths, TABLE, *rates, around.now.blur, strays, rain.log, rest, still, 60)
     screened = Screened(*one)
