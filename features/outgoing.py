@@ -334,7 +334,8 @@ class Finding(Struct):
 class Notice(Struct):
     """What receivers are told of an alert; `key` is the same from its opening to its end.
 
-    `former`: the title and the severity that it was told under before, where one of them has changed since.
+    `former`: the title and the severity that it was told under before, where one of them has changed since. `url`: its
+    page on the board, where `[board] url` says how people reach that.
     """
 
     action: Literal["opened", "updated", "acknowledged", "resolved", "closed", "held"]
@@ -357,6 +358,7 @@ class Notice(Struct):
     evidence: list[str] = []
     figures: dict[str, float] = {}
     former: dict[str, str] = {}
+    url: str = ""
 
 
 class AlertWord(Struct):

@@ -44,7 +44,8 @@ def keep_desk(
 ) -> None:
     """What fires, from where it stands in Redis."""
     client, topics = settings.kafka.librdkafka(), Topics(*map(settings.topic, USED))
-    DeskKeeper(client, producer(client), topics, partitions, standings, sinks.terms).keep(pulse, stop)
+    keeper = DeskKeeper(client, producer(client), topics, partitions, standings, sinks.terms, settings.board.url)
+    keeper.keep(pulse, stop)
 
 
 if __name__ == "__main__":

@@ -27,15 +27,15 @@ def load_targets(settings: Settings, sinks: Sinks, environ: Mapping[str, str] = 
             told = ", ".join(known) or "none, as no sink is configured"
             raise WrongSettings(f"environment variable {name}: there is no such sink; expected {told}")
     folder = settings.path(settings.sinks).parent
-    return [_target(folder, name, sink, sinks.board, environ) for name, sink in sinks.sinks.items()]
+    return [_target(folder, name, sink, environ) for name, sink in sinks.sinks.items()]
 
 
-def _target(folder: Path, name: str, sink: Sink, board: str, environ: Mapping[str, str]) -> Target:
+def _target(folder: Path, name: str, sink: Sink, environ: Mapping[str, str]) -> Target:
     secret, place = "", f"[sinks.{name}]"
     if isinstance(sink, OverHttp):
         secret, place = _secret(folder, name, sink, environ)
     try:
-        return make_target(name, sink, secret, board, folder)
+        return make_target(name, sink, secret, folder)
     except ValueError as error:
         raise WrongSettings(f"{place}: {error}") from None
     except OSError as error:

@@ -50,7 +50,7 @@ _decode_word = msgspec.json.Decoder(Word).decode
 
 
 class DeskKeeper:
-    """One process keeps the desk; it reads every partition."""
+    """One process keeps the desk; it reads every partition. `board`: where people reach the board."""
 
     def __init__(
         self,
@@ -60,8 +60,10 @@ class DeskKeeper:
         partitions: Mapping[str, int],
         standings: Standings,
         terms: Terms,
+        board: str = "",
     ) -> None:
         self.producer = producer
+        self.board = board
         self.topics = topics
         self.standings = standings
         self.fence = standings.fence() or standings.begin(round(time.time() * 1000))
@@ -113,7 +115,7 @@ class DeskKeeper:
             if record.topic() == self.topics.words:
                 self.desk.hear(_read_word(value))
             else:
-                self.desk.take(read_alert(value), stamp_ms)
+                self.desk.take(read_alert(value).shown_on(self.board), stamp_ms)
         except Refused as refused:
             count(FLOW, {"dead_lettered": 1, f"dead_lettered:{refused.reason}": 1})
             offset, partition = record.offset() or 0, record.partition() or 0

@@ -52,9 +52,9 @@ def webhook(url: str, format: str, secrets: Sequence[bytes], web: Web) -> Post:
     return post
 
 
-def pagerduty(url: str, routing_key: str, board: str, web: Web) -> Post:
+def pagerduty(url: str, routing_key: str, web: Web) -> Post:
     def post(id: str, body: bytes) -> Answer:
-        event = pagerduty_event(read_notice(body).data, routing_key, board)
+        event = pagerduty_event(read_notice(body).data, routing_key)
         if event is None:
             return Answer(204)
         return patient(web.post(url, JSON, orjson.dumps(event))[0])
@@ -65,10 +65,9 @@ def pagerduty(url: str, routing_key: str, board: str, web: Web) -> Post:
 class Alertmanager:
     """Tells of every notice at once, and again and again of what fires: Alertmanager forgets what is not repeated."""
 
-    def __init__(self, url: str, token: str, board: str, resend_s: float, web: Web) -> None:
+    def __init__(self, url: str, token: str, resend_s: float, web: Web) -> None:
         self.url = url.rstrip("/") + "/api/v2/alerts"
         self.headers: Mapping[str, str] = JSON | ({"authorization": f"Bearer {token}"} if token else {})
-        self.board = board
         self.resend_s = resend_s
         self.web = web
         self.lock = Lock()  # what is sent again must not overtake its end
@@ -80,7 +79,7 @@ class Alertmanager:
     def _send(self, notices: list[Notice]) -> Answer:
         now_ms = round(time.time() * 1000)
         until_ms = now_ms + round(OVER_AFTER * self.resend_s * 1000)
-        alerts = [alert for one in notices for alert in postable_alerts(one, now_ms, until_ms, self.board)]
+        alerts = [alert for one in notices for alert in postable_alerts(one, now_ms, until_ms)]
         return patient(self.web.post(self.url, self.headers, orjson.dumps(alerts))[0])
 
     def repeat(self, standing: Callable[[], list[Notice]], stop: Event) -> None:

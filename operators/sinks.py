@@ -33,7 +33,7 @@ class Target(Struct):
     repeat: Repeat | None = None
 
 
-def make_target(name: str, sink: s.Sink, secret: str, board: str, folder: Path) -> Target:
+def make_target(name: str, sink: s.Sink, secret: str, folder: Path) -> Target:
     """`folder`: where relative paths start. Raises ValueError for a secret, OSError for a file that cannot be used."""
     terms = _terms(sink)
     web = Web(sink.timeout_s, terms.in_flight)
@@ -42,12 +42,12 @@ def make_target(name: str, sink: s.Sink, secret: str, board: str, folder: Path) 
     if isinstance(sink, s.Webhook):
         return Target(name, sink, terms, webhook(sink.url, sink.format, read_secrets(secret), web))
     if isinstance(sink, s.PagerDuty):
-        return Target(name, sink, terms, pagerduty(sink.url, _word(secret), board, web))
+        return Target(name, sink, terms, pagerduty(sink.url, _word(secret), web))
     if isinstance(sink, s.Splunk):
         shape = {"format": sink.format, "index": sink.index}
         return Target(name, sink, terms, Splunk(sink.url, _word(secret), name, shape, sink.acknowledge_s, web).post)
     assert isinstance(sink, s.Alertmanager)
-    manager = Alertmanager(sink.url, _word(secret) if secret else "", board, sink.resend_s, web)
+    manager = Alertmanager(sink.url, _word(secret) if secret else "", sink.resend_s, web)
     return Target(name, sink, terms, manager.post, manager.repeat)
 
 

@@ -93,7 +93,7 @@ def test_every_action_and_every_label_that_matchers_may_name_is_told() -> None:
 def test_what_receivers_got_is_what_they_would_get_now() -> None:
     event = cloudevent("alerts", "analyst-03", "4f6c2a", "alert.security", "security", NOON_MS, "analyst-03", BULK)
     desk = Desk(Sinks().terms, State())
-    desk.take(read_alert(event.value), NOON_MS + 412)
+    desk.take(read_alert(event.value).shown_on("https://board.example.com"), NOON_MS + 412)
     [notice] = desk.notices
     id = json.loads(notice_message("notices", notice).value)["id"]
     assert blocks(SOC, "cef") == [cef_line(notice, id) + "\n"]
@@ -101,7 +101,7 @@ def test_what_receivers_got_is_what_they_would_get_now() -> None:
     ocsf, alertmanager = map(json.loads, blocks(SOC, "json"))
     assert ocsf == detection_finding(notice, id)
     [shown] = alertmanager
-    sent = postable_alert(notice, NOON_MS, "https://board.example.com/")
+    sent = postable_alert(notice, NOON_MS)
     assert {key: shown[key] for key in ("labels", "annotations", "startsAt", "generatorURL")} == {
         key: sent[key] for key in ("labels", "annotations", "startsAt", "generatorURL")
     }

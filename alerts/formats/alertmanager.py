@@ -13,7 +13,7 @@ from features.times import rfc3339
 DONE = ("resolved", "closed")
 
 
-def postable_alert(notice: Notice, until_ms: int, url: str = "") -> dict[str, Any]:
+def postable_alert(notice: Notice, until_ms: int) -> dict[str, Any]:
     """`until_ms`: when it counts as over, unless it is sent again. The same labels are the same alert there."""
     annotations = {
         "summary": notice.title,
@@ -31,15 +31,15 @@ def postable_alert(notice: Notice, until_ms: int, url: str = "") -> dict[str, An
         "annotations": {name: text for name, text in annotations.items() if text},
         "startsAt": rfc3339(min(notice.started_ms, until_ms)),
         "endsAt": rfc3339(until_ms),
-        **({"generatorURL": url} if url else {}),
+        **({"generatorURL": notice.url} if notice.url else {}),
     }
 
 
-def postable_alerts(notice: Notice, now_ms: int, until_ms: int, url: str = "") -> list[dict[str, Any]]:
+def postable_alerts(notice: Notice, now_ms: int, until_ms: int) -> list[dict[str, Any]]:
     """The notice, and the end of the alert that it was there before, where that had other labels."""
-    found = [postable_alert(notice, now_ms if notice.action in DONE else until_ms, url)]
+    found = [postable_alert(notice, now_ms if notice.action in DONE else until_ms)]
     if notice.former:
-        found.insert(0, postable_alert(replace(notice, former={}, **notice.former), now_ms, url))
+        found.insert(0, postable_alert(replace(notice, former={}, **notice.former), now_ms))
     return found
 
 

@@ -32,6 +32,7 @@ def ecs_event(notice: Notice, id: str) -> dict[str, Any]:
             "severity": SEVERITY[notice.severity],
             "reason": notice.why,
             "start": rfc3339(notice.started_ms),
+            **({"url": notice.url} if notice.url else {}),
             **({"end": rfc3339(notice.at_ms)} if notice.action in DONE else {}),
         },
         "rule": _rule(notice),

@@ -92,6 +92,7 @@ def _finding_info(notice: Notice) -> dict[str, Any]:
         "first_seen_time": notice.started_ms,
         "last_seen_time": notice.at_ms,
         **({"attacks": attacks} if attacks else {}),
+        **({"src_url": notice.url} if notice.url else {}),
     }
 
 

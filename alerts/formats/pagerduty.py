@@ -18,7 +18,7 @@ SEVERITY = {"informational": "info", "low": "info", "medium": "warning", "high":
 SUMMARY = 1_024  # characters
 
 
-def pagerduty_event(notice: Notice, routing_key: str, url: str = "") -> dict[str, Any] | None:
+def pagerduty_event(notice: Notice, routing_key: str) -> dict[str, Any] | None:
     """None for what PagerDuty has no place for: that some were held."""
     action = ACTION.get(notice.action)
     if action is None:
@@ -26,7 +26,7 @@ def pagerduty_event(notice: Notice, routing_key: str, url: str = "") -> dict[str
     event = {"routing_key": routing_key, "event_action": action, "dedup_key": notice.key}
     if action != "trigger":
         return event
-    links = [{"href": url, "text": "the board"}] if url else []
+    links = [{"href": notice.url, "text": "the board"}] if notice.url else []
     return {**event, "client": "Brewline", "payload": _payload(notice), "links": links}
 
 

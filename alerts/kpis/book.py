@@ -14,12 +14,22 @@ from alerts.kpis.catalog import CHAIN
 from alerts.kpis.closing import Rows
 from alerts.kpis.expectation import Floats, Moment, Rates, rates
 from alerts.kpis.incident import Incident, kind
-from alerts.kpis.learning import Hour, learn_roots, learn_spread, learn_stores, rain, spread
-from alerts.kpis.panel import CELLS, FIRING, QUIET, ROOTS, STORES, WEEK_HOURS, Panel, names
+from alerts.kpis.jump import learn_quarters, quarter_rates, ran_before
+from alerts.kpis.learning import (
+    Hour,
+    jump_spread,
+    learn_jumps,
+    learn_roots,
+    learn_spread,
+    learn_stores,
+    rain,
+    spread,
+)
+from alerts.kpis.panel import BASE, CELLS, FIRING, QUARTER, QUIET, ROOTS, STORES, WEEK_HOURS, Panel, names
 from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, WEIGHTS, WIDTH, alive
-from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, miss, rain_now
+from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, judge_jumps, miss, rain_now
 
 DAY = 1440
 PENDING = {"chain": 1, "region": 1, "channel": 2, "store": 3}  # minutes: the widest fires first and gathers the others
@@ -144,6 +154,7 @@ class Book:
                 panel.course[name][...] = minute
             panel.course["missed"][...] = 0
             panel.touch("course")
+        self.roots.course["quarters"][...] = 0
         self.header.next = self.header.since = minute
 
     def clear(self, minute: int) -> None:
@@ -208,6 +219,8 @@ class Book:
         unusual[OTHERS] &= ~silent
         steps = course.step(panel.course, minute, found, unusual, wait, self.judging.hold_minutes)
         panel.course["odd"] |= panel.course["state"] != QUIET
+        if look.ran is not None:
+            panel.course["ran"] = np.stack([look.ran.log, look.ran.rate])
         panel.touch("course")
         return Layer(panel, around, look, steps)
 
@@ -218,7 +231,19 @@ class Book:
         rain = rain_now(self.roots, sums if panel is self.roots else window_sums(self.roots.ring, minute, widths))
         if panel is self.stores:
             rain = Rain(*(part[..., panel.learned["parent"]] for part in rain))
-        return judge(panel, minute, self.around(panel, minute), self._strays(panel), sums, rain)
+        look = judge(panel, minute, self.around(panel, minute), self._strays(panel), sums, rain)
+        return self._look_at_jumps(panel, minute, look) if panel.jumps else look
+
+    def _look_at_jumps(self, panel: Panel, minute: int, look: Look) -> Look:
+        *jumps, whole = window_sums(panel.ring, minute, np.array([*panel.jumps, panel.window]))
+        sums, base, quarter = np.array(jumps), whole - jumps[panel.jumps.index(BASE)], minute // QUARTER
+        wet = rain_now(panel, base[None]).log[0]
+        ran = ran_before(panel, minute, self._root_rates, self._strays(panel)[-1], base, wet)
+        quarters = Around(*(quarter_rates(panel, quarter + step, self._root_rates) for step in (-1, 0, 1)))
+        return judge_jumps(panel, minute, look, quarters, sums, jump_spread(panel), ran, rain_now(panel, sums))
+
+    def _root_rates(self, hour: int) -> Rates:
+        return self._rates(self.roots, hour)
 
     def _strays(self, panel: Panel) -> Floats:
         if panel.layer not in self.strays:
@@ -251,23 +276,25 @@ class Book:
 
     def _learn_spread(self, layer: Layer, minute: int) -> None:
         """At other minutes of the hour each time, so that what is told by five minutes is seen at all of them."""
-        panel, screened = layer.panel, layer.look.screened
+        panel, look, blur = layer.panel, layer.look, layer.around.now.blur
+        calm = (
+            (panel.course["state"] != FIRING)
+            & (layer.found.p > course.RESOLVE_P)
+            & (minute - panel.course["back"] >= panel.window)
+        )
         for place, width in enumerate(panel.widths):
-            if minute % (width + 29):
-                continue
-            calm = (
-                (panel.course["state"] != FIRING)
-                & (layer.found.p > course.RESOLVE_P)
-                & (minute - panel.course["back"] >= panel.window)
-            )
-            one = (screened.seen[place], screened.of[place], screened.mid[place])
-            learn_spread(panel, place, *one, layer.around.now.blur, calm)
-            self.strays.clear()
+            if minute % (width + 29) == 0:
+                learn_spread(panel, place, *look.screened.window(place), blur, calm)
+                self.strays.clear()
+        for place, width in enumerate(panel.jumps):
+            if look.jumped and look.ran and minute % (width + 29) == 0:
+                learn_jumps(panel, place, *look.jumped.window(place), blur + look.ran.error, calm)
 
     def _learn(self, leaving: int) -> None:
         """The minute that leaves the window, and at the end of its hour the hour."""
         for panel in (self.roots, self.stores):
             panel.course["hour"] += panel.minute(leaving)
+        self.roots.course["quarters"][leaving % 60 // QUARTER] += self.roots.minute(leaving)
         if leaving % 60 != 59:
             return
         number = leaving // 60
@@ -280,6 +307,7 @@ class Book:
         if self.stores.dims:
             learn_stores(self.stores, hours[1], self.roots, of_roots)
         learn_roots(self.roots, hours[0])
+        learn_quarters(self.roots, number, ~hours[0].odd & ~hours[0].silent)
         self.roots.course["wet"] = rain(self.roots.course["hour"], self.roots.course["wet"])
         self._forget_hour()
         self.known.clear()
@@ -295,6 +323,7 @@ class Book:
         for panel in (self.roots, self.stores):
             panel.course["hour"][...] = 0
             panel.course["odd"] = panel.course["state"] != QUIET
+        self.roots.course["quarters"][...] = 0
 
     def write(self) -> dict[str, bytes]:
         return {**self.roots.write(), **self.stores.write(), "judge": encode_header(self.header)}

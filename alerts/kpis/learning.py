@@ -6,7 +6,7 @@ An hour far out is taken as if it were `FURTHEST` standard deviations out, and o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,13 @@ FURTHEST, ODD = 3.0, 0.5
 SPREAD_MEMORY = 0.01  # a whole window counts for so much
 SPREAD_SHARED = 8.0  # windows' worth of belief that a dimension strays as all of its kind do
 BOUNDS = ((COUNTS, 0.01, 1.0), (SHARES, 0.004, 1.0), (AOV, 0.01, 9.0))  # squared: none runs more evenly than to 10 %
+JUMP_BOUNDS = ((COUNTS, 0.0025, 1.0), (SHARES, 0.0025, 1.0), (AOV, 0.01, 9.0))  # nor than to 5 % of what it was
 WELL_KNOWN = 0.05  # squared relative error of a mean: until it is known so well, how far windows stray is not learned
 SPREAD_FURTHEST = 3.0
 TRIED = 20.0  # trials' worth of belief that a root's share in an hour was as expected
 
 Flags = NDArray[np.bool_]
+Bounds = tuple[tuple[slice | int, float, float], ...]
 
 
 class Hour(NamedTuple):
@@ -44,10 +46,20 @@ class Hour(NamedTuple):
 def spread(panel: Panel) -> Floats:
     """Squared relative deviation of windows beyond chance, [windows, SERIES, dims]; of amounts, an order's variance."""
     over, under = (panel.learned[name].astype(np.float64) for name in ("over", "under"))
+    return _shared(over, under, panel, BOUNDS)
+
+
+def jump_spread(panel: Panel) -> Floats:
+    """The same of windows that are held against those before, [jumps, SERIES, dims]."""
+    over, under = panel.learned["jumped"].astype(np.float64)
+    return _shared(over, under, panel, JUMP_BOUNDS)
+
+
+def _shared(over: Floats, under: Floats, panel: Panel, bounds: Bounds) -> Floats:
     alike = _alike(panel)
     usual = (over @ alike) / (under @ alike)
     found = (over + SPREAD_SHARED * usual) / (under + SPREAD_SHARED)
-    for kind, low, high in BOUNDS:
+    for kind, low, high in bounds:
         found[:, kind] = np.clip(found[:, kind], low, high)
     return np.asarray(found)
 
@@ -62,7 +74,21 @@ def _alike(panel: Panel) -> Floats:
 
 def learn_spread(panel: Panel, window: int, seen: Floats, of: Floats, mean: Floats, blur: Floats, calm: Flags) -> None:
     """Takes a whole window of what is `calm` in it."""
-    over, under, known = panel.learned["over"][window], panel.learned["under"][window], spread(panel)[window]
+    kept = panel.learned["over"][window], panel.learned["under"][window]
+    _learn(*kept, spread(panel)[window], seen, of, mean, blur, calm)
+    panel.touch("learned")
+
+
+def learn_jumps(panel: Panel, jump: int, seen: Floats, of: Floats, mean: Floats, blur: Floats, calm: Flags) -> None:
+    """The same, of a window that is held against those before."""
+    over, under = panel.learned["jumped"][:, jump]
+    _learn(over, under, jump_spread(panel)[jump], seen, of, mean, blur, calm)
+    panel.touch("learned")
+
+
+def _learn(
+    over: Any, under: Any, known: Floats, seen: Floats, of: Floats, mean: Floats, blur: Floats, calm: Flags
+) -> None:
     expected, chance = of * mean, noise(of, mean) + (of * mean) ** 2 * blur
     far = SPREAD_FURTHEST * np.sqrt(chance + known * expected**2)
     weight = (SPREAD_PRIOR * expected**2 / (chance + SPREAD_PRIOR * expected**2 + 1e-12)) ** 2
@@ -74,7 +100,6 @@ def learn_spread(panel: Panel, window: int, seen: Floats, of: Floats, mean: Floa
     weight = np.where(calm & (blur < WELL_KNOWN) & np.isfinite(mean), weight, 0.0)
     over += np.where(weight > 0, beyond - SPREAD_MEMORY * weight * over, 0.0).astype(np.float32)
     under += (weight * (1 - SPREAD_MEMORY * under)).astype(np.float32)
-    panel.touch("learned")
 
 
 def _tamed(panel: Panel, seen: Floats, of: Floats, mean: Floats, blur: Floats, chance: Floats, hour: Hour) -> Floats:

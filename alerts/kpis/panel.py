@@ -24,6 +24,9 @@ QUIET, PENDING, FIRING = 0, 1, 2  # the state of a series
 SHORT = (2, 10)  # minutes; the longest window is that of the settings
 SPREAD_PRIOR, SPREAD_WEIGHT = 0.03, 1.0  # squared relative deviation, and how many windows' worth that is held to be
 AMOUNT_PRIOR = 0.4  # variance of the logarithm of an order
+JUMPS = (1, 2, 5, 10)  # minutes that are held against those before: of roots, where so few say something
+QUARTER = 15  # minutes: what is usual of a root within an hour is known by quarters
+BASE = 10  # minutes; those before them are what a root is held to run at
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -69,8 +72,8 @@ def _trimmed(array: Array) -> Array:
     return array[..., : some[-1] + 1 if len(some) else 0]
 
 
-def _course(dims: int) -> Arrays:
-    return {
+def _course(layer: str, dims: int) -> Arrays:
+    found: Arrays = {
         "state": np.zeros((SERIES, dims), np.int8),
         "side": np.zeros((SERIES, dims), np.int8),
         "start": np.zeros((SERIES, dims), np.int64),
@@ -84,6 +87,10 @@ def _course(dims: int) -> Arrays:
         "wet": np.zeros(dims, np.float64),  # share of its orders that were told of rain
         "till": np.zeros(dims, bool),  # has ever sent a heartbeat
     }
+    if layer == ROOTS:
+        found["quarters"] = np.zeros((60 // QUARTER, WIDTH, dims), np.int64)  # of that hour
+        found["ran"] = np.zeros((2, SERIES, dims))  # before it was unusual: logarithm of what it ran at, its own rate
+    return found
 
 
 def _learned(layer: str, windows: int, dims: int) -> Arrays:
@@ -99,7 +106,11 @@ def _learned(layer: str, windows: int, dims: int) -> Arrays:
         return {**found, "level": np.zeros((2, SERIES, dims))}
     mean, cov = structure.begin(dims)
     day = np.zeros((2, SERIES, 24, dims))
-    return {**found, "mean": mean, "cov": cov, "day": day, "days": np.zeros((24, dims), np.int64)}
+    structural = {"mean": mean, "cov": cov, "day": day, "days": np.zeros((24, dims), np.int64)}
+    structural["quarters"] = np.zeros((2, 5, 24 * 60 // QUARTER, dims))  # counts: seen, and if its hour ran evenly
+    jumped = np.full((2, len(JUMPS), SERIES, dims), SPREAD_WEIGHT, np.float32)
+    jumped[0] *= over[:1] / SPREAD_WEIGHT
+    return {**found, **structural, "jumped": jumped}
 
 
 class Panel:
@@ -108,10 +119,11 @@ class Panel:
     def __init__(self, layer: str, window: int, records: Mapping[str, bytes]) -> None:
         self.layer, self.window, self.records = layer, window, records
         self.widths = (*(width for width in SHORT if width < window), window)
+        self.jumps = JUMPS if layer == ROOTS and window > 2 * BASE else ()
         raw = records.get(f"names|{layer}")
         self.dims: list[str] = msgpack.decode(raw, type=list[str]) if raw else []
         self.place = {dim: place for place, dim in enumerate(self.dims)}
-        self.course = self._read("course", _course(len(self.dims)))
+        self.course = self._read("course", _course(layer, len(self.dims)))
         self.learned = self._read("learned", _learned(layer, len(self.widths), len(self.dims)))
         self.ring = self._read_ring()
         self._cells: dict[int, Array] = {}
@@ -136,7 +148,7 @@ class Panel:
         count = len(dims)
         new = _learned(self.layer, len(self.widths), count)
         new["parent"][:], new["born"][:] = parents, minute
-        fresh = _course(count)
+        fresh = _course(self.layer, count)
         for name in ("ordered", "spoke", "back"):
             fresh[name][:] = minute
         axis = {"mean": 1, "cov": 1}

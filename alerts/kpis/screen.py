@@ -18,6 +18,7 @@ LEAST_CHANGE = np.array([0.3, 0.25, 0.2])  # by kind, of what is expected: a sma
 LEAST_UNITS = 5.0  # orders, redemptions, …
 SURE = 20.0  # expected in a window shorter than the longest: in fewer, a party of guests looks like a fault
 MOST = 0.7  # of what a share is of: with less, it is not judged, for visitors are told later than their orders
+WHOLE = 0.999  # the greatest share that is expected
 CALM = 1.0  # standard deviations: nearer than that a window is as usual, whatever the longer ones still hold
 
 
@@ -64,10 +65,13 @@ def most(a: float, b: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def shares_of(place: int, width: int) -> Any:
-    """Of a window that ends with a minute of an hour: its parts in the first and second half of it, and before it."""
+def shares_of(place: int, width: int, slot: int) -> Any:
+    """Of a window that ends with a minute of an hour: its parts in the first and second half of it, and before it.
+
+    `slot`: minutes of the hour, or of what rates are known of instead.
+    """
     of_now = min(width, place + 1)
-    early = max(0, min(place, 29) - (place - of_now))
+    early = max(0, min(place, slot // 2 - 1) - (place - of_now))
     return early / width, (of_now - early) / width, (width - of_now) / width
 
 
@@ -79,6 +83,20 @@ def expect(before: float, now: float, after: float, parts: Any) -> Any:
     low = (early + former) * least(before, now) + late * least(now, after)
     high = (early + former) * most(before, now) + late * most(now, after)
     return mid, least(mid, low), most(mid, high)
+
+
+@njit(cache=True, nogil=True)
+def shifted(kind: int, mid: float, low: float, high: float, ran: float, on: float, lower: bool) -> Any:
+    """The mean as it ran before, the mean to judge by on the side where it is, the least and the greatest."""
+    sunk, risen = min(0.0, ran), max(0.0, ran)
+    if kind == AMOUNT:
+        before, goes_on, low, high = mid + ran, mid + on, low + sunk, high + risen
+    else:
+        before, goes_on, low, high = mid * exp(ran), mid * exp(on), low * exp(sunk), high * exp(risen)
+    if kind == SHARE:
+        before, goes_on, high = min(before, WHOLE), min(goes_on, WHOLE), min(high, WHOLE)
+    own = min(mid, before, goes_on) if lower else max(mid, before, goes_on)
+    return before, own, min(low, goes_on), max(high, goes_on)
 
 
 @njit(cache=True, nogil=True)
@@ -94,6 +112,8 @@ def screen(
     strays: Any,
     rain: Any,
     rest: Any,
+    shift: Any,
+    slot: int,
 ) -> Any:
     """Of each window, series and dimension: seen, of, expected rate, rate to judge by, standard deviation, side, far.
 
@@ -101,7 +121,11 @@ def screen(
     `table`: by series, counter over and under, kind, shortest window, the count series that the counter under is, harm,
     and whether more than usual counts in the longest window alone.
     `rest`: minutes that a series may look back on. Last comes which series are as usual in the short windows.
+    `slot`: minutes of which rates are given: fewer than 60 for jumps, of which no window is the longest, and where what
+    is seen may be `SURE` as well as what is expected. `shift`, of jumps: logarithms of how a series ran before against
+    its rates then, and against those of now, [2, series, dims].
     """
+    jumps = slot < 60
     windows, series, dims = strays.shape
     over, under, kinds, shortest, counted, harm, lasting = table
     seen, of, mid = np.zeros(strays.shape), np.zeros(strays.shape), np.zeros(strays.shape)
@@ -109,7 +133,7 @@ def screen(
     side, far = np.zeros(strays.shape, np.int8), np.zeros(strays.shape, np.bool_)
     recovers = np.zeros((series, dims), np.bool_)
     for w in range(windows):
-        width, parts, longest = widths[w], shares_of(minute % 60, widths[w]), w == windows - 1
+        width, parts, longest = widths[w], shares_of(minute % slot, widths[w], slot), w == windows - 1 and not jumps
         for k in range(series):
             for d in range(dims):
                 x, n = seen_of(sums[w], over, under, kinds, width, k, d)
@@ -119,29 +143,33 @@ def screen(
                 elif rain[w, k, d] != 0:
                     wet = exp(rain[w, k, d])
                     m, low, high = m * wet, low * wet, high * wet
-                seen[w, k, d], of[w, k, d], mid[w, k, d], mean[w, k, d] = x, n, m, m
+                usual = m
+                if jumps:
+                    ran, on = shift[0, k, d], shift[1, k, d]
+                    m, usual, low, high = shifted(kinds[k], m, low, high, ran, on, x < n * m)
+                seen[w, k, d], of[w, k, d], mid[w, k, d], mean[w, k, d] = x, n, m, usual
                 if not isfinite(m) or rest[k, d] < width:
                     continue
-                at = low if x < n * low else high if x > n * high else m
+                at = low if x < n * low else high if x > n * high else usual
                 side[w, k, d] = -1 if x < n * low else 1 if x > n * high else 0
                 mean[w, k, d] = at
                 if kinds[k] == AMOUNT:
                     variance = n * strays[w, k, d] + n * n * blur[k, d]
-                    matters = abs(x - n * m) >= LEAST_CHANGE[AMOUNT] * n and n >= LEAST_UNITS
+                    matters = abs(x - n * usual) >= LEAST_CHANGE[AMOUNT] * n and n >= LEAST_UNITS
                     enough = longest or n >= SURE
                 else:
                     chance = n * at * (1 - at) if kinds[k] == SHARE else n * at
                     variance = chance + (n * at) ** 2 * (strays[w, k, d] + blur[k, d])
-                    matters = abs(x - n * m) >= max(LEAST_UNITS, LEAST_CHANGE[kinds[k]] * n * m)
-                    enough = longest or n * m >= SURE
+                    matters = abs(x - n * usual) >= max(LEAST_UNITS, LEAST_CHANGE[kinds[k]] * n * usual)
+                    enough = longest or n * usual >= SURE or (jumps and x >= SURE)
                 sd[w, k, d] = sqrt(variance + 1e-12)
                 z = abs(x - n * at) / sd[w, k, d]
                 if w <= 1:
                     recovers[k, d] = z < CALM
                 if counted[k] >= 0:
-                    usual, _, _ = expect(before[counted[k], d], now[counted[k], d], after[counted[k], d], parts)
+                    comes, _, _ = expect(before[counted[k], d], now[counted[k], d], after[counted[k], d], parts)
                     came = sums[w, under[k], d]
-                    enough &= x <= came and (isnan(usual) or came >= MOST * usual * width)
+                    enough &= x <= came and (isnan(comes) or came >= MOST * comes * width)
                 long = width >= shortest[k] and (longest or side[w, k, d] < 0 or not lasting[k])
                 harms = side[w, k, d] != 0 and harm[k] != -side[w, k, d]
                 far[w, k, d] = z >= SCREEN and harms and matters and enough and long

@@ -124,7 +124,7 @@ class View:
     def deviations(self, layer: Layer, width: int) -> tuple[Floats, Floats]:
         """What was seen in a window and what was expected; of amounts, sums of logarithms."""
         panel = layer.panel
-        width = width if width in panel.widths else panel.window
+        width = next((each for each in panel.widths if width <= each), panel.window)
         if (panel.layer, width) not in self._deviations:
             place, screened = panel.widths.index(width), layer.look.screened
             seen, of, mid = screened.seen[place], screened.of[place], screened.mid[place]

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.kpis.expectation import Floats, Rates
-from alerts.kpis.panel import QUIET, Panel
+from alerts.kpis.jump import Ran
+from alerts.kpis.panel import QUARTER, QUIET, Panel
 from alerts.kpis.screen import LEAST_UNITS, screen
 from alerts.kpis.series import ALIVE_MINUTES, AOV, COUNTS, ORDERS, PLACE, SERIES, SHARES, SIDES, TABLE
 from alerts.kpis.structure import RAIN
@@ -66,13 +67,19 @@ class Screened(NamedTuple):
     far: Flags
     recovers: Flags
 
+    def window(self, place: int) -> tuple[Floats, Floats, Floats]:
+        """What was seen, of what, and the expected rate."""
+        return self.seen[place], self.of[place], self.mid[place]
+
 
 class Look(NamedTuple):
-    """What a minute showed of a layer."""
+    """What a minute showed of a layer; `jumped` and `ran` of roots alone."""
 
     sums: Sums
     screened: Screened
     found: Verdicts
+    jumped: Screened | None = None
+    ran: Ran | None = None
 
 
 class Rain(NamedTuple):
@@ -92,9 +99,28 @@ def rain_now(roots: Panel, sums: Sums) -> Rain:
 
 def judge(panel: Panel, minute: int, around: Around, strays: Floats, sums: Sums, rain: Rain) -> Look:
     widths, strays = np.array(panel.widths), strays + rain.error
-    rates = (around.before.mean, around.now.mean, around.after.mean, around.now.blur)
-    screened = Screened(*screen(sums, minute, widths, TABLE, *rates, strays, rain.log, _rest(panel, minute)))
+    rates, still = (around.before.mean, around.now.mean, around.after.mean), np.zeros((2, *around.now.mean.shape))
+    rest = _rest(panel, minute)
+    one = screen(sums, minute, widths, TABLE, *rates, around.now.blur, strays, rain.log, rest, still, 60)
+    screened = Screened(*one)
     return Look(sums, screened, _least(panel, minute, around, strays, screened))
+
+
+def judge_jumps(panel: Panel, minute: int, look: Look, quarters: Around, sums: Sums, strays: Floats, ran: Ran,
+                rain: Rain) -> Look:  # fmt: skip
+    """Beside that, the latest minutes against those before them; `sums`, `strays` and `rain` are of the jumps."""
+    widths, strays = np.array(panel.jumps), strays + rain.error
+    rates, blur = (quarters.before.mean, quarters.now.mean, quarters.after.mean), quarters.now.blur + ran.error
+    rest = _rest(panel, minute)
+    whole = np.where(rest >= panel.window, rest, 0)
+    one = screen(
+        sums, minute, widths, TABLE, *rates, blur, strays, rain.log, whole, ran.shift(quarters.now.mean), QUARTER
+    )
+    jumped, tries = Screened(*one), _tries(panel)
+    for place, width in enumerate(panel.jumps):
+        p = _tails(jumped, place, strays[place] + blur, tries)
+        _take_rarer(look.found, jumped._replace(mid=jumped.mean), place, width, p)
+    return look._replace(jumped=jumped, ran=ran)
 
 
 def _rest(panel: Panel, minute: int) -> NDArray[np.int64]:
@@ -106,14 +132,11 @@ def _rest(panel: Panel, minute: int) -> NDArray[np.int64]:
 
 def _least(panel: Panel, minute: int, around: Around, strays: Floats, screened: Screened) -> Verdicts:
     """The longest window's verdict, where no shorter one's is rarer."""
-    tries, last = _tries(panel.widths), len(panel.widths) - 1
+    tries, last = _tries(panel), len(panel.widths) - 1
     p = [_tails(screened, place, strays[place] + around.now.blur, tries) for place in range(last + 1)]
     verdicts = _of_window(screened, p[last], last, panel.window)
     for place in range(last):
-        if screened.far[place].any():
-            take, shorter = p[place] < verdicts.p, _of_window(screened, p[place], place, panel.widths[place])
-            for one, other in zip(verdicts.of_windows, shorter.of_windows, strict=True):
-                one[take] = other[take]
+        _take_rarer(verdicts, screened, place, panel.widths[place], p[place])
     for row, (series, last_minute) in enumerate(RUNS):
         run, missed = np.minimum(minute - panel.course[last_minute], UNTIL_NOW), panel.course["missed"][row]
         if series == ALIVE_MINUTES:
@@ -123,9 +146,17 @@ def _least(panel: Panel, minute: int, around: Around, strays: Floats, screened: 
     return verdicts
 
 
-def _tries(widths: tuple[int, ...]) -> NDArray[np.int64]:
+def _take_rarer(verdicts: Verdicts, screened: Screened, place: int, width: int, p: Floats) -> None:
+    if not screened.far[place].any():
+        return
+    take, shorter = p < verdicts.p, _of_window(screened, p, place, width)
+    for one, other in zip(verdicts.of_windows, shorter.of_windows, strict=True):
+        one[take] = other[take]
+
+
+def _tries(panel: Panel) -> NDArray[np.int64]:
     """By series, how many p-values it has in a minute: of the windows that say something, and of its absence."""
-    windows = (np.array(widths)[:, None] >= TABLE[SHORTEST]).sum(axis=0)
+    windows = (np.array([*panel.widths, *panel.jumps])[:, None] >= TABLE[SHORTEST]).sum(axis=0)
     return np.asarray(windows + np.isin(np.arange(SERIES), [series for series, _ in RUNS]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -66,6 +67,12 @@ class Alert(Struct):
     usual: list[float] = []
     parts: list[Part] = []
     window_minutes: int = 0  # over which a KPI was looked at
+    url: str = ""  # its page on the board
+
+    def shown_on(self, board: str) -> Alert:
+        """With its page on the board that people reach there; "" for none."""
+        self.url = f"{board.rstrip('/')}/alerts/{quote(self.key, safe='')}" if board else ""
+        return self
 
 
 _decode = msgspec.json.Decoder(CloudEvent).decode

@@ -104,7 +104,6 @@ class Sinks(Struct, forbid_unknown_fields=True):
     within: str = "1h"
     open: str = "24h"  # without another one, a finding counts as over after so long
     kept: str = "7d"  # how long what is over is listed
-    board: str = ""  # a url for people, in what is sent
     sinks: dict[str, Any] = {}
 
     @property

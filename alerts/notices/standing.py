@@ -87,6 +87,7 @@ class Standing(Struct):
             evidence=alert.evidence,
             figures=alert.figures,
             former=self.told_as if self.told_as != self._named() else {},
+            url=alert.url,
         )
 
 

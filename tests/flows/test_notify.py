@@ -146,7 +146,7 @@ def test_each_sink_gets_what_it_asked_for_in_its_own_format_until_it_ends(alerts
             "hook": {"kind": "webhook", "url": hook_url, "format": "ocsf", "at_least": "critical"},
         }
         secrets = {variable("pager"): "R" * 32, variable("siem"): token}
-        flow = alerts.start(sinks, "most = 100", **secrets)
+        flow = alerts.start(sinks, "most = 100", BREWLINE_BOARD__URL="https://board.example.com/", **secrets)
         alerts.alerts(incident("i1"), finding("a", rule="a"), finding("b", rule="b"), incident("i2"))
         alerts.alerts(incident("i3", "resolved"), finding("c", rule="c", level="critical"))
         flow.until(lambda: [page["event_action"] for page in pages] == ["trigger", "trigger", "trigger", "resolve"])
@@ -156,8 +156,12 @@ def test_each_sink_gets_what_it_asked_for_in_its_own_format_until_it_ends(alerts
         assert flow.end(SIGTERM) == 0
     assert {page["dedup_key"] for page in pages} == {"store:s1-orders-7"}
     assert {page["routing_key"] for page in pages} == {"R" * 32}
-    [body] = hook.taken.values()
-    assert (json.loads(body)["class_uid"], json.loads(body)["severity"]) == (2004, "Critical")
+    page = "https://board.example.com/alerts/store%3As1-orders-7"
+    assert [link["href"] for one in pages for link in one.get("links", [])] == [page] * 3
+    [body] = map(json.loads, hook.taken.values())
+    assert (body["class_uid"], body["severity"]) == (2004, "Critical")
+    key = body["finding_info"]["uid"]
+    assert body["finding_info"]["src_url"] == f"https://board.example.com/alerts/{key}"
     assert token not in flow.said
 
 

@@ -54,7 +54,7 @@ def findings(number: int) -> list[Notice]:
 
 def syslog(place: str, over: Any, folder: Path, format: Any = "cef", ca: str = "", timeout_s: float = 10) -> Target:
     sink = s.Syslog(address=place, over=over, format=format, ca_file=ca, timeout_s=timeout_s)
-    return make_target("siem", sink, "", "", folder)
+    return make_target("siem", sink, "", folder)
 
 
 def test_what_no_datagram_holds_is_refused_for_good_and_what_one_holds_is_sent(workdir: Path) -> None:
@@ -155,11 +155,11 @@ def test_a_receiver_of_syslog_that_has_ended_an_idle_connection_costs_no_attempt
 def test_alertmanager_shows_what_fires_keeps_it_while_it_is_repeated_and_lets_go_of_what_ends(workdir: Path) -> None:
     one, stop = desk(), Event()
     for alert in (finding("f", level="critical"), kpi("k"), kpi("g", dim="store:s2")):
-        one.take(alert, round(time.time() * 1000))
+        one.take(alert.shown_on("http://board/"), round(time.time() * 1000))
     notices = told(one)
     with alertmanager(workdir, free_port()) as there:
         sink = s.Alertmanager(url=there.url, resend_s=0.3)
-        target = make_target("am", sink, "", "http://board/", workdir)
+        target = make_target("am", sink, "", workdir)
         assert [post(target, notice).status for notice in notices] == [200] * 3
         shown = {alert["labels"]["key"]: alert for alert in there.alerts()}
         assert shown.keys() == {notice.key for notice in notices}
@@ -167,7 +167,7 @@ def test_alertmanager_shows_what_fires_keeps_it_while_it_is_repeated_and_lets_go
         assert of_kpi["labels"]["alertname"] == "orders low"
         assert of_kpi["annotations"]["dim"] == "store:s1"
         assert of_kpi["annotations"]["description"] == "store:s1 is low"
-        assert of_kpi["generatorURL"] == "http://board/"
+        assert of_kpi["generatorURL"] == "http://board/alerts/store%3As1-7"
         assert target.repeat
         kept = [notice for notice in notices if notice.key != "store:s2-7"]
         again = threading.Thread(target=target.repeat, args=(lambda: kept, stop), daemon=True)
@@ -185,7 +185,7 @@ def test_alertmanager_shows_what_fires_keeps_it_while_it_is_repeated_and_lets_go
 @needs_alertmanager
 def test_an_alertmanager_that_comes_back_and_remembers_nothing_is_told_again(workdir: Path) -> None:
     port, stop, notices = free_port(), Event(), findings(3)
-    target = make_target("am", s.Alertmanager(url=f"http://127.0.0.1:{port}", resend_s=0.2), "", "", workdir)
+    target = make_target("am", s.Alertmanager(url=f"http://127.0.0.1:{port}", resend_s=0.2), "", workdir)
     assert post(target, notices[0]).verdict == "again"
     assert target.repeat
     again = threading.Thread(target=target.repeat, args=(lambda: notices, stop), daemon=True)
@@ -200,7 +200,7 @@ def test_an_alertmanager_that_comes_back_and_remembers_nothing_is_told_again(wor
 
 def splunk(url: str, folder: Path, token: str = TOKEN, acknowledge_s: float = 1.0) -> tuple[Target, Splunk]:
     sink = s.Splunk(url=url, acknowledge_s=acknowledge_s, index="brewline")
-    target = make_target("splunk", sink, token, "", folder)
+    target = make_target("splunk", sink, token, folder)
     return target, target.post.__self__  # type: ignore[attr-defined]
 
 
@@ -241,5 +241,5 @@ def test_a_wrong_token_or_a_collector_without_acknowledgement_holds_events_back(
 def test_no_sink_takes_a_secret_that_is_no_word(workdir: Path) -> None:
     for wrong in ("", "two words", "tee\u00df"):
         with pytest.raises(ValueError, match="one word of printable ASCII") as caught:
-            make_target("splunk", s.Splunk(url="http://x/"), wrong, "", workdir)
+            make_target("splunk", s.Splunk(url="http://x/"), wrong, workdir)
         assert not wrong or wrong not in str(caught.value)

@@ -22,6 +22,7 @@ from alerts.formats.leef import leef_line
 from alerts.formats.ocsf import detection_finding
 from alerts.formats.pagerduty import pagerduty_event
 from alerts.formats.syslog import framed, syslog_message
+from alerts.notices.standing import notice_message
 from features.outgoing import Notice
 from tests.alerts.notices.made import NOON_MS, desk, finding, kpi, word
 
@@ -264,6 +265,19 @@ def test_alertmanager_is_told_of_one_alert_at_a_time_whatever_changes_but_its_ti
     assert (old["endsAt"] < new["endsAt"], new["labels"]["severity"]) == (True, "critical")
     assert {*new["labels"]} == {"alertname", "key", "kind", "severity"}
     assert new["annotations"]["dim"] == "region:r"
+
+
+def test_each_body_leads_to_the_page_of_the_alert_on_the_board_if_people_can_reach_that() -> None:
+    one, page = desk(), "https://board.example.com/alerts/region%3Ar%2F1-7"
+    one.take(kpi("k", dim="region:r/1").shown_on("https://board.example.com/"), NOON_MS)
+    one.take(kpi("l", dim="region:none").shown_on(""), NOON_MS)
+    found, bare = one.notices
+    pager = pagerduty_event(found, "R" * 32) or {}
+    assert [link["href"] for link in pager["links"]] == [page]
+    assert postable_alert(found, NOON_MS)["generatorURL"] == page
+    assert detection_finding(found, "i")["finding_info"]["src_url"] == ecs_event(found, "i")["event"]["url"] == page
+    assert "http" not in json.dumps([*everything(bare), postable_alert(bare, NOON_MS)])
+    assert json.loads(notice_message("notices", found).value)["data"]["url"] == page
 
 
 def everything(notice: Notice) -> list[Any]:

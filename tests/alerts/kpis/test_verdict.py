@@ -93,7 +93,8 @@ def test_the_screen_is_as_by_looking_at_each_minute(seed: int, place: int) -> No
     blur = random.random((SERIES, dims)) * 0.02
     none, rest = np.zeros(strays.shape), np.full((SERIES, dims), 10_000)
     sums = window_sums(ring, minute, WIDTHS)
-    seen, of, mid, _, _, _, far, _ = screen(sums, minute, WIDTHS, TABLE, *rates, blur, strays, none, rest)
+    still = np.zeros((2, *blur.shape))
+    seen, of, mid, _, _, _, far, _ = screen(sums, minute, WIDTHS, TABLE, *rates, blur, strays, none, rest, still, 60)
     for w, k, d in np.ndindex(strays.shape):
         expected = twin(ring, minute, rates, blur[k, d], strays[w, k, d], int(WIDTHS[w]), k, d)
         found = (seen[w, k, d], of[w, k, d], mid[w, k, d])
