@@ -15,6 +15,7 @@ IMPURE = {
     "bytewax", "confluent_kafka", "http", "prometheus_client", "random", "redis", "requests",
     "secrets", "socket", "structlog", "time", "urllib", "urllib3",
 }  # fmt: skip
+PURE_PARTS = {"urllib.parse"}  # of these: text in, text out
 CLOCKS = {"datetime": {"now", "today", "utcnow"}, "date": {"today"}}
 OURS = {"features", "alerts", "operators", "flows", "config", "sim", "brewline", "board", "benchmarks", "tests"}
 MAY_IMPORT = {
@@ -46,7 +47,7 @@ def imported(node: ast.AST, package: str) -> list[str]:
     """The top-level packages an import statement names."""
     if isinstance(node, ast.Import):
         return [alias.name.partition(".")[0] for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
+    if isinstance(node, ast.ImportFrom) and node.module not in PURE_PARTS:
         return [package if node.level else (node.module or "").partition(".")[0]]
     return []
 
