@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import orjson
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.house import House, out, progress
 from benchmarks.load import clean_events
@@ -62,10 +62,11 @@ def main() -> None:
         reader.assign([TopicPartition(house.settings.topic("coupons"), p, 0) for p in range(house.partitions)])
         process = stack.enter_context(house.flow())
         house.until(lambda: house.redis.exists(house.store.key(0, "owner")) == 1, process)
-        send(house, asked.rate, events[:warm])
+        sender = producer(house.settings.kafka.librdkafka())
+        send(house, sender, asked.rate, events[:warm])
         house.until(lambda: house.applied() >= warm, process)
         started = time.time()
-        send(house, asked.rate, events[warm:])
+        send(house, sender, asked.rate, events[warm:])
         waits_ms = latencies(reader, house.settings.topic("coupons"), started * 1000)
     p50_ms, p99_ms = (round(float(value), 1) for value in np.percentile(waits_ms, [50, 99]))
     figures = {
@@ -88,9 +89,9 @@ def made(count: int, customers: int) -> list[tuple[str, bytes]]:
         return [(key, value) for key, value, tick in events if not tick]
 
 
-def send(house: House, rate: int, events: list[tuple[str, bytes]]) -> None:
+def send(house: House, sender: Producer, rate: int, events: list[tuple[str, bytes]]) -> None:
     """A hundredth of a second's events at a time, each hundredth on time or as soon as possible."""
-    sender, share = producer(house.settings.kafka.librdkafka()), max(1, rate // 100)
+    share = max(1, rate // 100)
     with progress() as bar:
         task, started = bar.add_task("sending", total=len(events)), time.perf_counter()
         for first in range(0, len(events), share):
