@@ -26,8 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from alerts.security.groups import GroupsJob
-from alerts.security.job import SecurityJob, Ways
+from alerts.security.job import SecurityJob
 from alerts.security.leaks import LeaksJob, RedemptionsJob
+from alerts.security.ways import Ways
 from brewline.account import percentile
 from brewline.results import write_json
 from brewline.sender import send
@@ -94,7 +95,7 @@ def in_a_loop(house: Insiders) -> list[dict[str, Any]]:
     rules, ways = load_security_rules(settings), Ways(audit_keys=keys, matches_keys=keys)
     jobs: dict[str, Job] = {
         AUDIT: SecurityJob(rules, stores, load_limits(settings), 48, ways),
-        ways.matches: GroupsJob(rules, 48, ALERTS, LETTERS, ways.matches),
+        ways.matches: GroupsJob(rules, 48, ways),
         CLEAN: RedemptionsJob(ways.exposures),
         ways.exposures: LeaksJob(AUDIT, LETTERS),
     }

@@ -7,12 +7,13 @@ from pathlib import Path
 from bytewax.dataflow import Dataflow
 
 from alerts.security.groups import GroupsJob
-from alerts.security.job import SecurityJob, Ways
+from alerts.security.job import SecurityJob
 from alerts.security.leaks import LeaksJob, RedemptionsJob
 from alerts.security.lines.job import LinesJob
 from alerts.security.lines.mapping import read_mapping
 from alerts.security.lines.reader import Reader
 from alerts.security.networks import Networks, read_networks
+from alerts.security.ways import Ways
 from config.settings import Settings
 from features.identity import Pseudonyms
 from features.partitions import partition_keys
@@ -29,7 +30,7 @@ def add(flow: Dataflow, house: House) -> None:
     hours, rules = settings.security.retention_hours, load_security_rules(settings)
     live, networks = settings.time.clock == "wall", load_networks(settings)
     job = SecurityJob(rules, load_stores(settings), load_limits(settings), hours, to, live, networks)
-    groups = GroupsJob(rules, hours, to.alerts, to.dead_letters, to.matches)
+    groups = GroupsJob(rules, hours, to)
     followed = Followed("security rules", [settings.path(settings.security.rules)])
 
     def reload() -> int:

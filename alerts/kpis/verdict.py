@@ -106,8 +106,9 @@ def judge(panel: Panel, minute: int, around: Around, strays: Floats, sums: Sums,
     return Look(sums, screened, _least(panel, minute, around, strays, screened))
 
 
-def judge_jumps(panel: Panel, minute: int, look: Look, quarters: Around, sums: Sums, strays: Floats, ran: Ran,
-                rain: Rain) -> Look:  # fmt: skip
+def judge_jumps(
+    panel: Panel, minute: int, look: Look, quarters: Around, sums: Sums, strays: Floats, ran: Ran, rain: Rain
+) -> Look:
     """Beside that, the latest minutes against those before them; `sums`, `strays` and `rain` are of the jumps."""
     widths, strays = np.array(panel.jumps), strays + rain.error
     rates, blur = (quarters.before.mean, quarters.now.mean, quarters.after.mean), quarters.now.blur + ran.error

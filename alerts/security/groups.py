@@ -21,6 +21,7 @@ from alerts.security.finding import Finding, hidden
 from alerts.security.matches import Mark, Match, carried, decode_match, encode_match, spanning
 from alerts.security.spoken import By, decode_by, encode_by, of_window
 from alerts.security.watching import Watching
+from alerts.security.ways import Ways
 from alerts.sigma.correlating import TEMPORAL
 from alerts.sigma.engine import Engine, Fired, Seen
 from alerts.sigma.reading import Rules
@@ -57,16 +58,12 @@ class GroupsJob:
         self,
         rules: Rules,
         retention_hours: int,
-        alerts_topic: str,
-        dead_letters_topic: str,
-        matches_topic: str,
+        ways: Ways = Ways(),  # noqa: B008 - it is frozen
         most_groups: int = roster.MOST,
     ) -> None:
         self.follow(rules)
         self.retention_hours = retention_hours
-        self.alerts_topic = alerts_topic
-        self.dead_letters_topic = dead_letters_topic
-        self.matches_topic = matches_topic
+        self.ways = ways
         self.most_groups = most_groups
 
     def follow(self, rules: Rules) -> None:
@@ -148,8 +145,8 @@ class _Walk:
         for _, refused in self.work.letters:
             self.counts.update(("dead_lettered", f"dead_lettered:{refused.reason}"))
         self.counts.update(security_alerts=len(self.findings))
-        letters = [dead_letter(self.job.dead_letters_topic, batch, *letter) for letter in self.work.letters]
-        found = [finding.message(self.job.alerts_topic) for finding in self.findings]
+        letters = [dead_letter(self.job.ways.dead_letters, batch, *letter) for letter in self.work.letters]
+        found = [finding.message(self.job.ways.alerts) for finding in self.findings]
         changes = Changes(
             position=self.plan.position,
             messages=[*letters, *found, *self.sent],
@@ -178,7 +175,7 @@ class _Walk:
             fields = {name: value for name, value in match.fields.items() if name in carried}
             for values, mask in rule.groups(match.fields, [number]).items():
                 told = Match(rule.rule.id, values, mask, match.event, match.at_ms, match.stamp_ms, match.store, fields)
-                yield Message(self.job.matches_topic, engine.record(place, values), encode_match(told))
+                yield Message(self.job.ways.matches, engine.record(place, values), encode_match(told))
 
     def _tell(self, fired: Fired, by: By, now_ms: int) -> None:
         if fired.correlation.alerts:

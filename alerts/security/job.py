@@ -29,6 +29,7 @@ from alerts.security.sigma import SOURCE, known
 from alerts.security.spoken import By, decode_by, encode_by, of_detection, of_past, of_window
 from alerts.security.told import message
 from alerts.security.watching import Watching, records
+from alerts.security.ways import Ways
 from alerts.sigma.engine import Engine, Seen
 from alerts.sigma.matcher import Place
 from alerts.sigma.reading import Rules
@@ -41,18 +42,6 @@ from features.stores import Stores
 
 MARK_MS = 10_000  # of the clock: how often it is told
 PULSE = "pulse|"  # begins the id of a tick by which one partition wakes another
-
-
-class Ways(Struct, frozen=True):
-    """Where things go: topics, and keys that reach each of a topic's partitions."""
-
-    alerts: str = "alerts"
-    dead_letters: str = "dead-letters"
-    audit: str = "audit.events"
-    exposures: str = "exposures"
-    matches: str = "audit.matches"
-    audit_keys: tuple[str, ...] = ()
-    matches_keys: tuple[str, ...] = ()
 
 
 class Item(Struct):

@@ -136,8 +136,8 @@ def firings(rules: Rules, ids: set[str], timeline: Timeline, file: str) -> list[
 
 def _of_groups(rules: Rules, sent: list[Message]) -> list[Message]:
     """What groups that span partitions send, and those that count them, to the end of their windows."""
-    topic, stores = "audit.matches", {0: Store()}
-    job = GroupsJob(rules, 24, "alerts", "dead-letters", topic)
+    job, stores = GroupsJob(rules, 24), {0: Store()}
+    topic = job.ways.matches
     while matches := [message.value for message in sent if message.topic == topic]:
         before, first = len(stores[0].sent), stores[0].position.offset + 1
         run(job, batches(topic, 0, matches, first=first), stores)

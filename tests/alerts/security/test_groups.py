@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.security.groups import GroupsJob
-from alerts.security.job import PULSE, SecurityJob, Ways
+from alerts.security.job import PULSE, SecurityJob
 from alerts.security.matches import Mark, decode_match
 from alerts.security.sigma import load
+from alerts.security.ways import Ways
 from alerts.sigma.reading import Rules
 from features import events as ev
 from features.job import Message
@@ -20,6 +21,7 @@ from features.loop import Store, batches, run
 from features.partitions import partition_keys, partition_of
 from features.stores import Stores
 from tests.alerts.security.watched import (
+    EXPORTS_AND_VIEWS,
     HOUR_MS,
     LIMITS,
     LOG,
@@ -33,20 +35,7 @@ from tests.alerts.security.watched import (
 )
 from tests.oracle_security import Count, House
 
-RULES = f"""
-title: Any export
-name: exports
-id: 00000000-0000-4000-8000-000000000001
-{LOG}
-detection: {{a: {{action: export}}, condition: a}}
----
-title: Any view
-name: views
-id: 00000000-0000-4000-8000-000000000002
-{LOG}
-detection: {{a: {{action: view}}, condition: a}}
----
-title: Rows from one address
+RULES = f"""{EXPORTS_AND_VIEWS}title: Rows from one address
 name: rows
 id: 00000000-0000-4000-8000-000000000004
 correlation:
@@ -95,7 +84,7 @@ def told(rules: Rules, log: list[ev.Event], live: bool = False, cuts: tuple[int,
 
 def gathered(rules: Rules, messages: list[Message], cuts: tuple[int, ...] = ()) -> list[Store]:
     """The partitions of `audit.matches` after these, and after what they tell each other."""
-    job = GroupsJob(rules, RETENTION_HOURS, "alerts", "dead-letters", "audit.matches")
+    job = GroupsJob(rules, RETENTION_HOURS, WAYS)
     stores = {n: Store() for n in range(TARGETS)}
     while messages:
         before = {n: len(store.sent) for n, store in stores.items()}

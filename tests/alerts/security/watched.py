@@ -27,7 +27,7 @@ LIMITS = Limits(max_event_bytes=10_000, earliest_ms=HOUR_MS, max_future_ms=2 * S
 LOG = "logsource: {product: brewline, service: audit}"
 
 
-RULES = f"""
+EXPORTS_AND_VIEWS = f"""
 title: Any export
 name: exports
 id: 00000000-0000-4000-8000-000000000001
@@ -40,7 +40,10 @@ id: 00000000-0000-4000-8000-000000000002
 {LOG}
 detection: {{a: {{action: view}}, condition: a}}
 ---
-title: Big export
+"""
+
+
+RULES = f"""{EXPORTS_AND_VIEWS}title: Big export
 name: big
 id: 00000000-0000-4000-8000-000000000003
 tags: [attack.t1567]
