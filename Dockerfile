@@ -25,4 +25,4 @@ COPY board board
 COPY sim sim
 RUN install -d -o brewline /var/cache/brewline
 USER brewline
-RUN python -c 'from features.customer import compile_kernel; compile_kernel()'
+RUN python -m brewline.compiled

@@ -54,5 +54,5 @@ $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	$(BIN)/python -m pip check
-	$(BIN)/python -c 'from features.customer import compile_kernel; compile_kernel()'
+	$(BIN)/python -m brewline.compiled
 	@touch $@

@@ -202,6 +202,8 @@ class Pulse:
         now = self.clock()
         beats, waits, troubles = self.beats.copy(), self.waits.copy(), self.troubles.copy()  # the flow writes on
         stalled = [(p, f"no turn for {now - at:.0f} s") for p, at in beats.items() if now - at > self.stall_s]
+        if len(stalled) == len(beats) > 1:  # one thread turns them all
+            stalled = [("every partition", f"no turn for {now - max(beats.values()):.0f} s")]
         troubles |= {what: f"no answer for {now - at:.0f} s" for what, at in waits.items() if now - at > ANSWER_S}
         return [*troubles.items(), *stalled]
 

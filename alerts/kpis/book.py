@@ -230,7 +230,9 @@ class Book:
         sums = window_sums(panel.ring, minute, widths)
         rain = rain_now(self.roots, sums if panel is self.roots else window_sums(self.roots.ring, minute, widths))
         if panel is self.stores:
-            rain = Rain(*(part[..., panel.learned["parent"]] for part in rain))
+            rain = Rain(
+                *(np.take(part, panel.learned["parent"], axis=-1) for part in rain)
+            )  # in one piece: compiled once
         look = judge(panel, minute, self.around(panel, minute), self._strays(panel), sums, rain)
         return self._look_at_jumps(panel, minute, look) if panel.jumps else look
 

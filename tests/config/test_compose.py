@@ -215,7 +215,7 @@ def test_the_compiled_core_lies_where_the_flows_user_may_write() -> None:
     own, user, compiled = (
         DOCKERFILE.index(f"install -d -o brewline {folder}"),
         DOCKERFILE.index("\nUSER brewline"),
-        DOCKERFILE.index("compile_kernel()"),
+        DOCKERFILE.index("brewline.compiled"),
     )
     assert own < user < compiled
     assert all(any(volume.endswith(f":{folder}") for volume in SERVICES[flow]["volumes"]) for flow in FLOWS)

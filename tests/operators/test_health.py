@@ -92,6 +92,14 @@ def test_a_partition_that_stands_still_turns_health_red_until_it_turns_again(
     assert get(f"{url}/healthz") == (200, "ok\n")
 
 
+def test_a_thread_that_turns_no_partition_is_one_complaint(url: str, pulse: Pulse, watch: Watch) -> None:
+    for number in range(36):
+        pulse.beat(f"customers events/{number}")
+        watch.now_s += 0.1
+    watch.now_s += 16.0
+    assert get(f"{url}/healthz") == (503, "every partition: no turn for 16 s\n")
+
+
 def test_a_call_that_nobody_answers_turns_health_red_while_it_lasts(url: str, pulse: Pulse, watch: Watch) -> None:
     with pulse.waiting("kafka, writing"):
         assert get(url + "/healthz")[0] == 200
