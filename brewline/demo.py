@@ -232,14 +232,19 @@ class Demo:
                 yield record
 
     def _settle(self, events_in: int, flows: list[Process]) -> Account:
-        """Waits until nothing is on its way any more: all clocks are at the end, all that was decided has come out."""
-        until = time.monotonic() + SETTLE_S
+        """Waits until nothing is on its way any more: all clocks are at the end, all that was decided has come out.
+
+        On a slow machine that takes as long as it takes; not when nothing has moved for a while.
+        """
+        until, before = time.monotonic() + SETTLE_S, -1
         while True:
             self._show()
             account = balance(self.redis, self.settings, self.partitions, self.watch, Counter(), events_in)
             come = come_to(self.redis, self.settings, self.partitions, self.chain.end_ms, self.watch)
             if (account.settled and come) or time.monotonic() > until:
                 return account
+            if account.done > before:
+                until, before = time.monotonic() + SETTLE_S, account.done
             self._require(flows)
 
     def _show(self) -> None:

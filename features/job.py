@@ -131,7 +131,7 @@ class Changes(Struct):
     brakes: dict[str, bytes] = {}  # by campaign and place, words that are news
     messages: list[Message] = []
     counts: dict[str, int] = {}  # of this batch; `position` holds the totals
-    receipts: dict[str, list[tuple[int, bytes]]] = {}  # by record: (time, receipt), of which the latest are kept
+    receipts: dict[str, list[bytes]] = {}  # by record, of which the latest are kept
     receipts_kept: int = 0  # so many with each record
     misses: dict[str, dict[str, bytes]] = {}  # by record and rule: the latest of each is kept
     levels: dict[str, float] = {}  # what gauges show now; not committed

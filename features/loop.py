@@ -53,8 +53,7 @@ class Store:
         for name, ids in changes.seen.items():
             self.seen.setdefault(name, set()).update(ids)
         for name, receipts in changes.receipts.items():
-            kept = sorted({*self.receipts.get(name, ()), *receipts})
-            self.receipts[name] = kept[-changes.receipts_kept :]
+            self.receipts[name] = [*self.receipts.get(name, ()), *receipts][-changes.receipts_kept :]
         for name, misses in changes.misses.items():
             self.misses[name] = self.misses.get(name, {}) | misses
         self.timers |= {timer: due_ms for timer, due_ms in changes.timers.items() if due_ms is not None}

@@ -36,11 +36,6 @@ def many(verb: bytes, first: Sequence[bytes], prefix: bytes, names: Packed, span
     return b"".join((b"*%d\r\n" % count, head, words))
 
 
-def word(text: bytes) -> bytes:
-    """A word of a command, as Redis reads it."""
-    return b"$%d\r\n%b\r\n" % (len(text), text)
-
-
 @cache
 def _size(length: int) -> bytes:
     return b"\r\n$%d\r\n" % length

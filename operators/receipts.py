@@ -1,6 +1,6 @@
 """Reads the receipts that are kept of customers, and remembers the rule files that they speak of.
 
-bl:{customers.3}:d:<customer>  sorted set: a receipt (alerts/triggers/receipts/kept.py) → its time
+bl:{customers.3}:k:<customer>  list: receipts (alerts/triggers/receipts/kept.py), the latest last
 bl:{customers.3}:m:<customer>  hash: rule → the latest moment noted at which it did not fire
 bl:rules                       hash: version → text of the rule's file
 """
@@ -21,7 +21,7 @@ def read_receipts(redis: Redis, prefix: str, partitions: int, customers: list[st
     """Of these customers, who have become one, the newest first; each decision once."""
     store, pipe = PartitionStore(redis, prefix, "customers"), redis.pipeline(transaction=False)
     for customer, partition in zip(customers, partitions_of(customers, partitions), strict=True):
-        pipe.zrange(store.key(partition, f"d:{customer}"), 0, -1)
+        pipe.lrange(store.key(partition, f"k:{customer}"), 0, -1)
         pipe.hvals(store.key(partition, f"m:{customer}"))
     found = [decode_kept(raw) for answer in pipe.execute() for raw in answer]
     latest = {(receipt.decision, receipt.outcome): receipt for receipt in found}

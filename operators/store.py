@@ -5,7 +5,7 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
     bl:{customers.3}:owner     token of the process that may write
     bl:{customers.3}:fence     Position: offset, clock, counts
     bl:{customers.3}:r:<name>  a record
-    bl:{customers.3}:d:<name>  sorted set: receipts of the latest decisions for the record's customer → their time
+    bl:{customers.3}:k:<name>  list: receipts of the latest decisions for the record's customer
     bl:{customers.3}:m:<name>  hash: rule → the latest moment noted at which it nearly fired
     bl:{customers.3}:s:<name>  an id set
     bl:{customers.3}:words     hash: code in records → the text it stands for
@@ -42,12 +42,18 @@ from features.kernel.words import packed
 from features.layout import Layout, decode_layout, encode_layout
 from features.records import Records
 from operators.cache import Cache
-from operators.line import Guard, Line, many, pack, scored, word
+from operators.line import Guard, Line, many, pack, scored
 
 Due = list[tuple[int, str]]  # (due_ms, timer), earliest first
 TOUCH = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1]) end
 """  # by its owner: what was watched on another connection no longer commits
+KEEP = b"""
+local most = tonumber(ARGV[1])
+for i, key in ipairs(KEYS) do
+  if redis.call('RPUSH', key, ARGV[i + 1]) > most then redis.call('LTRIM', key, -most, -1) end
+end
+"""  # a receipt for each key, with the latest before it: thousands of writes, and one answer to read
 
 
 class Fenced(Exception):
@@ -306,7 +312,7 @@ class PartitionStore:
     def _writes(self, partition: int, changes: Changes) -> list[bytes]:
         """The commands of a commit. What is deleted and put is there afterwards; the outbox comes last."""
         writes: list[bytes] = []
-        gone = [f"{kind}:{name}" for name in changes.deletes for kind in "rdm"] + [f"s:{n}" for n in changes.drops]
+        gone = [f"{kind}:{name}" for name in changes.deletes for kind in "rkm"] + [f"s:{n}" for n in changes.drops]
         if gone:
             writes.append(pack(b"UNLINK", *[self._key(partition, name) for name in gone]))
         writes.append(self._puts(partition, changes))
@@ -333,14 +339,11 @@ class PartitionStore:
         return many(b"MSET", fence, self._key(partition, "r:"), puts.names.packed, (puts.text, puts.starts, puts.ends))
 
     def _receipts(self, partition: int, changes: Changes) -> list[bytes]:
-        """May be repeated: Redis has run a part of it twice where its log was cut off within a transaction."""
-        writes, start = list[bytes](), self._key(partition, "d:")
-        kept = word(b"0") + word(b"%d" % (-1 - changes.receipts_kept))
-        for name, receipts in changes.receipts.items():
-            key = word(start + name.encode())
-            scored = b"".join([word(b"%d" % at_ms) + word(receipt) for at_ms, receipt in receipts])
-            writes.append(b"*%d\r\n$4\r\nZADD\r\n%b%b" % (2 + 2 * len(receipts), key, scored))
-            writes.append(b"*4\r\n$15\r\nZREMRANGEBYRANK\r\n%b%b" % (key, kept))
+        writes, start = list[bytes](), self._key(partition, "k:")
+        kept = [(start + name.encode(), receipt) for name, new in changes.receipts.items() for receipt in new]
+        if kept:
+            keys, receipts = zip(*kept, strict=True)
+            writes.append(pack(b"EVAL", KEEP, b"%d" % len(keys), *keys, b"%d" % changes.receipts_kept, *receipts))
         for name, misses in changes.misses.items():
             pairs = chain.from_iterable((rule.encode(), miss) for rule, miss in misses.items())
             writes.append(pack(b"HSET", self._key(partition, f"m:{name}"), *pairs))

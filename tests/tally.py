@@ -112,7 +112,7 @@ class TallyWalk:
     def _note(self, name: str, what: str) -> None:
         self.records.setdefault(name, []).append(what)
         self.out.puts[name] = b""  # written once, at the end
-        self.out.receipts.setdefault(name, []).append((self.clock.now_ms, what.encode()))
+        self.out.receipts.setdefault(name, []).append(what.encode())
         self.out.misses.setdefault(name, {})[what[:1]] = what.encode()
         self.out.messages.append(Message("out", name, f"{name} {len(self.records[name])} {what}".encode()))
 
@@ -176,9 +176,9 @@ def stored(store: PartitionStore, partition: int = 0) -> Store:
             out.position = decode_position(redis.get(key))  # type: ignore[arg-type]
         elif kind == "r":
             out.records[name] = redis.get(key)  # type: ignore[assignment]
-        elif kind == "d":
-            receipts: Any = redis.zrange(key, 0, -1, withscores=True)
-            out.receipts[name] = [(int(at_ms), raw) for raw, at_ms in receipts]
+        elif kind == "k":
+            receipts: Any = redis.lrange(key, 0, -1)
+            out.receipts[name] = list(dict.fromkeys(receipts))
         elif kind == "m":
             misses: Any = redis.hgetall(key)
             out.misses[name] = {rule.decode(): raw for rule, raw in misses.items()}

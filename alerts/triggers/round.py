@@ -49,7 +49,7 @@ class Decided(Struct):
     messages: list[Message] = []
     counts: dict[str, int] = {}
     causes_ms: list[int] = []
-    receipts: dict[str, list[tuple[int, bytes]]] = {}  # by customer: (time, receipt as it is kept)
+    receipts: dict[str, list[bytes]] = {}  # by customer, as they are kept
     misses: dict[str, dict[str, bytes]] = {}  # by customer and rule
     timers: dict[str, int | None] = {}  # of messages that are held
     trials: list[Trial] = []
@@ -124,7 +124,7 @@ class Round:
         for place, receipt in enumerate(receipts):
             self.decided.messages.append(messages[place])
             if kept:
-                self.decided.receipts.setdefault(receipt.customer, []).append((receipt.at_ms, kept[place]))
+                self.decided.receipts.setdefault(receipt.customer, []).append(kept[place])
             yield receipt.rule, receipt.outcome
 
     def _at(self, at: Ints, rule: Ints) -> Iterator[Candidate]:
@@ -261,7 +261,7 @@ class Round:
         """The decision leaves, and is kept with the customer."""
         self.decided.messages.append(self._decision(receipt))
         if self.house.keeping.receipts:
-            self.decided.receipts.setdefault(customer, []).append((receipt.at_ms, encode_kept(receipt)))
+            self.decided.receipts.setdefault(customer, []).append(encode_kept(receipt))
 
     def _decision(self, receipt: Receipt) -> Message:
         return self._message(self.house.decisions_topic, "decision", "decisions", receipt)

@@ -127,7 +127,7 @@ class House:
         return next(filter(None, records), None), next(filter(None, timers), None)
 
     def receipts(self, customer: str) -> int:
-        return sum(self.redis.zcard(self.store.key(part, f"d:{customer}")) for part in self.parts)
+        return sum(self.redis.llen(self.store.key(part, f"k:{customer}")) for part in self.parts)
 
     def holding(self, *texts: str) -> list[bytes]:
         """Keys under the prefix that hold one of these, by a look of its own: as the server dumps them."""

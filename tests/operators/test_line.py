@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from redis.exceptions import ConnectionError, ResponseError
 
 from features.kernel.words import packed
-from operators.line import Line, many, pack, scored, word
+from operators.line import Line, many, pack, scored
 from operators.servers import RedisServer
 
 pytestmark = pytest.mark.servers
@@ -46,11 +46,6 @@ def test_commands_over_many_keys_are_packed_as_others_are(prefix: bytes, pairs: 
     each = [word for key, (_, value) in zip(keys, pairs, strict=True) for word in (key, value)]
     found = many(b"MSET", (b"fence", b"1"), prefix, names, (text, bounds[:-1], bounds[1:]))
     assert found == pack(b"MSET", b"fence", b"1", *each)
-
-
-@given(st.lists(st.binary(max_size=300), min_size=1))
-def test_words_behind_their_count_are_a_command(words: list[bytes]) -> None:
-    assert b"*%d\r\n" % len(words) + b"".join(map(word, words)) == pack(*words)
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
