@@ -28,6 +28,7 @@ from brewline.commands import (
     state,
 )
 from brewline.commands.shared import AsJson, JsonFile, JsonOut, WithJson, beside, out
+from brewline.paths import from_here
 from brewline.trail import AS, PURPOSE, about, note
 from config.settings import load
 from operators.kafka import Unreachable
@@ -211,4 +212,4 @@ def main() -> Any:
     try:
         app()
     except (ValueError, Unreachable, RedisError) as error:
-        sys.exit(f"brewline: {error}")
+        sys.exit(from_here(f"brewline: {error}"))

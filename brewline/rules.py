@@ -13,6 +13,7 @@ from alerts.security import rule_tests
 from alerts.triggers.receipts.spoken import spell_at
 from alerts.triggers.rule import Then
 from alerts.triggers.timeline import failures
+from brewline.paths import from_here
 from config.settings import Settings
 from flows.files import load_catalog
 from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
@@ -62,7 +63,7 @@ def run_rule_tests(settings: Settings, out: Console) -> tuple[dict[str, int], li
     out.print(table)
     failed = [line for rule in tested for line in rule.failed]
     for line in failed:
-        out.print(f"[red]{escape(line)}[/]", soft_wrap=True)
+        out.print(f"[red]{escape(from_here(line))}[/]", soft_wrap=True)
     figures = {
         "rules": len(tested),
         "firing_tests": sum(rule.firing for rule in tested),

@@ -6,13 +6,26 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 import orjson
 from confluent_kafka import Message, TopicPartition
+from msgspec import Struct
 
 from config.settings import Settings
+from features.audited import AuditTold
 from operators.kafka import consumer, partition_count
 
+OWN = AuditTold.__struct_config__.tag
 TOPICS = ("coupons", "redemptions", "alerts", "tickets", "kpi.minutes", "reviews", "dead-letters")
+
+
+class Typed(Struct):
+    """As much of a record as tells what it is."""
+
+    type: str = ""
+
+
+decode_typed = msgspec.json.Decoder(Typed).decode
 
 
 class Watch:
@@ -32,7 +45,7 @@ class Watch:
         self.redemptions: Counter[str] = Counter()  # by verdict; of refusals, also by reason
         self.alerts: Counter[str] = Counter()  # by kind: kpi, security, service; firing ones only
         self.tickets: Counter[str] = Counter()  # by what became of them
-        self.dead_letters: Counter[str] = Counter()  # by reason
+        self.dead_letters: Counter[str] = Counter()  # by reason, of what others have sent
         self.reviews: Counter[str] = Counter()  # by signal: cases that were opened
         self.kpi_minutes = 0
         self.latencies_ms: list[int] = []
@@ -57,7 +70,7 @@ class Watch:
         topic = (message.topic() or "").removeprefix(self.settings.kafka.topic_prefix)
         if topic == "dead-letters":
             headers = {name: str(value, "utf-8") for name, value in message.headers() or []}
-            if self._new(headers["ce_id"]):
+            if self._new(headers["ce_id"]) and not _is_own(message.value() or b""):
                 self.dead_letters[headers["reason"]] += 1
             return
         event = orjson.loads(message.value() or b"")
@@ -87,3 +100,11 @@ class Watch:
 
     def close(self) -> None:
         self.consumer.close()
+
+
+def _is_own(raw: bytes) -> bool:
+    """Is it what the security flow tells itself, which a flow that is far behind may tell too late?"""
+    try:
+        return decode_typed(raw).type == OWN
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False

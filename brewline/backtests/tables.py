@@ -39,9 +39,17 @@ def _decided(figures: Figures) -> Table:
         issued = rule["outcomes"].get("issued", 0)
         numbers = [rule["asked"], rule["held"], issued, rule["customers"], rule["customers_reached"]]
         table.add_row(id, *(f"{n:,}" for n in numbers), _otherwise(rule["outcomes"]))
-    if never := [id for id, rule in rules.items() if not rule["held"]]:
-        table.caption = f"never held: {', '.join(never)}"
+    table.caption = "; ".join(never(figures)) or None
     return table
+
+
+def never(figures: Figures) -> Iterator[str]:
+    """Which rules did not hold, and why they could not."""
+    quiet = {id: rule["asked"] for id, rule in figures["rules"].items() if not rule["held"]}
+    if unasked := [id for id, asked in quiet.items() if not asked]:
+        yield f"never asked, as the history has no event they look at: {', '.join(unasked)}"
+    if asked := [id for id, asked in quiet.items() if asked]:
+        yield f"never held: {', '.join(asked)}"
 
 
 def _otherwise(outcomes: dict[str, int]) -> str:

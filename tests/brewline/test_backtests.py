@@ -194,7 +194,7 @@ def test_all_rules_go_into_one_command_and_one_picture(tmp_path: Path) -> None:
 
 
 def test_a_picture_of_rules_that_never_held_is_drawn_all_the_same(tmp_path: Path) -> None:
-    assert f"never held: {RULE}" in draw(tried(ndjson(tmp_path, [consent("anna")])))
+    assert f"no event they look at: {RULE}" in draw(tried(ndjson(tmp_path, [consent("anna")])))
 
 
 def test_a_png_is_drawn_where_its_package_is(tmp_path: Path) -> None:
