@@ -124,7 +124,7 @@ class Chain:
         batch = Batch("events", 0, -1, list(range(len(values))), values, [0] * len(values))
         columns = self.core.columns(batch, Clock())
         applied = self.core.apply(columns, [], self.records)
-        self.records |= zip(applied.customers, applied.records, strict=True)
+        self.records.update(applied.records)
         self.words |= applied.touches.words(columns.scanned, self.words)
         places = np.argsort(columns.index[applied.asked[:, arrays.EVENT]])
         seen = applied.rows[places][:, [self.catalog.index(name) for name in HAD]]
@@ -144,10 +144,12 @@ def orders_of(history: History) -> Iterator[e.Order]:
             yield order
 
 
-def judged(orders: Iterator[e.Order], told: Callable[[int], None] = lambda _: None) -> dict[str, Hits]:
+def judged(
+    orders: Iterator[e.Order], told: Callable[[int], None] = lambda _: None, batch: int = BATCH
+) -> dict[str, Hits]:
     """A customer's favourites of one batch are those that orders before them in it have left."""
     chain, guesses = Chain(), Guesses()
-    while some := list(islice(orders, BATCH)):
+    while some := list(islice(orders, batch)):
         for order, found in zip(some, chain.favourites(some), strict=True):
             guesses.judge(order)
             for name, text in found.items():

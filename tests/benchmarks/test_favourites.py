@@ -25,7 +25,7 @@ def order(number: int, customer: str, sku: str) -> e.Order:
 def test_who_always_has_the_same_is_foretold_where_what_is_popular_is_not() -> None:
     tastes = {"ca": "tea", "cb": "tea", "cc": "cake"}
     orders = [order(n, who, tastes[who]) for n, who in enumerate(["ca", "cb", "cc"] * 20)]
-    hits = judged(iter(orders))
+    hits = judged(iter(orders), batch=12)
     for name in ("favourite_category", "usual_sku"):
         assert (hits[name].asked, hits[name].own, hits[name].popular) == (57, 57, 38)
     assert (hits["favourite_store"].own, hits["favourite_store"].popular) == (57, 57)
