@@ -1,12 +1,13 @@
 """How well pieces sold are foretold hour by hour, a day ahead, beside the week before, means, and River's time series.
 
-python -m benchmarks.demand [--series 40] [--rivals 10] [--history DIR] [--json FILE]
+python -m benchmarks.demand [--series 40] [--rivals 10] [--made] [--history DIR] [--json FILE]
 
 Complete Journey (docs/data.md): what its households bought, by chain, category (department), store, and store and
 category. Of each kind up to `--series` with 200 pieces or more are taken, evenly from the largest to the smallest, and
 of these `--rivals` for River, which is slow. Every day from the 29th on is foretold at its beginning, by everybody from
 the whole days before. error: distance of an hour's pieces from what was foretold, in parts of what came; error of days:
-of days' sums; rmse: pieces in an hour.
+of days' sums; rmse: pieces in an hour. `--made`: instead, chains of a known law that stays, or
+changes on one day or slowly.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from features.times import HOUR_MS
 Floats = npt.NDArray[np.float64]
 Foreteller = Callable[[int, Floats], Floats]  # first day since the epoch, pieces by day and hour → what was foretold
 KINDS = ("chain", "category", "store", "store+category")
+LAWS, SCALES = ("stays", "grows", "jumps", "seasons", "wanders", "new hours"), (2000, 60)  # pieces a day
 WARM_DAYS, LEAST = 28, 200  # days of which nothing is scored; pieces that make a series
 
 
@@ -118,6 +120,25 @@ def pieces_of(history: History) -> tuple[int, dict[str, dict[str, Floats]]]:
     }
 
 
+def made(law: str, scale: float, rng: np.random.Generator, days: int = 200) -> Floats:
+    """Pieces by day and hour, `scale` a day; hours and days differ beyond chance, the law changes as its name says."""
+    hours = np.exp(-0.5 * ((np.arange(DAY_HOURS) - 14) / 4) ** 2)
+    usual = hours * np.exp(0.25 * rng.normal(size=(WEEK_DAYS, 1)))
+    usual *= scale * WEEK_DAYS / usual.sum()
+    day, half = np.arange(days), days // 2
+    level = {
+        "grows": 1.006**day,
+        "jumps": np.where(day < half, 1.0, 1.6),
+        "seasons": 1 + 0.3 * np.sin(day / 180 * 2 * np.pi),
+        "wanders": np.exp(0.04 * rng.normal(size=days).cumsum()),
+    }.get(law, np.ones(days))
+    expected = usual[day % WEEK_DAYS]
+    if law == "new hours":
+        expected[half:] = np.roll(expected[half:], 3, axis=1)
+    beyond = rng.gamma(10.0, 0.1, (days, DAY_HOURS)) * np.exp(0.12 * rng.normal(size=(days, 1)))
+    return rng.poisson(expected * level[:, None] * beyond).astype(np.float64)
+
+
 def some(series: dict[str, Floats], count: int) -> list[Floats]:
     """Evenly from the largest to the smallest."""
     ranked = sorted(series, key=lambda name: (-series[name].sum(), name))
@@ -137,29 +158,47 @@ def judged(first: int, series: list[Floats], foretell: Foreteller) -> dict[str, 
     return {name: round(value, 4) for name, value in figures.items()}
 
 
+Sets = dict[str, tuple[list[Floats], dict[str, Foreteller]]]  # by name: series, and who foretells them
+
+
+def of_chain(history: Path | None, series: int, rivals: int) -> tuple[int, Sets]:
+    """The first day, and what is foretold."""
+    first, pieces = pieces_of(read_complete_journey(history))
+    sets: Sets = {}
+    for kind in KINDS:
+        taken, fewer = some(pieces[kind], series), some(pieces[kind], rivals)
+        sets[f"{kind}: {len(taken)}"] = (taken, FORETELLERS)
+        if rivals:
+            sets[f"{kind}: {len(fewer)} beside River"] = (fewer, FORETELLERS | RIVALS)
+    return first, sets
+
+
+def of_laws() -> tuple[int, Sets]:
+    rng = np.random.default_rng(11)
+    return 0, {
+        f"{law}, {n} a day": ([made(law, n, rng) for _ in range(6)], FORETELLERS) for law in LAWS for n in SCALES
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--series", type=int, default=40, help="of each kind")
     parser.add_argument("--rivals", type=int, default=10, help="of these, for River; 0: none")
+    parser.add_argument("--made", action="store_true", help="chains of a known law instead")
     parser.add_argument("--history", type=Path, help="a folder with its tables, in the place of the package's")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
     found: dict[str, dict[str, dict[str, float]]] = {}
     with progress() as bar:
         task = bar.add_task("reading baskets", total=None)
-        first, series = pieces_of(read_complete_journey(asked.history))
+        first, sets = of_laws() if asked.made else of_chain(asked.history, asked.series, asked.rivals)
         bar.remove_task(task)
-        for kind in KINDS:
-            taken, fewer = some(series[kind], asked.series), some(series[kind], asked.rivals)
-            sets = {f"{kind}: {len(taken)}": (taken, FORETELLERS)}
-            if asked.rivals:
-                sets[f"{kind}: {len(fewer)} beside River"] = (fewer, FORETELLERS | RIVALS)
-            for name, (those, who) in sets.items():
-                step = bar.add_task(name, total=len(who))
-                found[name] = {}
-                for teller, foretell in who.items():
-                    found[name][teller] = judged(first, those, foretell)
-                    bar.advance(step)
+        for name, (those, who) in sets.items():
+            step = bar.add_task(name, total=len(who))
+            found[name] = {}
+            for teller, foretell in who.items():
+                found[name][teller] = judged(first, those, foretell)
+                bar.advance(step)
     show(found)
     write_json(asked.json, found)
     return 0

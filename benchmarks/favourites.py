@@ -6,6 +6,8 @@ Every basket of a year of a grocery chain (Complete Journey, docs/data.md) goes 
 features. Before each, the favourites of its customer stand as the basket before has left them: `favourite_category`
 (its department), `usual_sku`, `favourite_store`, `usual_hour`. A favourite is right when it is in the basket; so is
 what was in most baskets of the chain until then. A customer's first basket has no favourite and is left out for both.
+The category drawn to everybody's is what a model of the next one could say without looking at more: the customer's own
+fading counts, and the chain's as if that had been so many orders of the customer.
 """
 
 from __future__ import annotations
@@ -30,10 +32,12 @@ from features import events as e
 from features.customer import Core
 from features.job import Batch, Clock
 from features.kernel import arrays
-from features.times import hour_of, local_day, local_ms
+from features.times import DAY_MS, hour_of, local_day, local_ms
 from flows.files import load_catalog
 
 BATCH = 5_000
+DRAWN = "favourite_category"
+BELIEF, HALF_LIFE_DAYS = 10.0, 60.0  # orders' worth, chosen on customers 0 to 59 of benchmarks.people.part_of
 HAD: dict[str, Callable[[e.Order], set[str]]] = {
     "favourite_category": lambda order: {line.category for line in order.lines},
     "usual_sku": lambda order: {line.sku for line in order.lines},
@@ -46,6 +50,7 @@ class Hits(Struct):
     asked: int = 0
     own: int = 0
     popular: int = 0
+    drawn: int = 0
 
 
 class Popular:
@@ -53,11 +58,34 @@ class Popular:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.first = ""
+        self.first, self.baskets = "", 0
 
     def add(self, found: set[str]) -> None:
+        self.baskets += 1
         self.counts.update(found)
         self.first = max(self.first, *sorted(found), key=lambda text: self.counts[text])
+
+
+class Drawn:
+    """Each customer's counts, fading, drawn to everybody's."""
+
+    def __init__(self, everybody: Popular) -> None:
+        self.everybody = everybody
+        self.counts: dict[str, Counter[str]] = {}
+        self.latest_ms: dict[str, int] = {}
+
+    def first(self, customer: str, at_ms: int) -> str:
+        own, of, fading = self.counts[customer], self.everybody, self._fading(customer, at_ms)
+        return max(of.counts, key=lambda text: fading * own[text] + BELIEF * of.counts[text] / of.baskets)
+
+    def add(self, customer: str, at_ms: int, found: set[str]) -> None:
+        fading = self._fading(customer, at_ms)
+        own = {text: count * fading for text, count in self.counts.get(customer, Counter()).items()}
+        self.counts[customer] = Counter({text: own.get(text, 0.0) + (text in found) for text in own.keys() | found})  # type: ignore[dict-item]
+        self.latest_ms[customer] = at_ms
+
+    def _fading(self, customer: str, at_ms: int) -> float:
+        return 0.5 ** ((at_ms - self.latest_ms.get(customer, at_ms)) / DAY_MS / HALF_LIFE_DAYS)
 
 
 class Guesses:
@@ -67,6 +95,7 @@ class Guesses:
         self.own: dict[str, dict[str, str]] = {name: {} for name in HAD}  # by favourite and customer
         self.popular = {name: Popular() for name in HAD}
         self.hits = {name: Hits() for name in HAD}
+        self.drawn = Drawn(self.popular[DRAWN])
 
     def judge(self, order: e.Order) -> None:
         for name, had in HAD.items():
@@ -75,7 +104,9 @@ class Guesses:
                 hits.asked += 1
                 hits.own += guess in found
                 hits.popular += popular.first in found
+                hits.drawn += name == DRAWN and self.drawn.first(order.customer, order.at_ms) in found
             popular.add(found)
+        self.drawn.add(order.customer, order.at_ms, HAD[DRAWN](order))
 
 
 class Chain:
@@ -93,7 +124,7 @@ class Chain:
         batch = Batch("events", 0, -1, list(range(len(values))), values, [0] * len(values))
         columns = self.core.columns(batch, Clock())
         applied = self.core.apply(columns, [], self.records)
-        self.records |= zip(applied.customers, applied.records, strict=True)
+        self.records.update(applied.records)
         self.words |= applied.touches.words(columns.scanned, self.words)
         places = np.argsort(columns.index[applied.asked[:, arrays.EVENT]])
         seen = applied.rows[places][:, [self.catalog.index(name) for name in HAD]]
@@ -113,10 +144,12 @@ def orders_of(history: History) -> Iterator[e.Order]:
             yield order
 
 
-def judged(orders: Iterator[e.Order], told: Callable[[int], None] = lambda _: None) -> dict[str, Hits]:
+def judged(
+    orders: Iterator[e.Order], told: Callable[[int], None] = lambda _: None, batch: int = BATCH
+) -> dict[str, Hits]:
     """A customer's favourites of one batch are those that orders before them in it have left."""
     chain, guesses = Chain(), Guesses()
-    while some := list(islice(orders, BATCH)):
+    while some := list(islice(orders, batch)):
         for order, found in zip(some, chain.favourites(some), strict=True):
             guesses.judge(order)
             for name, text in found.items():
@@ -139,6 +172,8 @@ def main() -> int:
         own, popular = (round(part / max(found.asked, 1), 4) for part in (found.own, found.popular))
         figures |= {f"{name}_asked": found.asked, f"{name}_right": own, f"{name}_most_popular_right": popular}
         out.print(f"{name}: right {own:.1%} of {found.asked:,}, most popular {popular:.1%}", highlight=False)
+    figures[f"{DRAWN}_drawn_right"] = drawn = round(hits[DRAWN].drawn / max(hits[DRAWN].asked, 1), 4)
+    out.print(f"{DRAWN}, drawn to everybody's: right {drawn:.1%}", highlight=False)
     out.print(circumstances()["machine"], circumstances()["commit"], highlight=False)
     write_json(asked.json, figures)
     return 0

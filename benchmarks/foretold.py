@@ -10,18 +10,26 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 BINS = 10  # of equal size
 FIGURES = ("roc_auc", "pr_auc", "log_loss")
+CALIBRATION = ("calibration_error", "calibration_error_of_chance", "as_much_by_chance", "asked_by_chance")
+DRAWS = 400
+ASKED = 0.02  # calibration error that is asked for
 
 
 def figures(labels: Matrix, chances: Matrix, seed: int = 7) -> dict[str, float]:
-    """`calibration_error_of_chance` is what chances that are exactly right would show on so few people."""
-    drawn = (np.random.default_rng(seed).random((200, len(chances))) < chances).astype(np.float64)
-    by_luck = float(np.mean([calibration_error(one, chances) for one in drawn]))
+    """`calibration_error_of_chance` is what chances that are exactly right would show on so few people, on the mean of
+    draws; `as_much_by_chance` the share of draws with ours or more, `asked_by_chance` that with what is asked for.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = ((rng.random(len(chances)) < chances).astype(np.float64) for _ in range(DRAWS))
+    by_luck, error = np.array([calibration_error(one, chances) for one in drawn]), calibration_error(labels, chances)
     return {
         "roc_auc": round(roc_auc(labels, chances), 4),
         "pr_auc": round(pr_auc(labels, chances), 4),
         "log_loss": round(log_loss(labels, chances), 4),
-        "calibration_error": round(calibration_error(labels, chances), 4),
-        "calibration_error_of_chance": round(by_luck, 4),
+        "calibration_error": round(error, 4),
+        "calibration_error_of_chance": round(float(by_luck.mean()), 4),
+        "as_much_by_chance": round(float((by_luck >= error).mean()), 3),
+        "asked_by_chance": round(float((by_luck <= ASKED).mean()), 3),
         "mean_foretold": round(float(chances.mean()), 4),
         "mean_label": round(float(labels.mean()), 4),
     }

@@ -132,13 +132,18 @@ class House:
         rules = len(SHIPPED) + len(WHENS)
         return {"features": len(self.catalog.names), "rules": rules, "models": len(self.catalog.models)}
 
-    def _publish_models(self) -> None:
-        learning = PartitionStore(self.redis, self.settings.redis.prefix, "learning")
+    def made_models(self) -> Iterator[LinearModel]:
+        """As large as learned ones."""
         layouts = input_layouts(self.catalog)
         for name, inputs in inputs_of(self.catalog).items():
             curves = [Curve(KNOTS, [(-1) ** i * 0.05 * k for k in range(len(KNOTS))], 0.01) for i in range(len(inputs))]
-            for record, raw in sole(LinearModel(name, 1, layouts[name], 1, inputs, curves, -2.0)).items():
-                self.redis.set(learning.key(partition_of(name, self.partitions), f"r:{record}"), raw)
+            yield LinearModel(name, 1, layouts[name], 1, inputs, curves, -2.0)
+
+    def _publish_models(self) -> None:
+        learning = PartitionStore(self.redis, self.settings.redis.prefix, "learning")
+        for model in self.made_models():
+            for record, raw in sole(model).items():
+                self.redis.set(learning.key(partition_of(model.name, self.partitions), f"r:{record}"), raw)
 
     def fill(self, events: int, customers: int, bar: Progress) -> None:
         """Writes the load into the clean topic; a tick goes to every partition."""

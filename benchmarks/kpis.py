@@ -7,6 +7,7 @@ events are heartbeats. A few orders of probe stores are looked for in Redis: lag
 until the running minute there holds the order. cpu_us_per_event is the CPU of the KPI flow, of both steps with judging,
 for each event of its topic; state_mb is what Redis holds of it afterwards, and state_full_mb what the stores come to at
 full retention: the series of one are built for two days of minutes, 14 of five minutes and 400 of hours.
+categories_full_mb is what the hours of each store's four categories come to, with their keys, as Redis counts them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -30,7 +31,7 @@ from redis import Redis
 
 from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.hour import Hour, encode_hour
-from alerts.kpis.kpi import Row
+from alerts.kpis.kpi import Row, hour_record
 from alerts.kpis.rollup import FIVE, HOURS, Rollup, summed
 from benchmarks.house import House, cpu_s, out, progress
 from brewline.results import circumstances, write_json
@@ -46,6 +47,7 @@ WARM_S = 10.0
 PROBES_EVERY_S = 0.25
 PATIENCE_S = 20.0
 ORDERS_A_DAY, OPEN_HOURS = 500, 14  # of a store at full retention
+HOURS_KEPT = 400 * 24
 CHANNELS = ("counter", "app", "delivery")
 CATEGORIES = ("milk_tea", "fruit_tea", "coffee", "snack")
 
@@ -73,6 +75,7 @@ def main() -> None:
         run.settle()
         cost = Cost.of(house, kpis).since(before)
         per_store = full_retention(catalog)
+        categories_bytes = in_redis(house.redis, house.settings.redis.prefix, by_category(catalog))
         figures = {
             **house.names,
             "stores": stores,
@@ -81,6 +84,8 @@ def main() -> None:
             "cpu_us_per_event": round(cost.cpu_s / max(1, cost.events) * 1e6, 1),
             "state_mb": round(run.state_mb(), 1),
             "state_full_mb": round(sum(per_store.values()) * stores / 2**20),
+            "store_categories_bytes": round(categories_bytes),
+            "categories_full_mb": round(categories_bytes * stores / 2**20),
             "lag_p50_s": round(float(np.percentile(run.lags_s, 50)), 3),
             "lag_p99_s": round(float(np.percentile(run.lags_s, 99)), 3),
             "probes": len(run.lags_s),
@@ -229,9 +234,59 @@ def full_retention(catalog: KpiCatalog) -> dict[str, int]:
         for rollup in (five, hours) if number < FIVE.hours else (hours,):
             for slot, counts in summed(hour, rollup.minutes).items():
                 rollup.add(slot, counts)
-    days = {"five": 14, "hours": 400 * 24 / HOURS.hours}
-    sizes = {"minute": minutes, "five": len(five.packed()) * days["five"], "hour": len(hours.packed()) * days["hours"]}
+    records = HOURS_KEPT / HOURS.hours
+    sizes = {"minute": minutes, "five": len(five.packed()) * 14, "hour": len(hours.packed()) * records}
     return {name: round(size) for name, size in sizes.items()}
+
+
+class Record(NamedTuple):
+    """One of so many of its like that are kept at a time."""
+
+    name: str
+    raw: bytes
+    alike: float
+
+
+def by_category(catalog: KpiCatalog) -> list[Record]:
+    """Of one store's categories: the largest has half its orders, the next half of the rest, and so on."""
+    rng, found = np.random.default_rng(7), []
+    for place, category in enumerate(CATEGORIES):
+        dim, rollup, per_hour = (
+            f"store+category:s00012+{category}",
+            Rollup(60),
+            ORDERS_A_DAY / OPEN_HOURS / 2 ** (place + 1),
+        )
+        for number in (number for number in range(HOURS.hours) if number % 24 < OPEN_HOURS):
+            if orders := int(rng.poisson(per_hour)):
+                rollup.add(number, _of_category(catalog, rng, orders))
+        found.append(Record(HOURS.record(dim, 0), rollup.packed(), HOURS_KEPT / HOURS.hours))
+        hour = Hour()
+        for source in range(4):
+            if orders := int(rng.poisson(per_hour / 4)):
+                hour.take(source, Row(dim, 0, _of_category(catalog, rng, orders), 1))
+        hour.open.clear()
+        found.append(Record(hour_record(dim, 0), encode_hour(hour), 2.0 * OPEN_HOURS))
+    return found
+
+
+def _of_category(catalog: KpiCatalog, rng: np.random.Generator, orders: int) -> dict[int, int]:
+    """What an order adds to one of its categories."""
+    pieces = orders + int(rng.poisson(orders * 0.2))
+    cents = int(rng.normal(1_600, 300, pieces).sum())
+    found = {"orders": orders, "rung_orders": orders, "sold_items": pieces, "sold_cents": cents}
+    found |= {"eligible_orders": int(rng.binomial(orders, 0.7)), "mixed_orders": int(rng.binomial(orders, 0.3))}
+    return {catalog.names.index(name): count for name, count in found.items() if count}
+
+
+def in_redis(redis: Redis, prefix: str, records: list[Record]) -> float:
+    """Bytes that all of them take with their keys."""
+    used = 0.0
+    for record in records:
+        key = f"{prefix}:{{{FLOW}.12}}:r:{record.name}"
+        redis.set(key, record.raw)
+        used += record.alike * float(redis.memory_usage(key) or 0)  # type: ignore[arg-type]
+        redis.delete(key)
+    return used
 
 
 def _hour(catalog: KpiCatalog, rng: np.random.Generator, number: int) -> Hour:

@@ -8,7 +8,9 @@ purchase and the columns customer, date, cents and items. Customers are split by
 of those that nobody looked at while the learner was made (40 %), at the last three month starts, or campaigns; `--dev`
 is for whoever makes it: learns from 45 %, scores 15 %. Everybody learns from labels in the order in which they became
 known, and from none that was not known yet. `strangers` learns from none of those who are scored; `everybody` from all
-customers' closed labels, as a chain does. One configuration serves all tasks.
+customers' closed labels, as a chain does. One configuration serves all tasks. Beside the calibration error stands what
+exactly right probabilities would show on so few people: on the mean, and the share of draws with `as much` as was
+found, and with no more than 0.02, `as asked`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import numpy.typing as npt
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.foretold import FIGURES, figures, paired
+from benchmarks.foretold import CALIBRATION, FIGURES, figures, paired
 from benchmarks.house import out, progress
 from benchmarks.people import TIMEZONE, Task, churn, clean_events, coupons, part_of, purchases
 from benchmarks.references import Foreteller, Matrix, Ours, install_scikit, references
@@ -122,7 +124,7 @@ def foretold(
 def _judged(task: Task, scored: Mask, chances: dict[str, Matrix], draws: int) -> dict[str, Any]:
     labels, customers = task.labels[scored], [task.customers[i] for i in np.flatnonzero(scored)]
     found: dict[str, Any] = {name: figures(labels, foretold) for name, foretold in chances.items()}
-    for name in ("log_loss", "calibration_error", "calibration_error_of_chance", "mean_foretold"):
+    for name in ("log_loss", "mean_foretold", *CALIBRATION):
         del found["best_feature"][name]  # a ranking has none
     for reference in ("batch_logistic", "batch_trees"):
         against = paired(customers, labels, chances[OURS], chances[reference], draws)
@@ -154,12 +156,13 @@ def _scoring_us(model: LinearModel, rows: Matrix) -> float:
 def show(name: str, found: dict[str, Any]) -> None:
     for population in ("strangers", "everybody"):
         title = f"{name} ({population}): {found['n']} rows, {found['positives']} positive"
-        table = Table("", *FIGURES, "calibration_error", "(of chance)", title=title)
+        heads = ("calibration error", "of chance", "as much", "as asked")
+        table = Table("", *FIGURES, *heads, title=title)
         for who, of_who in found[population].items():
             if "less" in who:
                 out.print(f"{who}: {of_who}", highlight=False, soft_wrap=True)
                 continue
-            shown = [of_who.get(figure) for figure in (*FIGURES, "calibration_error", "calibration_error_of_chance")]
+            shown = [of_who.get(figure) for figure in (*FIGURES, *CALIBRATION)]
             table.add_row(who, *(f"{value:.4f}" if value is not None else "-" for value in shown))
         out.print(table)
     out.print(

@@ -10,6 +10,8 @@ Kafka and Redis run on the same machine. `stages` tells where the flow's time go
 cores, and one that has half of them with Kafka and Redis, for what a process costs does not show where cores are short.
 `--sweep` runs as many events of 10,000, 100,000 and 1,000,000 customers. `--models` runs the same events also before
 any version of the two models is published, in turns with the others: what scoring, and rules that ask for scores, add.
+A condition asks for the scores of those rows alone that its other parts have left; `scores_of_every_event_add` is what
+both models would add if rules asked for the scores of every event.
 """
 
 from __future__ import annotations
@@ -19,19 +21,28 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 from rich.progress import Progress
 
 from benchmarks.house import House, out, progress
 from benchmarks.race import race
 from brewline.results import circumstances, write_json
+from features.models import LinearModel, score_rows
+from features.offers import Offer
+from features.scoring import score_offer
+from features.tasks import OF_COUPONS
+from features.times import DAY_MS
 
 CUSTOMERS = (10_000, 100_000, 1_000_000)
 TURNS = 3
+BATCH = 5_000  # rows
 ALIKE = ("customers", "events_per_s", "cpu_us_per_event", "redis_cpu_us_per_event", "rss_mb", "redis_mb", "stages")
 
 
@@ -85,11 +96,39 @@ def _models_add(house: House, events: int, bar: Progress) -> dict[str, Any]:
             house.forget(models)
             found[models].append(race(house, events, 1, bar)["cpu_us_per_event"])
     with_us, without_us = (min(found[models]) for models in (True, False))
+    every_us = _scoring_us(house)
     return {
         "cpu_us_with_models": with_us,
         "cpu_us_without": without_us,
         "models_add": round(with_us / without_us - 1, 3),
+        "scores_of_every_event_us": every_us,
+        "scores_of_every_event_add": round(sum(every_us.values()) / without_us, 3),
     }
+
+
+def _scoring_us(house: House) -> dict[str, float]:
+    """By model, CPU for a row of a batch whose every row is scored, as conditions ask for scores."""
+    catalog, every = house.catalog, np.arange(BATCH)
+    rows = np.random.default_rng(7).exponential(20.0, (BATCH, len(catalog.names)))
+    offer, found = Offer("winback-60d", 300, 0, 0, 0, 7 * DAY_MS), {}
+    for model in house.made_models():
+        target, columns = catalog.tasks[model.name].target, catalog.models[model.name]
+
+        def scores(model: LinearModel = model, target: str = target, columns: list[int] = columns) -> None:
+            if target in OF_COUPONS:
+                score_offer(model, target, rows[every[:, None], np.array(columns)], offer)
+            else:
+                score_rows(model, rows, every, columns)
+
+        scores()  # compiles
+        found[model.name] = round(min(_cpu_s(scores) for _ in range(9)) / BATCH * 1e6, 2)
+    return found
+
+
+def _cpu_s(what: Callable[[], None]) -> float:
+    began_s = time.process_time()
+    what()
+    return time.process_time() - began_s
 
 
 def _run(module: str, *args: str) -> str:

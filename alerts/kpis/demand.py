@@ -1,8 +1,10 @@
 """What a series will come to in each hour of the days ahead: its profile by hour of the week, times its level of late.
 
 A series is a counter of one dimension, hour by hour. An hour of the week is believed to be its hour of the day times
-its weekday, until its own count says otherwise: gamma-Poisson, the prior as wide as hours differ beyond chance. A day
-is learned from once it is over, and was foretold before that: `errors` are of whole days, foretold as they began.
+its weekday, until its own count says otherwise: gamma-Poisson, the prior as wide as hours differ beyond chance. Opening
+hours change in some shops and not in others: a profile that forgets soon and one that does not are averaged, each by
+what it foretold of late. A day is learned from once it is over, and was foretold before that: `errors` are of whole
+days, foretold as they began.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 DAY_HOURS, WEEK_DAYS = 24, 7
-PROFILE_HALF_LIFE = 16.0 * WEEK_DAYS  # days
+PROFILE_HALF_LIVES = (16.0 * WEEK_DAYS, 4.0 * WEEK_DAYS)  # days
+SURPRISE = np.array([0.0, 6.0])  # how much likelier what came must have been to one that forgets soon, as a logarithm
 LEVEL_HALF_LIFE = 10.0
 LEVEL_PRIOR = 50.0  # counts' worth of belief that the level is the profile's own
 ERROR_HALF_LIFE = 28.0
@@ -43,12 +46,9 @@ class Demand:
 
     def __init__(self) -> None:
         self.days = 0  # learned
-        self.seen = np.zeros((WEEK_DAYS, DAY_HOURS))  # fading sums
-        self.of = np.zeros(WEEK_DAYS)  # over so many days, fading too
         self.latest = np.full((WEEK_DAYS, DAY_HOURS), np.nan)
-        self.level = np.zeros(2)  # what came lately, and what the profile alone had said
-        self.strayed = np.ones(2)  # of hours: squared errors in parts of what was expected, and how many
-        self.profile = np.full((WEEK_DAYS, DAY_HOURS), np.nan)  # what an hour of the week comes to
+        self.courses = [Course(half_life) for half_life in PROFILE_HALF_LIVES]
+        self.losses = np.zeros(len(PROFILE_HALF_LIVES))  # fading sums, of what each foretold
         self.errors = Errors()
 
     def learn(self, day: int, came: Floats) -> None:
@@ -56,20 +56,47 @@ class Demand:
         weekday, came = day % WEEK_DAYS, np.maximum(came, 0.0)
         if self.days >= WEEK_DAYS:
             self.errors.add(came, self.foretell(day), self.latest[weekday])
-        if self.days:
-            self._compare(came, self.profile[weekday])
-        fading = 0.5 ** (1 / PROFILE_HALF_LIFE)
-        self.seen, self.of = fading * self.seen, fading * self.of
-        self.seen[weekday] += came
-        self.of[weekday] += 1.0
+            self.losses = 0.5 ** (1 / ERROR_HALF_LIFE) * self.losses + [one.loss(day, came) for one in self.courses]
+        for one in self.courses:
+            one.learn(weekday, came)
         self.latest[weekday] = came
         self.days += 1
-        self.profile = self._profile()
 
     def foretell(self, day: int) -> Floats:
         """float64[24] of a day ahead; NaN before anything is learned."""
+        losses = self.losses + SURPRISE
+        counts = np.exp(losses.min() - losses)
+        return np.asarray(counts @ [one.foretell(day) for one in self.courses] / counts.sum())
+
+
+class Course:
+    """A profile that forgets by a half-life in days, and the level beside it."""
+
+    def __init__(self, half_life: float) -> None:
+        self.fading = 0.5 ** (1 / half_life)
+        self.seen = np.zeros((WEEK_DAYS, DAY_HOURS))  # fading sums
+        self.of = np.zeros(WEEK_DAYS)  # over so many days, fading too
+        self.level = np.zeros(2)  # what came lately, and what the profile alone had said
+        self.strayed = np.ones(2)  # of hours: squared errors in parts of what was expected, and how many
+        self.profile = np.full((WEEK_DAYS, DAY_HOURS), np.nan)  # what an hour of the week comes to
+
+    def learn(self, weekday: int, came: Floats) -> None:
+        if self.of.any():
+            self._compare(came, self.profile[weekday])
+        self.seen, self.of = self.fading * self.seen, self.fading * self.of
+        self.seen[weekday] += came
+        self.of[weekday] += 1.0
+        self.profile = self._profile()
+
+    def foretell(self, day: int) -> Floats:
+        """float64[24]; NaN before anything is learned."""
         came, said = self.level + LEVEL_PRIOR * self.spread
         return np.asarray(self.profile[day % WEEK_DAYS] * came / said)
+
+    def loss(self, day: int, came: Floats) -> float:
+        """Quasi-Poisson: negative log likelihood but for a constant, in parts of the spread."""
+        said = np.maximum(self.foretell(day), LEAST_EXPECTED)
+        return float((said - came * np.log(said)).sum() / self.spread)
 
     @property
     def spread(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.demand import FORETELLERS, WARM_DAYS, Foreteller, judged, ours, some, week_before
+from benchmarks.demand import FORETELLERS, LAWS, WARM_DAYS, Foreteller, judged, made, ours, some, week_before
 
 
 def test_whoever_knows_the_day_before_it_is_never_off_and_the_week_before_is_off_by_what_changed() -> None:
@@ -37,3 +37,13 @@ def test_series_are_taken_from_the_largest_to_the_smallest() -> None:
 def test_ours_is_nearer_than_the_week_before_on_what_chance_alone_moves() -> None:
     came = np.random.default_rng(2).poisson(4.0, (70, 24)).astype(float)
     assert judged(0, [came], ours)["error"] < 0.8 * judged(0, [came], week_before)["error"]
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_made_series_change_as_their_law_says(law: str) -> None:
+    came = made(law, 2000.0, np.random.default_rng(3), days=196)
+    before, after = came[42:98], came[-56:]
+    grew, hours = after.sum() / before.sum(), np.arange(24)
+    noon = [(some.sum(axis=0) * hours).sum() / some.sum() for some in (before, after)]
+    assert (abs(grew - 1) < 0.15) == (law in ("stays", "new hours"))
+    assert (noon[1] - noon[0] > 1) == (law == "new hours")

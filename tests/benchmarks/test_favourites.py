@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.favourites import judged
+from benchmarks.favourites import Drawn, Popular, judged
 from features import events as e
 from features.times import DAY_MS, local_day, parse_time
 
@@ -25,10 +25,23 @@ def order(number: int, customer: str, sku: str) -> e.Order:
 def test_who_always_has_the_same_is_foretold_where_what_is_popular_is_not() -> None:
     tastes = {"ca": "tea", "cb": "tea", "cc": "cake"}
     orders = [order(n, who, tastes[who]) for n, who in enumerate(["ca", "cb", "cc"] * 20)]
-    hits = judged(iter(orders))
+    hits = judged(iter(orders), batch=12)
     for name in ("favourite_category", "usual_sku"):
         assert (hits[name].asked, hits[name].own, hits[name].popular) == (57, 57, 38)
     assert (hits["favourite_store"].own, hits["favourite_store"].popular) == (57, 57)
+
+
+def test_who_is_hardly_known_is_foretold_as_all_others_and_who_is_well_known_as_himself() -> None:
+    everybody = Popular()
+    for _ in range(10):
+        everybody.add({"tea"})
+    drawn = Drawn(everybody)
+    for day in range(40):
+        drawn.add("ca", day * DAY_MS, {"cake"})
+        everybody.add({"cake"} if day % 8 == 0 else {"tea"})
+    drawn.add("cb", 0, {"cake"})
+    assert (drawn.first("ca", 40 * DAY_MS), drawn.first("cb", 0)) == ("cake", "tea")
+    assert drawn.first("ca", 900 * DAY_MS) == "tea", "what is long ago says nothing"
 
 
 @settings(max_examples=30, deadline=None)

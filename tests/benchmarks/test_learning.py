@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.foretold import calibration_error, log_loss, paired, pr_auc, roc_auc
+from benchmarks.foretold import calibration_error, figures, log_loss, paired, pr_auc, roc_auc
 from benchmarks.learning import foretold
 from benchmarks.people import FEATURES, Asked, Task, churn, part_of, rows_as_of
 from benchmarks.references import Ours
@@ -123,6 +123,16 @@ def test_pairs_of_the_same_differ_by_nothing_and_a_better_one_is_told_so() -> No
     assert worse["roc_auc"][1] > 0 > worse["log_loss"][2]
     assert calibration_error(labels, chances) < 0.06 < calibration_error(labels, chances**3)
     assert log_loss(np.array([1.0, 0.0]), np.array([0.5, 0.5])) == pytest.approx(np.log(2))
+
+
+def test_right_chances_are_off_as_chance_says_and_what_is_asked_for_is_out_of_reach_of_few_people() -> None:
+    rng = np.random.default_rng(5)
+    chances = rng.beta(1, 6, 4000)
+    few, many = (figures((rng.random(n) < chances[:n]).astype(np.float64), chances[:n]) for n in (400, 4000))
+    assert min(few["as_much_by_chance"], many["as_much_by_chance"]) > 0.02
+    assert few["asked_by_chance"] < 0.2 < 0.9 < many["asked_by_chance"]
+    too_high = figures((rng.random(4000) < chances * 0.8).astype(np.float64), chances)
+    assert too_high["as_much_by_chance"] == 0.0
 
 
 def test_rows_are_those_of_the_core_at_each_moment_asked_for() -> None:

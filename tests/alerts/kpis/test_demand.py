@@ -60,6 +60,14 @@ def test_a_shop_that_doubles_is_followed_within_two_weeks() -> None:
     assert off(demand.foretell(98), 2 * expected[0]) < 0.25
 
 
+@pytest.mark.parametrize("size", [3.0, 60.0])
+def test_a_shop_that_opens_four_hours_later_is_foretold_so_within_eight_weeks(size: float) -> None:
+    expected, came = shop(175, size)
+    moved = taught(np.concatenate([came[:112], np.roll(came[112:168], 4, axis=1)]))
+    assert off(moved.foretell(168), np.roll(expected[168], 4)) < 0.25
+    assert off(taught(came[:168]).foretell(168), expected[168]) < 0.1
+
+
 def test_one_customer_who_buys_a_hundred_moves_little() -> None:
     _, came = shop(56, 1.0)
     party = came.copy()
