@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> Starlette:
         live.start()
         yield
         live.close()
-        sources.close()
+        await sources.close()
 
     routes: list[BaseRoute] = [
         *_calls(sources, gate),
