@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
 
 from anyio import to_thread
 from msgspec import Struct
@@ -37,15 +36,17 @@ class Reads:
 
     async def read(self, ids: list[str], at_ms: int, names: tuple[str, ...]) -> dict[str, Struct]:
         """The rows of those who are known. Raises NoState, RedisError, ValueError for a name that is no feature's."""
-        known = self.known or await to_thread.run_sync(self._begin)
+        if (known := self.known) is None:
+            known = await to_thread.run_sync(self.begin)
         shape = known.shape(names)
         records = await self._records(known, ids)
         matrix = known.core.rows(records, at_ms)
-        if strange := known.strange(matrix):
+        if strange := known.strange(matrix, shape):
             await to_thread.run_sync(known.learn, strange)
         return known.structs(list(records), matrix, shape)
 
-    def _begin(self) -> Features:
+    def begin(self) -> Features:
+        """Loads what a read needs. Raises NoState, Unreachable."""
         self.known = Features(self.settings, connect_redis(self.settings.redis.url, 0.0))
         return self.known
 

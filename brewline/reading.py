@@ -47,11 +47,13 @@ _MINUTE = re.compile(r"([T ]\d\d:\d\d)(?=[Zz+-])")
 
 
 class Shape(Struct, frozen=True):
-    """Rows of some features. `texts`: of those that are words, where in the row and the steps they are of."""
+    """Rows of some features. `texts`: of those that are words, where in the row and the steps they are of; `free`:
+    columns of those that can be any word."""
 
     places: Ints
     row: type[Struct]
     texts: list[tuple[int, list[str]]]
+    free: Ints
 
     @classmethod
     def of(cls, catalog: Catalog, names: Sequence[str]) -> Shape:
@@ -62,7 +64,8 @@ class Shape(Struct, frozen=True):
         fields = {f"_{place}": name for place, name in enumerate(names)}
         row = defstruct("Row", [(field, float | str | None) for field in fields], rename=fields)
         texts = [(place, catalog.texts[name]) for place, name in enumerate(names) if name in catalog.texts]
-        return cls(np.array([catalog.index(name) for name in names], dtype=np.int64), row, texts)
+        free = [name for name in names if catalog.texts.get(name) == []]
+        return cls(_places(catalog, names), row, texts, _places(catalog, free))
 
 
 class Features:
@@ -79,8 +82,7 @@ class Features:
             layouts = stored_layouts(redis, settings.redis.prefix)
         self.core = Core(self.catalog, earlier=list(layouts.values()))
         self.layout = layouts.get(f"{self.catalog.layout.id:08x}", self.catalog.layout)
-        self.shapes = {(): Shape.of(self.catalog, self.names)}
-        self.worded = [place for place, name in enumerate(self.names) if self.catalog.texts.get(name) == []]
+        self.shapes: dict[tuple[str, ...], Shape] = {(): Shape.of(self.catalog, self.names)}
         self.words: dict[int, str] = {}  # the texts of the codes met so far
 
     @classmethod
@@ -142,10 +144,10 @@ class Features:
                 row[place] = find(row[place])
         return {who: shape.row(*row) for who, row in zip(customers, rows, strict=True)}
 
-    def strange(self, matrix: Floats) -> set[int]:
+    def strange(self, matrix: Floats, shape: Shape) -> set[int]:
         """Codes of texts that have not been met so far."""
-        codes = matrix[:, self.worded]
-        return set(codes[codes == codes].astype(np.int64).tolist()) - self.words.keys()
+        codes = set(matrix[:, shape.free].ravel().tolist())
+        return {int(code) for code in codes if code not in self.words and code == code}
 
     def learn(self, codes: Collection[int]) -> None:
         """Reads the texts behind codes. Raises Unreachable."""
@@ -153,9 +155,9 @@ class Features:
             self.words |= read_words(self.redis, self.settings.redis.prefix, self.partitions, codes)
 
     def _spelt(self, codes: Sequence[float | None], steps: list[str]) -> list[str | None]:
-        if not steps and (strange := {int(code) for code in codes if code is not None} - self.words.keys()):
-            self.learn(strange)
-        return list(map(self._finder(steps), codes))
+        if not steps and (strange := {code for code in codes if code is not None and code not in self.words}):
+            self.learn(set(map(int, strange)))
+        return [*map(self._finder(steps), codes)]
 
     def _finder(self, steps: list[str]) -> Callable[[float | None], str | None]:
         """Text by code: a float finds the whole number it equals, and NaN and None find nothing."""
@@ -190,6 +192,10 @@ class Features:
 
     def close(self) -> None:
         self.redis.close()
+
+
+def _places(catalog: Catalog, names: Sequence[str]) -> Ints:
+    return np.array([catalog.index(name) for name in names], dtype=np.int64)
 
 
 def moment_ms(at: Moment) -> int:

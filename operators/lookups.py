@@ -20,7 +20,7 @@ class Lookups:
         pool = ConnectionPool.from_url(
             url, socket_timeout=10, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0), protocol=2
         )
-        self.link: Any = pool.make_connection()
+        self.link: Any = pool.make_connection()  # type: ignore[no-untyped-call]
 
     async def answered(self, reading: Reading) -> dict[str, bytes]:
         """What a reading comes to. Raises RedisError."""
@@ -43,7 +43,7 @@ class Lookups:
             return await self._sent(asked)
 
     async def _sent(self, asked: list[list[str]]) -> list[list[bytes | None]]:
-        commands = [hiredis.pack_command(("MGET", *keys)) for keys in asked]
+        commands = [hiredis.pack_command(("MGET", *keys)) for keys in asked]  # type: ignore[arg-type]
         try:
             await self.link.send_packed_command([b"".join(commands)], check_health=False)
             return [await self.link.read_response() for _ in commands]
