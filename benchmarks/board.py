@@ -4,9 +4,10 @@ python -m benchmarks.board reads [--rate 500] [--customers-per-read 20] [--secon
 python -m benchmarks.board viewers [--viewers 200] [--seconds 600] [--quick] [--json FILE]
 
 `reads`: a Redis full of customers, and requests that leave at fixed times whether or not those before are answered; how
-long from when each should have left to its last byte; `floor`: the same against a server that does nothing, with answers
-as long, and `asker_cpu_ms_a_read`: what asking takes of the processors that the board needs too. `viewers`: a demo with so many streams of all feeds open;
-messages, how far apart they come, what the board's process needs of memory from one end to the other.
+long from when each should have left to its last byte. `floor`: the same against a server that does nothing, with
+answers as long; `asker_cpu_ms_a_read`: what asking takes of the processors that the board needs too. `viewers`: a demo
+with so many streams of all feeds open; messages, how far apart they come, what the board's process needs of memory from
+one end to the other.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ def create_app(settings: Settings) -> Starlette:
         live.start()
         yield
         live.close()
-        await sources.close()
+        await sources.reads.close()
+        sources.close()
 
     routes: list[BaseRoute] = [
         *_calls(sources, gate),

@@ -122,7 +122,6 @@ class Sources:
         """The latest dead letters, and how many are older. Raises Unreachable."""
         return Recent(lambda: latest_letters(self.settings, MOST_LETTERS), LETTERS_S)
 
-    async def close(self) -> None:
-        await self.reads.close()
+    def close(self) -> None:
         self.notes.close()
         self.redis.close()

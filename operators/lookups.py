@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import hiredis
+from anyio import fail_after
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError
+from redis.exceptions import ConnectionError, TimeoutError
 
 from operators.customers import Reading
+
+ANSWER_S = 10
 
 
 class Lookups:
     """One reading at a time."""
 
     def __init__(self, url: str) -> None:
-        pool = ConnectionPool.from_url(
-            url, socket_timeout=10, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0), protocol=2
-        )
+        pool = ConnectionPool.from_url(url, socket_timeout=None, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
         self.link: Any = pool.make_connection()  # type: ignore[no-untyped-call]
 
     async def answered(self, reading: Reading) -> dict[str, bytes]:
@@ -45,8 +47,12 @@ class Lookups:
     async def _sent(self, asked: list[list[str]]) -> list[list[bytes | None]]:
         commands = [hiredis.pack_command(("MGET", *keys)) for keys in asked]  # type: ignore[arg-type]
         try:
-            await self.link.send_packed_command([b"".join(commands)], check_health=False)
-            return [await self.link.read_response() for _ in commands]
+            with fail_after(ANSWER_S):
+                await self.link.send_packed_command([b"".join(commands)], check_health=False)
+                return [await self.link.read_response() for _ in commands]
+        except builtins.TimeoutError:
+            await self.close()
+            raise TimeoutError(f"no answer within {ANSWER_S} s") from None
         except BaseException:  # answers that nobody awaits any more must not be taken for others
             await self.close()
             raise
