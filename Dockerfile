@@ -1,6 +1,7 @@
 # One image for all flows; which of them runs is the command's to say.
 
 FROM python:3.12.12-slim-bookworm AS build
+WORKDIR /build
 COPY requirements.lock pyproject.toml ./
 # All wheels are checked against the hashes of the lock; what is only for development is then left behind.
 RUN pip download --quiet --require-hashes --no-deps --dest /wheels -r requirements.lock
@@ -24,5 +25,5 @@ COPY brewline brewline
 COPY board board
 COPY sim sim
 RUN install -d -o brewline /var/cache/brewline
-USER brewline
+USER 10001
 RUN python -m brewline.compiled

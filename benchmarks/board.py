@@ -4,8 +4,10 @@ python -m benchmarks.board reads [--rate 500] [--customers-per-read 20] [--secon
 python -m benchmarks.board viewers [--viewers 200] [--seconds 600] [--quick] [--json FILE]
 
 `reads`: a Redis full of customers, and requests that leave at fixed times whether or not those before are answered; how
-long from when each should have left to its last byte. `viewers`: a demo with so many streams of all feeds open;
-messages, how far apart they come, what the board's process needs of memory from one end to the other.
+long from when each should have left to its last byte. `floor`: the same against a server that does nothing, with
+answers as long; `asker_cpu_ms_a_read`: what asking takes of the processors that the board needs too. `viewers`: a demo
+with so many streams of all feeds open; messages, how far apart they come, what the board's process needs of memory from
+one end to the other.
 """
 
 from __future__ import annotations
@@ -21,13 +23,15 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 import psutil
+import uvloop
 
 from benchmarks.house import out, progress
 from benchmarks.reads import fill, records_of
@@ -77,27 +81,55 @@ def reads(asked: argparse.Namespace) -> dict[str, Any]:
         records, words, end_ms = records_of(settings, asked.customers * 20, asked.customers, bar)
         fill(redis, settings, records, words)
         token = sessions(settings).token(Person("reader", frozenset(HEAD_OFFICE)), 3600, True)
-        board = subprocess.Popen(
-            [sys.executable, "-m", "brewline", "board"],
-            cwd=ROOT,
-            env={**os.environ, **environ, "BREWLINE_LOG__LEVEL": "error"},
-            preexec_fn=die_with_parent(),
-        )
-        _await(port)
-        process = psutil.Process(board.pid)
-        took_ms, failed, cpu_ms = asyncio.run(_read(asked, port, token, list(records), end_ms, process))
-        board.send_signal(signal.SIGTERM)
-        board.wait(20)
+        requests = requests_of(asked, token, list(records), end_ms)
+        with _serving(["brewline", "board"], port, {**environ, "BREWLINE_LOG__LEVEL": "error"}) as board:
+            length = uvloop.run(_first(port, requests[0]))
+            took_ms, failed, cpu_ms = uvloop.run(_read(asked.rate, port, requests, board))
+        with _serving(["benchmarks.board_floor", str(port), str(length)], port, {}) as bare:
+            asking_s = time.process_time()
+            floor_ms, _, floor_cpu_ms = uvloop.run(_read(asked.rate, port, requests[: len(requests) // 3], bare))
+            asking_s = time.process_time() - asking_s
     p50_ms, p99_ms = (round(float(value), 2) for value in np.percentile(took_ms, [50, 99]))
+    floor_p50_ms, floor_p99_ms = (round(float(value), 2) for value in np.percentile(floor_ms, [50, 99]))
     return {
         "rate": asked.rate,
         "customers_per_read": asked.customers_per_read,
         "reads": len(took_ms),
+        "bytes_an_answer": length,
         "failed": failed,
         "board_cpu_ms_a_read": round(cpu_ms, 2),
         "p50_ms": p50_ms,
         "p99_ms": p99_ms,
+        "floor_cpu_ms_a_read": round(floor_cpu_ms, 2),
+        "floor_p50_ms": floor_p50_ms,
+        "floor_p99_ms": floor_p99_ms,
+        "asker_cpu_ms_a_read": round(asking_s * 1000 / (len(requests) // 3), 2),
     }
+
+
+def requests_of(asked: argparse.Namespace, token: str, customers: list[str], end_ms: int) -> list[bytes]:
+    """Reads of random customers as of random times, made before time counts."""
+    rng, requests = Random(11), []
+    for _ in range(round((asked.seconds + WARM_S) * asked.rate)):
+        who = ",".join(rng.sample(customers, asked.customers_per_read))
+        path = f"/api/v1/features?customers={who}&at={end_ms + rng.randrange(30 * 86_400_000)}"
+        head = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n"
+        requests.append(f"{head}x-purpose: benchmark\r\n\r\n".encode())
+    return requests
+
+
+@contextmanager
+def _serving(module: list[str], port: int, environ: dict[str, str]) -> Iterator[psutil.Process]:
+    """A process that listens on the port."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", *module], cwd=ROOT, env={**os.environ, **environ}, preexec_fn=die_with_parent()
+    )
+    try:
+        _await(port)
+        yield psutil.Process(server.pid)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(20)
 
 
 def _await(port: int) -> None:
@@ -110,14 +142,22 @@ def _await(port: int) -> None:
     raise SystemExit(f"the board did not listen within {START_S:.0f} s")
 
 
-async def _read(
-    asked: argparse.Namespace, port: int, token: str, customers: list[str], end_ms: int, board: psutil.Process
-) -> tuple[list[float], int, float]:
+async def _first(port: int, request: bytes) -> int:
+    """The length of an answer, once there is one: for the first, the compiled core is loaded."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    status, body = await _answer(reader)
+    writer.close()
+    if status != 200:
+        raise SystemExit(f"the board answered {status}: {body.decode()}")
+    return len(body)
+
+
+async def _read(rate: float, port: int, requests: list[bytes], board: psutil.Process) -> tuple[list[float], int, float]:
     """Milliseconds of each read that should have left after the first two seconds; how many failed; CPU ms of each."""
-    rng, took_ms, failed, cpu_s = Random(11), list[float](), [0], 0.0
+    took_ms, failed, cpu_s = list[float](), [0], 0.0
     due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
     began_s = time.perf_counter() + 0.2
-    count = round((asked.seconds + WARM_S) * asked.rate)
 
     async def connection() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -131,15 +171,12 @@ async def _read(
             due.task_done()
 
     connections = [asyncio.create_task(connection()) for _ in range(CONNECTIONS)]
-    for number in range(count):
-        if number == round(WARM_S * asked.rate):
+    for number, request in enumerate(requests):
+        if number == round(WARM_S * rate):
             cpu_s = sum(board.cpu_times()[:2])
-        due_s = began_s + number / asked.rate
+        due_s = began_s + number / rate
         await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
-        who = ",".join(rng.sample(customers, asked.customers_per_read))
-        path = f"/api/v1/features?customers={who}&at={end_ms + rng.randrange(30 * 86_400_000)}"
-        head = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n"
-        due.put_nowait((due_s, f"{head}x-purpose: benchmark\r\n\r\n".encode()))
+        due.put_nowait((due_s, request))
     await due.join()
     for one in connections:
         one.cancel()
@@ -168,7 +205,7 @@ def viewers(asked: argparse.Namespace) -> dict[str, Any]:
         [board] = [
             one for one in psutil.Process(demo.pid).children(True) if one.cmdline()[-2:] == ["brewline", "board"]
         ]
-        return asyncio.run(_watch(asked, host, int(port), cookie, board))
+        return uvloop.run(_watch(asked, host, int(port), cookie, board))
     finally:
         demo.send_signal(signal.SIGTERM)
         demo.wait(60)

@@ -56,6 +56,7 @@ def create_app(settings: Settings) -> Starlette:
         live.start()
         yield
         live.close()
+        await sources.reads.close()
         sources.close()
 
     routes: list[BaseRoute] = [

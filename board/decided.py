@@ -20,7 +20,7 @@ TOPICS = ("coupons", "decisions", "redemptions", "deliveries")
 TURNS = ("delivered", "undeliverable", "opened", "redeemed", "expired", "refused", "revoked", "restored")
 DAYS = 8
 EACH = 40  # the latest of a rule and outcome
-REMEMBERED = 50_000  # coupons whose delivery may still be told, and ids of messages that may come again
+REMEMBERED = 20_000  # coupons whose delivery may still be told, and messages that may come again, by hash of their id
 TOLD = 16  # in one message
 
 
@@ -98,8 +98,8 @@ class Decided:
         self.days: dict[int, Counter[Kind]] = {}
         self.latest: dict[tuple[str, str], deque[Decision]] = {}
         self.names: dict[tuple[str, str], tuple[str, str]] = {}  # rule and campaign, kept once
-        self.whose: OrderedDict[str, tuple[str, str]] = OrderedDict()  # decision → rule and campaign
-        self.seen: OrderedDict[str, None] = OrderedDict()
+        self.whose: OrderedDict[int, tuple[str, str]] = OrderedDict()  # decision → rule and campaign
+        self.seen: OrderedDict[int, None] = OrderedDict()
         self.lock = Lock()
 
     def begin(self, now_ms: int) -> None:
@@ -131,9 +131,9 @@ class Decided:
 
     def _known(self, id: str) -> bool:
         """A message may come twice when a flow starts again."""
-        if id in self.seen:
+        if (known := hash(id)) in self.seen:
             return True
-        self.seen[id] = None
+        self.seen[known] = None
         if len(self.seen) > REMEMBERED:
             self.seen.popitem(last=False)
         return False
@@ -142,11 +142,11 @@ class Decided:
         data, (rule, campaign) = said.data, (said.data.rule, said.data.campaign)
         what = (data.outcome or "issued") if topic in ("coupons", "decisions") else said.type.rpartition(".")[2]
         if topic == "coupons":
-            self.whose[data.decision] = self.names.setdefault((rule, campaign), (rule, campaign))
+            self.whose[hash(data.decision)] = self.names.setdefault((rule, campaign), (rule, campaign))
             if len(self.whose) > REMEMBERED:
                 self.whose.popitem(last=False)
         elif topic == "deliveries":
-            rule, campaign = self.whose.get(data.decision, ("", ""))
+            rule, campaign = self.whose.get(hash(data.decision), ("", ""))
         kind = Kind(rule, campaign, what)
         self.kinds[kind] += 1
         if topic != "deliveries":  # its time is of the clock on the wall

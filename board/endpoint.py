@@ -27,7 +27,8 @@ class Nothing(Struct, forbid_unknown_fields=True):
 class Endpoint(Struct, frozen=True):
     """`personal`: what of a customer it opens, for which a purpose is asked and noted; "" for nothing.
 
-    `often`: programs ask it hundreds of times a second, for the customers that its parameter `customers` names.
+    `often`: programs ask it hundreds of times a second, for the customers that its parameter `customers` names; its
+    `handle` is a coroutine, others are called in a thread.
     """
 
     method: Method

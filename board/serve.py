@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+import sys
 from threading import Thread
 
 import uvicorn
@@ -14,10 +16,12 @@ from flows.files import load_catalog
 from operators.health import Pulse, configure_logs, serve_health
 
 DRAIN_S = 5
+HAND_OVER_S = 0.0005  # so long a thread that computes may keep the event loop from its turn
 
 
 def serve(settings: Settings) -> None:
     """Raises Unreachable."""
+    sys.setswitchinterval(HAND_OVER_S)
     configure_logs(settings.log.level, settings.log.format)
     board = settings.board
     serve_health(settings.metrics.host, settings.metrics.board, Pulse(settings.metrics.stall_s))
@@ -47,3 +51,5 @@ def serve(settings: Settings) -> None:
 def _load_core(settings: Settings) -> None:
     """The compiled core takes seconds to load: nobody's first read waits for it."""
     Core(load_catalog(settings)).rows({}, 0)
+    gc.collect()
+    gc.freeze()  # what stays for good need not be looked through again while somebody waits

@@ -15,6 +15,7 @@ from board.access.notes import Notes
 from board.access.person import Person
 from board.decided import Decided
 from board.engine import Engine
+from board.reads import Reads
 from board.recent import Recent
 from board.rulebook import Rulebook
 from board.usual import StoresNow
@@ -45,7 +46,7 @@ class Sources:
         """Raises Unreachable."""
         self.settings, self.prefix = settings, settings.redis.prefix
         self.redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
-        self.notes = Notes(settings)
+        self.notes, self.reads = Notes(settings), Reads(settings)
         self.lock, self.kept = Lock(), dict[str, Recent[Any]]()
 
     @cached_property

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,8 +28,10 @@ from redis import Redis
 from redis.exceptions import ConnectionError, TimeoutError
 
 from config.settings import Settings, load
+from features.catalog import Catalog
 from features.customer import Core
-from features.kernel.arrays import Floats
+from features.declared import hint
+from features.kernel.arrays import Floats, Ints
 from features.record import Record
 from features.times import parse_time
 from flows.files import load_catalog
@@ -40,7 +42,30 @@ from operators.store import stored_layouts
 
 Moment = str | int | datetime | None  # RFC 3339 with offset, epoch ms, with time zone; None: now
 Row = dict[str, float | str | None]
+SHAPES = 100  # that are remembered
 _MINUTE = re.compile(r"([T ]\d\d:\d\d)(?=[Zz+-])")
+
+
+class Shape(Struct, frozen=True):
+    """Rows of some features. `texts`: of those that are words, where in the row and the steps they are of; `free`:
+    columns of those that can be any word."""
+
+    places: Ints
+    row: type[Struct]
+    texts: list[tuple[int, list[str]]]
+    free: Ints
+
+    @classmethod
+    def of(cls, catalog: Catalog, names: Sequence[str]) -> Shape:
+        """Raises ValueError."""
+        for name in names:
+            if name not in catalog.names:
+                raise ValueError(f"there is no feature {name!r}{hint(name, catalog.names)}")
+        fields = {f"_{place}": name for place, name in enumerate(names)}
+        row = defstruct("Row", [(field, float | str | None) for field in fields], rename=fields)
+        texts = [(place, catalog.texts[name]) for place, name in enumerate(names) if name in catalog.texts]
+        free = [name for name in names if catalog.texts.get(name) == []]
+        return cls(_places(catalog, names), row, texts, _places(catalog, free))
 
 
 class Features:
@@ -57,8 +82,7 @@ class Features:
             layouts = stored_layouts(redis, settings.redis.prefix)
         self.core = Core(self.catalog, earlier=list(layouts.values()))
         self.layout = layouts.get(f"{self.catalog.layout.id:08x}", self.catalog.layout)
-        fields = {f"_{place}": name for place, name in enumerate(self.names)}
-        self.row = defstruct("Row", [(field, float | str | None) for field in fields], rename=fields)
+        self.shapes: dict[tuple[str, ...], Shape] = {(): Shape.of(self.catalog, self.names)}
         self.words: dict[int, str] = {}  # the texts of the codes met so far
 
     @classmethod
@@ -103,23 +127,42 @@ class Features:
         rows = zip(*columns, strict=True)
         return {who: dict(zip(self.names, row, strict=True)) for who, row in zip(customers, rows, strict=True)}
 
-    def structs(self, customers: list[str], matrix: Floats) -> dict[str, Struct]:
-        """As `rows`, objects that are written as JSON in half the time."""
-        rows: list[list[Any]] = matrix.tolist()  # NaN is written as null
-        for name, steps in self.catalog.texts.items():
-            place = self.names.index(name)
-            codes = [None if code != code else code for code in matrix[:, place].tolist()]
-            for row, text in zip(rows, self._spelt(codes, steps), strict=True):
-                row[place] = text
-        return {who: self.row(*row) for who, row in zip(customers, rows, strict=True)}
+    def shape(self, names: tuple[str, ...]) -> Shape:
+        """Of the features named; of none: of all. Raises ValueError for a name that is no feature's."""
+        if names not in self.shapes:
+            if len(self.shapes) >= SHAPES:
+                self.shapes = {(): self.shapes[()]}
+            self.shapes[names] = Shape.of(self.catalog, names)
+        return self.shapes[names]
+
+    def structs(self, customers: list[str], matrix: Floats, shape: Shape) -> dict[str, Struct]:
+        """As `rows`, objects that are written as JSON in half the time; of texts, those that `learn` has read."""
+        rows: list[list[Any]] = matrix[:, shape.places].tolist()  # NaN is written as null
+        for place, steps in shape.texts:
+            find = self._finder(steps)
+            for row in rows:
+                row[place] = find(row[place])
+        return {who: shape.row(*row) for who, row in zip(customers, rows, strict=True)}
+
+    def strange(self, matrix: Floats, shape: Shape) -> set[int]:
+        """Codes of texts that have not been met so far."""
+        codes = set(matrix[:, shape.free].ravel().tolist())
+        return {int(code) for code in codes if code not in self.words and code == code}
+
+    def learn(self, codes: Collection[int]) -> None:
+        """Reads the texts behind codes. Raises Unreachable."""
+        with self._answering():
+            self.words |= read_words(self.redis, self.settings.redis.prefix, self.partitions, codes)
 
     def _spelt(self, codes: Sequence[float | None], steps: list[str]) -> list[str | None]:
-        if steps:
-            return [None if code is None else steps[int(code) - 1] for code in codes]
-        if strange := {int(code) for code in codes if code is not None} - self.words.keys():
-            with self._answering():
-                self.words |= read_words(self.redis, self.settings.redis.prefix, self.partitions, strange)
-        return list(map(self.words.get, codes))  # type: ignore[arg-type]  # a float finds the whole number it equals
+        if not steps and (strange := {code for code in codes if code is not None and code not in self.words}):
+            self.learn(set(map(int, strange)))
+        return [*map(self._finder(steps), codes)]
+
+    def _finder(self, steps: list[str]) -> Callable[[float | None], str | None]:
+        """Text by code: a float finds the whole number it equals, and NaN and None find nothing."""
+        found: dict[Any, str] = dict(enumerate(steps, 1)) if steps else self.words
+        return found.get
 
     def since_ms(self, name: str) -> int:
         """Since when a feature counts, epoch ms; 0: from the beginning."""
@@ -149,6 +192,10 @@ class Features:
 
     def close(self) -> None:
         self.redis.close()
+
+
+def _places(catalog: Catalog, names: Sequence[str]) -> Ints:
+    return np.array([catalog.index(name) for name in names], dtype=np.int64)
 
 
 def moment_ms(at: Moment) -> int:

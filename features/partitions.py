@@ -5,6 +5,7 @@ Source: org.apache.kafka.common.utils.Utils.murmur2; every producer here sets `m
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import count
 from struct import unpack_from
 
@@ -34,13 +35,18 @@ def partition_of(key: str, partitions: int) -> int:
 
 def partitions_of(keys: list[str], partitions: int) -> list[int]:
     """`partition_of` of many keys; those of one length, as customer ids are, at once."""
-    raw, out = [key.encode() for key in keys], np.empty(len(keys), dtype=np.int64)
-    lengths = np.fromiter(map(len, raw), dtype=np.int64, count=len(raw))
-    for length in np.unique(lengths).tolist():
-        places = np.flatnonzero(lengths == length)
-        same = np.frombuffer(b"".join(raw[i] for i in places.tolist()), dtype=np.uint8).reshape(len(places), length)
-        out[places] = (_murmur2_rows(same) & np.uint32(0x7FFFFFFF)) % partitions
-    return out.tolist()
+    places = defaultdict[int, list[int]](list)
+    raw, out = [key.encode() for key in keys], [0] * len(keys)
+    for place, key in enumerate(raw):
+        places[len(key)].append(place)
+    for length, alike in places.items():
+        same = np.frombuffer(b"".join([raw[place] for place in alike]), dtype=np.uint8).reshape(len(alike), length)
+        found = ((_murmur2_rows(same) & np.uint32(0x7FFFFFFF)) % np.uint32(partitions)).tolist()
+        if len(alike) == len(keys):
+            return found  # type: ignore[no-any-return]
+        for place, partition in zip(alike, found, strict=True):
+            out[place] = partition
+    return out
 
 
 def _murmur2_rows(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
@@ -48,9 +54,11 @@ def _murmur2_rows(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     length, m = rows.shape[1], np.uint32(M)
     whole = length & ~3
     h = np.full(len(rows), (0x9747B28C ^ length) & MASK, dtype=np.uint32)
-    for word in np.ascontiguousarray(rows[:, :whole]).view("<u4").T:
-        k = word * m
-        h = (h * m) ^ ((k ^ (k >> np.uint32(R))) * m)
+    words = np.ascontiguousarray(rows[:, :whole]).view("<u4").T * m
+    words ^= words >> np.uint32(R)
+    words *= m
+    for word in words:
+        h = h * m ^ word
     if whole < length:
         rest = np.zeros((len(rows), 4), dtype=np.uint8)
         rest[:, : length - whole] = rows[:, whole:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 
 from redis import Redis
 
@@ -12,6 +12,10 @@ from features.partitions import partitions_of
 from features.record import forward, forwarded
 from operators.identities import look_up
 from operators.store import PartitionStore, stored_partitions
+
+# Yields rounds of keys, a list for the MGET of each partition, and is sent what stands there: so that who reads in a
+# thread and who reads on an event loop ask the same.
+Reading = Generator[list[list[str]], list[list[bytes | None]], dict[str, bytes]]
 
 
 class UnknownCustomer(ValueError):
@@ -72,13 +76,20 @@ def laid_out(redis: Redis, prefix: str) -> int:
 
 
 def read_records(redis: Redis, prefix: str, partitions: int, customers: Iterable[str]) -> dict[str, bytes]:
-    """The stored records, packed, of those who have one; of one who was merged into another, that one's.
+    """The stored records, packed, of those who have one; of one who was merged into another, that one's."""
+    return _answered(redis, reading_records(prefix, partitions, customers))
 
-    One MGET per partition, all in one round trip; another one for those who were merged.
-    """
-    found = read_stored(redis, prefix, partitions, list(dict.fromkeys(customers)))
+
+def read_stored(redis: Redis, prefix: str, partitions: int, customers: list[str]) -> dict[str, bytes]:
+    """What stands under these customer ids: records, or notes in their place."""
+    return _answered(redis, reading_stored(prefix, partitions, customers))
+
+
+def reading_records(prefix: str, partitions: int, customers: Iterable[str]) -> Reading:
+    """As `read_records`: one round, and another one for those who were merged."""
+    found = yield from reading_stored(prefix, partitions, list(dict.fromkeys(customers)))
     while merged := {customer: into for customer, raw in found.items() if (into := forwarded(raw))}:
-        more = read_stored(redis, prefix, partitions, list(dict.fromkeys(merged.values())))
+        more = yield from reading_stored(prefix, partitions, list(dict.fromkeys(merged.values())))
         for customer, into in merged.items():
             del found[customer]
             if into in more:
@@ -86,17 +97,29 @@ def read_records(redis: Redis, prefix: str, partitions: int, customers: Iterable
     return found
 
 
-def read_stored(redis: Redis, prefix: str, partitions: int, customers: list[str]) -> dict[str, bytes]:
-    """What stands under these customer ids: records, or notes in their place."""
-    store, mine = PartitionStore(redis, prefix, "customers"), defaultdict[int, list[str]](list)
+def reading_stored(prefix: str, partitions: int, customers: list[str]) -> Reading:
+    """As `read_stored`, in one round."""
+    mine = defaultdict[int, list[str]](list)
     for customer, partition in zip(customers, partitions_of(customers, partitions), strict=True):
         mine[partition].append(customer)
-    pipe = redis.pipeline(transaction=False)
-    for partition, names in mine.items():
-        start = store.key(partition, "r:")
-        pipe.mget([start + name for name in names])
-    found = zip(mine.values(), pipe.execute(), strict=True)
+    starts = ((f"{prefix}:{{customers.{partition}}}:r:", names) for partition, names in mine.items())
+    stored = yield [[start + name for name in names] for start, names in starts]
+    found = zip(mine.values(), stored, strict=True)
     return {c: raw for names, raws in found for c, raw in zip(names, raws, strict=True) if raw is not None}
+
+
+def _answered(redis: Redis, reading: Reading) -> dict[str, bytes]:
+    """One round trip for each round."""
+    asked = next(reading)
+    while True:
+        pipe = redis.pipeline(transaction=False)
+        for keys in asked:
+            pipe.mget(keys)
+        try:
+            asked = reading.send(pipe.execute())
+        except StopIteration as read:
+            found: dict[str, bytes] = read.value
+            return found
 
 
 def read_words(redis: Redis, prefix: str, partitions: int, codes: Iterable[int]) -> dict[int, str]:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from board.access.limits import Limit
 from board.access.notes import Notes
 from board.access.person import Person, Role
-from board.access.sessions import Session, Sessions
+from board.access.sessions import Kind, Session, Sessions
 from board.endpoint import Endpoint
 from board.problems import Problem
 
@@ -31,22 +31,32 @@ class Cookies(Struct, frozen=True):
 
 
 class Gate:
-    """All of it is done in a request's own thread."""
+    """Who asks is looked for in Redis: in a thread of the request's own, but by `find_lately`."""
 
     def __init__(self, sessions: Sessions, notes: Notes, limit: Limit, cookies: Cookies) -> None:
         self.sessions, self.notes, self.limit, self.cookies = sessions, notes, limit, cookies
 
-    def find(self, request: Request, often: bool = False) -> Session | None:
-        """`often`: as it was within the last second will do."""
-        find = self.sessions.find_lately if often else self.sessions.find
+    def find(self, request: Request) -> Session | None:
+        return self.sessions.find(*self._shown(request))
+
+    def find_lately(self, request: Request) -> Session | None:
+        """As `remember` found it within the last second."""
+        return self.sessions.find_lately(*self._shown(request))
+
+    def remember(self, request: Request) -> Session | None:
+        return self.sessions.remember(*self._shown(request))
+
+    def _shown(self, request: Request) -> tuple[Kind, str]:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return find("token", token.strip())
-        return find("session", request.cookies.get(self.cookies.session, ""))
+            return "token", token.strip()
+        return "session", request.cookies.get(self.cookies.session, "")
 
-    def admit(self, request: Request, roles: Set[Role], method: str, often: bool = False) -> Session:
+    def admit(self, request: Request, roles: Set[Role], method: str) -> Session:
         """Raises Problem: 401 for who is not let in, 403 for who may not, 429 for who asks too much."""
-        session = self.find(request, often)
+        return self._allow(self.find(request), request, roles, method)
+
+    def _allow(self, session: Session | None, request: Request, roles: Set[Role], method: str) -> Session:
         if session is None:
             raise Problem(401, "sign in, or send a token that has not expired")
         self.limit.take(session.person.name)
@@ -59,9 +69,9 @@ class Gate:
             raise Problem(403, f"this is for {', '.join(sorted(roles))}")
         return session
 
-    def admit_to(self, endpoint: Endpoint, request: Request) -> Person:
+    def admit_to(self, endpoint: Endpoint, request: Request, session: Session | None) -> Person:
         """Who opens data of a customer says what for, which is noted. Raises Problem."""
-        person = self.admit(request, endpoint.roles, endpoint.method, endpoint.often).person
+        person = self._allow(session, request, endpoint.roles, endpoint.method).person
         if endpoint.personal:
             purpose = request.headers.get(PURPOSE, "").strip()
             if len(purpose) < LEAST_PURPOSE:

@@ -43,6 +43,7 @@ def signed_in(board_settings: conf.Settings) -> Iterator[SignedIn]:
 
         def client(*roles: Role, stores: tuple[str, ...] = ()) -> TestClient:
             one = TestClient(first.app, HERE, follow_redirects=False)
+            one.portal = first.portal  # one board has one event loop, whoever asks
             person = Person(f"{'-'.join(roles)}-1", frozenset(roles), frozenset(stores))
             one.get(f"/enter/{Sessions(redis, board_settings.redis.prefix, 1.0).link(person)}")
             one.headers["x-csrf-token"] = one.cookies["brewline-csrf"]

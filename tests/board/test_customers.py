@@ -36,6 +36,12 @@ def test_features_of_many_are_those_that_programs_read(asker: TestClient, board_
     assert told["items"]["ca"]["orders_7d"] == 4
     written = asker.get(f"{API}/features", params={"customers": "ca", "at": "2026-05-06T04:00:00+08:00"}).json()
     assert written["items"]["ca"] == told["items"]["ca"]
+    few = asker.get(f"{API}/features?customers=ca,ca,cb&at={at_ms}&features=last_store,orders_7d").json()
+    names = ("last_store", "orders_7d")
+    assert few["items"] == {who: {name: row[name] for name in names} for who, row in told["items"].items()}
+    strange = asker.get(f"{API}/features?customers=ca&features=order_7d")
+    assert strange.status_code == 400
+    assert strange.json()["detail"] == "there is no feature 'order_7d'; did you mean 'orders_7d'?"
     assert asker.get(f"{API}/features?customers={','.join(map(str, range(101)))}").status_code == 400
 
 

@@ -214,7 +214,7 @@ def test_the_compiled_core_lies_where_the_flows_user_may_write() -> None:
     [folder] = re.findall(r"NUMBA_CACHE_DIR=(\S+)", DOCKERFILE)
     own, user, compiled = (
         DOCKERFILE.index(f"install -d -o brewline {folder}"),
-        DOCKERFILE.index("\nUSER brewline"),
+        DOCKERFILE.index("\nUSER 10001"),
         DOCKERFILE.index("brewline.compiled"),
     )
     assert own < user < compiled

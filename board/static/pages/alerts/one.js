@@ -61,7 +61,7 @@ export async function open(root, context) {
   async function build() {
     closing();
     const parts = h("div", { class: "page" });
-    closing = (await (one.row.kind === "kpi" ? incident : one.row.kind === "security" ? finding : plain)(parts, one, context)) ?? (() => {});
+    closing = (await (one.row.kind === "kpi" ? incident : one.row.kind === "security" ? finding : figures)(parts, one, context)) ?? (() => {});
     fill(body, parts, one.tags.length > 0 && tags(), labels());
   }
 
@@ -73,7 +73,7 @@ export async function open(root, context) {
       table(t("labels"), [t("name"), t("value")], Object.entries({ key: one.row.key, ...one.labels })));
   }
 
-  function plain(parts) {
+  function figures(parts) {
     const figures = Object.entries(one.figures);
     if (figures.length) {
       parts.append(h("section", { class: "card" }, h("h2", {}, t("figures")), table(t("figures"), [t("name"), t("value")],
