@@ -45,7 +45,7 @@ class Teller:
         view = View(self.book, layers, minute)
         for layer in fired:
             for series, place in self._widest_first(layer):
-                for ended in self._gather(view, layer, series, place, minute):
+                for ended in self._gather(view, layer, series, place):
                     self._say(ended, "resolved", view, stamp_ms, f"part of the incident of {ended.dim}")
         for one in list(incidents):
             one.members = [member for member in one.members if view.fires(member)]
@@ -63,11 +63,12 @@ class Teller:
         ]
         return [(series, place) for _, _, series, place in sorted(order)]
 
-    def _gather(self, view: View, layer: Layer, series: int, place: int, minute: int) -> list[Incident]:
-        dim, side = layer.panel.dims[place], int(layer.panel.course["side"][series, place])
+    def _gather(self, view: View, layer: Layer, series: int, place: int) -> list[Incident]:
+        dim = layer.panel.dims[place]
+        side, began = (int(layer.panel.course[name][series, place]) for name in ("side", "start"))
         meant = view.look_down(dim, series, int(layer.found.window[series, place]))
         where = Place(meant, series, side, view.region_of.get(meant, ""))
-        return join(self.book.header.incidents, where, (dim, series), minute, NAMES[series], view.region_of)
+        return join(self.book.header.incidents, where, (dim, series), began, NAMES[series], view.region_of)
 
     def _grows(self, one: Incident, view: View) -> bool:
         sight = view.sight(one)

@@ -182,7 +182,7 @@ def _tails(screened: Screened, place: int, strays: Floats, tries: NDArray[np.int
             elif kind == SHARES:
                 tail = share_p(x, n, m, strays[kind][these])
             else:
-                tail = mean_p((x - n * m) / sd)
+                tail = mean_p((x - n * m) / sd, n)
             p[kind][these] = tail
     p[far] = np.minimum(1.0, p * tries[:, None] * SIDES / 2)[far]
     return p
