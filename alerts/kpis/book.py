@@ -29,7 +29,7 @@ from alerts.kpis.panel import BASE, CELLS, FIRING, QUARTER, QUIET, ROOTS, STORES
 from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, WEIGHTS, WIDTH, alive
-from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, judge_jumps, miss, rain_now
+from alerts.kpis.verdict import RUNS, Around, Flags, Look, Rain, Verdicts, judge, judge_jumps, miss, rain_now
 
 DAY = 1440
 PENDING = {"chain": 1, "region": 1, "channel": 2, "store": 3}  # minutes: the widest fires first and gathers the others
@@ -39,6 +39,7 @@ GONE_DAYS = 14  # of which nothing is heard for so long is forgotten
 STORE_DAYS = 1  # of a store's own before it is judged
 NOBODY = -1
 OTHERS = np.arange(SERIES) != ALIVE_MINUTES
+SILENCES = [series for series, _ in RUNS]
 
 
 class Judging(Struct, frozen=True):
@@ -276,8 +277,8 @@ class Book:
             p = weighed[:, mine]
             limit = discovery.threshold(p[p <= alpha], p.size, alpha)
             unusual |= (weighed <= limit) & mine & (limit > 0)
-            certain |= (weighed <= CERTAIN * alpha / max(1, p.size)) & (panel is self.roots)
-        certain[ALIVE_MINUTES] = True
+            certain |= (weighed <= CERTAIN * alpha / max(1, p.size)) & mine & (panel is self.roots)
+        certain[SILENCES] |= found.seen[SILENCES] == 0
         return unusual, certain
 
     def _learn_spread(self, layer: Layer, minute: int) -> None:

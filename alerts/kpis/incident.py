@@ -15,6 +15,7 @@ from msgspec import Struct
 from alerts.kpis.series import CONVERSION, FAMILIES
 
 EXPLAINS = 0.7  # of a dimension's deviation: a child that has so much of it is what is meant
+STILL_EXPLAINS = 0.5  # while that child has an incident already
 TOLD_EVERY = 5  # minutes, at least, between two words on an incident that goes on
 
 State = Literal["firing", "resolved"]

@@ -11,7 +11,7 @@ from msgspec import to_builtins
 from alerts.kpis.book import Book, Layer
 from alerts.kpis.course import RESOLVE_P
 from alerts.kpis.expectation import Floats
-from alerts.kpis.incident import EXPLAINS, TOLD_EVERY, Contribution, Incident, Place, Sight, State, join, kind
+from alerts.kpis.incident import EXPLAINS, STILL_EXPLAINS, TOLD_EVERY, Contribution, Incident, Place, Sight, State, join, kind
 from alerts.kpis.panel import FIRING, ROOTS
 from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, ORDERS, PLACE, REDEMPTIONS
 from features.job import Message
@@ -108,6 +108,7 @@ class View:
             for dim, parent in zip(book.stores.dims, book.stores.learned["parent"].tolist(), strict=True)
         }
         self._deviations: Deviations = {}
+        self.open = book.header.incidents
 
     def layer(self, dim: str) -> Layer:
         return self.layers["stores" if kind(dim) == "store" else ROOTS]
@@ -144,7 +145,8 @@ class View:
                 return dim
             explained = [(part.observed - part.expected) / whole for part in parts]
             most = max(explained)
-            if most < EXPLAINS or (kind(dim) == "channel" and sum(sorted(explained)[:-1]) > most):
+            told = any(one.dim == parts[explained.index(most)].dim and series in one.kpis for one in self.open)
+            if most < (STILL_EXPLAINS if told else EXPLAINS) or (kind(dim) == "channel" and sum(sorted(explained)[:-1]) > most):
                 return dim
             dim = parts[explained.index(most)].dim
         return dim

@@ -115,7 +115,7 @@ def judge_jumps(
     rest = _rest(panel, minute)
     whole = np.where(rest >= panel.window, rest, 0)
     one = screen(
-        sums, minute, widths, TABLE, *rates, blur, strays, rain.log, whole, ran.shift(quarters.now.mean), QUARTER
+        sums, minute, widths, TABLE, *rates, blur, strays, rain.log, whole, ran.shift(quarters.now.mean, quarters.now.blur), QUARTER
     )
     jumped, tries = Screened(*one), _tries(panel)
     for place, width in enumerate(panel.jumps):
