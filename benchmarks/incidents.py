@@ -187,7 +187,9 @@ def judged(chain: Chain, outages: list[Outage], first_ms: int, days: int) -> dic
     delays: dict[str, list[Delay | None]] = {}
     related: set[str] = set()
     right = 0
-    shown = Table("fault", "where", "from", "found after", "evidence", "hold", "clock", "window", "incidents", "told as")
+    shown = Table(
+        "fault", "where", "from", "found after", "evidence", "hold", "clock", "window", "incidents", "told as"
+    )
     for outage in outages:
         mine = [
             found

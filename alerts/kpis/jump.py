@@ -20,7 +20,8 @@ from alerts.kpis.series import AOV, COUNTS
 AMOUNT_STRAYS = 0.0025  # squared: a mean amount strays by 5 % from one hour to the next
 KNOWN = 50.0  # events of a quarter: until there were so many, it is not judged
 EVEN = 5.0  # events' worth of belief that a quarter is as its hour
-FURTHEST, MISLED = 3.0, 0.005  # standard deviations; squared: a wet hour of the days before is held to be the hour's own
+FURTHEST = 3.0  # standard deviations
+MISLED = 0.005  # squared, of a rate: a wet hour of the days before is held to be the hour's own
 LEAST_SEEN = 0.5  # events: where none came before, none is what goes on
 MEMORY = 0.8  # of a quarter, by day
 QUARTERS = 60 // QUARTER

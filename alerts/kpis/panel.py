@@ -132,7 +132,9 @@ class Panel:
     def _read(self, name: str, empty: Arrays) -> Arrays:
         raw = self.records.get(f"{name}|{self.layer}")
         kept = unpack(raw) if raw else {}
-        return {each: kept[each] if each in kept and kept[each].shape == new.shape else new for each, new in empty.items()}
+        return {
+            each: kept[each] if each in kept and kept[each].shape == new.shape else new for each, new in empty.items()
+        }
 
     def _read_ring(self) -> Array:
         """Counters by minute modulo the longest window, [window, WIDTH, dims]."""

@@ -104,7 +104,7 @@ def shifted(kind: int, mid: float, low: float, high: float, ran: float, on: floa
 
 @njit(cache=True, nogil=True)
 def as_usual(seen: Any, of: Any, mean: Any, sd: Any, kind: int) -> Any:
-    """Whether the second of some windows is as usual, and would not be if it were as the last, or off by what matters."""
+    """Whether the second of some windows is as usual, and would not be were it as the last or off by what matters."""
     short, whole = min(1, len(sd) - 1), len(sd) - 1
     if sd[short] == 0 or sd[whole] == 0 or abs(seen[short] - of[short] * mean[short]) >= CALM * sd[short]:
         return False

@@ -11,7 +11,18 @@ from msgspec import to_builtins
 from alerts.kpis.book import Book, Layer
 from alerts.kpis.course import RESOLVE_P
 from alerts.kpis.expectation import Floats
-from alerts.kpis.incident import EXPLAINS, STILL_EXPLAINS, TOLD_EVERY, Contribution, Incident, Place, Sight, State, join, kind
+from alerts.kpis.incident import (
+    EXPLAINS,
+    STILL_EXPLAINS,
+    TOLD_EVERY,
+    Contribution,
+    Incident,
+    Place,
+    Sight,
+    State,
+    join,
+    kind,
+)
 from alerts.kpis.panel import FIRING, ROOTS
 from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, ORDERS, PLACE, REDEMPTIONS
 from features.job import Message
@@ -144,11 +155,12 @@ class View:
             if not parts or not whole:
                 return dim
             explained = [(part.observed - part.expected) / whole for part in parts]
-            most = max(explained)
-            told = any(one.dim == parts[explained.index(most)].dim and series in one.kpis for one in self.open)
-            if most < (STILL_EXPLAINS if told else EXPLAINS) or (kind(dim) == "channel" and sum(sorted(explained)[:-1]) > most):
+            most, others = max(explained), sum(sorted(explained)[:-1])
+            child = parts[explained.index(most)].dim
+            told = any(one.dim == child and series in one.kpis for one in self.open)
+            if most < (STILL_EXPLAINS if told else EXPLAINS) or (kind(dim) == "channel" and others > most):
                 return dim
-            dim = parts[explained.index(most)].dim
+            dim = child
         return dim
 
     def parts(self, dim: str, series: int, width: int) -> list[Contribution]:

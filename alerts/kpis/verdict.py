@@ -114,9 +114,8 @@ def judge_jumps(
     rates, blur = (quarters.before.mean, quarters.now.mean, quarters.after.mean), quarters.now.blur + ran.error
     rest = _rest(panel, minute)
     whole = np.where(rest >= panel.window, rest, 0)
-    one = screen(
-        sums, minute, widths, TABLE, *rates, blur, strays, rain.log, whole, ran.shift(quarters.now.mean, quarters.now.blur), QUARTER
-    )
+    shift = ran.shift(quarters.now.mean, quarters.now.blur)
+    one = screen(sums, minute, widths, TABLE, *rates, blur, strays, rain.log, whole, shift, QUARTER)
     jumped, tries = Screened(*one), _tries(panel)
     for place, width in enumerate(panel.jumps):
         p = _tails(jumped, place, strays[place] + blur, tries)
