@@ -28,8 +28,8 @@ from alerts.kpis.learning import (
 from alerts.kpis.panel import BASE, CELLS, FIRING, QUARTER, QUIET, ROOTS, STORES, WEEK_HOURS, Panel, names
 from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
-from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, WEIGHTS, WIDTH, alive
-from alerts.kpis.verdict import RUNS, Around, Flags, Look, Rain, Verdicts, judge, judge_jumps, miss, rain_now
+from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, TABLE, WEIGHTS, WIDTH, alive
+from alerts.kpis.verdict import RUNS, SHORTEST, Around, Flags, Look, Rain, Verdicts, judge, judge_jumps, miss, rain_now
 
 DAY = 1440
 PENDING = {"chain": 1, "region": 1, "channel": 2, "store": 3}  # minutes: the widest fires first and gathers the others
@@ -278,6 +278,7 @@ class Book:
             limit = discovery.threshold(p[p <= alpha], p.size, alpha)
             unusual |= (weighed <= limit) & mine & (limit > 0)
             certain |= (weighed <= CERTAIN * alpha / max(1, p.size)) & mine & (panel is self.roots)
+        certain[TABLE[SHORTEST] > 1] = False
         certain[SILENCES] |= found.seen[SILENCES] == 0
         return unusual, certain
 

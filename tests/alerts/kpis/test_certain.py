@@ -12,7 +12,7 @@ from alerts.kpis.expectation import Rates
 from alerts.kpis.incident import Incident
 from alerts.kpis.panel import ROOTS, STORES
 from alerts.kpis.seasons import Seasons
-from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, ORDERS, PLACE, SERIES, SHARES, VISITS, WEIGHTS
+from alerts.kpis.series import ALIVE_MINUTES, AOV, CONVERSION, KINDS, ORDERS, PLACE, SERIES, SHARES, VISITS, WEIGHTS
 from alerts.kpis.telling import View
 from alerts.kpis.verdict import Around, Verdicts
 
@@ -49,6 +49,12 @@ def certain(layer: str, times: float, seen: float = 5.0) -> np.ndarray:
 def test_what_is_a_thousand_times_rarer_than_a_discovery_must_be_is_not_held(times: float, held: bool) -> None:
     east = book().roots.place["region:east"]
     assert bool(certain(ROOTS, times)[ORDERS, east]) != held
+
+
+def test_what_is_counted_by_five_minutes_is_held_for_one_minute_of_it_may_fall_out_of_step() -> None:
+    sure = certain(ROOTS, 1e9)
+    assert not sure[[VISITS, CONVERSION]].any()
+    assert sure[[ORDERS, AOV]].any()
 
 
 def test_a_store_is_held_for_its_region_may_be_what_fails_but_a_silence_has_lasted_by_itself() -> None:
