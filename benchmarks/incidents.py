@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -52,7 +52,21 @@ class Found(Struct):
     kpis: list[str]
     at_ms: int
     why: str
+    began_ms: int  # from the minute on in which it was unusual enough
+    window: int  # minutes that were looked at
     resolved_ms: int = 0
+
+
+class Delay(NamedTuple):
+    """Minutes from a fault's beginning until it was told, by what they were waited for."""
+
+    evidence: float  # until a minute began that was unusual enough
+    hold: float  # from pending to firing
+    clock: float  # until a minute has ended
+
+    @property
+    def whole(self) -> float:
+        return sum(self)
 
 
 class Chain:
@@ -111,7 +125,22 @@ class Chain:
         if data["state"] == "resolved":
             self.found[data["incident"]].resolved_ms = at_ms
         elif data["incident"] not in self.found:
-            self.found[data["incident"]] = Found(data["incident"], data["dim"], data["kpis"], at_ms, data["why"])
+            self.found[data["incident"]] = Found(
+                data["incident"],
+                data["dim"],
+                data["kpis"],
+                at_ms,
+                data["why"],
+                data["started_ms"],
+                data["window_minutes"],
+            )
+
+
+def delay_of(outage: Outage, found: Found) -> Delay:
+    """A series that began to be unusual before the fault has waited for nothing but it."""
+    began = max(0.0, (found.began_ms - outage.from_ms) / MINUTE_MS)
+    whole = (found.at_ms - outage.from_ms) / MINUTE_MS
+    return Delay(began, whole - began - 1, 1.0)
 
 
 def touches(outage: Outage, dim: str, region_of: dict[str, str]) -> bool:
@@ -155,9 +184,12 @@ def judged(chain: Chain, outages: list[Outage], first_ms: int, days: int) -> dic
     """The figures, which are printed."""
     region_of = {f"store:{store.id}": store.region for store in chain.town.stores}
     told = [found for found in chain.found.values() if found.at_ms >= first_ms]
-    delays: dict[str, list[float | None]] = {}
+    delays: dict[str, list[Delay | None]] = {}
     related: set[str] = set()
-    right, shown = 0, Table("fault", "where", "from", "found after", "incidents", "told as")
+    right = 0
+    shown = Table(
+        "fault", "where", "from", "found after", "evidence", "hold", "clock", "window", "incidents", "told as"
+    )
     for outage in outages:
         mine = [
             found
@@ -166,14 +198,14 @@ def judged(chain: Chain, outages: list[Outage], first_ms: int, days: int) -> dic
         ]
         related |= {found.id for found in mine}
         right += any(found.dim == outage.dim for found in mine)
-        delay = (mine[0].at_ms - outage.from_ms) / MINUTE_MS if mine else None
+        delay = delay_of(outage, mine[0]) if mine else None
         delays.setdefault(outage.kind, []).append(delay)
-        after = "never" if delay is None else f"{delay:.0f} min"
-        names = f"{mine[0].dim}: {', '.join(mine[0].kpis)}" if mine else ""
-        shown.add_row(outage.kind, outage.dim, rfc3339(outage.from_ms)[5:16], after, f"{len(mine)}", names)
+        after = ("never",) if delay is None else (f"{delay.whole:.0f} min", *(f"{part:.0f}" for part in delay))
+        names = (f"{mine[0].window}", f"{len(mine)}", f"{mine[0].dim}: {', '.join(mine[0].kpis)}") if mine else ()
+        shown.add_row(outage.kind, outage.dim, rfc3339(outage.from_ms)[5:16], *after, *names)
     false = [found for found in told if found.id not in related]
     early = sum(found.at_ms < first_ms for found in chain.found.values())
-    known = [delay for all in delays.values() for delay in all if delay is not None]
+    known = [delay.whole for all in delays.values() for delay in all if delay is not None]
     live_series = len(chain.dims) * SERIES * LIVE_MINUTES
     if outages:
         out.print(shown, by_kind(delays))
@@ -199,11 +231,14 @@ def judged(chain: Chain, outages: list[Outage], first_ms: int, days: int) -> dic
     return figures
 
 
-def by_kind(delays: dict[str, list[float | None]]) -> Table:
-    shown = Table("kind", "faults", "found", "median delay, min")
+def by_kind(delays: dict[str, list[Delay | None]]) -> Table:
+    """Medians, in minutes."""
+    shown = Table("kind", "faults", "found", "after", "evidence", "hold", "clock")
     for kind, all in delays.items():
         known = [delay for delay in all if delay is not None]
-        shown.add_row(kind, f"{len(all)}", f"{len(known)}", f"{median(known):.0f}" if known else "–")
+        parts = [[delay.whole for delay in known], *zip(*known, strict=True)]
+        medians = [f"{median(part):.0f}" for part in parts] if known else []
+        shown.add_row(kind, f"{len(all)}", f"{len(known)}", *medians)
     return shown
 
 

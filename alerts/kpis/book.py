@@ -28,16 +28,18 @@ from alerts.kpis.learning import (
 from alerts.kpis.panel import BASE, CELLS, FIRING, QUARTER, QUIET, ROOTS, STORES, WEEK_HOURS, Panel, names
 from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
-from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, WEIGHTS, WIDTH, alive
-from alerts.kpis.verdict import Around, Flags, Look, Rain, Verdicts, judge, judge_jumps, miss, rain_now
+from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, TABLE, WEIGHTS, WIDTH, alive
+from alerts.kpis.verdict import RUNS, SHORTEST, Around, Flags, Look, Rain, Verdicts, judge, judge_jumps, miss, rain_now
 
 DAY = 1440
 PENDING = {"chain": 1, "region": 1, "channel": 2, "store": 3}  # minutes: the widest fires first and gathers the others
+CERTAIN = 1e-3  # of a discovery's p-value: a root that is so unusual is not held, and a silence has lasted by itself
 FORGETS_AT = 66  # hour of the week, from Thursday 00:00 UTC on: a night, in which every profile is loaded
 GONE_DAYS = 14  # of which nothing is heard for so long is forgotten
 STORE_DAYS = 1  # of a store's own before it is judged
 NOBODY = -1
 OTHERS = np.arange(SERIES) != ALIVE_MINUTES
+SILENCES = [series for series, _ in RUNS]
 
 
 class Judging(Struct, frozen=True):
@@ -212,11 +214,12 @@ class Book:
         look = self.look(panel, minute)
         found = look.found
         ready, wait = self._ready(panel, minute)
-        unusual = self._unusual(panel, found, ready)
+        unusual, certain = self._unusual(panel, found, ready)
         silent = unusual[ALIVE_MINUTES] | (panel.course["state"][ALIVE_MINUTES] != QUIET)
         back = silent & (panel.course["spoke"] == minute)
         panel.course["back"][back] = minute
         unusual[OTHERS] &= ~silent
+        wait = np.where(certain, 0, wait)
         steps = course.step(panel.course, minute, found, unusual, wait, self.judging.hold_minutes)
         panel.course["odd"] |= panel.course["state"] != QUIET
         if look.ran is not None:
@@ -262,19 +265,22 @@ class Book:
         wait = np.array([PENDING[kind(dim)] for dim in panel.dims])
         return age >= learn, wait
 
-    def _unusual(self, panel: Panel, found: Verdicts, ready: Flags) -> Flags:
-        """Discoveries of this minute, by kind of dimension."""
+    def _unusual(self, panel: Panel, found: Verdicts, ready: Flags) -> tuple[Flags, Flags]:
+        """Discoveries of this minute, by kind of dimension, and those that nothing need confirm."""
         groups = {"store": np.ones(len(panel.dims), bool)} if panel is self.stores else self.kinds
         alpha, unusual = discovery.level(len(KINDS)), np.zeros(found.p.shape, bool)
-        weighed = found.p / WEIGHTS
+        weighed, certain = found.p / WEIGHTS, np.zeros(found.p.shape, bool)
         if weighed.min(initial=1.0) > alpha:
-            return unusual
+            return unusual, certain
         for group in groups.values():
             mine = group & ready
             p = weighed[:, mine]
             limit = discovery.threshold(p[p <= alpha], p.size, alpha)
             unusual |= (weighed <= limit) & mine & (limit > 0)
-        return unusual
+            certain |= (weighed <= CERTAIN * alpha / max(1, p.size)) & mine & (panel is self.roots)
+        certain[TABLE[SHORTEST] > 1] = False
+        certain[SILENCES] |= found.seen[SILENCES] == 0
+        return unusual, certain
 
     def _learn_spread(self, layer: Layer, minute: int) -> None:
         """At other minutes of the hour each time, so that what is told by five minutes is seen at all of them."""

@@ -15,6 +15,7 @@ from msgspec import Struct
 from alerts.kpis.series import CONVERSION, FAMILIES
 
 EXPLAINS = 0.7  # of a dimension's deviation: a child that has so much of it is what is meant
+STILL_EXPLAINS = 0.5  # while that child has an incident already
 TOLD_EVERY = 5  # minutes, at least, between two words on an incident that goes on
 
 State = Literal["firing", "resolved"]
@@ -88,9 +89,12 @@ def lies_within(incident: Incident, place: Place, region_of: dict[str, str]) -> 
     return wider and incident.dim != place.dim and place.series in incident.kpis and place.side == incident.side
 
 
-def join(open_: list[Incident], place: Place, member: tuple[str, int], minute: int, name: str,
+def join(open_: list[Incident], place: Place, member: tuple[str, int], began: int, name: str,
          region_of: dict[str, str]) -> list[Incident]:  # fmt: skip
-    """Takes a firing series into the incident that covers it; returns those that became part of a wider one."""
+    """Takes a firing series, unusual since the minute `began`, into the incident that covers it.
+
+    Returns those that became part of a wider one.
+    """
     found = next((one for one in open_ if covers(one, place)), None)
     inner = [] if found else [one for one in open_ if lies_within(one, place, region_of)]
     if inner:
@@ -104,7 +108,7 @@ def join(open_: list[Incident], place: Place, member: tuple[str, int], minute: i
         ended = []
     if found is None:
         direction: Direction = "low" if place.side < 0 else "high"
-        found = Incident(fingerprint(place.dim, name, direction), place.dim, place.series, place.side, minute, [])
+        found = Incident(fingerprint(place.dim, name, direction), place.dim, place.series, place.side, began, [])
         open_.append(found)
     found.members.append(member)
     if member[1] not in found.kpis:

@@ -20,6 +20,9 @@ from alerts.kpis.series import AOV, COUNTS
 AMOUNT_STRAYS = 0.0025  # squared: a mean amount strays by 5 % from one hour to the next
 KNOWN = 50.0  # events of a quarter: until there were so many, it is not judged
 EVEN = 5.0  # events' worth of belief that a quarter is as its hour
+FURTHEST = 3.0  # standard deviations
+MISLED = 0.005  # squared, of a rate: a wet hour of the days before is held to be the hour's own
+LEAST_SEEN = 0.5  # events: where none came before, none is what goes on
 MEMORY = 0.8  # of a quarter, by day
 QUARTERS = 60 // QUARTER
 
@@ -33,11 +36,18 @@ class Ran(NamedTuple):
     error: Floats
     rate: Floats
 
-    def shift(self, now: Floats) -> Floats:
-        """Against the rates of then, and of now: what the rates foresee and what goes on as it was are both usual."""
+    def shift(self, now: Floats, blur: Floats) -> Floats:
+        """Against the rates of then, and of now: what the rates foresee and what goes on as it was are both usual.
+
+        Of counts that are known well the latter only as far as rates may be wrong: a fault that begins when a rise is
+        due is no rise that does not come.
+        """
         with np.errstate(divide="ignore", invalid="ignore"):
             on = np.log(self.rate / now)
         on[AOV] = self.rate[AOV] - now[AOV]
+        doubt = FURTHEST * np.sqrt(blur + MISLED)
+        near = np.clip(on, self.log - doubt, self.log + doubt)
+        on[COUNTS] = np.where(self.rate[COUNTS] >= KNOWN / BASE, near[COUNTS], on[COUNTS])
         return np.stack([self.log, np.where(np.isfinite(on), on, 0.0)])
 
 
@@ -82,6 +92,7 @@ def ran_before(panel: Panel, minute: int, of_hour: RatesOf, strays: Floats, coun
     belief = orders / (orders + strays[AOV] / AMOUNT_STRAYS)
     log[AOV] = belief * (seen[AOV] / np.maximum(orders, 1) - mean[AOV] - rain[AOV])
     error[AOV] = (1 - belief) * AMOUNT_STRAYS
-    rate = seen / np.maximum(of, 1)
+    rate = (seen + LEAST_SEEN) / np.maximum(of, 1)
+    rate[AOV] = seen[AOV] / np.maximum(orders, 1)
     quiet, (kept, kept_rate) = panel.course["state"] == QUIET, panel.course["ran"]
     return Ran(np.where(quiet, np.where(known, log, 0.0), kept), error, np.where(quiet, rate, kept_rate))

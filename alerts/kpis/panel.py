@@ -24,9 +24,9 @@ QUIET, PENDING, FIRING = 0, 1, 2  # the state of a series
 SHORT = (2, 10)  # minutes; the longest window is that of the settings
 SPREAD_PRIOR, SPREAD_WEIGHT = 0.03, 1.0  # squared relative deviation, and how many windows' worth that is held to be
 AMOUNT_PRIOR = 0.4  # variance of the logarithm of an order
-JUMPS = (1, 2, 5, 10)  # minutes that are held against those before: of roots, where so few say something
+JUMPS = (1, 2, 3, 5, 8, 12, 20, 30)  # minutes that are held against those before: of roots, where so few say something
 QUARTER = 15  # minutes: what is usual of a root within an hour is known by quarters
-BASE = 10  # minutes; those before them are what a root is held to run at
+BASE = 30  # minutes; those before them are what a root is held to run at
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -119,7 +119,7 @@ class Panel:
     def __init__(self, layer: str, window: int, records: Mapping[str, bytes]) -> None:
         self.layer, self.window, self.records = layer, window, records
         self.widths = (*(width for width in SHORT if width < window), window)
-        self.jumps = JUMPS if layer == ROOTS and window > 2 * BASE else ()
+        self.jumps = JUMPS if layer == ROOTS and window >= 2 * BASE else ()
         raw = records.get(f"names|{layer}")
         self.dims: list[str] = msgpack.decode(raw, type=list[str]) if raw else []
         self.place = {dim: place for place, dim in enumerate(self.dims)}
@@ -131,7 +131,10 @@ class Panel:
 
     def _read(self, name: str, empty: Arrays) -> Arrays:
         raw = self.records.get(f"{name}|{self.layer}")
-        return {**empty, **unpack(raw)} if raw else empty
+        kept = unpack(raw) if raw else {}
+        return {
+            each: kept[each] if each in kept and kept[each].shape == new.shape else new for each, new in empty.items()
+        }
 
     def _read_ring(self) -> Array:
         """Counters by minute modulo the longest window, [window, WIDTH, dims]."""

@@ -15,11 +15,14 @@ from numba import njit
 COUNT, SHARE, AMOUNT = 0, 1, 2
 SCREEN = 3.0  # standard deviations: what is nearer is not rare
 LEAST_CHANGE = np.array([0.3, 0.25, 0.2])  # by kind, of what is expected: a smaller one is nobody's business
+LEAST_JUMP = np.array([0.2, 0.2, 0.15])  # of a root's latest minutes against those before them
 LEAST_UNITS = 5.0  # orders, redemptions, …
 SURE = 20.0  # expected in a window shorter than the longest: in fewer, a party of guests looks like a fault
+SURE_SHARE = 10.0  # seen of a share in a jump: a party is in what it is a share of as well
 MOST = 0.7  # of what a share is of: with less, it is not judged, for visitors are told later than their orders
 WHOLE = 0.999  # the greatest share that is expected
 CALM = 1.0  # standard deviations: nearer than that a window is as usual, whatever the longer ones still hold
+CLEAR = 2.0  # standard deviations: had it gone on, a window that is as usual would be so far out
 
 
 @njit(cache=True, nogil=True)
@@ -100,6 +103,18 @@ def shifted(kind: int, mid: float, low: float, high: float, ran: float, on: floa
 
 
 @njit(cache=True, nogil=True)
+def as_usual(seen: Any, of: Any, mean: Any, sd: Any, kind: int) -> Any:
+    """Whether the second of some windows is as usual, and would not be were it as the last or off by what matters."""
+    short, whole = min(1, len(sd) - 1), len(sd) - 1
+    if sd[short] == 0 or sd[whole] == 0 or abs(seen[short] - of[short] * mean[short]) >= CALM * sd[short]:
+        return False
+    one = of[short] if kind == AMOUNT else of[short] * mean[short]
+    all_ = of[whole] if kind == AMOUNT else of[whole] * mean[whole]
+    strayed = abs(seen[whole] - of[whole] * mean[whole]) * one / max(all_, 1e-12)
+    return max(strayed, LEAST_CHANGE[kind] * one) >= CLEAR * sd[short]
+
+
+@njit(cache=True, nogil=True)
 def screen(
     sums: Any,
     minute: int,
@@ -126,6 +141,7 @@ def screen(
     its rates then, and against those of now, [2, series, dims].
     """
     jumps = slot < 60
+    change = LEAST_JUMP if jumps else LEAST_CHANGE
     windows, series, dims = strays.shape
     over, under, kinds, shortest, counted, harm, lasting = table
     seen, of, mid = np.zeros(strays.shape), np.zeros(strays.shape), np.zeros(strays.shape)
@@ -143,6 +159,8 @@ def screen(
                 elif rain[w, k, d] != 0:
                     wet = exp(rain[w, k, d])
                     m, low, high = m * wet, low * wet, high * wet
+                if kinds[k] == SHARE:
+                    m, low, high = min(m, WHOLE), min(low, WHOLE), min(high, WHOLE)
                 usual = m
                 if jumps:
                     ran, on = shift[0, k, d], shift[1, k, d]
@@ -155,17 +173,16 @@ def screen(
                 mean[w, k, d] = at
                 if kinds[k] == AMOUNT:
                     variance = n * strays[w, k, d] + n * n * blur[k, d]
-                    matters = abs(x - n * usual) >= LEAST_CHANGE[AMOUNT] * n and n >= LEAST_UNITS
+                    matters = abs(x - n * usual) >= change[AMOUNT] * n and n >= LEAST_UNITS
                     enough = longest or n >= SURE
                 else:
                     chance = n * at * (1 - at) if kinds[k] == SHARE else n * at
                     variance = chance + (n * at) ** 2 * (strays[w, k, d] + blur[k, d])
-                    matters = abs(x - n * usual) >= max(LEAST_UNITS, LEAST_CHANGE[kinds[k]] * n * usual)
-                    enough = longest or n * usual >= SURE or (jumps and x >= SURE)
+                    matters = abs(x - n * usual) >= max(LEAST_UNITS, change[kinds[k]] * n * usual)
+                    enough = longest or n * usual >= SURE
+                    enough |= jumps and x >= (SURE_SHARE if kinds[k] == SHARE else SURE)
                 sd[w, k, d] = sqrt(variance + 1e-12)
                 z = abs(x - n * at) / sd[w, k, d]
-                if w <= 1:
-                    recovers[k, d] = z < CALM
                 if counted[k] >= 0:
                     comes, _, _ = expect(before[counted[k], d], now[counted[k], d], after[counted[k], d], parts)
                     came = sums[w, under[k], d]
@@ -173,4 +190,7 @@ def screen(
                 long = width >= shortest[k] and (longest or side[w, k, d] < 0 or not lasting[k])
                 harms = side[w, k, d] != 0 and harm[k] != -side[w, k, d]
                 far[w, k, d] = z >= SCREEN and harms and matters and enough and long
+    for k in range(series):
+        for d in range(dims):
+            recovers[k, d] = as_usual(seen[:, k, d], of[:, k, d], mean[:, k, d], sd[:, k, d], kinds[k])
     return seen, of, mid, mean, sd, side, far, recovers

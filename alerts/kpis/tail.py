@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 LEAST_STRAY = 1e-6  # below it the tail is that of the plain Poisson or binomial
 STEP = 128  # terms of a beta-binomial tail added at a time
 ENOUGH = 1e-12  # of the tail: what further terms may add
-T_DEGREES = 15.0  # means of amounts have heavier tails than the normal
+T_DEGREES = 15.0  # means of amounts have heavier tails than the normal; many orders make them less heavy
 
 
 def count_p(seen: Floats, mean: Floats, stray: Floats) -> Floats:
@@ -59,6 +59,6 @@ def _at_least(seen: Floats, of: Floats, a: Floats, b: Floats) -> Floats:
     return np.minimum(tail, 1.0)
 
 
-def mean_p(z: Floats) -> Floats:
-    """Of a mean of logarithms, so many standard deviations from what was expected."""
-    return np.asarray(2 * stdtr(T_DEGREES, -np.abs(z)))
+def mean_p(z: Floats, of: Floats) -> Floats:
+    """Of a mean amount of so many orders, so many standard deviations from what was expected."""
+    return np.asarray(2 * stdtr(T_DEGREES + of / T_DEGREES, -np.abs(z)))

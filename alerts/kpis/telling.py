@@ -11,7 +11,18 @@ from msgspec import to_builtins
 from alerts.kpis.book import Book, Layer
 from alerts.kpis.course import RESOLVE_P
 from alerts.kpis.expectation import Floats
-from alerts.kpis.incident import EXPLAINS, TOLD_EVERY, Contribution, Incident, Place, Sight, State, join, kind
+from alerts.kpis.incident import (
+    EXPLAINS,
+    STILL_EXPLAINS,
+    TOLD_EVERY,
+    Contribution,
+    Incident,
+    Place,
+    Sight,
+    State,
+    join,
+    kind,
+)
 from alerts.kpis.panel import FIRING, ROOTS
 from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, ORDERS, PLACE, REDEMPTIONS
 from features.job import Message
@@ -45,7 +56,7 @@ class Teller:
         view = View(self.book, layers, minute)
         for layer in fired:
             for series, place in self._widest_first(layer):
-                for ended in self._gather(view, layer, series, place, minute):
+                for ended in self._gather(view, layer, series, place):
                     self._say(ended, "resolved", view, stamp_ms, f"part of the incident of {ended.dim}")
         for one in list(incidents):
             one.members = [member for member in one.members if view.fires(member)]
@@ -63,11 +74,12 @@ class Teller:
         ]
         return [(series, place) for _, _, series, place in sorted(order)]
 
-    def _gather(self, view: View, layer: Layer, series: int, place: int, minute: int) -> list[Incident]:
-        dim, side = layer.panel.dims[place], int(layer.panel.course["side"][series, place])
+    def _gather(self, view: View, layer: Layer, series: int, place: int) -> list[Incident]:
+        dim = layer.panel.dims[place]
+        side, began = (int(layer.panel.course[name][series, place]) for name in ("side", "start"))
         meant = view.look_down(dim, series, int(layer.found.window[series, place]))
         where = Place(meant, series, side, view.region_of.get(meant, ""))
-        return join(self.book.header.incidents, where, (dim, series), minute, NAMES[series], view.region_of)
+        return join(self.book.header.incidents, where, (dim, series), began, NAMES[series], view.region_of)
 
     def _grows(self, one: Incident, view: View) -> bool:
         sight = view.sight(one)
@@ -107,6 +119,7 @@ class View:
             for dim, parent in zip(book.stores.dims, book.stores.learned["parent"].tolist(), strict=True)
         }
         self._deviations: Deviations = {}
+        self.open = book.header.incidents
 
     def layer(self, dim: str) -> Layer:
         return self.layers["stores" if kind(dim) == "store" else ROOTS]
@@ -142,10 +155,12 @@ class View:
             if not parts or not whole:
                 return dim
             explained = [(part.observed - part.expected) / whole for part in parts]
-            most = max(explained)
-            if most < EXPLAINS or (kind(dim) == "channel" and sum(sorted(explained)[:-1]) > most):
+            most, others = max(explained), sum(sorted(explained)[:-1])
+            child = parts[explained.index(most)].dim
+            told = any(one.dim == child and series in one.kpis for one in self.open)
+            if most < (STILL_EXPLAINS if told else EXPLAINS) or (kind(dim) == "channel" and others > most):
                 return dim
-            dim = parts[explained.index(most)].dim
+            dim = child
         return dim
 
     def parts(self, dim: str, series: int, width: int) -> list[Contribution]:

@@ -114,9 +114,8 @@ def judge_jumps(
     rates, blur = (quarters.before.mean, quarters.now.mean, quarters.after.mean), quarters.now.blur + ran.error
     rest = _rest(panel, minute)
     whole = np.where(rest >= panel.window, rest, 0)
-    one = screen(
-        sums, minute, widths, TABLE, *rates, blur, strays, rain.log, whole, ran.shift(quarters.now.mean), QUARTER
-    )
+    shift = ran.shift(quarters.now.mean, quarters.now.blur)
+    one = screen(sums, minute, widths, TABLE, *rates, blur, strays, rain.log, whole, shift, QUARTER)
     jumped, tries = Screened(*one), _tries(panel)
     for place, width in enumerate(panel.jumps):
         p = _tails(jumped, place, strays[place] + blur, tries)
@@ -182,7 +181,7 @@ def _tails(screened: Screened, place: int, strays: Floats, tries: NDArray[np.int
             elif kind == SHARES:
                 tail = share_p(x, n, m, strays[kind][these])
             else:
-                tail = mean_p((x - n * m) / sd)
+                tail = mean_p((x - n * m) / sd, n)
             p[kind][these] = tail
     p[far] = np.minimum(1.0, p * tries[:, None] * SIDES / 2)[far]
     return p

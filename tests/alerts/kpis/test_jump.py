@@ -8,7 +8,7 @@ import pytest
 from alerts.kpis.book import Book, Judging
 from alerts.kpis.expectation import Rates
 from alerts.kpis.jump import EVEN, learn_quarters, quarter_rates
-from alerts.kpis.panel import FIRING, JUMPS, QUARTER, ROOTS, SHORT, Panel
+from alerts.kpis.panel import FIRING, JUMPS, QUARTER, ROOTS, SHORT, Panel, pack, unpack
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import AOV, ORDERS, PLACE, REDEMPTIONS, SERIES, SHARES
 from alerts.kpis.verdict import Look
@@ -81,10 +81,56 @@ def test_neither_what_rates_foresee_nor_what_goes_on_as_it_was_is_unusual(latest
     assert look.jumped.far[:, ORDERS].any() == unusual
 
 
+@pytest.mark.parametrize(("latest", "unusual"), [(110, False), (70, True)])
+def test_what_falls_when_a_rise_is_due_is_unusual_and_a_rise_that_does_not_come_is_not(
+    latest: int, unusual: bool
+) -> None:
+    """The rates foresee a third more in this hour than in the one before."""
+    one = book(orders=[100] * 55 + [latest] * 5)
+    risen = usual()
+    one.known.update({(ROOTS, hour): risen._replace(mean=risen.mean * 1.35) for hour in (101, 102)})
+    one.known[ROOTS, 100] = risen._replace(mean=risen.mean * 1.35)
+    one.roots.learned["quarters"][0, :, [MINUTE // QUARTER % 96 - back for back in (1, 2, 3)]] /= 1.35
+    look = looked(one)
+    assert look.jumped is not None
+    assert look.jumped.far[:, ORDERS].any() == unusual
+
+
 def test_many_late_deliveries_are_enough_though_few_were_expected() -> None:
     found = looked(book(promised=[20] * 60, late_deliveries=[1] * 58 + [12] * 2)).found
     assert found.p[LATE, 0] < 1e-6
     assert found.window[LATE, 0] <= SHORT[0]
+
+
+def test_ten_that_are_seen_of_a_share_are_enough_in_a_chain_that_sells_little() -> None:
+    found = looked(book(promised=[2] * 60, late_deliveries=[0] * 54 + [2] * 6)).found
+    assert found.p[LATE, 0] < 1e-6
+    assert looked(book(promised=[2] * 60, late_deliveries=[0] * 56 + [2] * 4)).found.window[LATE, 0] == 60
+
+
+def test_where_none_came_before_none_is_what_goes_on_though_many_were_foreseen() -> None:
+    look = looked(book(orders=[0] * 60))
+    assert look.jumped is not None
+    assert not look.jumped.far[:, ORDERS].any()
+
+
+def test_a_fall_by_half_of_what_is_rare_is_seen_in_half_an_hour() -> None:
+    def fallen(minutes: int) -> float:
+        one = book(orders=[4] * (60 - minutes) + [1] * minutes)
+        one.known.update({key: rates._replace(mean=rates.mean * 0.04) for key, rates in one.known.items()})
+        return float(looked(one).found.p[ORDERS, 0])
+
+    assert fallen(8) > 1e-6 > fallen(30)
+
+
+def test_what_was_learned_of_other_windows_begins_anew_and_all_else_is_kept() -> None:
+    known = book(orders=[100] * 60).roots
+    known.touch("learned")
+    former = unpack(known.write()[f"learned|{ROOTS}"])
+    former["jumped"], former["days"][...] = former["jumped"][:, :4], 7
+    read = Panel(ROOTS, 60, {**known.write(), f"learned|{ROOTS}": pack(former)})
+    assert read.learned["jumped"].shape == known.learned["jumped"].shape
+    assert (read.learned["days"] == 7).all()
 
 
 def test_what_a_series_ran_at_before_it_was_unusual_stays() -> None:

@@ -138,6 +138,14 @@ def test_what_is_near_has_p_one_and_is_told_by_the_longest_window() -> None:
     assert found.recovers[ORDERS, 0] == (abs(190 - 200) / sqrt(200 + 200**2 * 0.011) < CALM)
 
 
+@pytest.mark.parametrize(("before", "ended"), [([1] * 20, False), ([2] * 20, True)])
+def test_few_orders_as_usual_end_nothing_where_as_many_might_come_if_it_went_on(before: list[int], ended: bool) -> None:
+    panel, around = quiet(0.5, [*before, *[0, 1] * 5])
+    panel.course["ordered"][:] = panel.course["spoke"][:] = 6_059
+    found = judged(panel, around)
+    assert bool(found.recovers[ORDERS, 0]) == ended
+
+
 def silent(panel: Panel, around: Around, minutes: int) -> None:
     """Nothing came in the last minutes, something before."""
     panel.course["ordered"][:] = panel.course["spoke"][:] = 6_059 - minutes
