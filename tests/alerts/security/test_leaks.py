@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.security.job import SecurityJob
-from alerts.security.leaks import MOST_EXPORTS, MOST_WAITING, REMEMBERED_MS, LeaksJob, RedemptionsJob, exposures, name_of
+from alerts.security.leaks import (
+    MOST_EXPORTS,
+    MOST_WAITING,
+    REMEMBERED_MS,
+    LeaksJob,
+    RedemptionsJob,
+    exposures,
+    name_of,
+)
 from config import settings as conf
 from features.check import Limits
 from features.events import AuditExport, AuditTold, CouponRedeemed, Order, decode_audit, encode
@@ -145,7 +153,9 @@ def test_redemptions_of_customers_whom_nobody_exported_are_few_and_end() -> None
 
 
 @given(st.lists(st.tuples(st.integers(0, 1400), st.booleans(), st.sampled_from("abc")), max_size=12), st.randoms())
-def test_it_does_not_matter_which_of_a_days_words_come_first(script: list[tuple[int, bool, str]], order: Random) -> None:
+def test_it_does_not_matter_which_of_a_days_words_come_first(
+    script: list[tuple[int, bool, str]], order: Random
+) -> None:
     """Exports of each actor are one, for of several the latest counts."""
     exports = {actor: minute for minute, is_export, actor in script if is_export}
     events: list[Any] = [export(START_MS + minute * MINUTE_MS, actor, "c1") for actor, minute in exports.items()]
