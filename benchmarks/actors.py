@@ -96,7 +96,7 @@ def measured(actors: int) -> dict[str, Any]:
             waiting.setdefault(partition, []).append(value)
             if len(waiting[partition]) == BATCH:
                 stage.feed(partition, waiting.pop(partition))
-            if n % max(1, actors // TICKS) == 0:
+            if n % max(1, actors // TICKS) == 0 or n == actors:
                 tick = encode(Tick(id=f"t{n}", time=START_MS + n * HOUR_MS // actors))
                 for each in range(PARTITIONS):
                     stage.feed(each, [*waiting.pop(each, []), tick])
