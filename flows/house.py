@@ -13,7 +13,7 @@ from redis import Redis
 
 from config.settings import Settings
 from features.job import Job
-from flows.topics import COMPACTED, KEYED, TOPICS, WRITTEN
+from flows.topics import CACHE_MB, COMPACTED, KEYED, TOPICS, WRITTEN
 from operators.alignment import AT_END_S, Alignment, event_time, kafka_time
 from operators.health import Pulse
 from operators.kafka import ensure_topics, require_kafka, require_room
@@ -57,8 +57,8 @@ class House:
         return self.settings.topic(name)
 
     def store(self, flow: str) -> PartitionStore:
-        redis = self.settings.redis
-        return PartitionStore(self.redis, redis.prefix, flow, redis.cache_mb * 2**20)
+        redis, most_mb = self.settings.redis, CACHE_MB.get(flow, self.settings.redis.cache_mb)
+        return PartitionStore(self.redis, redis.prefix, flow, min(redis.cache_mb, most_mb) * 2**20)
 
     def batches(self, flow: str, topics: tuple[str, ...], fence: Fence, raw: bool = False) -> KafkaBatches:
         """`raw`: these are events as they were sent, whose own time counts where time comes with the input."""

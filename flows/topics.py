@@ -52,3 +52,4 @@ KEYED = (  # whose keys must stay in their partitions
     "sightings",
     "brake.asked",
 )
+CACHE_MB = {f"security{stage}": 64 for stage in ("", "-groups", "-leaks")}  # for records: each actor comes seldom

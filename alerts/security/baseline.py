@@ -39,6 +39,7 @@ class Past(Struct, array_like=True):
     hours: int = 0
     last_ms: int = 0
     fired_ms: int = -QUIET_MS
+    page: int = 0  # where it is listed
 
     @property
     def due_ms(self) -> int:

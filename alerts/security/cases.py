@@ -48,6 +48,7 @@ class Case(Struct, array_like=True):
     findings: int = 0
     reasons: list[Reason] = []
     fired_ms: int = -DAY_MS  # when signals last made a finding
+    page: int = 0  # where it is listed
 
     @property
     def due_ms(self) -> int:

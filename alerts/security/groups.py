@@ -15,10 +15,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from alerts.security import cases, roster
-from alerts.security.counting import Counting, follow, put, timer_records, with_roster
+from alerts.security import cases
+from alerts.security.counting import Counting, follow, put_actors, timer_records, with_rolls
 from alerts.security.finding import Finding, hidden
 from alerts.security.matches import Mark, Match, carried, decode_match, encode_match, spanning
+from alerts.security.roster import Bounds
 from alerts.security.spoken import By, decode_by, encode_by, of_window
 from alerts.security.watching import Watching
 from alerts.security.ways import Ways
@@ -59,12 +60,12 @@ class GroupsJob:
         rules: Rules,
         retention_hours: int,
         ways: Ways = Ways(),  # noqa: B008 - it is frozen
-        most_groups: int = roster.MOST,
+        bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
     ) -> None:
         self.follow(rules)
         self.retention_hours = retention_hours
         self.ways = ways
-        self.most_groups = most_groups
+        self.bounds = bounds
 
     def follow(self, rules: Rules) -> None:
         """From the next batch on; groups of rules that stay go on as they are."""
@@ -91,8 +92,8 @@ class GroupsJob:
         seen: dict[str, list[bytes]] = {}
         for name, id in (item.once for item in work.items):
             seen.setdefault(name, []).append(id)
-        names = with_roster({name for item in work.items for name in (item.record, cases.record(item.who))})
-        more = follow(self.engine, names, self.most_groups)
+        names = with_rolls({name for item in work.items for name in (item.record, cases.record(item.who))})
+        more = follow(self.engine, names, self.bounds)
         return Plan(position, clock, names, seen, work, more)
 
     def _item(self, match: Match, place: int, now_ms: int) -> Item:
@@ -126,7 +127,7 @@ class _Walk:
         self.state = state
         self.work: Work = plan.work
         self.counts = Counter(self.work.counts)
-        self.counting = Counting(self.work.engine, state, self.counts, job.most_groups)
+        self.counting = Counting(self.work.engine, state, self.counts, job.bounds.groups)
         self.watching = Watching(stored=state.records)
         self.seen = set(state.seen)
         self.findings: list[Finding] = []
@@ -186,7 +187,7 @@ class _Walk:
             (changes.drops if is_set(name) else changes.deletes).append(name)
             changes.timers[name] = None
         self.counting.put(changes, now_ms)
-        self.watching.put(lambda name, raw, due_ms: put(changes, name, raw, due_ms, now_ms))
+        put_actors(self.watching.records, self.state, changes, now_ms, self.job.bounds.actors, self.counts)
         for item in self.work.items:
             name, id = item.once
             due_ms = expires_ms(item.match.at_ms, self.job.retention_hours)

@@ -66,6 +66,7 @@ class Peers(Struct, array_like=True):
     breadth: Moments = field(default_factory=Moments)
     terms: dict[int, int] = {}  # hash of kind and value: day it was met last
     last_ms: int = 0
+    page: int = 0  # where it is listed
 
     @property
     def known(self) -> bool:
@@ -91,6 +92,9 @@ class Habit(Struct, array_like=True):
     at: tuple[float, float] | None = None
     at_ms: int = 0
     told: dict[str, int] = {}  # signal: day it was last given
+    page: int = 0  # where it is listed
+    barred_ms: int = 0  # when the account was disabled last; negative: enabled
+    let_in_ms: int = 0  # when it was used last
 
     @property
     def due_ms(self) -> int:

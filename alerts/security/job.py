@@ -17,14 +17,15 @@ from functools import partial
 
 from msgspec import Struct
 
-from alerts.security import baseline, roster
+from alerts.security import baseline
 from alerts.security.baseline import Past
-from alerts.security.counting import Counting, follow, put, timer_records, with_roster
+from alerts.security.counting import Counting, follow, put_actors, timer_records, with_rolls
 from alerts.security.fields import EXPORT, NOWHERE, Fields, flat_fields
 from alerts.security.finding import Finding
 from alerts.security.leaks import exposures
 from alerts.security.matches import Mark, Match, carried, counted, encode_match, spanning
 from alerts.security.networks import Networks
+from alerts.security.roster import Bounds
 from alerts.security.sigma import SOURCE, known
 from alerts.security.spoken import By, decode_by, encode_by, of_detection, of_past, of_window
 from alerts.security.told import message
@@ -89,7 +90,7 @@ class SecurityJob:
         ways: Ways = Ways(),  # noqa: B008 - it is frozen
         stamps_tick: bool = False,
         networks: Networks = NOWHERE,
-        most_groups: int = roster.MOST,
+        bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
     ) -> None:
         """`stamps_tick`: Kafka timestamps move the clock, as they do live; in a replay only ticks do."""
         self.follow(rules)
@@ -99,7 +100,7 @@ class SecurityJob:
         self.ways = ways
         self.stamps_tick = stamps_tick
         self.networks = networks
-        self.most_groups = most_groups
+        self.bounds = bounds
 
     def follow(self, rules: Rules) -> None:
         """From the next batch on; groups of rules that stay go on as they are."""
@@ -129,8 +130,8 @@ class SecurityJob:
         for item in work.items:
             name, id = item.seen
             seen.setdefault(name, []).append(id)
-        names = with_roster({name for item in work.items for name in item.records})
-        more = follow(self.engine, names, self.most_groups)
+        names = with_rolls({name for item in work.items for name in item.records})
+        more = follow(self.engine, names, self.bounds)
         return Plan(position, clock, names, seen, work, more)
 
     def _item(self, event: Audit, now_ms: int, stamp_ms: int) -> Item:
@@ -164,7 +165,7 @@ class _Walk:
         self.engine: Engine = plan.work.engine
         self.seen = set(state.seen)
         self.counts: Counter[str] = Counter()
-        self.counting = Counting(self.engine, state, self.counts, job.most_groups)
+        self.counting = Counting(self.engine, state, self.counts, job.bounds.groups)
         self.pasts: dict[str, Past] = {}
         self.watching = Watching(state.records, job.networks)
         self.findings: list[Finding] = []
@@ -280,9 +281,8 @@ class _Walk:
             changes.timers[name] = None
         now_ms = self.plan.clock.now_ms
         self.counting.put(changes, now_ms)
-        for name, past in self.pasts.items():
-            put(changes, name, baseline.encode_past(past), past.due_ms, now_ms)
-        self.watching.put(lambda name, raw, due_ms: put(changes, name, raw, due_ms, now_ms))
+        most = self.job.bounds.actors
+        put_actors({**self.pasts, **self.watching.records}, self.state, changes, now_ms, most, self.counts)
         for item in self.plan.work.items:
             name, id = item.seen
             due_ms = expires_ms(item.event.at_ms, self.job.retention_hours)

@@ -7,7 +7,8 @@ come to goes back to `audit.events` under the actor's name. A rule counts from t
     security-redemptions  clean events: coupons redeemed on a device → exposures
     security-leaks        exposures: a customer who was exported redeems → audit_told `customer_back`
 
-Customer ids are in neither the topic nor the records, only hashes of them.
+Customer ids are in neither the topic nor the records, only hashes of them. Exports and redemptions come by ways of
+their own: a redemption that is here before the export it follows waits for it, for as long as exports may be late.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from features.messages import Refused, dead_letter, digest
 from features.times import DAY_MS
 
 REMEMBERED_MS = 30 * DAY_MS  # how long a leak may lie before it is used
+LATE_MS = DAY_MS  # how much later than a redemption an export may come that was made before it
 MOST_EXPORTS = 16  # of a customer, the latest
+MOST_WAITING = 16  # redemptions of a customer, the latest
 BACK = "customer_back"
 KIND = b'{"type":"coupon_redeemed"'
 
@@ -41,13 +44,15 @@ class Exposure(Struct, omit_defaults=True):
 
 
 class Exports(Struct, array_like=True):
-    """A customer's record: when which actor has exported them last."""
+    """A customer's record: when which actor has exported them last, and their latest redemptions."""
 
     by: dict[str, int] = {}
+    waiting: list[Exposure] = []
 
     @property
     def due_ms(self) -> int:
-        return max(self.by.values(), default=0) + REMEMBERED_MS
+        newest_ms = max((word.at_ms for word in self.waiting), default=-LATE_MS)
+        return max(max(self.by.values(), default=-REMEMBERED_MS) + REMEMBERED_MS, newest_ms + LATE_MS)
 
 
 _encode = msgspec.json.Encoder().encode
@@ -124,7 +129,7 @@ class LeaksJob:
         batch, words, letters = plan.work
         found = {name: _unpack(raw) for name, raw in state.records.items()}
         messages = [dead_letter(self.dead_letters_topic, batch, *letter) for letter in letters]
-        messages += [message for word in words for message in self._word(word, found)]
+        messages += [message for word in words for message in self._word(word, found, plan.clock.now_ms)]
         counts = Counter(name for _, each in letters for name in ("dead_lettered", f"dead_lettered:{each.reason}"))
         position = plan.position.moved(batch.last, plan.clock, dict(counts))
         changes = Changes(position=position, messages=messages, counts=dict(counts))
@@ -139,17 +144,19 @@ class LeaksJob:
                 changes.timers[name] = None
         return changes
 
-    def _word(self, word: Exposure, found: dict[str, Exports]) -> list[Message]:
-        name = _record(word)
-        if word.actor:
-            by = found.setdefault(name, Exports()).by
-            by[word.actor] = max(word.at_ms, by.get(word.actor, 0))
-            if len(by) > MOST_EXPORTS:
-                del by[min(by, key=lambda actor: (by[actor], actor))]
-            return []
-        exports = found[name].by if name in found else {}
-        since_ms = word.at_ms - REMEMBERED_MS
-        return [self._back(word, actor) for actor, at_ms in sorted(exports.items()) if since_ms < at_ms <= word.at_ms]
+    def _word(self, word: Exposure, found: dict[str, Exports], now_ms: int) -> list[Message]:
+        exports = found.setdefault(_record(word), Exports())
+        exports.waiting = [each for each in exports.waiting if each.at_ms + LATE_MS > now_ms]
+        if not word.actor:
+            if word.at_ms + LATE_MS > now_ms:
+                exports.waiting = [*exports.waiting, word][-MOST_WAITING:]
+            since_ms = word.at_ms - REMEMBERED_MS
+            return [self._back(word, by) for by, at_ms in sorted(exports.by.items()) if since_ms < at_ms <= word.at_ms]
+        exports.by[word.actor] = max(word.at_ms, exports.by.get(word.actor, 0))
+        if len(exports.by) > MOST_EXPORTS:
+            del exports.by[min(exports.by, key=lambda actor: (exports.by[actor], actor))]
+        until_ms = word.at_ms + REMEMBERED_MS
+        return [self._back(each, word.actor) for each in exports.waiting if word.at_ms <= each.at_ms < until_ms]
 
     def _back(self, word: Exposure, actor: str) -> Message:
         told = AuditTold(

@@ -128,10 +128,22 @@ def firings(rules: Rules, ids: set[str], timeline: Timeline, file: str) -> list[
     values = [encode(event) for event in sorted(_events(timeline, file), key=lambda event: event.time)]
     if job.engine.closes:  # some windows are judged when they are over
         values.append(encode(Tick(id="end", time=END_MS)))
-    sent = run(job, batches("audit.events", 0, values), {0: Store()})[0].sent
+    sent = _of_actors(job, values)
     sent += _of_groups(rules, sent)
     alerts = [orjson.loads(message.value)["data"] for message in sent if message.topic == "alerts"]
     return [alert["event_at_ms"] - START_MS for alert in alerts if alert["rule_id"] in ids]
+
+
+def _of_actors(job: SecurityJob, values: list[bytes]) -> list[Message]:
+    """What the events send; what one tells others comes before the next."""
+    stores = {0: Store()}
+    for value in values:
+        told = [value]
+        while told:
+            heard, first = len(stores[0].sent), stores[0].position.offset + 1
+            sent = run(job, batches(job.ways.audit, 0, told, first=first), stores)[0].sent[heard:]
+            told = [message.value for message in sent if message.topic == job.ways.audit]
+    return stores[0].sent
 
 
 def _of_groups(rules: Rules, sent: list[Message]) -> list[Message]:

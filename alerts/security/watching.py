@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
 
 from alerts.security import cases, habits
-from alerts.security.cases import Case, decode_case, encode_case
+from alerts.security.cases import Case, decode_case
 from alerts.security.fields import NOWHERE, Fields
 from alerts.security.finding import Finding
-from alerts.security.habits import Habit, Peers, decode_habit, decode_peers, encode_habit
+from alerts.security.habits import Habit, Peers, decode_habit, decode_peers
 from alerts.security.networks import Networks
-from alerts.security.told import told_of
+from alerts.security.told import BARS, bar, told_of
 from features.events import Audit, AuditTold
 
 Kept = TypeVar("Kept", Habit, Peers, Case)
@@ -22,7 +22,9 @@ Kept = TypeVar("Kept", Habit, Peers, Case)
 def records(event: Audit) -> list[str]:
     """Those that an event needs."""
     own = [cases.record(event.actor)]
-    return own if isinstance(event, AuditTold) else [*own, habits.record(event.actor), *habits.peer_records(event)]
+    if isinstance(event, AuditTold):
+        return [*own, habits.record(event.actor)] if event.action in BARS else own
+    return [*own, habits.record(event.actor), *habits.peer_records(event)]
 
 
 class Watching(Struct):
@@ -38,9 +40,11 @@ class Watching(Struct):
     def look(self, event: Audit, fields: Fields, findings: list[Finding], now_ms: int, stamp_ms: int) -> list[Finding]:
         """The findings of one event with their case, and perhaps one more."""
         signals = []
-        if not isinstance(event, AuditTold):
-            habit = _kept(habits.record(event.actor), self.habits, self.stored, decode_habit, Habit, now_ms)
-            names = habits.peer_records(event)
+        if isinstance(event, AuditTold):
+            if event.action in BARS:
+                self.told += bar(self._habit(event.actor, now_ms), event)
+        elif event.result == "ok" or self._known(event.actor):
+            habit, names = self._habit(event.actor, now_ms), habits.peer_records(event)
             circles = [_kept(name, self.peers, self.stored, decode_peers, Peers, now_ms) for name in names]
             self.told += told_of(event, habit)
             signals = habits.observe(habit, circles, event, fields, self.networks.find(event.client_ip))
@@ -54,16 +58,18 @@ class Watching(Struct):
         case = _kept(cases.record(finding.actor), self.cases, self.stored, decode_case, Case, now_ms)
         return cases.join(case, finding)
 
-    def put(self, put: Callable[[str, bytes, int], None]) -> None:
-        """Hands over every record that may have changed, with when it means nothing any more."""
-        kept: tuple[tuple[Mapping[str, Any], Callable[[Any], bytes]], ...] = (
-            (self.habits, encode_habit),
-            (self.peers, encode_habit),
-            (self.cases, encode_case),
-        )
-        for found, encode in kept:
-            for name, record in found.items():
-                put(name, encode(record), record.due_ms)
+    @property
+    def records(self) -> dict[str, Habit | Peers | Case]:
+        """Those that may have changed."""
+        return {**self.habits, **self.peers, **self.cases}
+
+    def _habit(self, actor: str, now_ms: int) -> Habit:
+        return _kept(habits.record(actor), self.habits, self.stored, decode_habit, Habit, now_ms)
+
+    def _known(self, actor: str) -> bool:
+        """Whether the actor was ever let in: names that somebody tries leave nothing behind."""
+        name = habits.record(actor)
+        return name in self.habits or name in self.stored
 
 
 def _kept(

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.security.job import SecurityJob
-from alerts.security.leaks import MOST_EXPORTS, REMEMBERED_MS, LeaksJob, RedemptionsJob, exposures, name_of
+from alerts.security.leaks import (
+    MOST_EXPORTS,
+    MOST_WAITING,
+    REMEMBERED_MS,
+    LeaksJob,
+    RedemptionsJob,
+    exposures,
+    name_of,
+)
 from config import settings as conf
 from features.check import Limits
 from features.events import AuditExport, AuditTold, CouponRedeemed, Order, decode_audit, encode
 from features.job import Message
 from features.loop import Store, batches, run
 from features.stores import Stores
-from features.times import DAY_MS, HOUR_MS
+from features.times import DAY_MS, HOUR_MS, MINUTE_MS
 from flows.rules import load_security_rules
 
 START_MS = 1_777_824_000_000
@@ -122,11 +131,38 @@ def test_what_says_nothing_says_nothing() -> None:
 def test_records_are_small_and_end() -> None:
     many = [export(START_MS + n, f"a{n}", "c1") for n in range(MOST_EXPORTS + 5)]
     values = [message.value for message in exposed([*many, redeemed(START_MS + DAY_MS, "c1")])]
-    later = [message.value for message in exposed([redeemed(START_MS + 40 * DAY_MS, "c2")])]
+    later = [message.value for message in exposed([export(START_MS + 40 * DAY_MS, "ann", "c2", result="ok")])]
     store = run(LeaksJob("audit.events", "dead-letters"), batches("exposures", 0, values), {0: Store()})[0]
     assert len(store.sent) == MOST_EXPORTS
     run(LeaksJob("audit.events", "dead-letters"), batches("exposures", 0, later, first=len(values)), {0: store})
-    assert (store.records, store.timers) == ({}, {})
+    (left,) = store.records
+    assert left == f"exposed|{name_of('c2')}"
+    assert [*store.timers] == [left]
+
+
+def test_redemptions_of_customers_whom_nobody_exported_are_few_and_end() -> None:
+    times = [START_MS + n for n in range(MOST_WAITING + 5)]
+    values = [message.value for message in exposed([redeemed(at_ms, "c1") for at_ms in times])]
+    late = [message.value for message in exposed([export(START_MS, "ann", "c1")])]
+    job, store = LeaksJob("audit.events", "dead-letters"), Store()
+    run(job, batches("exposures", 0, values + late), {0: store})
+    assert len(store.sent) == MOST_WAITING
+    later = [message.value for message in exposed([redeemed(START_MS + 3 * DAY_MS, "c2")])]
+    store = run(job, batches("exposures", 0, values + later), {0: Store()})[0]
+    assert [*store.records] == [f"exposed|{name_of('c2')}"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 1400), st.booleans(), st.sampled_from("abc")), max_size=12), st.randoms())
+def test_it_does_not_matter_which_of_a_days_words_come_first(
+    script: list[tuple[int, bool, str]], order: Random
+) -> None:
+    """Exports of each actor are one, for of several the latest counts."""
+    exports = {actor: minute for minute, is_export, actor in script if is_export}
+    events: list[Any] = [export(START_MS + minute * MINUTE_MS, actor, "c1") for actor, minute in exports.items()]
+    events += [redeemed(START_MS + minute * MINUTE_MS + 1, "c1") for minute, is_export, _ in script if not is_export]
+    in_order = {each.id for each in back(sorted(events, key=lambda event: event.at_ms))}
+    order.shuffle(events)
+    assert {each.id for each in back(events)} == in_order
 
 
 def test_who_came_before_the_export_is_not_back() -> None:

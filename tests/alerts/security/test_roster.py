@@ -1,4 +1,4 @@
-"""A partition keeps so many groups and no more; what goes is what was used longest ago, and it is counted."""
+"""A partition keeps so much and no more; what goes is what was used longest ago, and it is counted."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.security import roster
+from alerts.security.habits import record
 from alerts.security.job import SecurityJob
+from alerts.security.roster import Bounds
 from alerts.security.sigma import load
 from alerts.sigma.correlating import is_group
 from alerts.sigma.group import decode_group
 from features import events as ev
 from features.loop import Store, batches, run
 from features.stores import Stores
-from tests.alerts.security.watched import LIMITS, LOG, MINUTE_MS, START_MS, alerts, encoded, export, tick
+from tests.alerts.security.watched import LIMITS, LOG, MINUTE_MS, START_MS, alerts, encoded, export, tick, view
 
 RULES = f"""
 title: Any export
@@ -30,10 +32,10 @@ PAGE = 4
 Deeds = list[tuple[int, int]]  # minutes from the one before, actor
 
 
-def after(log: list[ev.Event], most: int, cuts: list[int]) -> Store:
+def after(log: list[ev.Event], most: int, cuts: list[int], actors: int = 0) -> Store:
     rules, refused = load([("rules.yml", RULES)])
     assert refused == []
-    job = SecurityJob(rules, Stores("Asia/Shanghai"), LIMITS, 24, most_groups=most)
+    job = SecurityJob(rules, Stores("Asia/Shanghai"), LIMITS, 24, bounds=Bounds(most, actors or 3 * most))
     return run(job, batches("audit.events", 0, [encoded(event) for event in log], cuts), {0: Store()})[0]
 
 
@@ -62,22 +64,26 @@ deeds = st.lists(st.tuples(st.sampled_from([0, 0, 0, 1, 5, 70]), st.integers(0, 
 def test_groups_are_counted_right_and_never_too_many(deeds: Deeds, most: int, cuts: list[int]) -> None:
     biggest = max((b - a for a, b in zip([0, *sorted(cuts)], [*sorted(cuts), 240], strict=True)), default=240)
     store = after(exported(deeds), most, cuts)
-    if roster.RECORD in store.records:
-        counted = roster._roster(store.records[roster.RECORD])
-        assert counted.live == len(kept(store))
-        assert counted.live <= most + biggest // 2 + PAGE
-        pages = {name for name in store.records if name.startswith(f"{roster.RECORD}|")}
-        assert pages <= {roster.page_record(n) for n in range(counted.first, counted.last + 1)}
-        for name in kept(store):
-            page = store.records[roster.page_record(decode_group(store.records[name]).page)]
-            assert name in map(roster._name, roster._page(page))
+    for roll, bound in Bounds(most, 3 * most).rolls:
+        listed = {name for name in store.records if roll.lists(name)}
+        assert (roll.record in store.records) == bool(listed)
+        if not listed:
+            continue
+        counted = roster._roster(store.records[roll.record])
+        assert counted.live == len(listed)
+        assert counted.live <= bound + biggest + PAGE
+        pages = {name for name in store.records if name.startswith(f"{roll.record}|")}
+        assert pages <= {roll.page_record(n) for n in range(counted.first, counted.last + 1)}
+        for name in listed:
+            page = store.records[roll.page_record(roll.decode(name, store.records[name]).page)]
+            assert name in map(roll.name, roster._page(page))
     assert kept(store) <= store.timers.keys()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deeds, st.lists(st.integers(1, 200), max_size=20))
 def test_where_there_is_room_nothing_is_lost(deeds: Deeds, cuts: list[int]) -> None:
-    small, large = after(exported(deeds), 41, cuts), after(exported(deeds), roster.MOST, [])
+    small, large = after(exported(deeds), 41, cuts, 400), after(exported(deeds), roster.MOST_GROUPS, [], 10**6)
     assert [alert["data"]["evidence"] for alert in alerts(small)] == [a["data"]["evidence"] for a in alerts(large)]
     assert "groups_evicted" not in small.position.counts
 
@@ -90,3 +96,19 @@ def test_who_is_used_stays_and_who_was_used_longest_ago_goes_and_is_counted() ->
     assert {alert["data"]["actor"] for alert in alerts(store) if alert["data"]["rule"] == "three"} == {"actor-0"}
     groups = {decode_group(store.records[name]).events[-1].id for name in kept(store)}
     assert {f"e{len(log) // 2 - 1}", f"e{len(log) // 2 - 2}"} <= groups
+
+
+def test_names_that_somebody_tries_leave_no_habits_and_push_out_nobodys() -> None:
+    honest = exported([(0, n) for n in range(12)])
+    tried = [view(f"d{n}", START_MS + MINUTE_MS, actor=f"random-{n}", result="denied") for n in range(60)]
+    store = after([*honest, *tried], 12, [*range(1, len(honest) + 60)], 40)
+    assert {name for name in store.records if name.startswith("habit|")} == {record(f"actor-{n}") for n in range(12)}
+
+
+def test_whom_nobody_has_seen_for_longest_is_forgotten_first_and_counted() -> None:
+    log = exported([(0, n) for n in range(30)])
+    store = after(log, 50, [*range(1, len(log))], 24)
+    habits = {name for name in store.records if name.startswith("habit|")}
+    assert store.position.counts["actor_records_evicted"] >= 60 - 24 - PAGE
+    assert len(habits) > 24 // 2 - PAGE
+    assert habits == {record(f"actor-{n}") for n in range(30 - len(habits), 30)}

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerts.security.job import SecurityJob
 from alerts.security.sigma import load
+from alerts.security.told import BARRED
 from features import events as ev
 from features.loop import batches, run
 from features.stores import Stores
@@ -72,6 +75,44 @@ correlation: {type: event_count, rules: [views], group-by: [actor], timespan: 1h
 """
 
 
+DAY_MS = 24 * HOUR_MS
+deeds = st.lists(
+    st.tuples(st.integers(1, 9), st.sampled_from(["used", "denied", "account_disabled", "account_enabled"])), max_size=9
+)
+
+
+def word(kind: str, day: int) -> ev.Event:
+    at_ms = START_MS + day * DAY_MS
+    if kind.startswith("account"):
+        common = {"id": f"w{day}", "time": at_ms, "at_ms": at_ms, "actor": "ann", "by": "admin"}
+        return ev.AuditTold(action=kind, **common)
+    return view(f"v{day}", at_ms, result="denied" if kind == "denied" else "ok")
+
+
+def barred(log: list[ev.Event], cuts: list[int] | None = None) -> list[int]:
+    return [(int(each.time) - START_MS) // DAY_MS for each in told(after(log, cuts)) if each.action == BARRED]
+
+
+@given(deeds, st.lists(st.integers(1, 8), max_size=3))
+def test_a_disabled_account_that_is_used_within_a_week_is_told_until_it_is_enabled(
+    script: list[tuple[int, str]], cuts: list[int]
+) -> None:
+    day, log, bar, wanted = 0, list[ev.Event](), -99, list[int]()
+    for days, kind in script:
+        day += days
+        log.append(word(kind, day))
+        bar = {"account_disabled": day, "account_enabled": -99}.get(kind, bar)
+        wanted += [day] if kind == "used" and day < bar + 7 else []
+    assert barred(log, cuts) == wanted
+
+
+def test_it_does_not_matter_whether_the_use_or_the_word_that_the_account_is_disabled_is_read_first() -> None:
+    assert barred([word("used", 2), word("account_disabled", 1)]) == [2]
+    assert barred([word("denied", 2), word("account_disabled", 1)]) == []
+    assert barred([word("used", 1), word("account_disabled", 2)]) == []
+    assert barred([word("account_enabled", 2), word("account_disabled", 1), word("used", 3)]) == []
+
+
 def few() -> SecurityJob:
     rules, refused = load([("rules.yml", RULES), ("few.yml", FEW)])
     assert refused == []
@@ -89,7 +130,7 @@ def test_a_window_that_is_judged_as_a_whole_fires_when_the_clock_has_passed_it(c
     assert alert["data"]["event_at_ms"] == START_MS + 50 * MINUTE_MS
     assert alert["data"]["case"]
     assert alert["data"]["score"] == 25.0
-    assert store.records.keys() == {"habit|ann", "case|ann"}
+    assert store.records.keys() == {"habit|ann", "case|ann", "actors", "actors|1"}
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [2], [3], [1, 2, 3]])
