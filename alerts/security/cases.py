@@ -1,7 +1,8 @@
 """An actor's risk and case: points of findings and signals add up and decay; all findings of a time are one case.
 
-The score halves every HALF_LIFE_MS. When signals alone bring it to LIMIT, that is a finding of its own. A case begins
-with a finding and holds all that follow within QUIET_MS of each other; its id is the same after every replay.
+The score halves every HALF_LIFE_MS. When signals alone bring it to LIMIT, that is a finding of its own: once a day, or
+when as much again has come. A case begins with a finding and holds all that follow within QUIET_MS of each other; its
+id is the same after every replay.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Case(Struct, array_like=True):
     reasons: list[Reason] = []
     fired_ms: int = -DAY_MS  # when signals last made a finding
     page: int = 0  # where it is listed
+    fired_score: float = 0.0  # as it was then
 
     @property
     def due_ms(self) -> int:
@@ -71,10 +73,16 @@ def weigh(case: Case, event: Audit, findings: list[Finding], signals: list[Signa
         _add(case, _reason(finding))
     for signal in signals:
         _add(case, Reason(event.at_ms, signal.name, signal.points, signal.why, event.id))
-    if signals and not findings and case.score >= LIMIT and event.at_ms >= case.fired_ms + DAY_MS:
-        case.fired_ms = event.at_ms
+    if signals and not findings and _at_limit(case, event.at_ms):
+        case.fired_ms, case.fired_score = event.at_ms, case.score
         findings = [_risky(case, event, stamp_ms)]
     return [_joined(case, finding) for finding in findings]
+
+
+def _at_limit(case: Case, at_ms: int) -> bool:
+    """Within a day of when it was told last, only if as much again has come since."""
+    told = case.fired_score if at_ms < case.fired_ms + DAY_MS else 0.0
+    return case.score >= told + LIMIT
 
 
 def join(case: Case, finding: Finding) -> Finding:

@@ -64,6 +64,12 @@ def test_signals_alone_are_a_finding_when_they_come_to_the_limit_and_not_again_t
     assert len(weigh(case, event(HOUR_MS + DAY_MS), [], [signal(50)], 0)) == 1
 
 
+def test_within_a_day_as_much_again_is_told_again() -> None:
+    case = Case()
+    told = [len(weigh(case, event(k * HOUR_MS), [], [signal(LIMIT)], 0)) for k in range(4)]
+    assert told == [1, 0, 1, 0], "between the first two, a little has decayed"
+
+
 def test_signals_beside_a_finding_raise_its_score_and_no_other() -> None:
     (told,) = weigh(Case(), event(0), [finding(0)], [signal(LIMIT)], 0)
     assert (told.rule, told.score) == (HIGH, LEVELS["high"] + LIMIT)
