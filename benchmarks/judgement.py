@@ -110,17 +110,14 @@ def stored(store: PartitionStore, partition: int) -> Store:
     names = list(redis.scan_iter(f"{start}*", count=10_000))
     records = dict(zip(names, redis.mget(names), strict=True)) if names else {}
     timers = redis.zrange(store.key(partition, "timers"), 0, -1, withscores=True)
-    kept = store.key(partition, "d:")
-    receipts = {name: redis.zrange(name, 0, -1, withscores=True) for name in redis.scan_iter(f"{kept}*", count=10_000)}
+    kept = store.key(partition, "k:")
+    receipts = {name: redis.lrange(name, 0, -1) for name in redis.scan_iter(f"{kept}*", count=10_000)}
     fence = redis.get(store.key(partition, "fence"))
     return Store(
         position=decode_position(fence) if fence else Store().position,
         records={name.decode().removeprefix(start): raw for name, raw in records.items()},
         timers={name.decode(): int(due_ms) for name, due_ms in timers},
-        receipts={
-            name.decode().removeprefix(kept): [(int(at_ms), raw) for raw, at_ms in found]
-            for name, found in receipts.items()
-        },
+        receipts={name.decode().removeprefix(kept): [*dict.fromkeys(found)] for name, found in receipts.items()},
     )
 
 

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 IDENTITY_KEY = "a key for tests, of 16 and more characters"
 COUPON_KEY = "a key for tests that signs coupons"
 WAIT_S = 60.0
+FLOWS = ("ingest", "customers", "kpis", "security", "learning", "dispatch", "service", "abuse", "notify", "board")
 
 
 def settings_for(brokers: str, redis_url: str, **kafka: int) -> Settings:
@@ -35,7 +36,7 @@ def settings_for(brokers: str, redis_url: str, **kafka: int) -> Settings:
         kafka=conf.Kafka(brokers=brokers, topic_prefix=f"{prefix}-", **kafka),
         redis=conf.Redis(url=redis_url, prefix=prefix),
         time=conf.Time(clock="event"),
-        metrics=conf.Metrics(ingest=0, customers=0, dispatch=0, service=0, notify=0),
+        metrics=conf.Metrics(**dict.fromkeys(FLOWS, 0)),
         folder=str(conf.HERE),
     )
 

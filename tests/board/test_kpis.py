@@ -152,6 +152,7 @@ def test_a_new_minute_of_the_stores_is_that_of_one_who_reads_all_anew(board: Boa
     hour = next(iter(board.town.town.hours(1, FAULTS)))
     counts = hour.counts.copy()
     counts[..., COUNTERS.index("orders")] += 5
+    counts[..., COUNTERS.index("heartbeats")] = 1
     board.town.minutes(hour._replace(at_ms=board.town.next_ms, counts=counts), 0, 7)
     kept = board.get("/stores", sort="id")
     with TestClient(create_app(board.town.settings), HERE, follow_redirects=False) as door:

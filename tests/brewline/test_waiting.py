@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 import redis as redis_py
 import structlog
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 from rich.console import Console
 
 from brewline import catch_up, waiting
 from brewline.account import Before
 from brewline.waiting import Sending, Stand, Waiting
-from brewline.watch import Watch
 from config import settings as conf
 from features.job import Clock, Position, encode_position
 from features.times import DAY_MS
@@ -27,6 +26,7 @@ from flows.topics import TOPICS
 from operators.kafka import consumer, ensure_topics
 from operators.servers import KafkaServer, MockKafka, RedisServer, free_port, redis_server
 from operators.store import PartitionStore, check_layout
+from tests.brewline.watching import watch_when_there
 
 END_MS = 490_000 * 3_600_000
 
@@ -163,17 +163,6 @@ ORDER = '{"type":"order","id":"o%d","time":%d,"who":{"card":"c"},"lines":[{"sku"
 HISTORY = "\n".join(ORDER % (i, END_MS + i) for i in range(5))
 
 
-def until_there(settings: conf.Settings) -> None:
-    """Waits for topics that were just made: a partition may have no leader yet."""
-    end = time.monotonic() + 20
-    while True:
-        try:
-            return Watch(settings).close()
-        except KafkaException:
-            assert time.monotonic() < end
-            time.sleep(0.1)
-
-
 def sent_events(settings: conf.Settings) -> int:
     reader = consumer(settings.kafka.librdkafka(), "test")
     places = [TopicPartition(settings.topic("pos.events"), partition) for partition in range(4)]
@@ -192,7 +181,7 @@ def test_the_same_command_after_a_finished_replay_sends_nothing_and_still_gives_
     monkeypatch.chdir(workdir)
     Path("mine.ndjson").write_text(HISTORY)
     ensure_topics(settings.kafka.librdkafka(), [settings.topic(topic) for topic in TOPICS], 4, 1, {})
-    until_there(settings)
+    watch_when_there(settings).close()
     check_layout(redis_py.Redis.from_url(settings.redis.url), settings.redis.prefix, {"partitions of events": 1})
     out = Console(file=StringIO(), width=200)
 

@@ -8,13 +8,14 @@ from collections import Counter
 import msgspec
 import pytest
 
-from brewline.watch import TOPICS, Watch
+from brewline.watch import TOPICS
 from config import settings as conf
 from features.audited import AuditExport, AuditTold
 from features.job import Batch
 from features.messages import Refused, dead_letter
 from operators.kafka import ensure_topics, producer
 from operators.servers import KafkaServer, MockKafka
+from tests.brewline.watching import watch_when_there
 
 pytestmark = pytest.mark.servers
 SENT = AuditExport(id="e", time=1, actor="ann", rows=1)
@@ -28,7 +29,7 @@ def test_of_dead_letters_those_count_that_others_have_sent_each_once(
     values = [msgspec.json.encode(SENT), msgspec.json.encode(OWN), b"\xff no JSON"]
     batch = Batch("audit.events", 0, -1, [0, 1, 2], values, [1, 1, 1])
     letters = [dead_letter(settings.topic("dead-letters"), batch, i, Refused("too_late")) for i in (0, 1, 2, 0)]
-    watch, sender = Watch(settings), producer(settings.kafka.librdkafka())
+    watch, sender = watch_when_there(settings), producer(settings.kafka.librdkafka())
     for letter in letters:
         sender.produce(letter.topic, letter.value, letter.key, headers=letter.headers)
     assert sender.flush(20) == 0

@@ -85,7 +85,7 @@ def test_the_receipt_tells_who_has_paused_it_where_when_and_why() -> None:
         "incident": "",
     }
     assert decision["brake"] == told
-    kept = [decode_kept(raw) for _, raw in store.receipts["ca"]]
+    kept = [*map(decode_kept, store.receipts["ca"])]
     assert [one.brake.by for one in kept if one.brake] == ["anna"]
 
 

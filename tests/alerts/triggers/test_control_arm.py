@@ -22,7 +22,7 @@ def test_the_control_gets_nothing_and_has_a_decision_a_receipt_and_a_cooldown() 
     assert data_of(store, "coupons") == []
     first = data_of(store, "decisions")[0]
     assert (first["coupon"], first["face_value_cents"], first["arm"]["name"]) == ("", 0, "control")
-    kept = [decode_kept(raw) for _, raw in store.receipts[who]]
+    kept = [*map(decode_kept, store.receipts[who])]
     assert [(one.outcome, one.arm and one.arm.name) for one in kept] == [(o, "control") for o in outcomes(store)]
 
 
