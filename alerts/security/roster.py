@@ -129,18 +129,22 @@ def keep(
     """Lists what a batch keeps of a roll, and makes room; so many others have ended."""
     roster = _roster(raw) if (raw := state.records.get(roll.record)) else Roster()
     roster.live = max(len(kept), roster.live + sum(name not in state.records for name in kept) - ended)
-    listing = _Listing(roll, roster, state, changes)
+    listing, newest = _Listing(roll, roster, state, changes), roster.last  # of what it lists, not all was asked for
     for name, record in kept.items():
         if roster.old(record.page):
             listing.add(name, record)
     past = {name for _, name in state.due}
-    for number in range(roster.first, min(roster.first + AT_ONCE, roster.last)):
+    for number in range(roster.first, min(roster.first + AT_ONCE, newest)):
         page = state.records.get(roll.page_record(number))
         if page is None or not roster.crowded(0, most):
             break
         evicted = roster.live > most  # then all of the page: what stays of it would count as the newest
-        for name in map(roll.name, _page(page)):
-            raw = None if name in kept or name in past else state.records.get(name)
+        for name in dict.fromkeys(map(roll.name, _page(page))):  # one that ended and began again stands there twice
+            if name in kept:
+                if kept[name].page == number:
+                    listing.add(name, kept[name])
+                continue
+            raw = None if name in past else state.records.get(name)
             if raw is None or (record := roll.decode(name, raw)).page != number:
                 continue
             if evicted:
