@@ -13,6 +13,7 @@ import argparse
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from redis import Redis
 
 from alerts.security.job import SecurityJob
 from alerts.security.ways import Ways
+from benchmarks.house import progress
 from brewline.results import circumstances, write_json
 from config.settings import load
 from features.events import Tick, encode
@@ -45,14 +47,14 @@ ROLES = ("barista", "store_manager", "analyst")
 class Stage:
     """The job over a Redis, batch by batch."""
 
+    ways = Ways()
+
     def __init__(self, redis: Redis) -> None:
         settings = load(environ={})
         limits = load_limits(settings)
         self.job = SecurityJob(load_security_rules(settings), Stores("Asia/Shanghai"), limits, 48, self.ways)
         self.store = PartitionStore(redis, settings.redis.prefix, STAGE, CACHE_MB[STAGE] * 2**20)
         self.positions = {partition: self.store.claim(partition) for partition in range(PARTITIONS)}
-
-    ways = Ways()
 
     def feed(self, partition: int, values: list[bytes]) -> None:
         """What is told to others goes to them at once."""
@@ -88,10 +90,11 @@ def events(actors: int) -> Iterator[tuple[str, bytes]]:
 
 
 def measured(actors: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as name, redis_server(Path(name)) as server:
-        redis = Redis.from_url(server.url)
-        stage, waiting = Stage(redis), dict[int, list[bytes]]()
-        for n, (actor, value) in enumerate(events(actors), 1):
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        redis = Redis.from_url(stack.enter_context(redis_server(Path(folder))).url)
+        stage, waiting, bar = Stage(redis), dict[int, list[bytes]](), stack.enter_context(progress())
+        for n, (actor, value) in enumerate(bar.track(events(actors), actors, description="actors"), 1):
             partition = partition_of(actor, PARTITIONS)
             waiting.setdefault(partition, []).append(value)
             if len(waiting[partition]) == BATCH:

@@ -11,7 +11,7 @@ from features.identity import KINDS, Pseudonyms
 from features.partitions import partitions_of
 from features.record import forward, forwarded
 from operators.identities import look_up
-from operators.store import PartitionStore, stored_partitions
+from operators.store import PartitionStore, partition_key, stored_partitions
 
 # Yields rounds of keys, a list for the MGET of each partition, and is sent what stands there: so that who reads in a
 # thread and who reads on an event loop ask the same.
@@ -102,7 +102,7 @@ def reading_stored(prefix: str, partitions: int, customers: list[str]) -> Readin
     mine = defaultdict[int, list[str]](list)
     for customer, partition in zip(customers, partitions_of(customers, partitions), strict=True):
         mine[partition].append(customer)
-    starts = ((f"{prefix}:{{customers.{partition}}}:r:", names) for partition, names in mine.items())
+    starts = ((partition_key(prefix, "customers", partition, "r:"), names) for partition, names in mine.items())
     stored = yield [[start + name for name in names] for start, names in starts]
     found = zip(mine.values(), stored, strict=True)
     return {c: raw for names, raws in found for c, raw in zip(names, raws, strict=True) if raw is not None}

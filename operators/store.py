@@ -48,6 +48,7 @@ Due = list[tuple[int, str]]  # (due_ms, timer), earliest first
 TOUCH = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1]) end
 """  # by its owner: what was watched on another connection no longer commits
+KINDS = "rkmd"  # of keys with a name: records, receipts, misses; d: receipts as earlier versions kept them
 KEEP = b"""
 local most = tonumber(ARGV[1])
 for i, key in ipairs(KEYS) do
@@ -116,6 +117,10 @@ def stored_partitions(redis: Redis, prefix: str, topic: str = "events") -> int:
     return int(raw or 0)
 
 
+def partition_key(prefix: str, flow: str, partition: int, name: str) -> str:
+    return f"{prefix}:{{{flow}.{partition}}}:{name}"
+
+
 class Sent(Struct):
     """Messages of one commit; `id` is their entry's in the partition's outbox, later than any before it."""
 
@@ -144,7 +149,7 @@ class PartitionStore:
         self.brakes: defaultdict[int, dict[str, bytes]] = defaultdict(dict)
 
     def key(self, partition: int, name: str) -> str:
-        return f"{self.prefix}:{{{self.flow}.{partition}}}:{name}"
+        return partition_key(self.prefix, self.flow, partition, name)
 
     def _key(self, partition: int, name: str) -> bytes:
         return self.key(partition, name).encode()
@@ -312,7 +317,7 @@ class PartitionStore:
     def _writes(self, partition: int, changes: Changes) -> list[bytes]:
         """The commands of a commit. What is deleted and put is there afterwards; the outbox comes last."""
         writes: list[bytes] = []
-        gone = [f"{kind}:{name}" for name in changes.deletes for kind in "rkm"] + [f"s:{n}" for n in changes.drops]
+        gone = [f"{kind}:{name}" for name in changes.deletes for kind in KINDS] + [f"s:{n}" for n in changes.drops]
         if gone:
             writes.append(pack(b"UNLINK", *[self._key(partition, name) for name in gone]))
         writes.append(self._puts(partition, changes))

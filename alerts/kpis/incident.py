@@ -16,6 +16,10 @@ from alerts.kpis.series import CONVERSION, FAMILIES
 
 EXPLAINS = 0.7  # of a dimension's deviation: a child that has so much of it is what is meant
 STILL_EXPLAINS = 0.5  # while that child has an incident already
+ALIKE = (
+    0.5  # of a child's deviation, in parts of what is expected: where all else has so much of it, the whole is meant
+)
+BEYOND_CHANCE = 3.0  # standard deviations of a count
 TOLD_EVERY = 5  # minutes, at least, between two words on an incident that goes on
 
 State = Literal["firing", "resolved"]

@@ -12,6 +12,8 @@ from alerts.kpis.book import Book, Layer
 from alerts.kpis.course import RESOLVE_P
 from alerts.kpis.expectation import Floats
 from alerts.kpis.incident import (
+    ALIKE,
+    BEYOND_CHANCE,
     EXPLAINS,
     STILL_EXPLAINS,
     TOLD_EVERY,
@@ -145,7 +147,7 @@ class View:
         return self._deviations[panel.layer, width]
 
     def look_down(self, dim: str, series: int, width: int) -> str:
-        """The narrowest dimension that explains most of what a dimension deviates by."""
+        """The narrowest dimension that explains most of a deviation; the chain where all of it strays alike."""
         while kind(dim) != "store":
             layer = self.layer(dim)
             seen, expected = self.deviations(layer, width)
@@ -156,7 +158,10 @@ class View:
                 return dim
             explained = [(part.observed - part.expected) / whole for part in parts]
             most, others = max(explained), sum(sorted(explained)[:-1])
-            child = parts[explained.index(most)].dim
+            part = parts[explained.index(most)]
+            child, all_of_it = part.dim, Contribution(dim, float(seen[series, place]), float(expected[series, place]))
+            if kind(dim) == "chain" and _all_around(part, all_of_it):
+                return dim
             told = any(one.dim == child and series in one.kpis for one in self.open)
             if most < (STILL_EXPLAINS if told else EXPLAINS) or (kind(dim) == "channel" and others > most):
                 return dim
@@ -327,6 +332,15 @@ def _words(series: int, value: float) -> str:
     if series == AOV:
         return f"{value / 100:,.2f}"
     return f"{value:.1%}" if KPIS[series].kind == "share" else f"{value:,.0f}"
+
+
+def _all_around(part: Contribution, whole: Contribution) -> bool:
+    """Whether what is around a part strays as it does: a part that is most of the whole has most of any deviation."""
+    usual = whole.expected - part.expected
+    rest, own = whole.observed - whole.expected - (part.observed - part.expected), part.observed - part.expected
+    if min(usual, part.expected) <= 0 or rest * own <= 0 or abs(rest) < BEYOND_CHANCE * usual**0.5:
+        return False
+    return abs(rest) / usual >= ALIKE * abs(own) / part.expected
 
 
 def _readable(part: Contribution, series: int, layer: Layer) -> Contribution:

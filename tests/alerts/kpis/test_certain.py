@@ -9,11 +9,11 @@ from alerts.kpis import discovery
 from alerts.kpis.book import CERTAIN, Book, Judging, Layer
 from alerts.kpis.course import Steps
 from alerts.kpis.expectation import Rates
-from alerts.kpis.incident import Incident
+from alerts.kpis.incident import EXPLAINS, Contribution, Incident
 from alerts.kpis.panel import ROOTS, STORES
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE_MINUTES, AOV, CONVERSION, KINDS, ORDERS, PLACE, SERIES, SHARES, VISITS, WEIGHTS
-from alerts.kpis.telling import View
+from alerts.kpis.telling import View, _all_around
 from alerts.kpis.verdict import Around, Verdicts
 
 MINUTE = 6_059
@@ -89,3 +89,12 @@ def test_a_region_that_was_told_stays_what_is_meant_while_it_has_most_of_what_th
     assert seen.look_down("chain:*", ORDERS, 60) == meant
     seen.open.clear()
     assert view(50, 70).look_down("chain:*", ORDERS, 60) == "chain:*"
+
+
+@pytest.mark.parametrize(("east", "chain", "meant"), [(400, 450, "chain:*"), (400, 498, "region:east")])
+def test_a_part_that_is_most_of_the_whole_is_meant_only_where_the_rest_does_not_stray_as_it_does(
+    east: int, chain: int, meant: str
+) -> None:
+    part, whole = Contribution("region:east", east, 900), Contribution("chain:*", chain, 1_000)
+    assert (part.observed - part.expected) / (whole.observed - whole.expected) > EXPLAINS
+    assert ("chain:*" if _all_around(part, whole) else "region:east") == meant
