@@ -101,15 +101,8 @@ def join(open_: list[Incident], place: Place, member: tuple[str, int], began: in
     """
     found = next((one for one in open_ if covers(one, place)), None)
     inner = [] if found else [one for one in open_ if lies_within(one, place, region_of)]
-    if inner:
-        found, *ended = inner
-        found.dim, found.news = place.dim, True
-        for other in ended:
-            found.members += other.members
-            found.high += [each for each in other.high if other.news and each not in found.high]
-            open_.remove(other)
-    else:
-        ended = []
+    ended = widen(open_, inner, place.dim) if inner else []
+    found = inner[0] if inner else found
     if found is None:
         direction: Direction = "low" if place.side < 0 else "high"
         found = Incident(fingerprint(place.dim, name, direction), place.dim, place.series, place.side, began, [])
@@ -121,6 +114,17 @@ def join(open_: list[Incident], place: Place, member: tuple[str, int], began: in
     if place.side > 0 and not _known_high(found, place):
         found.high = [*found.high, (place.dim, place.series)]
         found.news = True
+    return ended
+
+
+def widen(open_: list[Incident], inner: list[Incident], dim: str) -> list[Incident]:
+    """Makes the first of them that of a wider dimension; the others, which become part of it."""
+    found, *ended = inner
+    found.dim, found.news = dim, True
+    for other in ended:
+        found.members += other.members
+        found.high += [each for each in other.high if other.news and each not in found.high]
+        open_.remove(other)
     return ended
 
 

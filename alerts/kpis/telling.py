@@ -24,6 +24,8 @@ from alerts.kpis.incident import (
     State,
     join,
     kind,
+    lies_within,
+    widen,
 )
 from alerts.kpis.panel import FIRING, ROOTS
 from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, ORDERS, PLACE, REDEMPTIONS
@@ -56,6 +58,9 @@ class Teller:
         if not fired and not incidents:
             return
         view = View(self.book, layers, minute)
+        for one in list(incidents):
+            for ended in self._widened(view, one):
+                self._say(ended, "resolved", view, stamp_ms, f"part of the incident of {ended.dim}")
         for layer in fired:
             for series, place in self._widest_first(layer):
                 for ended in self._gather(view, layer, series, place):
@@ -82,6 +87,17 @@ class Teller:
         meant = view.look_down(dim, series, int(layer.found.window[series, place]))
         where = Place(meant, series, side, view.region_of.get(meant, ""))
         return join(self.book.header.incidents, where, (dim, series), began, NAMES[series], view.region_of)
+
+    def _widened(self, view: View, one: Incident) -> list[Incident]:
+        """A channel's incident is the chain's once the rest of the chain is seen to stray as well: in the first minute
+        it may not be."""
+        incidents, chain = self.book.header.incidents, Place("chain:*", one.series, one.side)
+        if kind(one.dim) != "channel" or one not in incidents or (chain.dim, one.series) not in one.members:
+            return []
+        if not view.all_around(one.dim, one.series):
+            return []
+        others = [other for other in incidents if other is not one and lies_within(other, chain, view.region_of)]
+        return widen(incidents, [one, *others], chain.dim)
 
     def _grows(self, one: Incident, view: View) -> bool:
         sight = view.sight(one)
@@ -167,6 +183,14 @@ class View:
                 return dim
             dim = child
         return dim
+
+    def all_around(self, dim: str, series: int) -> bool:
+        """Whether the rest of the chain strays as a part of it does, in the window that tells most."""
+        layer = self.layers[ROOTS]
+        seen, expected = self.deviations(layer, int(layer.found.window[series, layer.panel.place["chain:*"]]))
+        places = [(each, layer.panel.place[each]) for each in (dim, "chain:*")]
+        part, whole = (Contribution(each, float(seen[series, p]), float(expected[series, p])) for each, p in places)
+        return _all_around(part, whole)
 
     def parts(self, dim: str, series: int, width: int) -> list[Contribution]:
         """Of the chain its regions and channels, of a channel the regions, of a region its stores."""

@@ -13,16 +13,19 @@ from alerts.kpis.incident import EXPLAINS, Contribution, Incident
 from alerts.kpis.panel import ROOTS, STORES
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE_MINUTES, AOV, CONVERSION, KINDS, ORDERS, PLACE, SERIES, SHARES, VISITS, WEIGHTS
-from alerts.kpis.telling import View, _all_around
+from alerts.kpis.telling import Teller, View, _all_around
 from alerts.kpis.verdict import Around, Verdicts
 
 MINUTE = 6_059
 DIMS = ["chain:*", "region:east", "region:west"]
 
 
-def book() -> Book:
+CHANNELS = ["chain:*", "channel:pos", "channel:app"]
+
+
+def book(dims: list[str] = DIMS) -> Book:
     found = Book({}, Judging(), {"a": "east"}, Seasons())
-    found.welcome([*DIMS, "store:a"], 0)
+    found.welcome([*dims, "store:a"], 0)
     return found
 
 
@@ -64,16 +67,18 @@ def test_a_store_is_held_for_its_region_may_be_what_fails_but_a_silence_has_last
     assert not silent[VISITS].any()
 
 
-def view(east: int, west: int) -> View:
-    """Of a chain where 100 orders a minute are usual in each region, and so many came in the last hour."""
-    one = book()
-    mean = np.full((SERIES, 3), 100.0) * [2, 1, 1]
+def view(east: int, west: int, dims: list[str] = DIMS) -> View:
+    """Of a chain where 100 orders a minute are usual in each part, and so many came in the last hour."""
+    one = book(dims)
+    places = [one.roots.place[dim] for dim in dims]
+    mean = np.zeros((SERIES, len(one.roots.dims)))
+    mean[:, places] = [200.0, 100.0, 100.0]
     mean[SHARES], mean[AOV] = 0.05, 7.0
     rates = Rates(mean, np.full(mean.shape, 1e-4), mean, mean, mean)
     one.known.update({(ROOTS, hour): rates for hour in range(98, 104)})
     for minute in range(MINUTE - 59, MINUTE + 1):
-        one.roots.minute(minute)[PLACE["orders"]] = [east + west, east, west]
-    none = np.zeros((SERIES, 3), bool)
+        one.roots.minute(minute)[PLACE["orders"], places] = [east + west, east, west]
+    none = np.zeros(mean.shape, bool)
     layer = Layer(one.roots, Around(rates, rates, rates), one.look(one.roots, MINUTE), Steps(none, none))
     return View(one, [layer], MINUTE)
 
@@ -98,3 +103,15 @@ def test_a_part_that_is_most_of_the_whole_is_meant_only_where_the_rest_does_not_
     part, whole = Contribution("region:east", east, 900), Contribution("chain:*", chain, 1_000)
     assert (part.observed - part.expected) / (whole.observed - whole.expected) > EXPLAINS
     assert ("chain:*" if _all_around(part, whole) else "region:east") == meant
+
+
+@pytest.mark.parametrize(("app", "dims"), [(98, ["channel:pos", "channel:app"]), (40, ["chain:*"])])
+def test_an_incident_of_a_channel_becomes_the_chains_once_all_else_strays_as_well(app: int, dims: list[str]) -> None:
+    seen = view(50, app, CHANNELS)
+    for number, dim in enumerate(CHANNELS[1:]):
+        members = [(dim, ORDERS)] if number else [("chain:*", ORDERS), (dim, ORDERS)]
+        seen.open.append(Incident(dim, dim, ORDERS, -1, MINUTE - 5, members, [ORDERS]))
+    first = seen.open[0].id
+    ended = Teller("alerts", seen.book)._widened(seen, seen.open[0])
+    assert ([one.dim for one in seen.open], seen.open[0].id) == (dims, first)
+    assert [one.dim for one in ended] == ["channel:app"][: 2 - len(dims)]
