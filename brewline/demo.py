@@ -58,7 +58,9 @@ class FlowsEnded(ValueError):
 
 def run_demo(duration_s: float, speed: float, seed: int, json: Path | None, out: Console) -> int:
     """Runs the demo and prints its closing table; 0 when the account balances and the flows ended well."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # through every `finally`
+    asked: list[int] = []  # looked at between two steps: an exception raised in a handler is lost in a fork's hooks
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: asked.append(number))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="brewline-demo-")))
         kafka = stack.enter_context(mock_kafka())
@@ -67,7 +69,7 @@ def run_demo(duration_s: float, speed: float, seed: int, json: Path | None, out:
         chain = Chain(seed=seed, days=duration_s * speed / 86_400)
         settings = _settings(folder, kafka.brokers, server.url, chain)
         out.print(f"servers: {kafka.name}; {server.name}")
-        demo = Demo(settings, chain, speed, folder, out)
+        demo = Demo(settings, chain, speed, folder, asked, out)
         stack.callback(demo.watch.close)
         with demo.flows() as flows:
             demo.await_flows(flows)
@@ -119,11 +121,14 @@ def _hurried(settings: Settings, folder: Path) -> Path:
 class Demo:
     """One run: what is sent, what comes out, and the account of both."""
 
-    def __init__(self, settings: Settings, chain: Chain, speed: float, folder: Path, out: Console) -> None:
+    def __init__(
+        self, settings: Settings, chain: Chain, speed: float, folder: Path, asked: list[int], out: Console
+    ) -> None:
         self.settings = settings
         self.chain = chain
         self.speed = speed
         self.folder = folder
+        self.asked = asked  # the signals that ask it to stop
         self.out = out
         self.redis = Redis.from_url(settings.redis.url)
         names = [settings.topic(topic) for topic in TOPICS]
@@ -181,7 +186,7 @@ class Demo:
         ]
         until = time.monotonic() + READY_S
         while self.redis.exists(*owners) < len(owners):
-            self._require(flows)
+            self._go_on(flows)
             if time.monotonic() > until:
                 raise FlowsEnded(f"the flows were not ready within {READY_S:.0f} s:\n{self._log()}")
             time.sleep(0.1)
@@ -193,7 +198,11 @@ class Demo:
         for person, whose in VIEWERS:
             self.out.print(f"board: {entrance(self.settings, person)} {whose}", soft_wrap=True, highlight=False)
 
-    def _require(self, flows: list[Process]) -> None:
+    def _go_on(self, flows: list[Process]) -> None:
+        """Raises SystemExit when it was asked to stop, FlowsEnded when a process of the flows is gone."""
+        if self.asked:
+            self.out.print("stopping")
+            sys.exit(128 + self.asked[0])
         for process in flows:
             if process.poll() is not None:
                 raise FlowsEnded(f"a process of flows ended with code {process.returncode}:\n{self._log()}")
@@ -210,7 +219,7 @@ class Demo:
         try:
             while thread.is_alive():
                 self._show()
-                self._require(flows)
+                self._go_on(flows)
             if not sent:
                 raise FlowsEnded("the simulated chain could not be sent; see the error above")
             return self._settle(sent[0].events, flows)
@@ -245,7 +254,7 @@ class Demo:
                 return account
             if account.done > before:
                 until, before = time.monotonic() + SETTLE_S, account.done
-            self._require(flows)
+            self._go_on(flows)
 
     def _show(self) -> None:
         """Prints what is new: the first coupon of each rule, and others not more often than a person can read.

@@ -65,7 +65,7 @@ def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path, number: si
     try:
         until(lambda: len(started_in(tmp_path)) >= PROCESSES_AT_LEAST)
         demo.send_signal(number)
-        demo.wait(30)
+        assert demo.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
         until(lambda: started_in(tmp_path) == [])
     finally:
         demo.kill()
