@@ -37,13 +37,19 @@ def parse_time(value: int | str) -> int:
 
 def rfc3339(at_ms: int) -> str:
     """`2026-05-01T00:30:00.000Z`."""
-    hour, ms = divmod(at_ms, HOUR_MS)
-    return f"{_hour(hour)}:{ms // 60_000:02}:{ms // 1000 % 60:02}.{ms % 1000:03}Z"
+    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03}Z"
 
 
 @lru_cache(maxsize=4096)
-def _hour(hour: int) -> str:
-    return f"{date.fromordinal(EPOCH_DAY + hour // 24).isoformat()}T{hour % 24:02}"
+def _second(second: int) -> str:
+    minute, seconds = divmod(second, 60)
+    return f"{_minute(minute)}:{seconds:02}"
+
+
+@lru_cache(maxsize=4096)
+def _minute(minute: int) -> str:
+    day, minutes = divmod(minute, 1440)
+    return f"{date.fromordinal(EPOCH_DAY + day).isoformat()}T{minutes // 60:02}:{minutes % 60:02}"
 
 
 @lru_cache(maxsize=1024)
