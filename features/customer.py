@@ -29,6 +29,7 @@ from features.records import Records
 from features.times import DAY_MS, HOUR_MS, parse_duration
 from features.zones import ZoneTable
 
+NOBODY_LACKS: Mapping[str, int] = {}
 NOBODY = 0xFFFF_FFFF_FFFF  # no purpose has this code
 
 
@@ -125,17 +126,35 @@ class Core:
     def columns(self, batch: Batch, clock: Clock) -> Columns:
         return self.decoder.columns(batch, clock)
 
-    def apply(self, columns: Columns, idle: list[str], records: Mapping[str, bytes]) -> Applied:
-        """Applies the events, and fires the timers also of the `idle`. Raises Damaged, WrongLayout."""
+    def apply(
+        self, columns: Columns, idle: list[str], records: Mapping[str, bytes], lacking: Mapping[str, int] = NOBODY_LACKS
+    ) -> Applied:
+        """Applies the events, and fires the timers also of the `idle`. `lacking`: since when customers may lack timers,
+        as rules have come that were not there at their last event. Raises Damaged, WrongLayout."""
         customers = columns.customers.followed_by(idle)
         events, touches = self.decoder.events(columns)
         ends = np.cumsum(np.bincount(columns.who, minlength=len(customers)), dtype=np.int64)
         known = Records.of(records)
         starts, stops = map(np.concatenate, zip(known.spans(columns.customers), known.spans(idle), strict=True))
         order, clock_ms = np.argsort(columns.who, kind="stable"), columns.clock.now_ms
+        since_ms = np.zeros(len(customers), np.int64)
+        if lacking:
+            since_ms[:] = [lacking.get(name, 0) for name in customers]
         room = len(events) + 2 * len(idle) + 64
         while True:
-            view = (events, touches.rows, order, ends, clock_ms, known.text, starts, stops, self.features, room)
+            view = (
+                events,
+                touches.rows,
+                order,
+                ends,
+                clock_ms,
+                known.text,
+                starts,
+                stops,
+                since_ms,
+                self.features,
+                room,
+            )
             done = advance(self.program, self.zones.packed, *view)
             if done.status == arrays.DONE:
                 return _applied(customers, done, touches)

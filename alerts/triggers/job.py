@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from alerts.coupons.walk import Walk
-from alerts.triggers.alarms import SENDS, no_timers, whose
+from alerts.triggers.alarms import LACKS, SENDS, no_timers, whose
 from alerts.triggers.brake import Brakes
 from alerts.triggers.decide import Decider
 from alerts.triggers.lease import Lease
@@ -23,7 +23,7 @@ from alerts.triggers.trials import FIELDS, withdraw_all
 from features import events as e
 from features.catalog import Catalog
 from features.columns import NAMES, Columns
-from features.customer import Applied, Core, Damaged
+from features.customer import Applied, Core, Damaged, Wait
 from features.forgetting import Sifted, sift
 from features.forgotten import Forgotten
 from features.job import Batch, Changes, Message, Plan, Position, State
@@ -36,6 +36,7 @@ from features.record import Ledger, WrongLayout, forwarded
 from features.trials import Trial, encode_trial, trials_key
 
 NO_CODE = -1
+BIRTHDAYS = Wait("profile", arrays.BIRTHDAY, 0, arrays.NAMED, yearly=True)
 OWN, OF_BOTH = (np.isin(np.array(NAMES), list(kinds)) for kinds in (e.OWN, e.OF_BOTH))  # by kind
 
 
@@ -74,7 +75,7 @@ class CustomersJob:
         self.core = Core(
             catalog,
             wanted={kind for kind, asks in zip(NAMES, self.asks | self.exits, strict=True) if asks.any()},
-            waits=[wait for _, rule in rules if (wait := rule.wait)],
+            waits=[BIRTHDAYS, *(wait for _, rule in rules if (wait := rule.wait))],
             label=labels.label,
             purpose=decider.policy.consent,
             earlier=earlier,
@@ -98,8 +99,9 @@ class CustomersJob:
         sends = {whose(timer): due_ms for due_ms, timer in state.due if timer.startswith(SENDS)}
         asleep = dict.fromkeys(map(whose, due))
         gone = sifted.gone | self.forgotten.among(asleep)
-        known = [c for c in asleep if c in state.records and c not in gone]
-        applied, damaged = self._applied(columns, known, state)
+        known = [c for c in asleep if c in state.records and c not in gone and not forwarded(state.records[c])]
+        lacking = {whose(timer): since_ms for since_ms, timer in state.due if timer.startswith(LACKS)}
+        applied, damaged = self._applied(columns, known, state, lacking)
         letters = [_malformed(self.dead_letters_topic, batch, i) for i in columns.malformed]
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]
         followed = self._followed(batch, columns, applied, state)
@@ -143,14 +145,16 @@ class CustomersJob:
             causes_ms=decided.causes_ms,
         )
 
-    def _applied(self, columns: Columns, due: list[str], state: State) -> tuple[Applied, list[tuple[int, str]]]:
+    def _applied(
+        self, columns: Columns, due: list[str], state: State, lacking: Mapping[str, int]
+    ) -> tuple[Applied, list[tuple[int, str]]]:
         """A damaged record stops the batch where an event needs it, and only its own timers elsewhere."""
         active = set(columns.customers)
         damaged: list[tuple[int, str]] = []
         idle = [customer for customer in due if customer not in active]
         while True:
             try:
-                return self.core.apply(columns, idle, state.records), damaged
+                return self.core.apply(columns, idle, state.records, lacking), damaged
             except Damaged as error:
                 if error.customer not in idle:
                     raise

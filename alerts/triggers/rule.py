@@ -217,10 +217,11 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def code(self) -> int:
-        """What a customer's record calls this rule: another when it looks at other dates, so that nobody asks any more
-        what timers of the former ones were set for."""
+        """What a customer's record calls this rule: another when it waits for something else, so that nobody asks any
+        more what timers of the former wait were set for."""
         dates = f"|{self.at.holiday}|{self.at.days_before}|{self.at.time}" if self.at else ""
-        return crc32(f"{self.id}{dates}".encode())
+        after = f"|{self.after.event}|{self.after.wait}|{self.after.until}" if self.after else ""
+        return crc32(f"{self.id}{dates}{after}".encode()) or 1  # 0 is the birthday's
 
 
 SET_AT_LOAD = {"version", "holidays", "dates"}

@@ -68,7 +68,7 @@ from features.kernel.panes import add_cell, coarsen, pane_at
 from features.kernel.records import most_bytes, new_state, pack, unpack
 from features.kernel.rows import ask_row
 from features.kernel.tables import add_time, drop_time, touch
-from features.kernel.timers import arm_dates, arm_waits, fire, wake_for_rows
+from features.kernel.timers import arm_dates, arm_lacking, arm_waits, fire, wake_for_rows
 
 
 class Outcome(NamedTuple):
@@ -98,13 +98,15 @@ def advance(
     blob: Bytes,
     blob_starts: Ints,
     blob_ends: Ints,
+    lacking_ms: Ints,
     features: int,
     room: int,
 ) -> Outcome:
     """Every customer's record after the batch, the rows that were asked for, the rows that got their label.
 
     `order` and `ends` group the events by customer; `clock_ms` is the partition's clock after the batch.
-    `blob` holds the customers' records, each from its start to its end, nothing for a new customer. `room`: rows.
+    `blob` holds the customers' records, each from its start to its end, nothing for a new customer. `lacking_ms`: of
+    a customer who may lack timers, since when; else 0. `room`: rows.
     """
     customers, events = len(blob_ends), len(e)
     s = new_state(g)
@@ -125,6 +127,8 @@ def advance(
             detail = detail if status == NEEDS_ZONE else np.int64(c)
             break
         wakes[c, 0] = s[WAKE]
+        if lacking_ms[c] > 0:
+            arm_lacking(s, g, z, lacking_ms[c])
         for k in range(first, ends[c]):
             i = order[k]
             if r >= 0 and 0 < s[WAKE] <= e[i, CLOCK]:

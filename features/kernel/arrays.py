@@ -104,6 +104,7 @@ UNTIL = ORDERED  # of an event that undoes nothing: the moment that it names
 # a wait: rule, its length, and what that is: ms from the event, thousandths of the rhythm, ms from the moment it names
 A_WHILE, RHYTHM, NAMED = range(3)
 OF_WAIT = 3
+BIRTHDAY = 0  # no rule: a timer that nobody asks about, by which a record remembers the day
 # what an event does to a table; an event's stand from TOUCHED on, TOUCHES of them
 TABLE_OF, CODE, AMOUNT, MOMENT, TOUCH = range(5)
 

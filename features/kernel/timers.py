@@ -8,19 +8,23 @@ from features.kernel.arrays import (
     A_WHILE,
     AT_DATED,
     AT_HELD,
+    AT_KIND,
     AT_YEARLY,
+    BIRTHDAY,
     DATED,
     EVENT,
     FIRES,
     FIRST,
     HELD,
     HOME,
+    KINDS,
     LAST,
     LATER,
     LIFE,
     LOCAL,
     N_TIMERS,
     NAMED,
+    OF_KIND,
     OF_WAIT,
     ORDER,
     ORDERS,
@@ -78,6 +82,36 @@ def arm_waits(s: Ints, g: Ints, waits: int, count: int, at_ms: int, until_ms: in
         elif how == RHYTHM and s[g[LIFE] + g[ORDERS]] > 1:
             gaps = s[g[LIFE] + g[ORDERS]] - 1
             arm(s, g[k], at_ms + length * (s[LAST + g[ORDER]] - s[FIRST]) // (1000 * gaps), clock_ms)
+
+
+@compiled
+def arm_lacking(s: Ints, g: Ints, z: Ints, since_ms: int) -> None:
+    """Sets the timers that a customer lacks, for what has happened before; none for a time that had passed by then."""
+    for kind in range(g[KINDS]):
+        of_kind = g[AT_KIND] + OF_KIND * kind
+        for k in range(g[of_kind + 4], g[of_kind + 4] + OF_WAIT * g[of_kind + 5], OF_WAIT):
+            due_ms = _due_after(s, g, k, s[LAST + kind]) if due_of(s, g[k]) == 0 else np.int64(0)
+            if due_ms > since_ms:
+                arm(s, g[k], due_ms, since_ms)
+    arm_dates(s, g, z, since_ms, since_ms, False)
+
+
+@compiled
+def _due_after(s: Ints, g: Ints, k: int, last_ms: int) -> int:
+    """When a wait ends that began with the latest event of its kind; 0: it has not begun, or nobody knows until when.
+
+    Of moments that events name, birthdays are remembered: in the timer of the rule that nobody asks.
+    """
+    length, how = g[k + 1], g[k + 2]
+    if last_ms == 0:
+        return np.int64(0)
+    if how == A_WHILE:
+        return last_ms + length
+    if how == NAMED:
+        birthday_ms = due_of(s, BIRTHDAY) if _among(g, AT_YEARLY, YEARLY, g[k]) else np.int64(0)
+        return birthday_ms + length if birthday_ms > 0 else np.int64(0)
+    gaps = s[g[LIFE] + g[ORDERS]] - 1
+    return last_ms + length * (s[LAST + g[ORDER]] - s[FIRST]) // (1000 * gaps) if gaps > 0 else np.int64(0)
 
 
 @compiled
@@ -171,7 +205,7 @@ def fire(
         r += 1
         again_ms = _date_after(s, g, z, t)
         if _among(g, AT_YEARLY, YEARLY, s[t]):
-            again_ms = s[t + 1] + year_ms(asked[r - 1, LOCAL])
+            again_ms = moment_at(z, max(0, s[HOME]), asked[r - 1, LOCAL] + year_ms(asked[r - 1, LOCAL]))
         if again_ms > 0:  # and not before this time, if that was late
             s[t + 1], s[t + 2] = again_ms, max(0, asked[r - 1, FIRES] - again_ms)
             continue
