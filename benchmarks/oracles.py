@@ -161,12 +161,13 @@ class Asked:
 
 class Oracle(NamedTuple):
     """`on`: what they did when it is asked; with `wait_ms`, how long after that, unless they do it again before. Or it
-    is asked `at` so many days before a holiday, at an hour."""
+    is asked `at` so many days before a holiday, at an hour; or each `monthly` day, at an hour."""
 
     on: tuple[str, ...]
     holds: Callable[[Asked], bool]
     wait_ms: Callable[[Asked], float] | None = None
     at: tuple[str, int, int] | None = None
+    monthly: tuple[int, int] | None = None
 
 
 def moments(oracle: Oracle, member: Member, end_ms: int) -> Iterator[int]:
@@ -192,11 +193,19 @@ def moments(oracle: Oracle, member: Member, end_ms: int) -> Iterator[int]:
 
 def _dates(oracle: Oracle, member: Member) -> Iterator[int]:
     """By the clock of where they are then, which no two clocks are a day apart about."""
-    holiday, days_before, hour = oracle.at or ("", 0, 0)
-    for first, _ in member.world.holidays[holiday] if oracle.at else ():
-        wall = datetime.combine(first - timedelta(days=days_before), datetime.min.time()).replace(hour=hour)
+    if oracle.at:
+        holiday, days_before, hour = oracle.at
+        walls = [_wall(first - timedelta(days=days_before), hour) for first, _ in member.world.holidays[holiday]]
+    else:
+        day, hour = oracle.monthly or (0, 0)
+        walls = [_wall(date(y, m, day), hour) for y in range(2024, 2030) for m in range(1, 13) if oracle.monthly]
+    for wall in walls:
         zone = member.zone(round(wall.replace(tzinfo=timezone.utc).timestamp() * 1000))
         yield round(wall.replace(tzinfo=zone).timestamp() * 1000)
+
+
+def _wall(day: date, hour: int) -> datetime:
+    return datetime.combine(day, datetime.min.time()).replace(hour=hour)
 
 
 def members_of(deeds: Iterable[Deed], world: World, end_ms: int) -> dict[str, Member]:

@@ -38,6 +38,14 @@ def at(holiday: str, days_before: int, hour: int) -> Callable[[Says], Says]:
     return note
 
 
+def monthly(day: int, hour: int) -> Callable[[Says], Says]:
+    def note(says: Says) -> Says:
+        ORACLES[says.__name__.replace("_", "-").strip("-")] = Oracle((), says, monthly=(day, hour))
+        return says
+
+    return note
+
+
 @on("view")
 def afternoon_tea(a: Asked) -> bool:
     """Looks around between two and five, twice within the hour; ordered this month, but not today."""
@@ -199,12 +207,12 @@ def night_tea(a: Asked) -> bool:
     return often and a.is_between("20:30", "23:30")
 
 
-@on("app_open", "order")
+@monthly(day=23, hour=10)
 def points_expiring(a: Asked) -> bool:
-    """From the twentieth on, a hundred points or more of the same month a year ago; nobody spends any in this chain."""
+    """On the 23rd at ten, a hundred points or more of the same month a year ago; nobody spends any in this chain."""
     today = a.local.date()
     first = today.replace(year=today.year - 1, day=1)
-    return today.day >= 20 and a.earned(first, (first + timedelta(days=31)).replace(day=1)) >= 100
+    return a.earned(first, (first + timedelta(days=31)).replace(day=1)) >= 100
 
 
 @on("app_open")

@@ -20,6 +20,7 @@ from operators.leases import Leases
 from operators.models import PublishedModels
 from operators.receipts import note_rules
 from operators.store import PartitionStore, follow_layout
+from operators.waking import Waking
 
 
 class Ruled:
@@ -42,6 +43,7 @@ class Ruled:
 
     def lend(self, store: PartitionStore) -> Leases:
         self.leases = Leases(store, self.job.job.decider.campaigns, self.house.partitions["events"])
+        self.waking = Waking(store, self.job.job.waits, self.house.stop).start()
         return self.leases
 
     def refresh(self) -> None:
@@ -53,6 +55,7 @@ class Ruled:
         job = self._ruled()
         self.leases.follow(job.decider.campaigns)
         self.job.job = job
+        self.waking.follow(job.waits)
         return len(job.decider.conditions.rules)
 
     def _ruled(self) -> CustomersJob:

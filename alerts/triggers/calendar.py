@@ -18,6 +18,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+MONTHS_OF = range(2020, 2050)
 Days = tuple[tuple[int, int], ...]  # (first, last) as datetime.date.toordinal, in order
 
 
@@ -48,10 +49,12 @@ class Calendars(Struct, frozen=True):
 NONE = Calendars()
 
 
-class At(Struct, forbid_unknown_fields=True, frozen=True):
-    """Look at a holiday: so many days before its first day, at a time of the day where the customer is."""
+class At(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Look at a holiday, so many days before its first day, or on a day of each month; at a time of the day where the
+    customer is."""
 
-    holiday: str  # of a calendar, or a calendar's name for all of its own
+    holiday: str = ""  # of a calendar, or a calendar's name for all of its own
+    day_of_month: Annotated[int, Meta(ge=0, le=28)] = 0
     time: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
     days_before: Annotated[int, Meta(ge=0, le=60)] = 0
 
@@ -60,6 +63,12 @@ class At(Struct, forbid_unknown_fields=True, frozen=True):
         hour, minute = map(int, self.time.split(":"))
         of_day_ms = (60 * hour + minute) * MINUTE_MS
         return tuple((first - self.days_before - EPOCH_DAY) * DAY_MS + of_day_ms for first, _ in days)
+
+
+def every_month(day: int) -> Days:
+    """That day of each month."""
+    days = (date(year, month, day).toordinal() for year in MONTHS_OF for month in range(1, 13))
+    return tuple((one, one) for one in days)
 
 
 def read_calendar(text: str, file: str) -> dict[str, Days]:

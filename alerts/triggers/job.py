@@ -72,10 +72,12 @@ class CustomersJob:
         self.leaves = np.array([bool(rule.exit) for rule in decider.conditions.rules], dtype=np.bool_)
         self.exits[:, ~self.leaves] = False
         self.codes = np.array([rule.code if rule.enabled else NO_CODE for rule in decider.conditions.rules])
+        waits = [wait for _, rule in rules if (wait := rule.wait)]
+        self.waits = {wait.rule for wait in waits}
         self.core = Core(
             catalog,
             wanted={kind for kind, asks in zip(NAMES, self.asks | self.exits, strict=True) if asks.any()},
-            waits=[BIRTHDAYS, *(wait for _, rule in rules if (wait := rule.wait))],
+            waits=[BIRTHDAYS, *waits],
             label=labels.label,
             purpose=decider.policy.consent,
             earlier=earlier,

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from alerts.triggers.calendar import NONE, At, Calendars, Days, WrongCalendar
+from alerts.triggers.calendar import NONE, At, Calendars, Days, WrongCalendar, every_month
 from alerts.triggers.schedule import Schedule, WrongSchedule
 from alerts.triggers.worth import Worth
 from features.customer import Dates, Wait
@@ -219,7 +219,8 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     def code(self) -> int:
         """What a customer's record calls this rule: another when it waits for something else, so that nobody asks any
         more what timers of the former wait were set for."""
-        dates = f"|{self.at.holiday}|{self.at.days_before}|{self.at.time}" if self.at else ""
+        at = self.at
+        dates = f"|{at.holiday or at.day_of_month}|{at.days_before}|{at.time}" if at else ""
         after = f"|{self.after.event}|{self.after.wait}|{self.after.until}" if self.after else ""
         return crc32(f"{self.id}{dates}{after}".encode()) or 1  # 0 is the birthday's
 
@@ -253,7 +254,7 @@ def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
     _check_durations(rule, text, file)
     _check_tests(rule, file)
     holidays = _holidays(rule.schedule, calendars, text, file)
-    dates = _days("at.holiday", [rule.at.holiday], calendars, text, file) if rule.at else ()
+    dates = _dates(rule.at, calendars, text, file) if rule.at else ()
     named = text + (repr(holidays) if holidays else "") + (repr(dates) if dates else "")
     version = blake2b(named.encode(), digest_size=6).hexdigest()
     return replace(rule, holidays=holidays, dates=dates, version=version)
@@ -359,6 +360,18 @@ def _holidays(schedule: Schedule, calendars: Calendars, text: str, file: str) ->
     """By key of the schedule, the days that it means. Raises WrongRule."""
     named = {"holidays": schedule.holidays, "not_on_holidays": schedule.not_on_holidays}
     return {key: _days(f"schedule.{key}", names, calendars, text, file) for key, names in named.items() if names}
+
+
+def _dates(at: At, calendars: Calendars, text: str, file: str) -> Days:
+    """The days that it looks at. Raises WrongRule."""
+    if bool(at.holiday) == bool(at.day_of_month):
+        found = "both holiday and day_of_month" if at.holiday else "neither holiday nor day_of_month"
+        raise WrongRule(f"{file}:{line_of(text, 'at')}: at: found {found}, expected one of them")
+    if at.day_of_month and at.days_before:
+        raise WrongRule(
+            f"{file}:{line_of(text, 'at')}: at.days_before: counts back from a holiday; name the day_of_month itself"
+        )
+    return every_month(at.day_of_month) if at.day_of_month else _days("at.holiday", [at.holiday], calendars, text, file)
 
 
 def _days(key: str, names: list[str], calendars: Calendars, text: str, file: str) -> Days:

@@ -15,7 +15,7 @@ from redis import Redis
 
 from config.settings import HERE, Settings
 from features.times import parse_time
-from flows.topics import TOPICS
+from flows.topics import SOURCES, TOPICS
 from operators.receipts import known_rules
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from sim.chain import Record
@@ -86,6 +86,29 @@ class Kitchen:
         )
 
 
+WAITS = """
+id = "{id}"
+after = {{ event = "view", wait = "{wait}" }}
+when = "true"
+then = {{ coupon = "{coupon}" }}
+cooldown = "1s"
+quiet = "send"
+[[test]]
+name = "a"
+events = [{{ type = "view" }}]
+fires_at = ["+{wait}"]
+[[test]]
+name = "b"
+events = [{{ type = "login" }}]
+"""
+
+
+def ticks(minute: int) -> list[Record]:
+    at_ms = NOW_MS + 60_000 * minute
+    tick = orjson.dumps({"type": "tick", "id": f"t{at_ms}", "time": at_ms})
+    return [Record(at_ms, topic, "", tick, tick=True) for topic in SOURCES]
+
+
 @pytest.fixture
 def kitchen(kafka: KafkaServer | MockKafka, redis: RedisServer, workdir: Path) -> Iterator[Kitchen]:
     with ExitStack() as stack:
@@ -151,3 +174,22 @@ def test_campaigns_follow_their_files_and_wrong_ones_change_nothing(kitchen: Kit
     assert (customers.end(SIGTERM), ingest.end(SIGTERM)) == (0, 0)
     assert [cause for cause, _ in kitchen.given()] == ["v0", "v3"]
     assert len(kitchen.outcomes()) == 5
+
+
+def test_a_rule_that_waits_reaches_also_who_was_silent_when_it_came_and_after_a_kill(kitchen: Kitchen) -> None:
+    """The flow is killed while customers are woken; who follows wakes them, and the coupon comes in time."""
+    customers, ingest = kitchen.start("customers").opened(), kitchen.start("ingest").opened(2)
+    feed(kitchen.settings, [view(0), *ticks(1)])
+    redis, prefix = Redis.from_url(kitchen.settings.redis.url), kitchen.settings.redis.prefix
+    until(lambda: [*redis.scan_iter(f"{prefix}:{{customers.*}}:r:*")] != [])
+    (kitchen.rules / "late.toml").write_text(WAITS.format(id="late", wait="2h", coupon="LATE"), "utf-8")
+    customers.until(lambda: "rules loaded" in customers.said)
+    customers.kill()
+    before, customers = customers, kitchen.start("customers").opened()
+    customers.until(lambda: "rules that wait have come" in before.said + customers.said)
+    feed(kitchen.settings, ticks(2))
+    feed(kitchen.settings, ticks(119))
+    assert kitchen.given() == []
+    feed(kitchen.settings, ticks(121))
+    until(lambda: [coupon for _, coupon in kitchen.given()] == ["LATE"], because=lambda: f"{kitchen.given()}")
+    assert (customers.end(SIGTERM), ingest.end(SIGTERM)) == (0, 0)

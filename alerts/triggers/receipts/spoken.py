@@ -149,6 +149,8 @@ def spell_at(rule: Rule) -> str:
     """The dates at which the rule looks."""
     at = rule.at
     assert at is not None
+    if at.day_of_month:
+        return f"each month on day {at.day_of_month}, at {at.time} where the customer is"
     days = {0: "at", 1: "1 day before"}.get(at.days_before, f"{at.days_before} days before")
     return f"{days} {at.holiday}, at {at.time} where the customer is"
 

@@ -24,7 +24,14 @@ RULES = [
     Rule(id="cart", after=After("cart_add", "30m"), when="orders_1h = 0", then=Then("c"), cooldown="1d"),
     Rule(id="back", after=After("order", "5d"), when="orders_90d >= 1", then=Then("w"), cooldown="10d"),
     Rule(id="risk", on=["app_open"], after=After("view", "0s"), when="churn_risk > 0.4", then=Then("r"), cooldown="1h"),
-    Rule(id="feast", at=At("any", "11:00"), when="views_24h >= 0", then=Then("f"), cooldown="1h", dates=SOME_DAYS),
+    Rule(
+        id="feast",
+        at=At(holiday="any", time="11:00"),
+        when="views_24h >= 0",
+        then=Then("f"),
+        cooldown="1h",
+        dates=SOME_DAYS,
+    ),
 ]
 CUSTOMERS = ("ca", "cb", "cc")
 SALT = next(s for s in map(str, range(99)) if [held_out(c, s, 0.3) for c in CUSTOMERS] == [False, True, False])

@@ -26,7 +26,7 @@ from tests.world import World
 
 FEASTS = [date(2025, 10, 6), date(2026, 9, 25), date(2027, 9, 15)]
 DAYS = tuple((day.toordinal(), day.toordinal() + 2) for day in FEASTS)
-RULE = Rule("moon", "true", Then("M"), "1h", at=At("moon", "10:00", 3), dates=DAYS)
+RULE = Rule("moon", "true", Then("M"), "1h", at=At(holiday="moon", time="10:00", days_before=3), dates=DAYS)
 SHANGHAI, NEW_YORK = "Asia/Shanghai", "America/New_York"
 
 
@@ -96,7 +96,7 @@ def test_a_date_that_is_over_waits_for_the_next_year() -> None:
 
 
 def test_in_quiet_hours_it_is_held_until_they_end_and_comes_again_the_next_year() -> None:
-    early = replace(RULE, at=At("moon", "06:00", 3))
+    early = replace(RULE, at=At(holiday="moon", time="06:00", days_before=3))
     store = run_of(view(look(2026) - 99 * DAY_MS), tick(look(2027)), rule=early, quiet="22:00-08:00")
     assert given_at(store) == [look(2026) - 2 * HOUR_MS, look(2027) - 2 * HOUR_MS]
 
@@ -108,7 +108,7 @@ def test_a_rule_that_is_new_counts_from_a_customers_next_event_on() -> None:
 
 
 def test_what_was_set_for_former_dates_is_not_asked_and_the_next_event_sets_the_new_ones() -> None:
-    week, log = replace(RULE, at=At("moon", "10:00", 7)), [view(look(2026) - 50 * DAY_MS)]
+    week, log = replace(RULE, at=At(holiday="moon", time="10:00", days_before=7)), [view(look(2026) - 50 * DAY_MS)]
     store = changed(RULE, log, week, view(look(2026) - 20 * DAY_MS), tick(look(2026) + DAY_MS))
     assert given_at(store) == [look(2026) - 4 * DAY_MS]
 
@@ -132,7 +132,7 @@ def test_customers_who_become_one_are_asked_once() -> None:
 
 @pytest.mark.parametrize(("days", "words"), [(0, "at"), (1, "1 day before"), (3, "3 days before")])
 def test_it_is_said_when_such_a_rule_looks(days: int, words: str) -> None:
-    rule = replace(RULE, at=At("moon", "10:00", days), quiet="send")
+    rule = replace(RULE, at=At(holiday="moon", time="10:00", days_before=days), quiet="send")
     assert looks(rule) == f"{words} moon, at 10:00 where the customer is"
     assert looks(replace(rule, on=["view"], quiet="")).endswith(", or when quiet hours end")
 
@@ -182,3 +182,48 @@ def test_a_wrong_date_is_refused_with_its_line_and_what_to_write(at: str, messag
     with pytest.raises(WrongRule) as raised:
         judged(at)
     assert message in str(raised.value)
+
+
+MONTHLY = """
+id = "points"
+at = {{ {at} }}
+when = "true"
+then = {{ message = "points" }}
+cooldown = "1h"
+[[test]]
+name = "on the 23rd, and on that of the next month"
+events = [{{ type = "order" }}]
+fires_at = ["+19d 10h"]
+[[test]]
+name = "not on the day before"
+events = [{{ type = "login" }}]
+"""
+
+
+def test_a_rule_may_look_each_month() -> None:
+    text = MONTHLY.format(at='day_of_month = 23, time = "10:00"')
+    rule = read_rule(text, "points.toml")
+    assert looks(rule) == "each month on day 23, at 10:00 where the customer is, or when quiet hours end"
+    seen_ms = moment(date(2026, 5, 4), 12, SHANGHAI)
+    store = run_of(view(seen_ms), tick(moment(date(2026, 8, 1), 0, SHANGHAI)), rule=rule)
+    assert given_at(store) == [moment(date(2026, month, 23), 10, SHANGHAI) for month in (5, 6, 7)]
+
+
+@pytest.mark.parametrize(
+    ("at", "told"),
+    [
+        ('time = "10:00"', "points.toml:3: at: found neither holiday nor day_of_month, expected one of them"),
+        (
+            'holiday = "moon", day_of_month = 3, time = "10:00"',
+            "points.toml:3: at: found both holiday and day_of_month, expected one of them",
+        ),
+        (
+            'day_of_month = 3, days_before = 2, time = "10:00"',
+            "points.toml:3: at.days_before: counts back from a holiday; name the day_of_month itself",
+        ),
+    ],
+)
+def test_a_rule_looks_at_a_holiday_or_each_month(at: str, told: str) -> None:
+    with pytest.raises(WrongRule) as refused:
+        read_rule(MONTHLY.format(at=at), "points.toml")
+    assert str(refused.value) == told

@@ -59,7 +59,7 @@ RULES = [
          schedule=Schedule(weekdays=["mon", "tue", "sat", "sun"], stores=["s1", ""])),
     Rule(id="rhythm", after=After("order", "2h"), when="gap_over_rhythm < 1", then=SOME, cooldown="1d"),
     Rule(id="own", after=After("order", "1.5 rhythm"), when="orders_90d >= 1", then=SOME, cooldown="1d", quiet="send"),
-    Rule(id="feast", at=At("any", "21:30"), when="views_30d >= 0", then=SOME, cooldown="1h", dates=SOME_DAYS),
+    Rule("feast", "views_30d >= 0", SOME, "1h", at=At(holiday="any", time="21:30"), dates=SOME_DAYS),
     Rule(id="day", on=["view"], when="views_24h >= 1", then=SOME, cooldown="1h", quiet="drop"),
     Rule(id="arms", on=["order"], when="orders_7d > 0", then=ARMS, cooldown="2d"),
     Rule(id="risk", on=["order"], when="churn_risk IS NULL AND complaints_open >= 0", then=SOME, cooldown="9d"),

@@ -1,0 +1,99 @@
+"""Rules that wait and have come since customers had their last event: every customer is looked at once (decision 0040).
+
+Of each partition Redis keeps for which waits that has been done: `bl:{customers.3}:waits`, a set of rule codes. Where
+others are in force, a timer `lacks|<customer>` is put beside each record, since when it may lack some; the flow takes
+these up as it does all timers. They are there before the set says so, so a crash in between only repeats them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from threading import Event, Thread
+from typing import Any
+
+import structlog
+
+from alerts.triggers.alarms import LACKS
+from operators.health import warn_seldom
+from operators.redis_link import AWAY, reason
+from operators.scan import chunks
+from operators.store import PartitionStore
+
+log = structlog.get_logger()
+LOOK_S = 1.0
+CHUNK = 1_000
+RATE_PER_S = 5_000  # customers, so that new rules take little from the events of the day
+
+
+class Waking:
+    """Wakes customers in a thread, in the partitions that this process owns; `codes`: the waits in force."""
+
+    def __init__(self, store: PartitionStore, codes: Iterable[int], stop: Event) -> None:
+        self.store = store
+        self.stop = stop
+        self.first = self.codes = frozenset(codes)
+
+    def follow(self, codes: Iterable[int]) -> None:
+        """The waits in force from now on."""
+        self.codes = frozenset(codes)
+
+    def start(self) -> Waking:
+        Thread(target=self._run, name="waking", daemon=True).start()
+        return self
+
+    def _run(self) -> None:
+        while not self.stop.wait(LOOK_S):
+            try:
+                self.look()
+            except AWAY as error:
+                warn_seldom("customers are woken later", flow=self.store.flow, error=reason(error))
+
+    def look(self) -> None:
+        """Wakes the customers of partitions for whom waits have come. Raises what Redis raises."""
+        codes, owned = self.codes, [*self.store.tokens]
+        done = {partition: self._done(partition) for partition in owned}
+        lacking = [partition for partition in owned if codes - done[partition]]
+        if lacking and not self._wake(lacking):
+            return
+        for partition in owned:
+            if done[partition] != codes:
+                self._note(partition, codes)
+
+    def _done(self, partition: int) -> frozenset[int]:
+        """The waits for which the customers of a partition have been woken; where there were none, they need not be."""
+        found: Any = self.store.redis.smembers(self.store.key(partition, "waits"))
+        if not found and partition in self.store.new:
+            self._note(partition, self.first)
+            self.store.new.discard(partition)
+            return self.first
+        return frozenset(map(int, found))
+
+    def _note(self, partition: int, codes: frozenset[int]) -> None:
+        key = self.store.key(partition, "waits")
+        pipe = self.store.redis.pipeline()
+        pipe.delete(key)
+        if codes:
+            pipe.sadd(key, *sorted(codes))
+        pipe.execute()
+
+    def _wake(self, partitions: list[int]) -> bool:
+        """Adds a timer for each of their records, so many a second; False when told to stop before the end."""
+        store, woken = self.store, 0
+        starts = {store.key(partition, "r:").encode(): partition for partition in partitions}
+        since_ms = {partition: max(1, store.position(partition).clock.now_ms) for partition in partitions}
+        pattern = f"{store.prefix}:{{{store.flow}.*}}:r:*".replace("[", "\\[")
+        for keys in chunks(store.redis.scan_iter(pattern, count=CHUNK), CHUNK):
+            began_s, timers = time.monotonic(), defaultdict[int, dict[str, int]](dict)
+            for key in keys:
+                start, mark, name = key.partition(b"}:r:")
+                if (partition := starts.get(start + mark)) is not None:
+                    timers[partition][LACKS + name.decode()] = since_ms[partition]
+            for partition, due in timers.items():  # who is to be looked at already is, since the earlier time
+                store.redis.zadd(store.key(partition, "timers"), due, lt=True)
+                woken += len(due)
+            if self.stop.wait(max(0.0, began_s + len(keys) / RATE_PER_S - time.monotonic())):
+                return False
+        log.info("rules that wait have come", flow=store.flow, partitions=len(partitions), customers_looked_at=woken)
+        return True
