@@ -127,7 +127,7 @@ class Explaining:
 
     def _facts(self, rule: Rule, at_ms: int) -> dict[str, Value]:
         local = local_ms(at_ms, self.zone)
-        told = dict.fromkeys(("event", "store", "region", "channel"))
+        told = dict.fromkeys(("event", "store", "region", "brand", "channel"))
         return {**told, "event": told_event(rule) or None, **{name: int(of(local)) for name, of in CLOCK.items()}}
 
     def _scores(self, rule: Rule, at_ms: int) -> dict[str, Score]:

@@ -112,7 +112,7 @@ class Identity(Struct, forbid_unknown_fields=True):
 
 
 class Stores(Struct, forbid_unknown_fields=True):
-    file: str = ""  # CSV: store,region,timezone and perhaps country
+    file: str = ""  # CSV: store,region,timezone, perhaps country and brand
     timezone: str = "Asia/Shanghai"  # of stores the file does not name
 
 

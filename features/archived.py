@@ -19,7 +19,7 @@ from features.kernel.arrays import Ints
 from features.kernel.scan import DECIMAL, TEXT
 from features.names import Names
 
-UNREAD = {"id", "source", "of", "store", "region", "channel", "stars"}  # unless somebody looks at them
+UNREAD = {"id", "source", "of", "store", "region", "brand", "channel", "stars"}  # unless somebody looks at them
 ALWAYS = ("place", "who", "id_hash", *(name for names in FIELDS.values() for name in names if name not in UNREAD))
 
 

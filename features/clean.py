@@ -119,6 +119,7 @@ class Cleaner(Struct, frozen=True):
             event.region, event.tz = self.stores.place(event.store, event.tz)
         except (KeyError, ValueError, OSError) as error:
             raise Refused("wrong_type", "tz: not an IANA time zone") from error
+        event.brand = self.stores.brands.get(event.store, "")
         event.day = local_day(event.at_ms, event.tz)
         event.time = 0
         event.customer = ""

@@ -34,7 +34,20 @@ TICK, COMPLAINT, ANSWERED, CONFIRMED, CONSENT, SUPPRESS = (
 UNDOING = np.isin(NAMES, ["refund", "void"])  # by kind
 OF_CASES = np.isin(NAMES, ["complaint", "complaint_answered", "complaint_confirmed"])
 FIELDS = {  # what the core looks at, beside the amounts of measures
-    TEXT: ("type", "id", "customer", "tz", "store", "region", "channel", "source", "case", "purpose", "reason"),
+    TEXT: (
+        "type",
+        "id",
+        "customer",
+        "tz",
+        "store",
+        "region",
+        "brand",
+        "channel",
+        "source",
+        "case",
+        "purpose",
+        "reason",
+    ),
     WHOLE: ("at_ms", "ordered_ms", "promised_ms", "birthday_ms", "until_ms", "of"),
     FLAG: ("closed", "satisfied", "granted", "lift"),
     DECIMAL: ("stars",),

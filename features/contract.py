@@ -40,6 +40,7 @@ class Event(Struct, kw_only=True, omit_defaults=True):
     day: int = 0
     tz: Name = ""  # may be sent; counts where the store table does not name the store
     region: str = ""
+    brand: str = ""
     device: Name = ""  # it was done from; a pseudonym once clean
 
     anonymous: ClassVar[bool] = False  # True: may come without a customer

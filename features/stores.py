@@ -1,4 +1,4 @@
-"""The store table: region, time zone and, if it says so, country of every store."""
+"""The store table: region, time zone and, if it says so, country and brand of every store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 from phonenumbers import SUPPORTED_REGIONS
 
 COLUMNS = ["store", "region", "timezone"]
-COUNTRY = "country"  # a further column, which may be missing; two capitals, as in CN
+COUNTRY, BRAND = "country", "brand"  # further columns, which may be missing; a country is two capitals, as in CN
 
 
 class WrongStores(ValueError):
@@ -23,6 +23,7 @@ class Stores(Struct, frozen=True):
     default_tz: str
     places: dict[str, tuple[str, str]] = {}  # store → (region, time zone)
     countries: dict[str, str] = {}  # store → where its customers' phone numbers are from
+    brands: dict[str, str] = {}
 
     def place(self, store: str, sent_tz: str = "") -> tuple[str, str]:
         """Region and time zone. Raises KeyError, ValueError when the zone that was sent is none."""
@@ -35,14 +36,16 @@ class Stores(Struct, frozen=True):
 
 
 def read_stores(lines: Iterable[str], default_tz: str, file: str) -> Stores:
-    """Stores of a CSV with the columns store, region, timezone and perhaps country. Raises WrongStores."""
+    """Stores of a CSV with the columns store, region, timezone, perhaps country and brand. Raises WrongStores."""
     rows = csv.DictReader(lines)
-    if rows.fieldnames not in (COLUMNS, [*COLUMNS, COUNTRY]):
+    found = list(rows.fieldnames or ())
+    if found[:3] != COLUMNS or len({*found}) < len(found) or not {*found[3:]} <= {COUNTRY, BRAND}:
         raise WrongStores(
-            f"{file}: line 1: found columns {rows.fieldnames}, expected {COLUMNS}, perhaps and {COUNTRY!r}"
+            f"{file}: line 1: found columns {rows.fieldnames}, expected {COLUMNS}, then perhaps 'country', 'brand'"
         )
     places: dict[str, tuple[str, str]] = {}
     countries: dict[str, str] = {}
+    brands: dict[str, str] = {}
     for row in rows:
         try:
             ZoneInfo(row["timezone"])
@@ -58,4 +61,6 @@ def read_stores(lines: Iterable[str], default_tz: str, file: str) -> Stores:
             )
         if country:
             countries[row["store"]] = country
-    return Stores(default_tz, places, countries)
+        if brand := (row.get(BRAND) or "").strip():
+            brands[row["store"]] = brand
+    return Stores(default_tz, places, countries, brands)

@@ -17,7 +17,7 @@ from features.record import Ledger
 from features.times import DAY_MS, EPOCH_DAY, parse_time
 from features.written import line_of, read_toml, told
 
-KEYS = ("region", "store", "channel")  # what a campaign may have budgets by
+KEYS = ("brand", "region", "store", "channel")  # what a campaign may have budgets by
 DEFAULT = "default"  # of a table of budgets: for each name that it does not list
 COUPONS, BUDGET = "coupons", "budget"
 SINCE = "since"  # beside them, when a partition gave the first coupon
@@ -48,6 +48,7 @@ class Campaign(Struct, frozen=True, forbid_unknown_fields=True):
 
     id: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
     budget_cents: Amount | None = None
+    per_brand: Budgets = {}
     per_region: Budgets = {}
     per_store: Budgets = {}
     per_channel: Budgets = {}

@@ -30,7 +30,7 @@ CLOCK: Types = {  # the store's own
     "month": pl.Int64,
     "day_of_month": pl.Int64,
 }
-FACTS: Types = {**CLOCK, "event": pl.String, "store": pl.String, "region": pl.String, "channel": pl.String}
+FACTS: Types = {**CLOCK, **dict.fromkeys(("event", "store", "region", "brand", "channel"), pl.String)}
 TYPES: dict[int, Any] = {TEXT: pl.String, FLAG: pl.Boolean}
 OF_EVENTS: Types = {name: TYPES.get(how, pl.Float64) for name, (how, _) in event_fields().items()}
 FUNCTIONS = {"abs", "ceil", "coalesce", "floor", "greatest", "least", "nullif", "round"}  # each looks at its row alone

@@ -40,6 +40,7 @@ FIELDS = {
     "day": Word("the store's calendar date, counted in days; 1 January of the year 1 is 1"),
     "tz": Word("the store's time zone"),
     "region": Word("the store's region, from the stores file"),
+    "brand": Word("the store's brand, from the stores file, where it names one"),
     "device": Word("device it was done from, as the app or the till calls it; clean, a pseudonym", "d-31c0"),
     "phone": Word(
         "in any spelling; without +, of the store's country, or of that in [identity] phone_region", "+86 138 0013 8000"

@@ -48,7 +48,9 @@ FIELDS = {
     "models": Word("for each score, the version of the model that gave it"),
     "coupons_in_cap_window": Word("coupons that count against the cap, before this one"),
     "cap": Word("coupons a customer may get within the cap's window"),
-    "ran_out": Word("what the campaign had no more of: `coupons`, `budget`, or the budget of `region:`, `store:`, ..."),
+    "ran_out": Word(
+        "what the campaign had no more of: `coupons`, `budget`, or the budget of `brand:`, `region:`, `store:`, ..."
+    ),
     "clock_ms": Word("what time it was for the partition that decided: its watermark, epoch ms"),
     "cooldown_until_ms": Word("until when the rule had to be quiet, as it stood before, epoch ms; 0: it had not fired"),
     "holdout": Word("true: the customer is of the group that gets no coupons"),

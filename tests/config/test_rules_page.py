@@ -38,7 +38,7 @@ def rows(heading: str) -> set[str]:
     [
         ("The keys of a rule", Rule),
         ("When it looks: `on`, `after`", After),
-        ("At a holiday: `at`", At),
+        ("At a holiday, or each month: `at`", At),
         ("What the customer gets: `then`", Then),
         ("Arms", Arm),
         ("In season: `schedule`", Schedule),

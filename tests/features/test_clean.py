@@ -291,6 +291,15 @@ def test_to_take_a_customer_apart_again_is_refused_for_its_own_reason(type: str)
     assert counts["dead_lettered:unmerge"] == 1
 
 
+def test_an_event_bears_the_brand_of_its_store_and_of_nobody_else() -> None:
+    cleaner = replace(CLEANER, stores=replace(STORES, brands={"ny-1": "Leaf"}))
+    batch = batches("pos.events", 0, [written("view", **WHO, store=store, brand="x") for store in ("ny-1", "sh-1")])[0]
+    batch.stamps_ms = [NOW_MS] * 2
+    messages, _, _ = cleaner.finish(cleaner.check(batch), Table())
+    events = [e.decode_event(message.value) for message in messages if message.topic == "events"]
+    assert [event.brand for event in events] == ["Leaf", ""]
+
+
 def test_a_phone_number_is_read_under_the_country_of_its_store() -> None:
     cleaner = replace(CLEANER, stores=replace(STORES, countries={"ny-1": "US"}))
     numbers = [("2125550123", "ny-1"), ("13800138000", "sh-1"), ("+1 212 555 0123", ""), ("138 0013 8000", "")]

@@ -43,3 +43,15 @@ def test_a_table_that_cannot_be_used_names_line_and_what_was_found(lines: list[s
     with pytest.raises(WrongStores) as wrong:
         read_stores(lines, "UTC", "stores.csv")
     assert str(wrong.value).startswith(message)
+
+
+def test_a_store_may_be_of_a_brand() -> None:
+    lines = [HEAD + ",brand,country", "s1,south,Asia/Shanghai,Leaf,CN", "s2,,Asia/Tokyo,,"]
+    stores = read_stores(lines, "UTC", "stores.csv")
+    assert (stores.brands, stores.countries) == ({"s1": "Leaf"}, {"s1": "CN"})
+
+
+@pytest.mark.parametrize("head", [HEAD + ",brnd", HEAD + ",brand,brand", "region,store,timezone"])
+def test_columns_that_nobody_knows_are_refused(head: str) -> None:
+    with pytest.raises(WrongStores, match="line 1: found columns"):
+        read_stores([head], "UTC", "stores.csv")

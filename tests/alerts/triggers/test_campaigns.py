@@ -120,3 +120,16 @@ def test_a_customer_gets_so_many_coupons_of_a_campaign_and_no_more() -> None:
     log = [view(n, customer=customer) for n, customer in enumerate("aabab")]
     found = [outcome for outcome, _ in outcomes('id = "spring"\ncoupons_per_customer = 2', *log)]
     assert found == ["issued", "issued", "issued", "customer_limit", "issued"]
+
+
+def test_each_brand_may_have_a_budget_of_its_own() -> None:
+    file = 'id = "spring"\n[per_brand]\nLeaf = 300\ndefault = 600'
+    log = [view(n, brand=brand) for n, brand in enumerate(["Leaf", "Leaf", "Pot", "Pot", "Pot", ""])]
+    assert outcomes(file, *log) == [
+        ("issued", ""),
+        ("budget", "brand:Leaf"),
+        ("issued", ""),
+        ("issued", ""),
+        ("budget", "brand:Pot"),
+        ("issued", ""),
+    ]

@@ -24,7 +24,7 @@ OPERATORS = {
     "=": operator.eq,
     "<>": operator.ne,
 }
-FACTS = {"hour": 15, "weekday": 1, "event": "order", "store": "s1", "region": "Len", "channel": "app"}
+FACTS = {"hour": 15, "weekday": 1, "event": "order", "store": "s1", "region": "Len", "brand": "Leaf", "channel": "app"}
 
 
 def compiled(*whens: str) -> Conditions:
