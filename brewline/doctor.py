@@ -19,8 +19,9 @@ from config.settings import Settings
 from flows.abuse import load_signals
 from flows.files import load_catalog, load_promises, load_stores
 from flows.gateways import load_gateways
+from flows.guards import security_texts
 from flows.keys import load_codes, load_pseudonyms
-from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
+from flows.rules import load_campaigns, load_conditions, load_rules
 from flows.sinks import load_sinks, load_targets
 from operators.kafka import Unreachable
 from operators.sinks import Target

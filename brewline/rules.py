@@ -10,13 +10,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from alerts.security import rule_tests
+from alerts.triggers.places import without_file
 from alerts.triggers.receipts.spoken import spell_at
 from alerts.triggers.rule import Then
 from alerts.triggers.timeline import failures
 from brewline.paths import from_here
 from config.settings import Settings
 from flows.files import load_catalog
-from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
+from flows.guards import security_texts
+from flows.rules import load_campaigns, load_conditions, load_rules
 
 
 class Tested(Struct):
@@ -32,13 +34,15 @@ def check_rules(settings: Settings, out: Console) -> int:
     """Prints every rule; the exit code, 1 when a security rule is refused. Raises WrongRule for a coupon rule."""
     rules = load_rules(settings)
     load_conditions(load_catalog(settings), rules)
-    load_campaigns(settings, rules)
+    campaigns = load_campaigns(settings, rules)
     table = Table("coupon rule", "when it looks", "when", "gives", "cooldown")
     for rule, _, _ in rules:
         waits = [f"{rule.after.wait} after {rule.after.event}"] if rule.after else [spell_at(rule)] if rule.at else []
         looks = ", ".join([*rule.on, *waits])
         table.add_row(rule.id, looks, escape(rule.when), _gives(rule.then), rule.cooldown)
     out.print(table)
+    if free := without_file(rules, campaigns.by_id):
+        out.print(f"no limit: campaigns without a file: {', '.join(free)}", highlight=False, soft_wrap=True)
     loaded, refused = rule_tests.load_tested(security_texts(settings))
     guards = Table("security rule", "level", "file")
     for head in loaded.heads:

@@ -17,6 +17,9 @@ else:
     import tomli as tomllib
 
 
+LISTED = 24
+
+
 def read_toml(text: str, file: str, wrong: type[ValueError], known: Collection[str] | None = None) -> dict[str, Any]:
     """The tables and keys of a file's text. Raises `wrong` for what is no TOML, and for a key that is not `known`."""
     try:
@@ -77,4 +80,10 @@ def hint(name: str, known: Any) -> str:
     names = list(known)
     longer = sorted((one for one in names if name and one.startswith(name)), key=len)
     close = get_close_matches(name, names, 1, 0.75) or longer or get_close_matches(name, names, 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {_listed(sorted(names))}"
+
+
+def _listed(names: list[str]) -> str:
+    """Nobody reads a hundred of them."""
+    more = len(names) - LISTED
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:LISTED])} and {more} more"
