@@ -27,7 +27,7 @@ RULE = """
 id = "{id}"
 on = ["view"]
 when = "{when}"
-then = {{ coupon = "{coupon}", campaign = "c" }}
+then = {{ coupon = "{coupon}", campaign = "c", face_value_cents = 100 }}
 cooldown = "1s"
 [[test]]
 name = "a"

@@ -141,7 +141,7 @@ FILE = """
 id = "moon"
 at = {at}
 when = "true"
-then = {{ coupon = "M" }}
+then = {{ coupon = "M", face_value_cents = 100 }}
 cooldown = "1h"
 [[test]]
 name = "in time"

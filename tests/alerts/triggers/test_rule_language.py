@@ -19,7 +19,7 @@ FILE = """
 id = "r"
 on = ["{on}"]
 when = "{when}"
-then = {{ coupon = "X" }}
+then = {{ coupon = "X", face_value_cents = 100 }}
 cooldown = "1m"
 schedule = {{ {schedule} }}
 [[test]]

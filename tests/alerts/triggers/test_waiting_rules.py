@@ -25,7 +25,7 @@ FILE = """
 id = "r"
 {looks}
 when = "{when}"
-then = {{ coupon = "X" }}
+then = {{ coupon = "X", face_value_cents = 100 }}
 cooldown = "1m"
 [[test]]
 name = "in time"
