@@ -148,6 +148,7 @@ def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Condit
         _check_coupon(rule, file, text, of_coupons)
         _check_worth(rule, file, text, catalog)
         _check_tiers(rule, file, text, catalog)
+        _check_scores(rule, file, text, catalog)
     numbers = [name for name in catalog.names if name not in catalog.texts]
     return Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
 
@@ -185,6 +186,17 @@ def _check_tiers(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
             raise WrongRule(
                 f"{file}:{line_of(text, 'tiers')}: schedule: tiers: there is no {tier!r}{hint(tier, words)}"
             )
+
+
+def _check_scores(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
+    """Of tests."""
+    for test in rule.test:
+        for model, score in test.scores.items():
+            place = f"{test.place(text, file)}: scores"
+            if model not in catalog.models:
+                raise WrongRule(f"{place}: there is no model {model!r}{hint(model, catalog.models)}")
+            if catalog.tasks[model].link == "logit" and score > 1:
+                raise WrongRule(f"{place}: found {model} = {score:g}, expected a probability, from 0 to 1")
 
 
 def _of_sending(one: tuple[Rule, str, str], schema: Types) -> set[str]:

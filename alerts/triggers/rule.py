@@ -16,12 +16,13 @@ from alerts.triggers.gifts import Arm as Arm
 from alerts.triggers.gifts import Then as Then
 from alerts.triggers.gifts import WrongRule as WrongRule
 from alerts.triggers.gifts import check_then
+from alerts.triggers.happenings import events_of
 from alerts.triggers.schedule import Schedule, WrongSchedule
 from alerts.triggers.worth import Worth
 from features.customer import Dates, Wait
 from features.events import CUSTOMER_EVENTS
 from features.kernel.arrays import A_WHILE, NAMED, RHYTHM
-from features.times import DAY_MS, parse_duration
+from features.times import DAY_MS, parse_duration, parse_offset
 from features.written import hint, line_of, read_toml, told
 
 _RHYTHMS = re.compile(r"(\d+(?:\.\d+)?) rhythms?")
@@ -46,10 +47,9 @@ class After(Struct, forbid_unknown_fields=True, frozen=True):
     def wait_ms(self) -> int:
         return parse_duration(self.wait)
 
-    @property
-    def longest_ms(self) -> int:
-        """Of a duration, it; of a rhythm, what a test waits."""
-        return round(self.rhythms * LONG_RHYTHM_MS) if self.rhythms else self.wait_ms
+    def longest_ms(self, past_ms: int) -> int:
+        """Of a duration, it; of a rhythm, what a test waits whose events span this time: no rhythm is longer."""
+        return round(self.rhythms * max(past_ms, LONG_RHYTHM_MS)) if self.rhythms else self.wait_ms
 
     @property
     def length(self) -> tuple[int, int]:
@@ -67,6 +67,10 @@ class Timeline(Struct, forbid_unknown_fields=True, frozen=True):
     fires_at: list[str] = []
     scores: dict[str, Annotated[float, Meta(ge=0)]] = {}
     arm: str = ""  # which the customer gets; the first that gives something, if empty
+
+    def place(self, text: str, file: str) -> str:
+        """Where it stands in a rule's file."""
+        return f"{file}:{line_of(text, self.name)}: test {self.name!r}"
 
 
 class Rule(Struct, forbid_unknown_fields=True, frozen=True):
@@ -168,7 +172,7 @@ def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
     check_then(rule.then, text, file)
     _check_schedule(rule, text, file)
     _check_durations(rule, text, file)
-    _check_tests(rule, file)
+    _check_tests(rule, text, file)
     holidays = _holidays(rule.schedule, calendars, text, file)
     dates = _days("at.holiday", [rule.at.holiday], calendars, text, file) if rule.at else ()
     named = text + (repr(holidays) if holidays else "") + (repr(dates) if dates else "")
@@ -245,15 +249,33 @@ def _check_durations(rule: Rule, text: str, file: str) -> None:
         raise WrongRule(f"{file}:{line_of(text, 'valid')}: valid: found {rule.then.valid!r}: it would be over at once")
 
 
-def _check_tests(rule: Rule, file: str) -> None:
+def _check_tests(rule: Rule, text: str, file: str) -> None:
     controls = [arm.name for arm in rule.then.arms if arm.nothing]
     names = [arm.name for arm in rule.then.arms]
     for test in rule.test:
+        place = test.place(text, file)
+        if test.arm and not names:
+            raise WrongRule(f"{place}: found arm = {test.arm!r}, but the rule has no arms: leave it out")
         if test.arm and test.arm not in names:
-            raise WrongRule(f"{file}: test {test.name!r}: there is no arm {test.arm!r}{hint(test.arm, names)}")
+            raise WrongRule(f"{place}: there is no arm {test.arm!r}{hint(test.arm, names)}")
         if test.fires_at and test.arm in controls:
-            raise WrongRule(f"{file}: test {test.name!r}: the arm {test.arm!r} gives nothing: write fires_at = []")
+            raise WrongRule(f"{place}: the arm {test.arm!r} gives nothing: write fires_at = []")
+        _check_timeline(test, place)
     if not any(test.fires_at for test in rule.test):
         raise WrongRule(f'{file}: has no firing test: add a [[test]] with events and fires_at = ["+0s"]')
     if all(test.fires_at or test.arm in controls for test in rule.test):
         raise WrongRule(f"{file}: has no quiet test: add a [[test]] whose events must not fire it, with fires_at = []")
+
+
+def _check_timeline(test: Timeline, place: str) -> None:
+    if not test.events:
+        raise WrongRule(f'{place}: nothing happens in it, which proves nothing: write events = [{{ type = "order" }}]')
+    try:
+        events_of(test.events)
+    except ValueError as error:
+        raise WrongRule(f"{place}: {error}") from error
+    for at in test.fires_at:
+        try:
+            parse_offset(at)
+        except ValueError as error:
+            raise WrongRule(f"{place}: fires_at: {error}") from error

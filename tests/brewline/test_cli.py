@@ -23,6 +23,7 @@ from config.settings import load
 from features.times import parse_time
 from flows.rules import load_rules
 from operators.servers import free_port
+from tests.config.test_rules import GOOD
 
 COMMANDS = [
     "demo",
@@ -95,6 +96,18 @@ def test_rules_test_writes_its_figures(tmp_path: Path) -> None:
     assert min(figures["firing_tests"], figures["quiet_tests"]) >= figures["rules"]
     assert {"machine", "commit", "python", "packages"} <= figures.keys()
     assert f"rules: {figures['rules']}, firing tests: {figures['firing_tests']}, quiet tests: " in shown.stdout
+
+
+def test_rules_test_runs_a_file_that_lies_anywhere_alone(tmp_path: Path) -> None:
+    draft = tmp_path / "draft.toml"
+    draft.write_text(GOOD, "utf-8-sig")  # as Notepad writes it
+    shown = brewline("rules", "test", str(draft), "winback-14d", "--json")
+    assert (shown.returncode, orjson.loads(shown.stdout)["rules"]) == (0, 2), shown.stderr
+    draft.write_text(GOOD.replace("repeat = 3", "repeat = 2"), "utf-8")
+    shown = brewline("rules", "test", str(draft))
+    assert shown.returncode == 1
+    assert f"{draft}:9: test 'the third order': fired at no time, expected +2d" in shown.stdout
+    assert brewline("rules", "test", "winback-14").stderr.strip().endswith("did you mean 'winback-14d'?")
 
 
 def test_figures_without_a_file_are_all_that_is_printed(tmp_path: Path) -> None:

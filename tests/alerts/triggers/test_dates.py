@@ -160,7 +160,7 @@ def judged(at: str) -> list[str]:
 
 def test_a_timeline_runs_until_the_next_date() -> None:
     assert judged('{ holiday = "moon", days_before = 3, time = "10:00" }') == [
-        "r.toml: test 'never': fired at +496d 10h, expected no time"
+        "r.toml:12: test 'never': fired at +496d 10h, expected no time"
     ]
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from alerts.triggers.happenings import ZONE
 from alerts.triggers.rule import After, Rule, Then, read_rule
 from alerts.triggers.schedule import Schedule
-from alerts.triggers.timeline import ZONE, failures
+from alerts.triggers.timeline import failures
 from features import events as e
 from features.loop import batches, run
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, local_day
