@@ -117,6 +117,11 @@ def test_the_good_rule_is_good() -> None:
         ),
         (
             '"7d"',
+            '"7d"\nschedule = { hours = ["22:00-02:00", "01:00-03:00"] }',
+            "r.toml:7: schedule: hours: found '01:00-03:00', which begins in the night of another: say where",
+        ),
+        (
+            '"7d"',
             '"7d"\nschedule = { weekdays = ["Monday"] }',
             "r.toml:7: schedule: weekdays: found 'Monday', expected some of mon, tue,",
         ),
