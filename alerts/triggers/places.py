@@ -10,6 +10,7 @@ from difflib import get_close_matches
 
 from alerts.triggers.campaign import DEFAULT, Campaign
 from alerts.triggers.rule import Rule, WrongRule
+from alerts.triggers.sense import comparisons
 from features.stores import Stores
 from features.written import hint, line_of
 
@@ -21,6 +22,10 @@ def check_rule_places(rule: Rule, file: str, text: str, stores: Stores) -> None:
     for where, part in (("schedule", rule.schedule), ("then", rule.then)):
         for key in ("stores", "regions"):
             _check(getattr(part, key), key[:-1], f"{where}.{key}", file, text, stores)
+    for key in ("when", "exit"):
+        for one in comparisons(getattr(rule, key)):
+            if one.name in ("store", "region") and one.value:
+                _check([str(one.value)], one.name, key, file, text, stores, line_of(text, key))
 
 
 def check_campaign_places(campaign: Campaign, file: str, text: str, stores: Stores) -> None:
@@ -30,13 +35,13 @@ def check_campaign_places(campaign: Campaign, file: str, text: str, stores: Stor
         _check(named, kind, f"per_{kind}", file, text, stores)
 
 
-def _check(names: Iterable[str], kind: str, place: str, file: str, text: str, stores: Stores) -> None:
+def _check(names: Iterable[str], kind: str, place: str, file: str, text: str, stores: Stores, line: int = 0) -> None:
+    """`line`: where the names stand, if not as words of their own."""
     known = stores.places if kind == "store" else {region for region, _ in stores.places.values()}
     for name in names:
         if name not in known:
-            raise WrongRule(
-                f"{file}:{line_of(text, name)}: {place}: the stores file has no {kind} {name!r}{hint(name, known)}"
-            )
+            at = f"{file}:{line or line_of(text, name)}: {place}"
+            raise WrongRule(f"{at}: the stores file has no {kind} {name!r}{hint(name, known)}")
 
 
 def without_file(rules: Iterable[tuple[Rule, str, str]], with_file: Collection[str]) -> list[str]:

@@ -66,6 +66,12 @@ def changed(folder: Path, name: str, found: str, broken: str) -> None:
         ),
         (
             "rules",
+            "orders_7d >= 3",
+            "orders_7d >= 3 AND region IN ('east', 'Eest')",
+            "4: when: the stores file has no region 'Eest'; did you mean",
+        ),
+        (
+            "rules",
             'campaign = "winback"',
             'campaign = "winbackk"',
             "5: then.campaign: no campaign file has the id 'winbackk', so nothing would limit it; did you mean",

@@ -207,7 +207,7 @@ def test_the_good_rule_is_good() -> None:
         ),
         ("= 100", '= 100, send = "later"', "r.toml:5: then.send: found 'later'; known are now, their-hour"),
         ("orders_7d >= 3", "orders_7d", "r.toml:4: when: yields Float64, expected true or false; found 'orders_7d'"),
-        ("orders_7d >= 3", "channel >= 3", "r.toml:4: when: cannot compare string with numeric type"),
+        ("orders_7d >= 3", "channel >= 3", "r.toml:4: when: channel is a text, which stands in single quotes"),
         ('fires_at = ["+2d"]\n', "", 'r.toml: has no firing test: add a [[test]] with events and fires_at = ["+0s"]'),
         (
             '[{ type = "order" }]',
