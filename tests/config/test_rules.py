@@ -147,6 +147,11 @@ def test_the_good_rule_is_good() -> None:
         ('["order"]', '"order"', "r.toml:3: on: found 'order', expected `array`, got `str`"),
         ("= 100", "= -1", "r.toml:5: then.face_value_cents: found -1, expected `int` >= 0"),
         ('"7d"', "7", "r.toml:6: cooldown: found 7, expected `str`, got `int`"),
+        (
+            '"7d"',
+            '"0s"\ngroup = "g"',
+            "r.toml:6: cooldown: found '0s', in which no other rule of the group 'g' keeps this one out, not even",
+        ),
         ('"7d"', '"1w"', "r.toml:6: cooldown: expected a duration such as '90s', '30m', '24h' or '14d', found '1w'"),
         ("= 100", '= 100, valid = "soon"', "r.toml:5: valid: expected a duration such as"),
         ('on = ["order"]\n', "", 'r.toml: says neither when to look: write on = ["order"] or after = '),

@@ -153,6 +153,11 @@ def test_of_a_group_the_rule_with_the_greatest_priority_comes_first_and_keeps_th
     ]
 
 
+def test_a_cooldown_of_a_second_keeps_a_rule_out_of_what_its_group_gives_at_the_same_moment() -> None:
+    rules = [grouped("a", 1, cooldown="1s"), grouped("b", 5, cooldown="1s")]
+    assert given(rules, at(e.View(id="1"), 0)) == [("b", "issued"), ("a", "excluded")]
+
+
 def test_rules_of_one_priority_keep_their_order() -> None:
     assert [rule for rule, _ in given([grouped(id, 0, "") for id in "bca"], at(e.View(id="1"), 0))] == ["b", "c", "a"]
 
