@@ -247,8 +247,8 @@ def _check_durations(rule: Rule, text: str, file: str) -> None:
             raise WrongRule(f"{file}:{line_of(text, key)}: {key}: {error}{more}") from error
     if rule.group and not rule.cooldown_ms:
         raise WrongRule(
-            f"{file}:{line_of(text, 'cooldown')}: cooldown: found {rule.cooldown!r}, in which no other rule of the group"
-            f" {rule.group!r} keeps this one out, not even at the same moment: write '1s' or more"
+            f"{file}:{line_of(text, 'cooldown')}: cooldown: found {rule.cooldown!r}, in which no other rule of the"
+            f" group {rule.group!r} keeps this one out, not even at the same moment: write '1s' or more"
         )
     if not rule.then.valid_ms:
         raise WrongRule(f"{file}:{line_of(text, 'valid')}: valid: found {rule.then.valid!r}: it would be over at once")

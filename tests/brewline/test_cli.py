@@ -8,6 +8,7 @@ import sys
 import time
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -16,7 +17,7 @@ from typer.main import get_group
 from alerts.coupons.code import Codes
 from brewline.cli import _speed
 from brewline.commands import rules
-from brewline.commands.shared import moment
+from brewline.commands.shared import moment, timed
 from brewline.doctor import _holidays
 from brewline.servers_checked import Advice
 from config.settings import load
@@ -278,3 +279,27 @@ def test_models_cannot_be_listed_while_redis_is_away() -> None:
     assert shown.returncode == 1
     assert shown.stderr.startswith("brewline: ")
     assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "typed", "told"),
+    [
+        ("--from", "yesterday", "--from: expected RFC 3339 with offset such as 2026-05-01T08:30:00+08:00, found"),
+        ("--to", "2026-02-30", "--to: day is out of range for month, or a date such as 2026-05-01"),
+    ],
+)
+def test_a_time_that_is_none_is_told_with_its_option(option: str, typed: str, told: str) -> None:
+    shown = brewline("rules", "backtest", "winback-14d", option, typed)
+    assert shown.returncode == 1
+    assert shown.stderr.startswith(f"brewline: {told}")
+
+
+def test_a_date_is_the_midnight_at_which_it_begins_at_the_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREWLINE_STORES__TIMEZONE", "Asia/Tokyo")
+    option = SimpleNamespace(opts=["--at"])
+    assert moment(timed(option, "2026-05-01")) == parse_time("2026-05-01T00:00:00+09:00")
+    assert [timed(option, text) for text in ("2026-05-01T08:30:00Z", "1777824000000", None)] == [
+        "2026-05-01T08:30:00Z",
+        "1777824000000",
+        None,
+    ]
