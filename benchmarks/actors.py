@@ -32,7 +32,7 @@ from features.partitions import partition_of
 from features.stores import Stores
 from features.times import HOUR_MS
 from flows.files import load_limits
-from flows.rules import load_security_rules
+from flows.guards import load_security_rules
 from flows.topics import CACHE_MB
 from operators.servers import redis_server
 from operators.store import PartitionStore

@@ -43,7 +43,7 @@ from features.partitions import partition_keys, partition_of
 from features.stores import read_stores
 from features.times import DAY_MS, MINUTE_MS
 from flows.files import load_limits
-from flows.rules import load_security_rules
+from flows.guards import load_security_rules
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer
 from operators.servers import mock_kafka, redis_server

@@ -237,7 +237,7 @@ def judged(life: Life, rules: list[Rule]) -> dict[str, Verdict]:
     verdicts = {}
     for id, there in moments.items():
         after = by_id[id].after
-        wait_ms = after.longest_ms if after else 0
+        wait_ms = after.longest_ms(0) if after else 0
         known = {(life.customers[one.app_id], one.at_ms) for one in there if one.at_ms + wait_ms < life.end_ms}
         verdicts[id] = _by_moment({(d.customer, d.at_ms - wait_ms) for d in life.decisions[id]}, known)
     family = [rule for rule in rules if rule.group == FAMILY]

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timezone
+from itertools import chain
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -19,8 +20,9 @@ from config.settings import Settings
 from flows.abuse import load_signals
 from flows.files import load_catalog, load_promises, load_stores
 from flows.gateways import load_gateways
+from flows.guards import security_texts
 from flows.keys import load_codes, load_pseudonyms
-from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
+from flows.rules import load_campaigns, load_conditions, load_rules
 from flows.sinks import load_sinks, load_targets
 from operators.kafka import Unreachable
 from operators.sinks import Target
@@ -66,7 +68,8 @@ def _rules(settings: Settings) -> str:
 
 def _holidays(rules: list[Rule], today: date) -> str:
     """Raises Advice where a rule looks at holidays of which no day is to come."""
-    named = {rule.id: (*rule.dates, *(span for days in rule.holidays.values() for span in days)) for rule in rules}
+    dates = {rule.id: rule.dates for rule in rules if rule.at and rule.at.holiday}
+    named = {rule.id: (*dates.get(rule.id, ()), *chain.from_iterable(rule.holidays.values())) for rule in rules}
     ends = {id: max(last for _, last in days) for id, days in named.items() if days}
     over = [f"{id} ({date.fromordinal(last)})" for id, last in sorted(ends.items()) if last < today.toordinal()]
     if over:

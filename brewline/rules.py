@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from msgspec import Struct
 from rich.console import Console
@@ -10,13 +10,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from alerts.security import rule_tests
+from alerts.triggers.gifts import Then
+from alerts.triggers.places import without_file
 from alerts.triggers.receipts.spoken import spell_at
-from alerts.triggers.rule import Then
+from alerts.triggers.rule import Rule, WrongRule, read_rule
 from alerts.triggers.timeline import failures
 from brewline.paths import from_here
 from config.settings import Settings
+from features.written import hint
 from flows.files import load_catalog
-from flows.rules import load_campaigns, load_conditions, load_rules, security_texts
+from flows.files import text as read_text
+from flows.guards import security_texts
+from flows.rules import load_calendars, load_campaigns, load_conditions, load_rules
+
+Named = tuple[Rule, str, str]  # rule, file, text
 
 
 class Tested(Struct):
@@ -32,13 +39,15 @@ def check_rules(settings: Settings, out: Console) -> int:
     """Prints every rule; the exit code, 1 when a security rule is refused. Raises WrongRule for a coupon rule."""
     rules = load_rules(settings)
     load_conditions(load_catalog(settings), rules)
-    load_campaigns(settings, rules)
+    campaigns = load_campaigns(settings, rules)
     table = Table("coupon rule", "when it looks", "when", "gives", "cooldown")
     for rule, _, _ in rules:
         waits = [f"{rule.after.wait} after {rule.after.event}"] if rule.after else [spell_at(rule)] if rule.at else []
         looks = ", ".join([*rule.on, *waits])
         table.add_row(rule.id, looks, escape(rule.when), _gives(rule.then), rule.cooldown)
     out.print(table)
+    if free := without_file(rules, campaigns.by_id):
+        out.print(f"no limit: campaigns without a file: {', '.join(free)}", highlight=False, soft_wrap=True)
     loaded, refused = rule_tests.load_tested(security_texts(settings))
     guards = Table("security rule", "level", "file")
     for head in loaded.heads:
@@ -46,6 +55,7 @@ def check_rules(settings: Settings, out: Console) -> int:
     out.print(guards)
     for file, title, reason in refused:
         out.print(f"[red]refused: {escape(f'{file}: {title}: {reason}')}[/]", soft_wrap=True)
+    out.print("whether their timelines come out as they say, `brewline rules test` tells", highlight=False)
     return 1 if refused else 0
 
 
@@ -53,9 +63,10 @@ def _gives(then: Then) -> str:
     return " or ".join(dict.fromkeys(gift.coupon or gift.message for gift in then.gifts.values()))
 
 
-def run_rule_tests(settings: Settings, out: Console) -> tuple[dict[str, int], list[str]]:
-    """Figures, and one line per failed timeline."""
-    tested = [*_test_coupon_rules(settings), *_test_security_rules(settings)]
+def run_rule_tests(settings: Settings, names: list[str], out: Console) -> tuple[dict[str, int], list[str]]:
+    """Figures, and one line per failed timeline. `names`: ids of coupon rules, or files; none means all rules."""
+    tested = _test_coupon_rules(settings, _named(settings, names) if names else load_rules(settings))
+    tested += [] if names else _test_security_rules(settings)
     table = Table("rule", "firing tests", "quiet tests", "result", title="rule tests")
     for rule in tested:
         verdict = f"[red]{len(rule.failed)} failed[/]" if rule.failed else "[green]ok[/]"
@@ -74,9 +85,26 @@ def run_rule_tests(settings: Settings, out: Console) -> tuple[dict[str, int], li
     return figures, failed
 
 
-def _test_coupon_rules(settings: Settings) -> list[Tested]:
-    catalog, rules = load_catalog(settings), load_rules(settings)
+def _named(settings: Settings, names: list[str]) -> list[Named]:
+    """Rules by file, which may lie anywhere, or by id. Raises WrongRule."""
+    found = [_draft(settings, name) if Path(name).is_file() else name for name in names]
+    known = {one[0].id: one for one in load_rules(settings)} if any(isinstance(one, str) for one in found) else {}
+    for name in found:
+        if isinstance(name, str) and name not in known:
+            what = f"{name}: there is no such file" if name.endswith(".toml") else f"there is no rule {name!r}"
+            raise WrongRule(f"{what}{hint(name.removesuffix('.toml'), known)}")
+    return [known[one] if isinstance(one, str) else one for one in found]
+
+
+def _draft(settings: Settings, name: str) -> Named:
+    text = read_text(Path(name))
+    return read_rule(text, name, load_calendars(settings)), name, text
+
+
+def _test_coupon_rules(settings: Settings, rules: list[Named]) -> list[Tested]:
+    catalog = load_catalog(settings)
     load_conditions(catalog, rules)
+    load_campaigns(settings, rules, some=True)
     tested = []
     for rule, file, text in rules:
         firing = sum(bool(test.fires_at) for test in rule.test)

@@ -73,6 +73,6 @@ def load_limits(settings: Settings) -> Limits:
 
 def text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # as Notepad writes it
     except (OSError, UnicodeDecodeError) as error:
         raise WrongSettings(f"{path}: cannot be read: {error}") from error

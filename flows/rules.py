@@ -1,4 +1,4 @@
-"""Loads the rules of both wings; a wrong coupon rule stops the start, a wrong security rule is named and left out."""
+"""Loads the coupon rules, and the campaigns that limit them; a wrong one stops the start."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from pathlib import Path
 
 import structlog
 
-from alerts.security.rule_tests import load_tested
-from alerts.sigma.reading import Rules
 from alerts.triggers.calendar import Calendars, WrongCalendar, all_calendars, read_calendar
 from alerts.triggers.campaign import Campaign, Campaigns, read_campaign
 from alerts.triggers.condition import Conditions, over_catalog
+from alerts.triggers.places import check_campaign_places, check_rule_places, without_file
 from alerts.triggers.rule import Rule, WrongRule, read_rule
 from config.settings import Settings
 from features.catalog import Catalog
 from features.kernel.arrays import TIMERS
-from flows.files import texts
+from flows.files import load_stores, texts
 
 log = structlog.get_logger()
 
@@ -50,8 +49,9 @@ def load_conditions(catalog: Catalog, rules: list[tuple[Rule, str, str]]) -> Con
 
 
 def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]], some: bool = False) -> Campaigns:
-    """Those that have a file; `some`: of the rules, others may name the rest. Raises WrongRule, WrongSettings."""
-    folder = settings.path(settings.coupons.campaigns)
+    """Those that have a file; `some`: of the rules, others may name the rest. Places that they or the rules name are in
+    the stores file, if there is one. Raises WrongRule, WrongSettings, WrongStores."""
+    folder, stores = settings.path(settings.coupons.campaigns), load_stores(settings)
     files = texts(folder, "*.toml") if settings.coupons.campaigns else []
     named, units = sorted({rule.then.campaign for rule, _, _ in rules}), dict[str, int]()
     for then in (gift for rule, _, _ in rules for gift in rule.then.gifts.values() if gift.coupon):
@@ -64,17 +64,9 @@ def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]], some:
         if campaign.id not in named and not some:
             log.warning("no rule names the campaign", file=file, campaign=campaign.id, rules_name=named)
         found[campaign.id] = campaign
+        if stores.places:
+            check_campaign_places(campaign, file, text, stores)
+    for rule, file, text in rules if stores.places else ():
+        check_rule_places(rule, file, text, stores)
+    without_file(rules, found)
     return Campaigns(found.values(), units)
-
-
-def security_texts(settings: Settings) -> list[tuple[str, str]]:
-    """(file, text) of the Sigma rules and the tests beside them."""
-    folder = settings.path(settings.security.rules)
-    return [*texts(folder, "*.yml"), *texts(folder, "*.toml")]
-
-
-def load_security_rules(settings: Settings) -> Rules:
-    rules, refused = load_tested(security_texts(settings))
-    for file, title, reason in refused:
-        log.error("rule refused, the others run", file=file, rule=title, reason=reason)
-    return rules

@@ -19,10 +19,10 @@ from features.identity import Pseudonyms
 from features.partitions import partition_keys
 from flows.files import load_limits, load_stores, text, texts
 from flows.followed import Followed
+from flows.guards import load_security_rules
 from flows.house import House
 from flows.keys import load_pseudonyms
 from flows.opening import open_house
-from flows.rules import load_security_rules
 
 
 def add(flow: Dataflow, house: House) -> None:

@@ -14,9 +14,12 @@ from polars.exceptions import PolarsError
 
 from alerts.triggers.rule import Rule, WrongRule
 from alerts.triggers.sending import USUAL_HOUR
+from alerts.triggers.sense import CLOCK as CLOCK_RANGES
+from alerts.triggers.sense import comparisons, out_of_range, unknown_word, wrong_sign, wrong_type
 from alerts.triggers.simple import Look, Rows, parts_of, tokens_of
 from features.catalog import Catalog
-from features.columns import KNOWN_BY, event_fields
+from features.columns import KNOWN_BY, NAMES, event_fields
+from features.events import CUSTOMER_EVENTS
 from features.kernel.scan import FLAG, TEXT
 from features.tasks import OF_COUPONS
 from features.written import hint, line_of
@@ -148,8 +151,12 @@ def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Condit
         _check_coupon(rule, file, text, of_coupons)
         _check_worth(rule, file, text, catalog)
         _check_tiers(rule, file, text, catalog)
+        _check_scores(rule, file, text, catalog)
     numbers = [name for name in catalog.names if name not in catalog.texts]
-    return Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
+    compiled = Conditions(rules, [*numbers, *catalog.models], catalog.texts, dear=catalog.models)
+    for rule, file, text in rules:
+        _check_sense(rule, file, text, catalog)
+    return compiled
 
 
 def _check_context(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
@@ -187,6 +194,41 @@ def _check_tiers(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
             )
 
 
+def _check_sense(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
+    """That words, numbers and fields can be what the condition says, at the events at which it is asked."""
+    words = {**{name: words for name, words in catalog.texts.items() if words}, "event": CUSTOMER_EVENTS}
+    risks = {name: task.target for name, task in catalog.tasks.items() if task.link == "logit"}
+    ranges = {**CLOCK_RANGES, "stars": (0, 5)}
+    ranges |= {name: (-1 if target == "uplift" else 0, 1) for name, target in risks.items()}
+    for key, kinds in (("when", rule.on), ("exit", [*rule.on, *rule.exit_on])):
+        written, place = getattr(rule, key), f"{file}:{line_of(text, key)}: {key}"
+        found = comparisons(written)
+        if told := unknown_word(found, words) or out_of_range(found, ranges) or _elsewhere(written, kinds, catalog):
+            raise WrongRule(f"{place}: {told}; found {written!r}")
+
+
+def _elsewhere(written: str, kinds: list[str], catalog: Catalog) -> str:
+    """A field that none of the events has at which the condition is asked; "" if there is none."""
+    for word in _WORD.findall(_TEXT.sub("", written)):
+        if word in OF_EVENTS and word not in (*catalog.names, *catalog.models, *FACTS):
+            having = sorted(NAMES[code] for code in event_fields()[word][1])
+            if not set(having) & set(kinds):
+                looks = f"at {' and '.join(kinds)} only" if kinds else "where nothing happens"
+                return f"{word} is a field of {' and '.join(having)}, and the rule looks {looks}: say on = {having[:1]}"
+    return ""
+
+
+def _check_scores(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
+    """Of tests."""
+    for test in rule.test:
+        for model, score in test.scores.items():
+            place = f"{test.place(text, file)}: scores"
+            if model not in catalog.models:
+                raise WrongRule(f"{place}: there is no model {model!r}{hint(model, catalog.models)}")
+            if catalog.tasks[model].link == "logit" and score > 1:
+                raise WrongRule(f"{place}: found {model} = {score:g}, expected a probability, from 0 to 1")
+
+
 def _of_sending(one: tuple[Rule, str, str], schema: Types) -> set[str]:
     """What says when the rule's message is to be sent. Raises WrongRule where no such feature is declared."""
     rule, file, text = one
@@ -205,10 +247,13 @@ def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types
     """Of `when` or `exit`, with what belongs to it. Raises WrongRule."""
     rule, file, text = one
     written, place = getattr(rule, key), f"{file}:{line_of(text, key)}: {key}"
+    if told := wrong_sign(_TEXT.sub("", written)):
+        raise WrongRule(f"{place}: {told}; found {written!r}")
+    texts = {name for name, type in schema.items() if type == pl.String}
     for word in _WORD.findall(_TEXT.sub("", written)):
         if word not in schema and word.lower() not in FUNCTIONS | GRAMMAR:
             known = hint(word, [*schema, *sorted(FUNCTIONS)])
-            known = f"; a text stands in single quotes: '{word}'" if f'"{word}"' in written else known
+            known = f"; a text stands in single quotes: '{word}'" if _is_text(word, written, texts) else known
             raise WrongRule(f"{place}: there is no feature or function {word!r}{known}; found {written!r}")
         if word in KNOWN_BY and key == "when" and rule.waits and not rule.on:
             raise WrongRule(
@@ -218,6 +263,8 @@ def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types
     if flag := _misused(written, {name for name, type in schema.items() if type == pl.Boolean}):
         how = f"write {flag}, NOT {flag} or {flag} = false"
         raise WrongRule(f"{place}: {flag} is true or false: {how}; found {written!r}")
+    if told := wrong_type(comparisons(written), numbers_of(schema), texts):
+        raise WrongRule(f"{place}: {told}; found {written!r}")
     try:
         pl.sql_expr(written)  # alone, or its errors would speak of the schedule, too
         expression = pl.sql_expr(condition)
@@ -232,6 +279,12 @@ def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types
     if found != pl.Boolean:
         raise WrongRule(f"{place}: yields {found}, expected true or false; found {written!r}")
     return expression
+
+
+def _is_text(word: str, when: str, texts: Collection[str]) -> bool:
+    """Whether a word that is no name is meant as a text: in double quotes, or what a text is said to be."""
+    before = "|".join(map(re.escape, texts))
+    return f'"{word}"' in when or re.search(rf"\b(?:{before})\s*(?:=|<>|!=)\s*{word}\b", when) is not None
 
 
 def _misused(when: str, flags: Collection[str]) -> str:

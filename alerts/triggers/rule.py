@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 from zlib import crc32
@@ -13,21 +12,22 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from alerts.triggers.calendar import NONE, At, Calendars, Days, WrongCalendar, every_month
+from alerts.triggers.gifts import Arm as Arm
+from alerts.triggers.gifts import Then as Then
+from alerts.triggers.gifts import WrongRule as WrongRule
+from alerts.triggers.gifts import check_then
+from alerts.triggers.happenings import events_of
 from alerts.triggers.schedule import Schedule, WrongSchedule
 from alerts.triggers.worth import Worth
 from features.customer import Dates, Wait
 from features.events import CUSTOMER_EVENTS
 from features.kernel.arrays import A_WHILE, NAMED, RHYTHM
-from features.times import DAY_MS, parse_duration
+from features.times import DAY_MS, parse_duration, parse_offset
 from features.written import hint, line_of, read_toml, told
 
 _RHYTHMS = re.compile(r"(\d+(?:\.\d+)?) rhythms?")
 LONG_RHYTHM_MS = 60 * DAY_MS
 NAMES = {"promised_time": "delivery_promised", "birthday": "profile"}  # moment → the event that names it
-
-
-class WrongRule(ValueError):
-    """A rule that cannot be used; the message names file, line, what was found and what to write."""
 
 
 class After(Struct, forbid_unknown_fields=True, frozen=True):
@@ -47,10 +47,9 @@ class After(Struct, forbid_unknown_fields=True, frozen=True):
     def wait_ms(self) -> int:
         return parse_duration(self.wait)
 
-    @property
-    def longest_ms(self) -> int:
-        """Of a duration, it; of a rhythm, what a test waits."""
-        return round(self.rhythms * LONG_RHYTHM_MS) if self.rhythms else self.wait_ms
+    def longest_ms(self, past_ms: int) -> int:
+        """Of a duration, it; of a rhythm, what a test waits whose events span this time: no rhythm is longer."""
+        return round(self.rhythms * max(past_ms, LONG_RHYTHM_MS)) if self.rhythms else self.wait_ms
 
     @property
     def length(self) -> tuple[int, int]:
@@ -58,85 +57,6 @@ class After(Struct, forbid_unknown_fields=True, frozen=True):
         if self.rhythms:
             return round(self.rhythms * 1000), RHYTHM
         return self.wait_ms, NAMED if self.until else A_WHILE
-
-
-Text = Annotated[str, Meta(max_length=64)]
-
-
-class Arm(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """One of the gifts that a rule compares; what it names stands in the place of what `then` says."""
-
-    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
-    weight: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
-    nothing: bool = False  # the control: the customer gets nothing, and counts as if they had
-    coupon: Text | None = None
-    face_value_cents: Annotated[int, Meta(ge=0)] | None = None
-    percent: Annotated[int, Meta(ge=0, le=100)] | None = None
-    at_most_cents: Annotated[int, Meta(ge=0)] | None = None
-    message: Text | None = None
-
-    @property
-    def named(self) -> dict[str, Any]:
-        """What it says of the gift."""
-        found = {key: getattr(self, key) for key in OF_GIFTS}
-        return {key: value for key, value in found.items() if value is not None}
-
-
-OF_GIFTS = ("coupon", "face_value_cents", "percent", "at_most_cents", "message")
-
-
-class Then(Struct, forbid_unknown_fields=True, frozen=True):
-    """What the customer gets: a coupon, a message, or a coupon with a message; or what one of several arms says.
-
-    A coupon takes off cents, or a percentage of the order of at most `at_most_cents`.
-    """
-
-    coupon: Text = ""
-    face_value_cents: Annotated[int, Meta(ge=0)] = 0
-    valid: str = "7d"
-    campaign: Text = ""
-    percent: Annotated[int, Meta(ge=0, le=100)] = 0
-    at_most_cents: Annotated[int, Meta(ge=0)] = 0
-    worth: Worth | None = None  # instead of `face_value_cents`: by what is known of the customer
-    message: Text = ""  # name of the channel's template
-    channel: Literal["push", "sms", "wechat", "email"] = "push"
-    send: Literal["now", "their-hour"] = "now"  # the hour at which the customer usually orders
-    stores: list[str] = []  # where the coupon is good; everywhere, if both are empty
-    regions: list[str] = []
-    min_spend_cents: Annotated[int, Meta(ge=0)] = 0  # of the order, before the coupon
-    arms: Annotated[list[Arm], Meta(max_length=16)] = []
-    choose: Literal["split", "learn"] = "split"  # by the arms' weights, or by what they have brought
-    context: Text = ""  # feature by whose value it is learned apart
-
-    @property
-    def gifts(self) -> dict[str, Then]:
-        """What can be given, by arm; of a rule without arms, by ""."""
-        if not self.arms:
-            return {"": self}
-        plain = replace(self, arms=[])
-        return {arm.name: replace(plain, **arm.named) for arm in self.arms if not arm.nothing}
-
-    @property
-    def worth_cents(self) -> int:
-        """The most that the coupon can cost."""
-        if self.arms:
-            return max(gift.worth_cents for gift in self.gifts.values())
-        return self.worth.steps[-1][1] if self.worth else self.face_value_cents or self.at_most_cents
-
-    @property
-    def least_cents(self) -> int:
-        """The least that a coupon of one gift can cost a campaign."""
-        return self.worth.steps[0][1] if self.worth else self.worth_cents
-
-    def to(self, values: Mapping[str, object]) -> Then:
-        """What it is to a customer of whom these values are known."""
-        if self.worth is None:
-            return self
-        return replace(self, worth=None, face_value_cents=self.worth.cents(values.get(self.worth.of)))
-
-    @property
-    def valid_ms(self) -> int:
-        return parse_duration(self.valid)
 
 
 class Timeline(Struct, forbid_unknown_fields=True, frozen=True):
@@ -147,6 +67,10 @@ class Timeline(Struct, forbid_unknown_fields=True, frozen=True):
     fires_at: list[str] = []
     scores: dict[str, Annotated[float, Meta(ge=0)]] = {}
     arm: str = ""  # which the customer gets; the first that gives something, if empty
+
+    def place(self, text: str, file: str) -> str:
+        """Where it stands in a rule's file."""
+        return f"{file}:{line_of(text, self.name)}: test {self.name!r}"
 
 
 class Rule(Struct, forbid_unknown_fields=True, frozen=True):
@@ -247,12 +171,10 @@ def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
     except msgspec.ValidationError as error:
         raise WrongRule(told(error, raw, text, file, PARTS)) from error
     _check_events(rule, text, file)
-    _check_arms(rule.then, text, file)
-    for arm, gift in rule.then.gifts.items():
-        _check_gift(gift, arm, text, file)
+    check_then(rule.then, text, file)
     _check_schedule(rule, text, file)
     _check_durations(rule, text, file)
-    _check_tests(rule, file)
+    _check_tests(rule, text, file)
     holidays = _holidays(rule.schedule, calendars, text, file)
     dates = _dates(rule.at, calendars, text, file) if rule.at else ()
     named = text + (repr(holidays) if holidays else "") + (repr(dates) if dates else "")
@@ -279,63 +201,6 @@ def _check_events(rule: Rule, text: str, file: str) -> None:
     if rule.after and rule.after.until and NAMES[rule.after.until] != rule.after.event:
         until, event = rule.after.until, NAMES[rule.after.until]
         raise WrongRule(f"{file}:{line_of(text, 'until')}: after.until: {until} is named by event = {event!r} only")
-
-
-def _check_arms(then: Then, text: str, file: str) -> None:
-    place = f"{file}:{line_of(text, 'then')}: then"
-    if not then.arms:
-        for key, empty in (("choose", "split"), ("context", "")):
-            if getattr(then, key) != empty:
-                raise WrongRule(
-                    f"{file}:{line_of(text, key)}: then.{key}: is for rules with arms: add arms, or drop it"
-                )
-        return
-    names = [arm.name for arm in then.arms]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise WrongRule(f"{_place_of(twice[0], text, file)}: there are two of this name: call one otherwise")
-    for arm in then.arms:
-        if arm.nothing and arm.named:
-            found = ", ".join(arm.named)
-            raise WrongRule(f"{_place_of(arm.name, text, file)}: gives nothing and names {found}: drop one of them")
-    if len(then.arms) < 2 or not then.gifts:
-        raise WrongRule(f"{place}: found {len(then.arms)} arms, expected two or more, of which one gives something")
-    if sum(arm.nothing for arm in then.arms) > 1:
-        raise WrongRule(f"{place}: found several arms with nothing = true, expected one control at most")
-    if then.choose == "split" and then.context:
-        raise WrongRule(f'{file}:{line_of(text, "context")}: then.context: only choose = "learn" looks at it')
-    if then.choose == "learn" and len(then.gifts) < 2:
-        raise WrongRule(f'{place}: choose = "learn" needs two arms or more that give something, to choose among')
-
-
-def _place_of(arm: str, text: str, file: str) -> str:
-    return f"{file}:{line_of(text, arm)}: then.arms: {arm}"
-
-
-def _check_gift(then: Then, arm: str, text: str, file: str) -> None:
-    place = _place_of(arm, text, file) if arm else f"{file}:{line_of(text, 'then')}: then"
-    if then.choose == "learn" and not then.coupon:
-        raise WrongRule(f'{place}: gives no coupon, and choose = "learn" learns from coupons that are redeemed')
-    if not (then.coupon or then.message):
-        raise WrongRule(f'{place}: gives nothing: write coupon = "WB5" or message = "name-of-the-template"')
-    if then.worth:
-        _check_worth(then, then.worth, f"{file}:{line_of(text, 'worth')}: then.worth")
-    if then.percent and then.face_value_cents:
-        raise WrongRule(f"{place}: found face_value_cents and percent, expected one of them")
-    if then.percent and not then.at_most_cents:
-        raise WrongRule(f"{place}: percent needs at_most_cents, the most that the coupon takes off")
-    if not then.coupon and then.worth_cents:
-        raise WrongRule(f"{place}: a message alone is worth nothing: name the coupon, or drop its value")
-    if not then.coupon and (then.stores or then.regions or then.min_spend_cents):
-        raise WrongRule(f"{place}: a message alone is good nowhere: name the coupon, or drop where it is good")
-
-
-def _check_worth(then: Then, worth: Worth, place: str) -> None:
-    if found := [key for key in ("face_value_cents", "percent", "at_most_cents", "arms") if getattr(then, key)]:
-        raise WrongRule(f"{place}: found it beside {' and '.join(found)}, expected one of them")
-    try:
-        worth.check()
-    except ValueError as error:
-        raise WrongRule(f"{place}: {error}") from error
 
 
 def _check_schedule(rule: Rule, text: str, file: str) -> None:
@@ -394,19 +259,42 @@ def _check_durations(rule: Rule, text: str, file: str) -> None:
         except ValueError as error:
             more = ", or '1.5 rhythm'" if key == "wait" else ""
             raise WrongRule(f"{file}:{line_of(text, key)}: {key}: {error}{more}") from error
+    if rule.group and not rule.cooldown_ms:
+        raise WrongRule(
+            f"{file}:{line_of(text, 'cooldown')}: cooldown: found {rule.cooldown!r}, in which no other rule of the"
+            f" group {rule.group!r} keeps this one out, not even at the same moment: write '1s' or more"
+        )
     if not rule.then.valid_ms:
         raise WrongRule(f"{file}:{line_of(text, 'valid')}: valid: found {rule.then.valid!r}: it would be over at once")
 
 
-def _check_tests(rule: Rule, file: str) -> None:
+def _check_tests(rule: Rule, text: str, file: str) -> None:
     controls = [arm.name for arm in rule.then.arms if arm.nothing]
     names = [arm.name for arm in rule.then.arms]
     for test in rule.test:
+        place = test.place(text, file)
+        if test.arm and not names:
+            raise WrongRule(f"{place}: found arm = {test.arm!r}, but the rule has no arms: leave it out")
         if test.arm and test.arm not in names:
-            raise WrongRule(f"{file}: test {test.name!r}: there is no arm {test.arm!r}{hint(test.arm, names)}")
+            raise WrongRule(f"{place}: there is no arm {test.arm!r}{hint(test.arm, names)}")
         if test.fires_at and test.arm in controls:
-            raise WrongRule(f"{file}: test {test.name!r}: the arm {test.arm!r} gives nothing: write fires_at = []")
+            raise WrongRule(f"{place}: the arm {test.arm!r} gives nothing: write fires_at = []")
+        _check_timeline(test, place)
     if not any(test.fires_at for test in rule.test):
         raise WrongRule(f'{file}: has no firing test: add a [[test]] with events and fires_at = ["+0s"]')
     if all(test.fires_at or test.arm in controls for test in rule.test):
         raise WrongRule(f"{file}: has no quiet test: add a [[test]] whose events must not fire it, with fires_at = []")
+
+
+def _check_timeline(test: Timeline, place: str) -> None:
+    if not test.events:
+        raise WrongRule(f'{place}: nothing happens in it, which proves nothing: write events = [{{ type = "order" }}]')
+    try:
+        events_of(test.events)
+    except ValueError as error:
+        raise WrongRule(f"{place}: {error}") from error
+    for at in test.fires_at:
+        try:
+            parse_offset(at)
+        except ValueError as error:
+            raise WrongRule(f"{place}: fires_at: {error}") from error

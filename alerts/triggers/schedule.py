@@ -25,7 +25,10 @@ class WrongSchedule(ValueError):
 
 
 class Schedule(Struct, forbid_unknown_fields=True, frozen=True, rename={"from_": "from"}):
-    """All in the store's local time; what is empty does not limit. Dates are inclusive."""
+    """All in the store's local time; what is empty does not limit. Dates are inclusive.
+
+    What of `hours` lies past midnight belongs to the day on which they began.
+    """
 
     from_: date | None = None
     until: date | None = None
@@ -42,21 +45,37 @@ class Schedule(Struct, forbid_unknown_fields=True, frozen=True, rename={"from_":
         """Raises WrongSchedule."""
         if self.from_ and self.until and self.until < self.from_:
             raise WrongSchedule("until", f"found {self.until}, which is before from = {self.from_}")
-        for hours in self.hours:
-            span(hours)
+        spans = [span(hours) for hours in self.hours]
+        for hours, (start, end) in zip(self.hours, spans, strict=True):
+            if start < self.night_minutes and start < end:
+                raise WrongSchedule(
+                    "hours",
+                    f"found {hours!r}, which begins in the night of another: say where that ends, and begin there",
+                )
         for weekday in self.weekdays:
             if weekday not in WEEKDAYS:
                 raise WrongSchedule("weekdays", f"found {weekday!r}, expected some of {', '.join(WEEKDAYS)}")
 
+    @property
+    def night_minutes(self) -> int:
+        """The minute of the day up to which it is still the evening before; 0, if no hours go past midnight."""
+        return max((end for start, end in map(span, self.hours) if end < start), default=0)
+
+    def _evening(self, of_day: str, before: str) -> str:
+        """What the day is that counts, or what it is of the day: in the night after, what it was in the evening."""
+        night = self.night_minutes
+        return f"CASE WHEN minute_of_day < {night} THEN {before} ELSE {of_day} END" if night else of_day
+
     def clauses(self, holidays: Mapping[str, Days]) -> list[tuple[str, str]]:
         """By key, SQL over the local clock and the event; all must hold. Comparisons of numbers come first: they are
         cheap. `holidays`: the days that `holidays` and `not_on_holidays` mean."""
-        found = [("from", f"local_day >= {self.from_.toordinal()}")] if self.from_ else []
-        found += [("until", f"local_day <= {self.until.toordinal()}")] if self.until else []
-        found += [("not_on", f"local_day <> {day.toordinal()}") for day in self.not_on]
-        found += [(key, _days(days, key == "holidays")) for key, days in holidays.items()]
+        day, weekday = self._evening("local_day", "local_day - 1"), self._evening("weekday", "(weekday + 5) % 7 + 1")
+        found = [("from", f"{day} >= {self.from_.toordinal()}")] if self.from_ else []
+        found += [("until", f"{day} <= {self.until.toordinal()}")] if self.until else []
+        found += [("not_on", f"{day} <> {rests.toordinal()}") for rests in self.not_on]
+        found += [(key, _days(day, days, key == "holidays")) for key, days in holidays.items()]
         found += [("hours", _any(map(_within, self.hours)))] if self.hours else []
-        weekdays = [f"weekday = {WEEKDAYS.index(day) + 1}" for day in self.weekdays]
+        weekdays = [f"{weekday} = {WEEKDAYS.index(one) + 1}" for one in self.weekdays]
         found += [("weekdays", _any(weekdays))] if weekdays else []
         lists = {"store": self.stores, "region": self.regions, "tier": self.tiers}
         return found + [(f"{name}s", f"{name} IN ({', '.join(map(_quoted, ts))})") for name, ts in lists.items() if ts]
@@ -81,11 +100,11 @@ def _within(hours: str) -> str:
     return f"(minute_of_day >= {start} {'AND' if start < end else 'OR'} minute_of_day < {end})"
 
 
-def _days(spans: Days, inside: bool) -> str:
+def _days(day: str, spans: Days, inside: bool) -> str:
     """Within one of these spans, or outside all of them."""
     if inside:
-        return _any(f"(local_day >= {first} AND local_day <= {last})" for first, last in spans)
-    return f"({' AND '.join(f'(local_day < {first} OR local_day > {last})' for first, last in spans)})"
+        return _any(f"({day} >= {first} AND {day} <= {last})" for first, last in spans)
+    return f"({' AND '.join(f'({day} < {first} OR {day} > {last})' for first, last in spans)})"
 
 
 def _any(clauses: Iterable[str]) -> str:

@@ -10,10 +10,11 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from alerts.triggers.condition import over_catalog
+from alerts.triggers.happenings import START_MS, events_of
 from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.clauses import clauses_of
 from alerts.triggers.rule import Rule, Timeline
-from alerts.triggers.timeline import START_MS, events_of, firings
+from alerts.triggers.timeline import firings
 from board.access.person import Person
 from board.api.coupons import DECIDERS, clock_of
 from board.backtests import Backtests, Report, Running
@@ -160,7 +161,7 @@ class Which(Struct, forbid_unknown_fields=True):
 def rule(sources: Sources, person: Person, asked: Which) -> Told:
     """One rule: when it looks, what must hold, what it gives, and its tests."""
     book = sources.rulebook.rules
-    found, file, text = book.named(asked.id)
+    found, _, text = book.named(asked.id)
     return Told(
         rule=_row(found, _paused(sources), _fired(sources)[found.id]),
         clauses=_clauses(found, book),
@@ -171,7 +172,7 @@ def rule(sources: Sources, person: Person, asked: Which) -> Told:
         max_event_age=found.max_event_age,
         version=found.version,
         source=text,
-        tests=[_test(timeline, file) for timeline in found.test],
+        tests=[_test(timeline) for timeline in found.test],
         cannot_switch=_refusal(sources),
     )
 
@@ -184,9 +185,9 @@ def _clauses(found: Rule, book: Rules) -> list[Clause]:
     ]
 
 
-def _test(timeline: Timeline, file: str) -> Test:
+def _test(timeline: Timeline) -> Test:
     happenings = []
-    for event, written in zip(events_of(timeline, file), _written(timeline), strict=True):
+    for event, written in zip(events_of(timeline.events), _written(timeline), strict=True):
         says = {key: value for key, value in written.items() if key not in OF_EVENT}
         happenings.append(Happening(event.at_ms - START_MS, str(written.get("type", "")), to_builtins(says)))
     wanted = sorted(parse_offset(at) for at in timeline.fires_at)
@@ -225,7 +226,7 @@ def tests(sources: Sources, person: Person, asked: Which) -> Results:
     conditions = over_catalog([(on_trial, file, text)], book.catalog)
     for timeline in found.test:
         with one_at_a_time:
-            fired = sorted(firings(on_trial, timeline, conditions, book.catalog, file))
+            fired = sorted(firings(on_trial, timeline, conditions, book.catalog))
         wanted = sorted(parse_offset(at) for at in timeline.fires_at)
         results.append(Result(timeline.name, fired, fired == wanted))
     return Results(results, sum(not result.ok for result in results))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from brewline.commands.shared import CUSTOMER, AsJson, At, moment, out
+from brewline.commands.shared import CUSTOMER, AsJson, At, moment, out, timed
 from brewline.trail import about, note
 from config.settings import load
 
@@ -31,7 +31,9 @@ def customer(
 def why(
     id: Annotated[str, typer.Argument(help=CUSTOMER)],
     rule: Annotated[str, typer.Option(help="Also why this rule would fire now, or would not.")] = "",
-    at: Annotated[str | None, typer.Option(help="RFC 3339 time or epoch ms instead of now, with --rule.")] = None,
+    at: Annotated[
+        str | None, typer.Option(callback=timed, help="RFC 3339 time, date or epoch ms instead of now, with --rule.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Explains what was decided for a customer: what each rule saw, and what stood in the way.
@@ -63,7 +65,9 @@ def forget(
 def suppress(
     id: Annotated[str, typer.Argument(help=CUSTOMER)] = "",
     reason: Annotated[str, typer.Option(help="Why, in a word; with --lift, for that reason only.")] = "",
-    until: Annotated[str | None, typer.Option(help="RFC 3339 time or epoch ms; default: until it is lifted.")] = None,
+    until: Annotated[
+        str | None, typer.Option(callback=timed, help="RFC 3339 time, date or epoch ms; default: until it is lifted.")
+    ] = None,
     lift: Annotated[bool, typer.Option("--lift", help="The customer gets again what there is.")] = False,
     file: Annotated[
         Path | None, typer.Option(help="One customer a line, as above; what follows a comma is left.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from brewline.commands.shared import AsJson, out
+from brewline.commands.shared import AsJson, out, timed
 from brewline.trail import note_export
 from config.settings import load
 
@@ -81,8 +81,12 @@ def training_set(
         str,
         typer.Option(help="kafka, an archive or folder of `history export`, FILE.ndjson, or a packaged history."),
     ] = "kafka",
-    from_: Annotated[str | None, typer.Option("--from", help="First moment of scoring: RFC 3339 or epoch ms.")] = None,
-    to: Annotated[str | None, typer.Option(help="Moments before this one: RFC 3339 or epoch ms.")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", callback=timed, help="First moment of scoring: RFC 3339, date or epoch ms.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(callback=timed, help="Moments before this one: RFC 3339, date or epoch ms.")
+    ] = None,
 ) -> None:
     """Writes what a model would have learned from a history: rows as they were when scored, each with its label and
     the time from which that was known.

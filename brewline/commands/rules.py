@@ -29,15 +29,19 @@ def rules_check() -> None:
 
 
 @app.command("test", cls=WithJson)
-def rules_test(json: JsonOut = None) -> None:
-    """Runs the timelines of every rule.
+def rules_test(
+    rules: Annotated[list[str] | None, typer.Argument(help="Coupon rules, by file or id; default: all rules.")] = None,
+    json: JsonOut = None,
+) -> None:
+    """Runs the timelines of every rule, or of some coupon rules; a file may lie anywhere.
 
-    Example: `brewline rules test`; for programs: `brewline rules test --json`, or `--json out/rules.json`
+    Example: `brewline rules test`; of one: `brewline rules test draft.toml`; for programs:
+    `brewline rules test --json`, or `--json out/rules.json`
     """
     from brewline.results import write_json
     from brewline.rules import run_rule_tests
 
-    figures, failed = run_rule_tests(load(), beside(json))
+    figures, failed = run_rule_tests(load(), rules or [], beside(json))
     write_json(json, figures)
     sys.exit(1 if failed else 0)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import re
+from datetime import date, datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
 from brewline.results import STDOUT
+from config.settings import load
 from features.times import parse_time
 
 out = Console()
@@ -22,9 +25,29 @@ JsonOut = Annotated[
     Path | None, typer.Option("--json", help="Write the figures to this file; without one, print them alone.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
-At = Annotated[str | None, typer.Option(help="RFC 3339 time or epoch ms; default: now.")]
-From = Annotated[str | None, typer.Option("--from", help="RFC 3339 time or epoch ms; default: the beginning.")]
-To = Annotated[str | None, typer.Option("--to", help="RFC 3339 time or epoch ms, excluded; default: the end.")]
+
+
+def timed(option: typer.CallbackParam, typed: str | None) -> str | None:
+    """A time as it was typed; a date as the moment at which it begins at the stores. Raises ValueError."""
+    if typed is None:
+        return None
+    try:
+        day = date.fromisoformat(typed) if re.fullmatch(r"\d{4}-\d\d-\d\d", typed) else None
+        if day is None:
+            parse_time(int(typed) if typed.isdigit() else typed)
+    except ValueError as error:
+        raise ValueError(f"{option.opts[0]}: {error}, or a date such as 2026-05-01") from error
+    return datetime.combine(day, datetime.min.time(), ZoneInfo(load().stores.timezone)).isoformat() if day else typed
+
+
+At = Annotated[str | None, typer.Option(callback=timed, help="RFC 3339 time, date or epoch ms; default: now.")]
+From = Annotated[
+    str | None, typer.Option("--from", callback=timed, help="RFC 3339 time, date or epoch ms; default: the beginning.")
+]
+To = Annotated[
+    str | None,
+    typer.Option("--to", callback=timed, help="RFC 3339 time, date or epoch ms, excluded; default: the end."),
+]
 HISTORIES = "completejourney, cdnow, kafka, FILE.parquet, FILE.ndjson, or a folder of exported files."
 
 

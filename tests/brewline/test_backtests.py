@@ -119,7 +119,7 @@ RISKY = """
 id = "risky"
 on = ["order"]
 when = "churn_risk >= 0.5"
-then = { coupon = "R" }
+then = { coupon = "R", face_value_cents = 100 }
 cooldown = "1h"
 [[test]]
 name = "at risk"

@@ -9,6 +9,7 @@ import sys
 import time
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -17,13 +18,14 @@ from typer.main import get_group
 from alerts.coupons.code import Codes
 from brewline.cli import _speed
 from brewline.commands import rules
-from brewline.commands.shared import moment
+from brewline.commands.shared import moment, timed
 from brewline.doctor import _holidays
 from brewline.servers_checked import Advice
 from config.settings import HERE, load
 from features.times import parse_time
 from flows.rules import load_rules
 from operators.servers import free_port
+from tests.config.test_rules import GOOD
 
 COMMANDS = [
     "demo",
@@ -98,6 +100,18 @@ def test_rules_test_writes_its_figures(tmp_path: Path) -> None:
     assert min(figures["firing_tests"], figures["quiet_tests"]) >= figures["rules"]
     assert {"machine", "commit", "python", "packages"} <= figures.keys()
     assert f"rules: {figures['rules']}, firing tests: {figures['firing_tests']}, quiet tests: " in shown.stdout
+
+
+def test_rules_test_runs_a_file_that_lies_anywhere_alone(tmp_path: Path) -> None:
+    draft = tmp_path / "draft.toml"
+    draft.write_text(GOOD, "utf-8-sig")  # as Notepad writes it
+    shown = brewline("rules", "test", str(draft), "winback-14d", "--json")
+    assert (shown.returncode, orjson.loads(shown.stdout)["rules"]) == (0, 2), shown.stderr
+    draft.write_text(GOOD.replace("repeat = 3", "repeat = 2"), "utf-8")
+    shown = brewline("rules", "test", str(draft))
+    assert shown.returncode == 1
+    assert f"{draft}:9: test 'the third order': fired at no time, expected +2d" in shown.stdout
+    assert brewline("rules", "test", "winback-14").stderr.strip().endswith("did you mean 'winback-14d'?")
 
 
 def test_figures_without_a_file_are_all_that_is_printed(tmp_path: Path) -> None:
@@ -268,3 +282,27 @@ def test_models_cannot_be_listed_while_redis_is_away() -> None:
     assert shown.returncode == 1
     assert shown.stderr.startswith("brewline: ")
     assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "typed", "told"),
+    [
+        ("--from", "yesterday", "--from: expected RFC 3339 with offset such as 2026-05-01T08:30:00+08:00, found"),
+        ("--to", "2026-02-30", "--to: day is out of range for month, or a date such as 2026-05-01"),
+    ],
+)
+def test_a_time_that_is_none_is_told_with_its_option(option: str, typed: str, told: str) -> None:
+    shown = brewline("rules", "backtest", "winback-14d", option, typed)
+    assert shown.returncode == 1
+    assert shown.stderr.startswith(f"brewline: {told}")
+
+
+def test_a_date_is_the_midnight_at_which_it_begins_at_the_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREWLINE_STORES__TIMEZONE", "Asia/Tokyo")
+    option = SimpleNamespace(opts=["--at"])
+    assert moment(timed(option, "2026-05-01")) == parse_time("2026-05-01T00:00:00+09:00")
+    assert [timed(option, text) for text in ("2026-05-01T08:30:00Z", "1777824000000", None)] == [
+        "2026-05-01T08:30:00Z",
+        "1777824000000",
+        None,
+    ]

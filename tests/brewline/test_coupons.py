@@ -33,7 +33,7 @@ events = [{ type = "order" }]
 fires_at = ["+0s"]
 [[test]]
 name = "is quiet"
-events = []
+events = [{ type = "login" }]
 """
 DECISION = decision_id("thanks", "ca", "o1")
 CODE = CODES.code(DECISION, NOON_MS + 2 * DAY_MS)

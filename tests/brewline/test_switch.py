@@ -30,7 +30,7 @@ fires_at = ["+0s"]
 
 [[test]]
 name = "is quiet"
-events = []
+events = [{ type = "login" }]
 """
 FAILING = RULE.replace('fires_at = ["+0s"]', 'fires_at = ["+1d"]')
 OFF = "enabled = false   # until June\n"

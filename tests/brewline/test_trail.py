@@ -20,7 +20,7 @@ from features import events as e
 from features.check import Limits
 from features.loop import batches, run
 from features.stores import Stores
-from flows.rules import load_security_rules
+from flows.guards import load_security_rules
 from operators.kafka import Unreachable, ensure_topics, time_kept_ms
 from operators.servers import MockKafka, RedisServer, free_port, mock_kafka
 from tests.brewline.test_cli import brewline

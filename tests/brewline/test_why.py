@@ -37,7 +37,7 @@ events = [{{ type = "order" }}]
 fires_at = ["+0s"]
 [[test]]
 name = "is quiet"
-events = []
+events = [{{ type = "login" }}]
 """
 Written = Callable[..., conf.Settings]
 

@@ -69,16 +69,16 @@ RULE = """
 id = "r"
 on = ["app_open"]
 when = "true"
-then = { coupon = "X" }
+then = { coupon = "X", face_value_cents = 100 }
 cooldown = "1d"
 schedule = { SCHEDULE }
 [[test]]
 name = "in"
-events = []
+events = [{ type = "login" }]
 fires_at = ["+0s"]
 [[test]]
 name = "out"
-events = []
+events = [{ type = "login" }]
 """
 
 

@@ -34,7 +34,7 @@ fires_at = ["+2d"]
 name = "one order"
 events = [{ type = "order" }]
 """
-TEST = "r.toml: test 'the third order': "
+TEST = "r.toml:9: test 'the third order': "
 
 
 def judged(text: str) -> list[str]:
@@ -92,6 +92,18 @@ def test_the_good_rule_is_good() -> None:
         ),
         ("= 100", "= 100, percent = 5", "r.toml:5: then: found face_value_cents and percent, expected one of them"),
         ("face_value_cents = 100", "percent = 5", "r.toml:5: then: percent needs at_most_cents, the most that"),
+        (
+            ", face_value_cents = 100",
+            "",
+            "r.toml:5: then: the coupon 'X' takes nothing off: write face_value_cents = 500, or percent = 20 with",
+        ),
+        ("= 100", "= 0", "r.toml:5: then: the coupon 'X' takes nothing off: write"),
+        ("= 100", "= 100, at_most_cents = 50", "r.toml:5: then: at_most_cents limits a percentage: write percent = 20"),
+        (
+            "face_value_cents = 100",
+            'arms = [{ name = "a", face_value_cents = 100 }, { name = "b" }]',
+            "r.toml:5: then.arms: b: the coupon 'X' takes nothing off: write",
+        ),
         ('"X"', '"X", channel = "fax"', "r.toml:5: then.channel: found 'fax'; known are email, push, sms, wechat"),
         ('"7d"', '"7d"\nquiet = "hld"', "r.toml:7: quiet: found 'hld'; did you mean 'hold'?"),
         ("= 100", '= 100, valid = "0d"', "r.toml:5: valid: found '0d': it would be over at once"),
@@ -102,6 +114,11 @@ def test_the_good_rule_is_good() -> None:
             '"7d"',
             '"7d"\nschedule = { hours = ["9-17"] }',
             "r.toml:7: schedule: hours: found '9-17', expected for example '14:00-17:00' or '22:00-02:00'",
+        ),
+        (
+            '"7d"',
+            '"7d"\nschedule = { hours = ["22:00-02:00", "01:00-03:00"] }',
+            "r.toml:7: schedule: hours: found '01:00-03:00', which begins in the night of another: say where",
         ),
         (
             '"7d"',
@@ -126,12 +143,17 @@ def test_the_good_rule_is_good() -> None:
         ),
         ("fires_at =", "fire_at =", "r.toml:11: test: unknown key 'fire_at'; did you mean 'fires_at'?"),
         ('"7d"', '"7d"\nversion = "3"', "r.toml:7: unknown key 'version'; known are after, at, capped, cooldown"),
-        ('"winback"', '"Win back"', "r.toml:1: id: found 'Win back', expected `str` matching regex"),
+        ('"winback"', '"Win back"', "r.toml:1: id: found 'Win back', expected lower-case letters, digits and"),
         ('["order"]', '"order"', "r.toml:3: on: found 'order', expected `array`, got `str`"),
         ("= 100", "= -1", "r.toml:5: then.face_value_cents: found -1, expected `int` >= 0"),
         ('"7d"', "7", "r.toml:6: cooldown: found 7, expected `str`, got `int`"),
+        (
+            '"7d"',
+            '"0s"\ngroup = "g"',
+            "r.toml:6: cooldown: found '0s', in which no other rule of the group 'g' keeps this one out, not even",
+        ),
         ('"7d"', '"1w"', "r.toml:6: cooldown: expected a duration such as '90s', '30m', '24h' or '14d', found '1w'"),
-        ("face_value_cents = 100", 'valid = "soon"', "r.toml:5: valid: expected a duration such as"),
+        ("= 100", '= 100, valid = "soon"', "r.toml:5: valid: expected a duration such as"),
         ('on = ["order"]\n', "", 'r.toml: says neither when to look: write on = ["order"] or after = '),
         ('["order"]', '["oder"]', "r.toml:3: there is no event 'oder'; did you mean 'order'?"),
         ('["order"]', '["tick"]', "r.toml:3: there is no event 'tick'; known are "),
@@ -190,7 +212,7 @@ def test_the_good_rule_is_good() -> None:
         ),
         ("= 100", '= 100, send = "later"', "r.toml:5: then.send: found 'later'; known are now, their-hour"),
         ("orders_7d >= 3", "orders_7d", "r.toml:4: when: yields Float64, expected true or false; found 'orders_7d'"),
-        ("orders_7d >= 3", "channel >= 3", "r.toml:4: when: cannot compare string with numeric type"),
+        ("orders_7d >= 3", "channel >= 3", "r.toml:4: when: channel is a text, which stands in single quotes"),
         ('fires_at = ["+2d"]\n', "", 'r.toml: has no firing test: add a [[test]] with events and fires_at = ["+0s"]'),
         (
             '[{ type = "order" }]',
@@ -198,36 +220,59 @@ def test_the_good_rule_is_good() -> None:
             "r.toml: has no quiet test: add a [[test]]",
         ),
         ('"+2d"', '"2d"', TEST + "fires_at: expected a time from the start such as '+14d' or '+1d 9h'"),
+        *[
+            ("repeat = 3", written, f'{TEST}event {{ type = "order", {shown or written} }}: {told}')
+            for written, shown, told in (
+                ('repeat = 3, every = "x"', "", "every: expected a duration such as"),
+                ('repeat = "x"', "", "repeat: found 'x', expected `int`, got `str`"),
+                ("repeat = 0", "", "repeat: found 0, expected `int` >= 1"),
+                ("repeat = -3", "", "repeat: found -3, expected `int` >= 1"),
+                ("at = 5", "", "at: found 5, expected `str`, got `int`"),
+                ('at = "5h"', "", "at: expected a time from the start such as '+14d' or '+1d 9h', found '5h'"),
+                ("totl_cents = 5", "", "unknown key 'totl_cents'; did you mean 'total_cents'?"),
+                ('total_cents = "5"', "", "total_cents: found '5', expected `int`, got `str`"),
+                ('time = "2026-05-01"', "", "unknown key 'time': when it happens is written as at = \"+1d 9h\""),
+                ('tz = "UTC"', "", "unknown key 'tz': a timeline is in Asia/Shanghai"),
+                ('who = { card = "1" }', 'who = {"card": "1"}', "unknown key 'who': a timeline is of one customer"),
+            )
+        ],
         (
             'type = "order", repeat',
-            'type = "oder", repeat',
-            TEST + "event {'type': 'oder', 'repeat': 3}: Invalid value",
+            'type = "ordr", repeat',
+            TEST + 'event { type = "ordr", repeat = 3 }: type: there is',
         ),
         (
-            "repeat = 3",
-            'repeat = 3, every = "x"',
-            TEST + "event {'type': 'order', 'repeat': 3, 'every': 'x'}: expected a duration",
+            'type = "order", repeat',
+            'tpye = "order", repeat',
+            TEST + 'event { tpye = "order", repeat = 3 }: `type` is missing',
         ),
-        ("repeat = 3", 'repeat = "x"', TEST + "event {'type': 'order', 'repeat': 'x'}: Expected `int`, got `str`"),
+        *[
+            (
+                'type = "order", repeat = 3',
+                f'type = "{kind}", {key} = "{said}"',
+                f'{TEST}event {{ type = "{kind}", {key} = "{said}" }}: {told}',
+            )
+            for kind, key, said, told in (
+                (
+                    "profile",
+                    "birthday",
+                    "1990-02-30",
+                    "birthday: found '1990-02-30', expected a month and a day, such as",
+                ),
+                ("profile", "birthday", "02-30", "birthday: day is out of range for month"),
+                ("suppress", "until_time", "2d", "until_time: expected a time from the start"),
+            )
+        ],
         (
-            "repeat = 3",
-            "repeat = 3, at = 5",
-            TEST + "event {'type': 'order', 'repeat': 3, 'at': 5}: Expected `str`, got `int` - at `$.at`",
+            '[{ type = "order" }]',
+            "[]",
+            "r.toml:14: test 'one order': nothing happens in it, which proves",
         ),
-        (
-            "repeat = 3",
-            "repeat = 3, totl_cents = 5",
-            TEST + "event {'type': 'order', 'repeat': 3, 'totl_cents': 5}: unknown key 'totl_cents'; did you",
-        ),
-        (
-            "repeat = 3",
-            'repeat = 3, total_cents = "5"',
-            TEST + "event {'type': 'order', 'repeat': 3, 'total_cents': '5'}: Expected `int`, got `str`",
-        ),
+        ('["+2d"]', '["+2d"]\narm = "five"', TEST + "found arm = 'five', but the rule has no arms: leave it out"),
         (
             '["+2d"]',
             '["+2d"]\nscores = { churn = 0.4 }',
-            TEST + "there is no model 'churn'; did you mean 'churn_risk'?",
+            TEST + "scores: there is no model 'churn'; did you mean 'churn_risk'?",
         ),
         (
             '["+2d"]',
@@ -244,9 +289,9 @@ def test_a_wrong_rule_is_refused_by_place(found: str, broken: str, message: str)
 
 
 def test_a_timeline_that_does_not_come_out_is_told_with_both_moments() -> None:
-    assert judged(GOOD.replace("+2d", "+1d 9h")) == ["r.toml: test 'the third order': fired at +2d, expected +1d 9h"]
+    assert judged(GOOD.replace("+2d", "+1d 9h")) == ["r.toml:9: test 'the third order': fired at +2d, expected +1d 9h"]
     assert judged(GOOD.replace("repeat = 3", "repeat = 2")) == [
-        "r.toml: test 'the third order': fired at no time, expected +2d"
+        "r.toml:9: test 'the third order': fired at no time, expected +2d"
     ]
 
 

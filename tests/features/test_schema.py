@@ -224,11 +224,11 @@ def test_coupons_and_decisions_are_as_described() -> None:
         cooldown = "1d"
         [[test]]
         name = "fires"
-        events = []
+        events = [{ type = "login" }]
         fires_at = ["+0s"]
         [[test]]
         name = "is quiet"
-        events = []
+        events = [{ type = "login" }]
         fires_at = []
     """
     catalog = load_catalog(load(environ={}))

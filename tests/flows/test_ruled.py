@@ -27,7 +27,7 @@ RULE = """
 id = "{id}"
 on = ["view"]
 when = "{when}"
-then = {{ coupon = "{coupon}", campaign = "c" }}
+then = {{ coupon = "{coupon}", campaign = "c", face_value_cents = 100 }}
 cooldown = "1s"
 [[test]]
 name = "a"
@@ -90,7 +90,7 @@ WAITS = """
 id = "{id}"
 after = {{ event = "view", wait = "{wait}" }}
 when = "true"
-then = {{ coupon = "{coupon}" }}
+then = {{ coupon = "{coupon}", face_value_cents = 100 }}
 cooldown = "1s"
 quiet = "send"
 [[test]]

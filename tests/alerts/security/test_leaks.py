@@ -26,7 +26,7 @@ from features.job import Message
 from features.loop import Store, batches, run
 from features.stores import Stores
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
-from flows.rules import load_security_rules
+from flows.guards import load_security_rules
 
 START_MS = 1_777_824_000_000
 RULES = load_security_rules(conf.load(environ={}))

@@ -230,10 +230,10 @@ def test_the_dearest_arm_is_what_a_rule_is_worth() -> None:
             {"then": 'choose = "learn"', "five": 'coupon = ""\nface_value_cents = 0\nmessage = "hi"'},
             'r.toml:15: then.arms: five: gives no coupon, and choose = "learn" learns from',
         ),
-        ({"test": 'arm = "fiv"'}, "r.toml: test 'fires': there is no arm 'fiv'; did you mean 'five'?"),
+        ({"test": 'arm = "fiv"'}, "r.toml:18: test 'fires': there is no arm 'fiv'; did you mean 'five'?"),
         (
             {"five": "nothing = true", "test": 'arm = "five"'},
-            "r.toml: test 'fires': the arm 'five' gives nothing: write fires_at = []",
+            "r.toml:18: test 'fires': the arm 'five' gives nothing: write fires_at = []",
         ),
     ],
 )

@@ -115,8 +115,8 @@ def test_what_a_rule_may_say(when: str) -> None:
         ('channel = "app"', "there is no feature or function 'app'"),
         ("orders_7d >=", "not a condition: "),
         ("orders_7d > 1; orders_7d", "not a condition: "),
-        ("hour = '14'", "cannot compare string with numeric type"),
-        ("channel > 3", "cannot compare string with numeric type"),
+        ("hour = '14'", "hour is a number; found '14'"),
+        ("channel > 3", "channel is a text, which stands in single quotes"),
         ("orders_7d", "yields Float64, expected true or false"),
     ],
 )

@@ -141,7 +141,7 @@ FILE = """
 id = "moon"
 at = {at}
 when = "true"
-then = {{ coupon = "M" }}
+then = {{ coupon = "M", face_value_cents = 100 }}
 cooldown = "1h"
 [[test]]
 name = "in time"
@@ -160,7 +160,7 @@ def judged(at: str) -> list[str]:
 
 def test_a_timeline_runs_until_the_next_date() -> None:
     assert judged('{ holiday = "moon", days_before = 3, time = "10:00" }') == [
-        "r.toml: test 'never': fired at +496d 10h, expected no time"
+        "r.toml:12: test 'never': fired at +496d 10h, expected no time"
     ]
 
 
@@ -168,7 +168,7 @@ def test_a_timeline_runs_until_the_next_date() -> None:
     ("at", "message"),
     [
         ('{ holiday = "mon", time = "10:00" }', "r.toml:3: at.holiday: there is no holiday or calendar 'mon'; did you"),
-        ('{ holiday = "moon", time = "10" }', "r.toml:3: at.time: found '10'"),
+        ('{ holiday = "moon", time = "10" }', "r.toml:3: at.time: found '10', expected a time of the day, such as"),
         ('{ holiday = "moon" }', "r.toml:3: at: `time` is missing"),
         ('{ holiday = "moon", time = "10:00", day_before = 1 }', "did you mean 'days_before'?"),
         ('{ holiday = "moon", time = "10:00" }\nafter = { event = "order", wait = "1d" }', "found at and after"),

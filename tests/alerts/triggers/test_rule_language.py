@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from alerts.triggers.calendar import all_calendars, read_calendar
+from alerts.triggers.happenings import ZONE
 from alerts.triggers.rule import After, Rule, Then, read_rule
 from alerts.triggers.schedule import Schedule
-from alerts.triggers.timeline import ZONE, failures
+from alerts.triggers.timeline import failures
 from features import events as e
 from features.loop import batches, run
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, local_day
@@ -19,7 +21,7 @@ FILE = """
 id = "r"
 on = ["{on}"]
 when = "{when}"
-then = {{ coupon = "X" }}
+then = {{ coupon = "X", face_value_cents = 100 }}
 cooldown = "1m"
 schedule = {{ {schedule} }}
 [[test]]
@@ -54,6 +56,30 @@ def judged(event: str, other: str, at: str = "+0s", schedule: str = "", when: st
 def test_a_schedule_goes_by_the_stores_own_clock(schedule: str, inside: str, outside: str) -> None:
     event = '{{ type = "order", at = "{}" }}'
     assert judged(event.format(inside), event.format(outside), inside, schedule) == []
+
+
+@pytest.mark.parametrize(
+    ("schedule", "inside", "outside"),
+    [
+        ('weekdays = ["fri"]', ["+4d 22h", "+5d 1h 59m"], ["+4d 1h", "+5d 22h"]),
+        ('weekdays = ["sun"]', ["+6d 23h", "+7d"], ["+6d 1h", "+7d 22h"]),
+        ("from = 2026-05-05", ["+1d 22h", "+2d 1h"], ["+23h", "+1d 1h"]),
+        ("until = 2026-05-05", ["+1d 22h", "+2d 1h 59m"], ["+2d 22h", "+3d 1h"]),
+        ("not_on = [2026-05-05]", ["+1d 1h", "+2d 22h"], ["+1d 22h", "+2d 1h"]),
+        ('holidays = ["may"]', ["+1d 22h", "+2d 23h", "+3d 1h"], ["+1d 1h", "+3d 22h"]),
+        ('not_on_holidays = ["may"]', ["+1d 1h", "+3d 22h"], ["+1d 22h", "+2d 23h", "+3d 1h"]),
+    ],
+)
+def test_the_hours_past_midnight_belong_to_the_evening_on_which_they_began(
+    schedule: str, inside: list[str], outside: list[str]
+) -> None:
+    calendars = all_calendars({"c": read_calendar('[may]\nname = "May"\ndays = [[2026-05-05, 2026-05-06]]', "c")})
+    events = [", ".join(f'{{ type = "order", at = "{at}" }}' for at in ats) for ats in (inside, outside)]
+    written = {"on": "order", "when": "true", "schedule": f'hours = ["22:00-02:00"], {schedule}'}
+    text = FILE.format(**written, event=events[0], other=events[1], at='", "'.join(inside))
+    rule = read_rule(text, "r.toml", calendars)
+    assert failures(rule, "r.toml", text, CATALOG) == []
+    assert rule.condition.count("CASE") >= 1, "the clock's day is not the one that counts"
 
 
 @pytest.mark.parametrize(
@@ -125,6 +151,11 @@ def test_of_a_group_the_rule_with_the_greatest_priority_comes_first_and_keeps_th
         *[("c", "cooldown"), ("b", "cooldown"), ("a", "excluded")],
         *[("c", "issued"), ("b", "issued"), ("a", "excluded")],
     ]
+
+
+def test_a_cooldown_of_a_second_keeps_a_rule_out_of_what_its_group_gives_at_the_same_moment() -> None:
+    rules = [grouped("a", 1, cooldown="1s"), grouped("b", 5, cooldown="1s")]
+    assert given(rules, at(e.View(id="1"), 0)) == [("b", "issued"), ("a", "excluded")]
 
 
 def test_rules_of_one_priority_keep_their_order() -> None:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from alerts.triggers.happenings import ZONE
 from alerts.triggers.rule import After, Rule, Then, WrongRule, read_rule
 from alerts.triggers.schedule import read_quiet_hours
-from alerts.triggers.timeline import ZONE, failures
+from alerts.triggers.timeline import failures
 from features import events as e
 from features.kernel.clocks import year_ms
 from features.loop import Store, batches, run
@@ -25,7 +26,7 @@ FILE = """
 id = "r"
 {looks}
 when = "{when}"
-then = {{ coupon = "X" }}
+then = {{ coupon = "X", face_value_cents = 100 }}
 cooldown = "1m"
 [[test]]
 name = "in time"
@@ -75,7 +76,37 @@ def test_a_promise_is_looked_at_when_it_should_have_been_kept(delivered: str, fi
     if fires:
         assert judged(PROMISED, events, str(fires).replace("'", '"'), when) == []
     else:
-        assert judged(PROMISED, events, '["+11h"]', when) == ["r.toml: test 'in time': fired at no time, expected +11h"]
+        assert judged(PROMISED, events, '["+11h"]', when) == [
+            "r.toml:8: test 'in time': fired at no time, expected +11h"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("looks", "events", "fires"),
+    [
+        (
+            'after = { event = "profile", until = "birthday", wait = "10h" }',
+            '[{ type = "profile", birthday = "05-18", at = "+9h" }]',
+            "+14d 10h",
+        ),
+        (
+            PROMISED,
+            '[{ type = "delivery_promised", order = "o", promised_time = "+3d 10h", at = "+10h" }]',
+            "+3d 10h 10m",
+        ),
+        (
+            'after = { event = "order", wait = "1.5 rhythm" }',
+            '[{ type = "order" }, { type = "order", at = "+80d" }]',
+            "+200d",
+        ),
+    ],
+)
+def test_a_timeline_runs_until_the_moment_that_an_event_names_and_the_wait_behind_it(
+    looks: str, events: str, fires: str
+) -> None:
+    assert judged(looks, events, f'["{fires}"]') == []
+    late = judged(looks, '[{ type = "login" }]', '["+1h"]')
+    assert late == ["r.toml:8: test 'in time': fired at no time, expected +1h"]
 
 
 def test_a_moment_is_waited_for_at_the_event_that_names_it_only() -> None:

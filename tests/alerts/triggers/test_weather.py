@@ -59,7 +59,7 @@ def test_a_rule_that_looks_where_nothing_happens_cannot_ask_for_what_events_are_
     calendars = Calendars({"moon": ((739_885, 739_885),)})
 
     def load(when: str, on: str = "") -> None:
-        text = f"""id = "r"\n{on}\n{waits}\nwhen = "{when}"\nthen = {{ coupon = "X" }}\ncooldown = "1d"\n{TESTS}"""
+        text = f"""id = "r"\n{on}\n{waits}\nwhen = "{when}"\nthen = {{ message = "m" }}\ncooldown = "1d"\n{TESTS}"""
         over_catalog([(read_rule(text, "r.toml", calendars), "r.toml", text)], CATALOG)
 
     with pytest.raises(WrongRule) as wrong:
@@ -74,9 +74,9 @@ def test_a_rule_that_looks_where_nothing_happens_cannot_ask_for_what_events_are_
 TESTS = """
 [[test]]
 name = "a"
-events = []
+events = [{ type = "login" }]
 fires_at = ["+1d"]
 [[test]]
 name = "b"
-events = []
+events = [{ type = "login" }]
 """
