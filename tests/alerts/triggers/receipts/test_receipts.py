@@ -66,7 +66,7 @@ def test_a_receipt_names_the_versions_of_the_models_that_it_looked_at_and_no_oth
 
 
 def test_a_score_without_a_model_is_unknown() -> None:
-    assert decisions("churn_risk >= 0 OR churn_risk < 0", order(1), scored=False) == []
+    assert decisions("churn_risk >= 0 OR churn_risk <= 1", order(1), scored=False) == []
     (receipt,) = decisions("churn_risk IS NULL", order(1), scored=False)
     assert (receipt["values"], receipt["terms"], receipt["models"]) == ({"churn_risk": None}, {"churn_risk": {}}, {})
 
