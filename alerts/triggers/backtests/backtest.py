@@ -210,6 +210,7 @@ class Noting(Decider):
     ) -> None:
         super().__init__(catalog, conditions, policy, "", "", campaigns)
         self.world = world
+        self.offered.following = False  # nothing is learned of what is not sent
         self.candidates = Bare(catalog, conditions, ids)  # rivals of another world never fire in this one
         self.others = [i for i in range(len(conditions.rules)) if i not in world.names]
         self.noted: list[Noted] = []

@@ -120,3 +120,14 @@ def test_a_customer_gets_so_many_coupons_of_a_campaign_and_no_more() -> None:
     log = [view(n, customer=customer) for n, customer in enumerate("aabab")]
     found = [outcome for outcome, _ in outcomes('id = "spring"\ncoupons_per_customer = 2', *log)]
     assert found == ["issued", "issued", "issued", "customer_limit", "issued"]
+
+
+def test_what_a_coupon_costs_is_told_alike_the_first_time_and_again() -> None:
+    known = campaigns_of(FILE, FILE.replace("spring", "autumn").replace("east", "west"))
+    thens = [Then("c", 300, campaign="spring"), Then("c", 500, campaign="spring"), Then(message="m", campaign="spring")]
+    places = [{}, {"region": "east"}, {"region": "west"}, {"store": "east"}]
+    for _ in range(2):
+        for campaign in known.by_id.values():
+            for then in thens:
+                for names in places:
+                    assert known.costs(campaign, then, names) == campaign.costs(then, names)
