@@ -24,6 +24,7 @@ from brewline.campaigns import read_spent
 from brewline.reading import Features
 from brewline.why_shown import Why, show
 from config.settings import Settings
+from features.columns import KINDS
 from features.models import input_layouts, largest
 from features.partitions import partition_of
 from features.record import Record
@@ -114,9 +115,9 @@ class Explaining:
         values: dict[str, Value] = {**dict.fromkeys(OF_EVENTS), **row[self.customer]}
         values |= {name: score.value for name, score in scores.items()} | self._facts(rule, at_ms)
         due_ms = next((self._held(rule, due) for code, due, _ in self.record.timers if code == rule.code), 0)
-        return outlook(
-            rule, values, scores, self._gates(rule, rule.then.to(values), at_ms), self.conditions.schema, at_ms, due_ms
-        )
+        seen_ms = self.record.last_ms.get(KINDS[rule.after.event]) if rule.after else None
+        shut = self._gates(rule, rule.then.to(values), at_ms)
+        return outlook(rule, values, scores, shut, self.conditions.schema, at_ms, due_ms, seen_ms)
 
     def _held(self, rule: Rule, due_ms: int) -> int:
         """When a wait that is over then is looked at: a rule that holds waits for quiet hours to end."""

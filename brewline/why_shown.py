@@ -81,6 +81,10 @@ def _show_decision(told: Told, zone: str, out: Console) -> None:
     group = "of the holdout group" if told.holdout else "not of the holdout group"
     quiet = f"; the rule was quiet until {moment(told.cooldown_until_ms, zone)}" if told.cooldown_until_ms else ""
     say(out, f"  {told.coupons_in_cap_window} of {told.cap} coupons within the cap's window; {group}{quiet}")
+    if told.channel_cap:
+        say(out, f"  {told.on_channel} of {told.channel_cap} messages within the window of its channel's cap")
+    if told.left:
+        say(out, f"  the partition's lease of the campaign had left {escape(spoken.left(told.left))}")
 
 
 def _clauses(lines: list[Line], when: str) -> Table:

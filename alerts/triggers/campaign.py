@@ -20,6 +20,7 @@ from features.written import line_of, read_toml, told
 KEYS = ("brand", "region", "store", "channel")  # what a campaign may have budgets by
 DEFAULT = "default"  # of a table of budgets: for each name that it does not list
 COUPONS, BUDGET = "coupons", "budget"
+MOST_KNOWN = 65_536  # costs, by place and amount
 SINCE = "since"  # beside them, when a partition gave the first coupon
 Amount = Annotated[int, Meta(ge=0, le=2**52)]
 Budgets = dict[str, Amount]
@@ -94,6 +95,16 @@ class Campaigns:
         self.by_id = {campaign.id: campaign for campaign in campaigns}
         self.units = units or {}
         self.keys = [key for key in KEYS if any(campaign.budgets(key) for campaign in self.by_id.values())]
+        self.known: dict[tuple[Any, ...], list[Cost]] = {}
+
+    def costs(self, campaign: Campaign, then: Then, names: Mapping[str, str]) -> list[Cost]:
+        """As the campaign says, which it is asked several times for each coupon: there are few places and amounts."""
+        key = (campaign.id, bool(then.coupon), then.worth_cents, *names.items())
+        if (costs := self.known.get(key)) is None:
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            costs = self.known[key] = campaign.costs(then, names)
+        return costs
 
     def outcome(self, then: Then, place: Place, ledger: Ledger, lease: Lease) -> tuple[str, str]:
         """(`issued` or the reason why not, what ran out). A mere message takes nothing and only keeps to the days."""
@@ -103,13 +114,21 @@ class Campaigns:
         refusal = campaign.refusal(place, ledger.given.get(campaign.id, 0) if then.coupon else 0)
         if refusal or not then.coupon:
             return refusal or "issued", ""
-        ran_out = lease.lacking(campaign.costs(then, place.names)).partition("/")[2]
+        ran_out = lease.lacking(self.costs(campaign, then, place.names)).partition("/")[2]
         return ("stock" if ran_out == COUPONS else BUDGET if ran_out else "issued"), ran_out
+
+    def left(self, then: Then, place: Place, lease: Lease) -> dict[str, int]:
+        """By name, what the pots that limit a coupon have left: cents, or coupons."""
+        campaign = self.by_id.get(then.campaign)
+        if campaign is None or not then.coupon:
+            return {}
+        costs = [(cost.pot.partition("/")[2], cost.pot, cost.limit) for cost in self.costs(campaign, then, place.names)]
+        return {name: max(0, lease.free(pot, limit)) for name, pot, limit in costs if limit is not None}
 
     def issue(self, then: Then, place: Place, ledger: Ledger, lease: Lease) -> None:
         campaign = self.by_id.get(then.campaign)
         if campaign is not None and then.coupon:
-            lease.spend(campaign.costs(then, place.names))
+            lease.spend(self.costs(campaign, then, place.names))
             lease.mark(f"{campaign.id}/{SINCE}", place.at_ms)
             self.count(then, ledger)
 

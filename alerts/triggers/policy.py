@@ -6,6 +6,7 @@ What a campaign adds to that stands in `campaign.py`.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -81,6 +82,7 @@ class Policy(Struct, frozen=True):
             ledger.messages_ms[channel] = [ms for ms in times_ms if ms > max(times_ms) - cap.kept_ms]
 
 
+@lru_cache(maxsize=16_384)
 def held_out(customer: str, salt: str, share: float) -> bool:
     """A customer's group never changes: it hangs on id and salt alone."""
     digest = blake2b(f"{salt}|{customer}".encode(), digest_size=8).digest()

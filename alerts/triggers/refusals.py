@@ -14,7 +14,7 @@ from alerts.triggers.arms import Arms
 from alerts.triggers.candidates import Candidates
 from alerts.triggers.moments import Moments, Seen
 from alerts.triggers.policy import Policy, held_out
-from alerts.triggers.receipts.receipt import decision_id
+from alerts.triggers.receipts.receipt import channel_cap, decision_id
 from features.customer import Applied
 from features.kernel.arrays import Ints
 from features.outgoing import Receipt
@@ -94,5 +94,9 @@ class Refusals:
                 repeat(""),
                 repeat(None),
                 repeat(self.candidates.models(seen, j)),
+                repeat(None),
+                repeat({}),
+                repeat(0),
+                repeat(channel_cap(then, policy)),
             )
         )

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from alerts.triggers.decide import Decider
 
 FIRED = ("issued", "control")  # outcomes from which the cooldown runs
+ASKED = ("issued", "stock", "budget")  # those before which the campaign's pots were asked
 
 
 class Decided(Struct):
@@ -182,7 +183,8 @@ class Round:
     def _verdict(self, candidate: Candidate, ledger: Ledger, given: Given) -> Verdict:
         standing = self._standing(candidate, ledger)
         if gate := first_shut(candidate.rule, candidate.rivals, self.house.policy, standing):
-            return Verdict(gate.outcome, until_ms=gate.until_ms, because=gate.because)
+            because = gate.rule if gate.outcome == "excluded" else gate.because
+            return Verdict(gate.outcome, until_ms=gate.until_ms, because=because)
         if brake := self.brakes.pulled(given.then.campaign, candidate.place.names):
             return Verdict("paused", brake=brake)
         outcome, ran_out = self.house.campaigns.outcome(given.then, candidate.place, ledger, self.lease)
@@ -271,7 +273,9 @@ class Round:
         return cloudevent(topic, customer, receipt.decision, type, source, receipt.at_ms, customer, receipt)
 
     def _receipt(self, candidate: Candidate, ledger: Ledger, given: Given, verdict: Verdict) -> Receipt:
-        return receipt_of(candidate, self.house.policy, ledger, given, verdict)
+        asked = verdict.outcome in ASKED
+        left = self.house.campaigns.left(given.then, candidate.place, self.lease) if asked else {}
+        return receipt_of(candidate, self.house.policy, ledger, given, verdict, left)
 
     def _pack(self) -> None:
         """The ledgers that have changed, behind their records."""

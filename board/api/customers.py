@@ -269,7 +269,9 @@ class Asked(Struct, forbid_unknown_fields=True):
 
 
 class Decision(Struct):
-    """A decision that was taken, in words. `notes`: what else has to be said of it."""
+    """A decision that was taken, in words. `because`: the rule of its group that was first, the reason of a
+    suppression, the channel that is capped; `ran_out`: the pot of the campaign that had too little; `left`: what those
+    that were asked had left, cents or `coupons`; `notes`: what else has to be said of it."""
 
     decision: str
     rule: str
@@ -286,6 +288,11 @@ class Decision(Struct):
     cap: int
     cooldown_until_ms: int
     holdout: bool
+    because: str
+    ran_out: str
+    left: dict[str, int]
+    on_channel: int
+    channel_cap: int
     notes: list[str]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from alerts.triggers.backtests.backtest import Span
+from alerts.triggers.backtests.backtest import Span, World
 from alerts.triggers.calendar import Calendars
 from alerts.triggers.rule import Rule, WrongRule, read_rule
 from config.settings import Settings
@@ -17,30 +17,52 @@ from flows.rules import load_calendars, load_rules
 
 Named = tuple[Rule, str, str]  # rule, file, text
 FOREVER_MS = 2**62
+AGAINST = " (against)"  # behind the name of a rule that stands beside both, in the second world
 
 
 class Chosen(Struct):
-    """The rules under test, those they are held against, and when they are asked."""
+    """The rules under test, those they are held against, those that stand beside both, and when they are asked."""
 
     rules: list[Named]
     against: list[Named]
     span: Span
+    beside: list[Named] = []
 
     @property
     def all(self) -> list[Named]:
-        return [*self.rules, *self.against]
+        return [*self.rules, *self.against, *self.beside]
+
+    @property
+    def worlds(self) -> list[World]:
+        """What is held against each other is decided apart, as if the other did not exist. What stands beside them is
+        in both worlds, and called otherwise in the second."""
+        names = [rule.id for rule, _, _ in self.all]
+        first, second = len(self.rules), len(self.rules) + len(self.against)
+        beside = range(second, len(names))
+        if not self.against:
+            return [World(dict(enumerate(names)))]
+        return [
+            World({i: names[i] for i in [*range(first), *beside]}),
+            World({i: names[i] for i in range(first, second)} | {i: f"{names[i]}{AGAINST}" for i in beside}),
+        ]
 
 
 def choose(settings: Settings, names: list[str], against: list[str], every: bool, span: Span) -> Chosen:
-    """Rules by id or by file; a draft whose id is taken is called `<id>-draft`. Raises WrongRule."""
+    """Rules by id or by file; a draft whose id is taken is called `<id>-draft`. With `against`, drafts are held against
+    it and what is shipped stands beside both; where there is no draft, what was named. Raises WrongRule."""
     known = {rule.id: (rule, file, text) for rule, file, text in load_rules(settings)}
     if not (names or every):
         raise WrongRule(f"name a rule{hint('', known)}; or a file, or --all")
     calendars = load_calendars(settings)
-    chosen = [_find(name, known, calendars) for name in names] + ([*known.values()] if every else [])
-    rules = _apart([], chosen)
-    others = _apart(rules, [_find(name, known, calendars) for name in against])
-    return Chosen(rules, [one for one in others if one not in rules], span)
+    named, others = ([_find(name, known, calendars) for name in some] for some in (names, against))
+    found = _apart([*others, *named, *(known.values() if every else [])], known)
+    count = len({_key(one) for one in others})
+    others, rules = found[:count], found[count:]
+    if not (others and rules):
+        return Chosen(found, [], span)
+    drafts = [one for one in rules if not _is_shipped(one, known)]
+    tried = drafts or [one for one in rules if _key(one) in {_key(one) for one in named}] or rules
+    return Chosen(tried, others, span, [one for one in rules if one not in tried])
 
 
 def _find(name: str, known: dict[str, Named], calendars: Calendars) -> Named:
@@ -54,18 +76,26 @@ def _find(name: str, known: dict[str, Named], calendars: Calendars) -> Named:
     return read_rule(text, name, calendars), name, text
 
 
-def _apart(before: list[Named], chosen: list[Named]) -> list[Named]:
-    """The same rule once, and different rules of one id under different names."""
-    found: list[Named] = []
-    for rule, file, text in chosen:
-        same = [one for one, _, _ in [*before, *found] if one.version == rule.version and one.id == rule.id]
-        if same:
-            continue
-        taken = {one.id for one, _, _ in [*before, *found]}
-        while rule.id in taken:
-            rule = replace(rule, id=f"{rule.id}-draft")
+def _apart(chosen: list[Named], known: dict[str, Named]) -> list[Named]:
+    """The same rule once; a draft whose id another one has gets a name of its own."""
+    once = {_key(one): one for one in reversed(chosen)}
+    found, taken = list[Named](), {rule.id for rule, *more in once.values() if _is_shipped((rule, *more), known)}
+    for key in dict.fromkeys(map(_key, chosen)):
+        rule, file, text = once[key]
+        if not _is_shipped(once[key], known):
+            while rule.id in taken:
+                rule = replace(rule, id=f"{rule.id}-draft")
+            taken.add(rule.id)
         found.append((rule, file, text))
     return found
+
+
+def _key(one: Named) -> tuple[str, str]:
+    return one[0].id, one[0].version
+
+
+def _is_shipped(one: Named, known: dict[str, Named]) -> bool:
+    return one[0].id in known and known[one[0].id][0].version == one[0].version
 
 
 def span_of(from_text: str | None, to_text: str | None) -> Span:

@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alerts.triggers.backtests.backtest import Span
-from brewline.backtests.choice import Chosen
+from alerts.triggers.backtests.tally import Counted
+from alerts.triggers.rule import Rule
+from brewline.backtests.choice import AGAINST, Chosen
 from brewline.backtests.figures import Figures, campaign_figures, rule_figures
 from brewline.backtests.plot import write_plot
 from brewline.backtests.run import Run
@@ -97,8 +99,8 @@ def tried_over(
     started_s = time.perf_counter()
     counted = run.figures(lambda events: progress.advance(task, events))
     seconds = time.perf_counter() - started_s
-    rules = {rule.id: rule_figures(rule, counted.rules[rule.id]) for rule, _, _ in chosen.all}
-    of = {rule.id: rule.then.campaign for rule, _, _ in chosen.all}
+    named = {name: chosen.all[i][0] for world in chosen.worlds for i, name in world.names.items()}
+    rules = {name: rule_figures(rule, counted.rules[name]) for name, rule in named.items()}
     return {
         "history": archive.name,
         "timezone": archive.timezone,
@@ -112,10 +114,22 @@ def tried_over(
         "customers": counted.customers,
         "seconds": round(seconds, 3),
         "events_per_s": round(counted.events / seconds),
-        "campaigns": campaign_figures(run.campaigns, rules, of, counted.ran_out),
+        "campaigns": _of_campaigns(run, named, rules, counted),
+        "worlds": [[*world.names.values()] for world in chosen.worlds],
         "scores": {name: model.version for name, model in (models or {}).items()},
         "rules": rules,
     }
+
+
+def _of_campaigns(run: Run, named: dict[str, Rule], rules: Figures, counted: Counted) -> Figures:
+    """Each world has pots of its own."""
+    found: Figures = {}
+    for number, world in enumerate(run.chosen.worlds):
+        of = {name: named[name].then.campaign for name in world.names.values()}
+        ran_out = counted.ran_out[number] if counted.ran_out else {}
+        mine = campaign_figures(run.campaigns, {name: rules[name] for name in of}, of, ran_out)
+        found |= {f"{id}{AGAINST if number else ''}": seen for id, seen in mine.items()}
+    return found
 
 
 def require_inside(archive: Archive, span: Span) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from brewline.backtests.figures import Figures
 from brewline.backtests.svg import COLOURS, colour, line, picture, rect, steps, text
-from brewline.backtests.tables import GROUPS, never
+from brewline.backtests.tables import GROUPS, decided_apart, never
 
 WIDTH, LEFT, RIGHT = 1000, 170, 60
 INNER = WIDTH - LEFT - RIGHT
@@ -92,7 +92,8 @@ def draw(figures: Figures) -> str:
     y, title = 76.0, f"Back-test over {Path(figures['history']).name}"
     shapes = [text(20, 34, title, 18, weight="bold"), _caption(figures)]
     held = {id: rule for id, rule in figures["rules"].items() if rule["held"]}
-    for words in (words for said in never(figures) for words in wrap(said, LINE)):
+    said = [*filter(None, [decided_apart(figures)]), *never(figures)]
+    for words in (words for one in said for words in wrap(one, LINE)):
         shapes.append(text(20, y, words, 13))
         y += 18
     y += 18

@@ -66,13 +66,14 @@ class Run:
         return lean(self.settings, self.chosen.all, bool(self.models))
 
     def backtest(self) -> Backtest:
-        return Backtest(*self._lean(), self.policy, self.campaigns, self.chosen.span, self.ids, self.models)
+        of = (self.policy, self.campaigns, self.chosen.span, self.ids, self.models, self.chosen.worlds)
+        return Backtest(*self._lean(), *of)
 
     def figures(self, walk: Callable[[int], None], backtests: list[Backtest] | None = None) -> Counted:
         """Each of `backtests` has a thread of its own; `walk` is told how many events were judged.
 
         Shares know nothing of each other. So they are first judged as if campaigns had no limits; where one would have
-        been passed, all are decided once more, one after the other.
+        been passed in a world, all are decided once more, one after the other.
         """
         free = backtests or [self.backtest() for _ in range(THREADS)]
         total = Counted()
@@ -81,9 +82,9 @@ class Run:
             walk(counted.events)
         return self._rationed(free) if self._over(total.spent) else total
 
-    def _over(self, spent: Mapping[str, int]) -> bool:
-        limits = ((self.campaigns.limit(pot), cents) for pot, cents in spent.items() if not pot.endswith(f"/{SINCE}"))
-        return any(limit is not None and cents > limit for limit, cents in limits)
+    def _over(self, worlds: list[Counter[str]]) -> bool:
+        spent = [(pot, n) for each in worlds for pot, n in each.items() if not pot.endswith(f"/{SINCE}")]
+        return any((limit := self.campaigns.limit(pot)) is not None and n > limit for pot, n in spent)
 
     def _each(self, free: list[Backtest], work: Callable[[Backtest, int], T]) -> Iterator[T]:
         """The work on each share by number, as it is done."""
@@ -105,7 +106,7 @@ class Run:
     def _counted(self, backtest: Backtest, share: int) -> Counted:
         return self._count(backtest.judge(self._columns(backtest, share)))
 
-    def _count(self, judged: Judged) -> Counted:
+    def _count(self, judged: list[Judged]) -> Counted:
         return count(judged, self.archive.timezone, self.archive.last_ms)
 
     def _rationed(self, free: list[Backtest]) -> Counted:
@@ -113,31 +114,35 @@ class Run:
         rationed, judged = self._judged(free)
         for one in judged:
             total.add(self._count(one))
-        total.spent, total.ran_out = Counter(rationed.spent), rationed.ran_out
+        total.spent, total.ran_out = [Counter(one.spent) for one in rationed], [one.ran_out for one in rationed]
         return total
 
-    def _judged(self, free: list[Backtest]) -> tuple[Rationed, Iterator[Judged]]:
-        """All shares under the campaigns' limits; their columns are read once more, one after the other."""
+    def _judged(self, free: list[Backtest]) -> tuple[list[Rationed], Iterator[list[Judged]]]:
+        """All shares under the campaigns' limits, by world; their columns are read once more, one after the other."""
         helds = dict(self._each(free, lambda backtest, i: (i, backtest.hold(self._columns(backtest, i)))))
         backtest, ordered = free[0], [helds[i] for i in range(len(self.archive.shares))]
-        rationed = backtest.ration(ordered)
-        each = zip(ordered, rationed.noted, strict=True)
-        return rationed, (
-            backtest.judged(self._columns(backtest, i), held.asked, held.near, noted, {})
-            for i, (held, noted) in enumerate(each)
-        )
+        rationed = [backtest.ration(list(shares)) for shares in zip(*ordered, strict=True)]
 
-    def decisions(self) -> Iterator[Decision]:
-        """Share by share, under the campaigns' limits where one would have been passed."""
-        backtest, spent = self.backtest(), Counter[str]()
-        for share in range(len(self.archive.shares)):
-            spent.update(backtest.judge(self._columns(backtest, share)).spent)
-        if self._over(spent):
+        def judged(share: int) -> list[Judged]:
+            columns = self._columns(backtest, share)
+            return [
+                backtest.judged(columns, held.asked, held.near, found.noted[share], {}, world)
+                for world, (held, found) in enumerate(zip(ordered[share], rationed, strict=True))
+            ]
+
+        return rationed, map(judged, range(len(ordered)))
+
+    def decisions(self, world: int = 0) -> Iterator[Decision]:
+        """Of a world, share by share; under the campaigns' limits where one would have been passed."""
+        backtest, total, shares = self.backtest(), Counted(), range(len(self.archive.shares))
+        for share in shares:
+            total.add(self._counted(backtest, share))
+        if self._over(total.spent):
             judged = self._judged([backtest])[1]
         else:
-            judged = (backtest.judge(self._columns(backtest, i)) for i in range(len(self.archive.shares)))
+            judged = (backtest.judge(self._columns(backtest, i)) for i in shares)
         for one in judged:
-            yield from one.decisions()
+            yield from one[world].decisions()
 
     def _columns(self, backtest: Backtest, share: int) -> Columns:
         one = self.archive.shares[share]

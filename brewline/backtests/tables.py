@@ -17,9 +17,19 @@ GROUPS = {"issued": "got it", "holdout": "held out", "nearly": "nearly"}
 
 
 def print_tables(figures: Figures, out: Console) -> None:
+    if apart := decided_apart(figures):
+        out.print(apart, highlight=False, markup=False, soft_wrap=True)
     for table in (_decided(figures), _given(figures), _campaigns(figures), _lookalikes(figures), _overlap(figures)):
         if table.row_count:
             out.print(table)
+
+
+def decided_apart(figures: Figures) -> str:
+    """Which rules know nothing of each other; empty where all are decided together."""
+    if len(figures["worlds"]) < 2:
+        return ""
+    worlds = [", ".join(world) for world in figures["worlds"]]
+    return f"decided apart, each side as if the other did not exist, with budgets of its own: {' | '.join(worlds)}"
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -92,7 +102,10 @@ def _lookalikes(figures: Figures) -> Table:
 
 
 def _overlap(figures: Figures) -> Table:
-    table = _table("overlap", "rule", "with", "customers who got both", "coupons within a day of one of the other")
+    apart = ", also of what was decided apart" if decided_apart(figures) else ""
+    table = _table(
+        f"overlap{apart}", "rule", "with", "customers who got both", "coupons within a day of one of the other"
+    )
     pairs = sorted(_pairs(figures), reverse=True)
     for close, customers, id, other in pairs[:PAIRS]:
         table.add_row(id, other, f"{customers:,}", f"{close:,}")

@@ -52,7 +52,10 @@ def rules_backtest(
     every: Annotated[bool, typer.Option("--all", help="All rules of the configured folder.")] = False,
     from_: From = None,
     to: To = None,
-    against: Annotated[list[str] | None, typer.Option(help="Another rule to run beside; may be repeated.")] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="A rule to hold it against, each as if the other did not exist."),
+    ] = None,
     history: Annotated[str, typer.Option(help=HISTORIES)] = "kafka",
     assume_consent: Annotated[bool, typer.Option("--assume-consent", help="As if all had consented.")] = False,
     scores: Annotated[
@@ -63,7 +66,7 @@ def rules_backtest(
 ) -> None:
     """Says what rules would have done with a past: whom they reach, what they cost, where they overlap. Sends nothing.
 
-    Example: `brewline rules backtest winback-14d --history completejourney`; a draft beside the rule it may replace:
+    Example: `brewline rules backtest winback-14d --history completejourney`; a draft against the rule it may replace:
     `brewline rules backtest draft.toml --against winback-14d --history may.parquet --plot draft.html`; all of them:
     `brewline rules backtest --all --from 2026-05-01T00:00:00+08:00 --json out/rules.json`
     """

@@ -80,13 +80,22 @@ FIELDS = {
     "CouponVerdict.total_cents": Word("of a redemption, what the order comes to before the coupon"),
     "CouponVerdict.at_ms": Word("event time, epoch ms"),
     "Receipt.until_ms": Word("until when what stood in the way lasts, epoch ms; 0: not known, or nothing did"),
-    "because": Word("what stood in the way: the reason of a suppression, the channel that is capped; or empty"),
+    "because": Word(
+        "what stood in the way: the rule of the group that was first, the reason of a suppression, the channel that is"
+        " capped; or empty"
+    ),
     "send_ms": Word("when the message is sent, epoch ms; 0: it is not"),
     "send_why": Word(
         "why then, where the rule sends at the customer's hour: `usual_hour`, `quiet_hours` (which that hour is in),"
         " `no_history` (none is known), `expires` (the coupon would have run out); else empty"
     ),
     "arm": Word("of a rule with arms, the one that was drawn; null for others"),
+    "left": Word(
+        "of the campaign's pots that were asked, what the partition's lease had left before it: cents, or `coupons`;"
+        " empty where none limits the coupon, or something else stood in the way first"
+    ),
+    "on_channel": Word("messages that count against the channel's cap, before this one"),
+    "channel_cap": Word("messages a customer may get on the channel within its cap's window; 0: it has none"),
     "brake": Word("of the outcome `paused`, what had paused the campaign there; else null"),
     # brakes
     "Braked.campaign": Word("campaign whose rules give nothing"),

@@ -171,12 +171,78 @@ def test_consent_can_be_assumed(tmp_path: Path) -> None:
     assert tried(ndjson(tmp_path, life()), consent=True)["rules"][RULE]["outcomes"] == {"issued": 2, "cooldown": 1}
 
 
-def test_rules_overlap_where_they_reach_the_same_customers_within_a_day(tmp_path: Path) -> None:
+def drafted(tmp_path: Path, orders: int) -> str:
+    """The file of a draft of the same id, that looks for so many orders."""
     text = Path(HOUSE.path(HOUSE.coupons.rules), f"{RULE}.toml").read_text()
     draft = tmp_path / "draft.toml"
-    draft.write_text(text.replace("orders_7d >= 3", "orders_7d >= 2"))
-    chosen = choose(HOUSE, [str(draft)], [RULE], False, Span())
-    assert [rule.id for rule, _, _ in chosen.all] == [RULE, f"{RULE}-draft"]
+    draft.write_text(text.replace("orders_7d >= 3", f"orders_7d >= {orders}"))
+    return str(draft)
+
+
+@pytest.mark.parametrize("against", [True, False])
+def test_a_draft_whose_id_is_taken_gets_another_name_and_the_shipped_rule_keeps_its_own(
+    tmp_path: Path, against: bool
+) -> None:
+    draft = drafted(tmp_path, 2)
+    names, others = ([draft], [RULE]) if against else ([draft, RULE], [])
+    chosen = choose(HOUSE, names, others, False, Span())
+    assert {rule.id: file for rule, file, _ in chosen.all}[f"{RULE}-draft"] == draft
+    file, plot = tmp_path / "f.json", tmp_path / "f.svg"
+    shown, asked = StringIO(), Asked(ndjson(tmp_path, life()), True, file, plot)
+    backtest(HOUSE, chosen, asked, Console(file=shown, width=200))
+    rules = orjson.loads(file.read_bytes())["rules"]
+    shipped = tried(ndjson(tmp_path, life()), consent=True)["rules"][RULE]
+    assert rules[RULE]["version"] == shipped["version"] != rules[f"{RULE}-draft"]["version"]
+    assert [rules[f"{RULE}-draft"]["held"], rules[RULE]["held"]] == [6, 3]
+    rows = [line.replace("│", " ").split() for line in shown.getvalue().splitlines()]
+    assert [f"{RULE}-draft", "9", "6"] in [row[:3] for row in rows]
+    assert plot.read_text().index(f">{RULE}-draft<")
+
+
+def test_a_rule_and_what_may_replace_it_are_decided_as_if_the_other_did_not_exist(tmp_path: Path) -> None:
+    """They are of one id, group and campaign, whose budget pays for two of each."""
+    (tmp_path / "campaigns").mkdir()
+    (tmp_path / "campaigns/thanks.toml").write_text('id = "thanks"\nbudget_cents = 899\n')
+    house = replace(HOUSE, coupons=replace(HOUSE.coupons, campaigns=str(tmp_path / "campaigns")))
+    names = ("anna", "ben", "cleo")
+    events = [order(n, NOON_MS + d * DAY_MS + i * HOUR_MS) for d in range(30) for i, n in enumerate(names)]
+    history, shown = ndjson(tmp_path, [*map(consent, names), *events]), StringIO()
+
+    def figures(names: list[str], against: list[str]) -> dict:
+        chosen = choose(house, names, against, False, Span())
+        return backtest(house, chosen, Asked(history, False, None, None), Console(file=shown, width=200))
+
+    draft = drafted(tmp_path, 2)
+    both = figures([draft, "second-order"], [RULE])
+    first, second = figures([draft, "second-order"], []), figures([RULE, "second-order"], [])
+    worlds = [[f"{RULE}-draft", "second-order"], [RULE, "second-order (against)"]]
+    assert both["worlds"] == worlds
+    alike = [(f"{RULE}-draft", first, RULE), ("second-order", first, "second-order"), (RULE, second, RULE)]
+    alike += [("second-order (against)", second, "second-order")]
+    for name, alone, its in alike:
+        mine, wanted = both["rules"][name], alone["rules"][its]
+        assert {k: v for k, v in mine.items() if k != "overlap"} == {k: v for k, v in wanted.items() if k != "overlap"}
+    assert both["campaigns"]["thanks"] == first["campaigns"]["thanks"]
+    assert both["campaigns"]["thanks (against)"] == second["campaigns"]["thanks"]
+    assert both["rules"][RULE]["overlap"][f"{RULE}-draft"]["customers"] == 2
+    assert "second-order" not in both["rules"][RULE]["overlap"], "it is not of its world, and was not held against it"
+    assert f"each side as if the other did not exist, with budgets of its own: {', '.join(worlds[0])} | " in (
+        shown.getvalue()
+    )
+
+
+def test_of_all_rules_only_what_is_named_is_held_against(tmp_path: Path) -> None:
+    named = choose(HOUSE, ["second-order"], [RULE], True, Span())
+    assert [rule.id for rule, _, _ in named.rules] == ["second-order"]
+    assert [rule.id for rule, _, _ in named.against] == [RULE]
+    assert not {RULE, "second-order"} & {rule.id for rule, _, _ in named.beside}
+    without = choose(HOUSE, [], [RULE], True, Span())
+    assert (len(without.beside), len(without.rules)) == (0, len(named.all) - 1)
+    assert len(choose(HOUSE, [RULE], [RULE], False, Span()).worlds) == 1
+
+
+def test_rules_overlap_where_they_reach_the_same_customers_within_a_day(tmp_path: Path) -> None:
+    chosen = choose(HOUSE, [drafted(tmp_path, 2)], [RULE], False, Span())
     figures = backtest(HOUSE, chosen, Asked(ndjson(tmp_path, life()), True, None, None), OUT)
     both = {"customers": 2, "coupons_within_a_day": 2}
     assert figures["rules"][RULE]["overlap"] == {f"{RULE}-draft": both}

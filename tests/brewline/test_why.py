@@ -7,18 +7,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec import to_builtins
+from rich.console import Console
 
-from alerts.triggers.receipts.explain import Outlook
+from alerts.triggers.receipts.explain import Outlook, told
 from alerts.triggers.receipts.kept import Keeping
 from brewline.why import Explaining
+from brewline.why_shown import Why, show
 from config import settings as conf
 from features import events as e
 from features.times import DAY_MS, HOUR_MS
 from operators.customers import UnknownCustomer
+from operators.receipts import read_receipts
 from operators.servers import RedisServer
 from operators.store import PartitionStore
 from tests.brewline.town import NOON_MS, Town, consent, order, tick
@@ -198,6 +203,54 @@ def test_a_full_channel_a_suppression_and_an_exit_are_named_with_their_times(wri
     assert (found.would_fire, found.outcome) == (False, "suppressed")
     assert "suppressed for review, until it is lifted" in found.to_change
     assert "inside since Thu 7 May 2026 13:00, until the exit of second is true" in found.to_change
+
+
+def test_what_stood_in_the_way_is_named(written: Written) -> None:
+    settings = written(first="orders_7d >= 1", second="orders_7d >= 1")
+    settings.coupons.channel_caps = {"push": "4 per 3d"}
+    town = Town(settings)
+    town.live(tick(0), consent(), order(1), order(2, hours=1))
+    found = [told for told in Explaining(settings, "ca").why("second", NOON_MS).decisions if told.rule == "second"]
+    assert {told.because for told in found} == {"first"}
+    shown = StringIO()
+    show(Why("ca", "Asia/Shanghai", NOON_MS, found), Console(file=shown, width=120))
+    assert "not given: another rule of its group was first (first)" in shown.getvalue()
+    assert "1 of 4 messages within the window of its channel's cap" in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("pot", "words"), [("region:east", "that of region east"), ("budget", "that of the whole campaign")]
+)
+def test_the_pot_that_had_run_out_is_named_and_what_was_left(written: Written, pot: str, words: str) -> None:
+    settings = written(first="orders_7d >= 1")
+    Town(settings).live(consent(), order(1))
+    explaining = Explaining(settings, "ca")
+    [kept] = [one for one in read_receipts(explaining.redis, explaining.prefix, 2, ["ca"]) if one.rule == "first"]
+    kept.outcome, kept.ran_out, kept.left = "budget", pot, {"coupons": 7, "budget": 100_000, "region:east": 10}
+    shown, decision = StringIO(), told(kept, explaining.rules["first"], None, explaining.conditions.schema)
+    show(Why("ca", "Asia/Shanghai", NOON_MS, [decision]), Console(file=shown, width=120))
+    assert f"not given: the campaign's budget had run out ({words})" in shown.getvalue()
+    assert "had left 7 coupons, 1,000.00 of the whole campaign, 0.10 of region east" in shown.getvalue()
+    assert to_builtins(decision)["ran_out"] == pot
+
+
+def test_a_rule_that_waits_for_nothing_would_not_fire_and_says_why(written: Written) -> None:
+    settings = written()
+    town = Town(settings)
+    town.live(tick(0), consent(), order(1), order(2, hours=1))
+    found = outlook(settings, "birthday", 2)
+    assert (found.would_fire, found.outcome, found.due_ms) == (False, "not_waiting", 0)
+    assert found.reason == "would not fire: it looks when a wait is over, and nothing is waited for"
+    assert found.to_change == ["nothing is waited for: no profile has named a birthday that is still to come"]
+    cart = outlook(settings, "cart-left", 2)
+    assert (cart.outcome, cart.to_change[0]) == ("not_waiting", "nothing is waited for: no cart add has come yet")
+    town.live(tick(24 * 20))
+    gone = outlook(settings, "winback-14d", 24 * 21)
+    assert gone.to_change[0] == "nothing is waited for: no order since the rule last looked"
+    birthday = {"birthday": "06-05", "birthday_ms": NOON_MS + 32 * DAY_MS - 12 * HOUR_MS}
+    town.live(e.Profile(id="p", customer="ca", at_ms=NOON_MS + 3 * HOUR_MS, tz="Asia/Shanghai", **birthday))
+    assert outlook(settings, "birthday", 24 * 32).due_ms > 0
+    assert outlook(settings, "birthday", 24 * 32).would_fire is True
 
 
 def test_what_leaves_later_says_when_and_why(written: Written) -> None:

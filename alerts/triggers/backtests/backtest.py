@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
+from msgspec.structs import replace
 
 from alerts.triggers.arms import Given
 from alerts.triggers.campaign import NONE, Campaigns
@@ -49,6 +50,17 @@ class Span(Struct, frozen=True):
 ALL_OF_IT = Span()
 
 
+class World(Struct, frozen=True):
+    """Rules that are decided together, as if there were no others: by number, what each is called in the figures."""
+
+    names: dict[int, str]
+
+    @classmethod
+    def of(cls, rules: list[Rule]) -> World:
+        """The only one."""
+        return cls({i: rule.id for i, rule in enumerate(rules)})
+
+
 class Decision(NamedTuple):
     rule: str
     customer: str
@@ -59,8 +71,9 @@ class Decision(NamedTuple):
 
 
 class Judged(Struct):
-    """What came of a share of the past. By decision: rule, customer (both by number), time and outcome."""
+    """What came of a share of the past in one world. By decision: rule, customer (both by number), time and outcome."""
 
+    world: World
     columns: Columns
     rules: list[Rule]
     rule: Ints
@@ -178,6 +191,9 @@ class Silent(Round):
     def _tell(self, *_: Any) -> None:
         """Nobody hears of it."""
 
+    def _pack(self) -> None:
+        """A share is all that its customers ever did, and another world is to find them as they were."""
+
     def _message(self, *_: Any) -> Message:
         return UNSENT
 
@@ -187,23 +203,35 @@ class Silent(Round):
 
 
 class Noting(Decider):
-    """`noted` by silent rounds. Causes are told where `ids` are known."""
+    """One world's decisions, `noted` by silent rounds. Causes are told where `ids` are known."""
 
     def __init__(
-        self, catalog: Catalog, conditions: Conditions, policy: Policy, campaigns: Campaigns, ids: bool
+        self, catalog: Catalog, conditions: Conditions, policy: Policy, campaigns: Campaigns, ids: bool, world: World
     ) -> None:
         super().__init__(catalog, conditions, policy, "", "", campaigns)
-        self.candidates = Bare(catalog, conditions, ids)
+        self.world = world
+        self.offered.following = False  # nothing is learned of what is not sent
+        self.candidates = Bare(catalog, conditions, ids)  # rivals of another world never fire in this one
+        self.others = [i for i in range(len(conditions.rules)) if i not in world.names]
         self.noted: list[Noted] = []
+
+    def of_world(self, moments: Moments) -> Moments:
+        """Those of its rules alone."""
+        if not self.others:
+            return moments
+        asks, exits = moments.asks.copy(), moments.exits.copy()
+        asks[:, self.others] = exits[:, self.others] = False
+        return replace(moments, asks=asks, exits=exits)
 
     def decide(
         self, moments: Moments, applied: Applied, words: Mapping[int, str], lease: Lease, *_: Any, **__: Any
     ) -> Decided:
-        return Silent(self, moments, applied, words, lease).decide(None, NO_SENDS)
+        return Silent(self, self.of_world(moments), applied, words, lease).decide(None, NO_SENDS)
 
 
 class Held(Struct):
-    """Of a share of the past, the moments at which a rule held, and how often each was asked, and nearly held."""
+    """Of a share of the past, the moments at which a rule of a world held, and how often each was asked, and nearly
+    held."""
 
     waiting: Silent
     candidates: list[Candidate]
@@ -223,33 +251,43 @@ class Backtest:
         span: Span = ALL_OF_IT,
         ids: bool = False,
         models: Mapping[str, LinearModel] | None = None,
+        worlds: Sequence[World] = (),
     ) -> None:
         """`ids`: decisions name their cause; the columns must hold the texts of the events' ids then; `models`: without
-        any, there are no scores."""
+        any, there are no scores; `worlds`: by default one of all rules."""
         self.span = span
         conditions.fields |= {"coupon", "campaign"}  # of redeemed coupons
-        self.decider = Noting(catalog, conditions, policy, campaigns, ids)
-        self.decider.models = dict(models or {})
+        of = (catalog, conditions, policy, campaigns, ids)
+        self.deciders = [Noting(*of, world) for world in worlds or [World.of(conditions.rules)]]
+        self.decider = self.deciders[0]  # what features and models there are, all know alike
+        for decider in self.deciders:
+            decider.models = dict(models or {})
         self.job = CustomersJob(catalog, self.decider, NO_LABELS, "", "")
         self.numbers = {rule.id: i for i, rule in enumerate(conditions.rules)}
 
-    def judge(self, columns: Columns) -> Judged:
-        """All that some customers ever did, at once: nothing was known of them before. Pots are not rationed."""
+    def judge(self, columns: Columns) -> list[Judged]:
+        """By world, all that some customers ever did, at once: nothing was known of them before. Pots are not
+        rationed."""
         applied, moments, words = self._applied(columns)
-        self.decider.noted, lease = [], Unlimited()
-        self.decider.decide(moments, applied, words, lease)
-        near = self._near(moments, applied, words)
-        return self.judged(columns, moments.asks.sum(axis=0), near, self.decider.noted, lease.spent)
+        asked, near, found = moments.asks.sum(axis=0), self._near(moments, applied, words), []
+        for world, decider in enumerate(self.deciders):
+            decider.noted, lease = [], Unlimited()
+            decider.decide(moments, applied, words, lease)
+            found.append(self.judged(columns, asked, near, decider.noted, lease.spent, world))
+        return found
 
-    def hold(self, columns: Columns) -> Held:
+    def hold(self, columns: Columns) -> list[Held]:
         """The same without deciding."""
         applied, moments, words = self._applied(columns)
-        asked, near = moments.asks.sum(axis=0), self._near(moments, applied, words)
-        waiting = Silent(self.decider, moments, applied, words, Lease())
-        return Held(waiting, waiting.wait(), asked, near)
+        asked, near, found = moments.asks.sum(axis=0), self._near(moments, applied, words), []
+        for decider in self.deciders:
+            waiting = Silent(decider, decider.of_world(moments), applied, words, Lease())
+            found.append(Held(waiting, waiting.wait(), asked, near))
+        return found
 
     def ration(self, shares: list[Held]) -> Rationed:
-        """Decides of all shares, in the order in which the partitions' clocks, or the events, come to them."""
+        """Decides of all shares of a world, in the order in which the partitions' clocks, or the events, come to
+        them."""
         lease, found = Lease(), Rationed([[] for _ in shares], {}, {})
         for share, place, candidate in in_order([one.candidates for one in shares]):
             known, waiting = len(lease.short), shares[share].waiting
@@ -267,9 +305,11 @@ class Backtest:
         near: list[tuple[Ints, Ints]],
         noted: list[Noted],
         spent: dict[str, int],
+        world: int = 0,
     ) -> Judged:
         numbers = np.array([(self.numbers[n[0]], n[1], n[2]) for n in noted], dtype=np.int64).reshape(-1, 3)
         return Judged(
+            world=self.deciders[world].world,
             columns=columns,
             rules=self.decider.conditions.rules,
             rule=numbers[:, 0],

@@ -6,11 +6,12 @@ Figures of different customers add up, so each share of a past is counted by its
 from __future__ import annotations
 
 from collections import Counter
+from itertools import zip_longest
 
 import numpy as np
 from msgspec import Struct, field
 
-from alerts.triggers.backtests.backtest import Judged
+from alerts.triggers.backtests.backtest import Judged, World
 from alerts.triggers.backtests.response import Events, Response, respond
 from alerts.triggers.round import FIRED
 from alerts.triggers.rule import Rule
@@ -62,36 +63,43 @@ class Tally(Struct):
 
 
 class Counted(Struct):
-    """Of a share, or of all: events, customers, and what each rule came to."""
+    """Of a share, or of all: events, customers, and what each rule came to, by its name in its world."""
 
     events: int = 0
     customers: int = 0
     rules: dict[str, Tally] = field(default_factory=dict)
-    spent: Counter[str] = field(default_factory=Counter)  # by pot of the campaigns
-    ran_out: dict[str, int] = {}  # by pot: when it had too little left for the first time
+    spent: list[Counter[str]] = []  # by world: by pot of the campaigns
+    ran_out: list[dict[str, int]] = []  # by world, by pot: when it had too little left for the first time
 
     def add(self, other: Counted) -> None:
         self.events += other.events
         self.customers += other.customers
-        self.spent.update(other.spent)
+        self.spent = [mine + more for mine, more in zip_longest(self.spent, other.spent, fillvalue=Counter[str]())]
         for rule, tally in other.rules.items():
             self.rules.setdefault(rule, Tally()).add(tally)
 
 
-def count(judged: Judged, timezone: str, end_ms: int) -> Counted:
+def count(worlds: list[Judged], timezone: str, end_ms: int) -> Counted:
     """The figures of a share; days are those of `timezone`, and the past ends at `end_ms`."""
-    columns = judged.columns
-    issued = [judged.of(i, "issued") for i in range(len(judged.rules))]
-    events = Events.of(columns, {rule.id: (_coupons(rule), rule.then.campaign) for rule in judged.rules})
+    columns, rules = worlds[0].columns, worlds[0].rules
+    issued = [{i: judged.of(i, "issued") for i in judged.world.names} for judged in worlds]
+    events = Events.of(columns, {rule.id: (_coupons(rule), rule.then.campaign) for rule in rules})
     tallies = {}
-    for i, rule in enumerate(judged.rules):
-        tally = _tally(judged, i, issued[i], timezone)
-        tally.groups = {
-            name: respond(events, rule, *moments, end_ms) for name, moments in _groups(judged, i, issued[i])
-        }
-        tally.common = {other.id: _common(issued[i], issued[j]) for j, other in enumerate(judged.rules) if j != i}
-        tallies[rule.id] = tally
-    return Counted(len(columns.index), len(columns.customers), tallies, Counter(judged.spent))
+    for judged, mine in zip(worlds, issued, strict=True):
+        for i, name in judged.world.names.items():
+            tally = tallies[name] = _tally(judged, i, mine[i], timezone)
+            tally.groups = {
+                group: respond(events, rules[i], *moments, end_ms) for group, moments in _groups(judged, i, mine[i])
+            }
+            others = [(one.world.names[j], theirs[j]) for one, theirs in zip(worlds, issued, strict=True)
+                      for j in theirs if _met(i, j, judged.world, one.world)]  # fmt: skip
+            tally.common = {other: _common(mine[i], theirs) for other, theirs in others}
+    return Counted(len(columns.index), len(columns.customers), tallies, [Counter(one.spent) for one in worlds])
+
+
+def _met(i: int, j: int, mine: World, other: World) -> bool:
+    """Whether two rules are held against each other: of one world, or each of a world that the other is not in."""
+    return i != j and (mine is other or (i not in other.names and j not in mine.names))
 
 
 def _tally(judged: Judged, i: int, issued: tuple[Ints, Ints], timezone: str) -> Tally:

@@ -16,6 +16,7 @@ from alerts.triggers.receipts.kept import Kept
 from alerts.triggers.rule import Rule, Then
 from features.outgoing import Braked, Drawn
 
+IDLE = "not_waiting"  # of a rule that looks when a wait is over, where none runs
 OF_THE_EVENT = {*OF_EVENTS, *FACTS} - set(CLOCK)
 
 
@@ -64,6 +65,10 @@ class Told(Struct):
     send_why: str = ""
     arm: Drawn | None = None
     brake: Braked | None = None
+    ran_out: str = ""
+    left: dict[str, int] = {}
+    on_channel: int = 0
+    channel_cap: int = 0
 
 
 class Barrier(Struct):
@@ -122,12 +127,18 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         send_why=kept.send_why,
         arm=kept.arm,
         brake=kept.brake,
+        ran_out=kept.ran_out,
+        left=kept.left,
+        on_channel=kept.on_channel,
+        channel_cap=kept.channel_cap,
     )
 
 
 def _reason(kept: Kept) -> str:
-    because = f" ({spoken.because(kept.outcome, kept.because)})" if kept.because else ""
-    return spoken.outcome(kept.outcome) + because
+    because = spoken.because(kept.outcome, kept.because) if kept.because else ""
+    if kept.outcome == "budget" and kept.ran_out:
+        because = f"that of {spoken.pot(kept.ran_out)}"
+    return spoken.outcome(kept.outcome) + (f" ({because})" if because else "")
 
 
 def _gift(kept: Kept, then: Then) -> str:
@@ -155,14 +166,17 @@ def outlook(
     schema: Types,
     at_ms: int,
     due_ms: int,
+    seen_ms: int | None = None,
 ) -> Outlook:
-    """`values`: all that conditions can look at, None where it is not known; `gates`: each with its words."""
+    """`values`: all that conditions can look at, None where it is not known; `gates`: each with its words; `seen_ms`:
+    when the latest event came after which the rule would wait."""
     open_names = hangs_on_event(rule)
     asked = nearest_first(ask(clauses_of(rule, schema), with_texts(values, schema, open_names), schema))
-    fires, outcome = verdict(rule, asked, [gate for gate, _ in gates])
+    fires, outcome = verdict(rule, asked, [gate for gate, _ in gates], due_ms)
     read = {name for one in asked for name in one.clause.names}
     missing = [one for one in asked if one.holds is not True]
     shut = [words for gate, words in gates if not gate.is_open]
+    idle = [spoken.idle(rule, seen_ms is not None)] if outcome == IDLE else []
     return Outlook(
         rule=rule.id,
         name=rule.name,
@@ -176,18 +190,20 @@ def outlook(
         gift=spoken.gift(rule.then),
         clauses=[_line(one, rule, open_names) for one in asked],
         barriers=[Barrier(gate.outcome, gate.is_open, gate.until_ms, words) for gate, words in gates],
-        to_change=[spoken.change(one, rule.schedule, open_names) for one in missing] + shut,
+        to_change=idle + [spoken.change(one, rule.schedule, open_names) for one in missing] + shut,
         scores={name: score for name, score in scores.items() if name in read},
     )
 
 
-def verdict(rule: Rule, asked: list[Asked], gates: list[Gate]) -> tuple[Truth, str]:
+def verdict(rule: Rule, asked: list[Asked], gates: list[Gate], due_ms: int) -> tuple[Truth, str]:
     """Whether the rule would fire, and what the decision would come to; a clause without a value does not hold."""
     open_names = hangs_on_event(rule)
     hanging = [one for one in asked if one.holds is None and not open_names.isdisjoint(one.clause.names)]
     shut = [gate.outcome for gate in gates if not gate.is_open]
     if not rule.enabled:
         return False, "disabled"
+    if not (rule.on or due_ms):
+        return False, IDLE
     if any(one.holds is not True for one in asked if one not in hanging):
         return False, "condition_false"
     if shut:

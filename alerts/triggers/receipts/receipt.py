@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from alerts.triggers.arms import Given
 from alerts.triggers.candidates import Candidate
 from alerts.triggers.policy import Policy, held_out
+from alerts.triggers.rule import Then
 from features.messages import digest
 from features.outgoing import Braked, Receipt
 from features.record import Ledger
@@ -27,10 +28,13 @@ class Verdict(Struct, gc=False):
     brake: Braked | None = None
 
 
-def receipt_of(candidate: Candidate, policy: Policy, ledger: Ledger, given: Given, verdict: Verdict) -> Receipt:
-    """The rule's version, the values it saw, the caps as they stood."""
+def receipt_of(
+    candidate: Candidate, policy: Policy, ledger: Ledger, given: Given, verdict: Verdict, left: dict[str, int]
+) -> Receipt:
+    """The rule's version, the values it saw, the caps as they stood, and what the campaign had `left`."""
     rule, customer, at_ms, cause = candidate.rule, candidate.customer, candidate.at_ms, candidate.cause
     then = replace(given.then, **NO_GIFT) if given.nothing else given.then
+    on_channel = policy.recent_on(then.channel, ledger, at_ms) if then.channel in policy.channel_caps else ()
     return Receipt(
         decision_id(rule.id, customer, cause),
         rule.id,
@@ -63,7 +67,16 @@ def receipt_of(candidate: Candidate, policy: Policy, ledger: Ledger, given: Give
         given.arm,
         candidate.models,
         verdict.brake,
+        left,
+        len(on_channel),
+        channel_cap(then, policy),
     )
+
+
+def channel_cap(then: Then, policy: Policy) -> int:
+    """0 for a channel without one."""
+    cap = policy.channel_caps.get(then.channel)
+    return cap.count if cap else 0
 
 
 def decision_id(rule: str, customer: str, cause: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.triggers.brake import ALARM
+from alerts.triggers.campaign import COUPONS
 from alerts.triggers.gates import Gate
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.clauses import Asked, Clause, Value
@@ -53,6 +54,7 @@ PROSPECTS = {
     "issued": "would fire",
     "condition_false": "would not fire: its condition does not hold",
     "disabled": "would not fire: the rule is not enabled",
+    "not_waiting": "would not fire: it looks when a wait is over, and nothing is waited for",
     "hangs_on_event": "may fire: that hangs on the event",
     "quiet_hours": "would not fire: it is in quiet hours",
     "excluded": "would not fire: another rule of its group came before",
@@ -81,9 +83,24 @@ def outcome(name: str) -> str:
 
 
 def because(name: str, why: str) -> str:
-    """Of an outcome, more: the reason of a suppression, the channel."""
+    """Of an outcome, more: the rule that was first, the reason of a suppression, the channel."""
+    if name == "excluded":
+        return why
     return {"no_consent": "consent was taken back"}.get(
         why, f"{'channel' if name == 'channel_capped' else 'reason'} {why}"
+    )
+
+
+def pot(name: str) -> str:
+    """Whose budget: `region east`."""
+    key, _, of = name.partition(":")
+    return f"{key} {of}" if of else "the whole campaign"
+
+
+def left(pots: Mapping[str, int]) -> str:
+    """What a campaign had left: `40 coupons, 9.00 of the whole campaign, 0.10 of region east`."""
+    return ", ".join(
+        f"{n:,} coupons" if name == COUPONS else f"{n / 100:,.2f} of {pot(name)}" for name, n in pots.items()
     )
 
 
@@ -143,6 +160,17 @@ def _wait(rule: Rule) -> str:
         return f"{spell_at(rule)}{held}"
     until = f"the {after.until.replace('_', ' ')} that the latest {after.event} names" if after.until else ""
     return f"{after.wait} after {until or f'the latest {after.event}'}{held}"
+
+
+def idle(rule: Rule, seen: bool) -> str:
+    """Why no wait runs."""
+    after = rule.after
+    if after is None:
+        return "no date that it waits for is known for this customer: they are set at the customer's next event"
+    event = after.event.replace("_", " ")
+    if after.until:
+        return f"nothing is waited for: no {event} has named a {after.until.replace('_', ' ')} that is still to come"
+    return f"nothing is waited for: no {event} {'since the rule last looked' if seen else 'has come yet'}"
 
 
 def spell_at(rule: Rule) -> str:

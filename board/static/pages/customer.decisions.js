@@ -1,7 +1,7 @@
 // What was decided of a customer, and what became of their coupons and tickets, as one timeline.
 
 import { fill, h, table } from "/static/dom.js";
-import { moment } from "/static/numbers.js";
+import { moment, money, whole } from "/static/numbers.js";
 import { clausesOf, scoresOf } from "/static/pages/customer.clauses.js";
 
 export async function decisionsOf({ t, ask }, profile) {
@@ -25,8 +25,20 @@ export async function decisionsOf({ t, ask }, profile) {
       h("span", { class: `chip ${look}` }, t(kind)), " ", head), h("div", { class: "customer-inside" }, inside))) };
   }
 
+  function pot(name) {
+    const [kind, of] = name.split(/:(.*)/s);
+    return t(`pot_${kind}`, { name: of });
+  }
+
+  function limits(one) {
+    const left = Object.entries(one.left).map(([name, n]) => `${pot(name)} ${name === "coupons" ? whole(n) : money(n)}`);
+    return [one.because && (one.outcome === "excluded" ? t("first_rule", { rule: one.because }) : t("because", { why: one.because })),
+      one.ran_out && t("ran_out", { pot: pot(one.ran_out) }), left.length && t("left", { pots: left.join(", ") }),
+      one.channel_cap && t("channel_cap", { n: one.on_channel, cap: one.channel_cap })].filter(Boolean);
+  }
+
   function decision(one) {
-    const facts = [t("by", { cause: one.cause }), t("cap", { n: one.coupons_in_cap_window, cap: one.cap }), t("rule_file", { word: one.rule_file }), ...one.notes];
+    const facts = [...limits(one), t("by", { cause: one.cause }), t("cap", { n: one.coupons_in_cap_window, cap: one.cap }), t("rule_file", { word: one.rule_file }), ...one.notes];
     return line(one.at_ms, "decision", one.outcome === "issued" ? "good" : "low", h("span", {}, h("b", {}, one.rule), ` ${one.gift ? `${one.gift}: ` : ""}${t(one.outcome)}`),
       one.clauses.length ? clausesOf(t, one.clauses) : h("p", {}, t("no_clauses")), scoresOf(t, one.scores), h("ul", { class: "note" }, facts.map((fact) => h("li", {}, fact))));
   }

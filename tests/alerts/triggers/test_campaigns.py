@@ -133,3 +133,14 @@ def test_each_brand_may_have_a_budget_of_its_own() -> None:
         ("budget", "brand:Pot"),
         ("issued", ""),
     ]
+
+
+def test_what_a_coupon_costs_is_told_alike_the_first_time_and_again() -> None:
+    known = campaigns_of(FILE, FILE.replace("spring", "autumn").replace("east", "west"))
+    thens = [Then("c", 300, campaign="spring"), Then("c", 500, campaign="spring"), Then(message="m", campaign="spring")]
+    places = [{}, {"region": "east"}, {"region": "west"}, {"store": "east"}]
+    for _ in range(2):
+        for campaign in known.by_id.values():
+            for then in thens:
+                for names in places:
+                    assert known.costs(campaign, then, names) == campaign.costs(then, names)

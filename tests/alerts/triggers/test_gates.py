@@ -94,6 +94,7 @@ def test_the_first_gate_that_is_shut_is_the_reason(
     rule = replace(RULE, quiet=quiet, capped=capped, exit=exit, then=then)
     gate = first_shut(rule, rivals, policy, standing)
     assert (gate.outcome if gate else "") == by_the_letter(rule, rivals, policy, standing)
+    assert gate == next((one for one in gates(rule, rivals, policy, standing) if not one.is_open), None)
     assert all(barrier(gate, policy, "Asia/Shanghai") for gate in gates(rule, rivals, policy, standing))
 
 

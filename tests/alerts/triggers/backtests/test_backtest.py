@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from alerts.triggers.backtests.backtest import ALL_OF_IT, Backtest, Decision, Rationed, Span
+from alerts.triggers.backtests.backtest import ALL_OF_IT, Backtest, Decision, Rationed, Span, World
 from alerts.triggers.calendar import At
 from alerts.triggers.campaign import Bound, Campaign, Campaigns
 from alerts.triggers.condition import over_catalog
@@ -95,7 +95,7 @@ def tried(
     found: list[Decision] = []
     for share in archive.filter(pl.col("share") >= 0).partition_by("share", maintain_order=True):
         kept = archived_columns(backtest.job.core.decoder, share.select(columns), moves)
-        found += backtest.judge(kept).decisions()
+        found += backtest.judge(kept)[0].decisions()
     return found
 
 
@@ -121,7 +121,7 @@ def rationed(rules: list[Rule], log: list[e.Event], size: int) -> tuple[list[Dec
     moves = archive.filter(pl.col("share") < 0)
     shares = archive.filter(pl.col("share") >= 0).partition_by("share", maintain_order=True)
     columns = [archived_columns(backtest.job.core.decoder, share, moves) for share in shares]
-    held = [backtest.hold(one) for one in columns]
+    held = [backtest.hold(one)[0] for one in columns]
     found = backtest.ration(held)
     each = zip(columns, held, found.noted, strict=True)
     return [d for c, h, noted in each for d in backtest.judged(c, h.asked, h.near, noted, {}).decisions()], found
@@ -168,6 +168,55 @@ def test_a_backtest_decides_as_the_live_job(log: list[e.Event], cuts: list[int],
 @given(streams, st.sampled_from(RULES))
 def test_one_rule_alone_out_of_its_narrow_records_decides_as_the_live_job(log: list[e.Event], rule: Rule) -> None:
     assert Counter(tried([rule], log, [], 1000)) == Counter(live([rule], log, []))
+
+
+def apart(worlds: list[World], log: list[e.Event], size: int) -> tuple[list[list[Decision]], list[list[Decision]]]:
+    """By world of MIXED: what would be decided if there were enough of everything, and under the limits of POTS."""
+    archive, named = archived(log, [], size), [(rule, f"{rule.id}.toml", "") for rule in MIXED]
+    names = {name for names in over_catalog(named, CATALOG).names for name in names}
+    tasks = asked_models(load_tasks(HOUSE), names, scored=False)
+    catalog = build_catalog(narrow(load_features(HOUSE), names), tasks=tasks)
+    backtest = Backtest(catalog, over_catalog(named, catalog), POLICY, POTS, ids=True, worlds=worlds)
+    moves = archive.filter(pl.col("share") < 0)
+    shares = archive.filter(pl.col("share") >= 0).partition_by("share", maintain_order=True)
+    columns = [archived_columns(backtest.job.core.decoder, share, moves) for share in shares]
+    free = [backtest.judge(one) for one in columns]
+    helds = [backtest.hold(one) for one in columns]
+    rationed = [backtest.ration([held[w] for held in helds]) for w in range(len(worlds))]
+    scarce = [
+        [
+            decision
+            for share, noted in enumerate(found.noted)
+            for decision in backtest.judged(columns[share], helds[share][w].asked, [], noted, {}, w).decisions()
+        ]
+        for w, found in enumerate(rationed)
+    ]
+    return [[d for share in free for d in share[w].decisions()] for w in range(len(worlds))], scarce
+
+
+MIXED = [
+    *SCARCE,
+    *RULES[4:],
+    replace(RULES[0], id="other", then=LIMITED),
+    Rule(id="soon", after=After("order", "2h"), when="orders_90d >= 1", then=LIMITED, cooldown="1d", group="g"),
+    Rule(id="late", after=After("order", "3h"), when="orders_90d >= 1", then=LIMITED, cooldown="1d", group="g"),
+    replace(SCARCE[3], id="out"),
+]
+
+
+@settings(max_examples=25, deadline=None)
+@given(streams, st.sampled_from((1, 7, 1000)), st.sets(st.sampled_from(range(len(MIXED)))), st.data())
+def test_rules_that_are_decided_apart_know_nothing_of_each_other(
+    log: list[e.Event], size: int, one: set[int], data: st.DataObject
+) -> None:
+    other = data.draw(st.sets(st.sampled_from(range(len(MIXED)))))
+    worlds = [World({i: MIXED[i].id for i in sorted(world or {0})}) for world in (one, other)]
+    together = apart(worlds, log, size)
+    for w, world in enumerate(worlds):
+        for found, alone in zip(together, apart([world], log, size), strict=True):
+            assert found[w] == alone[0]
+        rules = [MIXED[i] for i in world.names]
+        assert Counter(together[1][w]) == Counter(rationed(rules, log, size)[0]), "as if there were no other rules"
 
 
 def test_a_late_order_sees_what_the_whole_record_still_knows_of_its_time() -> None:

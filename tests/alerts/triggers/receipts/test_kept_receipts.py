@@ -5,17 +5,19 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from msgspec import msgpack
+from msgspec.structs import replace
 
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
-from alerts.triggers.policy import Policy
-from alerts.triggers.receipts.kept import Keeping, Kept, decode_kept
+from alerts.triggers.policy import Cap, Policy
+from alerts.triggers.receipts.kept import LIMITS, Keeping, Kept, decode_kept, encode_kept
 from alerts.triggers.receipts.misses import EVERY, LOOKED_AT
 from alerts.triggers.rule import Rule, Then
 from features import events as e
 from features.job import Batch
 from features.loop import Store, batches, run
 from features.times import DAY_MS
+from tests.alerts.triggers.campaigns import campaigns_of
 from tests.alerts.triggers.jobs import churn_model, customers_job, data_of, encoded
 from tests.alerts.triggers.test_batch_cuts import CUSTOMERS, GRANTS, RULES
 from tests.alerts.triggers.test_merged_decisions import stories
@@ -48,7 +50,7 @@ def latest_sent(store: Store) -> dict[str, list[bytes]]:
     sent: dict[str, list[bytes]] = {}
     for data in data_of(store, "decisions"):
         receipt = Kept(**{name: data[name] for name in Kept.__struct_fields__})
-        sent.setdefault(data["customer"], []).append(msgpack.encode(receipt))
+        sent.setdefault(data["customer"], []).append(encode_kept(receipt))
     return {customer: receipts[-KEPT:] for customer, receipts in sent.items()}
 
 
@@ -82,6 +84,41 @@ def test_a_receipt_tells_cooldown_caps_group_and_clock_as_they_stood_before() ->
     assert (second.outcome, second.cooldown_until_ms) == ("cooldown", NOON_MS + 2 * DAY_MS)
     assert (second.coupons_in_cap_window, second.cap, second.clock_ms) == (1, 2, NOON_MS - 5)
     assert second.values == {"orders_7d": 2, "channel": "app"}
+
+
+LIMITED = Rule(id="limited", on=["order"], when="orders_7d > 0", then=Then("L", 300, campaign="few"), cooldown="0s")
+FEW = """id = "few"
+coupons = 5
+budget_cents = 100000
+
+[per_region]
+east = 500
+"""
+
+
+def limited(policy: Policy, *files: str) -> list[Kept]:
+    made = customers_job([LIMITED], policy, keeping=Keeping(KEPT), campaigns=campaigns_of(*files))
+    common = {"tz": "UTC", "region": "east", "lines": [e.Line("tea")], "total_cents": 1, "customer": "ca"}
+    log = [e.Order(id=f"o{n}", at_ms=NOON_MS + n, **common) for n in range(2)]
+    return kept(run(made, batches("events", 0, encoded(log)))[0])["ca"]
+
+
+def test_a_receipt_tells_what_the_campaign_and_the_channel_had_left_before() -> None:
+    capped = replace(POLICY, holdout=0.0, channel_caps={"push": Cap(3, DAY_MS)})
+    first, second = limited(capped, FEW)
+    assert (first.outcome, second.outcome, second.ran_out) == ("issued", "budget", "region:east")
+    assert first.left == {"coupons": 5, "budget": 100_000, "region:east": 500}
+    assert second.left == {"coupons": 4, "budget": 99_700, "region:east": 200}
+    assert [(one.on_channel, one.channel_cap) for one in (first, second)] == [(0, 3), (1, 3)]
+
+
+def test_what_is_left_is_kept_only_where_there_is_a_limit() -> None:
+    plain = replace(POLICY, holdout=0.0)
+    for files in ((), ('id = "few"\nper_region = { west = 1 }\n',)):
+        for one in limited(plain, *files):
+            told = msgpack.decode(encode_kept(one))
+            assert len(told) == len(Kept.__struct_fields__) - len(LIMITS)
+            assert decode_kept(encode_kept(one)) == one
 
 
 def crowd(orders: int, customers: int) -> list[bytes]:
