@@ -44,8 +44,8 @@ def check_rules(settings: Settings, out: Console) -> int:
     for head in loaded.heads:
         guards.add_row(escape(head.title), head.level, PurePath(head.file).name)
     out.print(guards)
-    for file, title, reason in refused:
-        out.print(f"[red]refused: {escape(f'{file}: {title}: {reason}')}[/]", soft_wrap=True)
+    for each in refused:
+        out.print(f"[red]refused: {escape(each.line)}[/]", soft_wrap=True)
     return 1 if refused else 0
 
 
@@ -96,4 +96,4 @@ def _test_security_rules(settings: Settings) -> list[Tested]:
             name = PurePath(file).name.removesuffix(rule_tests.TEST_SUFFIX)
             tested.append(Tested(name, firing, len(timelines) - firing, mine))
     _, refused = rule_tests.load_tested(texts)
-    return [*tested, *(Tested(PurePath(f).name, 0, 0, [f"{f}: {title}: {why}"]) for f, title, why in refused)]
+    return [*tested, *(Tested(PurePath(each.file).name, 0, 0, [each.line]) for each in refused)]

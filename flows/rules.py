@@ -68,9 +68,9 @@ def load_campaigns(settings: Settings, rules: list[tuple[Rule, str, str]], some:
 
 
 def security_texts(settings: Settings) -> list[tuple[str, str]]:
-    """(file, text) of the Sigma rules and the tests beside them."""
+    """(file, text) of the Sigma rules and the tests beside them; what is no UTF-8 is refused with the rule."""
     folder = settings.path(settings.security.rules)
-    return [*texts(folder, "*.yml"), *texts(folder, "*.toml")]
+    return [pair for pattern in ("*.yml", "*.yaml", "*.toml") for pair in texts(folder, pattern, "surrogateescape")]
 
 
 def load_security_rules(settings: Settings) -> Rules:
