@@ -33,7 +33,7 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True):
 
     format: Literal["json", "access", "pgaudit"]
     time: Place = "time"
-    timezone: str = "UTC"  # of times without an offset
+    timezone: str = ""  # of times without an offset, else UTC; a line that names a zone must name this one
     fields: dict[str, Place] = {}
     set: dict[str, str] = {}
     values: dict[str, dict[str, str]] = {}
@@ -49,7 +49,7 @@ def read_mapping(text: str, file: str) -> Mapping:
     raw = read_toml(text, file, WrongMapping, Mapping.__struct_fields__)
     try:
         mapping = msgspec.convert(raw, Mapping)
-        ZoneInfo(mapping.timezone)
+        ZoneInfo(mapping.timezone or "UTC")
     except msgspec.ValidationError as error:
         raise WrongMapping(told(error, raw, text, file, PARTS)) from error
     except (KeyError, ValueError, OSError) as error:
