@@ -13,7 +13,7 @@ import msgspec
 
 from alerts.security.fields import EXPORT
 from alerts.security.lines.formats import Found, access, pgaudit
-from alerts.security.lines.mapping import FIELDS, Mapping, found_at
+from alerts.security.lines.mapping import FIELDS, NUMBERS, Mapping, found_at
 from alerts.security.lines.requests import plain_request
 from alerts.security.lines.scrub import pseudonym, scrub
 from features.events import AuditAccess, AuditExport
@@ -23,7 +23,6 @@ from features.times import parse_time
 
 UNTOUCHED = ("rows", "without_consent", "client_ip", "actor")  # numbers; an address; who of the staff it was
 LISTS = ("fields", "marks", "customers")
-NUMBERS = ("rows", "without_consent")
 
 
 EPOCH = re.compile(r"-?\d{1,30}(?:\.\d*)?", re.ASCII)
