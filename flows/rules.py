@@ -73,8 +73,8 @@ def security_texts(settings: Settings) -> list[tuple[str, str]]:
     return [pair for pattern in ("*.yml", "*.yaml", "*.toml") for pair in texts(folder, pattern, "surrogateescape")]
 
 
-def load_security_rules(settings: Settings) -> Rules:
-    rules, refused = load_tested(security_texts(settings))
+def load_security_rules(settings: Settings, found: list[tuple[str, str]] | None = None) -> Rules:
+    rules, refused = load_tested(security_texts(settings) if found is None else found)
     for file, title, reason in refused:
         log.error("rule refused, the others run", file=file, rule=title, reason=reason)
     return rules

@@ -57,7 +57,7 @@ def read_mapping(text: str, file: str) -> Mapping:
     except msgspec.ValidationError as error:
         for name, of in raw["values"].items() if isinstance(raw.get("values"), dict) else ():
             if not isinstance(of, dict):
-                said = f'values.{name}: found {of!r:.60}, expected a table: [values.{name}] and lines such as login = "enter"'
+                said = f"values.{name}: found {of!r:.60}, expected a table: [values.{name}] with a line for each word"
                 raise WrongMapping(f"{file}:{line_of(text, name)}: {said}") from error
         raise WrongMapping(told(error, raw, text, file, PARTS)) from error
     except (KeyError, ValueError, OSError) as error:
