@@ -264,8 +264,10 @@ def _check_value(where: str, value: Any) -> None:
 
 def _check_correlation(about: Document) -> None:
     _check_keys("correlation", about, OF_CORRELATION)
+    for key in ("rules", "group-by"):
+        _check_texts(f"correlation.{key}", about.get(key))
     for alias, fields in (about.get("aliases") or {}).items():
-        if not isinstance(fields, dict) or not all(isinstance(field, str) for field in fields.values()):
+        if not isinstance(fields, dict) or not all(isinstance(each, str) for pair in fields.items() for each in pair):
             found = f"correlation.aliases.{alias}: found {fields!r:.60}"
             raise Unsupported(f"{found}, expected a field of each rule, such as {{rule_a: field_a, rule_b: field_b}}")
     asked = about.get("condition")
@@ -273,9 +275,16 @@ def _check_correlation(about: Document) -> None:
         _check_keys("correlation.condition", asked, OF_CONDITION)
         if not any(name in asked for name in OPERATORS):
             raise Unsupported(f"correlation.condition: has no limit; write one of {', '.join(OPERATORS)}")
+        _check_texts("correlation.condition.field", asked.get("field"))
         kind = f"{about.get('type')}".lower()
         if kind.startswith("value_") and not asked.get("field"):
             raise Unsupported(f"correlation.condition: {kind} needs a field to look at; write field: and its name")
+
+
+def _check_texts(where: str, found: Any) -> None:
+    for each in found if isinstance(found, list) else [found or ""]:
+        if not isinstance(each, str):
+            raise Unsupported(f"{where}: found {each!r:.60}, expected a text or a list of texts")
 
 
 def _check_keys(where: str, found: Document, known: tuple[str, ...]) -> None:

@@ -149,6 +149,12 @@ CORRELATION = "title: X\ncorrelation: {{type: event_count, rules: [g1], {0}}}\n"
         (CORRELATION.format("timespan: 5m, condition: {gte: 1, felds: x}"), "did you mean 'field'?"),
         (CORRELATION.format("timespan: 5, condition: {gte: 1}"), "correlation.timespan: found 5, expected a text such"),
         (CORRELATION.format("timespan: 5m, condition: {gte: 1}, aliases: {a: b}"), "correlation.aliases.a: found 'b'"),
+        (
+            CORRELATION.format("timespan: 5m, condition: {gte: 1}").replace("[g1]", "[[g1]]"),
+            "correlation.rules: found [",
+        ),
+        (CORRELATION.format("timespan: 5m, group-by: [[u]], condition: {gte: 1}"), "correlation.group-by: found ['u']"),
+        (CORRELATION.format("timespan: 5m, condition: {gte: 1, field: 5}"), "correlation.condition.field: found 5"),
         (CORRELATION.format("timespan: 5m, condition: {field: a}"), "has no limit; write one of lt, lte, gt, gte"),
     ],
 )
