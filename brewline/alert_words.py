@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Literal
 
@@ -11,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from rich.console import Console
 
-from alerts.notices.alert import MATCHED
+from alerts.notices.alert import MATCHED, SEVERITIES
 from alerts.notices.desk import State
 from alerts.notices.standing import word_message
 from brewline.alerts import minute, named, read_state, wall_ms
@@ -19,12 +20,13 @@ from brewline.trail import note
 from config.settings import Settings
 from features.messages import digest
 from features.outgoing import AlertWord
-from features.times import parse_duration
+from features.times import DAY_MS, parse_duration
 from features.written import hint
 from operators.kafka import ensure_topics, require_kafka
 from operators.writing import Post
 
 HEARD_S, LOOK_S = 5.0, 0.05
+LONGEST_DAYS = 365  # that a silence may last: what is never to be told again is taken out of the rules
 
 
 class Talk(Struct, frozen=True):
@@ -48,6 +50,8 @@ def say_of_alert(
     settings: Settings, word: Literal["acknowledged", "closed"], key: str, by: str, reason: str, out: Console
 ) -> None:
     """Sends a person's word on an alert. Raises ValueError where there is none, or nothing to say of it."""
+    if word == "closed":
+        _require_reason("alerts close", reason)
     talk = _talk(settings)
     said = say(talk, word, named(key, talk.read().book, "alert"), by, reason)
     out.print(f"{said.about} is {word} by {said.by}{_when(said.heard)}", soft_wrap=True)
@@ -71,21 +75,28 @@ def say(talk: Talk, word: Literal["acknowledged", "closed"], key: str, by: str, 
 
 def silence_alerts(settings: Settings, matchers: list[str], last: str, by: str, reason: str, out: Console) -> None:
     """Sends a silence. Raises ValueError where a matcher names nothing that alerts have."""
-    said = silence(_talk(settings), dict(map(_matcher, matchers)), last, by, reason)
+    asked = dict[str, str]()
+    for name, glob in map(_matcher, matchers):
+        if name in asked:
+            both = f"{name}={asked[name]} and {name}={glob}"
+            raise ValueError(f"alerts silence: found {both}, and an alert has one {name}: silence each by itself")
+        asked[name] = glob
+    said = silence(_talk(settings), asked, last, by, reason)
     firing = f"; of what fires, it covers {said.covers}" if said.heard else ""
     out.print(f"{said.about} until {minute(said.until_ms)}{firing}{_when(said.heard)}", soft_wrap=True)
 
 
 def silence(talk: Talk, matchers: dict[str, str], last: str, by: str, reason: str) -> Said:
     """`matchers`: globs by what they match; `last`: 30m, 4h, 2d. Raises ValueError."""
-    for name in matchers:
+    for name, glob in matchers.items():
         _require_matched(name)
+        if name == "severity" and not any(fnmatchcase(word, glob) for word in SEVERITIES):
+            raise ValueError(f"alerts silence: severity: found {glob!r}{hint(glob, SEVERITIES)}")
     if all(set(glob) <= {"*"} for glob in matchers.values()):
         raise ValueError("alerts silence: that would cover every alert; name a rule, an actor, a store, ...")
-    if not reason.strip():
-        raise ValueError("alerts silence: --reason: found nothing, expected why, for who reads it later")
+    _require_reason("alerts silence", reason)
     now_ms = wall_ms()
-    until_ms = now_ms + parse_duration(last)
+    until_ms = now_ms + _lasting_ms(last)
     id = digest(f"{msgspec.json.encode(matchers).decode()}|{by}|{now_ms}")
     said = AlertWord("silenced", id, _person(by), now_ms, reason, matchers, until_ms)
     heard = _send(talk, said, lambda now: id in now.silences)
@@ -121,6 +132,21 @@ def _matcher(text: str) -> tuple[str, str]:
 def _require_matched(name: str) -> None:
     if name not in MATCHED:
         raise ValueError(f"alerts silence: alerts have no {name!r}{hint(name, MATCHED)}")
+
+
+def _require_reason(command: str, reason: str) -> None:
+    if not reason.strip():
+        raise ValueError(f"{command}: --reason: found nothing, expected why, for who reads it later")
+
+
+def _lasting_ms(last: str) -> int:
+    try:
+        lasting_ms = parse_duration(last)
+    except ValueError as error:
+        raise ValueError(f"alerts silence: --for: {error}") from None
+    if not 0 < lasting_ms <= LONGEST_DAYS * DAY_MS:
+        raise ValueError(f"alerts silence: --for: found {last!r}, expected from 1s to {LONGEST_DAYS}d")
+    return lasting_ms
 
 
 def _person(by: str) -> str:

@@ -80,7 +80,7 @@ def _holidays(rules: list[Rule], today: date) -> str:
 def _security_rules(settings: Settings) -> str:
     loaded, refused = load_tested(security_texts(settings))
     if refused:
-        raise Ailing("; ".join(f"{file}: {title}: {reason}" for file, title, reason in refused))
+        raise Ailing("; ".join(each.line for each in refused))
     return f"{len(loaded.heads)} rules"
 
 

@@ -53,8 +53,8 @@ def check_rules(settings: Settings, out: Console) -> int:
     for head in loaded.heads:
         guards.add_row(escape(head.title), head.level, PurePath(head.file).name)
     out.print(guards)
-    for file, title, reason in refused:
-        out.print(f"[red]refused: {escape(f'{file}: {title}: {reason}')}[/]", soft_wrap=True)
+    for each in refused:
+        out.print(f"[red]refused: {escape(each.line)}[/]", soft_wrap=True)
     out.print("whether their timelines come out as they say, `brewline rules test` tells", highlight=False)
     return 1 if refused else 0
 
@@ -124,4 +124,4 @@ def _test_security_rules(settings: Settings) -> list[Tested]:
             name = PurePath(file).name.removesuffix(rule_tests.TEST_SUFFIX)
             tested.append(Tested(name, firing, len(timelines) - firing, mine))
     _, refused = rule_tests.load_tested(texts)
-    return [*tested, *(Tested(PurePath(f).name, 0, 0, [f"{f}: {title}: {why}"]) for f, title, why in refused)]
+    return [*tested, *(Tested(PurePath(each.file).name, 0, 0, [each.line]) for each in refused)]

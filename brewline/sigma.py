@@ -17,13 +17,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from alerts.security import rule_tests
-from alerts.security.rule_tests import TEST_SUFFIX, Timeline, lack, read_tests
+from alerts.security.rule_tests import RULE_SUFFIXES, TEST_SUFFIX, Timeline, lack, read_tests
 from alerts.security.sigma import PRODUCT, load_any
 from alerts.sigma.engine import Engine
 from alerts.sigma.logsource import LogSource
 from alerts.sigma.reading import RefusedRule, Rules, StoppedRule
 from alerts.sigma.timelines import firings, windows_event
 from features.times import parse_offset, spell_offsets
+from flows.files import texts
 
 VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|%[^%\s]+%")  # what differs between refusals of one kind
 SHOWN = 50  # refused rules that are listed
@@ -51,10 +52,10 @@ def check(folder: Path, as_json: bool, out: Console) -> int:
     if rules.correlations:
         table.add_row("correlations", str(len(rules.correlations)))
     out.print(table)
-    for file, title, reason in refused[:SHOWN]:
-        out.print(f"[red]refused: {escape(f'{file}: {title}: {reason}')}[/]", soft_wrap=True)
+    for each in refused[:SHOWN]:
+        out.print(f"[red]refused: {escape(each.line)}[/]", soft_wrap=True)
     if len(refused) > SHOWN:
-        out.print(f"... and {len(refused) - SHOWN} more; --json counts them by reason")
+        out.print(f"... and {len(refused) - SHOWN} more; --json names them all")
     out.print(
         f"rules: {figures['rules']}, loaded: {figures['loaded']}, runnable: {figures['runnable']}", highlight=False
     )
@@ -69,33 +70,30 @@ def figures_of(rules: Rules, refused: list[RefusedRule]) -> dict[str, Any]:
         "loaded": runnable + sum(isinstance(each, StoppedRule) for each in refused),
         "runnable": runnable,
         "refused": dict(reasons.most_common()),
+        "refusals": [each._asdict() for each in refused],
     }
 
 
 def rule_texts(folder: Path) -> list[tuple[str, str]]:
     """(file, text) of the YAML files under a folder. Raises ValueError."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: is no folder; rules are looked for there")
-    files = sorted(file for suffix in ("*.yml", "*.yaml") for file in folder.rglob(suffix))
-    return [(str(file), file.read_text(encoding="utf-8")) for file in files]
+    return sorted(pair for suffix in RULE_SUFFIXES for pair in texts(folder, f"*{suffix}", "surrogateescape"))
 
 
 def test(folder: Path, as_json: bool, out: Console) -> int:
     """Runs the timelines beside rules, and the cases that rules name; the exit code, 1 when one fails or a rule is
     refused."""
-    texts = rule_texts(folder)
-    rules, refused = load_any(texts)
-    beside = [(str(file), file.read_text(encoding="utf-8")) for file in sorted(folder.rglob(f"*{TEST_SUFFIX}"))]
-    tested = Tested()
-    by_file: dict[str, list[int]] = {}
-    for place, detection in enumerate(rules.detections):
-        by_file.setdefault(detection.rule.file, []).append(place)
-    foreign = {file for file, places in by_file.items() if rules.detections[places[0]].source.product != PRODUCT}
-    whole = dict([*texts, *beside])
-    tested.failed += [f"{file}: {said}" for file in by_file if file not in foreign and (said := lack(file, whole))]
-    _test_ours(texts, beside, foreign, tested)
+    found = rule_texts(folder)
+    rules, refused = load_any(found)
+    beside = texts(folder, f"*{TEST_SUFFIX}", "surrogateescape")
+    tested, sources = Tested(), sources_of(rules)
+    foreign = {file: source for file, source in sources.items() if source.product != PRODUCT}
+    whole = dict([*found, *beside])
+    tested.failed += [f"{file}: {said}" for file in sources if file not in foreign and (said := lack(file, whole))]
+    run = {rule_tests.test_file(file) for file in sources}
+    tested.failed += [f"{file}: not run: no rule beside it is loaded" for file, _ in beside if file not in run]
+    _test_ours([pair for pair in found if pair[0] not in foreign], beside, {*sources} - {*foreign}, tested)
     _test_foreign(rules, dict(beside), foreign, tested)
-    _test_cases(rules, dict(texts), folder, tested)
+    _test_cases(rules, dict(found), folder, tested)
     figures = {"rules": len(rules.heads), "tested": tested.rules, "tests": tested.tests, "failed": len(tested.failed)}
     if as_json:
         out.print_json(orjson.dumps(figures).decode())
@@ -108,23 +106,34 @@ def test(folder: Path, as_json: bool, out: Console) -> int:
     return 1 if tested.failed or refused else 0
 
 
-def _test_ours(texts: list[tuple[str, str]], beside: list[tuple[str, str]], foreign: set[str], tested: Tested) -> None:
+def sources_of(rules: Rules) -> dict[str, LogSource]:
+    """By file the log source of its first rule; of a correlation, that of what it counts."""
+    found: dict[str, LogSource] = {}
+    for detection in rules.detections:
+        found.setdefault(detection.rule.file, detection.source)
+    counted: list[LogSource] = []
+    for rule in rules.correlations:  # those that it counts come before it
+        part = rule.parts[0]
+        counted.append(counted[part.place] if part.chained else rules.detections[part.place].source)
+        found.setdefault(rule.rule.file, counted[-1])
+    return found
+
+
+def _test_ours(ours: list[tuple[str, str]], beside: list[tuple[str, str]], loaded: set[str], tested: Tested) -> None:
     """Rules about audit events, by the job that runs live."""
-    ours = [pair for pair in texts if pair[0] not in foreign]
-    mine = {rule_tests.test_file(file) for file, _ in ours}
+    mine = {rule_tests.test_file(file) for file in loaded}
     kept = [pair for pair in beside if pair[0] in mine]
     tested.failed += rule_tests.failures([*ours, *kept])
     tested.rules += len(kept)
     tested.tests += sum(len(read_tests(text, file)) for file, text in kept)
 
 
-def _test_foreign(rules: Rules, beside: dict[str, str], foreign: set[str], tested: Tested) -> None:
-    for file in sorted(foreign):
+def _test_foreign(rules: Rules, beside: dict[str, str], foreign: dict[str, LogSource], tested: Tested) -> None:
+    for file, source in sorted(foreign.items()):
         name = rule_tests.test_file(file)
         if name not in beside:
             continue
         ids = {rule.id for rule in rules.heads if rule.file == file}
-        source = next(detection.source for detection in rules.detections if detection.rule.file == file)
         tested.rules += 1
         for timeline in read_tests(beside[name], name):
             tested.tests += 1

@@ -1,11 +1,13 @@
 """Brewline's own trail: audit events chained by seals, so that what is changed, missing or out of order shows.
 
-An entry's seal is a hash over the entry and the seal before it. Who could write a whole chain anew, and what Redis
-knows of its end, is found by a seal that was noted elsewhere.
+An entry's seal is a hash over all that is published of the entry, and the seal before it. Who could write a whole
+chain anew, and what Redis knows of its end, is found by a seal that was noted elsewhere.
 """
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import pairwise
@@ -28,22 +30,38 @@ class Head(Struct, array_like=True):
 
 
 class Written(Struct):
-    """An entry as it stands in a log, with its place there."""
+    """An entry as it stands in a log, with its place; `raw`: its bytes, for an entry shows no key that it lacks."""
 
     entry: Entry
     partition: int
     offset: int
+    raw: bytes = b""  # nothing: as the entry is encoded
 
 
 def sealed(entry: Entry, head: Head) -> Entry:
     """The entry as the next of the chain; its id is the same whenever it is sent again."""
     number = head.number + 1
-    chained = replace(entry, id=f"trail-{number}-{head.seal[:12]}", trail=number, before=head.seal, seal="")
+    place = {"id": f"trail-{number}-{head.seal[:12]}", "trail": number, "before": head.seal}
+    chained = replace(entry, **place, at_ms=0, seal="")  # the time of the log is not known yet
     return replace(chained, seal=_seal(chained))
 
 
 def _seal(entry: Entry) -> str:
-    return blake2b(encode(replace(entry, seal="", at_ms=0)), digest_size=16).hexdigest()
+    return blake2b(encode(replace(entry, seal="")), digest_size=16).hexdigest()
+
+
+def _odd(written: Written) -> str:
+    """How the bytes differ from what the entry says, which is all that its seal covers; empty where they do not."""
+    if not written.raw or written.raw == encode(written.entry):
+        return ""
+    keys = [name for name, _ in json.loads(written.raw, object_pairs_hook=list)]
+    known = ("type", *written.entry.__struct_fields__)
+    for name, times in Counter(keys).items():
+        if name not in known:
+            return f"has the key {name[:40]!r}, which was not sealed"
+        if times > 1:
+            return f"has the key {name!r} {times} times"
+    return "is spelt in another way than it was written"
 
 
 def faults(log: Iterable[Written], head: Head, since_ms: int = 0, noted: Head | None = None) -> list[str]:
@@ -57,7 +75,7 @@ def faults(log: Iterable[Written], head: Head, since_ms: int = 0, noted: Head | 
     for written in sorted(log, key=lambda each: (each.partition, each.offset)):
         entry, number = written.entry, written.entry.trail
         if number in first:
-            if entry != first[number].entry:
+            if entry != first[number].entry or written.raw != first[number].raw:
                 found.append(f"entry {number} stands there twice, and differs")
             continue
         if number < reached.get(written.partition, 0):
@@ -66,6 +84,8 @@ def faults(log: Iterable[Written], head: Head, since_ms: int = 0, noted: Head | 
         first[number] = written
         if entry.seal != _seal(entry):
             found.append(f"entry {number} was changed")
+        elif said := _odd(written):
+            found.append(f"entry {number} {said}")
     numbers = sorted(first)
     missing = _missing(first, head, since_ms)
     found += [f"entry {a} is missing" if a == b else f"entries {a} to {b} are missing" for a, b in missing]

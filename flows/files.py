@@ -35,11 +35,11 @@ def load_tasks(settings: Settings) -> dict[str, Task]:
     return read_tasks(text(path), str(path)) if settings.models else {}
 
 
-def texts(folder: Path, pattern: str) -> list[tuple[str, str]]:
-    """(file, text) of the files under a folder, by name."""
+def texts(folder: Path, pattern: str, undecoded: str = "strict") -> list[tuple[str, str]]:
+    """(file, text) of the files under a folder, by name; `undecoded`: what becomes of bytes that are no UTF-8."""
     if not folder.is_dir():
         raise WrongSettings(f"{folder}: is no folder; rules are looked for there")
-    return [(str(path), text(path)) for path in sorted(folder.rglob(pattern))]
+    return [(str(path), text(path, undecoded)) for path in sorted(folder.rglob(pattern))]
 
 
 def load_stores(settings: Settings) -> Stores:
@@ -71,8 +71,8 @@ def load_limits(settings: Settings) -> Limits:
     return Limits(settings.kafka.max_event_bytes, parse_time(time.earliest), round(time.max_future_s * 1000))
 
 
-def text(path: Path) -> str:
+def text(path: Path, undecoded: str = "strict") -> str:
     try:
-        return path.read_text("utf-8-sig")  # as Notepad writes it
+        return path.read_text("utf-8-sig", undecoded)  # as Notepad writes it
     except (OSError, UnicodeDecodeError) as error:
         raise WrongSettings(f"{path}: cannot be read: {error}") from error

@@ -13,13 +13,14 @@ log = structlog.get_logger()
 
 
 def security_texts(settings: Settings) -> list[tuple[str, str]]:
-    """(file, text) of the Sigma rules and the tests beside them."""
+    """(file, text) of the Sigma rules and the tests beside them; what is no UTF-8 is refused with the rule."""
     folder = settings.path(settings.security.rules)
-    return [*texts(folder, "*.yml"), *texts(folder, "*.toml")]
+    return [pair for pattern in ("*.yml", "*.yaml", "*.toml") for pair in texts(folder, pattern, "surrogateescape")]
 
 
-def load_security_rules(settings: Settings) -> Rules:
-    rules, refused = load_tested(security_texts(settings))
+def load_security_rules(settings: Settings, found: list[tuple[str, str]] | None = None) -> Rules:
+    """`found`: the files, where they were read before."""
+    rules, refused = load_tested(security_texts(settings) if found is None else found)
     for file, title, reason in refused:
         log.error("rule refused, the others run", file=file, rule=title, reason=reason)
     return rules

@@ -102,4 +102,4 @@ def _entries(records: list[Any]) -> Iterator[Written]:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue
         if isinstance(entry, AuditAccess | AuditExport) and entry.trail:
-            yield Written(entry, record.partition(), record.offset())
+            yield Written(entry, record.partition(), record.offset(), value)

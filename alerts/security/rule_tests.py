@@ -27,6 +27,7 @@ from alerts.security.groups import GroupsJob
 from alerts.security.job import SecurityJob
 from alerts.security.matches import Mark, encode_match
 from alerts.security.sigma import load
+from alerts.sigma.parsing import undecoded
 from alerts.sigma.reading import RefusedRule, Rules
 from features.check import Limits
 from features.events import AuditEvent, Event, Tick, encode
@@ -43,7 +44,7 @@ else:
 START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in ZONE
 END_MS = START_MS + 999 * DAY_MS
 ZONE = "Asia/Shanghai"
-RULE_SUFFIX, TEST_SUFFIX = ".yml", ".test.toml"
+RULE_SUFFIXES, TEST_SUFFIX = (".yml", ".yaml"), ".test.toml"
 RULES = re.compile(r"^(detection|correlation):", re.MULTILINE)
 ABOUT_RULES = re.compile(r"^(filter|transformations):", re.MULTILINE)  # these need no tests of their own
 
@@ -65,7 +66,7 @@ class _File(Struct, forbid_unknown_fields=True, frozen=True):
 def load_tested(files: Iterable[tuple[str, str]]) -> tuple[Rules, list[RefusedRule]]:
     """Rules of (file name, text) pairs, rule files and test files; a file without its tests is refused."""
     texts = dict(files)
-    missing = {file: lack(file, texts) for file in texts if file.endswith(RULE_SUFFIX)}
+    missing = {file: lack(file, texts) for file in texts if file.endswith(RULE_SUFFIXES)}
     rules, refused = load([(file, texts[file]) for file, reason in missing.items() if not reason])
     return rules, [*refused, *(RefusedRule(file, "", reason) for file, reason in missing.items() if reason)]
 
@@ -88,11 +89,13 @@ def failures(files: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def test_file(file: str) -> str:
-    return file.removesuffix(RULE_SUFFIX) + TEST_SUFFIX
+    return next((file.removesuffix(each) for each in RULE_SUFFIXES if file.endswith(each)), file) + TEST_SUFFIX
 
 
 def read_tests(text: str, file: str) -> list[Timeline]:
     """The timelines of a test file. Raises WrongTest."""
+    if said := undecoded(text):
+        raise WrongTest(f"{file}: {said}")
     try:
         return msgspec.convert(tomllib.loads(text), _File).test
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:

@@ -86,7 +86,10 @@ def asks(node: Node) -> Iterator[Ask]:
 def _asked(field: str, value: t.SigmaType, wanted: bool) -> Node:
     if isinstance(value, t.SigmaExpansion):
         return joined(Some if wanted else Every, [_asked(field, each, wanted) for each in value.values])
-    ask = Ask(field, _keyword(value) if field == ANYWHERE else _criterion(value))
+    try:
+        ask = Ask(field, _keyword(value) if field == ANYWHERE else _criterion(value))
+    except Unsupported as error:
+        raise Unsupported(f"{field}: {error}" if field else f"{error}") from None
     return ask if wanted else Never(ask)
 
 

@@ -119,7 +119,7 @@ class Correlation(Struct, frozen=True):
             return 1
         if self.kind in NUMERIC:
             return self._number(event)
-        texts = [text for name in self.fields if (text := text_of(event.get(name) or ""))]
+        texts = [text for name in self.fields if (text := _spelt(event.get(name)))]
         return int.from_bytes(digest(tuple(texts), 8), "big") if len(texts) == len(self.fields) else None
 
     def _number(self, event: Mapping[str, Any]) -> float | None:
@@ -128,6 +128,11 @@ class Correlation(Struct, frozen=True):
         if not known or (self.kind == "value_sum" and not any(known)):
             return None
         return sum(known) if self.kind == "value_sum" else known[0]
+
+
+def _spelt(value: Any) -> str:
+    """0 and false are values; nothing, an empty text and an empty list are none."""
+    return "" if value is None or value == [] else text_of(value)
 
 
 def is_group(record: str) -> bool:
@@ -148,6 +153,8 @@ def correlation(
     if kind not in KINDS:
         raise Unsupported(f"the correlation type {kind} is not supported; these are: {', '.join(KINDS)}")
     parts = tuple(_part(name, places, chained) for name in names)
+    if not parts:
+        raise Unsupported("correlation.rules: names no rule; write the ids or names of those that it counts")
     if kind in TEMPORAL and not 0 < len(parts) <= MOST_PARTS:
         raise Unsupported(f"{kind} takes 1 to {MOST_PARTS} rules, found {len(parts)}")
     limits, fields, percentile, expression = _asked(kind, rule, parts)

@@ -7,37 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 
-import yaml
 from msgspec import Struct
-from sigma.collection import SigmaCollection
 from sigma.correlations import SigmaCorrelationRule
-from sigma.exceptions import SigmaError, SigmaRegularExpressionError
 from sigma.filters import SigmaFilter
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
-from sigma.rule.base import SigmaYAMLLoader
 
 from alerts.security.finding import Rule
 from alerts.sigma.condition import Ask, Every, Node, Some, condition, joined
-from alerts.sigma.correlating import LIMITS, OPERATORS, RISING, Correlation, correlation
+from alerts.sigma.correlating import RISING, Correlation, correlation
 from alerts.sigma.criterion import Ordered, Unsupported
 from alerts.sigma.logsource import LogSource
+from alerts.sigma.parsing import AnyRule, Parsed, RefusedRule, StoppedRule, parse, reason
 
-AnyRule: TypeAlias = SigmaRule | SigmaCorrelationRule
-SAME = {"utf16le": "wide"}  # modifiers that pySigma knows by another name
-WRONG = (Unsupported, SigmaError)
-
-
-class RefusedRule(NamedTuple):
-    file: str
-    title: str
-    reason: str
-
-
-class StoppedRule(RefusedRule):
-    """Valid Sigma that cannot run here."""
+__all__ = ["Detection", "RefusedRule", "Rules", "StoppedRule", "load"]
 
 
 class Detection(Struct, frozen=True):
@@ -72,15 +57,6 @@ Accepted: TypeAlias = Detection | Correlation
 Accept: TypeAlias = Callable[[Accepted, Sequence[Detection]], Accepted]
 
 
-class Parsed(Struct):
-    """What files hold, in order."""
-
-    rules: list[tuple[str, AnyRule]] = []
-    filters: list[tuple[str, SigmaFilter]] = []
-    pipelines: list[ProcessingPipeline] = []
-    refused: list[RefusedRule] = []
-
-
 def as_it_is(rule: Accepted, detections: Sequence[Detection]) -> Accepted:
     return rule
 
@@ -90,74 +66,19 @@ def load(files: Iterable[tuple[str, str]], accept: Accept = as_it_is) -> tuple[R
     there are so far, and returns a rule, perhaps changed, or raises Unsupported."""
     parsed = Parsed()
     for file, text in files:
-        _parse(file, text, parsed)
-    pipeline = sum(sorted(parsed.pipelines, key=lambda each: each.priority), ProcessingPipeline())
-    return _Loading(parsed, pipeline, accept).rules()
+        parse(file, text, parsed)
+    return _Loading(parsed, _pipeline(parsed), accept).rules()
 
 
-def _parse(file: str, text: str, parsed: Parsed) -> None:
-    """What pySigma makes of a file's documents, without errors."""
-    try:
-        documents = [document for document in yaml.load_all(text, SigmaYAMLLoader) if document is not None]
-        if not documents or not all(isinstance(document, dict) for document in documents):
-            raise Unsupported("a Sigma file holds one mapping a document; write title, logsource, detection, ...")
-        if "transformations" in documents[0]:
-            parsed.pipelines.append(ProcessingPipeline.from_dict(documents[0]))
-            return
-        found = SigmaCollection.from_dicts(
-            [_understood(document) for document in documents],
-            collect_errors=True,
-            collect_filters=True,
-            resolve_references=False,
-        )
-    except (yaml.YAMLError, *WRONG) as error:
-        parsed.refused.append(RefusedRule(file, "", str(error)))
-    except (AttributeError, TypeError, ValueError, KeyError) as error:  # pySigma on values of an unexpected shape
-        parsed.refused.append(RefusedRule(file, "", f"is no valid Sigma: {type(error).__name__}: {error}"))
-    else:
-        _sort(file, found, parsed)
-
-
-def _sort(file: str, found: SigmaCollection, parsed: Parsed) -> None:
-    known = {id(error) for rule in [*found.rules, *found.filters] for error in rule.errors}
-    parsed.refused += [RefusedRule(file, "", str(error)) for error in found.errors if id(error) not in known]
-    for rule in [*found.rules, *found.filters]:
-        if rule.errors:
-            reason = "; ".join(dict.fromkeys(map(_said, rule.errors)))
-            parsed.refused.append(RefusedRule(file, str(rule.title), reason))
-        elif isinstance(rule, SigmaFilter):
-            parsed.filters.append((file, rule))
-        else:
-            parsed.rules.append((file, rule))
-
-
-def _said(error: Exception) -> str:
-    hint = ": patterns are RE2, without look-around and back-references"
-    return f"{error}{hint if isinstance(error, SigmaRegularExpressionError) else ''}"
-
-
-def _understood(document: dict[str, Any]) -> dict[str, Any]:
-    """The document in the words of pySigma; all limits of a correlation stand beside it, for it takes one only."""
-    written = {**document}
-    if isinstance(detection := document.get("detection"), dict):
-        written["detection"] = {name: _renamed(part) for name, part in detection.items()}
-    if isinstance(about := document.get("correlation"), dict) and isinstance(asked := about.get("condition"), dict):
-        limits = {name: limit for name, limit in asked.items() if name in OPERATORS}
-        if len(limits) > 1:
-            first = next(iter(limits))
-            kept = {name: value for name, value in asked.items() if name not in limits or name == first}
-            written["correlation"] = {**about, "condition": kept}
-            written[LIMITS] = limits
-    return written
-
-
-def _renamed(part: Any) -> Any:
-    """With modifiers as pySigma calls them."""
-    if isinstance(part, list):
-        return [_renamed(each) for each in part]
-    if not isinstance(part, dict):
-        return part
-    return {"|".join(SAME.get(word, word) for word in str(key).split("|")): value for key, value in part.items()}
+def _pipeline(parsed: Parsed) -> ProcessingPipeline:
+    """All of them as one."""
+    whole = ProcessingPipeline()
+    for file, each in sorted(parsed.pipelines, key=lambda pair: pair[1].priority):
+        try:
+            whole = whole + each
+        except Exception as error:  # a pipeline that does not fit is refused, and the others run
+            parsed.refused.append(RefusedRule(file, f"{each.name or ''}", reason(error)))
+    return whole
 
 
 class _Loading:
@@ -208,8 +129,8 @@ class _Loading:
             head = self._head(file, rule)
             take(head)
             self.taken |= dict.fromkeys({head.id, rule.name or head.id}, file)
-        except WRONG as error:
-            self.refused.append(StoppedRule(file, str(rule.title), str(error)))
+        except Exception as error:  # also what pySigma raises: the other rules run
+            self.refused.append(StoppedRule(file, str(rule.title), reason(error)))
 
     def _head(self, file: str, rule: AnyRule) -> Rule:
         name = rule.name or rule.title
@@ -229,7 +150,7 @@ class _Loading:
     def _detection(self, head: Rule, rule: SigmaRule, silent: set[str]) -> None:
         tunings = [number for number, (_, tuning) in enumerate(self.parsed.filters) if applies(tuning, rule)]
         self.tuned.update(tunings)
-        parts = [self._node(rule), *(self._tuning(self.parsed.filters[number][1], rule) for number in tunings)]
+        parts = [self._node(rule), *(node for number in tunings if (node := self._tuning(number, rule)))]
         of = rule.logsource
         source = LogSource(of.product or "", of.category or "", of.service or "")
         alerts = not silent & {head.id, head.name}
@@ -243,9 +164,16 @@ class _Loading:
         self.pipeline.apply(rule)
         return joined(Some, [condition(each.parsed) for each in rule.detection.parsed_condition])
 
-    def _tuning(self, tuning: SigmaFilter, rule: SigmaRule) -> Node:
-        """What the filter asks, as if it stood in the rule."""
-        return self._node(SigmaRule(title=tuning.title, logsource=rule.logsource, detection=deepcopy(tuning.filter)))
+    def _tuning(self, number: int, rule: SigmaRule) -> Node | None:
+        """What the filter asks, as if it stood in the rule; a filter that is wrong is refused, and the rule runs."""
+        file, tuning = self.parsed.filters[number]
+        asked = deepcopy(tuning.filter)
+        try:
+            return self._node(SigmaRule(title=tuning.title, logsource=rule.logsource, detection=asked))
+        except Exception as error:  # as in `_try`
+            said = StoppedRule(file, str(tuning.title), f"filter: {reason(error)}; the rules it names run without it")
+            self.refused += [said] if said not in self.refused else []
+            return None
 
     def _correlation(self, head: Rule, rule: SigmaCorrelationRule, silent: set[str]) -> None:
         self.pipeline.apply(rule)

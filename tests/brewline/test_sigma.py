@@ -57,6 +57,17 @@ def test_refusals_are_counted_by_reason(tmp_path: Path) -> None:
     assert sorted(figures["refused"].values()) == [1, 2]  # type: ignore[attr-defined]
 
 
+def test_every_refused_rule_is_named_in_json_however_many_there_are(tmp_path: Path) -> None:
+    for n in range(sigma.SHOWN + 9):
+        (tmp_path / f"r{n}.yml").write_text(f"title: T{n}\nlogsource: {{product: odd}}\ndetection: 5\n")
+    _, figures = ran("check", tmp_path)
+    refusals: list[dict[str, str]] = figures["refusals"]  # type: ignore[assignment]
+    assert {Path(each["file"]).stem: each["title"] for each in refusals} == {
+        f"r{n}": f"T{n}" for n in range(sigma.SHOWN + 9)
+    }
+    assert all(each["reason"].startswith("detection: found 5, expected") for each in refusals)
+
+
 def test_the_rules_that_are_shipped_run_and_pass_their_tests() -> None:
     folder = Path(__file__).parents[2] / "config/rules/security"
     code, figures = ran("check", folder)
@@ -101,3 +112,31 @@ def test_a_rule_over_audit_events_without_tests_fails_and_so_does_one_that_is_re
     assert ran("test", tmp_path) == (0, {"rules": 1, "tested": 1, "tests": 2, "failed": 0})
     (tmp_path / "r.yml").write_text(f"{OURS}---{OURS.replace('action', 'acton')}")
     assert ran("test", tmp_path)[0] == 1
+
+
+SHELL, QUIET_HOST = RULE.split("---\n")
+
+
+def test_tests_beside_a_correlation_in_a_file_of_its_own_are_run(tmp_path: Path) -> None:
+    (tmp_path / "shell.yml").write_text(SHELL)
+    (tmp_path / "host.yml").write_text(QUIET_HOST)
+    (tmp_path / "host.test.toml").write_text(TESTS)
+    assert ran("test", tmp_path) == (0, {"rules": 2, "tested": 1, "tests": 2, "failed": 0})
+    (tmp_path / "host.test.toml").write_text(TESTS.replace("+10h 1m", "+99h"))
+    assert ran("test", tmp_path) == (1, {"rules": 2, "tested": 1, "tests": 2, "failed": 1})
+
+
+def test_a_file_of_tests_beside_no_rule_that_is_loaded_fails(tmp_path: Path) -> None:
+    (tmp_path / "shell.yaml").write_text(SHELL)
+    (tmp_path / "shel.test.toml").write_text(TESTS)
+    assert ran("test", tmp_path) == (1, {"rules": 1, "tested": 0, "tests": 0, "failed": 1})
+
+
+def test_a_file_that_is_no_utf_8_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "good.yml").write_text(SHELL)
+    (tmp_path / "old.yaml").write_bytes(SHELL.replace("Shell", "Schäl").encode("latin-1"))
+    out = Console(record=True, width=200)
+    with out.capture() as captured:
+        assert sigma.check(tmp_path, False, out) == 1
+    assert "old.yaml: is no UTF-8: line 2 has the byte 0xe4; save it as UTF-8" in captured.get()
+    assert "runnable: 1" in captured.get()

@@ -130,6 +130,14 @@ def test_many_at_once_write_one_chain(settings: conf.Settings) -> None:
     assert (code, "entries 1 to 60" in told) == (0, True)
 
 
+def test_a_key_that_is_added_to_what_is_published_is_found(settings: conf.Settings) -> None:
+    trail = open_trail(settings)
+    raw = e.encode(trail.append(e.AuditAccess(id="", actor="anna", action="view", time=NOON_MS)))
+    trail.redis.lset(trail.waiting_key, 0, raw.replace(b'"actor":', b'"note":"by order","actor":').decode())
+    code, told = verified(settings)
+    assert (code, "entry 1 has the key 'note', which was not sealed" in told) == (1, True)
+
+
 def test_an_entry_that_was_kept_from_kafka_is_missing(settings: conf.Settings) -> None:
     trail = open_trail(settings)
     for n in range(3):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from features.audited import AuditAccess, AuditExport
+from features.events import decode_audit, encode
 from features.trail import Entry, Head, Written, faults, sealed
 
 PARTITIONS = 2
@@ -136,6 +138,35 @@ def test_a_chain_that_was_written_anew_is_found_by_a_seal_that_was_noted() -> No
     assert faults(forged[:4], Head(4, forged[3].entry.seal), noted=noted) == [
         "entry 5, whose seal was noted, is not there"
     ]
+
+
+@pytest.mark.parametrize(
+    ("was", "made", "said"),
+    [
+        (
+            b'"purpose":',
+            b'"note":"approved","purpose":',
+            "entry 2 has the key 'note', which was not sealed",
+        ),
+        (b'"purpose":', b'"purpose":"complaint","purpose":', "entry 2 has the key 'purpose' 2 times"),
+        (b'"purpose":', b'"purpose": ', "entry 2 is spelt in another way than it was written"),
+        (b'"purpose":', b'"at_ms":12345,"purpose":', "entry 2 was changed"),
+    ],
+)
+def test_the_seal_covers_all_that_is_published(was: bytes, made: bytes, said: str) -> None:
+    log, head = chain(3)
+    spelt = [replace(each, raw=encode(each.entry)) for each in log]
+    assert faults(spelt, head) == []
+    raw = spelt[1].raw.replace(was, made)
+    assert raw != spelt[1].raw
+    entry = decode_audit(raw)
+    assert isinstance(entry, AuditAccess | AuditExport)
+    assert faults([spelt[0], replace(spelt[1], entry=entry, raw=raw), spelt[2]], head) == [said]
+
+
+def test_entries_of_earlier_versions_keep_their_seals() -> None:
+    entry = sealed(AuditAccess(id="", actor="anna", action="view", object="customer c1", rows=1, time=1_000), Head())
+    assert entry.seal == "6587360e8ea0564df3ad76c24e83a408"
 
 
 def test_an_entry_that_nobody_wrote_is_found() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -12,6 +14,7 @@ from msgspec import Meta, Struct, field
 from features.events import AuditAccess
 from features.written import hint, line_of, read_toml, told
 
+NUMBERS = ("rows", "without_consent")
 OF_BREWLINE = {"at_ms", "day", "region", "customer", "who", "time", "trail", "before", "seal", "tz"}
 FIELDS = tuple(n for n in (*AuditAccess.__struct_fields__, "customers") if n not in OF_BREWLINE)
 Place = Annotated[str, Meta(min_length=1)]
@@ -33,7 +36,7 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True):
 
     format: Literal["json", "access", "pgaudit"]
     time: Place = "time"
-    timezone: str = "UTC"  # of times without an offset
+    timezone: str = ""  # of times without an offset, else UTC; a line that names a zone must name this one
     fields: dict[str, Place] = {}
     set: dict[str, str] = {}
     values: dict[str, dict[str, str]] = {}
@@ -47,16 +50,64 @@ PARTS: dict[str, type[Struct]] = {"": Mapping, "route": Route}
 def read_mapping(text: str, file: str) -> Mapping:
     """Raises WrongMapping."""
     raw = read_toml(text, file, WrongMapping, Mapping.__struct_fields__)
+    _check_texts(raw, text, file)
     try:
         mapping = msgspec.convert(raw, Mapping)
-        ZoneInfo(mapping.timezone)
+        ZoneInfo(mapping.timezone or "UTC")
     except msgspec.ValidationError as error:
+        for name, of in raw["values"].items() if isinstance(raw.get("values"), dict) else ():
+            if not isinstance(of, dict):
+                said = f"values.{name}: found {of!r:.60}, expected a table: [values.{name}] with a line for each word"
+                raise WrongMapping(f"{file}:{line_of(text, name)}: {said}") from error
         raise WrongMapping(told(error, raw, text, file, PARTS)) from error
     except (KeyError, ValueError, OSError) as error:
         found = f"timezone: found {raw['timezone']!r}, expected an IANA name"
         raise WrongMapping(f"{file}:{line_of(text, 'timezone')}: {found}") from error
     _check_names(mapping, text, file)
+    _check_routes(mapping, text, file)
+    _check_numbers(raw, text, file)
     return mapping
+
+
+def _written(raw: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """What a file says of single fields, one by one: table, key and value; other shapes are told by their type."""
+    routes, values = raw.get("route"), raw.get("values")
+    tables = [(f"{name}.", raw.get(name)) for name in ("fields", "set")]
+    tables += [("route.set.", route.get("set")) for route in _list(routes) if isinstance(route, dict)]
+    if isinstance(values, dict):
+        tables += [(f"values.{name}.", of) for name, of in values.items()]
+    for where, table in tables:
+        if isinstance(table, dict):
+            yield from ((where, name, value) for name, value in table.items())
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
+
+
+def _check_routes(mapping: Mapping, text: str, file: str) -> None:
+    for route in mapping.route:
+        for name, times in Counter(re.findall(r"\{(\w+)\}", route.match)).items():
+            if times > 1:
+                said = (
+                    f"route.match: found {route.match!r}, which names {{{name}}} {times} times; write * for the others"
+                )
+                raise WrongMapping(f"{file}:{line_of(text, route.match)}: {said}")
+
+
+def _check_texts(raw: dict[str, Any], text: str, file: str) -> None:
+    for where, name, value in _written(raw):
+        if not isinstance(value, str) or not value:
+            said = f"{where}{name}: found {value!r:.60}, expected a text in quotes"
+            raise WrongMapping(f"{file}:{line_of(text, name)}: {said}")
+
+
+def _check_numbers(raw: dict[str, Any], text: str, file: str) -> None:
+    for where, name, value in _written(raw):
+        field = where.split(".")[1] if where.startswith("values.") else "" if where == "fields." else name
+        if field in NUMBERS and not re.fullmatch(r"[0-9]{1,12}", value):
+            found = f"{where}{name}: found {value!r}, expected a whole number in quotes, such as '1'"
+            raise WrongMapping(f"{file}:{line_of(text, name)}: {found}")
 
 
 def _check_names(mapping: Mapping, text: str, file: str) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from math import isfinite
 from typing import Any
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from alerts.security.fields import EXPORT
 from alerts.security.lines.formats import Found, access, pgaudit
-from alerts.security.lines.mapping import FIELDS, Mapping, found_at
+from alerts.security.lines.mapping import FIELDS, NUMBERS, Mapping, found_at
+from alerts.security.lines.requests import plain_request
 from alerts.security.lines.scrub import pseudonym, scrub
 from features.events import AuditAccess, AuditExport
 from features.identity import Pseudonyms
@@ -20,7 +23,12 @@ from features.times import parse_time
 
 UNTOUCHED = ("rows", "without_consent", "client_ip", "actor")  # numbers; an address; who of the staff it was
 LISTS = ("fields", "marks", "customers")
-NUMBERS = ("rows", "without_consent")
+
+
+EPOCH = re.compile(r"-?\d{1,30}(?:\.\d*)?", re.ASCII)
+SCALES = ((1e11, 1000.0), (1e14, 1.0), (1e17, 1e-3))  # by magnitude: seconds until 5138, ms, µs; else ns
+EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000  # 2000, 2100: no log is of another time
+ZONE_NAME = re.compile(r" ?([A-Z]{2,5})$")
 
 
 class Reader:
@@ -28,7 +36,7 @@ class Reader:
 
     def __init__(self, mapping: Mapping, pseudonyms: Pseudonyms) -> None:
         self.mapping, self.pseudonyms = mapping, pseudonyms
-        self.zone = ZoneInfo(mapping.timezone)
+        self.zone = ZoneInfo(mapping.timezone or "UTC")
         self.routes = [(_pattern(route.match), route.set) for route in mapping.route]
 
     def read(self, line: Any, id: str) -> AuditAccess | AuditExport | None:
@@ -64,6 +72,7 @@ class Reader:
                 raise Refused("malformed", "the line is no JSON object")
             found = {"time": found_at(line, mapping.time)}
             request = found_at(line, "request")
+            request = plain_request(request) if isinstance(request, str) else ""
         else:
             if not isinstance(line, str):
                 raise Refused("malformed", "the line is no text")
@@ -74,10 +83,10 @@ class Reader:
         found = {**found, **{name: found_at(line, place) for name, place in mapping.fields.items()}}
         return self._routed(found, request) if self.routes else (found, {})
 
-    def _routed(self, found: Found, request: Any) -> tuple[Found, dict[str, str]] | None:
+    def _routed(self, found: Found, request: str) -> tuple[Found, dict[str, str]] | None:
         for pattern, told in self.routes:
-            if match := pattern.match(request if isinstance(request, str) else ""):
-                return {**found, **{name: text for name, text in match.groupdict().items() if text}}, told
+            if match := pattern.match(request):
+                return {**found, **{name: unquote(text) for name, text in match.groupdict().items() if text}}, told
         return None
 
     def _clean(self, name: str, value: Any, written: bool) -> Any:
@@ -97,22 +106,45 @@ class Reader:
     def _time(self, value: Any) -> int:
         if value is None:
             raise Refused("missing_time", "the line does not say when it was")
-        try:
-            if isinstance(value, float) or (isinstance(value, int) and value < 10**11):
-                return round(value * 1000)  # seconds, as most logs write them
-            if isinstance(value, str) and value.replace(".", "", 1).isdecimal():
-                return round(float(value) * (1000 if float(value) < 10**11 else 1))
-            return parse_time(value)
-        except (ValueError, OverflowError, TypeError):
-            return self._local(value)
+        at_ms = epoch_ms(value)
+        if at_ms is None:
+            try:
+                at_ms = parse_time(value)
+            except (ValueError, OverflowError, TypeError):
+                at_ms = self._local(value)
+        if not EARLIEST_MS <= at_ms < LATEST_MS:
+            raise Refused("wrong_type", "the line's time is before the year 2000 or behind 2100")
+        return at_ms
 
     def _local(self, value: Any) -> int:
-        """A time without an offset, as it is in the mapping's zone."""
+        """A time without an offset, as it is in the mapping's zone; also with that zone's name, such as CST."""
+        text, name = f"{value}".replace(" +", "+").replace(" -", "-"), ""
+        if named := ZONE_NAME.search(text):
+            text, name = text[: named.start()], named[1]
         try:
-            moment = datetime.fromisoformat(f"{value}".replace(" +", "+"))
-        except ValueError:
+            moment = datetime.fromisoformat(text)
+            local = [moment] if moment.tzinfo else [moment.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1)]
+            fits = [each for each in local if not name or (self.mapping.timezone and each.tzname() == name)]
+            times_ms = [round(each.timestamp() * 1000) for each in fits]
+        except (ValueError, OverflowError):
             raise Refused("wrong_type", "the line's time is neither epoch nor ISO 8601") from None
-        return round((moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).timestamp() * 1000)
+        if not times_ms:
+            raise Refused(
+                "wrong_type", "the line's time names a zone: `timezone` in the mapping must be the one it is of"
+            )
+        return times_ms[0]
+
+
+def epoch_ms(value: Any) -> int | None:
+    """A number, or a text that spells one, as seconds, ms, µs or ns by its size; None: it is none."""
+    if isinstance(value, str):
+        if not EPOCH.fullmatch(value):
+            return None
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return None
+    factor = next((factor for below, factor in SCALES if abs(value) < below), 1e-6)
+    return round(value * factor)
 
 
 def _decoded(line: str) -> Any:

@@ -93,3 +93,12 @@ def test_repeats_are_numbered() -> None:
     rule = RULE.replace("action: export", "action: a2")
     tests = timeline + '\nfires_at = ["+2m"]\n' + QUIET
     assert failures([("e.yml", rule), ("e.test.toml", tests)]) == []
+
+
+def test_a_rule_file_may_end_in_yaml() -> None:
+    rules, refused = load_tested([("e.yaml", RULE), ("e.test.toml", FIRING + QUIET)])
+    assert (len(rules.heads), refused) == (1, [])
+    wrong = FIRING.replace('fires_at = ["+1h"]', 'fires_at = ["+2h"]')
+    assert len(failures([("e.yaml", RULE), ("e.test.toml", wrong + QUIET)])) == 1
+    _, refused = load_tested([("e.yaml", RULE)])
+    assert "write e.test.toml beside it" in refused[0].reason

@@ -117,7 +117,7 @@ class Twin:
             return told.fields["do"]
         values = tuple(told.fields[name] for name in ([fields] if isinstance(fields, str) else fields))
         if self.about["type"] == "value_count":
-            return None if any(value in (None, "", 0) for value in values) else tuple(map(str, values))
+            return None if any(value is None or value == "" for value in values) else tuple(map(str, values))
         number = float(values[0])
         return None if self.about["type"] == "value_sum" and number == 0 else number
 

@@ -225,6 +225,28 @@ def test_a_line_that_is_read_again_makes_the_same_event() -> None:
         ),
         ('format = "json"\ntimezone = "Mars"\n[fields]\nactor = "a"', "m.toml:2: timezone: found 'Mars'"),
         ('format = "json"\nfeilds = {}', "m.toml:2: unknown key 'feilds'; did you mean 'fields'?"),
+        (
+            'format = "access"\n[[route]]\nmatch = "GET /c/{object}/{object}"\nset = {}',
+            "m.toml:3: route.match: found 'GET /c/{object}/{object}', which names {object} 2 times; write * for",
+        ),
+        (
+            'format = "access"\n[[route]]\nmatch = "GET /c/{object}"\nset = { rows = 1 }',
+            "m.toml:4: route.set.rows: found 1, expected a text in quotes",
+        ),
+        (
+            'format = "json"\n[fields]\nactor = "a"\n[set]\nrows = "many"',
+            "m.toml:5: set.rows: found 'many', expected a whole number in quotes, such as '1'",
+        ),
+        (
+            'format = "json"\n[fields]\nactor = "a"\n[values.rows]\nfew = "some"',
+            "m.toml:5: values.rows.few: found 'some', expected a whole number",
+        ),
+        (
+            'format = "json"\n[values]\naction = "x"',
+            "m.toml:3: values.action: found 'x', expected a table: [values.action]",
+        ),
+        ('format = "json"\n[values.result]\nfine = 1', "m.toml:3: values.result.fine: found 1, expected a text in"),
+        ('format = "json"\n[fields]\nactor = 5', "m.toml:3: fields.actor: found 5, expected a text"),
         ('format = "access"\n[[route]]\nmatch = "customers"\nset = {}', "m.toml:2: route.match: found 'customers'"),
     ],
 )
