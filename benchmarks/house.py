@@ -76,7 +76,7 @@ then = {{ coupon = "U{number}", face_value_cents = 100 }}
 cooldown = "7d"
 [[test]]
 name = "not run here"
-events = [{{ type = "{on}" }}]
+events = [{{ type = "app_open" }}]
 fires_at = ["+0s"]
 [[test]]
 name = "nor this one"

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timezone
+from functools import partial
 from itertools import chain
 from urllib.parse import urlsplit
 
@@ -32,7 +33,7 @@ CONNECT_S = 3.0
 
 def examine(settings: Settings, out: Console) -> int:
     """Runs every check and prints its finding; the exit code, 1 when any failed."""
-    checks: dict[str, Callable[[Settings], str]] = {
+    files: dict[str, Callable[[Settings], str]] = {
         "features": lambda s: f"{len(load_catalog(s).names)} features",
         "coupon rules": _rules,
         "holidays": lambda s: _holidays([rule for rule, _, _ in load_rules(s)], datetime.now(timezone.utc).date()),
@@ -42,22 +43,25 @@ def examine(settings: Settings, out: Console) -> int:
         "stores": lambda s: f"{len(load_stores(s).places)} in the table, others are in {s.stores.timezone}",
         "pseudonym key": lambda s: "there" if load_pseudonyms(s) else "",
         "coupon key": lambda s: "there" if load_codes(s) else "none: coupons carry no code, and tills check none",
-        **SERVER_CHECKS,
-        "gateways": _gateways,
-        "sinks": _sinks,
     }
-    failed = 0
+    others = {**SERVER_CHECKS, "gateways": _gateways, "sinks": _sinks}
     with ThreadPoolExecutor() as pool:  # the servers are asked at once: each may keep us waiting
-        found = {name: pool.submit(check, settings) for name, check in checks.items()}
-    for name, finding in found.items():
-        try:
-            out.print(f"[green]ok  [/] {name}: {finding.result()}", highlight=False, soft_wrap=True)
-        except Advice as advice:
-            out.print(f"[yellow]look[/] {name}: {escape(str(advice))}", highlight=False, soft_wrap=True)
-        except (ValueError, Unreachable, Ailing) as error:
-            failed += 1
-            out.print(f"[red]FAIL[/] {name}: {escape(str(error))}", highlight=False, soft_wrap=True)
+        answers = {name: pool.submit(check, settings).result for name, check in others.items()}
+        findings = {**{name: partial(check, settings) for name, check in files.items()}, **answers}
+        failed = sum(_fails(name, finding, out) for name, finding in findings.items())
     return 1 if failed else 0
+
+
+def _fails(name: str, finding: Callable[[], str], out: Console) -> bool:
+    """Prints what was found."""
+    try:
+        out.print(f"[green]ok  [/] {name}: {finding()}", highlight=False, soft_wrap=True)
+    except Advice as advice:
+        out.print(f"[yellow]look[/] {name}: {escape(str(advice))}", highlight=False, soft_wrap=True)
+    except (ValueError, Unreachable, Ailing) as error:
+        out.print(f"[red]FAIL[/] {name}: {escape(str(error))}", highlight=False, soft_wrap=True)
+        return True
+    return False
 
 
 def _rules(settings: Settings) -> str:

@@ -83,8 +83,6 @@ def _show_decision(told: Told, zone: str, out: Console) -> None:
     say(out, f"  {told.coupons_in_cap_window} of {told.cap} coupons within the cap's window; {group}{quiet}")
     if told.channel_cap:
         say(out, f"  {told.on_channel} of {told.channel_cap} messages within the window of its channel's cap")
-    if told.left:
-        say(out, f"  the partition's lease of the campaign had left {escape(spoken.left(told.left))}")
 
 
 def _clauses(lines: list[Line], when: str) -> Table:

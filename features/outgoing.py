@@ -75,7 +75,6 @@ class Receipt(Struct, gc=False):
     arm: Drawn | None = None
     models: dict[str, int] = {}
     brake: Braked | None = None
-    left: dict[str, int] = {}
     on_channel: int = 0
     channel_cap: int = 0
 

@@ -117,14 +117,6 @@ class Campaigns:
         ran_out = lease.lacking(self.costs(campaign, then, place.names)).partition("/")[2]
         return ("stock" if ran_out == COUPONS else BUDGET if ran_out else "issued"), ran_out
 
-    def left(self, then: Then, place: Place, lease: Lease) -> dict[str, int]:
-        """By name, what the pots that limit a coupon have left: cents, or coupons."""
-        campaign = self.by_id.get(then.campaign)
-        if campaign is None or not then.coupon:
-            return {}
-        costs = [(cost.pot.partition("/")[2], cost.pot, cost.limit) for cost in self.costs(campaign, then, place.names)]
-        return {name: max(0, lease.free(pot, limit)) for name, pot, limit in costs if limit is not None}
-
     def issue(self, then: Then, place: Place, ledger: Ledger, lease: Lease) -> None:
         campaign = self.by_id.get(then.campaign)
         if campaign is not None and then.coupon:

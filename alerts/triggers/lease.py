@@ -43,13 +43,12 @@ class Lease:
 
     def lacking(self, costs: Iterable[Cost]) -> str:
         """The first pot that has too little left; empty when all can be paid."""
-        short = [cost for cost in costs if cost.limit is not None and cost.amount > self.free(cost.pot, cost.limit)]
+        short = [cost for cost in costs if cost.limit is not None and cost.amount > self._free(cost.pot, cost.limit)]
         for cost in short:
             self.short[cost.pot] = self.short.get(cost.pot, 0) + cost.amount
         return short[0].pot if short else ""
 
-    def free(self, pot: str, limit: int) -> int:
-        """What may still be spent."""
+    def _free(self, pot: str, limit: int) -> int:
         granted = limit if self.granted is None else self.granted.get(pot, 0)
         return granted - self.total(pot)
 

@@ -24,20 +24,21 @@ def check_rule_places(rule: Rule, file: str, text: str, stores: Stores) -> None:
             _check(getattr(part, key), key[:-1], f"{where}.{key}", file, text, stores)
     for key in ("when", "exit"):
         for one in comparisons(getattr(rule, key)):
-            if one.name in ("store", "region") and one.value:
+            if one.name in ("store", "region", "brand") and one.value:
                 _check([str(one.value)], one.name, key, file, text, stores, line_of(text, key))
 
 
 def check_campaign_places(campaign: Campaign, file: str, text: str, stores: Stores) -> None:
     """Raises WrongRule."""
-    for kind in ("store", "region"):
+    for kind in ("store", "region", "brand"):
         named = [name for name in campaign.budgets(kind) if name != DEFAULT]
         _check(named, kind, f"per_{kind}", file, text, stores)
 
 
 def _check(names: Iterable[str], kind: str, place: str, file: str, text: str, stores: Stores, line: int = 0) -> None:
     """`line`: where the names stand, if not as words of their own."""
-    known = stores.places if kind == "store" else {region for region, _ in stores.places.values()}
+    regions = {region for region, _ in stores.places.values()}
+    known = {"store": stores.places.keys(), "region": regions, "brand": {*stores.brands.values()}}[kind]
     for name in names:
         if name not in known:
             at = f"{file}:{line or line_of(text, name)}: {place}"

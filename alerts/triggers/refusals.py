@@ -95,7 +95,6 @@ class Refusals:
                 repeat(None),
                 repeat(self.candidates.models(seen, j)),
                 repeat(None),
-                repeat({}),
                 repeat(0),
                 repeat(channel_cap(then, policy)),
             )

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from alerts.triggers.decide import Decider
 
 FIRED = ("issued", "control")  # outcomes from which the cooldown runs
-ASKED = ("issued", "stock", "budget")  # those before which the campaign's pots were asked
 
 
 class Decided(Struct):
@@ -273,9 +272,7 @@ class Round:
         return cloudevent(topic, customer, receipt.decision, type, source, receipt.at_ms, customer, receipt)
 
     def _receipt(self, candidate: Candidate, ledger: Ledger, given: Given, verdict: Verdict) -> Receipt:
-        asked = verdict.outcome in ASKED
-        left = self.house.campaigns.left(given.then, candidate.place, self.lease) if asked else {}
-        return receipt_of(candidate, self.house.policy, ledger, given, verdict, left)
+        return receipt_of(candidate, self.house.policy, ledger, given, verdict)
 
     def _pack(self) -> None:
         """The ledgers that have changed, behind their records."""

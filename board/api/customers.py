@@ -270,8 +270,8 @@ class Asked(Struct, forbid_unknown_fields=True):
 
 class Decision(Struct):
     """A decision that was taken, in words. `because`: the rule of its group that was first, the reason of a
-    suppression, the channel that is capped; `ran_out`: the pot of the campaign that had too little; `left`: what those
-    that were asked had left, cents or `coupons`; `notes`: what else has to be said of it."""
+    suppression, the channel that is capped; `ran_out`: the pot of the campaign that had
+    too little; `notes`: what else has to be said of it."""
 
     decision: str
     rule: str
@@ -290,7 +290,6 @@ class Decision(Struct):
     holdout: bool
     because: str
     ran_out: str
-    left: dict[str, int]
     on_channel: int
     channel_cap: int
     notes: list[str]

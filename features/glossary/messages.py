@@ -90,10 +90,6 @@ FIELDS = {
         " `no_history` (none is known), `expires` (the coupon would have run out); else empty"
     ),
     "arm": Word("of a rule with arms, the one that was drawn; null for others"),
-    "left": Word(
-        "of the campaign's pots that were asked, what the partition's lease had left before it: cents, or `coupons`;"
-        " empty where none limits the coupon, or something else stood in the way first"
-    ),
     "on_channel": Word("messages that count against the channel's cap, before this one"),
     "channel_cap": Word("messages a customer may get on the channel within its cap's window; 0: it has none"),
     "brake": Word("of the outcome `paused`, what had paused the campaign there; else null"),

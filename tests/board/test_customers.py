@@ -78,7 +78,7 @@ def test_decisions_and_their_reasons_are_those_of_the_command(asker: TestClient,
     told = asker.get(f"{API}/customers/ca/decisions").json()
     kept = Explaining(board_settings, "ca").decisions("")
     assert [(one["decision"], one["reason"]) for one in told["items"]] == [(one.decision, one.reason) for one in kept]
-    for name in ("because", "ran_out", "left", "on_channel", "channel_cap"):
+    for name in ("because", "ran_out", "on_channel", "channel_cap"):
         assert [one[name] for one in told["items"]] == [getattr(one, name) for one in kept]
     assert {one["rule"]: one["outcome"] for one in told["items"]}["third-in-a-week"] == "issued"
     assert told["next"] == ""

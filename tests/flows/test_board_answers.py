@@ -237,7 +237,7 @@ def test_a_chain_that_lives_answers_every_panel_feeds_every_rule_and_leaves_trac
         monkeypatch.setattr("brewline.demo.PROCESSES", (TOGETHER,))
         settings = load()
         url = stack.enter_context(prometheus(tmp_path, {flow: getattr(settings.metrics, flow) for flow in SCRAPED}))
-        demo = Demo(settings, chain, DAYS * 86_400 / SECONDS, tmp_path, Console(file=StringIO()))
+        demo = Demo(settings, chain, DAYS * 86_400 / SECONDS, tmp_path, [], Console(file=StringIO()))
         stack.callback(demo.watch.close)
         stack.callback(Flow("dispatch", settings, tmp_path / "dispatch.log", **told).kill)
         with demo.flows() as flows:

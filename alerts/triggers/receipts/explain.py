@@ -66,7 +66,6 @@ class Told(Struct):
     arm: Drawn | None = None
     brake: Braked | None = None
     ran_out: str = ""
-    left: dict[str, int] = {}
     on_channel: int = 0
     channel_cap: int = 0
 
@@ -128,7 +127,6 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         arm=kept.arm,
         brake=kept.brake,
         ran_out=kept.ran_out,
-        left=kept.left,
         on_channel=kept.on_channel,
         channel_cap=kept.channel_cap,
     )

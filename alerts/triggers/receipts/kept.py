@@ -47,12 +47,11 @@ class Kept(Struct, array_like=True, gc=False):
     arm: Drawn | None = None
     models: dict[str, int] = {}
     brake: Braked | None = None
-    left: dict[str, int] = {}
     on_channel: int = 0
     channel_cap: int = 0
 
 
-LIMITS = ("left", "on_channel", "channel_cap")  # the last ones: kept only where something limits
+LIMITS = ("on_channel", "channel_cap")  # the last ones: kept only where there is a cap
 _fields = attrgetter(*Kept.__struct_fields__)
 _unlimited = attrgetter(*Kept.__struct_fields__[: -len(LIMITS)])
 _encode = msgpack.Encoder().encode
@@ -60,5 +59,5 @@ decode_kept = msgpack.Decoder(Kept).decode
 
 
 def encode_kept(receipt: Receipt) -> bytes:
-    of = _fields if receipt.left or receipt.channel_cap else _unlimited
+    of = _fields if receipt.channel_cap else _unlimited
     return _encode(of(receipt))

@@ -28,10 +28,8 @@ class Verdict(Struct, gc=False):
     brake: Braked | None = None
 
 
-def receipt_of(
-    candidate: Candidate, policy: Policy, ledger: Ledger, given: Given, verdict: Verdict, left: dict[str, int]
-) -> Receipt:
-    """The rule's version, the values it saw, the caps as they stood, and what the campaign had `left`."""
+def receipt_of(candidate: Candidate, policy: Policy, ledger: Ledger, given: Given, verdict: Verdict) -> Receipt:
+    """The rule's version, the values it saw, the caps as they stood."""
     rule, customer, at_ms, cause = candidate.rule, candidate.customer, candidate.at_ms, candidate.cause
     then = replace(given.then, **NO_GIFT) if given.nothing else given.then
     on_channel = policy.recent_on(then.channel, ledger, at_ms) if then.channel in policy.channel_caps else ()
@@ -67,7 +65,6 @@ def receipt_of(
         given.arm,
         candidate.models,
         verdict.brake,
-        left,
         len(on_channel),
         channel_cap(then, policy),
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.triggers.brake import ALARM
-from alerts.triggers.campaign import COUPONS
 from alerts.triggers.gates import Gate
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.clauses import Asked, Clause, Value
@@ -95,13 +94,6 @@ def pot(name: str) -> str:
     """Whose budget: `region east`."""
     key, _, of = name.partition(":")
     return f"{key} {of}" if of else "the whole campaign"
-
-
-def left(pots: Mapping[str, int]) -> str:
-    """What a campaign had left: `40 coupons, 9.00 of the whole campaign, 0.10 of region east`."""
-    return ", ".join(
-        f"{n:,} coupons" if name == COUPONS else f"{n / 100:,.2f} of {pot(name)}" for name, n in pots.items()
-    )
 
 
 def brake(pulled: Braked, zone: str) -> str:

@@ -1,7 +1,7 @@
 // What was decided of a customer, and what became of their coupons and tickets, as one timeline.
 
 import { fill, h, table } from "/static/dom.js";
-import { moment, money, whole } from "/static/numbers.js";
+import { moment } from "/static/numbers.js";
 import { clausesOf, scoresOf } from "/static/pages/customer.clauses.js";
 
 export async function decisionsOf({ t, ask }, profile) {
@@ -31,9 +31,8 @@ export async function decisionsOf({ t, ask }, profile) {
   }
 
   function limits(one) {
-    const left = Object.entries(one.left).map(([name, n]) => `${pot(name)} ${name === "coupons" ? whole(n) : money(n)}`);
     return [one.because && (one.outcome === "excluded" ? t("first_rule", { rule: one.because }) : t("because", { why: one.because })),
-      one.ran_out && t("ran_out", { pot: pot(one.ran_out) }), left.length && t("left", { pots: left.join(", ") }),
+      one.ran_out && t("ran_out", { pot: pot(one.ran_out) }),
       one.channel_cap && t("channel_cap", { n: one.on_channel, cap: one.channel_cap })].filter(Boolean);
   }
 
