@@ -53,7 +53,7 @@ def examine(settings: Settings, out: Console) -> int:
 
 
 def _fails(name: str, finding: Callable[[], str], out: Console) -> bool:
-    """Prints what was found."""
+    """Whether a check fails; prints what it found."""
     try:
         out.print(f"[green]ok  [/] {name}: {finding()}", highlight=False, soft_wrap=True)
     except Advice as advice:
