@@ -6,7 +6,7 @@ counts in groups that span partitions is told to them on `audit.matches`, and by
 a partition whose clock moves wakes the others.
 
 Every event but a tick ends in exactly one count: `applied`, `own` (Brewline has sent it itself), `duplicates` or
-`dead_lettered`.
+`dead_lettered`. What Brewline has sent twice, as two flows may with an entry of the trail, is counted once.
 """
 
 from __future__ import annotations
@@ -175,13 +175,13 @@ class _Walk:
     def changes(self) -> Changes:
         work, ways = self.plan.work, self.job.ways
         for item in work.items:
-            if item.seen in self.seen:
-                self.counts["duplicates"] += 1
-            else:
+            own = isinstance(item.event, AuditTold) or bool(item.event.trail)
+            if item.seen not in self.seen:
                 self.seen.add(item.seen)
-                own = isinstance(item.event, AuditTold) or item.event.trail
                 self.counts["own" if own else "applied"] += 1
                 self._look(item)
+            elif not own:  # two flows may send the same entry of the trail
+                self.counts["duplicates"] += 1
         self._close()
         for _, refused in work.letters:
             self.counts.update(("dead_lettered", f"dead_lettered:{refused.reason}"))

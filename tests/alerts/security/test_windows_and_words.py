@@ -62,7 +62,7 @@ def test_what_it_is_told_is_no_event_of_others_and_no_habit() -> None:
     told_too = told(after(log))
     store = after([*log, *told_too, *told_too])
     counts = store.position.counts
-    assert (counts["applied"], counts["own"], counts["duplicates"]) == (1, 1, 1)
+    assert (counts["applied"], counts["own"], "duplicates" in counts) == (1, 1, False)
     assert "habit|device:pc-1" not in store.records
     assert told(store) == told_too
 
