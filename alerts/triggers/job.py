@@ -102,7 +102,8 @@ class CustomersJob:
         asleep = dict.fromkeys(map(whose, due))
         gone = sifted.gone | self.forgotten.among(asleep)
         known = [c for c in asleep if c in state.records and c not in gone and not forwarded(state.records[c])]
-        lacking = {whose(timer): since_ms for since_ms, timer in state.due if timer.startswith(LACKS)}
+        came_to_ms = plan.position.clock.now_ms  # what was due by then has fired
+        lacking = {whose(timer): max(at_ms, came_to_ms) for at_ms, timer in state.due if timer.startswith(LACKS)}
         applied, damaged = self._applied(columns, known, state, lacking)
         letters = [_malformed(self.dead_letters_topic, batch, i) for i in columns.malformed]
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]

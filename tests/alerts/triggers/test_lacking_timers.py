@@ -115,3 +115,11 @@ def test_who_has_become_another_is_not_looked_at() -> None:
     store = lived(store, RULES, tick(MONDAY_MS + DAY_MS))
     assert LACKS + "c" not in store.timers
     assert store.records["c"] == forward("d")
+
+
+def test_what_has_fired_before_somebody_is_looked_at_does_not_fire_again() -> None:
+    waiting = [rule(0, After("order", "3d"))]
+    store = lived(None, waiting, event(1, e.Order, MONDAY_MS), tick(MONDAY_MS + 4 * DAY_MS))
+    store.timers[LACKS + "c"] = MONDAY_MS + DAY_MS  # put there while the clock went on
+    store = lived(store, waiting, tick(MONDAY_MS + 5 * DAY_MS), tick(MONDAY_MS + 9 * DAY_MS))
+    assert fired(store) == [("r0", MONDAY_MS + 3 * DAY_MS)]
