@@ -48,6 +48,7 @@ class Ruled:
 
     def refresh(self) -> None:
         """Before a batch: the models that were published, the rules and the campaigns."""
+        self.waking.greet()
         self.published.refresh()
         self.followed.follow(self._reload)
 

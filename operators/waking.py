@@ -61,13 +61,16 @@ class Waking:
             if done[partition] != codes:
                 self._note(partition, codes)
 
-    def _done(self, partition: int) -> frozenset[int]:
-        """The waits for which the customers of a partition have been woken; where there were none, they need not be."""
-        found: Any = self.store.redis.smembers(self.store.key(partition, "waits"))
-        if not found and partition in self.store.new:
+    def greet(self) -> None:
+        """Notes, before their first batch, that nobody need be woken in partitions of which nothing was known."""
+        for partition in [*self.store.new]:
             self._note(partition, self.first)
             self.store.new.discard(partition)
-            return self.first
+
+    def _done(self, partition: int) -> frozenset[int]:
+        """The waits for which the customers of a partition have been woken."""
+        self.greet()
+        found: Any = self.store.redis.smembers(self.store.key(partition, "waits"))
         return frozenset(map(int, found))
 
     def _note(self, partition: int, codes: frozenset[int]) -> None:
