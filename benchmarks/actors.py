@@ -32,7 +32,7 @@ from features.partitions import partition_of
 from features.stores import Stores
 from features.times import HOUR_MS
 from flows.files import load_limits
-from flows.guards import load_security_rules
+from flows.guards import load_security_rules, security_texts
 from flows.topics import CACHE_MB
 from operators.servers import redis_server
 from operators.store import PartitionStore
@@ -52,7 +52,9 @@ class Stage:
     def __init__(self, redis: Redis) -> None:
         settings = load(environ={})
         limits = load_limits(settings)
-        self.job = SecurityJob(load_security_rules(settings), Stores("Asia/Shanghai"), limits, 48, self.ways)
+        self.job = SecurityJob(
+            load_security_rules(security_texts(settings)), Stores("Asia/Shanghai"), limits, 48, self.ways
+        )
         self.store = PartitionStore(redis, settings.redis.prefix, STAGE, CACHE_MB[STAGE] * 2**20)
         self.positions = {partition: self.store.claim(partition) for partition in range(PARTITIONS)}
 

@@ -19,8 +19,9 @@ from random import Random
 from msgspec import Struct
 
 from alerts.triggers.arms import Arms
+from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.receipts.receipt import decision_id
-from alerts.triggers.rule import Arm, Rule, Then
+from alerts.triggers.rule import Rule
 from alerts.triggers.trials import REDEEMED, Deed, chosen, follow
 from benchmarks.house import out, progress
 from brewline.results import circumstances, write_json

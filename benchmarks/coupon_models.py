@@ -25,10 +25,11 @@ from msgspec import Struct
 
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
+from alerts.triggers.gifts import Then
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.offered import first_of, offer_of
 from alerts.triggers.policy import Policy
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from benchmarks.house import out, progress
 from brewline.arms import arm_row
 from brewline.results import circumstances, write_json

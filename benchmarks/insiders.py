@@ -43,7 +43,7 @@ from features.partitions import partition_keys, partition_of
 from features.stores import read_stores
 from features.times import DAY_MS, MINUTE_MS
 from flows.files import load_limits
-from flows.guards import load_security_rules
+from flows.guards import load_security_rules, security_texts
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer
 from operators.servers import mock_kafka, redis_server
@@ -104,7 +104,7 @@ def in_a_loop(house: Insiders) -> list[dict[str, Any]]:
     """The findings of the flow's jobs in this process; what they tell each other comes before the next minute."""
     settings, keys = load(environ={}), tuple(partition_keys(PARTITIONS))
     stores = read_stores(house.stores_csv().splitlines(), "Asia/Shanghai", "stores")
-    rules, ways = load_security_rules(settings), Ways(audit_keys=keys, matches_keys=keys)
+    rules, ways = load_security_rules(security_texts(settings)), Ways(audit_keys=keys, matches_keys=keys)
     jobs: dict[str, Job] = {
         AUDIT: SecurityJob(rules, stores, load_limits(settings), 48, ways),
         ways.matches: GroupsJob(rules, 48, ways),

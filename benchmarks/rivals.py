@@ -17,8 +17,9 @@ import structlog
 from msgspec import Struct
 
 from alerts.triggers.campaign import Campaigns, read_campaign
+from alerts.triggers.gifts import Then
 from alerts.triggers.policy import Policy
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from benchmarks.recount import receipts
 from benchmarks.streams import START_MS, ZONE, Bench, Case
 from features import events as e

@@ -34,7 +34,7 @@ from alerts.sigma.stream import Stream, Told
 from benchmarks.insiders import measured
 from benchmarks.sigma_made import LOG, Made
 from brewline.results import circumstances, write_json
-from brewline.sigma import rule_texts
+from flows.guards import rule_texts
 
 out = Console(stderr=True)
 BATCH = 1_000

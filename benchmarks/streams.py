@@ -12,9 +12,10 @@ from alerts.triggers.arms import Arms
 from alerts.triggers.campaign import Campaign, Campaigns, read_campaign
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
+from alerts.triggers.gifts import Then
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Cap, Policy
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from config import settings as conf
 from features import events as e
 from features.job import Batch

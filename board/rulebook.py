@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from alerts.triggers.campaign import Campaigns
 from alerts.triggers.condition import Conditions
-from alerts.triggers.rule import Rule, WrongRule
+from alerts.triggers.gifts import WrongRule
+from alerts.triggers.rule import Rule
 from board.problems import Problem
 from config.reading import WrongSettings
 from config.settings import Settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 from msgspec import Struct
@@ -10,10 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from alerts.security import rule_tests
-from alerts.triggers.gifts import Then
+from alerts.triggers.calendar import Calendars
+from alerts.triggers.gifts import Then, WrongRule
 from alerts.triggers.places import without_file
 from alerts.triggers.receipts.spoken import spell_at
-from alerts.triggers.rule import Rule, WrongRule, read_rule
+from alerts.triggers.rule import Rule, read_rule
 from alerts.triggers.timeline import failures
 from brewline.paths import from_here
 from config.settings import Settings
@@ -65,7 +67,9 @@ def _gives(then: Then) -> str:
 
 def run_rule_tests(settings: Settings, names: list[str], out: Console) -> tuple[dict[str, int], list[str]]:
     """Figures, and one line per failed timeline. `names`: ids of coupon rules, or files; none means all rules."""
-    tested = _test_coupon_rules(settings, _named(settings, names) if names else load_rules(settings))
+    rules, calendars = load_rules(settings), load_calendars(settings)
+    known = {one[0].id: one for one in rules}
+    tested = _test_coupon_rules(settings, [find_rule(name, known, calendars) for name in names] or rules)
     tested += [] if names else _test_security_rules(settings)
     table = Table("rule", "firing tests", "quiet tests", "result", title="rule tests")
     for rule in tested:
@@ -85,20 +89,15 @@ def run_rule_tests(settings: Settings, names: list[str], out: Console) -> tuple[
     return figures, failed
 
 
-def _named(settings: Settings, names: list[str]) -> list[Named]:
-    """Rules by file, which may lie anywhere, or by id. Raises WrongRule."""
-    found = [_draft(settings, name) if Path(name).is_file() else name for name in names]
-    known = {one[0].id: one for one in load_rules(settings)} if any(isinstance(one, str) for one in found) else {}
-    for name in found:
-        if isinstance(name, str) and name not in known:
-            what = f"{name}: there is no such file" if name.endswith(".toml") else f"there is no rule {name!r}"
-            raise WrongRule(f"{what}{hint(name.removesuffix('.toml'), known)}")
-    return [known[one] if isinstance(one, str) else one for one in found]
-
-
-def _draft(settings: Settings, name: str) -> Named:
+def find_rule(name: str, known: Mapping[str, Named], calendars: Calendars) -> Named:
+    """By its id, or by a file that may lie anywhere. Raises WrongRule, WrongSettings."""
+    if name in known:
+        return known[name]
+    if not Path(name).is_file():
+        what = f"{name}: there is no such file" if name.endswith(".toml") else f"there is no rule {name!r}"
+        raise WrongRule(f"{what}{hint(name.removesuffix('.toml'), known)}")
     text = read_text(Path(name))
-    return read_rule(text, name, load_calendars(settings)), name, text
+    return read_rule(text, name, calendars), name, text
 
 
 def _test_coupon_rules(settings: Settings, rules: list[Named]) -> list[Tested]:

@@ -17,14 +17,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from alerts.security import rule_tests
-from alerts.security.rule_tests import RULE_SUFFIXES, TEST_SUFFIX, Timeline, lack, read_tests
+from alerts.security.rule_tests import Timeline, lack, read_tests
 from alerts.security.sigma import PRODUCT, load_any
 from alerts.sigma.engine import Engine
 from alerts.sigma.logsource import LogSource
 from alerts.sigma.reading import RefusedRule, Rules, StoppedRule
 from alerts.sigma.timelines import firings, windows_event
 from features.times import parse_offset, spell_offsets
-from flows.files import texts
+from flows.guards import rule_texts, timeline_texts
 
 VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|%[^%\s]+%")  # what differs between refusals of one kind
 SHOWN = 50  # refused rules that are listed
@@ -74,17 +74,12 @@ def figures_of(rules: Rules, refused: list[RefusedRule]) -> dict[str, Any]:
     }
 
 
-def rule_texts(folder: Path) -> list[tuple[str, str]]:
-    """(file, text) of the YAML files under a folder. Raises ValueError."""
-    return sorted(pair for suffix in RULE_SUFFIXES for pair in texts(folder, f"*{suffix}", "surrogateescape"))
-
-
 def test(folder: Path, as_json: bool, out: Console) -> int:
     """Runs the timelines beside rules, and the cases that rules name; the exit code, 1 when one fails or a rule is
     refused."""
     found = rule_texts(folder)
     rules, refused = load_any(found)
-    beside = texts(folder, f"*{TEST_SUFFIX}", "surrogateescape")
+    beside = timeline_texts(folder)
     tested, sources = Tested(), sources_of(rules)
     foreign = {file: source for file, source in sources.items() if source.product != PRODUCT}
     whole = dict([*found, *beside])

@@ -13,13 +13,14 @@ from alerts.triggers.calendar import Calendars
 from alerts.triggers.campaign import Campaigns, Place
 from alerts.triggers.condition import OF_EVENTS, Conditions
 from alerts.triggers.gates import Gate, Standing, gates
+from alerts.triggers.gifts import Then, WrongRule
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import CLOCK
 from alerts.triggers.offered import first_of, offer_of
 from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.clauses import Value
 from alerts.triggers.receipts.explain import Outlook, Score, Told, outlook, told, told_event
-from alerts.triggers.rule import Rule, Then, WrongRule, read_rule
+from alerts.triggers.rule import Rule, read_rule
 from brewline.campaigns import read_spent
 from brewline.reading import Features
 from brewline.why_shown import Why, show

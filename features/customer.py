@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from itertools import chain
 from typing import Any
 from zlib import crc32
@@ -29,7 +29,6 @@ from features.records import Records
 from features.times import DAY_MS, HOUR_MS, parse_duration
 from features.zones import ZoneTable
 
-NOBODY_LACKS: Mapping[str, int] = {}
 NOBODY = 0xFFFF_FFFF_FFFF  # no purpose has this code
 
 
@@ -127,35 +126,30 @@ class Core:
         return self.decoder.columns(batch, clock)
 
     def apply(
-        self, columns: Columns, idle: list[str], records: Mapping[str, bytes], lacking: Mapping[str, int] = NOBODY_LACKS
+        self,
+        columns: Columns,
+        idle: list[str],
+        records: Mapping[str, bytes],
+        lacking: Set[str] = frozenset(),
+        before_ms: int = 0,
     ) -> Applied:
-        """Applies the events, and fires the timers also of the `idle`. `lacking`: since when customers may lack timers,
-        as rules have come that were not there at their last event. Raises Damaged, WrongLayout."""
+        """Applies the events, and fires the timers also of the `idle`. `lacking`: who may lack timers, as rules have
+        come since their last event; `before_ms`: the clock before the batch, by which all that was due has fired.
+        Raises Damaged, WrongLayout."""
         customers = columns.customers.followed_by(idle)
         events, touches = self.decoder.events(columns)
         ends = np.cumsum(np.bincount(columns.who, minlength=len(customers)), dtype=np.int64)
         known = Records.of(records)
         starts, stops = map(np.concatenate, zip(known.spans(columns.customers), known.spans(idle), strict=True))
         order, clock_ms = np.argsort(columns.who, kind="stable"), columns.clock.now_ms
-        since_ms = np.zeros(len(customers), np.int64)
+        lacks = np.zeros(len(customers), np.uint8)
         if lacking:
-            since_ms[:] = [lacking.get(name, 0) for name in customers]
+            lacks[:] = [name in lacking for name in customers]
         room = len(events) + 2 * len(idle) + 64
         while True:
-            view = (
-                events,
-                touches.rows,
-                order,
-                ends,
-                clock_ms,
-                known.text,
-                starts,
-                stops,
-                since_ms,
-                self.features,
-                room,
-            )
-            done = advance(self.program, self.zones.packed, *view)
+            batch = (events, touches.rows, order, ends, clock_ms, before_ms)
+            held = (known.text, starts, stops, lacks)
+            done = advance(self.program, self.zones.packed, *batch, *held, self.features, room)
             if done.status == arrays.DONE:
                 return _applied(customers, done, touches)
             if done.status == arrays.NEEDS_ROOM:

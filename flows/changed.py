@@ -1,8 +1,12 @@
-"""What a flow notes in Brewline's own audit trail when rules have changed: it knows that, and not who has done it."""
+"""What flows note in Brewline's own audit trail of the rules that they take up: that, and not who has changed them."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
@@ -14,18 +18,48 @@ from operators.trail import Trail
 
 log = structlog.get_logger()
 LONGEST = 128  # signs of an entry's object
+MOST = 100  # files that are named one by one
 
 
-def note_change(house: House, what: str, count: int) -> None:
-    """So many rules that were never seen before are in force now; of none nothing is noted."""
-    if count:
-        note_changes(house, [(what, count)])
+def note_files(house: House, what: str, folder: Path, texts: Iterable[tuple[str, str]]) -> None:
+    """Each file under the folder that was added, changed or is gone since a flow last took them up, by its name; the
+    first time, how many there are.
 
-
-def note_changes(house: House, changes: list[tuple[str, int]]) -> None:
-    """Each with how many it is about."""
-    if not changes:
+    What was taken up is kept in Redis, so a change while no flow runs is noted as well; it is kept once the trail has
+    it, so a crash in between notes it twice.
+    """
+    key = f"{house.settings.redis.prefix}:rule-files:{what.replace(' ', '-')}"
+    raw: Any = house.redis.hgetall(key)
+    before = {name.decode("utf-8", "surrogateescape"): seal.decode() for name, seal in raw.items()}
+    now = {str(Path(file).relative_to(folder)): _seal(text) for file, text in texts}
+    if before == now:
         return
+    said = changed_files(before, now) if before else []
+    more = [(f"{what}: and {len(said) - MOST} files more", len(said) - MOST)] if len(said) > MOST else []
+    _note(house, [*((f"{what}: {each}", 1) for each in said[:MOST]), *more] if before else [(what, len(now))])
+    pipe = house.redis.pipeline()
+    pipe.delete(key)
+    if now:
+        pipe.hset(key, mapping={name.encode("utf-8", "surrogateescape"): seal for name, seal in now.items()})
+    pipe.execute()
+
+
+def changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """`gone bulk_export.yml`, by name; both: file → what it held."""
+    kept = sorted(before.keys() & now.keys())
+    return [
+        *(f"gone {name}" for name in sorted(before.keys() - now.keys())),
+        *(f"changed {name}" for name in kept if before[name] != now[name]),
+        *(f"added {name}" for name in sorted(now.keys() - before.keys())),
+    ]
+
+
+def _seal(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _note(house: House, changes: list[tuple[str, int]]) -> None:
+    """Each with how many rules it is about."""
     settings = house.settings
     trail = Trail(house.redis, settings.redis.prefix, settings.kafka.librdkafka(), house.topic("audit.events"))
     blank = AuditAccess(id="", time=round(time.time() * 1000), actor="brewline", role="flow", action="rule_change")

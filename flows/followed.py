@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from alerts.service.promise import WrongPromises
-from alerts.triggers.rule import WrongRule
+from alerts.triggers.gifts import WrongRule
 from config.settings import WrongSettings
 from features.stores import WrongStores
 from operators.health import REFUSED, RULES

@@ -10,12 +10,12 @@ from alerts.triggers.merging import Merging
 from features.forgotten import Forgotten
 from features.labels import labels_of
 from features.models import input_layouts
+from flows.changed import note_files
 from flows.coupons import keeping, lifecycle, policy, settling
 from flows.files import load_catalog
 from flows.followed import Followed
 from flows.house import House
 from flows.rules import load_campaigns, load_conditions, load_rules
-from flows.taken_up import note_files
 from operators.leases import Leases
 from operators.models import PublishedModels
 from operators.receipts import note_rules
@@ -64,7 +64,7 @@ class Ruled:
         conditions = load_conditions(self.catalog, rules)
         texts = {rule.version: text for rule, _, text in rules}
         note_rules(house.redis, settings.redis.prefix, texts)
-        files = [(file, text) for _, file, text in rules]
+        files = ((file, text) for _, file, text in rules)
         note_files(house, "coupon rules", settings.path(settings.coupons.rules), files)
         catalog = self.catalog.narrowed(n for names in conditions.names for n in names if n in self.catalog.names)
         coupons, decisions, examples, letters = map(house.topic, ("coupons", "decisions", "examples", "dead-letters"))

@@ -9,8 +9,9 @@ import structlog
 from alerts.triggers.calendar import Calendars, WrongCalendar, all_calendars, read_calendar
 from alerts.triggers.campaign import Campaign, Campaigns, read_campaign
 from alerts.triggers.condition import Conditions, over_catalog
+from alerts.triggers.gifts import WrongRule
 from alerts.triggers.places import check_campaign_places, check_rule_places, without_file
-from alerts.triggers.rule import Rule, WrongRule, read_rule
+from alerts.triggers.rule import Rule, read_rule
 from config.settings import Settings
 from features.catalog import Catalog
 from features.kernel.arrays import TIMERS

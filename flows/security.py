@@ -19,22 +19,22 @@ from features.identity import Pseudonyms
 from features.partitions import partition_keys
 from flows.files import load_limits, load_stores, text, texts
 from flows.followed import Followed
+from flows.guards import take_up
 from flows.house import House
 from flows.keys import load_pseudonyms
 from flows.opening import open_house
-from flows.taken_up import take_up_security_rules
 
 
 def add(flow: Dataflow, house: House) -> None:
     settings, to = house.settings, ways(house)
-    hours, rules = settings.security.retention_hours, house.answered(lambda: take_up_security_rules(house))
+    hours, rules = settings.security.retention_hours, house.answered(lambda: take_up(house))
     live, networks = settings.time.clock == "wall", load_networks(settings)
     job = SecurityJob(rules, load_stores(settings), load_limits(settings), hours, to, live, networks)
     groups = GroupsJob(rules, hours, to)
     followed = Followed("security rules", [settings.path(settings.security.rules)])
 
     def reload() -> int:
-        rules = take_up_security_rules(house)
+        rules = take_up(house)
         job.follow(rules)
         groups.follow(rules)
         return len(rules.heads)

@@ -28,13 +28,10 @@ def read_receipts(redis: Redis, prefix: str, partitions: int, customers: list[st
     return sorted(latest.values(), key=lambda receipt: receipt.at_ms)[::-1]
 
 
-def note_rules(redis: Redis, prefix: str, texts: Mapping[str, str]) -> int:
-    """Remembers rule files by version, so that what they decided can still be explained when they have changed.
-
-    How many were not known yet.
-    """
-    added: Any = redis.hset(f"{prefix}:rules", mapping=dict(texts)) if texts else 0
-    return int(added)
+def note_rules(redis: Redis, prefix: str, texts: Mapping[str, str]) -> None:
+    """Remembers rule files by version, so that what they decided can still be explained when they have changed."""
+    if texts:
+        redis.hset(f"{prefix}:rules", mapping=dict(texts))
 
 
 def known_rules(redis: Redis, prefix: str, versions: Iterable[str]) -> dict[str, str]:

@@ -140,7 +140,6 @@ class PartitionStore:
         self.flow = flow
         self.cache_bytes = cache_bytes
         self.tokens: dict[int, str] = {}
-        self.new: set[int] = set()  # partitions of which nothing was known when they were claimed
         self.caches: defaultdict[int, Cache] = defaultdict(lambda: Cache(0))
         self.lines: defaultdict[int, Line] = defaultdict(lambda: Line(redis))
         self.trims = Line(redis)
@@ -162,10 +161,7 @@ class PartitionStore:
         """
         token = self.tokens.setdefault(partition, uuid4().hex)
         self.redis.set(self.key(partition, "owner"), token)
-        position = self.reopen(partition)
-        if position == Position():
-            self.new.add(partition)
-        return position
+        return self.reopen(partition)
 
     def reopen(self, partition: int) -> Position:
         """Where the partition stands in Redis; what this process remembers of its records is forgotten."""

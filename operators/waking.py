@@ -1,8 +1,8 @@
 """Rules that wait and have come since customers had their last event: every customer is looked at once (decision 0040).
 
 Of each partition Redis keeps for which waits that has been done: `bl:{customers.3}:waits`, a set of rule codes. Where
-others are in force, a timer `lacks|<customer>` is put beside each record, since when it may lack some; the flow takes
-these up as it does all timers. They are there before the set says so, so a crash in between only repeats them.
+others are in force, a timer `lacks|<customer>` is put beside each record; the flow takes these up as it does all
+timers. They are there before the set says so, so a crash in between only repeats them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from alerts.triggers.alarms import LACKS
+from features.job import Position
 from operators.health import warn_seldom
 from operators.redis_link import AWAY, reason
 from operators.scan import chunks
@@ -33,7 +34,8 @@ class Waking:
     def __init__(self, store: PartitionStore, codes: Iterable[int], stop: Event) -> None:
         self.store = store
         self.stop = stop
-        self.first = self.codes = frozenset(codes)
+        self.codes = frozenset(codes)
+        self.greeted: set[int] = set()
 
     def follow(self, codes: Iterable[int]) -> None:
         """The waits in force from now on."""
@@ -62,14 +64,14 @@ class Waking:
                 self._note(partition, codes)
 
     def greet(self) -> None:
-        """Notes, before their first batch, that nobody need be woken in partitions of which nothing was known."""
-        for partition in [*self.store.new]:
-            self._note(partition, self.first)
-            self.store.new.discard(partition)
+        """Before the first batch of a partition: where nothing is known, nobody need be woken, and that is noted."""
+        for partition in self.store.tokens.keys() - self.greeted:
+            if self.store.position(partition) == Position():
+                self._note(partition, self.codes)
+            self.greeted.add(partition)
 
     def _done(self, partition: int) -> frozenset[int]:
         """The waits for which the customers of a partition have been woken."""
-        self.greet()
         found: Any = self.store.redis.smembers(self.store.key(partition, "waits"))
         return frozenset(map(int, found))
 
@@ -85,18 +87,19 @@ class Waking:
         """Adds a timer for each of their records, so many a second; False when told to stop before the end."""
         store, woken = self.store, 0
         starts = {store.key(partition, "r:").encode(): partition for partition in partitions}
-        since_ms = {partition: max(1, store.position(partition).clock.now_ms) for partition in partitions}
+        now_ms = {partition: store.position(partition).clock.now_ms for partition in partitions}
         pattern = f"{store.prefix}:{{{store.flow}.*}}:r:*".replace("[", "\\[")
         for keys in chunks(store.redis.scan_iter(pattern, count=CHUNK), CHUNK):
             began_s, timers = time.monotonic(), defaultdict[int, dict[str, int]](dict)
             for key in keys:
                 start, mark, name = key.partition(b"}:r:")
                 if (partition := starts.get(start + mark)) is not None:
-                    timers[partition][LACKS + name.decode()] = since_ms[partition]
-            for partition, due in timers.items():  # who is to be looked at already is, since the earlier time
-                store.redis.zadd(store.key(partition, "timers"), due, lt=True)
+                    timers[partition][LACKS + name.decode()] = now_ms[partition]
+            for partition, due in timers.items():
+                store.redis.zadd(store.key(partition, "timers"), due)
                 woken += len(due)
             if self.stop.wait(max(0.0, began_s + len(keys) / RATE_PER_S - time.monotonic())):
                 return False
-        log.info("rules that wait have come", flow=store.flow, partitions=len(partitions), customers_looked_at=woken)
+        if woken:
+            log.info("rules that wait have come", flow=store.flow, customers_looked_at=woken)
         return True

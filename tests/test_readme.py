@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from alerts.triggers.rule import WrongRule, read_rule
+from alerts.triggers.gifts import WrongRule
+from alerts.triggers.rule import read_rule
 from alerts.triggers.timeline import failures
 from brewline.cli import app
 from config.settings import load

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct, field
 
-from alerts.triggers.rule import WrongRule
+from alerts.triggers.gifts import WrongRule
 from features.times import DAY_MS, parse_duration
 from features.written import line_of, read_toml, told
 

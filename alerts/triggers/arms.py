@@ -16,7 +16,8 @@ from math import log
 
 from msgspec import Struct
 
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.gifts import Then
+from alerts.triggers.rule import Rule
 from features.bandit import Weights
 from features.messages import digest
 from features.outgoing import Drawn

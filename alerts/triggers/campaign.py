@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
+from alerts.triggers.gifts import Then, WrongRule
 from alerts.triggers.lease import Cost, Lease
-from alerts.triggers.rule import Then, WrongRule
 from features.record import Ledger
 from features.times import DAY_MS, EPOCH_DAY, parse_time
 from features.written import line_of, read_toml, told

@@ -12,7 +12,8 @@ import polars as pl
 from msgspec import Struct
 from polars.exceptions import PolarsError
 
-from alerts.triggers.rule import Rule, WrongRule
+from alerts.triggers.gifts import WrongRule
+from alerts.triggers.rule import Rule
 from alerts.triggers.sending import USUAL_HOUR
 from alerts.triggers.sense import CLOCK as CLOCK_RANGES
 from alerts.triggers.sense import comparisons, out_of_range, unknown_word, wrong_sign, wrong_type

@@ -11,8 +11,6 @@ from alerts.triggers.rule import Rule
 from features.record import Ledger
 from features.suppression import suppression
 
-NEVER_MS = -(2**62)
-
 
 class Gate(Struct):
     """`outcome`: what a decision comes to where the gate is shut; `until_ms`: when it opens by itself, 0 if it does
@@ -27,6 +25,9 @@ class Gate(Struct):
     because: str = ""
 
 
+OPEN = {outcome: Gate(outcome, True) for outcome in ("no_consent", "suppressed", "holdout")}  # made once
+
+
 class Standing(Struct):
     """A customer as policy sees one at a time."""
 
@@ -39,25 +40,8 @@ class Standing(Struct):
 
 
 def first_shut(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> Gate | None:
-    """Of `gates` the first that is shut, None where all are open: those are made only where something is counted."""
-    ledger, at_ms, cooldown_ms = standing.ledger, standing.at_ms, rule.cooldown_ms
-    if rule.max_event_age and standing.age_ms > (rule.max_event_age_ms or 0):
-        return Gate("stale", False)
-    for rival in rivals:
-        if at_ms < ledger.fired_ms.get(rival, NEVER_MS) + cooldown_ms:
-            return _quiet("excluded", rival, cooldown_ms, standing)
-    if policy.consent and not standing.consented:
-        return Gate("no_consent", False)
-    if ledger.suppressed and not (gate := _suppressed(standing)).is_open:
-        return gate
-    if held_out(standing.customer, policy.holdout_salt, policy.holdout):
-        return Gate("holdout", False)
-    if at_ms < ledger.fired_ms.get(rule.id, NEVER_MS) + cooldown_ms:
-        return _quiet("cooldown", rule.id, cooldown_ms, standing)
-    if rule.exit and rule.id in ledger.inside:
-        return _inside(rule, standing)
-    last = [*_counting(rule, policy, standing), _quiet_hours(rule, policy, standing)]
-    return next((gate for gate in last if not gate.is_open), None)
+    """None where all are open."""
+    return next((gate for gate in gates(rule, rivals, policy, standing) if not gate.is_open), None)
 
 
 def gates(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> Iterator[Gate]:
@@ -66,26 +50,23 @@ def gates(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> 
         yield Gate("stale", False)
     for rival in rivals:
         yield _quiet("excluded", rival, rule.cooldown_ms, standing)
-    yield Gate("no_consent", standing.consented or not policy.consent)
+    yield OPEN["no_consent"] if standing.consented or not policy.consent else Gate("no_consent", False)
     yield _suppressed(standing)
-    yield Gate("holdout", not held_out(standing.customer, policy.holdout_salt, policy.holdout))
+    held = held_out(standing.customer, policy.holdout_salt, policy.holdout)
+    yield Gate("holdout", False) if held else OPEN["holdout"]
     yield _quiet("cooldown", rule.id, rule.cooldown_ms, standing)
     if rule.exit:
         yield _inside(rule, standing)
-    yield from _counting(rule, policy, standing)
-    yield _quiet_hours(rule, policy, standing)
-
-
-def _counting(rule: Rule, policy: Policy, standing: Standing) -> Iterator[Gate]:
     if rule.capped:
         yield _cap(policy, standing)
     if rule.then.channel in policy.channel_caps and (rule.capped or not rule.then.coupon):
         yield _channel_cap(rule.then.channel, policy, standing)
+    yield _quiet_hours(rule, policy, standing)
 
 
 def _suppressed(standing: Standing) -> Gate:
     found = suppression(standing.ledger, standing.at_ms)
-    return Gate("suppressed", False, found[1], because=found[0]) if found else Gate("suppressed", True)
+    return Gate("suppressed", False, found[1], because=found[0]) if found else OPEN["suppressed"]
 
 
 def _inside(rule: Rule, standing: Standing) -> Gate:

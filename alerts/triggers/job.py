@@ -102,9 +102,7 @@ class CustomersJob:
         asleep = dict.fromkeys(map(whose, due))
         gone = sifted.gone | self.forgotten.among(asleep)
         known = [c for c in asleep if c in state.records and c not in gone and not forwarded(state.records[c])]
-        came_to_ms = plan.position.clock.now_ms  # what was due by then has fired
-        lacking = {whose(timer): max(at_ms, came_to_ms) for at_ms, timer in state.due if timer.startswith(LACKS)}
-        applied, damaged = self._applied(columns, known, state, lacking)
+        applied, damaged = self._applied(columns, known, state, plan.position.clock.now_ms)
         letters = [_malformed(self.dead_letters_topic, batch, i) for i in columns.malformed]
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]
         followed = self._followed(batch, columns, applied, state)
@@ -149,15 +147,16 @@ class CustomersJob:
         )
 
     def _applied(
-        self, columns: Columns, due: list[str], state: State, lacking: Mapping[str, int]
+        self, columns: Columns, due: list[str], state: State, before_ms: int
     ) -> tuple[Applied, list[tuple[int, str]]]:
         """A damaged record stops the batch where an event needs it, and only its own timers elsewhere."""
+        lacking = {whose(timer) for _, timer in state.due if timer.startswith(LACKS)}
         active = set(columns.customers)
         damaged: list[tuple[int, str]] = []
         idle = [customer for customer in due if customer not in active]
         while True:
             try:
-                return self.core.apply(columns, idle, state.records, lacking), damaged
+                return self.core.apply(columns, idle, state.records, lacking, before_ms), damaged
             except Damaged as error:
                 if error.customer not in idle:
                     raise

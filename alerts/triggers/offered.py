@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.gifts import Then
+from alerts.triggers.rule import Rule
 from features.catalog import Catalog
 from features.kernel.arrays import Floats
 from features.models import input_layouts

@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 from alerts.triggers.campaign import DEFAULT, Campaign
-from alerts.triggers.rule import Rule, WrongRule
+from alerts.triggers.gifts import WrongRule
+from alerts.triggers.rule import Rule
 from alerts.triggers.sense import comparisons
 from features.stores import Stores
 from features.written import hint, line_of

@@ -17,6 +17,7 @@ from alerts.triggers.arms import Given, given_to
 from alerts.triggers.brake import RELEASED, Brakes
 from alerts.triggers.candidates import Candidate
 from alerts.triggers.gates import Standing, first_shut
+from alerts.triggers.gifts import Then
 from alerts.triggers.holding import Consent, Holding, nothing_said
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
@@ -25,7 +26,6 @@ from alerts.triggers.receipts.kept import encode_kept
 from alerts.triggers.receipts.misses import missed
 from alerts.triggers.receipts.receipt import Verdict, decision_id, receipt_of
 from alerts.triggers.refusals import Refusals
-from alerts.triggers.rule import Then
 from alerts.triggers.sending import USUAL_HOUR, sending
 from features.customer import Applied
 from features.job import Message

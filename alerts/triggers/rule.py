@@ -12,10 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from alerts.triggers.calendar import NONE, At, Calendars, Days, WrongCalendar, every_month
-from alerts.triggers.gifts import Arm as Arm
-from alerts.triggers.gifts import Then as Then
-from alerts.triggers.gifts import WrongRule as WrongRule
-from alerts.triggers.gifts import check_then
+from alerts.triggers.gifts import Arm, Then, WrongRule, check_then
 from alerts.triggers.happenings import events_of
 from alerts.triggers.schedule import Schedule, WrongSchedule
 from alerts.triggers.worth import Worth

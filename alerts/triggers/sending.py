@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts.triggers.rule import Then
+from alerts.triggers.gifts import Then
 from features.quiet import QuietHours
 from features.times import DAY_MS, HOUR_MS
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from msgspec import Struct
 from msgspec.structs import replace
 
 from alerts.triggers.backtests.backtest import Span, World
-from alerts.triggers.calendar import Calendars
-from alerts.triggers.rule import Rule, WrongRule, read_rule
+from alerts.triggers.gifts import WrongRule
+from brewline.rules import Named, find_rule
 from config.settings import Settings
 from features.times import parse_time
 from features.written import hint
 from flows.rules import load_calendars, load_rules
 
-Named = tuple[Rule, str, str]  # rule, file, text
 FOREVER_MS = 2**62
 AGAINST = " (against)"  # behind the name of a rule that stands beside both, in the second world
 
@@ -54,7 +51,7 @@ def choose(settings: Settings, names: list[str], against: list[str], every: bool
     if not (names or every):
         raise WrongRule(f"name a rule{hint('', known)}; or a file, or --all")
     calendars = load_calendars(settings)
-    named, others = ([_find(name, known, calendars) for name in some] for some in (names, against))
+    named, others = ([find_rule(name, known, calendars) for name in some] for some in (names, against))
     found = _apart([*others, *named, *(known.values() if every else [])], known)
     count = len({_key(one) for one in others})
     others, rules = found[:count], found[count:]
@@ -63,17 +60,6 @@ def choose(settings: Settings, names: list[str], against: list[str], every: bool
     drafts = [one for one in rules if not _is_shipped(one, known)]
     tried = drafts or [one for one in rules if _key(one) in {_key(one) for one in named}] or rules
     return Chosen(tried, others, span, [one for one in rules if one not in tried])
-
-
-def _find(name: str, known: dict[str, Named], calendars: Calendars) -> Named:
-    path = Path(name)
-    if name in known:
-        return known[name]
-    if not path.is_file():
-        what = f"{name}: there is no such file" if path.suffix == ".toml" else f"there is no rule {name!r}"
-        raise WrongRule(f"{what}{hint(name, known)}")
-    text = path.read_text("utf-8")
-    return read_rule(text, name, calendars), name, text
 
 
 def _apart(chosen: list[Named], known: dict[str, Named]) -> list[Named]:

@@ -95,18 +95,19 @@ def advance(
     order: Ints,
     ends: Ints,
     clock_ms: int,
+    before_ms: int,
     blob: Bytes,
     blob_starts: Ints,
     blob_ends: Ints,
-    lacking_ms: Ints,
+    lacks: Bytes,
     features: int,
     room: int,
 ) -> Outcome:
     """Every customer's record after the batch, the rows that were asked for, the rows that got their label.
 
-    `order` and `ends` group the events by customer; `clock_ms` is the partition's clock after the batch.
-    `blob` holds the customers' records, each from its start to its end, nothing for a new customer. `lacking_ms`: of
-    a customer who may lack timers, since when; else 0. `room`: rows.
+    `order` and `ends` group the events by customer; `before_ms` and `clock_ms` are the partition's clock
+    before and after the batch. `blob` holds the customers' records, each from its start to its end, nothing for a new
+    customer; `lacks`: by customer, whether timers may be missing of rules that have come. `room`: rows.
     """
     customers, events = len(blob_ends), len(e)
     s = new_state(g)
@@ -127,8 +128,8 @@ def advance(
             detail = detail if status == NEEDS_ZONE else np.int64(c)
             break
         wakes[c, 0] = s[WAKE]
-        if lacking_ms[c] > 0:
-            arm_lacking(s, g, z, lacking_ms[c])
+        if lacks[c]:
+            arm_lacking(s, g, z, before_ms)
         for k in range(first, ends[c]):
             i = order[k]
             if r >= 0 and 0 < s[WAKE] <= e[i, CLOCK]:

@@ -30,7 +30,6 @@ from features.kernel.arrays import (
     ORDERS,
     QUIET_FROM,
     QUIET_MS,
-    RHYTHM,
     ROW_DUE,
     RULE,
     SPEND_AT,
@@ -74,44 +73,38 @@ def arm(s: Ints, rule: int, due_ms: int, clock_ms: int) -> None:
 def arm_waits(s: Ints, g: Ints, waits: int, count: int, at_ms: int, until_ms: int, clock_ms: int) -> None:
     """Sets the timers of the rules that wait from this event on; one that does not know until when is left alone."""
     for k in range(waits, waits + OF_WAIT * count, OF_WAIT):
-        length, how = g[k + 1], g[k + 2]
-        if how == A_WHILE:
-            arm(s, g[k], at_ms + length, clock_ms)
-        elif how == NAMED and until_ms > 0:
-            arm(s, g[k], until_ms + length, clock_ms)
-        elif how == RHYTHM and s[g[LIFE] + g[ORDERS]] > 1:
-            gaps = s[g[LIFE] + g[ORDERS]] - 1
-            arm(s, g[k], at_ms + length * (s[LAST + g[ORDER]] - s[FIRST]) // (1000 * gaps), clock_ms)
+        due_ms = _due_after(s, g, k, at_ms, until_ms)
+        if due_ms > 0:
+            arm(s, g[k], due_ms, clock_ms)
 
 
 @compiled
-def arm_lacking(s: Ints, g: Ints, z: Ints, since_ms: int) -> None:
-    """Sets the timers that a customer lacks, for what has happened before; none for a time that had passed by then."""
-    for kind in range(g[KINDS]):
-        of_kind = g[AT_KIND] + OF_KIND * kind
-        for k in range(g[of_kind + 4], g[of_kind + 4] + OF_WAIT * g[of_kind + 5], OF_WAIT):
-            due_ms = _due_after(s, g, k, s[LAST + kind]) if due_of(s, g[k]) == 0 else np.int64(0)
-            if due_ms > since_ms:
-                arm(s, g[k], due_ms, since_ms)
-    arm_dates(s, g, z, since_ms, since_ms, False)
-
-
-@compiled
-def _due_after(s: Ints, g: Ints, k: int, last_ms: int) -> int:
-    """When a wait ends that began with the latest event of its kind; 0: it has not begun, or nobody knows until when.
+def arm_lacking(s: Ints, g: Ints, z: Ints, before_ms: int) -> None:
+    """Sets the timers that a customer lacks, for what has happened before; none for a time that had passed by then.
 
     Of moments that events name, birthdays are remembered: in the timer of the rule that nobody asks.
     """
+    for kind in range(g[KINDS]):
+        of_kind = g[AT_KIND] + OF_KIND * kind
+        for k in range(g[of_kind + 4], g[of_kind + 4] + OF_WAIT * g[of_kind + 5], OF_WAIT):
+            if s[LAST + kind] > 0 and due_of(s, g[k]) == 0:
+                named_ms = due_of(s, BIRTHDAY) if _among(g, AT_YEARLY, YEARLY, g[k]) else np.int64(0)
+                due_ms = _due_after(s, g, k, s[LAST + kind], named_ms)
+                if due_ms > before_ms:
+                    arm(s, g[k], due_ms, before_ms)
+    arm_dates(s, g, z, before_ms, before_ms, False)
+
+
+@compiled
+def _due_after(s: Ints, g: Ints, k: int, at_ms: int, named_ms: int) -> int:
+    """When a wait ends that begins with an event; 0: nobody knows until when, or there is no rhythm."""
     length, how = g[k + 1], g[k + 2]
-    if last_ms == 0:
-        return np.int64(0)
     if how == A_WHILE:
-        return last_ms + length
+        return at_ms + length
     if how == NAMED:
-        birthday_ms = due_of(s, BIRTHDAY) if _among(g, AT_YEARLY, YEARLY, g[k]) else np.int64(0)
-        return birthday_ms + length if birthday_ms > 0 else np.int64(0)
+        return named_ms + length if named_ms > 0 else np.int64(0)
     gaps = s[g[LIFE] + g[ORDERS]] - 1
-    return last_ms + length * (s[LAST + g[ORDER]] - s[FIRST]) // (1000 * gaps) if gaps > 0 else np.int64(0)
+    return at_ms + length * (s[LAST + g[ORDER]] - s[FIRST]) // (1000 * gaps) if gaps > 0 else np.int64(0)
 
 
 @compiled

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.gifts import Then
+from alerts.triggers.rule import After, Rule
 from benchmarks.oracles import Member, World, members_of, moments
 from benchmarks.sentences import ORACLES
 from benchmarks.triggers import MODEL, Decision, Life, by_sentence, judged, live, reach

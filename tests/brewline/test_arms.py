@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from alerts.triggers.arms import design_of
-from alerts.triggers.rule import Arm, Rule, Then
+from alerts.triggers.gifts import Arm, Then
+from alerts.triggers.rule import Rule
 from brewline.arms import arm_row, read_arms, rule_rows, show_arms
 from brewline.why import Explaining
 from brewline.why_shown import show

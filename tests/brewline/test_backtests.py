@@ -21,7 +21,7 @@ from redis import Redis
 from rich.console import Console
 
 from alerts.triggers.backtests.backtest import Decision, Span
-from alerts.triggers.rule import WrongRule
+from alerts.triggers.gifts import WrongRule
 from brewline.backtests.choice import choose, span_of
 from brewline.backtests.command import Asked, backtest
 from brewline.backtests.plot import WrongPlot, check_plot, draw

@@ -20,7 +20,7 @@ from features import events as e
 from features.check import Limits
 from features.loop import batches, run
 from features.stores import Stores
-from flows.guards import load_security_rules
+from flows.guards import load_security_rules, security_texts
 from operators.kafka import Unreachable, ensure_topics, time_kept_ms
 from operators.servers import MockKafka, RedisServer, free_port, mock_kafka
 from tests.brewline.test_cli import brewline
@@ -92,7 +92,7 @@ def test_whoever_exports_customers_with_this_tool_is_caught_by_the_shipped_rules
     assert file.exists()
     values = [e.encode(entry) for entry in log_of(settings)]
     limits = Limits(1_000_000, 0, 10**15)
-    job = SecurityJob(load_security_rules(settings), Stores("Asia/Shanghai"), limits, 48)
+    job = SecurityJob(load_security_rules(security_texts(settings)), Stores("Asia/Shanghai"), limits, 48)
     (store,) = run(job, batches("audit.events", 0, values)).values()
     findings = [orjson.loads(message.value)["data"] for message in store.sent if message.topic == "alerts"]
     (bulk,) = [finding for finding in findings if finding["rule"] == "bulk_export"]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from alerts.triggers.calendar import WrongCalendar, all_calendars, read_calendar
+from alerts.triggers.gifts import WrongRule
 from alerts.triggers.receipts.clauses import ask, clauses_of
 from alerts.triggers.receipts.spoken import clause
-from alerts.triggers.rule import WrongRule, read_rule
+from alerts.triggers.rule import read_rule
 from config import settings as conf
 from flows.files import texts
 from flows.rules import load_calendars

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from alerts.triggers.rule import WrongRule
+from alerts.triggers.gifts import WrongRule
 from brewline.rules import check_rules
 from config import settings as conf
 from flows.rules import load_campaigns, load_rules

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.triggers.rule import WrongRule, read_rule
+from alerts.triggers.gifts import WrongRule
+from alerts.triggers.rule import read_rule
 from alerts.triggers.timeline import failures
 from config import settings as conf
 from features.kernel.arrays import TIMERS

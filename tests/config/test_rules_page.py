@@ -10,7 +10,8 @@ import pytest
 
 from alerts.triggers.calendar import At, read_calendar
 from alerts.triggers.condition import FACTS, FUNCTIONS, OF_EVENTS
-from alerts.triggers.rule import SET_AT_LOAD, After, Arm, Rule, Then, Timeline, read_rule
+from alerts.triggers.gifts import Arm, Then
+from alerts.triggers.rule import SET_AT_LOAD, After, Rule, Timeline, read_rule
 from alerts.triggers.schedule import Schedule
 from alerts.triggers.timeline import failures
 from config import settings as conf

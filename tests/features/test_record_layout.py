@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 
-from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.gifts import Then
+from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.kernel.words import hash_texts
 from features.labels import labels_of

@@ -28,10 +28,11 @@ from alerts.notices.standing import Action, notice_message, word_message
 from alerts.security.finding import Finding, Rule
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
+from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
-from alerts.triggers.rule import Arm, Then, read_rule
 from alerts.triggers.rule import Rule as CouponRule
+from alerts.triggers.rule import read_rule
 from config.settings import load
 from features import asyncapi, schema
 from features import events as e

@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.gifts import Then
+from alerts.triggers.rule import Rule
 from features import events as e
 from features.course import Publishing, Subject
 from features.labels import Examples

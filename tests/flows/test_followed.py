@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from alerts.triggers.rule import WrongRule
+from alerts.triggers.gifts import WrongRule
 from flows.followed import EVERY_S, Followed
 
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from config import settings as conf
 from config.settings import Settings
-from flows.guards import load_security_rules
+from flows.guards import load_security_rules, security_texts
 
 LOG = "logsource: {{product: brewline, service: audit}}\n"
 RULE = "title: {0}\n" + LOG + "detection: {{s: {{action: export}}, condition: {1}}}\n"
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 def loaded(folder: Path) -> tuple[list[str], list[str]]:
     settings: Settings = replace(conf.load(environ={}), security=conf.Security(rules=str(folder)))
     with capture_logs() as told:
-        rules = load_security_rules(settings)
+        rules = load_security_rules(security_texts(settings))
     return [rule.title for rule in rules.heads], [f"{Path(one['file']).name}: {one['reason']}" for one in told]
 
 

@@ -80,9 +80,10 @@ def test_where_nothing_was_known_nobody_is_woken(redis: RedisServer) -> None:
     """Whoever came since has met the rules that were there when the partition was claimed."""
     prefix = f"w{uuid4().hex[:8]}"
     store = claimed(redis, prefix, (0,))
+    waker = Waking(store, [5], Event())
+    waker.greet()
     store.load(0, Plan(Position(), Clock()), lambda due: [])
     store.commit(0, Changes(position=Position(7, Clock(NOW_MS)), puts=Records.of({"c": b"r"})))
-    waker = Waking(store, [5], Event())
     waker.look()
     assert timers(store, 0) == {}
     waker.follow([5, 6])

@@ -16,6 +16,7 @@ from alerts.triggers.campaign import NONE, Campaigns
 from alerts.triggers.candidates import Candidate, Candidates, plain
 from alerts.triggers.condition import Conditions
 from alerts.triggers.decide import NO_SENDS, Decider
+from alerts.triggers.gifts import Then
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.lease import Cost, Lease
 from alerts.triggers.moments import Moments, Seen
@@ -24,7 +25,7 @@ from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.misses import near_misses
 from alerts.triggers.receipts.receipt import Verdict
 from alerts.triggers.round import FIRED, Decided, Round
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from alerts.triggers.trials import Deed
 from features.catalog import Catalog
 from features.columns import Columns

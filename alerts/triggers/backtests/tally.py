@@ -91,9 +91,12 @@ def count(worlds: list[Judged], timezone: str, end_ms: int) -> Counted:
             tally.groups = {
                 group: respond(events, rules[i], *moments, end_ms) for group, moments in _groups(judged, i, mine[i])
             }
-            others = [(one.world.names[j], theirs[j]) for one, theirs in zip(worlds, issued, strict=True)
-                      for j in theirs if _met(i, j, judged.world, one.world)]  # fmt: skip
-            tally.common = {other: _common(mine[i], theirs) for other, theirs in others}
+            tally.common = {
+                one.world.names[j]: _common(mine[i], theirs[j])
+                for one, theirs in zip(worlds, issued, strict=True)
+                for j in theirs
+                if _met(i, j, judged.world, one.world)
+            }
     return Counted(len(columns.index), len(columns.customers), tallies, [Counter(one.spent) for one in worlds])
 
 

@@ -10,10 +10,11 @@ from polars.exceptions import PolarsError
 
 from alerts.triggers.condition import CLOCK, FACTS, OF_EVENTS, Types
 from alerts.triggers.gates import Gate
+from alerts.triggers.gifts import Then
 from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.clauses import Asked, Truth, Value, ask, clauses_of, nearest_first
 from alerts.triggers.receipts.kept import Kept
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from features.outgoing import Braked, Drawn
 
 IDLE = "not_waiting"  # of a rule that looks when a wait is over, where none runs

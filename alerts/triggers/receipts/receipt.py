@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from alerts.triggers.arms import Given
 from alerts.triggers.candidates import Candidate
+from alerts.triggers.gifts import Then
 from alerts.triggers.policy import Policy, held_out
-from alerts.triggers.rule import Then
 from features.messages import digest
 from features.outgoing import Braked, Receipt
 from features.record import Ledger

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 from alerts.triggers.brake import ALARM
 from alerts.triggers.gates import Gate
+from alerts.triggers.gifts import Then
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.clauses import Asked, Clause, Value
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from alerts.triggers.schedule import WEEKDAYS, Schedule
 from alerts.triggers.simple import Compare, Joined, Missing
 from features.outgoing import Braked, Drawn

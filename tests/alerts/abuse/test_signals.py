@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alerts.abuse.signals import read_signals
-from alerts.triggers.rule import WrongRule
+from alerts.triggers.gifts import WrongRule
 from features.times import DAY_MS
 from tests.abusetown import SHIPPED, SIGNALS
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from alerts.triggers.gifts import Then
 from alerts.triggers.receipts.receipt import decision_id
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from features import events as e
 from features.times import HOUR_MS, parse_time
 from tests.alerts.triggers.jobs import CODES

@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from alerts.coupons.check import state
 from alerts.coupons.code import serial_of
 from alerts.coupons.lifecycle import Lifecycle
+from alerts.triggers.gifts import Then
 from alerts.triggers.merging import Merging
 from alerts.triggers.receipts.receipt import decision_id
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from features import events as e
 from features.loop import batches, run
 from features.record import Ledger, decode_ledger

@@ -26,10 +26,10 @@ from features.job import Message
 from features.loop import Store, batches, run
 from features.stores import Stores
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
-from flows.guards import load_security_rules
+from flows.guards import load_security_rules, security_texts
 
 START_MS = 1_777_824_000_000
-RULES = load_security_rules(conf.load(environ={}))
+RULES = load_security_rules(security_texts(conf.load(environ={})))
 
 
 def export(at_ms: int, actor: str = "ann", *customers: str, **more: Any) -> AuditExport:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from alerts.coupons.lifecycle import Lifecycle
 from alerts.triggers.campaign import Campaigns
+from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.kept import Keeping
-from alerts.triggers.rule import Arm, Rule, Then
+from alerts.triggers.rule import Rule
 from features import events as e
 from features.loop import Store, batches, run
 from features.times import DAY_MS, parse_time

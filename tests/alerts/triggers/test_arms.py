@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.stats import chi2, chi2_contingency
 
 from alerts.triggers.arms import Arms, arm_shares, draw
+from alerts.triggers.gifts import Arm, Then, WrongRule
 from alerts.triggers.policy import held_out
-from alerts.triggers.rule import Arm, Rule, Then, WrongRule, read_rule
+from alerts.triggers.rule import Rule, read_rule
 from features.bandit import Weights
 
 CUSTOMERS = [f"c{n}" for n in range(4_000)]

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.triggers.calendar import At
+from alerts.triggers.gifts import Then
 from alerts.triggers.policy import Policy, held_out
-from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.loop import Store, batches, run
 from features.times import DAY_MS, local_day, parse_time

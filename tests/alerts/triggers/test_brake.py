@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.triggers.brake import Brakes, decode_brake
+from alerts.triggers.gifts import Then
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.receipts.kept import Keeping, decode_kept
-from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.loop import Store, batches, run
 from features.times import DAY_MS, HOUR_MS, local_day, parse_time

@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from alerts.triggers.campaign import read_campaign
-from alerts.triggers.rule import After, Rule, Then, WrongRule
+from alerts.triggers.gifts import Then, WrongRule
+from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.loop import Store, batches, run
 from features.times import HOUR_MS, local_day, parse_time

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from alerts.triggers.condition import FACTS as FACT_TYPES
 from alerts.triggers.condition import Conditions
-from alerts.triggers.rule import Rule, Then, WrongRule
+from alerts.triggers.gifts import Then, WrongRule
+from alerts.triggers.rule import Rule
 
 NUMBERS = ["orders_7d", "aov_cents_30d", "churn_risk"]
 OPERATORS = {

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from alerts.triggers.calendar import At, Calendars
+from alerts.triggers.gifts import Then, WrongRule
 from alerts.triggers.merging import Merging
 from alerts.triggers.receipts.spoken import looks
-from alerts.triggers.rule import Rule, Then, WrongRule, read_rule
+from alerts.triggers.rule import Rule, read_rule
 from alerts.triggers.schedule import read_quiet_hours
 from alerts.triggers.timeline import failures
 from features import events as e

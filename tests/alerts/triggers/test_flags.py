@@ -6,10 +6,11 @@ from itertools import product
 
 import pytest
 
+from alerts.triggers.gifts import Then, WrongRule
 from alerts.triggers.receipts.clauses import ask, clauses_of
 from alerts.triggers.receipts.explain import told
 from alerts.triggers.receipts.kept import Kept
-from alerts.triggers.rule import Rule, Then, WrongRule
+from alerts.triggers.rule import Rule
 from features import events as e
 from tests.alerts.triggers.jobs import customers_job
 from tests.alerts.triggers.test_rule_language import at, decided

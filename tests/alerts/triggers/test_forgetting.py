@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.triggers.gifts import Then
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.kept import Keeping
-from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.forgotten import Forgotten, name_hash
 from features.loop import Store, batches, run

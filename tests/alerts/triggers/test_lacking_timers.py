@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from alerts.triggers.alarms import LACKS
-from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.gifts import Then
+from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.loop import Store, batches, run
 from features.record import forward

@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.triggers.gifts import Then
 from alerts.triggers.lease import RETURN, Cost, Lease, Request, settled
 from alerts.triggers.merging import Merging
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from features import events as e
 from features.job import Batch, State
 from features.loop import Store

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from alerts.triggers.gifts import Then
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
-from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.loop import Store, batches, run
 from features.times import DAY_MS, parse_time

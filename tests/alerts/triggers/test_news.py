@@ -8,8 +8,9 @@ from copy import deepcopy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.triggers.gifts import Then
 from alerts.triggers.policy import Cap, Policy
-from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.loop import Store, batches, run
 from features.quiet import QuietHours

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from alerts.triggers.campaign import Campaign, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.decide import Decider
+from alerts.triggers.gifts import Arm, Then, WrongRule
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Cap, Policy
-from alerts.triggers.rule import Arm, Rule, Then, WrongRule
+from alerts.triggers.rule import Rule
 from features import events as e
 from features.labels import NO_LABELS
 from features.loop import Store, batches, run

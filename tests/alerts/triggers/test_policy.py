@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from alerts.triggers.gates import Standing, first_shut
+from alerts.triggers.gifts import Then
 from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.receipts.receipt import decision_id
-from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.job import Batch
 from features.loop import Store, batches, run

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.triggers import round
+from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.receipts.kept import Keeping
 from alerts.triggers.refusals import Refusals
-from alerts.triggers.rule import After, Arm, Rule, Then
+from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.kernel.arrays import Ints
 from features.loop import Store, batches, run

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 
+from alerts.triggers.gifts import Then
 from alerts.triggers.round import Round
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from features import events as e
 from features.loop import batches, run
 from tests.alerts.triggers.jobs import customers_job, encoded

@@ -8,7 +8,8 @@ from math import isclose, isnan
 
 from hypothesis import given, settings
 
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.gifts import Then
+from alerts.triggers.rule import Rule
 from features import events as e
 from features.amounts import codes_of
 from features.kernel.arrays import LATE_MS

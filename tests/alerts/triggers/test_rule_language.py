@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from alerts.triggers.calendar import all_calendars, read_calendar
+from alerts.triggers.gifts import Then
 from alerts.triggers.happenings import ZONE
-from alerts.triggers.rule import After, Rule, Then, read_rule
+from alerts.triggers.rule import After, Rule, read_rule
 from alerts.triggers.schedule import Schedule
 from alerts.triggers.timeline import failures
 from features import events as e

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy
-from alerts.triggers.rule import Arm, Rule, Then
+from alerts.triggers.rule import Rule
 from alerts.triggers.sending import sending
 from features import events as e
 from features.forgotten import name_hash

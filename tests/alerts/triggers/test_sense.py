@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from alerts.triggers.condition import over_catalog
-from alerts.triggers.rule import WrongRule, read_rule
+from alerts.triggers.gifts import WrongRule
+from alerts.triggers.rule import read_rule
 from alerts.triggers.sense import Comparison, comparisons
 from tests.alerts.triggers.jobs import CATALOG
 

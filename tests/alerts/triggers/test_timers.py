@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from alerts.triggers.rule import After, Rule, Then
+from alerts.triggers.gifts import Then
+from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.loop import Store, batches, run
 from features.times import HOUR_MS, MINUTE_MS, parse_time

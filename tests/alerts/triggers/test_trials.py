@@ -13,9 +13,10 @@ from msgspec import msgpack
 from msgspec.structs import replace
 
 from alerts.triggers.arms import design_of
+from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.merging import Merging
 from alerts.triggers.receipts.receipt import decision_id
-from alerts.triggers.rule import Arm, Rule, Then
+from alerts.triggers.rule import Rule
 from features import events as e
 from features.loop import Store, batches, run
 from features.record import Choice, Ledger, decode_ledger, encode_ledger

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from alerts.triggers.gifts import Then, WrongRule
 from alerts.triggers.happenings import ZONE
-from alerts.triggers.rule import After, Rule, Then, WrongRule, read_rule
+from alerts.triggers.rule import After, Rule, read_rule
 from alerts.triggers.schedule import read_quiet_hours
 from alerts.triggers.timeline import failures
 from features import events as e

@@ -6,7 +6,8 @@ import pytest
 
 from alerts.triggers.calendar import Calendars
 from alerts.triggers.condition import over_catalog
-from alerts.triggers.rule import Rule, Then, WrongRule, read_rule
+from alerts.triggers.gifts import Then, WrongRule
+from alerts.triggers.rule import Rule, read_rule
 from alerts.triggers.timeline import failures
 from features import events as e
 from tests.alerts.triggers.jobs import CATALOG

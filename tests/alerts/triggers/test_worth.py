@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from alerts.triggers.campaign import Campaign, Campaigns
 from alerts.triggers.condition import over_catalog
+from alerts.triggers.gifts import Then, WrongRule
 from alerts.triggers.receipts.spoken import gift
-from alerts.triggers.rule import Rule, Then, WrongRule, read_rule
+from alerts.triggers.rule import Rule, read_rule
 from alerts.triggers.worth import Worth
 from features import events as e
 from features.loop import Store, batches, run

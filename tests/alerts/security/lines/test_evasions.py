@@ -23,7 +23,7 @@ from features.identity import Pseudonyms
 from features.loop import batches, run
 from features.messages import Refused
 from features.stores import Stores
-from flows.guards import load_security_rules
+from flows.guards import load_security_rules, security_texts
 
 PSEUDONYMS = Pseudonyms(b"a key of sixteen characters or more", "CN")
 NGINX, PGAUDIT, CRM = (
@@ -32,7 +32,7 @@ NGINX, PGAUDIT, CRM = (
 )
 LINE = '10.0.0.1 - eve [04/May/2026:10:{:02}:{:02} +0800] "{}" 200 512 "-" "x"'
 AUDIT = "2026-05-04 10:{:02}:{:02}.123 {} [123] {}@shop 10.0.0.1 LOG:  AUDIT: SESSION,1,1,{}"
-RULES = load_security_rules(conf.load(environ={}))
+RULES = load_security_rules(security_texts(conf.load(environ={})))
 
 
 def found(reader: Reader, lines: list[str]) -> set[str]:

@@ -13,8 +13,9 @@ from alerts.triggers.backtests.backtest import ALL_OF_IT, Backtest, Decision, Ra
 from alerts.triggers.calendar import At
 from alerts.triggers.campaign import Bound, Campaign, Campaigns
 from alerts.triggers.condition import over_catalog
+from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.policy import Policy, held_out
-from alerts.triggers.rule import After, Arm, Rule, Then
+from alerts.triggers.rule import After, Rule
 from alerts.triggers.schedule import Schedule
 from features import events as e
 from features.archive import Archiver, Told, in_shares

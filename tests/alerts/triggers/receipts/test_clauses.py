@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from msgspec import convert
 
 from alerts.triggers.condition import Types
+from alerts.triggers.gifts import Then
 from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.clauses import ask, clauses_of, flattened, nearest_first
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from alerts.triggers.schedule import Schedule
 from tests.alerts.triggers.test_conditions import FACTS, NUMBERS, compiled, held, rows, trees, truth
 from tests.alerts.triggers.test_conditions import spoken as said

@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from msgspec import msgpack
 from msgspec.structs import replace
 
+from alerts.triggers.gifts import Then
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Cap, Policy
 from alerts.triggers.receipts.kept import LIMITS, Keeping, Kept, decode_kept, encode_kept
 from alerts.triggers.receipts.misses import EVERY, LOOKED_AT
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from features import events as e
 from features.job import Batch
 from features.loop import Store, batches, run

@@ -10,8 +10,9 @@ import pytest
 from msgspec import msgpack
 from msgspec.structs import astuple, replace
 
+from alerts.triggers.gifts import Then
 from alerts.triggers.receipts.kept import Kept, decode_kept
-from alerts.triggers.rule import Rule, Then
+from alerts.triggers.rule import Rule
 from features import events as e
 from features.loop import batches, run
 from features.models import terms

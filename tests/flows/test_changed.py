@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from config import settings as conf
 from config.settings import HERE, Settings
-from flows.taken_up import changed_files
+from flows.changed import changed_files
 from flows.topics import TOPICS
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from tests.flowprocess import Flow, make_topics, read_all, settings_for, until
