@@ -6,35 +6,24 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from bytewax.dataflow import Dataflow
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from benchmarks import house
-from features.job import Batch, Job
+from features.job import Batch
 from features.loop import Store, run
-from flows import customers
 from flows.house import House
+from flows.ruled import Ruled
 from operators.kafka import consumer
 
 READ_S = 30.0
 LARGEST = 4_000
 
 
-class Twin(House):
-    """A house that keeps the job, with the models it would score with."""
-
-    job: Job
-
-    def stage(self, flow: Dataflow, name: str, topic: str, job: Job, refresh: Any = None, *more: Any) -> None:
-        refresh()
-        self.job = job
-
-
 def undisturbed(home: house.House, log: dict[int, list[Message]], seed: int | None = None) -> dict[int, Store]:
     """By partition, what comes of its log; batches are as large as can be, or cut at random by `seed`."""
-    twin = Twin(home.settings)
-    customers.add(Dataflow("twin"), twin)
-    return run(twin.job, (batch for partition, records in log.items() for batch in _cut(partition, records, seed)))
+    ruled = Ruled(House(home.settings))
+    ruled.published.refresh()
+    return run(ruled.job, (batch for partition, records in log.items() for batch in _cut(partition, records, seed)))
 
 
 def _cut(partition: int, records: list[Message], seed: int | None) -> Iterator[Batch]:
