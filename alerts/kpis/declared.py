@@ -32,6 +32,7 @@ COUNTABLE = CUSTOMER_EVENTS.keys() - UNCOUNTED
 HOURS = 24
 DAYPARTS = "[dayparts]"
 JUDGED = [kind for kind in KINDS if kind != "chain"]
+LARGEST = 10**9  # of an amount, a bound and a target: what is added up fits 64 bits
 BY_MINUTES = f"the judge of KPIs holds minutes of each {', '.join(JUDGED)} against each other"
 
 
@@ -40,7 +41,7 @@ class WrongKpis(ValueError):
 
 
 class RawRatio(Struct, forbid_unknown_fields=True):
-    of: str | list[str]
+    of: str | Annotated[list[str], Meta(min_length=1)]
     per: str
     scale: Annotated[float, Meta(gt=0)] = 1.0
 
@@ -50,14 +51,19 @@ class RawDimension(Struct, forbid_unknown_fields=True):
     every: Every = "1m"
 
 
+Hours = tuple[int, int]
+Wanted = dict[str, Annotated[int, Meta(ge=1, le=LARGEST)]]
+
+
 class RawKpis(Struct):
     counters: dict[str, dict[str, Any]]
     dimensions: dict[str, RawDimension]
     ratios: dict[str, RawRatio] = {}
-    dayparts: dict[str, tuple[int, int]] = {}
-    targets: dict[str, dict[str, Annotated[int, Meta(ge=1)]]] = {}
+    dayparts: dict[str, Hours] = {}
+    targets: dict[str, Wanted] = {}
 
 
+ENTRIES: dict[str, Any] = {"dimensions": RawDimension, "ratios": RawRatio, "dayparts": Hours, "targets": Wanted}
 SECTIONS = [field.name for field in msgspec.structs.fields(RawKpis)]
 
 
@@ -74,10 +80,10 @@ def read_kpis(text: str, file: str) -> KpiCatalog:
 def _told(text: str, file: str, said: str, raw: dict[str, Any]) -> str:
     """What msgspec says, with the line; its path names the section alone, so the entry is looked for."""
     section = said.partition("`$.")[2].partition("[")[0].strip("`")
-    shape = {"dimensions": RawDimension, "ratios": RawRatio}.get(section)
-    for name, entry in raw.get(section, {}).items() if shape else ():
+    entries = raw.get(section)
+    for name, entry in entries.items() if section in ENTRIES and isinstance(entries, dict) else ():
         try:
-            msgspec.convert(entry, shape)
+            msgspec.convert(entry, ENTRIES[section])
         except msgspec.ValidationError as error:
             return f"{file}:{line_of(text, name)}: [{section}] {name}: found {entry!r}: {error}"
     return f"{file}:{line_of(text, section)}: {said}"
@@ -121,10 +127,11 @@ class Reading:
     def _term(self, name: str, event: str, amount: Any) -> Term:
         if event not in COUNTABLE:
             raise self._wrong("counters", name, f"there is no event {event!r} to count{hint(event, COUNTABLE)}")
-        if isinstance(amount, int) and not isinstance(amount, bool) and amount:
+        if isinstance(amount, int) and not isinstance(amount, bool) and 0 < abs(amount) <= LARGEST:
             return Term(event, amount, "")
         if not isinstance(amount, str):
-            raise self._wrong("counters", name, f"{event}: found {amount!r}, expected a number or a field's name")
+            expected = f"expected a whole number other than 0, at most {LARGEST}, or a field's name"
+            raise self._wrong("counters", name, f"{event}: found {amount!r}, {expected}")
         sign, field = (-1, amount[1:]) if amount.startswith("-") else (1, amount)
         if field not in numbers(event):
             known = hint(field, numbers(event))
@@ -138,9 +145,10 @@ class Reading:
                 raise self._wrong("counters", name, f"where: {event} has no field {field!r}{hint(field, known)}")
         if field not in texts(events[0]):
             match wanted:
-                case [int(low), int(high)] if low <= high:
+                case [int(low), int(high)] if -LARGEST <= low <= high <= LARGEST:
                     return Condition(field, low, high)
-            raise self._wrong("counters", name, f"where: {field}: found {wanted!r}, expected [least, most], included")
+            expected = f"[least, most], included, at most {LARGEST}"
+            raise self._wrong("counters", name, f"where: {field}: found {wanted!r}, expected {expected}")
         if isinstance(wanted, bool):
             return Condition(field, named=wanted)
         values = [wanted] if isinstance(wanted, str) else wanted
@@ -169,6 +177,9 @@ class Reading:
                 raise self._wrong("dimensions", name, f"nothing is counted by {part!r}{hint(part, PARTS)}")
         if len(set(parts)) < len(parts) or len(parts) > MOST_PARTS:
             raise self._wrong("dimensions", name, f"expected at most {MOST_PARTS} different parts")
+        alike = next(other for other in self.found.dimensions if sorted(other.split("+")) == sorted(parts))
+        if alike != name:
+            raise self._wrong("dimensions", name, f"is {alike} once more: leave one of them out")
         if DAYPART in parts and not self.found.dayparts:
             raise self._wrong("dimensions", name, f"found no {DAYPARTS}, expected one such as morning = [5, 10]")
         if name in JUDGED and raw.every != "1m":

@@ -65,7 +65,8 @@ def test_values_of_a_cross_are_told_apart_whatever_they_hold():
             "refunds = { refnd = 1 }",
             "[counters] refunds: there is no event 'refnd'",
         ),
-        ("refund = 1 }", "refund = true }", "[counters] refunds: refund: found True, expected a number or a field"),
+        ("refund = 1 }", "refund = true }", "[counters] refunds: refund: found True, expected a whole number other"),
+        ("refund = 1 }", "refund = 10000000000 }", "refunds: refund: found 10000000000, expected a whole number other"),
         (
             'order = "total_cents"',
             'order = "total"',
@@ -79,6 +80,23 @@ def test_values_of_a_cross_are_told_apart_whatever_they_hold():
             "where: customer: found 1, expected a text, a list of texts, or true",
         ),
         ("[45, 50]", "[50, 45]", "where: star_tenths: found [50, 45], expected [least, most]"),
+        ("[45, 50]", "[45, 10000000000000000000]", "expected [least, most], included, at most 1000000000"),
+        (
+            '["promoters", "-detractors"]',
+            "[]",
+            "[ratios] nps: found {'of': [], 'per': 'ratings', 'scale': 100}: Expected",
+        ),
+        (
+            '"store+channel" ',
+            '"channel+region" ',
+            "[dimensions] channel+region: is region+channel once more: leave one",
+        ),
+        (
+            "{ sold_cents = 200_000 }",
+            "{ sold_cents = 0 }",
+            "[targets] staff:*: found {'sold_cents': 0}: Expected `int` >= 1",
+        ),
+        ("lunch     = [11, 13]", 'lunch = ["11", 13]', "[dayparts] lunch: found ['11', 13]: Expected `int`"),
         ("refunds         = { refund = 1 }\n", "", "refunds is missing; the flows know it by that name"),
         ("new_members     = { bind = 1 }", "new_members = {}", "names no event type; expected for example order = 1"),
         ('per = "visits"', 'per = "visit"', "[ratios] conversion: there is no counter 'visit'; did you mean 'visits'?"),
