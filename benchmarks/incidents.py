@@ -37,7 +37,7 @@ from features.job import Batch
 from features.loop import Store, run
 from features.times import DAY_MS, MINUTE_MS, parse_time, rfc3339
 from sim.minutes import COUNTERS, Minutes, Town
-from sim.outages import CHANNELS, Outage, plan_outages
+from sim.outages import CAMPAIGNS, CHANNELS, Outage, plan_outages
 
 START_MS = parse_time("2026-03-02T00:00:00Z")  # a Monday
 AFTER_MS = 30 * MINUTE_MS
@@ -76,6 +76,7 @@ class Chain:
         self.town = Town(seed, stores, orders, START_MS)
         self.regions = sorted(set(self.town.regions))
         names = [*(f"region:{region}" for region in self.regions), "chain:*", *(f"channel:{name}" for name in CHANNELS)]
+        names += [f"campaign:{name}" for name in CAMPAIGNS]
         self.dims = [*(f"store:{store.id}" for store in self.town.stores), *names]
         self.job = Judge("alerts", "dead-letters", Judging(), {s.id: s.region for s in self.town.stores}, Seasons())
         self.store, self.offset = Store(), 0
@@ -98,7 +99,8 @@ class Chain:
         counts = minutes.counts[minute]
         regions = [counts[self.town.regions == region].sum(axis=0) for region in self.regions]
         channels = minutes.channels[:, minute].sum(axis=1)
-        rows = np.concatenate([counts, [*regions, counts.sum(axis=0)], channels])[
+        campaigns = minutes.campaigns[:, minute]
+        rows = np.concatenate([counts, [*regions, counts.sum(axis=0)], channels, campaigns])[
             :, [COUNTERS.index(c) for c in COUNTED]
         ]
         some = np.flatnonzero(rows.any(axis=1))
@@ -146,6 +148,8 @@ def delay_of(outage: Outage, found: Found) -> Delay:
 def touches(outage: Outage, dim: str, region_of: dict[str, str]) -> bool:
     """Whether a fault shows in a dimension."""
     kind, _, name = outage.dim.partition(":")
+    if dim.startswith("campaign:"):
+        return dim == f"campaign:{outage.campaign}"
     if kind in ("chain", "channel") or outage.dim == dim:
         return True
     return kind == "region" and (dim.split(":")[0] in ("chain", "channel") or region_of.get(dim) == name)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.times import DAY_MS, HOUR_MS, local_ms
-from sim.outages import CHANNELS, Outage, Push, push
+from sim.outages import CAMPAIGNS, CHANNELS, Outage, Push, push
 from sim.stores import Store, open_stores
 from sim.weather import MEAN_C, WET_MM
 
@@ -39,6 +39,7 @@ POS, APP, DELIVERY = 0, 1, 2
 IN_APP = [APP, DELIVERY]
 SHARES = (0.6, 0.2, 0.12, 0.08)  # of the channels, on a mild dry day
 AMOUNT_CENTS, AMOUNT_SD = 1_900, 0.55  # of an order, log-normal
+OF_CAMPAIGNS = (0.45, 0.3, 0.15, 0.1)  # shares of coupons that are redeemed
 MEMBERS, REDEEMS, FACE_CENTS = 0.6, 0.25, 500  # shares of orders: by members, of these with a coupon
 REFUNDS, COMPLAINTS, JOINS = 0.012, 0.004, 0.015
 LATE, BEATS = 0.06, 0.98  # of deliveries; of a till's heartbeats, one a minute while it is open
@@ -53,11 +54,13 @@ Flags = NDArray[np.bool_]
 
 
 class Minutes(NamedTuple):
-    """An hour: [minutes, stores, counters], and the same by channel in [channels, minutes, stores, counters]."""
+    """An hour: [minutes, stores, counters], by channel in [channels, minutes, stores, counters], and of orders with a
+    coupon by campaign in [campaigns, minutes, counters]."""
 
     at_ms: int
     counts: Ints
     channels: Ints
+    campaigns: Ints
 
 
 class Town:
@@ -68,6 +71,7 @@ class Town:
         self.regions = np.array([store.region for store in self.stores])
         self.size = np.array([store.walk_ins_a_day for store in self.stores]) / 105 * orders_a_day
         self.random, self.start_ms = np.random.default_rng(seed), start_ms
+        self.coupons = np.random.default_rng([seed, 1])
         self.rain = dict.fromkeys(MEAN_C, 0.0)
         self.spell = dict.fromkeys(MEAN_C, 0.0)
         self.day = np.ones(stores)
@@ -104,7 +108,7 @@ class Town:
         rate = (shares * demand / 60)[:, None, :] * crowd  # channels x minutes x stores
         return Minutes(at_ms, *self._counts(at_ms, rate, push(at_ms, outages, self.stores), wet))
 
-    def _counts(self, at_ms: int, rate: Floats, pushed: Push, wet: Flags) -> tuple[Ints, Ints]:
+    def _counts(self, at_ms: int, rate: Floats, pushed: Push, wet: Flags) -> tuple[Ints, Ints, Ints]:
         random, orders = self.random, self.random.poisson(rate * pushed.orders)
         eligible = random.binomial(orders, MEMBERS)
         redeemed = random.binomial(eligible, np.minimum(0.95, REDEEMS * pushed.redeems))
@@ -133,4 +137,17 @@ class Town:
         opened = np.array([store.is_open(at_ms) for store in self.stores])
         found[POS, ..., COLUMN["heartbeats"]] = (random.random(rate.shape[1:]) < BEATS) & opened
         found *= pushed.heard[None, :, :, None]
-        return found.sum(axis=0), found
+        redeemed = found[..., COLUMN["redemptions"]].sum(axis=0)
+        return found.sum(axis=0), found, self._campaigns(redeemed, pushed)
+
+    def _campaigns(self, redeemed: Ints, pushed: Push) -> Ints:
+        """By campaign and minute, from what is redeemed by [minutes, stores]."""
+        factor = pushed.redeems[POS]
+        usual = self.coupons.binomial(redeemed, 1 / factor)
+        counts = self.coupons.multinomial(usual.sum(axis=1), OF_CAMPAIGNS).T
+        for campaign, there in pushed.abused.items():
+            counts[CAMPAIGNS.index(campaign)] += ((redeemed - usual) * there).sum(axis=1)
+        found = np.zeros((*counts.shape, len(COUNTERS)), np.int64)
+        for name, worth in (("redemptions", 1), ("orders", 1), ("eligible_orders", 1), ("discount_cents", FACE_CENTS)):
+            found[..., COLUMN[name]] = counts * worth
+        return found

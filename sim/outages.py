@@ -27,6 +27,7 @@ TILL, PAYMENT, COUPON, APP, LATE, PRICE, CHAIN, DRIFT = (
 )
 KINDS = (TILL, PAYMENT, COUPON, APP, LATE, PRICE, CHAIN, DRIFT)
 CHANNELS = ("pos", "app", "delivery", "marketplace")
+CAMPAIGNS = ("welcome", "winback", "season", "birthday")  # whose coupons are redeemed
 A_DAY = 5
 FIRST_HOUR, HOURS_APART = 2.5, 2.25  # UTC: from half past ten in the morning to half past eight in the evening there
 LASTS_MINUTES = {CHAIN: 40, DRIFT: 120, TILL: 90}
@@ -34,12 +35,13 @@ USUALLY = 60
 
 
 class Outage(Struct, frozen=True):
-    """`dim`: where it is, as an alert should name it."""
+    """`dim`: where it is, as an alert should name it; `campaign`: of which coupons, where it is of coupons."""
 
     kind: str
     from_ms: int
     to_ms: int
     dim: str
+    campaign: str = ""
 
 
 class Push(NamedTuple):
@@ -53,6 +55,7 @@ class Push(NamedTuple):
     complains: Floats
     late: Floats
     heard: Flags
+    abused: dict[str, Flags]  # by campaign, where only its coupons are redeemed more often
 
 
 def plan_outages(seed: int, stores: list[Store], start_ms: int, days: int) -> list[Outage]:
@@ -65,14 +68,15 @@ def plan_outages(seed: int, stores: list[Store], start_ms: int, days: int) -> li
         from_ms += random.randrange(15) * MINUTE_MS
         place = f"store:{random.choice(stores).id}" if kind == TILL else f"region:{random.choice(regions)}"
         dim = {APP: "channel:app", CHAIN: "chain:*"}.get(kind, place)
-        found.append(Outage(kind, from_ms, from_ms + LASTS_MINUTES.get(kind, USUALLY) * MINUTE_MS, dim))
+        campaign = CAMPAIGNS[number % len(CAMPAIGNS)] if kind == COUPON else ""
+        found.append(Outage(kind, from_ms, from_ms + LASTS_MINUTES.get(kind, USUALLY) * MINUTE_MS, dim, campaign))
     return found
 
 
 def push(at_ms: int, outages: list[Outage], stores: list[Store]) -> Push:
     """Of the hour that begins then."""
     shape = (len(CHANNELS), 60, len(stores))
-    found = Push(*(np.ones(shape) for _ in range(7)), np.ones((60, len(stores)), bool))
+    found = Push(*(np.ones(shape) for _ in range(7)), np.ones((60, len(stores)), bool), {})
     minutes = at_ms + np.arange(60) * MINUTE_MS
     names = {"store": np.array([s.id for s in stores]), "region": np.array([s.region for s in stores])}
     for outage in outages:
@@ -97,6 +101,7 @@ def _push(found: Push, outage: Outage, minutes: NDArray[np.int64], there: Flags)
         found.opens[...] *= np.where(there, 0.3, 1.0)
     elif outage.kind == COUPON:
         found.redeems[...] *= np.where(there, 4.0, 1.0)
+        found.abused[outage.campaign] = there
     elif outage.kind == PRICE:
         found.price[...] *= np.where(there, 0.5, 1.0)
     elif outage.kind == LATE:

@@ -28,11 +28,23 @@ from alerts.kpis.learning import (
 from alerts.kpis.panel import BASE, CELLS, FIRING, QUARTER, QUIET, ROOTS, STORES, WEEK_HOURS, Panel, names
 from alerts.kpis.screen import window_sums
 from alerts.kpis.seasons import Seasons
-from alerts.kpis.series import ALIVE, ALIVE_MINUTES, KINDS, LAYOUT, PLACE, SERIES, TABLE, WEIGHTS, WIDTH, alive
+from alerts.kpis.series import (
+    ALIVE,
+    ALIVE_MINUTES,
+    KINDS,
+    LAYOUT,
+    PLACE,
+    REDEMPTIONS,
+    SERIES,
+    TABLE,
+    WEIGHTS,
+    WIDTH,
+    alive,
+)
 from alerts.kpis.verdict import RUNS, SHORTEST, Around, Flags, Look, Rain, Verdicts, judge, judge_jumps, miss, rain_now
 
 DAY = 1440
-PENDING = {"chain": 1, "region": 1, "channel": 2, "store": 3}  # minutes: the widest fires first and gathers the others
+PENDING = {"chain": 1, "region": 1, "channel": 2, "campaign": 2, "store": 3}  # minutes: the widest gathers the others
 CERTAIN = 1e-3  # of a discovery's p-value: a root that is so unusual is not held, and a silence has lasted by itself
 FORGETS_AT = 66  # hour of the week, from Thursday 00:00 UTC on: a night, in which every profile is loaded
 GONE_DAYS = 14  # of which nothing is heard for so long is forgotten
@@ -272,15 +284,24 @@ class Book:
         weighed, certain = found.p / WEIGHTS, np.zeros(found.p.shape, bool)
         if weighed.min(initial=1.0) > alpha:
             return unusual, certain
+        somebodys = self._somebodys(panel, found)
         for group in groups.values():
-            mine = group & ready
-            p = weighed[:, mine]
+            mine = somebodys & group & ready
+            p = weighed[mine]
             limit = discovery.threshold(p[p <= alpha], p.size, alpha)
             unusual |= (weighed <= limit) & mine & (limit > 0)
             certain |= (weighed <= CERTAIN * alpha / max(1, p.size)) & mine & (panel is self.roots)
         certain[TABLE[SHORTEST] > 1] = False
         certain[SILENCES] |= found.seen[SILENCES] == 0
         return unusual, certain
+
+    def _somebodys(self, panel: Panel, found: Verdicts) -> Flags:
+        """[SERIES, dims]: of a campaign, redemptions that are too many cost money; all else ebbs and flows with it."""
+        business = np.ones(found.p.shape, bool)
+        if panel is self.roots:
+            business[:, self.kinds["campaign"]] = False
+            business[REDEMPTIONS] = ~self.kinds["campaign"] | (found.side[REDEMPTIONS] > 0)
+        return business
 
     def _learn_spread(self, layer: Layer, minute: int) -> None:
         """At other minutes of the hour each time, so that what is told by five minutes is seen at all of them."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from alerts.kpis.series import CONVERSION, FAMILIES
+from alerts.kpis.series import CONVERSION, FAMILIES, series_of
 
 EXPLAINS = 0.7  # of a dimension's deviation: a child that has so much of it is what is meant
 STILL_EXPLAINS = 0.5  # while that child has an incident already
@@ -20,6 +20,7 @@ ALIKE = (
     0.5  # of a child's deviation, in parts of what is expected: where all else has so much of it, the whole is meant
 )
 BEYOND_CHANCE = 3.0  # standard deviations of a count
+BESIDE = {"channel": ("chain", "region"), "campaign": ("chain", "region", "channel", "store")}  # what is part of them
 TOLD_EVERY = 5  # minutes, at least, between two words on an incident that goes on
 
 State = Literal["firing", "resolved"]
@@ -76,7 +77,7 @@ def covers(incident: Incident, place: Place) -> bool:
         return True
     scope = kind(incident.dim)
     inside = scope == "chain" or incident.dim == place.region
-    beside = scope == "channel" and kind(place.dim) in ("chain", "region")
+    beside = kind(place.dim) in BESIDE.get(scope, ())
     return (inside or beside) and alike(incident, place)
 
 
@@ -89,8 +90,11 @@ def alike(incident: Incident, place: Place) -> bool:
 
 def lies_within(incident: Incident, place: Place, region_of: dict[str, str]) -> bool:
     """Whether the incident is a part of a wider fault there."""
-    wider = place.dim == "chain:*" or region_of.get(incident.dim) == place.dim
-    return wider and incident.dim != place.dim and place.series in incident.kpis and place.side == incident.side
+    scope = kind(place.dim)
+    wider = scope in ("chain", "campaign") or region_of.get(incident.dim) == place.dim
+    another = incident.dim != place.dim if scope != "campaign" else kind(incident.dim) != "campaign"
+    same = any(series_of(scope, series) == place.series for series in incident.kpis)
+    return wider and another and same and place.side == incident.side
 
 
 def join(open_: list[Incident], place: Place, member: tuple[str, int], began: int, name: str,
@@ -108,8 +112,8 @@ def join(open_: list[Incident], place: Place, member: tuple[str, int], began: in
         found = Incident(fingerprint(place.dim, name, direction), place.dim, place.series, place.side, began, [])
         open_.append(found)
     found.members.append(member)
-    if member[1] not in found.kpis:
-        found.kpis = [*found.kpis, member[1]]
+    if place.series not in found.kpis:
+        found.kpis = [*found.kpis, place.series]
         found.news = True
     if place.side > 0 and not _known_high(found, place):
         found.high = [*found.high, (place.dim, place.series)]
@@ -120,7 +124,7 @@ def join(open_: list[Incident], place: Place, member: tuple[str, int], began: in
 def widen(open_: list[Incident], inner: list[Incident], dim: str) -> list[Incident]:
     """Makes the first of them that of a wider dimension; the others, which become part of it."""
     found, *ended = inner
-    found.dim, found.news = dim, True
+    found.dim, found.series, found.news = dim, series_of(kind(dim), found.series), True
     for other in ended:
         found.members += other.members
         found.high += [each for each in other.high if other.news and each not in found.high]
@@ -129,7 +133,9 @@ def widen(open_: list[Incident], inner: list[Incident], dim: str) -> list[Incide
 
 
 def _known_high(incident: Incident, place: Place) -> bool:
-    """There, or all around it."""
+    """There, or all around it; a campaign is what is paused wherever its coupons are redeemed."""
+    if kind(incident.dim) == "campaign":
+        return any(dim == incident.dim for dim, _ in incident.high)
     around = {place.dim, place.region, "chain:*"}
     return any(series == place.series and dim in around for dim, series in incident.high)
 
@@ -140,6 +146,10 @@ class Contribution(Struct, frozen=True):
     dim: str
     observed: float
     expected: float
+
+    @property
+    def strayed(self) -> float:
+        return self.observed - self.expected
 
 
 class Sight(Struct):

@@ -59,6 +59,7 @@ KPIS = (
 SERIES = len(KPIS)
 NAMES = tuple(kpi.name for kpi in KPIS)
 ORDERS, VISITS, REDEMPTIONS, ALIVE_MINUTES = (NAMES.index(n) for n in ("orders", "visits", "redemptions", "alive"))
+REDEEMED = (REDEMPTIONS, NAMES.index("redemption_share"))
 REFUNDS, AOV = NAMES.index("refund_rate"), NAMES.index("aov_cents")
 COUNTS = slice(0, 5)
 SHARES = slice(5, 10)
@@ -88,7 +89,13 @@ TABLE = np.array(  # by series: counters over, under, kind, shortest window, ser
 )
 SIDES = np.array([[1.0 if kpi.harm else 2.0] for kpi in KPIS])  # on which a value may lie, [SERIES, 1]
 WEIGHTS = np.array([[kpi.weight] for kpi in KPIS]) * SERIES / sum(kpi.weight for kpi in KPIS)  # [SERIES, 1]
-KINDS = ("chain", "region", "channel", "store")  # of dimensions that are judged; each has a part of the false alerts
+KINDS = ("chain", "region", "channel", "campaign", "store")  # that are judged; each has a part of the false alerts
+
+
+def series_of(dim_kind: str, series: int) -> int:
+    """What stands for a series in a kind of dimension: a campaign has redemptions, and no share of orders."""
+    return REDEMPTIONS if dim_kind == "campaign" and series in REDEEMED else series
+
 
 LAYOUT = int.from_bytes(blake2b("|".join(COUNTED).encode(), digest_size=4).digest())  # of rows, and of what is learned
 

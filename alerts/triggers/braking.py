@@ -103,14 +103,18 @@ class AlarmWatch:
         alarm = told.data
         if alarm.state != "firing":
             return []
-        places = dict.fromkeys(_place(dim) for series in SERIES for dim in alarm.high.get(series, ()))
+        dims = [dim for series in SERIES for dim in alarm.high.get(series, ())]
+        meant = dict.fromkeys(each for dim in dims for each in self._meant(dim))
         at_ms, why = parse_time(told.time), alarm.why[:REASON]
-        return [Pause(id, place, ALARM, why, at_ms, alarm.incident) for place in places for id in self.campaigns]
+        return [Pause(id, place, ALARM, why, at_ms, alarm.incident) for id, place in meant]
 
-
-def _place(dim: str) -> str:
-    """As brakes spell it; a channel has no stores, so all of it is meant."""
-    return dim if dim.partition(":")[0] in WHERE else ""
+    def _meant(self, dim: str) -> list[tuple[str, str]]:
+        """Campaigns, and where, as brakes spell it: of a campaign all its places, of a channel, which has no stores,
+        all there are."""
+        kind, _, name = dim.partition(":")
+        if kind == "campaign":
+            return [(name, "")] if name in self.campaigns else []
+        return [(id, dim if kind in WHERE else "") for id in self.campaigns]
 
 
 class Course(Struct, array_like=True):

@@ -28,7 +28,7 @@ START_MS = parse_time("2026-05-01T00:00:00+08:00")
 NOW_MS = START_MS + 3 * DAY_MS + 14 * HOUR_MS
 SILENT, STORES = "S004", 6
 FAULTS = [
-    Outage(COUPON, NOW_MS - 2 * HOUR_MS, NOW_MS + DAY_MS, "region:east"),
+    Outage(COUPON, NOW_MS - 2 * HOUR_MS, NOW_MS + DAY_MS, "region:east", "winback"),
     Outage(TILL, NOW_MS - 20 * MINUTE_MS, NOW_MS + DAY_MS, f"store:{SILENT}"),
 ]
 

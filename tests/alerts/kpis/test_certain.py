@@ -13,8 +13,9 @@ from alerts.kpis.incident import EXPLAINS, Contribution, Incident
 from alerts.kpis.panel import ROOTS, STORES
 from alerts.kpis.seasons import Seasons
 from alerts.kpis.series import ALIVE_MINUTES, AOV, CONVERSION, KINDS, ORDERS, PLACE, SERIES, SHARES, VISITS, WEIGHTS
-from alerts.kpis.telling import Teller, View, _all_around
+from alerts.kpis.telling import Teller
 from alerts.kpis.verdict import Around, Verdicts
+from alerts.kpis.view import View, all_around
 
 MINUTE = 6_059
 DIMS = ["chain:*", "region:east", "region:west"]
@@ -102,7 +103,7 @@ def test_a_part_that_is_most_of_the_whole_is_meant_only_where_the_rest_does_not_
 ) -> None:
     part, whole = Contribution("region:east", east, 900), Contribution("chain:*", chain, 1_000)
     assert (part.observed - part.expected) / (whole.observed - whole.expected) > EXPLAINS
-    assert ("chain:*" if _all_around(part, whole) else "region:east") == meant
+    assert ("chain:*" if all_around(part, whole) else "region:east") == meant
 
 
 @pytest.mark.parametrize(("app", "dims"), [(98, ["channel:pos", "channel:app"]), (40, ["chain:*"])])

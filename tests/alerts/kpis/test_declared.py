@@ -112,7 +112,7 @@ def test_values_of_a_cross_are_told_apart_whatever_they_hold():
         (
             CHANNEL,
             "",
-            "[dimensions]: channel is missing; the judge of KPIs holds minutes of each region, channel, store against",
+            "[dimensions]: channel is missing; the judge of KPIs holds minutes of each region, channel, campaign",
         ),
         ('every = "1h" }\nstaff', 'every = "2h" }\nstaff', "[dimensions] region+category: found"),
         ('{ why = "what a campaign brings, and costs" }', "{}", "[dimensions] campaign: found {}: Object missing"),

@@ -47,6 +47,25 @@ def test_a_channel_takes_no_stores() -> None:
     assert len(gather(("channel:app", ORDERS, -1), ("store:a", ORDERS, -1))) == 2
 
 
+def test_a_campaign_takes_redemptions_of_all_places_and_leaves_orders_and_other_campaigns() -> None:
+    places = [
+        ("campaign:x", REDEEMED, 1),
+        ("store:a", COUPONS, 1),
+        ("chain:*", REDEEMED, 1),
+        ("channel:app", COUPONS, 1),
+    ]
+    dims = [one.dim for one in gather(*places, ("store:b", ORDERS, -1), ("campaign:y", REDEEMED, 1))]
+    assert dims == ["campaign:x", "store:b", "campaign:y"]
+
+
+def test_what_places_told_of_a_campaign_goes_on_as_its_incident_and_says_what_is_to_be_paused() -> None:
+    [one, *_] = gather(("region:east", COUPONS, 1), ("store:c", REDEEMED, 1), ("campaign:x", REDEEMED, 1))
+    assert (one.dim, one.series, [dim for dim, _ in one.members]) == (
+        "campaign:x", REDEEMED, ["region:east", "store:c", "campaign:x"]
+    )  # fmt: skip
+    assert ("campaign:x", REDEEMED) in one.high
+
+
 def test_a_wider_fault_goes_on_as_the_first_incident_and_ends_the_others() -> None:
     open_: list[Incident] = []
     for minute, dim in enumerate(("store:a", "store:b", "store:c")):

@@ -26,7 +26,7 @@ from features.loop import Store, batches, run
 from features.outgoing import KpiAlert
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time
 from sim.minutes import COUNTERS, Town
-from sim.outages import CHAIN, COUPON, TILL, Outage
+from sim.outages import CAMPAIGNS, CHAIN, COUPON, TILL, Outage
 
 START_MS = parse_time("2026-03-02T00:00:00Z")
 DAYS = 4
@@ -42,8 +42,9 @@ def town() -> Town:
 STORES = town().stores
 FAULTS = [
     Outage(TILL, NOON_MS - 90 * MINUTE_MS, NOON_MS - 30 * MINUTE_MS, "store:S004"),
-    Outage(COUPON, NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, "region:east"),
+    Outage(COUPON, NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, "region:east", "winback"),
     Outage(CHAIN, NOON_MS + 5 * HOUR_MS, NOON_MS + 6 * HOUR_MS, "chain:*"),
+    Outage(COUPON, NOON_MS + 7 * HOUR_MS, NOON_MS + 8 * HOUR_MS, "chain:*", "season"),
 ]
 CROWD = Outage("crowd", NOON_MS + 130 * MINUTE_MS, NOON_MS + 215 * MINUTE_MS, "store:S007")
 TWICE_MS, EBBS_MS = CROWD.from_ms + 50 * MINUTE_MS, CROWD.from_ms + 52 * MINUTE_MS
@@ -74,9 +75,11 @@ def closings(hours: int, faults: list[Outage], start: int = 0) -> Iterator[bytes
             if CROWD in faults:
                 counts = crowded(counts, hour.at_ms + minute * MINUTE_MS)
             of_regions = [counts[life.regions == region].sum(axis=0) for region in regions]
-            rows = np.array([*counts, *of_regions, counts.sum(axis=0)])[:, [COUNTERS.index(name) for name in COUNTED]]
+            every = [*counts, *of_regions, counts.sum(axis=0), *hour.campaigns[:, minute]]
+            rows = np.array(every)[:, [COUNTERS.index(name) for name in COUNTED]]
             some = np.flatnonzero(rows.any(axis=1))
             names = [*dims, *(f"region:{region}" for region in regions), "chain:*"]
+            names += [f"campaign:{name}" for name in CAMPAIGNS]
             at = hour.at_ms // MINUTE_MS + minute
             told, raw = [names[place] for place in some], rows[some].astype("<i8").tobytes()
             yield encode_closing(Closing(0, 1, number, (at + 1) * MINUTE_MS, told, [at] * len(told), raw))
@@ -137,8 +140,26 @@ def test_a_coupon_of_a_region_is_one_incident_of_that_region_which_names_its_sto
     assert "redemption_share" in told[-1]["kpis"]
     east = {store.id for store in STORES if store.region == "east"}
     assert {*told[-1]["stores"]} <= east
-    assert len(told[-1]["stores"]) >= 2
+    assert told[-1]["stores"]
     assert told[0]["observed"] > told[0]["expected_high"] > told[0]["expected"] > told[0]["expected_low"]
+    assert told[-1]["contributors"][0]["dim"] == "campaign:winback"
+    assert told[-1]["why"].endswith("; most of it campaign:winback")
+
+
+def test_a_coupon_that_goes_round_everywhere_is_one_incident_of_its_campaign_and_pauses_that_alone(
+    lived: Store, alerts: list[Alert]
+) -> None:
+    told = firing(alerts, FAULTS[3])
+    assert {alert["incident"] for alert in told} == {told[0]["incident"]}
+    assert (told[0]["dim"], told[0]["series"], told[0]["direction"]) == ("campaign:season", "redemptions", "high")
+    assert told[0]["observed"] > told[0]["expected_high"] > told[0]["expected"] > told[0]["expected_low"]
+    assert told[0]["money_cents"] > 0
+    assert {part["dim"].split(":")[0] for part in told[0]["contributors"]} == {"region"}
+    values = [message.value for message in lived.sent if told[0]["incident"].encode() in message.value]
+    asked = run(AlarmWatch("asked", "dead", ["spring", "season"]), batches("alerts", 0, values))[0].sent
+    assert {(each["campaign"], each["place"]) for each in (json.loads(message.value) for message in asked)} == {
+        ("season", "")
+    }
 
 
 def test_a_fault_of_the_whole_chain_is_one_incident_soon_and_critical(alerts: list[Alert]) -> None:

@@ -59,6 +59,7 @@ def test_too_many_redemptions_ask_that_every_campaign_with_a_brake_be_paused_the
         ({"high": {"redemptions": ["region:east"]}}, ["region:east"]),
         ({"high": {"redemptions": ["chain:*"]}}, [""]),
         ({"high": {"redemptions": ["channel:app"]}}, [""]),
+        ({"high": {"redemptions": ["campaign:another"]}}, []),
         ({"high": {"redemption_share": ["store:s1"]}, "direction": "low"}, ["store:s1"]),
         ({"high": {"redemptions": ["store:s1", "store:s2"], "redemption_share": ["store:s2"]}, "dim": "chain:*"},
          ["store:s1", "store:s2"]),
