@@ -25,7 +25,7 @@ from alerts.triggers.rule import Rule
 from alerts.triggers.trials import REDEEMED, Deed, chosen, follow
 from benchmarks.house import out, progress
 from brewline.results import circumstances, write_json
-from features.bandit import decode_weights
+from features.arms import decode_weights, weights_key
 from features.course import Publishing
 from features.job import Batch
 from features.learning import LearningJob
@@ -33,7 +33,6 @@ from features.loop import Store, run
 from features.record import Ledger
 from features.times import DAY_MS
 from features.trials import encode_trial
-from features.tried import weights_key
 
 MARGIN_PERCENT, LEAST_SHARE = 60, 0.05  # as shipped
 START_MS = 1_777_824_000_000

@@ -35,7 +35,7 @@ from brewline.arms import arm_row
 from brewline.results import circumstances, write_json
 from config import settings as conf
 from features import events as e
-from features.bandit import decode_totals
+from features.arms import decode_totals
 from features.course import Publishing
 from features.intervals import Interval
 from features.job import Batch, Job, Message

@@ -13,13 +13,12 @@ from rich.table import Table
 from alerts.triggers.arms import arm_shares, design_of
 from alerts.triggers.rule import Rule
 from config.settings import Settings
-from features.bandit import ArmTotals, Totals, Weights, decode_totals, decode_weights
+from features.arms import ArmTotals, Totals, Weights, decode_totals, decode_weights, weights_key
 from features.intervals import difference_interval, mean_interval, share_interval
 from features.mismatch import Divided
 from features.partitions import partition_of
 from features.times import DAY_MS
 from features.trials import HOLDOUT, NOVELTY_MS, trials_key
-from features.tried import weights_key
 from features.written import hint
 from flows.rules import load_rules
 from operators.redis_link import connect_redis

@@ -9,13 +9,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from features import mismatch
-from features.bandit import (
-    Totals,
-    decode_totals,
-    encode_totals,
-    encode_weights,
-    publish,
-)
+from features.arms import Totals, decode_totals, encode_totals, encode_weights, weights_key
+from features.bandit import publish
 from features.job import State
 from features.labels import ROWS, Examples
 from features.mismatch import Divided
@@ -39,11 +34,6 @@ class Tried(Struct):
     counts: Counter[str] = field(default_factory=Counter)
     examples: list[Examples] = field(default_factory=list)
     alarms: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # (time, alert), in order
-
-
-def weights_key(rule: str) -> str:
-    """Where the published version of a rule's weights is kept."""
-    return f"weights|{rule}"
 
 
 def records_of(trials: Iterable[Trial]) -> list[str]:

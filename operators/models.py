@@ -13,11 +13,10 @@ from msgspec.structs import asdict
 from redis import Redis
 from redis.exceptions import RedisError
 
-from features.bandit import Weights, decode_weights
+from features.arms import Weights, decode_weights, weights_key
 from features.models import LinearModel
 from features.partitions import partition_of
 from features.trials import trials_key
-from features.tried import weights_key
 from features.versions import (
     REASONS,
     Turn,

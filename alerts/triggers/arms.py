@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from alerts.triggers.gifts import Then
 from alerts.triggers.rule import Rule
-from features.bandit import Weights
+from features.arms import Weights
 from features.messages import digest
 from features.outgoing import Drawn
 

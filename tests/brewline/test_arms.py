@@ -19,7 +19,7 @@ from brewline.why import Explaining
 from brewline.why_shown import show
 from config import settings as conf
 from features import events as e
-from features.bandit import ArmTotals, Totals, decode_weights
+from features.arms import ArmTotals, Totals, decode_weights
 from features.course import Publishing
 from features.intervals import difference_interval
 from features.job import Batch, Message

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from river import proba
 from scipy import stats
 
-from features.bandit import ArmTotals, MeanReward, Totals, best_shares, publish
+from features.arms import ArmTotals, Totals
+from features.bandit import MeanReward, best_shares, publish
 from features.trials import Pending
 
 

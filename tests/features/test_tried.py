@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import msgpack
 from msgspec.structs import replace
 
-from features.bandit import ArmTotals, Totals, decode_totals, decode_weights
+from features.arms import ArmTotals, Totals, decode_totals, decode_weights
 from features.course import Publishing
 from features.labels import ROWS, decode_examples
 from features.learning import LearningJob

@@ -16,7 +16,7 @@ from redis import Redis
 
 from alerts.coupons.code import Codes
 from brewline.arms import read_arms
-from features.bandit import ArmTotals
+from features.arms import ArmTotals
 from features.times import DAY_MS, parse_time
 from flows.topics import TOPICS
 from operators.servers import KafkaServer, MockKafka, RedisServer

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError
 from redis.retry import Retry
 
-from features.bandit import Weights, encode_weights
+from features.arms import Weights, encode_weights
 from features.job import Changes, Plan, State
 from features.models import Curve, LinearModel
 from features.partitions import partition_of

@@ -13,7 +13,7 @@ from alerts.triggers.arms import Arms, arm_shares, draw
 from alerts.triggers.gifts import Arm, Then, WrongRule
 from alerts.triggers.policy import held_out
 from alerts.triggers.rule import Rule, read_rule
-from features.bandit import Weights
+from features.arms import Weights
 
 CUSTOMERS = [f"c{n}" for n in range(4_000)]
 RARE = 1e-4  # how seldom chance alone may look so odd; the customers are fixed, so this never flickers

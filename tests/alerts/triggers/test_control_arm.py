@@ -7,7 +7,7 @@ from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.kept import decode_kept
 from alerts.triggers.receipts.receipt import decision_id
 from features import events as e
-from features.bandit import Weights
+from features.arms import Weights
 from features.record import Ledger
 from features.times import DAY_MS
 from tests.alerts.triggers.armed import CONTROL, FIFTH, NOON_MS, THREE, drawn_for, event, job_of, lived, outcomes, rule
