@@ -8,7 +8,7 @@ DURATION ?= 60
 SPEED ?=
 JSON ?=
 QUICK ?=
-JOBS ?= 2
+JOBS ?= 3
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -156,7 +156,7 @@ def archived(log: list[e.Event], cuts: list[int], size: int) -> pl.DataFrame:
     return in_shares(parts, told, size)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(streams, cuts, cuts, st.sampled_from((1, 7, 1000)))
 def test_a_backtest_decides_as_the_live_job(log: list[e.Event], cuts: list[int], others: list[int], size: int) -> None:
     found, wanted = tried(RULES, log, cuts, size), live(RULES, log, others)
@@ -205,7 +205,7 @@ MIXED = [
 ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(streams, st.sampled_from((1, 7, 1000)), st.sets(st.sampled_from(range(len(MIXED)))), st.data())
 def test_rules_that_are_decided_apart_know_nothing_of_each_other(
     log: list[e.Event], size: int, one: set[int], data: st.DataObject
