@@ -18,7 +18,7 @@ setup: $(INSTALLED) ## make .venv with every pinned dependency and Brewline in i
 demo: $(INSTALLED) ## run a simulated chain through everything: DURATION=60 SPEED=... JSON=FILE
 	$(BIN)/brewline demo --duration $(DURATION) $(if $(SPEED),--speed $(SPEED)) $(if $(JSON),--json $(JSON))
 
-test: lint ## lint, then all tests, with Kafka and Redis that the tests start: JOBS=2
+test: lint ## lint, then all tests, with Kafka and Redis that the tests start: JOBS=3
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 pages: $(INSTALLED) ## look at every page of the board in a real Chromium, on a demo
