@@ -256,8 +256,10 @@ class Book:
         sums, base, quarter = np.array(jumps), whole - jumps[panel.jumps.index(BASE)], minute // QUARTER
         wet = rain_now(panel, base[None]).log[0]
         ran = ran_before(panel, minute, self._root_rates, self._strays(panel)[-1], base, wet)
-        quarters = Around(*(quarter_rates(panel, quarter + step, self._root_rates) for step in (-1, 0, 1)))
-        return judge_jumps(panel, minute, look, quarters, sums, jump_spread(panel), ran, rain_now(panel, sums))
+        earlier, *three = (quarter_rates(panel, quarter + step, self._root_rates) for step in (-2, -1, 0, 1))
+        return judge_jumps(
+            panel, minute, look, earlier, Around(*three), sums, jump_spread(panel), ran, rain_now(panel, sums)
+        )
 
     def _root_rates(self, hour: int) -> Rates:
         return self._rates(self.roots, hour)

@@ -69,22 +69,25 @@ def most(a: float, b: float) -> float:
 
 @njit(cache=True, nogil=True)
 def shares_of(place: int, width: int, slot: int) -> Any:
-    """Of a window that ends with a minute of an hour: its parts in the first and second half of it, and before it.
+    """Of a window that ends with a minute of an hour: its parts in the first and second half of it, in the one before,
+    and in that before it.
 
     `slot`: minutes of the hour, or of what rates are known of instead.
     """
     of_now = min(width, place + 1)
     early = max(0, min(place, slot // 2 - 1) - (place - of_now))
-    return early / width, (of_now - early) / width, (width - of_now) / width
+    former = min(width - of_now, slot)
+    return early / width, (of_now - early) / width, former / width, (width - of_now - former) / width
 
 
 @njit(cache=True, nogil=True)
-def expect(before: float, now: float, after: float, parts: Any) -> Any:
+def expect(earlier: float, before: float, now: float, after: float, parts: Any) -> Any:
     """Mean rate over a window, the least and the greatest that it may have been."""
-    early, late, former = parts
-    mid = (early + late) * now + (former * (now if isnan(before) else before) if former > 0 else 0.0)
-    low = (early + former) * least(before, now) + late * least(now, after)
-    high = (early + former) * most(before, now) + late * most(now, after)
+    early, late, former, far = parts
+    before = now if isnan(before) else before
+    mid = (early + late) * now + former * before + far * (before if isnan(earlier) else earlier)
+    low = (early + former) * least(before, now) + late * least(now, after) + far * least(earlier, before)
+    high = (early + former) * most(before, now) + late * most(now, after) + far * most(earlier, before)
     return mid, least(mid, low), most(mid, high)
 
 
@@ -120,6 +123,7 @@ def screen(
     minute: int,
     widths: Any,
     table: Any,
+    earlier: Any,
     before: Any,
     now: Any,
     after: Any,
@@ -153,7 +157,7 @@ def screen(
         for k in range(series):
             for d in range(dims):
                 x, n = seen_of(sums[w], over, under, kinds, width, k, d)
-                m, low, high = expect(before[k, d], now[k, d], after[k, d], parts)
+                m, low, high = expect(earlier[k, d], before[k, d], now[k, d], after[k, d], parts)
                 if kinds[k] == AMOUNT:
                     m, low, high = m + rain[w, k, d], low + rain[w, k, d], high + rain[w, k, d]
                 elif rain[w, k, d] != 0:
@@ -184,7 +188,8 @@ def screen(
                 sd[w, k, d] = sqrt(variance + 1e-12)
                 z = abs(x - n * at) / sd[w, k, d]
                 if counted[k] >= 0:
-                    comes, _, _ = expect(before[counted[k], d], now[counted[k], d], after[counted[k], d], parts)
+                    c = counted[k]
+                    comes, _, _ = expect(earlier[c, d], before[c, d], now[c, d], after[c, d], parts)
                     came = sums[w, under[k], d]
                     enough &= x <= came and (isnan(comes) or came >= MOST * comes * width)
                 long = width >= shortest[k] and (longest or side[w, k, d] < 0 or not lasting[k])

@@ -99,7 +99,8 @@ def rain_now(roots: Panel, sums: Sums) -> Rain:
 
 def judge(panel: Panel, minute: int, around: Around, strays: Floats, sums: Sums, rain: Rain) -> Look:
     widths, strays = np.array(panel.widths), strays + rain.error
-    rates, still = (around.before.mean, around.now.mean, around.after.mean), np.zeros((2, *around.now.mean.shape))
+    rates = (around.before.mean, around.before.mean, around.now.mean, around.after.mean)  # none reaches further back
+    still = np.zeros((2, *around.now.mean.shape))
     rest = _rest(panel, minute)
     one = screen(sums, minute, widths, TABLE, *rates, around.now.blur, strays, rain.log, rest, still, 60)
     screened = Screened(*one)
@@ -107,11 +108,20 @@ def judge(panel: Panel, minute: int, around: Around, strays: Floats, sums: Sums,
 
 
 def judge_jumps(
-    panel: Panel, minute: int, look: Look, quarters: Around, sums: Sums, strays: Floats, ran: Ran, rain: Rain
+    panel: Panel,
+    minute: int,
+    look: Look,
+    earlier: Rates,
+    quarters: Around,
+    sums: Sums,
+    strays: Floats,
+    ran: Ran,
+    rain: Rain,
 ) -> Look:
     """Beside that, the latest minutes against those before them; `sums`, `strays` and `rain` are of the jumps."""
     widths, strays = np.array(panel.jumps), strays + rain.error
-    rates, blur = (quarters.before.mean, quarters.now.mean, quarters.after.mean), quarters.now.blur + ran.error
+    rates = (earlier.mean, quarters.before.mean, quarters.now.mean, quarters.after.mean)
+    blur = quarters.now.blur + ran.error
     rest = _rest(panel, minute)
     whole = np.where(rest >= panel.window, rest, 0)
     shift = ran.shift(quarters.now.mean, quarters.now.blur)

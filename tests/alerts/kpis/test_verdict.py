@@ -13,7 +13,18 @@ from scipy.stats import nbinom
 from alerts.kpis.expectation import Rates
 from alerts.kpis.learning import spread
 from alerts.kpis.panel import Panel
-from alerts.kpis.screen import CALM, LEAST_CHANGE, LEAST_UNITS, MOST, SCREEN, SURE, screen, window_sums
+from alerts.kpis.screen import (
+    CALM,
+    LEAST_CHANGE,
+    LEAST_UNITS,
+    MOST,
+    SCREEN,
+    SURE,
+    expect,
+    screen,
+    shares_of,
+    window_sums,
+)
 from alerts.kpis.series import (
     ALIVE_MINUTES,
     CONVERSION,
@@ -94,12 +105,29 @@ def test_the_screen_is_as_by_looking_at_each_minute(seed: int, place: int) -> No
     none, rest = np.zeros(strays.shape), np.full((SERIES, dims), 10_000)
     sums = window_sums(ring, minute, WIDTHS)
     still = np.zeros((2, *blur.shape))
-    seen, of, mid, _, _, _, far, _ = screen(sums, minute, WIDTHS, TABLE, *rates, blur, strays, none, rest, still, 60)
+    args = (blur, strays, none, rest, still, 60)
+    seen, of, mid, _, _, _, far, _ = screen(sums, minute, WIDTHS, TABLE, rates[0], *rates, *args)
     for w, k, d in np.ndindex(strays.shape):
         expected = twin(ring, minute, rates, blur[k, d], strays[w, k, d], int(WIDTHS[w]), k, d)
         found = (seen[w, k, d], of[w, k, d], mid[w, k, d])
         assert found == pytest.approx(expected[:3], nan_ok=True), (w, KPIS[k].name)
         assert far[w, k, d] == expected[3], (w, KPIS[k].name)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=4, max_size=4), st.integers(0, 14), st.integers(1, 30))
+def test_a_window_over_three_quarters_expects_what_each_of_its_minutes_does(
+    rates: list[float], place: int, width: int
+) -> None:
+    """Minutes of the quarters -2, -1, 0; a quarter's edge may lie in it or in the one it is next to."""
+    quarters = [(place - back) // 15 for back in range(width)]
+    own, beside = [rates[2 + q] for q in quarters], []
+    for back, quarter in enumerate(quarters):
+        late = quarter == 0 and place - back >= 7
+        beside.append(rates[3] if late else rates[1] if quarter == 0 else rates[3 + quarter])
+    mid, low, high = expect(*rates, shares_of(place, width, 15))
+    assert mid == pytest.approx(sum(own) / width)
+    assert low == pytest.approx(min(mid, sum(map(min, own, beside)) / width))
+    assert high == pytest.approx(max(mid, sum(map(max, own, beside)) / width))
 
 
 def quiet(orders: float, seen: list[int]) -> tuple[Panel, Around]:
