@@ -16,7 +16,7 @@ from alerts.triggers.gifts import WrongRule
 from alerts.triggers.rule import Rule
 from alerts.triggers.sending import USUAL_HOUR
 from alerts.triggers.sense import CLOCK as CLOCK_RANGES
-from alerts.triggers.sense import comparisons, out_of_range, unknown_word, wrong_sign, wrong_type
+from alerts.triggers.sense import Comparison, comparisons, out_of_range, unknown_word, wrong_sign, wrong_type
 from alerts.triggers.simple import Look, Rows, parts_of, tokens_of
 from features.catalog import Catalog
 from features.columns import KNOWN_BY, NAMES, event_fields
@@ -204,8 +204,18 @@ def _check_sense(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
     for key, kinds in (("when", rule.on), ("exit", [*rule.on, *rule.exit_on])):
         written, place = getattr(rule, key), f"{file}:{line_of(text, key)}: {key}"
         found = comparisons(written)
-        if told := unknown_word(found, words) or out_of_range(found, ranges) or _elsewhere(written, kinds, catalog):
+        told = unknown_word(found, words) or out_of_range(found, ranges) or _elsewhere(written, kinds, catalog)
+        if told or (told := _never(found, kinds)):
             raise WrongRule(f"{place}: {told}; found {written!r}")
+
+
+def _never(found: list[Comparison], kinds: list[str]) -> str:
+    """That it asks for an event at which it is not asked; "" if it does not."""
+    for one in found:
+        if (one.name, one.sign) == ("event", "=") and one.value and one.value not in kinds:
+            looks = f"at {' and '.join(kinds)} only" if kinds else "where nothing happens"
+            return f"event is never {one.shown}, for the rule looks {looks}: say on = [{one.shown}]"
+    return ""
 
 
 def _elsewhere(written: str, kinds: list[str], catalog: Catalog) -> str:

@@ -84,6 +84,10 @@ def test_what_can_be_meant_is_let_through(when: str) -> None:
 def test_fields_are_those_of_the_events_at_which_it_is_asked() -> None:
     load("event = 'order' OR stars <= 2", on='["order", "rating"]')
     load("orders_7d > 1", more='exit = "stars >= 4"\nexit_on = ["rating"]')
+    with pytest.raises(
+        WrongRule, match=r"when: event is never 'view', for the rule looks at order and rating only: say on"
+    ):
+        load("event IN ('order', 'view')", on='["order", "rating"]')
     with pytest.raises(WrongRule, match=r"exit: stars is a field of rating, and the rule looks at order and view only"):
         load("orders_7d > 1", more='exit = "stars >= 4"\nexit_on = ["view"]')
     with pytest.raises(WrongRule, match=r"when: temp_c is a field of .*order.*, and the rule looks at rating only"):
