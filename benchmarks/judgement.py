@@ -88,11 +88,14 @@ def judge_state(verdict: Verdict, partition: int, expected: Store, found: Store,
         raw, wanted = found.records.get(customer), expected.records.get(customer)
         rows = [_values(row, one) for one in (raw, wanted)]
         same_timer = found.timers.get(customer) == expected.timers.get(customer)
-        same_receipts = found.receipts.get(customer) == expected.receipts.get(customer)
+        receipts = [store.receipts.get(customer, []) for store in (found, expected)]
+        same_receipts = receipts[0] == receipts[1]
         if raw != wanted or not (same_timer and same_receipts) or not np.array_equal(*rows, equal_nan=True):
             verdict.wrong_features += 1
-            told = f"timer as expected: {same_timer}, receipts: {same_receipts}"
-            verdict.tell(f"customer {customer} differs: {raw!r}, expected {wanted!r}; {told}")
+            told = f"timer as expected: {same_timer}"
+            told += "" if raw == wanted else f"; record {raw!r}, expected {wanted!r}"
+            told += "" if same_receipts else f"; receipts {receipts[0]}, expected {receipts[1]}"
+            verdict.tell(f"customer {customer} differs: {told}")
 
 
 def _values(row: Row, raw: bytes | None) -> Any:

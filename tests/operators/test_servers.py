@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import redis as redis_py
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from benchmarks.faults import redis_log
 from operators.servers import (
     KafkaServer,
     NoKafka,
@@ -256,3 +258,21 @@ def test_jars_are_fetched_once_by_whoever_comes_first(bare: Path) -> None:
     assert found.pop().is_dir()
     assert (bare / "fetches").read_text() == "fetched\n"
     assert why_no_kafka() is None
+
+
+def test_a_log_that_ends_within_a_transaction_is_cut_in_front_of_it(workdir: Path) -> None:
+    if not shutil.which("redis-check-aof"):
+        pytest.skip("needs redis-check-aof, which comes with redis-server")
+    with redis_server(workdir, appendonly="always") as server:
+        for word in ("first", "second"):
+            client(server).pipeline().rpush("words", word).set("long", "x" * 200).execute()
+        server.kill()
+        log = redis_log(workdir)
+        with log.open("r+b") as file:
+            file.truncate(log.stat().st_size - 100)
+        server.start()
+        assert client(server).lrange("words", 0, -1) == [b"first"]
+        client(server).pipeline().rpush("words", "third").execute()
+        server.kill()
+        server.start()
+        assert client(server).lrange("words", 0, -1) == [b"first", b"third"]
