@@ -14,9 +14,10 @@ from types import SimpleNamespace
 import orjson
 import pytest
 from typer.main import get_group
+from typer.testing import CliRunner
 
 from alerts.coupons.code import Codes
-from brewline.cli import _speed
+from brewline.cli import _speed, app
 from brewline.commands import rules
 from brewline.commands.shared import moment, timed
 from brewline.doctor import _holidays
@@ -82,10 +83,10 @@ def nowhere() -> dict[str, str]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_shows_an_example_in_its_help(command: str) -> None:
-    shown = brewline(*command.split(), "--help")
-    assert shown.returncode == 0, shown.stderr
-    assert "Example: " in shown.stdout
-    assert f"brewline {command}".rstrip() in shown.stdout
+    shown = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="brewline", env={"COLUMNS": "200"})
+    assert shown.exit_code == 0, shown.output
+    assert "Example: " in shown.output
+    assert f"brewline {command}".rstrip() in shown.output
 
 
 def test_rules_test_writes_its_figures(tmp_path: Path) -> None:
