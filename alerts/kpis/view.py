@@ -113,11 +113,11 @@ class View:
     def sight(self, one: Incident) -> Sight:
         layer, series = self.layer(one.dim), one.series
         place, found, screened = layer.panel.place[one.dim], layer.found, layer.look.screened
-        p, width = (array[series, place] for array in (found.p, found.window))
+        p, width = self._told((one.dim, series))
         arrays = (found.of, found.mean, found.seen, found.sd)
-        if p == 1:  # by itself it tells nothing: looked at as the member that tells most
-            p, width = min(self._told(member) for member in one.members) if one.members else (p, width)
-            at = _at_least(layer.panel, width)
+        rarest = min([(p, width), *map(self._told, one.members)])
+        if p > RESOLVE_P and rarest[0] < p:  # by itself it tells little: looked at as the member that tells most
+            p, at = rarest[0], _at_least(layer.panel, rarest[1])
             width = layer.panel.widths[at]
             arrays = (screened.of[at], screened.mid[at], screened.seen[at], screened.sd[at])
         of, mean, seen, sd = (float(array[series, place]) for array in arrays)
@@ -130,13 +130,14 @@ class View:
             values = [max(0.0, x) / scale for x in (seen, of * mean, of * mean - BAND * sd, of * mean + BAND * sd)]
         money = self._money(layer, place, series, seen - of * mean, of) * 60 / max(1, width)
         seen, usual, low, high = values
-        return Sight(seen, usual, low, high, float(p), int(width), round(abs(money)))
+        return Sight(seen, usual, low, high, p, width, round(abs(money)))
 
     def _told(self, member: tuple[str, int]) -> tuple[float, int]:
         """How rare it is, and in which window."""
         dim, series = member
         layer = self.layer(dim)
-        return layer.found.p[series, layer.panel.place[dim]], layer.found.window[series, layer.panel.place[dim]]
+        at = (series, layer.panel.place[dim])
+        return float(layer.found.p[at]), int(layer.found.window[at])
 
     def _money(self, layer: Layer, place: int, series: int, strayed: float, of: float) -> float:
         """Cents that a deviation stands for."""
