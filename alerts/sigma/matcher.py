@@ -126,7 +126,7 @@ class Column(dict[Any, int]):
         field = self.field
         values = [event.get(field, MISSING) for event in events]
         keys = [v if v.__class__ is str or v is MISSING else kept_apart(v) for v in values]
-        new = [key for key in {*keys}.difference(self) if key.__class__ is str]
+        new = [key for key in {*keys} if key not in self and key.__class__ is str]
         if not new:
             return list(map(self.__getitem__, keys))
         found = dict.fromkeys(new, self.code(self.index.always))
