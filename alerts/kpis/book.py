@@ -41,7 +41,20 @@ from alerts.kpis.series import (
     WIDTH,
     alive,
 )
-from alerts.kpis.verdict import RUNS, SHORTEST, Around, Flags, Look, Rain, Verdicts, judge, judge_jumps, miss, rain_now
+from alerts.kpis.verdict import (
+    RUNS,
+    SHORTEST,
+    Around,
+    Flags,
+    Look,
+    Quarters,
+    Rain,
+    Verdicts,
+    judge,
+    judge_jumps,
+    miss,
+    rain_now,
+)
 
 DAY = 1440
 PENDING = {"chain": 1, "region": 1, "channel": 2, "campaign": 2, "store": 3}  # minutes: the widest gathers the others
@@ -256,10 +269,8 @@ class Book:
         sums, base, quarter = np.array(jumps), whole - jumps[panel.jumps.index(BASE)], minute // QUARTER
         wet = rain_now(panel, base[None]).log[0]
         ran = ran_before(panel, minute, self._root_rates, self._strays(panel)[-1], base, wet)
-        earlier, *three = (quarter_rates(panel, quarter + step, self._root_rates) for step in (-2, -1, 0, 1))
-        return judge_jumps(
-            panel, minute, look, earlier, Around(*three), sums, jump_spread(panel), ran, rain_now(panel, sums)
-        )
+        quarters = Quarters(*(quarter_rates(panel, quarter + step, self._root_rates) for step in (-2, -1, 0, 1)))
+        return judge_jumps(panel, minute, look, quarters, sums, jump_spread(panel), ran, rain_now(panel, sums))
 
     def _root_rates(self, hour: int) -> Rates:
         return self._rates(self.roots, hour)
@@ -286,9 +297,9 @@ class Book:
         weighed, certain = found.p / WEIGHTS, np.zeros(found.p.shape, bool)
         if weighed.min(initial=1.0) > alpha:
             return unusual, certain
-        somebodys = self._somebodys(panel, found)
+        watched = self._watched(panel, found)
         for group in groups.values():
-            mine = somebodys & group & ready
+            mine = watched & group & ready
             p = weighed[mine]
             limit = discovery.threshold(p[p <= alpha], p.size, alpha)
             unusual |= (weighed <= limit) & mine & (limit > 0)
@@ -297,13 +308,13 @@ class Book:
         certain[SILENCES] |= found.seen[SILENCES] == 0
         return unusual, certain
 
-    def _somebodys(self, panel: Panel, found: Verdicts) -> Flags:
+    def _watched(self, panel: Panel, found: Verdicts) -> Flags:
         """[SERIES, dims]: of a campaign, redemptions that are too many cost money; all else ebbs and flows with it."""
-        business = np.ones(found.p.shape, bool)
+        watched = np.ones(found.p.shape, bool)
         if panel is self.roots:
-            business[:, self.kinds["campaign"]] = False
-            business[REDEMPTIONS] = ~self.kinds["campaign"] | (found.side[REDEMPTIONS] > 0)
-        return business
+            watched[:, self.kinds["campaign"]] = False
+            watched[REDEMPTIONS] = ~self.kinds["campaign"] | (found.side[REDEMPTIONS] > 0)
+        return watched
 
     def _learn_spread(self, layer: Layer, minute: int) -> None:
         """At other minutes of the hour each time, so that what is told by five minutes is seen at all of them."""

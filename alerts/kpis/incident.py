@@ -92,9 +92,8 @@ def lies_within(incident: Incident, place: Place, region_of: dict[str, str]) -> 
     """Whether the incident is a part of a wider fault there."""
     scope = kind(place.dim)
     wider = scope in ("chain", "campaign") or region_of.get(incident.dim) == place.dim
-    another = incident.dim != place.dim if scope != "campaign" else kind(incident.dim) != "campaign"
     same = any(series_of(scope, series) == place.series for series in incident.kpis)
-    return wider and another and same and place.side == incident.side
+    return wider and kind(incident.dim) != scope and same and place.side == incident.side
 
 
 def join(open_: list[Incident], place: Place, member: tuple[str, int], began: int, name: str,

@@ -23,12 +23,12 @@ from alerts.kpis.incident import (
     widen,
 )
 from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, REDEEMED, series_of
-from alerts.kpis.view import View, unseen
+from alerts.kpis.view import MOST_NAMED, View, unseen
 from features.job import Message
 from features.messages import cloudevent
 from features.times import MINUTE_MS, rfc3339
 
-MOST_NAMED = 10  # contributors in one message
+WIDE = ("chain", "region", "channel")  # where coupons of several campaigns are redeemed
 SEVERITIES = ("notice", "warning", "critical")
 OFFLINE = "offline"  # what people call a store of which nothing at all is heard
 
@@ -85,7 +85,7 @@ class Teller:
         incidents, chain = self.book.header.incidents, Place("chain:*", one.series, one.side)
         if kind(one.dim) != "channel" or one not in incidents or (chain.dim, one.series) not in one.members:
             return []
-        if not view.all_around_it(one.dim, one.series):
+        if not view.rest_strays(one.dim, one.series):
             return []
         others = [other for other in incidents if other is not one and lies_within(other, chain, view.region_of)]
         return widen(incidents, [one, *others], chain.dim)
@@ -117,15 +117,15 @@ class Teller:
         self.messages.append(cloudevent(self.topic, one.mark, id, "alert.kpi", "kpis", at_ms, one.dim, data))
 
     def _described(self, view: View, one: Incident, state: State, note: str) -> dict[str, Any]:
-        sight, layer = view.sight(one), view.layer(one.dim)
+        sight = view.sight(one)
         parts = view.parts(one.dim, one.series, sight.window_minutes)
-        if one.series in REDEEMED and kind(one.dim) in ("chain", "region", "channel"):
+        if one.series in REDEEMED and kind(one.dim) in WIDE:
             parts += view.campaigns(sight.window_minutes)
         parts.sort(key=lambda part: -abs(part.strayed))
         named = parts[:MOST_NAMED] if state == "firing" else []
         stores, count = view.stores(one)
         why = note or self._why(view, one, state, sight, count)
-        contributors = [to_builtins(_readable(part, one.series, layer)) for part in named]
+        contributors = [to_builtins(_readable(part, one.series)) for part in named]
         return described(one, state, sight, why) | {
             "stores": stores, "stores_affected": count, "contributors": contributors
         }  # fmt: skip
@@ -143,8 +143,7 @@ class Teller:
         odds = f", odds {sight.p:.0e}" if sight.p < 1 else ""
         also = f"; also {', '.join(others)}" if others else ""
         where = f"; {stores:,} stores stand out" if stores > 1 else ""
-        across = kind(one.dim) in ("chain", "region", "channel")
-        campaign = view.campaign_of(one.dim, one.series, sight.window_minutes) if across else ""
+        campaign = view.campaign_of(one.dim, one.series, sight.window_minutes) if kind(one.dim) in WIDE else ""
         most = f"; most of it {campaign}" if campaign else ""
         return (
             f"{one.dim}: {_named(one.series)} {verb} {seen} in the {sight.window_minutes} minutes before {until}Z;"
@@ -201,7 +200,7 @@ def _words(series: int, value: float) -> str:
     return f"{value:.1%}" if KPIS[series].kind == "share" else f"{value:,.0f}"
 
 
-def _readable(part: Contribution, series: int, layer: Layer) -> Contribution:
+def _readable(part: Contribution, series: int) -> Contribution:
     """Rounded; sums of logarithms say nothing to people, so amounts are left as differences from nothing."""
     if series == AOV:
         return Contribution(part.dim, round(part.strayed, 4), 0.0)

@@ -38,6 +38,15 @@ class Around(NamedTuple):
     after: Rates
 
 
+class Quarters(NamedTuple):
+    """Rates of the quarters of an hour before, of and after a minute; the longest jump reaches into three."""
+
+    earlier: Rates
+    before: Rates
+    now: Rates
+    after: Rates
+
+
 class Verdicts(NamedTuple):
     """[SERIES, dims] each, of the window that is the least likely; `of`: minutes, trials or orders in it."""
 
@@ -111,8 +120,7 @@ def judge_jumps(
     panel: Panel,
     minute: int,
     look: Look,
-    earlier: Rates,
-    quarters: Around,
+    quarters: Quarters,
     sums: Sums,
     strays: Floats,
     ran: Ran,
@@ -120,7 +128,7 @@ def judge_jumps(
 ) -> Look:
     """Beside that, the latest minutes against those before them; `sums`, `strays` and `rain` are of the jumps."""
     widths, strays = np.array(panel.jumps), strays + rain.error
-    rates = (earlier.mean, quarters.before.mean, quarters.now.mean, quarters.after.mean)
+    rates = (quarters.earlier.mean, quarters.before.mean, quarters.now.mean, quarters.after.mean)
     blur = quarters.now.blur + ran.error
     rest = _rest(panel, minute)
     whole = np.where(rest >= panel.window, rest, 0)

@@ -11,7 +11,7 @@ from alerts.kpis.incident import ALIKE, BEYOND_CHANCE, EXPLAINS, STILL_EXPLAINS,
 from alerts.kpis.panel import FIRING, ROOTS, Panel
 from alerts.kpis.series import AOV, KPIS, NAMES, ORDERS, PLACE, REDEEMED, REDEMPTIONS
 
-MOST_NAMED = 10  # stores in one message
+MOST_NAMED = 10  # stores, or contributors, in one message
 BAND = 3.0  # standard deviations to each side
 CRITICAL, WARNING = 0.05, 0.005  # of what the chain takes in an hour
 
@@ -77,7 +77,7 @@ class View:
         whole = self.part(dim, REDEMPTIONS, width)
         return next((part.dim for part in self.campaigns(width) if explains(part, whole)), "")
 
-    def all_around_it(self, dim: str, series: int) -> bool:
+    def rest_strays(self, dim: str, series: int) -> bool:
         """Whether the rest of the chain strays as a part of it does, in the window that tells most."""
         layer = self.layers[ROOTS]
         width = int(layer.found.window[series, layer.panel.place["chain:*"]])
