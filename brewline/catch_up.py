@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, MutableMapping
@@ -31,6 +30,7 @@ from features.times import rfc3339
 from operators.health import configure_logs
 from operators.kafka import Unreachable, require_kafka
 from operators.redis_link import connect_redis, reason
+from operators.stopping import hear_stop
 from operators.store import PartitionStore, stored_partitions
 
 PROGRESS = Path("out")
@@ -109,12 +109,11 @@ class Run:
     def _send(self, speed: float | None, restart: bool, before: Before) -> Replayed:
         """Sends; Ctrl-C stops in order, and the next run goes on from there."""
         stop = Event()
-        handlers = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+        undo = hear_stop(lambda _: stop.set())
         try:
             sent = replay(self.settings, self.history, speed, self.file, restart, stop, self.out, before)
         finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+            undo()
         if not sent.complete:
             self.out.print(f"stopped; the same command goes on from here ({self.file})")
         elif not sent.events_in:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
-import signal
 import sys
 from collections.abc import Callable
+from functools import partial
+from signal import Signals
 
 import structlog
 from bytewax.dataflow import Dataflow
@@ -19,6 +20,7 @@ from operators.kafka import Unreachable
 from operators.memory import keep_memory
 from operators.redis_link import AWAY
 from operators.source import OffsetExpired
+from operators.stopping import hear_stop
 from operators.store import Fenced
 
 log = structlog.get_logger()
@@ -42,14 +44,13 @@ def open_house(name: str, *parts: Callable[[Dataflow, House], None]) -> Dataflow
     gc.freeze()
     gc.set_threshold(200_000, 50, 50)
     keep_memory()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: _stop(house, number))
+    hear_stop(partial(_stop, house))
     sys.excepthook = lambda _, error, __: _say_last(house, error)
     return flow
 
 
-def _stop(house: House, number: int) -> None:
-    log.info("stopping", signal=signal.Signals(number).name)
+def _stop(house: House, signal: Signals) -> None:
+    log.info("stopping", signal=signal.name)
     house.stop.set()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from config.settings import Settings, load
 from operators.health import Pulse, configure_logs, log
 from operators.kafka import Unreachable
 from operators.keeping import keep, watch_kafka
+from operators.stopping import hear_stop
 
 CLOSE_S = 10.0  # on top of what is in flight: to confirm, to commit, to close
 Work = tuple[str, Callable[[], None]]  # its name, and what is begun again when it breaks off
@@ -32,8 +32,7 @@ def work_on(works: Iterable[Work], settings: Settings, topic: str, pulse: Pulse,
 def main(run: Callable[[Settings, Event], None]) -> None:
     """Runs it until SIGTERM or SIGINT, or ends with a plain message and exit code 1 when it cannot start."""
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    hear_stop(lambda _: stop.set())
     try:
         settings = load()
         configure_logs(settings.log.level, settings.log.format)
