@@ -321,6 +321,8 @@ class Finding(Struct):
     tags: list[str]
     actor: str
     store: str
+    client_ip: str
+    device: str
     group: dict[str, str]
     observed: float
     threshold: float

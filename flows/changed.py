@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import structlog
-from msgspec.structs import replace
-
-from features.audited import AuditAccess
 from flows.house import House
-from operators.kafka import Unreachable
-from operators.trail import Trail
+from flows.noting import note
 
-log = structlog.get_logger()
-LONGEST = 128  # signs of an entry's object
 MOST = 100  # files that are named one by one
 
 
@@ -36,7 +28,8 @@ def note_files(house: House, what: str, folder: Path, texts: Iterable[tuple[str,
         return
     said = changed_files(before, now) if before else []
     more = [(f"{what}: and {len(said) - MOST} files more", len(said) - MOST)] if len(said) > MOST else []
-    _note(house, [*((f"{what}: {each}", 1) for each in said[:MOST]), *more] if before else [(what, len(now))])
+    changes = [*((f"{what}: {each}", 1) for each in said[:MOST]), *more] if before else [(what, len(now))]
+    note(house, "rule_change", changes)
     pipe = house.redis.pipeline()
     pipe.delete(key)
     if now:
@@ -56,16 +49,3 @@ def changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str
 
 def _seal(text: str) -> str:
     return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-
-
-def _note(house: House, changes: list[tuple[str, int]]) -> None:
-    """Each with how many rules it is about."""
-    settings = house.settings
-    trail = Trail(house.redis, settings.redis.prefix, settings.kafka.librdkafka(), house.topic("audit.events"))
-    blank = AuditAccess(id="", time=round(time.time() * 1000), actor="brewline", role="flow", action="rule_change")
-    for what, count in changes:
-        trail.append(replace(blank, object=what.encode("utf-8", "replace").decode()[:LONGEST], rows=count))
-    try:
-        trail.send()
-    except Unreachable as error:
-        log.warning("the audit trail waits in Redis", error=str(error))

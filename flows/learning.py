@@ -13,11 +13,13 @@ from features.offers import inputs_of
 from flows.files import load_catalog
 from flows.house import House
 from flows.opening import open_house
+from flows.turns import Turns
 
 
 def add(flow: Dataflow, house: House) -> None:
     ways = publishing(house.settings), house.topic("alerts"), house.topic("dead-letters")
-    house.stage(flow, "learning", "examples", LearningJob(subjects(load_catalog(house.settings)), *ways))
+    taught = subjects(load_catalog(house.settings))
+    house.stage(flow, "learning", "examples", LearningJob(taught, *ways), Turns(house, taught).follow)
 
 
 def subjects(catalog: Catalog) -> dict[str, Subject]:

@@ -30,6 +30,8 @@ BULK = {
     "tags": ["attack.exfiltration", "attack.t1567"],
     "actor": "analyst-03",
     "store": "s17",
+    "client_ip": "10.20.4.7",
+    "device": "pc-31",
     "group": {"actor": "analyst-03"},
     "observed": 20_000.0,
     "threshold": 5_000.0,

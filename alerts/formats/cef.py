@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from alerts.formats.attack import read_attack
 from alerts.formats.figures import figure_text
+from alerts.formats.source import source_ip
 from features.outgoing import Notice
 
 SEVERITY = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}
@@ -36,12 +37,23 @@ def _pairs(notice: Notice, id: str) -> Iterator[tuple[str, str]]:
     yield from (("rt", str(notice.at_ms)), ("start", str(notice.started_ms)))
     yield from (("externalId", id), ("cat", notice.kind), ("act", notice.action), ("cnt", str(notice.count)))
     yield from (("suser", notice.labels.get("actor", "")), ("msg", notice.why), ("reason", notice.reason))
+    yield from _source(notice)
     yield from _labelled("cs", _texts(notice))
     figures = [(name, figure_text(value)) for name, value in notice.figures.items()]
     yield from _labelled("cfp", [each for each in figures if not each[0].endswith("_ms")][:4])
     yield from _labelled("deviceCustomDate", [each for each in figures if each[0].endswith("_ms")][:2])
     yield "flexString1Label", "Attack" if notice.tags else ""
     yield "flexString1", _attack(notice)
+
+
+def _source(notice: Notice) -> Iterator[tuple[str, str]]:
+    """`src` is of four bytes; a longer address has a field of its own."""
+    ip = source_ip(notice.labels)
+    if ip and ip.version == 6:
+        yield from (("c6a2Label", "Source IPv6 Address"), ("c6a2", str(ip)))
+    else:
+        yield "src", str(ip or "")
+    yield "shost", notice.labels.get("device", "")
 
 
 def _texts(notice: Notice) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alerts.formats.attack import read_attack
+from alerts.formats.source import source_ip
 from features.outgoing import Notice
 from features.times import rfc3339
 
@@ -15,7 +16,7 @@ DONE = ("resolved", "closed")
 
 def ecs_event(notice: Notice, id: str) -> dict[str, Any]:
     """`id` is that of the notice; fields that are not in the schema stand under `brewline`."""
-    security, actor = notice.kind == "security", notice.labels.get("actor")
+    security = notice.kind == "security"
     return {
         "@timestamp": rfc3339(notice.at_ms),
         "ecs": {"version": VERSION},
@@ -37,7 +38,7 @@ def ecs_event(notice: Notice, id: str) -> dict[str, Any]:
         },
         "rule": _rule(notice),
         "observer": {"vendor": "Brewline", "product": "Brewline", "type": notice.kind},
-        **({"user": {"name": actor}, "related": {"user": [actor]}} if actor else {}),
+        **_whence(notice.labels),
         **_threat(notice.tags),
         **({"tags": notice.tags} if notice.tags else {}),
         "labels": notice.labels,
@@ -49,6 +50,20 @@ def _rule(notice: Notice) -> dict[str, Any]:
     name = notice.labels.get("rule", notice.labels.get("series", notice.kind))
     uid = notice.labels.get("rule_id")
     return {"name": name, "description": notice.title, **({"uuid": uid, "id": uid} if uid else {})}
+
+
+def _whence(labels: dict[str, str]) -> dict[str, Any]:
+    """Who it was, from which address and device."""
+    actor, address, device = (labels.get(name) for name in ("actor", "client_ip", "device"))
+    ip = source_ip(labels)
+    source = {"address": address, **({"ip": str(ip)} if ip else {})}
+    related = {**({"user": [actor]} if actor else {}), **({"ip": [str(ip)]} if ip else {})}
+    return {
+        **({"user": {"name": actor}} if actor else {}),
+        **({"source": source} if address else {}),
+        **({"device": {"id": device}} if device else {}),
+        **({"related": related} if related else {}),
+    }
 
 
 def _threat(tags: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from alerts.formats.attack import read_attack
 from alerts.formats.figures import figure_texts
+from alerts.formats.source import source_ip
 from features.outgoing import Notice
 
 SEVERITY = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}
@@ -30,6 +31,7 @@ def _pairs(notice: Notice, id: str) -> Iterator[tuple[str, str]]:
     attack = read_attack(notice.tags)
     yield from (("devTime", str(notice.at_ms)), ("sev", str(SEVERITY[notice.severity])), ("cat", notice.kind))
     yield from (("usrName", notice.labels.get("actor", "")), ("resource", notice.labels.get("store", "")))
+    yield from (("src", str(source_ip(notice.labels) or "")), ("identHostName", notice.labels.get("device", "")))
     yield from (("policy", notice.title), ("msg", notice.why), ("action", notice.action))
     yield from (("id", id), ("key", notice.key), ("entity", notice.entity), ("count", str(notice.count)))
     yield from (("by", notice.by), ("reason", notice.reason), ("events", ",".join(notice.evidence)))

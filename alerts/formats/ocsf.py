@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alerts.formats.attack import read_attack
+from alerts.formats.source import source_ip
 from features.outgoing import Notice
 
 VERSION = "1.8.0"
@@ -20,7 +21,7 @@ ACTIVITY = {
 }
 STATUS = {"acknowledged": (2, "In Progress"), "resolved": (4, "Resolved"), "closed": (4, "Resolved")}
 SURE, LIKELY = (3, "High"), (2, "Medium")  # a rule has matched, or numbers are unusual
-USER_NAME, RESOURCE = (4, "User Name"), (10, "Resource UID")  # types of observables
+USER_NAME, ADDRESS, RESOURCE = (4, "User Name"), (2, "IP Address"), (10, "Resource UID")  # types of observables
 STATISTICAL, RULE = (3, "Statistical"), (1, "Rule")  # types of analytics
 
 
@@ -107,12 +108,18 @@ def _attacks(tags: list[str]) -> list[dict[str, Any]]:
 def _evidence(notice: Notice) -> dict[str, Any]:
     """Numbers, and the ids of the events behind them."""
     data = {**notice.labels, **notice.figures, "events": notice.evidence}
-    actor = notice.labels.get("actor")
-    return {"data": data, **({"actor": {"user": {"name": actor}}} if actor else {})}
+    actor, ip, device = notice.labels.get("actor"), source_ip(notice.labels), notice.labels.get("device")
+    source = {**({"ip": str(ip)} if ip else {}), **({"name": device} if device else {})}
+    return {
+        "data": data,
+        **({"actor": {"user": {"name": actor}}} if actor else {}),
+        **({"src_endpoint": source} if source else {}),
+    }
 
 
 def _observables(notice: Notice) -> list[dict[str, Any]]:
-    labels = notice.labels
+    labels, ip = notice.labels, source_ip(notice.labels)
     found = [("evidences.actor.user.name", USER_NAME, labels.get("actor"))]
+    found += [("evidences.src_endpoint.ip", ADDRESS, str(ip))] if ip else []
     found += [(f"evidences.data.{name}", RESOURCE, labels.get(name)) for name in ("store", "dim", "ticket")]
     return [{"name": name, "type_id": id, "type": type, "value": value} for name, (id, type), value in found if value]

@@ -27,6 +27,7 @@ USUAL: dict[str, Severity] = {"kpi": "high", "service": "high", "model": "medium
 ENDING = ("kpi", "model", "experiment")  # a promise that is broken stays so, whoever answers later
 LABELS = (  # of an alert's data, what silences match and receivers group by
     *("rule", "rule_id", "actor", "store", "region", "case"),
+    *("client_ip", "device"),
     *("dim", "series", "direction"),
     *("ticket", "priority", "clock", "model", "what"),
 )

@@ -133,4 +133,6 @@ def _risky(case: Case, event: Audit, stamp_ms: int) -> Finding:
         event_id=event.id,
         event_at_ms=event.at_ms,
         trigger_stamp_ms=stamp_ms,
+        client_ip=event.client_ip,
+        device=event.device,
     )

@@ -45,6 +45,8 @@ class Finding(Struct, frozen=True):
     event_id: str
     event_at_ms: int
     trigger_stamp_ms: int  # Kafka timestamp of the deciding event
+    client_ip: str = ""  # that it came from, as is `device`
+    device: str = ""
     case: str = ""
     score: float = 0.0  # the actor's risk, this finding counted
 
@@ -64,6 +66,8 @@ class Finding(Struct, frozen=True):
             "tags": self.rule.tags,
             "actor": self.actor,
             "store": self.store,
+            "client_ip": self.client_ip,
+            "device": self.device,
             "group": {name: text and hidden(name, text) for name, text in self.group.items()},
             "observed": self.observed,
             "threshold": self.threshold,

@@ -11,7 +11,7 @@ Every match ends in exactly one count: `applied`, `duplicates`, `without_rule` (
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
@@ -118,6 +118,12 @@ def whom(group_by: tuple[str, ...], values: tuple[str, ...]) -> str:
     return " ".join(f"{name}:{hidden(name, text)}" for name, text in group.items() if text)[:128] or EVERYBODY
 
 
+def _by(item: Item, group: Mapping[str, str]) -> By:
+    """What all events of a group have in common stands for it, and no more of its last one."""
+    store = item.match.store if "store" in group else ""
+    return By(item.who, store, item.match.stamp_ms, group.get("client_ip", ""), group.get("device", ""))
+
+
 class _Walk:
     """One pass over a batch."""
 
@@ -161,7 +167,7 @@ class _Walk:
     def _count(self, item: Item) -> None:
         match, engine = item.match, self.work.engine
         rule = engine.rules.correlations[item.place]
-        by = By(item.who, match.store if "store" in rule.group_by else "", match.stamp_ms)
+        by = _by(item, dict(zip(rule.group_by, match.values, strict=True)))
         seen = Seen(match.fields, (), match.at_ms, match.event, item.now_ms, encode_by(by))
         for fired in engine.count(item.place, match.values, match.mask, seen, self.counting.find, self.counting.lose):
             if not fired.window.again:

@@ -224,7 +224,7 @@ class _Walk:
 
     def _correlate(self, item: Item) -> list[Finding]:
         event, engine = item.event, self.engine
-        by = By(event.actor, event.store, item.stamp_ms)
+        by = By(event.actor, event.store, item.stamp_ms, event.client_ip, event.device)
         data = encode_by(by) if engine.closes else b""
         seen = Seen(item.counted, item.met, event.at_ms, event.id, item.now_ms, data)
         send = partial(self._send, item)

@@ -15,11 +15,13 @@ from features.events import Audit
 
 
 class By(Struct, array_like=True):
-    """Who did it, and where: what is kept of a group's last event."""
+    """Who did it, where, and from where: what is kept of a group's last event."""
 
     actor: str
     store: str
     stamp_ms: int
+    client_ip: str = ""
+    device: str = ""
 
 
 encode_by = msgpack.Encoder().encode
@@ -57,6 +59,8 @@ def of_window(fired: Fired, by: By) -> Finding:
         event_id=window.evidence[-1],
         event_at_ms=window.at_ms,
         trigger_stamp_ms=by.stamp_ms,
+        client_ip=by.client_ip,
+        device=by.device,
     )
 
 
@@ -100,4 +104,6 @@ def _of_one(rule: Rule, event: Audit, observed: float, threshold: float, why: st
         event_id=event.id,
         event_at_ms=event.at_ms,
         trigger_stamp_ms=stamp_ms,
+        client_ip=event.client_ip,
+        device=event.device,
     )

@@ -35,7 +35,7 @@ from operators.models import PublishedModels
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from operators.store import PartitionStore
 from sim.agenda import Record
-from tests.flowprocess import Flow, feed, make_topics, read, settings_for, until
+from tests.flowprocess import Flow, feed, make_topics, read, read_all, settings_for, until
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 LOOK_S = 3.0  # scorers look once a second
@@ -131,6 +131,12 @@ def test_versions_survive_kills_and_a_human_rolls_back_within_seconds(
     assert sent == {message.value for message in expected.sent}
     told = [json.loads(value or b"")["data"] for value in sent]
     assert {"firing"} <= {one["state"] for one in told}, "inputs have drifted"
+    turns = decode_versions(record(versions_key(subject.name))).turns
+    entries = [json.loads(message.value() or b"") for message in read_all(settings, "audit.events")]
+    said = {(entry["actor"], entry["object"]) for entry in entries if entry.get("action") == "model_promotion"}
+    assert {"better", "rolled back", "unpinned"} <= {turn.why for turn in turns}
+    own = [("brewline", f"{subject.name} {turn.version}: {turn.why}") for turn in turns if not turn.by]
+    assert {*own, ("anna", f"{subject.name} {before.former}: rolled back")} <= said
 
 
 def _roll_back(settings: Settings, subject: Subject, scorer: PublishedModels, former: int) -> None:

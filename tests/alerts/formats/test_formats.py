@@ -58,7 +58,10 @@ odd = st.builds(
     entity=texts,
     title=texts,
     why=texts,
-    labels=st.dictionaries(st.sampled_from(["rule", "rule_id", "actor", "store", "dim"]), texts.filter(bool)),
+    labels=st.dictionaries(
+        st.sampled_from(["rule", "rule_id", "actor", "store", "dim", "client_ip", "device"]),
+        texts.filter(bool) | st.ip_addresses().map(str),
+    ),
     started_ms=st.integers(0, 2**41),
     opened_ms=st.integers(0, 2**41),
     at_ms=st.integers(0, 2**41),
@@ -116,6 +119,32 @@ def test_attack_evidence_confidence_and_observables_stand_in_a_finding() -> None
     }
     of_kpi = next(detection_finding(n, "id") for n in NOTICES if n.kind == "kpi")
     assert (found["confidence"], of_kpi["confidence"]) == ("High", "Medium")
+
+
+def test_a_finding_says_from_which_address_and_device_in_the_fields_of_each_format() -> None:
+    notice = replace(NOTICES[0], labels={**NOTICES[0].labels, "client_ip": "10.20.4.7", "device": "pc-7"})
+    found = detection_finding(notice, "id")
+    assert found["evidences"][0]["src_endpoint"] == {"ip": "10.20.4.7", "name": "pc-7"}
+    assert {"name": "evidences.src_endpoint.ip", "type_id": 2, "type": "IP Address", "value": "10.20.4.7"} in found[
+        "observables"
+    ]
+    assert not list(OCSF.iter_errors(found))
+    ecs = ecs_event(notice, "id")
+    assert (ecs["source"], ecs["device"]) == ({"address": "10.20.4.7", "ip": "10.20.4.7"}, {"id": "pc-7"})
+    assert ecs["related"] == {"user": ["anna"], "ip": ["10.20.4.7"]}
+    pairs = read_cef(cef_line(notice, "id"))[1]
+    assert (pairs["src"], pairs["shost"]) == ("10.20.4.7", "pc-7")
+    assert "\tsrc=10.20.4.7\tidentHostName=pc-7\t" in leef_line(notice, "id")
+
+
+def test_an_address_of_sixteen_bytes_has_its_own_field_in_cef_and_the_name_of_a_host_none() -> None:
+    labels = NOTICES[0].labels
+    long = read_cef(cef_line(replace(NOTICES[0], labels={**labels, "client_ip": "2001:db8::7"}), "id"))[1]
+    assert (long["c6a2"], long["c6a2Label"], "src" in long) == ("2001:db8::7", "Source IPv6 Address", False)
+    named = replace(NOTICES[0], labels={**labels, "client_ip": "office-7"})
+    assert "src" not in read_cef(cef_line(named, "id"))[1]
+    assert "src_endpoint" not in detection_finding(named, "id")["evidences"][0]
+    assert ecs_event(named, "id")["source"] == {"address": "office-7"}
 
 
 def test_tags_of_attack_are_told_apart() -> None:
@@ -197,6 +226,8 @@ def test_an_ecs_event_has_the_fields_that_elastic_needs(notice: Notice) -> None:
     assert event["ecs"]["version"].startswith("8.")
     assert set(event) - {"@timestamp", "ecs", "message", "event", "rule", "observer", "labels", "brewline"} <= {
         "user",
+        "source",
+        "device",
         "related",
         "threat",
         "tags",

@@ -175,6 +175,14 @@ def test_many_who_look_at_one_customer_are_a_finding_that_does_not_name_them() -
     assert "4711" not in str(alert)
 
 
+def test_a_finding_about_several_tells_the_address_that_they_share_and_none_that_is_one_of_theirs() -> None:
+    one = [export(f"e{n}", rows=60, actor=actor, client_ip="10.0.0.4", device=actor) for n, actor in enumerate(ACTORS)]
+    messages = [message for part in told(loaded(RULES), one) for message in part]
+    found = {alert["rule"]: alert for alert in data(gathered(loaded(RULES), messages))}
+    assert [found[rule]["client_ip"] for rule in ("rows", "busy")] == ["10.0.0.4", ""]
+    assert not any(alert["device"] for alert in found.values())
+
+
 CHAIN = f"""
 {RULES}
 ---

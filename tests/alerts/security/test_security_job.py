@@ -106,7 +106,9 @@ def test_a_replay_of_the_log_finds_nothing_twice(log: list[ev.Event]) -> None:
 
 
 def test_one_large_export_is_one_alert() -> None:
-    (alert,) = alerts(after([export("e1", rows=6000, store="s1", object="customer 4711")]))[:1]
+    (alert,) = alerts(
+        after([export("e1", rows=6000, store="s1", object="customer 4711", client_ip="10.0.0.4", device="pc-7")])
+    )[:1]
     assert alert["type"] == "brewline.alert.security"
     assert alert["subject"] == "ann"
     assert alert["data"] == {
@@ -117,6 +119,8 @@ def test_one_large_export_is_one_alert() -> None:
         "tags": ["attack.t1567"],
         "actor": "ann",
         "store": "s1",
+        "client_ip": "10.0.0.4",
+        "device": "pc-7",
         "group": {"actor": "ann"},
         "observed": 6000,
         "threshold": 5000,
