@@ -1,19 +1,22 @@
 """The board under load: programs that read features over HTTP, and people who watch it live.
 
 python -m benchmarks.board reads [--rate 500] [--customers-per-read 20] [--seconds 30] [--quick] [--json FILE]
-python -m benchmarks.board viewers [--viewers 200] [--seconds 600] [--quick] [--json FILE]
+python -m benchmarks.board viewers [--viewers 200] [--seconds 600] [--events-per-s 100000] [--quick] [--json FILE]
 
 `reads`: a Redis full of customers, and requests that leave at fixed times whether or not those before are answered; how
 long from when each should have left to its last byte. `floor`: the same against a server that does nothing, with
 answers as long; `asker_cpu_ms_a_read`: what asking takes of the processors that the board needs too. `viewers`: a demo
 with so many streams of all feeds open; messages, how far apart they come, what the board's process needs of memory from
-one end to the other.
+one end to the other. Behind them stands, beside the demo's own, what its rules would make of so many events a second:
+copies of their decisions and coupons under new ids (`benchmarks.board_behind`); `told_of_written` is how much of that
+one viewer was told of.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import os
 import re
 import signal
@@ -30,6 +33,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import orjson
 import psutil
 import uvloop
 
@@ -55,6 +59,7 @@ def main() -> None:
     parser.add_argument("--customers-per-read", type=int, default=20)
     parser.add_argument("--customers", type=int, default=20_000)
     parser.add_argument("--viewers", type=int, default=200)
+    parser.add_argument("--events-per-s", type=float, default=100_000, help="behind the viewers")
     parser.add_argument("--seconds", type=float, help="default: 30 of reads, 600 of viewers")
     parser.add_argument("--quick", action="store_true", help="8 s of reads, 40 s of viewers")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -191,7 +196,7 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 def viewers(asked: argparse.Namespace) -> dict[str, Any]:
-    command = [sys.executable, "-m", "brewline", "demo", "--duration", str(round(asked.seconds + 30))]
+    command = [sys.executable, "-m", "brewline", "demo", "--duration", str(round(asked.seconds + 90))]
     demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         for line in demo.stdout or ():
@@ -205,10 +210,30 @@ def viewers(asked: argparse.Namespace) -> dict[str, Any]:
         [board] = [
             one for one in psutil.Process(demo.pid).children(True) if one.cmdline()[-2:] == ["brewline", "board"]
         ]
-        return uvloop.run(_watch(asked, host, int(port), cookie, board))
+        with _behind(board.environ(), asked.events_per_s) as behind:
+            return behind | uvloop.run(_watch(asked, host, int(port), cookie, board, behind["decisions_per_s"]))
     finally:
         demo.send_signal(signal.SIGTERM)
         demo.wait(60)
+
+
+@contextmanager
+def _behind(environ: dict[str, str], events_per_s: float) -> Iterator[dict[str, Any]]:
+    """What it writes, while it does."""
+    command = [sys.executable, "-m", "benchmarks.board_behind", str(events_per_s)]
+    writer = subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent()
+    )
+    try:
+        told = (writer.stdout or io.StringIO()).readline()
+        if not told:
+            raise SystemExit(f"{' '.join(command[2:])} told nothing, and ended with code {writer.wait(10)}")
+        yield {"events_per_s": events_per_s, **orjson.loads(told)}
+        if writer.poll() is not None:
+            raise SystemExit(f"{' '.join(command[2:])} ended before the viewers, with code {writer.returncode}")
+    finally:
+        writer.kill()
+        writer.wait()
 
 
 def _follow(host: str, port: int, path: str) -> str:
@@ -219,8 +244,17 @@ def _follow(host: str, port: int, path: str) -> str:
     return re.search(rb"(brewline=[^;]+)", answer).group(1).decode()  # type: ignore[union-attr]
 
 
-async def _watch(asked: argparse.Namespace, host: str, port: int, cookie: str, board: psutil.Process) -> dict[str, Any]:
+def _came(line: bytes) -> int:
+    """How many decisions a message tells of."""
+    told = orjson.loads(line.removeprefix(b"data: "))
+    return told.get("came", 0) if isinstance(told, dict) else 0
+
+
+async def _watch(
+    asked: argparse.Namespace, host: str, port: int, cookie: str, board: psutil.Process, behind_per_s: float
+) -> dict[str, Any]:
     heard: list[list[float]] = [[] for _ in range(asked.viewers)]
+    came = [0]
     feeds = ",".join(feed.name for feed in FEEDS)
 
     async def viewer(number: int) -> None:
@@ -233,6 +267,7 @@ async def _watch(asked: argparse.Namespace, host: str, port: int, cookie: str, b
                 raise ConnectionError(f"the board hung up on viewer {number}")
             if line.startswith(b"data: ") and line != b"data: {}\n":
                 heard[number].append(time.perf_counter())
+                came[0] += _came(line) if not number else 0
 
     watching = [asyncio.create_task(viewer(number)) for number in range(asked.viewers)]
     rss_mb, began_s, cpu_s = [], time.perf_counter(), sum(board.cpu_times()[:2])
@@ -250,11 +285,13 @@ async def _watch(asked: argparse.Namespace, host: str, port: int, cookie: str, b
         one.cancel()
     gaps_s = [gap for times in heard for gap in np.diff(times).tolist()]
     third = max(1, len(rss_mb) // 3)
+    written = behind_per_s * asked.seconds
     return {
         "viewers": asked.viewers,
         "seconds": asked.seconds,
         "messages_a_viewer_s": round(sum(map(len, heard)) / asked.viewers / asked.seconds, 2),
         "least_of_a_viewer": min(map(len, heard)),
+        "told_of_written": round(came[0] / written, 3) if written else None,
         "gap_p99_s": round(float(np.percentile(gaps_s, 99)), 3),
         "rss_mb_first_third": round(float(np.mean(rss_mb[:third])), 1),
         "rss_mb_last_third": round(float(np.mean(rss_mb[-third:])), 1),
