@@ -36,7 +36,7 @@ from brewline.results import circumstances, write_json
 from config import settings as conf
 from features import events as e
 from features.arms import decode_totals
-from features.course import Publishing
+from features.course import Publishing, subjects
 from features.intervals import Interval
 from features.job import Batch, Job, Message
 from features.labels import NO_LABELS
@@ -48,7 +48,6 @@ from features.times import DAY_MS, HOUR_MS
 from features.trials import HOLDOUT, START, Trial, decode_trial, trials_key
 from features.versions import champion
 from flows.files import load_catalog
-from flows.learning import subjects
 
 START_MS = 1_777_824_000_000
 HELD_OUT = 0.2

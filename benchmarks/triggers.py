@@ -42,6 +42,7 @@ from benchmarks.sentences import ORACLES
 from brewline.results import write_json
 from config.settings import Settings, load
 from features.clean import Cleaner
+from features.course import subjects
 from features.identity import Pseudonyms, Table, merged_key
 from features.job import Batch, Job, Message
 from features.labels import labels_of
@@ -52,7 +53,7 @@ from features.tasks import GAPS
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration
 from features.versions import champion
 from flows.files import load_catalog, load_limits
-from flows.learning import publishing, subjects
+from flows.learning import publishing
 from flows.rules import load_calendars, load_conditions, load_rules
 from sim import Chain, Truth
 from sim.wire import AUDIT, POS

@@ -24,9 +24,9 @@ from brewline.letters import Letter, latest_letters
 from brewline.models.reading import Known, known_models
 from brewline.reading import Features
 from config.settings import Settings
+from features.course import subjects
 from features.outgoing import AlertWord
 from flows.files import load_catalog, load_kpis, load_regions
-from flows.learning import subjects
 from flows.seasons import load_seasons
 from operators.footprint import Footprint, measure
 from operators.redis_link import connect_redis

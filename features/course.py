@@ -14,11 +14,22 @@ import numpy as np
 from msgspec import Struct, msgpack
 from msgspec.structs import replace
 
+from features.catalog import Catalog
 from features.drift import Series
 from features.job import Message
 from features.labels import Examples
 from features.messages import Refused
-from features.models import Learned, Learner, LinearModel, Matrix, decode_learned, encode_learned, score
+from features.models import (
+    Learned,
+    Learner,
+    LinearModel,
+    Matrix,
+    decode_learned,
+    encode_learned,
+    input_layouts,
+    score,
+)
+from features.offers import inputs_of
 from features.quality import LOGIT, RECENCY, Baselines, Floats, loss_of, losses
 from features.versions import (
     Appointment,
@@ -66,6 +77,14 @@ class Subject(Struct, frozen=True):
     inputs: list[str]
     layout: str
     link: str = LOGIT
+
+
+def subjects(catalog: Catalog) -> dict[str, Subject]:
+    """What is learned, by model."""
+    layouts, tasks = input_layouts(catalog), catalog.tasks
+    return {
+        model: Subject(model, seen, layouts[model], tasks[model].link) for model, seen in inputs_of(catalog).items()
+    }
 
 
 _encode = msgpack.Encoder().encode

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
-from river import drift
 
 from features.models import Matrix
 from features.models.curves import squash
@@ -69,6 +68,14 @@ def take_rows(series: Series, rows: Matrix) -> list[tuple[int, str]]:
     return [(place % width, "value of" if place < width else "missing") for place in drifted]
 
 
+def adwin() -> Any:
+    """River's. It is loaded here and not above, for SciPy comes with it, which takes seconds: who only reads what
+    learning has found out need not wait for that."""
+    from river import drift
+
+    return drift.ADWIN(SUREST)  # type: ignore[no-untyped-call]
+
+
 def has_risen(scores: Floats, labels: Floats, link: str) -> bool:
     """Whether the errors of these rows, the oldest first, became larger somewhere among them."""
     scored = ~np.isnan(scores)
@@ -77,7 +84,7 @@ def has_risen(scores: Floats, labels: Floats, link: str) -> bool:
         errors = errors / (errors + (errors.mean() or 1.0)) if len(errors) else errors
     else:
         errors = errors**2
-    window: Any = drift.ADWIN(SUREST)  # type: ignore[no-untyped-call]
+    window = adwin()
     taken, total = 0, 0.0
     for error in errors.tolist():
         window.update(error)

@@ -8,14 +8,13 @@ from msgspec import Struct
 from redis import Redis
 
 from config.settings import Settings
-from features.course import Subject
+from features.course import Subject, subjects
 from features.models import LinearModel
 from features.partitions import partition_of
 from features.versions import Unusable, Versions, decode_versions, unseal, version_key, versions_key
 from features.watch import Watch, decode_watch
 from features.written import hint
 from flows.files import load_catalog
-from flows.learning import subjects
 from operators.redis_link import connect_redis
 from operators.store import PartitionStore, stored_partitions
 

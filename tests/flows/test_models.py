@@ -21,7 +21,7 @@ from rich.console import Console
 from brewline.models.appointing import promote, roll_back
 from brewline.models.shown import list_models, show_model
 from config.settings import Settings
-from features.course import Subject
+from features.course import Subject, subjects
 from features.job import Batch
 from features.labels import Examples
 from features.learning import LearningJob
@@ -29,7 +29,7 @@ from features.loop import Store, run
 from features.partitions import partition_of
 from features.versions import decode_versions, versions_key
 from flows.files import load_catalog
-from flows.learning import publishing, subjects
+from flows.learning import publishing
 from flows.topics import TOPICS
 from operators.models import PublishedModels
 from operators.servers import KafkaServer, MockKafka, RedisServer
