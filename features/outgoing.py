@@ -252,6 +252,7 @@ class Ticket(Struct):
 class ServiceAlert(Struct):
     """A guest waits for longer than was promised; resolved: what came late shows that nobody did."""
 
+    severity: Literal["informational", "low", "medium", "high", "critical"]
     state: Literal["firing", "resolved"]
     ticket: str
     priority: str

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from alerts.notices.alert import Severity
 from alerts.service.working import Hours
 from alerts.triggers.schedule import WrongSchedule, span
 from features.events import Stars
@@ -43,6 +44,7 @@ class Promise(Struct, forbid_unknown_fields=True, frozen=True):
     resolution: str = ""
     warn_at: Annotated[float, Meta(gt=0, lt=1)] = 0.7  # of a clock
     escalate: list[Step] = []
+    severity: Severity = "high"  # of the alert when it is broken
     hours: str = ""  # in which clocks run, by the store's own: "09:00-21:00"; empty: always
     close_after: str = ""  # of silence, when it is settled; empty: only the guest's own word closes
 

@@ -122,7 +122,7 @@ class Shift:
             if opening.kind == DELIVERY:
                 self._say_late(ticket, opening, one)
                 continue
-            self.messages += messages(name, ticket, opening, one, self.stamp_ms, self.topics)
+            self.messages += messages(name, ticket, opening, promise, one, self.stamp_ms, self.topics)
             self.causes_ms.append(self.stamp_ms)
             what = "withdrawn" if one.told.withdrawn else "corrected" if one.told.revision else one.moment.what
             self.counts.update(("tickets", f"ticket:{what}:{promise.id}"))

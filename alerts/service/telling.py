@@ -57,7 +57,9 @@ def _former(name: str, told: Told, promise: Promise) -> Moment:
     return Moment(told.at_ms, what, int(number), clock, told.due_ms, int(step), to)
 
 
-def messages(name: str, ticket: Ticket, opening: Opening, one: News, stamp_ms: int, topics: Topics) -> list[Message]:
+def messages(
+    name: str, ticket: Ticket, opening: Opening, promise: Promise, one: News, stamp_ms: int, topics: Topics
+) -> list[Message]:
     """The ticket's message; of a breach or an escalation, also an alert."""
     moment, told = one.moment, one.told
     id, key = f"{name}|{moment.name}|{told.revision}", ticket.customer or name
@@ -83,7 +85,7 @@ def messages(name: str, ticket: Ticket, opening: Opening, one: News, stamp_ms: i
     }
     sent = [cloudevent(topics.tickets, key, id, f"ticket.{moment.what}", "service", moment.at_ms, key, data)]
     if moment.what in ALARMING:
-        alert, id = _alert(name, opening, moment, told), f"alert|{id}"
+        alert, id = {"severity": promise.severity, **_alert(name, opening, moment, told)}, f"alert|{id}"
         sent.append(cloudevent(topics.alerts, name, id, "alert.service", "service", moment.at_ms, name, alert))
     return sent
 

@@ -209,6 +209,7 @@ FIELDS = {
     "Ticket.stars": Word("stars of the rating; null where there was none"),
     "Ticket.revision": Word("how often this moment was told before: it is told again when late events change it"),
     "withdrawn": Word("true: late events show that this never happened"),
+    "ServiceAlert.severity": Word("as the promise in `service.toml` says"),
     "ServiceAlert.incident": Word("the same for firing and resolved"),
     # models
     "Appointment.model": Word("name of the model"),

@@ -34,6 +34,7 @@ first_answer = "10m"
 resolution = "30m"
 warn_at = 0.5
 escalate = [{ to = "a" }, { to = "b", after = "7m" }]
+severity = "critical"
 
 [[promise]]
 id = "other"

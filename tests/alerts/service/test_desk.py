@@ -89,6 +89,7 @@ def test_an_answer_from_before_a_breach_that_was_told_takes_it_back() -> None:
     alerts = [json.loads(m.value)["data"] for m in live(log).sent if m.topic == "alerts"]
     assert [alert["state"] for alert in alerts] == ["firing", "firing", "resolved", "resolved"]
     assert "customer" not in alerts[0]
+    assert {alert["severity"] for alert in alerts} == {"critical"}, "as the promise says"
 
 
 def test_only_the_guest_closes_and_who_is_not_satisfied_starts_the_clocks_anew() -> None:
