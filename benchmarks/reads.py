@@ -29,9 +29,10 @@ from features.customer import Core
 from features.job import Batch, Clock
 from features.partitions import partition_of
 from flows.files import load_catalog
+from operators.layout import check_layout
 from operators.redis_link import connect_redis
 from operators.servers import redis_server
-from operators.store import PartitionStore, check_layout
+from operators.store import PartitionStore
 
 CHUNK = 4_000
 WARM = 50  # reads that do not count

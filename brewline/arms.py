@@ -21,8 +21,9 @@ from features.times import DAY_MS
 from features.trials import HOLDOUT, NOVELTY_MS, trials_key
 from features.written import hint
 from flows.rules import load_rules
+from operators.layout import stored_partitions
 from operators.redis_link import connect_redis
-from operators.store import PartitionStore, stored_partitions
+from operators.store import PartitionStore
 
 Row = dict[str, Any]
 COLUMNS = ("chosen", "withdrawn", "over", "redeemed", "rate", "cents a choice", "ordered", "lift", "probability")

@@ -17,9 +17,10 @@ from config.settings import Settings
 from features.control import Brake
 from features.times import DAY_MS, HOUR_MS, local_ms
 from flows.rules import load_campaigns, load_rules
+from operators.layout import stored_partitions
 from operators.leases import read_reserved
 from operators.redis_link import connect_redis
-from operators.store import PartitionStore, stored_partitions
+from operators.store import PartitionStore
 
 COLUMNS = ("spent", "reserved", "a day", "coupons given")
 NAMED = 5  # budgets that ran out

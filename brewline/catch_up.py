@@ -29,9 +29,10 @@ from config.settings import Settings
 from features.times import rfc3339
 from operators.health import configure_logs
 from operators.kafka import Unreachable, require_kafka
+from operators.layout import stored_partitions
 from operators.redis_link import connect_redis, reason
 from operators.stopping import hear_stop
-from operators.store import PartitionStore, stored_partitions
+from operators.store import PartitionStore
 
 PROGRESS = Path("out")
 WATCHED = ("coupons", "alerts", "tickets", "dead-letters")

@@ -21,7 +21,8 @@ from features.events import decode_audit
 from features.partitions import partition_of
 from features.times import parse_time
 from operators.kafka import Unreachable, consumer, require_kafka
-from operators.store import PartitionStore, stored_partitions
+from operators.layout import stored_partitions
+from operators.store import PartitionStore
 from operators.topic import Bounds, bounds_of, read_to_end
 
 MOST_READ = 20_000  # records of a partition, before the alert was heard of

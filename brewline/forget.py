@@ -22,9 +22,10 @@ from flows.topics import SOURCES
 from operators.customers import UnknownCustomer, find_customer, read_stored
 from operators.erasing import Eraser, Person, Topics
 from operators.kafka import consumer, partition_count, require_kafka, retention
+from operators.layout import stored_partitions
 from operators.redis_link import connect_redis
 from operators.scan import CHUNK, NAMED, chunks, look_through
-from operators.store import PartitionStore, stored_partitions
+from operators.store import PartitionStore
 from operators.topic import bounds_of
 
 FLOW = "customers"

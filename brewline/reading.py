@@ -37,8 +37,8 @@ from features.times import parse_time
 from flows.files import load_catalog
 from flows.keys import load_pseudonyms
 from operators.customers import find_customers, laid_out, read_records, read_words
+from operators.layout import stored_layouts
 from operators.redis_link import connect_redis, unreachable
-from operators.store import stored_layouts
 
 Moment = str | int | datetime | None  # RFC 3339 with offset, epoch ms, with time zone; None: now
 Row = dict[str, float | str | None]

@@ -14,8 +14,9 @@ from features.times import DAY_MS
 from flows.stages import READ_BY
 from flows.topics import COMPACTED, KEYED, SOURCES, TOPICS, WRITTEN
 from operators.kafka import FOREVER_MS, require_kafka, require_room, topic_configs
+from operators.layout import stored_partitions
 from operators.redis_link import connect_redis
-from operators.store import PartitionStore, stored_partitions
+from operators.store import PartitionStore
 from operators.topic import bounds_of
 
 OLDEST_REDIS = (6, 2)

@@ -19,8 +19,9 @@ from config.settings import Settings
 from features.times import rfc3339, spell_offsets
 from flows.keys import load_pseudonyms
 from operators.customers import find_customer
+from operators.layout import stored_partitions
 from operators.redis_link import connect_redis
-from operators.store import PartitionStore, stored_partitions
+from operators.store import PartitionStore
 
 FLOW, TOPIC = "service-desk", "service.cases"
 CHUNK = 1_000

@@ -17,12 +17,13 @@ from flows.topics import CACHE_MB, COMPACTED, KEYED, TOPICS, WRITTEN
 from operators.alignment import AT_END_S, Alignment, event_time, kafka_time
 from operators.health import Pulse
 from operators.kafka import ensure_topics, require_kafka, require_room
+from operators.layout import check_layout
 from operators.leases import Leases
 from operators.partition import PartitionStep
 from operators.redis_link import answered, connect_redis
 from operators.relay import Relay
 from operators.source import Fence, KafkaBatches
-from operators.store import PartitionStore, Sent, check_layout
+from operators.store import PartitionStore, Sent
 from operators.tombstones import Tombstones
 
 Hook = Callable[[], None] | None

@@ -15,8 +15,8 @@ from flows.opening import open_house
 from flows.topics import SOURCES
 from operators.cleaning import CleanStep
 from operators.identities import IdentityTable
+from operators.layout import renew_layout
 from operators.owners import Owners
-from operators.store import renew_layout
 from operators.told import ToldTopic
 from operators.transactions import TransactionFence, Transactions
 

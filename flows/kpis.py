@@ -22,7 +22,7 @@ from flows.followed import Followed
 from flows.house import House
 from flows.opening import open_house
 from flows.seasons import load_seasons
-from operators.store import renew_layout
+from operators.layout import renew_layout
 
 
 def add(flow: Dataflow, house: House) -> None:

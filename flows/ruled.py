@@ -16,10 +16,11 @@ from flows.files import load_catalog
 from flows.followed import Followed
 from flows.house import House
 from flows.rules import load_campaigns, load_conditions, load_rules
+from operators.layout import follow_layout
 from operators.leases import Leases
 from operators.models import PublishedModels
 from operators.receipts import note_rules
-from operators.store import PartitionStore, follow_layout
+from operators.store import PartitionStore
 from operators.waking import Waking
 
 

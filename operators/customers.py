@@ -11,7 +11,8 @@ from features.identity import KINDS, Pseudonyms
 from features.partitions import partitions_of
 from features.record import forward, forwarded
 from operators.identities import look_up
-from operators.store import PartitionStore, partition_key, stored_partitions
+from operators.layout import stored_partitions
+from operators.store import PartitionStore, partition_key
 
 # Yields rounds of keys, a list for the MGET of each partition, and is sent what stands there: so that who reads in a
 # thread and who reads on an event loop ask the same.

@@ -12,7 +12,8 @@ from alerts.kpis.reading import records, slots
 from features.partitions import partition_of
 from features.times import HOUR_MS
 from operators.customers import NoState
-from operators.store import PartitionStore, stored_partitions
+from operators.layout import stored_partitions
+from operators.store import PartitionStore
 
 FLOW, TOPIC = "kpis-merge", "kpi.partials"
 JUDGE, JUDGES = "kpis-judge", 0  # the partition that judges

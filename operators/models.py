@@ -28,7 +28,8 @@ from features.versions import (
     versions_key,
 )
 from operators.health import MODEL, REFUSALS
-from operators.store import PartitionStore, stored_partitions
+from operators.layout import stored_partitions
+from operators.store import PartitionStore
 
 log = structlog.get_logger()
 EVERY_S = 1.0

@@ -18,7 +18,7 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from math import inf
 from typing import Any
@@ -39,7 +39,6 @@ from features.job import (
     encode_position,
 )
 from features.kernel.words import packed
-from features.layout import Layout, decode_layout, encode_layout
 from features.records import Records
 from operators.cache import Cache
 from operators.line import Guard, Line, many, pack, scored
@@ -65,58 +64,6 @@ class Moved(Exception):
     """The stored fence is not where this process left it: an unsure commit went through, or Redis lost its tail."""
 
 
-class WrongLayout(ValueError):
-    """The stored state was laid out in another way than the one asked for now."""
-
-
-def check_layout(redis: Redis, prefix: str, layout: Mapping[str, str | int]) -> None:
-    """Remembers, once, what the state is laid out for: partitions by topic, measures. Raises WrongLayout."""
-    if redis.exists(f"{prefix}:restoring"):
-        raise WrongLayout(
-            f"the state under redis.prefix {prefix!r} is being restored: wait for `brewline restore`, or run it again"
-        )
-    for name, value in layout.items():
-        redis.hsetnx(f"{prefix}:layout", name, str(value))
-    stored: Any = redis.hgetall(f"{prefix}:layout")
-    for name, value in layout.items():
-        found = stored[name.encode()].decode()
-        if found != str(value):
-            raise WrongLayout(
-                f"the state under redis.prefix {prefix!r} is laid out for {name} = {found}, and now it is {value}:"
-                f" go back to {found}, or choose a new redis.prefix and let Kafka replay"
-            )
-
-
-def follow_layout(redis: Redis, prefix: str, layout: Layout, now_ms: int) -> list[Layout]:
-    """Notes that records are written in this layout from now on; all layouts that they may be written in."""
-    known = stored_layouts(redis, prefix)
-    current: Any = redis.hget(f"{prefix}:layout", "records")
-    if current is None or current.decode() != f"{layout.id:08x}":
-        follower = layout.after(known[current.decode()], now_ms) if current else layout
-        redis.hset(f"{prefix}:layouts", f"{layout.id:08x}", encode_layout(follower))
-        redis.hset(f"{prefix}:layout", "records", f"{layout.id:08x}")
-    return list(known.values())
-
-
-def stored_layouts(redis: Redis, prefix: str) -> dict[str, Layout]:
-    """By id in hexadecimal: what records may keep."""
-    found: Any = redis.hgetall(f"{prefix}:layouts")
-    return {id.decode(): decode_layout(raw) for id, raw in found.items()}
-
-
-def renew_layout(redis: Redis, prefix: str, name: str, value: str, former: Collection[str]) -> None:
-    """Lets what the state was laid out for before become `value`, if it is one of `former`."""
-    stored: Any = redis.hget(f"{prefix}:layout", name)
-    if stored is not None and stored.decode() in former:
-        redis.hset(f"{prefix}:layout", name, value)
-
-
-def stored_partitions(redis: Redis, prefix: str, topic: str = "events") -> int:
-    """Partitions that customers, or what else a topic is keyed by, are spread over; 0 when no flow has run yet."""
-    raw: Any = redis.hget(f"{prefix}:layout", f"partitions of {topic}")
-    return int(raw or 0)
-
-
 def partition_key(prefix: str, flow: str, partition: int, name: str) -> str:
     return f"{prefix}:{{{flow}.{partition}}}:{name}"
 
@@ -128,6 +75,14 @@ class Sent(Struct):
     id: str
     messages: list[Message]
     trace: str = ""  # the context of the batch that they come of
+
+
+class Asked(Struct):
+    """What Redis was asked for a plan: records, of which these places are not in memory, and whether timers are due."""
+
+    records: Records
+    lacking: list[int]
+    due: bool
 
 
 class PartitionStore:
@@ -199,12 +154,38 @@ class PartitionStore:
 
         Usually the guard stands since the last commit and all records are in memory: then Redis is asked nothing.
         """
-        line, cache = self.lines[partition], self.caches[partition]
+        return self.loaded(partition, plan, self.ask(partition, plan), timer_records)
+
+    def ask(self, partition: int, plan: Plan) -> Asked:
+        """The first half of `load`: Redis has been asked, and its answers stand out. Raises Fenced, Moved."""
+        line = self.lines[partition]
         if line.guard is None:
             line.guard = _guard(line.ask(*self._watch(partition)))
         self._check(partition, plan.position, line.guard)
-        records = cache.get(plan.records)
-        seen, due = self._ask(partition, records, plan, line.guard)
+        records, now_ms = self.caches[partition].get(plan.records), plan.clock.now_ms
+        due = now_ms != plan.position.clock.now_ms and line.guard.first_due_ms <= now_ms
+        asked = Asked(records, records.lacking(), due)
+        questions = self._questions(partition, asked, plan)
+        if questions:
+            line.send(*questions)
+        try:
+            if plan.meanwhile is not None:
+                plan.meanwhile()
+        except Exception:
+            line.collect()  # the line goes on
+            raise
+        return asked
+
+    def loaded(self, partition: int, plan: Plan, asked: Asked, timer_records: Callable[[Due], list[str]]) -> State:
+        """The second half: waits for the answers, and asks for what they lead to."""
+        records, answers = asked.records, iter(self.lines[partition].collect())
+        if asked.lacking:
+            _fill(records, asked.lacking, next(answers))
+        flags = {name: next(answers) for name in plan.seen}
+        seen = {
+            (name, id) for name, ids in plan.seen.items() for id, flag in zip(ids, flags[name], strict=True) if flag
+        }
+        due = [(due_ms, timer.decode()) for timer, due_ms in scored(next(answers))] if asked.due else []
         self._add(partition, records, timer_records(due))
         while plan.follow is not None and self._add(partition, records, plan.follow(records)):
             pass
@@ -232,24 +213,14 @@ class PartitionStore:
         names = records.names.packed if all_of_them else packed([records.names[i] for i in places])
         return many(b"MGET", (), self._key(partition, "r:"), names)
 
-    def _ask(self, partition: int, records: Records, plan: Plan, guard: Guard) -> tuple[set[tuple[str, bytes]], Due]:
-        """Adds the records that are not in memory; known ids and due timers; all in one round trip at most."""
-        now_ms = plan.clock.now_ms
-        moved = now_ms != plan.position.clock.now_ms and guard.first_due_ms <= now_ms
-        lacking = records.lacking()
-        asked = [self._get(partition, records, lacking)] if lacking else []
-        asked += [pack(b"SMISMEMBER", self._key(partition, f"s:{name}"), *ids) for name, ids in plan.seen.items()]
-        if moved:
-            range = (b"-inf", b"%d" % now_ms, b"WITHSCORES")
-            asked.append(pack(b"ZRANGEBYSCORE", self._key(partition, "timers"), *range))
-        answers = iter(self.lines[partition].ask(*asked, meanwhile=plan.meanwhile) if asked else ())
-        if lacking:
-            _fill(records, lacking, next(answers))
-        flags = {name: next(answers) for name in plan.seen}
-        seen = {
-            (name, id) for name, ids in plan.seen.items() for id, flag in zip(ids, flags[name], strict=True) if flag
-        }
-        return seen, [(due_ms, timer.decode()) for timer, due_ms in scored(next(answers))] if moved else []
+    def _questions(self, partition: int, asked: Asked, plan: Plan) -> list[bytes]:
+        """For the records that are not in memory, known ids and due timers; all in one round trip at most."""
+        found = [self._get(partition, asked.records, asked.lacking)] if asked.lacking else []
+        found += [pack(b"SMISMEMBER", self._key(partition, f"s:{name}"), *ids) for name, ids in plan.seen.items()]
+        if asked.due:
+            range = (b"-inf", b"%d" % plan.clock.now_ms, b"WITHSCORES")
+            found.append(pack(b"ZRANGEBYSCORE", self._key(partition, "timers"), *range))
+        return found
 
     def check(self, partition: int, position: Position) -> None:
         """Whether this process still owns the partition and the fence is at `position`. Raises Fenced, Moved."""

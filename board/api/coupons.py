@@ -23,7 +23,8 @@ from brewline.brake import resume as let_go_on
 from brewline.campaigns import read_campaigns, read_pauses
 from features.times import DAY_MS
 from features.trials import HOLDOUT
-from operators.store import PartitionStore, stored_partitions
+from operators.layout import stored_partitions
+from operators.store import PartitionStore
 
 DECIDERS: frozenset[Role] = frozenset({"marketing", "engineer"})
 MOST = 500

@@ -15,8 +15,9 @@ from features.versions import Unusable, Versions, decode_versions, unseal, versi
 from features.watch import Watch, decode_watch
 from features.written import hint
 from flows.files import load_catalog
+from operators.layout import stored_partitions
 from operators.redis_link import connect_redis
-from operators.store import PartitionStore, stored_partitions
+from operators.store import PartitionStore
 
 
 class Known(Struct):

@@ -18,7 +18,8 @@ from config.settings import Settings
 from features.job import Batch, Job
 from features.times import HOUR_MS, MINUTE_MS
 from operators.kpis import FLOW, JUDGE, TOPIC
-from operators.store import PartitionStore, check_layout
+from operators.layout import check_layout
+from operators.store import PartitionStore
 from sim.minutes import COUNTERS, Minutes, Town
 from sim.outages import Outage
 from sim.stores import stores_csv

@@ -14,8 +14,9 @@ from config import settings as conf
 from features.events import Brake, encode
 from features.times import DAY_MS
 from operators.kafka import ensure_topics
+from operators.layout import check_layout
 from operators.redis_link import connect_redis
-from operators.store import PartitionStore, check_layout
+from operators.store import PartitionStore
 from operators.writing import write
 from tests.board.conftest import SignedIn
 from tests.board.test_decided import message

@@ -14,8 +14,9 @@ from features.models import Curve, LinearModel
 from features.quality import LOGIT
 from features.versions import Version, Versions, encode_versions, seal, version_key, versions_key
 from features.watch import POINTS, Watch, encode_watch
+from operators.layout import check_layout
 from operators.redis_link import connect_redis
-from operators.store import PartitionStore, check_layout
+from operators.store import PartitionStore
 from tests.board.conftest import SignedIn
 
 pytestmark = pytest.mark.servers

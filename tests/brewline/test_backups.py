@@ -17,8 +17,8 @@ from brewline.trail import note, verify_trail
 from config.settings import Settings
 from operators import snapshot
 from operators.kafka import Unreachable
+from operators.layout import WrongLayout, check_layout
 from operators.servers import RedisServer, redis_server
-from operators.store import WrongLayout, check_layout
 
 pytestmark = pytest.mark.servers
 

@@ -12,8 +12,9 @@ from rich.console import Console
 from brewline.campaigns import show_campaigns
 from config import settings as conf
 from features.events import Brake, encode
+from operators.layout import check_layout
 from operators.servers import RedisServer
-from operators.store import PartitionStore, check_layout
+from operators.store import PartitionStore
 
 pytestmark = pytest.mark.servers
 

@@ -23,7 +23,8 @@ from features.partitions import partition_keys, partition_of
 from features.times import rfc3339
 from operators.customers import NoState
 from operators.kpis import FLOW, TOPIC
-from operators.store import PartitionStore, check_layout
+from operators.layout import check_layout
+from operators.store import PartitionStore
 from tests.oracle_kpis import SHIPPED
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000

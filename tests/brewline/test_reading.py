@@ -29,8 +29,9 @@ from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time
 from flows.files import load_catalog
 from operators.customers import NoState, UnknownCustomer
 from operators.kafka import Unreachable
+from operators.layout import check_layout, follow_layout
 from operators.servers import RedisServer, redis_server
-from operators.store import PartitionStore, check_layout, follow_layout
+from operators.store import PartitionStore
 
 pytestmark = pytest.mark.servers
 NOON_MS = parse_time("2026-05-01T12:00:00+08:00")

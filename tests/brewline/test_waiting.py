@@ -24,8 +24,9 @@ from features.job import Clock, Position, encode_position
 from features.times import DAY_MS
 from flows.topics import TOPICS
 from operators.kafka import consumer, ensure_topics
+from operators.layout import check_layout
 from operators.servers import KafkaServer, MockKafka, RedisServer, free_port, redis_server
-from operators.store import PartitionStore, check_layout
+from operators.store import PartitionStore
 from tests.brewline.watching import watch_when_there
 
 END_MS = 490_000 * 3_600_000

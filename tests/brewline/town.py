@@ -17,8 +17,9 @@ from features.versions import sole
 from flows.coupons import policy
 from flows.files import load_catalog
 from flows.rules import load_rules
+from operators.layout import check_layout, follow_layout
 from operators.receipts import note_rules
-from operators.store import PartitionStore, check_layout, follow_layout
+from operators.store import PartitionStore
 from tests.alerts.triggers.jobs import churn_model, customers_job
 
 NOON_MS = parse_time("2026-05-04T12:00:00+08:00")

@@ -28,8 +28,9 @@ from flows.topics import COMPACTED, SOURCES, TOPICS
 from operators.customers import UnknownCustomer
 from operators.erasing import Eraser, Topics
 from operators.kafka import consumer, ensure_topics, partition_count
+from operators.layout import check_layout
 from operators.servers import KafkaServer, MockKafka, RedisServer
-from operators.store import PartitionStore, check_layout
+from operators.store import PartitionStore
 from operators.tombstones import Tombstones
 from sim.agenda import Record
 from tests import flowprocess

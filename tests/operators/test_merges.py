@@ -16,9 +16,10 @@ from features.loop import batches
 from features.partitions import partition_of
 from operators.customers import UnknownCustomer, find_customer, read_record
 from operators.health import Pulse
+from operators.layout import WrongLayout, check_layout, renew_layout
 from operators.partition import PartitionStep
 from operators.servers import RedisServer
-from operators.store import PartitionStore, Sent, WrongLayout, check_layout, renew_layout
+from operators.store import PartitionStore, Sent
 from tests.alerts.triggers.test_merging import DECLARED, JOB, NOW_MS, PLAIN, Story, order
 from tests.world import PARTITIONS, World
 

@@ -12,6 +12,7 @@ import pytest
 import redis as redis_py
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from benchmarks.faults import redis_log
 from features.job import Batch
@@ -82,6 +83,36 @@ def test_no_order_of_faults_changes_the_end_or_loses_a_message(
     assert world.delivered == {message.value for message in expected.sent}
 
 
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(entries, entries, st.lists(st.tuples(st.integers(0, 1), st.integers(1, 9)), max_size=30), faults)
+def test_partitions_that_take_turns_end_as_each_alone(
+    redis: RedisServer, one: list[Entry], other: list[Entry], plan: list[tuple[int, int]], planned: list[Fault]
+) -> None:
+    logs = [Log(one), Log(other)]
+    step = step_over(FaultyStore(client(redis), f"t{uuid4().hex[:8]}", planned))
+    step.stop.wait = lambda timeout=None: False  # type: ignore[method-assign, assignment]
+    after, delivered = [step.claim(TOPIC, n) for n in (0, 1)], set[tuple[int, bytes]]()
+
+    def turn(n: int, size: int) -> bool:
+        batch = replace(logs[n].read(after[n], size), partition=n)
+        for sent in step(batch):
+            delivered.update((sent.partition, message.value) for message in sent.messages)
+        back = step.rewind(TOPIC, n)
+        after[n] = batch.last if back is None else back
+        return back is not None or bool(batch.offsets) or step.awaits(TOPIC, n)
+
+    for n, size in plan:
+        turn(n, size)
+    while any([turn(0, 5), turn(1, 5)]) or step.unsure:
+        pass
+    for n in (0, 1):
+        expected = undisturbed(logs[n])
+        assert without_outbox(stored(step.store, n)) == without_outbox(expected)
+        assert {value for of, value in delivered if of == n} == {message.value for message in expected.sent}
+
+
 @at_leisure
 @pytest.mark.parametrize("fault", ["before sending", "before EXEC", "after EXEC"])
 def test_a_commit_that_failed_is_made_up_for_before_the_next_one_without_a_rewind(
@@ -135,6 +166,7 @@ def test_a_gap_in_front_of_a_batch_rewinds_the_source(redis: RedisServer, log: L
     step = step_on(redis)
     step.claim(TOPIC, 0)
     step(log.read(-1, 10))
+    step(Batch(TOPIC, 0, log.offsets[9]))
     before = stored(step.store)
     assert step(log.read(log.offsets[19], 10)) == []
     assert stored(step.store) == before

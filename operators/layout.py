@@ -1,0 +1,62 @@
+"""What the state in Redis is laid out for: partitions by topic, the measures in records."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from redis import Redis
+
+from features.layout import Layout, decode_layout, encode_layout
+
+
+class WrongLayout(ValueError):
+    """The stored state was laid out in another way than the one asked for now."""
+
+
+def check_layout(redis: Redis, prefix: str, layout: Mapping[str, str | int]) -> None:
+    """Remembers, once, what the state is laid out for: partitions by topic, measures. Raises WrongLayout."""
+    if redis.exists(f"{prefix}:restoring"):
+        raise WrongLayout(
+            f"the state under redis.prefix {prefix!r} is being restored: wait for `brewline restore`, or run it again"
+        )
+    for name, value in layout.items():
+        redis.hsetnx(f"{prefix}:layout", name, str(value))
+    stored: Any = redis.hgetall(f"{prefix}:layout")
+    for name, value in layout.items():
+        found = stored[name.encode()].decode()
+        if found != str(value):
+            raise WrongLayout(
+                f"the state under redis.prefix {prefix!r} is laid out for {name} = {found}, and now it is {value}:"
+                f" go back to {found}, or choose a new redis.prefix and let Kafka replay"
+            )
+
+
+def follow_layout(redis: Redis, prefix: str, layout: Layout, now_ms: int) -> list[Layout]:
+    """Notes that records are written in this layout from now on; all layouts that they may be written in."""
+    known = stored_layouts(redis, prefix)
+    current: Any = redis.hget(f"{prefix}:layout", "records")
+    if current is None or current.decode() != f"{layout.id:08x}":
+        follower = layout.after(known[current.decode()], now_ms) if current else layout
+        redis.hset(f"{prefix}:layouts", f"{layout.id:08x}", encode_layout(follower))
+        redis.hset(f"{prefix}:layout", "records", f"{layout.id:08x}")
+    return list(known.values())
+
+
+def stored_layouts(redis: Redis, prefix: str) -> dict[str, Layout]:
+    """By id in hexadecimal: what records may keep."""
+    found: Any = redis.hgetall(f"{prefix}:layouts")
+    return {id.decode(): decode_layout(raw) for id, raw in found.items()}
+
+
+def renew_layout(redis: Redis, prefix: str, name: str, value: str, former: Collection[str]) -> None:
+    """Lets what the state was laid out for before become `value`, if it is one of `former`."""
+    stored: Any = redis.hget(f"{prefix}:layout", name)
+    if stored is not None and stored.decode() in former:
+        redis.hset(f"{prefix}:layout", name, value)
+
+
+def stored_partitions(redis: Redis, prefix: str, topic: str = "events") -> int:
+    """Partitions that customers, or what else a topic is keyed by, are spread over; 0 when no flow has run yet."""
+    raw: Any = redis.hget(f"{prefix}:layout", f"partitions of {topic}")
+    return int(raw or 0)
