@@ -54,10 +54,10 @@ export async function openRule(root, { t, id, me }) {
 
 function inWords(t, { rule, clauses, valid, min_spend_cents: least, capped, quiet, max_event_age: age }) {
   const of = (clause) => (clause.of === "when" ? null : h("span", { class: "chip low" }, t(clause.of === "exit" ? "of_exit" : "of_schedule")));
-  const gives = [t("gives", { gift: said(rule.gift, "gift") }), t("valid", { valid: said(valid, "span") }), least && t("min_spend", { money: money(least) })].filter(Boolean).join(", ");
+  const gives = [t("gives", { gift: said(rule.gift, "gift") }), t("valid", { valid: said(valid, "span") }), least && t("min_spend", { money: money(least) })].filter(Boolean).join(t("comma"));
   const limits = [t("cooldown", { cooldown: said(rule.cooldown, "span") }), rule.group && t("group", { group: rule.group }), t(capped ? "capped" : "uncapped"), t("priority_is", { n: rule.priority }),
     t("quiet", { what: t(quiet) }), age && t("max_age", { age: said(age, "span") })].filter(Boolean);
-  return h("section", { class: "card" }, h("h2", {}, t("words_title")), h("p", {}, t("when_looks", { looks: said(rule.looks, "looks") }), ", ", t("must_hold")),
+  return h("section", { class: "card" }, h("h2", {}, t("words_title")), h("p", {}, t("when_looks", { looks: said(rule.looks, "looks") }), t("comma"), t("must_hold")),
     h("ul", { class: "rules-clauses" }, clauses.map((clause) => h("li", {}, of(clause), " ", h("b", {}, said(clause.words, "clause")), clause.words === clause.text ? null : h("code", { class: "note" }, clause.text)))),
     h("p", {}, h("b", {}, gives)), h("h3", {}, t("limits")), h("ul", { class: "note" }, limits.map((limit) => h("li", {}, limit))));
 }

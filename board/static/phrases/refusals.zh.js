@@ -57,7 +57,7 @@ const problem = [
   ["alerts silence: found {text}, expected name=glob, such as actor='till-*'", "收到 {text}，应为 名称=通配，例如 actor='till-*'"],
   ["alerts silence: found {both}, and an alert has one {name}: silence each by itself", "收到 {both}，而一条告警只有一个 {name}：请分别静默"],
   ["alerts silence: alerts have no {name}", "告警没有 {name} 这一项"], ["alerts silence: severity: found {name}", "没有级别 {name}"],
-  ["{command}: --reason: found nothing, expected why, for who reads it later", "请填写原因，方便他人日后了解"],
+  ["{command}: --reason: found nothing, expected why, for who reads it later", "{command}：请填写原因，方便他人日后了解"],
   ["alerts silence: --for: found {last}, expected from 1s to {most}d", "静默时长：收到 {last}，应为 1 秒至 {most} 天"], ["alerts silence: --for: {said:duration}", "静默时长：{said}"],
   // servers
   ["Redis does not answer: {said}", "Redis 无响应：{said}"], ["{where:server?} does not answer ({said}): start it, or name another with {key} or {variable:word}; `{command}` needs no {what:word}",

@@ -19,8 +19,8 @@ from alerts.kpis.series import ALIVE_MINUTES, NAMES
 from alerts.kpis.telling import Teller
 from alerts.notices.alert import read_alert
 from alerts.security import baseline, cases, habits, leaks, spoken, told
-from alerts.security.fields import NUMBERS
 from alerts.security.fields import NAMES as FIELDS
+from alerts.security.fields import NUMBERS
 from alerts.security.finding import Rule
 from alerts.security.habits import Habit, Peers
 from alerts.security.moments import Moments
@@ -54,7 +54,11 @@ def kpis() -> Iterator[Sentence]:
         others = [series] if side < 0 else [series, (series + 1) % len(NAMES), (series + 2) % len(NAMES)]
         one = KpiIncident("mark", dim, series, side, 29_000_000, [(dim, series)], others)
         sight = Sight(0.788, 0.552, 0.4, 0.6, p, 60, 0)
-        for campaign, state, stores in (("", "firing", 1), ("campaign:happy-hour", "firing", 1200), ("", "resolved", 0)):
+        for campaign, state, stores in (
+            ("", "firing", 1),
+            ("campaign:happy-hour", "firing", 1200),
+            ("", "resolved", 0),
+        ):
             view: Any = SimpleNamespace(minute=29_000_000, campaign_of=lambda *_, campaign=campaign: campaign)
             teller = Teller("alerts", None)  # type: ignore[arg-type]
             yield Sentence(teller._why(view, one, state, sight, stores), "why", where, names)  # type: ignore[arg-type]
@@ -74,7 +78,9 @@ def _titled(kind: str, names: tuple[str, ...] = (), **data: Any) -> Sentence:
 
 def promises() -> Iterator[Sentence]:
     where, names = "alerts/service/telling.py: _alert", ("case00054825", "S020", "other", "store-manager")
-    every = product((COMPLAINT, RATING, LEAD, DELIVERY), (FIRST, RESOLUTION), ("", "S020"), ("", "store-manager"), (0, 1))
+    every = product(
+        (COMPLAINT, RATING, LEAD, DELIVERY), (FIRST, RESOLUTION), ("", "S020"), ("", "store-manager"), (0, 1)
+    )
     for kind, clock, store, to, withdrawn in every:
         opening, moment = Opening(AT_MS, kind, store=store), Moment(AT_MS, "breached", 1, clock, AT_MS, to=to)
         told = service._alert("case00054825", opening, moment, Told(AT_MS, AT_MS, "other", withdrawn=bool(withdrawn)))
@@ -172,13 +178,18 @@ def windows() -> Iterator[Sentence]:
 def risks() -> Iterator[Sentence]:
     """Signals of all names, and what they come to."""
     found = [*signals()]
-    assert {one.name for one in found} == habits.POINTS.keys(), "a signal is not among these sentences: let `signals` make it"
+    assert {one.name for one in found} == habits.POINTS.keys(), (
+        "a signal is not among these sentences: let `signals` make it"
+    )
     event = e.AuditExport(id="e", time=AT_MS, actor="analyst-03", rows=20_000)
     names = ("analyst-03", "10.1.0.0/16", "phone", "Shanghai", "Shenzhen", "bulk export", "download")
     for one in found:
         yield Sentence(one.name.replace("_", " "), "signal", "alerts/security/habits.py: POINTS")
         yield Sentence(one.why, "why", "alerts/security/habits.py", names)
-        reasons = [cases.Reason(AT_MS, one.name, 40.0, one.why, "e"), cases.Reason(AT_MS, "bulk_export", 60.0, BULK, "f")]
+        reasons = [
+            cases.Reason(AT_MS, one.name, 40.0, one.why, "e"),
+            cases.Reason(AT_MS, "bulk_export", 60.0, BULK, "f"),
+        ]
         case = cases.Case(score=120.0, at_ms=AT_MS, reasons=[*reasons, *reasons])
         yield Sentence(cases._risky(case, event, 0).why, "why", "alerts/security/cases.py: _risky", names)
 
@@ -188,7 +199,9 @@ BULK = "analyst-03 did export with rows 20000, the limit is 5000"
 
 def signals() -> Iterator[habits.Signal]:
     usual = Moments(count=30, mean=3.0, variance=0.01)
-    event = e.AuditExport(id="e", time=AT_MS, actor="analyst-03", rows=20_000, purpose="a mailing", device="d7", key="k7")
+    event = e.AuditExport(
+        id="e", time=AT_MS, actor="analyst-03", rows=20_000, purpose="a mailing", device="d7", key="k7"
+    )
     event.at_ms, event.fields, event.tz = AT_MS, ["phone"], "Asia/Shanghai"
     address = Address("10.1.0.0/16", "Shanghai", (31.2, 121.5))
     fields: Any = {"action": "export", "hour": 3, "weekday": 2}

@@ -51,7 +51,7 @@ def shipped() -> Iterator[Sentence]:
         yield Sentence(spoken.gift(then), "gift", where + "gift", names)
         yield Sentence(spoken.looks(rule), "looks", where + "looks", (rule.at.holiday,) if rule.at else ())
         for one in clauses_of(rule, book.conditions.schema):
-            told = spoken.spelt(one.part) if one.part else spoken.clause(one, rule.schedule)
+            told = spoken.spelt(one.part) if one.of == "when" and one.part else spoken.clause(one, rule.schedule)
             if told != one.text:  # what is SQL stays so
                 season = rule.schedule
                 given = (*season.holidays, *season.not_on_holidays, *season.stores, *season.regions, *season.tiers)
@@ -69,7 +69,10 @@ def moments() -> Iterator[Sentence]:
         rule = _rule(after=After(event, "10m", until))  # type: ignore[arg-type]
         yield Sentence(spoken.looks(rule), "looks", WHERE + "looks")
         yield Sentence(spoken.idle(rule, False), "change", WHERE + "idle")
-    for at in (*(At(holiday="mid-autumn", time="10:00", days_before=days) for days in (0, 1, 3)), At(day_of_month=5, time="09:30")):
+    for at in (
+        *(At(holiday="mid-autumn", time="10:00", days_before=days) for days in (0, 1, 3)),
+        At(day_of_month=5, time="09:30"),
+    ):
         yield Sentence(spoken.looks(_rule(at=at)), "looks", WHERE + "spell_at", ("mid-autumn",))
         yield Sentence(spoken.idle(_rule(at=at), False), "change", WHERE + "idle")
 
@@ -81,8 +84,15 @@ def _rule(**said: Any) -> Rule:
 def gifts() -> Iterator[Sentence]:
     named = ("WB3", "come-back", "points_balance", "small", "large", "none")
     worth = Worth("points_balance", [(1, 500), (100, 1_000)])
-    given: list[dict[str, Any]] = [{"face_value_cents": 300}, {"percent": 20, "at_most_cents": 900}, {"worth": worth}, {}]
-    for of, coupon, message, channel, send in product(given, ("", "WB3"), ("", "come-back"), CHANNELS, ("now", "their-hour")):
+    given: list[dict[str, Any]] = [
+        {"face_value_cents": 300},
+        {"percent": 20, "at_most_cents": 900},
+        {"worth": worth},
+        {},
+    ]
+    for of, coupon, message, channel, send in product(
+        given, ("", "WB3"), ("", "come-back"), CHANNELS, ("now", "their-hour")
+    ):
         then = Then(coupon=coupon, message=message, channel=channel, send=send, **of)  # type: ignore[arg-type]
         if coupon or message:
             yield Sentence(spoken.gift(then), "gift", WHERE + "gift", named)
@@ -95,18 +105,38 @@ def gifts() -> Iterator[Sentence]:
 def clauses() -> Iterator[Sentence]:
     day = date(2026, 5, 1)
     schedule = Schedule(
-        from_=day, until=day, hours=["14:00-17:00", "22:00-02:00"], weekdays=[*WEEKDAYS], holidays=["mid-autumn", "qixi"],
-        not_on_holidays=["qixi"], stores=["S1", "S2"], regions=["east", "west"], tiers=["gold", "silver"],
+        from_=day, until=day, hours=["14:00-17:00", "22:00-02:00"], weekdays=[*WEEKDAYS],
+        holidays=["mid-autumn", "qixi"], not_on_holidays=["qixi"], stores=["S1", "S2"], regions=["east", "west"], tiers=["gold", "silver"],
     )  # fmt: skip
-    names = ("mid-autumn", "qixi", "S1", "S2", "east", "west", "gold", "silver", "churn_risk < 0.4", "latte", "orders_7d", "churn_risk")
+    names = (
+        "mid-autumn",
+        "qixi",
+        "S1",
+        "S2",
+        "east",
+        "west",
+        "gold",
+        "silver",
+        "churn_risk < 0.4",
+        "latte",
+        "orders_7d",
+        "churn_risk",
+    )
     for key in (*spoken.SEASONS, "not_on", "exit"):
         text = f"local_day <> {day.toordinal()}" if key == "not_on" else "churn_risk < 0.4 IS NOT TRUE"
         told = Clause(text, key, ["local_day"])
         yield Sentence(spoken.clause(told, schedule), "clause", WHERE + "clause, SEASONS", names)
         yield Sentence(spoken.needs(Asked(told, {}, None), schedule), "need", WHERE + "needs", names)
-    several = [Compare("orders_7d", sign, 1_234) for sign in COMPARED] + [Missing("orders_7d", gone) for gone in (True, False)]
+    several = [Compare("orders_7d", sign, 1_234) for sign in COMPARED] + [
+        Missing("orders_7d", gone) for gone in (True, False)
+    ]
     other = Compare("churn_risk", ">", "orders_7d")
-    parts = [*several, other, *(Joined(all_, [*several[:2], several[-1]]) for all_ in (True, False)), Joined(False, [other, several[0]])]
+    parts = [
+        *several,
+        other,
+        *(Joined(all_, [*several[:2], several[-1]]) for all_ in (True, False)),
+        Joined(False, [other, several[0]]),
+    ]
     for part in parts:
         of = ["orders_7d", "churn_risk"] if part is parts[-1] else ["orders_7d"]
         clause = Clause("...", "when", of, part)
@@ -115,10 +145,18 @@ def clauses() -> Iterator[Sentence]:
             asked = Asked(clause, dict.fromkeys(of, value), False)
             yield Sentence(spoken.change(asked, Schedule()), "change", WHERE + "change", (*names, "true"))
             yield Sentence(spoken.needs(asked, Schedule()), "need", WHERE + "needs", names)
-    seen: dict[str, Any] = {"local_day": day.toordinal(), "minute_of_day": 610, "weekday": 3, "orders_7d": 1_234.5, "tier": ""}
+    seen: dict[str, Any] = {
+        "local_day": day.toordinal(),
+        "minute_of_day": 610,
+        "weekday": 3,
+        "orders_7d": 1_234.5,
+        "tier": "",
+    }
     for name, value in [*seen.items(), ("store", None), ("stars", None)]:
         asked = Asked(Clause("...", "when", [name]), {name: value}, None)
-        yield Sentence(spoken.found(asked, ["store"]), "sights", WHERE + "found", ("orders_7d", "store", "stars", "tier"))
+        yield Sentence(
+            spoken.found(asked, ["store"]), "sights", WHERE + "found", ("orders_7d", "store", "stars", "tier")
+        )
     every = Asked(Clause("...", "when", [*seen]), seen, None)
     yield Sentence(spoken.found(every), "sights", WHERE + "found", ("orders_7d", "tier"))
 
@@ -126,8 +164,27 @@ def clauses() -> Iterator[Sentence]:
 def gates() -> Iterator[Sentence]:
     policy = Policy(3, 1, 0.1, "", "marketing", channel_caps={channel: Cap(2, 1) for channel in CHANNELS})
     names = ("marketing", "winback", "a-rule", "mei", "spring")
-    outcomes = ("suppressed", "inside", "channel_capped", "stale", "no_consent", "holdout", "quiet_hours", "capped", "campaign")
-    for outcome in (*outcomes, "campaign_not_begun", "campaign_over", "customer_limit", "stock", "budget", "excluded", "cooldown"):
+    outcomes = (
+        "suppressed",
+        "inside",
+        "channel_capped",
+        "stale",
+        "no_consent",
+        "holdout",
+        "quiet_hours",
+        "capped",
+        "campaign",
+    )
+    for outcome in (
+        *outcomes,
+        "campaign_not_begun",
+        "campaign_over",
+        "customer_limit",
+        "stock",
+        "budget",
+        "excluded",
+        "cooldown",
+    ):
         for is_open, until_ms, times in product((False, True), (0, AT_MS), ([], [AT_MS], [AT_MS, AT_MS + 1])):
             for because in CHANNELS if outcome == "channel_capped" else (REVIEW, ABUSE):
                 gate = Gate(outcome, is_open, until_ms, times, "winback", because)

@@ -22,19 +22,34 @@ class Sentence(NamedTuple):
 
 
 NAME = "Nomen7"  # what is put into a blank of which nothing better is known
-COUNTS = ("len(", "hours", "version", "MOST", "LONGEST", "_bytes", "_ms", "attempts", "silent_s", "waits_s", "_every", "LIMIT_S")
+COUNTS = (
+    "len(",
+    "hours",
+    "version",
+    "MOST",
+    "LONGEST",
+    "_bytes",
+    "_ms",
+    "attempts",
+    "silent_s",
+    "waits_s",
+    "_every",
+    "LIMIT_S",
+)
 HINTS = (hint("stroe", ["store", "rule"]), hint("zzz", ["store"]), hint("zzz", [f"name{i}" for i in range(30)]))
 
 
 def written(file: str, callees: Collection[str], place: int | str) -> Iterator[tuple[str, list[str], str]]:
-    """Texts at this place, or under this keyword, of calls of one of these names: (text, names put in, file and line)."""
+    """Texts at this place, or by this keyword, of calls of such names: (text, names put in, file and line)."""
     tree = ast.parse((ROOT / file).read_text())
     given = _given(tree)
     for node in ast.walk(tree):
         called = getattr(node, "func", None)
         if isinstance(node, ast.Call) and getattr(called, "id", getattr(called, "attr", "")) in callees:
             said = node.args if isinstance(place, int) else [word.value for word in node.keywords if word.arg == place]
-            for text in (text for value in said[place if isinstance(place, int) else 0 :][:1] for text in texts(value, given)):
+            for text in (
+                text for value in said[place if isinstance(place, int) else 0 :][:1] for text in texts(value, given)
+            ):
                 yield text, [NAME, *_hinted(text)], f"{file}:{node.lineno}"
 
 
@@ -86,7 +101,9 @@ def _blank(value: ast.expr) -> list[str]:
 
 
 def _hinted(text: str) -> list[str]:
-    return ["store", "rule", *(f"name{i}" for i in range(30))] if "; known are" in text or "did you mean" in text else []
+    return (
+        ["store", "rule", *(f"name{i}" for i in range(30))] if "; known are" in text or "did you mean" in text else []
+    )
 
 
 def python_files(*places: str) -> Iterator[str]:
