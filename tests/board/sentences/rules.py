@@ -106,7 +106,8 @@ def clauses() -> Iterator[Sentence]:
     day = date(2026, 5, 1)
     schedule = Schedule(
         from_=day, until=day, hours=["14:00-17:00", "22:00-02:00"], weekdays=[*WEEKDAYS],
-        holidays=["mid-autumn", "qixi"], not_on_holidays=["qixi"], stores=["S1", "S2"], regions=["east", "west"], tiers=["gold", "silver"],
+        holidays=["mid-autumn", "qixi"], not_on_holidays=["qixi"],
+        stores=["S1", "S2"], regions=["east", "west"], tiers=["gold", "silver"],
     )  # fmt: skip
     names = (
         "mid-autumn",
