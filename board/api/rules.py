@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.happenings import START_MS, events_of
 from alerts.triggers.receipts import spoken
+from alerts.triggers.receipts.clauses import Clause as ClauseOf
 from alerts.triggers.receipts.clauses import clauses_of
 from alerts.triggers.rule import Rule, Timeline
 from alerts.triggers.timeline import firings
@@ -179,10 +180,12 @@ def rule(sources: Sources, person: Person, asked: Which) -> Told:
 
 def _clauses(found: Rule, book: Rules) -> list[Clause]:
     clauses = clauses_of(found, book.conditions.schema)
-    return [
-        Clause(one.of, one.text, spoken.spelt(one.part) if one.part else spoken.clause(one, found.schedule))
-        for one in clauses
-    ]
+    return [Clause(one.of, one.text, _spelt(one, found)) for one in clauses]
+
+
+def _spelt(one: ClauseOf, found: Rule) -> str:
+    """A clause of the schedule as the schedule says it: days are numbers in what is asked."""
+    return spoken.spelt(one.part) if one.of == "when" and one.part else spoken.clause(one, found.schedule)
 
 
 def _test(timeline: Timeline) -> Test:

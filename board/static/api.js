@@ -1,8 +1,10 @@
-// The API, with what a session needs. A failed call throws Failed with the problem's own words.
+// The API, with what a session needs. A failed call throws Failed with the problem's own words, in the language of the page.
+
+import { said as spoken } from "/static/phrases.js";
 
 export class Failed extends Error {
   constructor(status, problem) {
-    super(problem.detail ?? problem.title ?? `${status}`);
+    super(spoken(problem.detail, "problem") || problem.title || `${status}`);
     this.status = status;
     this.problem = problem;
   }

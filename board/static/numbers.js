@@ -1,6 +1,6 @@
 // Numbers and times as people of the chain read them. Amounts are integer cents.
 
-import { language } from "/static/words.js";
+import { language } from "./words.js";
 
 let zone = "Asia/Shanghai";
 export function useZone(name) {
@@ -36,7 +36,7 @@ export const clock = (ms) => timed("clock", CLOCK, ms);
 export const second = (ms) => timed("second", SECOND, ms);
 export const moment = (ms) => (ms ? timed("moment", MOMENT, ms) : "–");
 // A sentence of the engine's with its times as the chain's clocks show them.
-export const dated = (text) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (time) => moment(Date.parse(time)));
+export const dated = (text) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z/g, (time) => moment(Date.parse(time)));
 // How long it took.
 export const took = (ms) => (missing(ms) || ms < 0 ? "–" : ms < 10 ? `${decimal(ms, 1)} ms` : ms < 1000 ? `${whole(ms)} ms` : `${decimal(ms / 1000, 1)} s`);
 export const age = (ms) => (ms < 90_000 ? `${Math.round(ms / 1000)} s` : ms < 5_400_000 ? `${Math.round(ms / 60_000)} min`

@@ -3,6 +3,7 @@
 import { get, post } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
 import { moment, money, percent, whole } from "/static/numbers.js";
+import { said } from "/static/phrases.js";
 
 const DAY_MS = 86_400_000;
 
@@ -26,7 +27,7 @@ export function budgets({ t, me }) {
   }
 
   function state(one) {
-    return h("span", {}, h("span", { class: `chip ${one.state === "running" ? "good" : "warn"}` }, t(one.state)), one.ran_out.length ? ` ${one.ran_out.join(", ")}` : "");
+    return h("span", {}, h("span", { class: `chip ${one.state === "running" ? "good" : "warn"}` }, t(one.state)), one.ran_out.length ? ` ${one.ran_out.map((pot) => said(pot, "pot")).join(", ")}` : "");
   }
 
   function spent(one) {
@@ -44,25 +45,25 @@ export function budgets({ t, me }) {
   }
 
   const of = (some, most) => (most === null ? `${some}, ${t("no_limit")}` : t("of", { some, whole: most }));
-  const where = (pause) => (pause.place ? t("at_place", { place: pause.place.replace(":", " ") }) : t("everywhere"));
+  const where = (pause) => (pause.place ? t("at_place", { place: said(pause.place, "place").replace(":", " ") }) : t("everywhere"));
 
   function banner(pause) {
     const by = pause.incident ? t("an_alert") : pause.by;
     return h("div", { class: "banner warn coupons-pause" },
       h("div", {}, h("b", {}, t("paused_title", { campaign: pause.campaign, where: where(pause) })),
-        h("div", {}, t("paused_by", { by, at: moment(pause.at_ms), reason: pause.reason }))),
+        h("div", {}, t("paused_by", { by, at: moment(pause.at_ms), reason: said(pause.reason, "why") }))),
       may && h("button", { type: "button", onclick: () => ask(pause) }, t("resume")));
   }
 
   function ask(pause) {
     const reason = h("input", { required: true, minlength: 3, maxlength: 500 });
     const told = h("p", { role: "alert" });
-    const dialog = h("dialog", { "aria-label": t("resume") }, h("form", { onsubmit: said },
+    const dialog = h("dialog", { "aria-label": t("resume") }, h("form", { onsubmit: answered },
       h("h2", {}, t("resume_title", { campaign: pause.campaign, where: where(pause) })), h("p", { class: "note" }, t("resume_note")),
       h("div", { class: "bar" }, h("label", {}, t("reason"), reason)), told,
       h("div", { class: "bar" }, h("button", { class: "main" }, t("resume")), h("button", { type: "button", onclick: () => dialog.close() }, t("cancel")))));
 
-    async function said(event) {
+    async function answered(event) {
       event.preventDefault();
       try {
         await post(`/coupons/pauses/${encodeURIComponent(pause.campaign)}/resume`, { place: pause.place, reason: reason.value });

@@ -2,9 +2,10 @@
 
 import { h, table } from "/static/dom.js";
 import { decimal } from "/static/numbers.js";
+import { said } from "/static/phrases.js";
 
 export function clausesOf(t, clauses) {
-  return table(t("clause"), [t("holds"), t("clause"), t("found"), t("needs")], clauses.map((one) => [held(t, one.holds), h("code", {}, one.clause), one.found, one.needs]));
+  return table(t("clause"), [t("holds"), t("clause"), t("found"), t("needs")], clauses.map((one) => [held(t, one.holds), h("code", {}, said(one.clause, "clause")), said(one.found, "sights"), said(one.needs, "need")]));
 }
 
 export function held(t, holds) {

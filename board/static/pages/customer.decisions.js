@@ -3,6 +3,7 @@
 import { fill, h, table } from "/static/dom.js";
 import { moment } from "/static/numbers.js";
 import { clausesOf, scoresOf } from "/static/pages/customer.clauses.js";
+import { said } from "/static/phrases.js";
 
 export async function decisionsOf({ t, ask }, profile) {
   const list = h("ol", { class: "customer-timeline" });
@@ -31,14 +32,14 @@ export async function decisionsOf({ t, ask }, profile) {
   }
 
   function limits(one) {
-    return [one.because && (one.outcome === "excluded" ? t("first_rule", { rule: one.because }) : t("because", { why: one.because })),
+    return [one.because && (one.outcome === "excluded" ? t("first_rule", { rule: one.because }) : t("because", { why: said(one.because, "because") })),
       one.ran_out && t("ran_out", { pot: pot(one.ran_out) }),
       one.channel_cap && t("channel_cap", { n: one.on_channel, cap: one.channel_cap })].filter(Boolean);
   }
 
   function decision(one) {
-    const facts = [...limits(one), t("by", { cause: one.cause }), t("cap", { n: one.coupons_in_cap_window, cap: one.cap }), t("rule_file", { word: one.rule_file }), ...one.notes];
-    return line(one.at_ms, "decision", one.outcome === "issued" ? "good" : "low", h("span", {}, h("b", {}, one.rule), ` ${one.gift ? `${one.gift}: ` : ""}${t(one.outcome)}`),
+    const facts = [...limits(one), t("by", { cause: said(one.cause, "cause") }), t("cap", { n: one.coupons_in_cap_window, cap: one.cap }), t("rule_file", { word: said(one.rule_file, "file") }), ...one.notes.map((note) => said(note, "note"))];
+    return line(one.at_ms, "decision", one.outcome === "issued" ? "good" : "low", h("span", {}, h("b", {}, one.rule), ` ${one.gift ? `${said(one.gift, "gift")}: ` : ""}${t(one.outcome)}`),
       one.clauses.length ? clausesOf(t, one.clauses) : h("p", {}, t("no_clauses")), scoresOf(t, one.scores), h("ul", { class: "note" }, facts.map((fact) => h("li", {}, fact))));
   }
 
@@ -50,8 +51,8 @@ export async function decisionsOf({ t, ask }, profile) {
   }
 
   function ticket(one) {
-    return line(one.opened_ms, "ticket", one.state === "closed" ? "low" : "warn", h("span", {}, t("ticket_line", { ticket: one.ticket, state: one.state })),
-      table(one.ticket, [t("kind"), ""], [["kind", one.kind], ["topic", one.topic], ["store", one.store], ["priority", one.priority]]));
+    return line(one.opened_ms, "ticket", one.state === "closed" ? "low" : "warn", h("span", {}, t("ticket_line", { ticket: one.ticket, state: said(one.state, "standing") })),
+      table(one.ticket, [t("kind"), ""], [["kind", said(one.kind, "ticket")], ["topic", one.topic], ["store", one.store], ["priority", one.priority]]));
   }
 
   await next();

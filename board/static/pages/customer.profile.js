@@ -2,11 +2,12 @@
 
 import { h, table } from "/static/dom.js";
 import { decimal, moment, whole } from "/static/numbers.js";
+import { said } from "/static/phrases.js";
 
 export function profileOf({ t }, profile) {
   const values = Object.fromEntries(profile.groups.flatMap((group) => group.items.map((one) => [one.name, one.value])));
   return [
-    profile.suppressed && h("p", { class: "banner" }, t("suppressed", { reason: profile.suppressed, until: profile.suppressed_until_ms ? t("until", { at: moment(profile.suppressed_until_ms) }) : t("until_lifted") })),
+    profile.suppressed && h("p", { class: "banner" }, t("suppressed", { reason: said(profile.suppressed, "because"), until: profile.suppressed_until_ms ? t("until", { at: moment(profile.suppressed_until_ms) }) : t("until_lifted") })),
     h("div", { class: "cards" }, cards(t, values, profile).map(([name, value, more]) => h("section", { class: "card" }, h("div", { class: "label" }, t(name)),
       h("div", { class: "customer-fact" }, value ?? "–"), more && h("div", { class: "note" }, more)))),
     h("details", { class: "card" }, h("summary", {}, t("all_features")), h("h3", {}, t("counts")), counts(t, profile),

@@ -15,7 +15,7 @@ export const words = {
     holds: "Holds", yes_holds: "holds", no_holds: "does not hold", customer: "Customer", clause: "Clause", found: "What it saw", needs: "What it needs", unknown: "unknown", by: "by {cause}", no_clauses: "What the rule saw then cannot be told any more: its file is gone.", cap: "{n} of {cap} coupons within the cap's window", first_rule: "first was {rule}", because: "because of {why}", ran_out: "what had run out: {pot}", channel_cap: "{n} of {cap} messages within the window of the channel's cap", pot_coupons: "coupons", pot_budget: "the whole budget", pot_region: "budget of region {name}", pot_store: "budget of store {name}", pot_channel: "budget of channel {name}", rule_file: "rule file {word}",
     score: "Score {model}", adds: "what each feature added; the bars add up to {sum} on the scale {scale}, which is a score of {value}", apart: "what each feature added to the difference that the coupon makes", rest: "starting point and all smaller ones", issued_at: "given {at}, good until {until}", ended: "{what} {at}",
     outlook: "What would a rule decide?", outlook_note: "As of the time above: the condition, the gates on the way to the coupon, and what would have to change.", rule: "Rule", ask: "Ask", gates: "Gates on the way to the coupon", gate: "Gate", gate_state: "State", open: "open", shut: "shut", to_change: "Would have to change", looks: "Looks {looks}", due: "Looks next {at}", gives: "Gives {gift}",
-    would: "would fire", would_not: "would not fire", may: "may fire: that hangs on the event",
+    stop: ". ", would: "would fire", would_not: "would not fire", may: "may fire: that hangs on the event",
   },
   zh: {
     ...decisions.zh,
@@ -31,6 +31,6 @@ export const words = {
     holds: "是否满足", yes_holds: "满足", no_holds: "不满足", customer: "顾客", clause: "条件", found: "当时的值", needs: "要求", unknown: "未知", by: "触发：{cause}", no_clauses: "规则文件已不存在，无法还原当时所见。", cap: "上限窗口内 {n} / {cap} 张券", first_rule: "优先的规则：{rule}", because: "原因：{why}", ran_out: "已用完：{pot}", channel_cap: "渠道上限窗口内 {n} / {cap} 条消息", pot_coupons: "券库存", pot_budget: "总预算", pot_region: "{name} 区域预算", pot_store: "{name} 门店预算", pot_channel: "{name} 渠道预算", rule_file: "规则文件：{word}",
     score: "评分 {model}", adds: "各特征的贡献；相加为 {sum}（{scale} 尺度），对应评分 {value}", apart: "各特征对“发券带来的差异”的贡献", rest: "基准与其余较小项", issued_at: "{at} 发放，有效期至 {until}", ended: "{what} {at}",
     outlook: "规则会如何决定？", outlook_note: "按上方时间：条件、发券关卡，以及需要改变什么。", rule: "规则", ask: "查询", gates: "发券关卡", gate: "关卡", gate_state: "状态", open: "通过", shut: "拦截", to_change: "需要改变", looks: "检查时机：{looks}", due: "下次检查 {at}", gives: "发放 {gift}",
-    would: "会触发", would_not: "不会触发", may: "可能触发：取决于事件",
+    stop: "。", would: "会触发", would_not: "不会触发", may: "可能触发：取决于事件",
   },
 };

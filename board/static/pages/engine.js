@@ -6,6 +6,7 @@ import { fill, h, table } from "/static/dom.js";
 import { listen } from "/static/live.js";
 import { age, decimal, moment, took, whole } from "/static/numbers.js";
 import { words } from "/static/pages/engine.words.js";
+import { said } from "/static/phrases.js";
 import { bytes, stored } from "/static/pages/engine/stored.js";
 import { letters } from "/static/pages/engine/letters.js";
 
@@ -48,7 +49,7 @@ export async function open(root, context) {
   const card = (label, value, note) => h("section", { class: "card" }, h("div", { class: "label" }, label), h("div", { class: "figure" }, value), note && h("div", { class: "note" }, note));
 
   function state({ processes: all }) {
-    const wrong = all.flatMap((one) => one.complaints.map((line) => `${one.named}: ${line}`));
+    const wrong = all.flatMap((one) => one.complaints.map((line) => `${one.named}: ${said(line, "complaint")}`));
     const lost = all.filter((one) => !one.up && one.since_ms).map((one) => `${one.named} (${one.address}): ${t("down")}, ${t("since", { at: clock(one.since_ms) })}`);
     const told = [...lost, ...wrong];
     const text = !all.some((one) => one.up) ? t("none") : told.join(" · ") || t("all_well");
@@ -72,7 +73,7 @@ export async function open(root, context) {
         h("div", {}, one.address, h("div", { class: "note" }, one.named)),
         h("span", { class: one.up ? "up" : "down" }, one.up ? t("up") : t("down"), " ", one.since_ms ? t("since", { at: clock(one.up ? one.started_ms || one.since_ms : one.since_ms) }) : t("never")),
         one.flows.join(", "), one.up ? bytes(one.memory_bytes) : "–", one.up ? `${Math.round(one.cpu_share * 100)} %` : "–",
-        one.up ? (one.complaints.length ? h("span", { class: "down" }, one.complaints.join("; ")) : t("ok")) : one.why,
+        one.up ? (one.complaints.length ? h("span", { class: "down" }, one.complaints.map((line) => said(line, "complaint")).join("; ")) : t("ok")) : said(one.why, "complaint"),
       ]), [3, 4]));
   }
 

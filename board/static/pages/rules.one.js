@@ -6,18 +6,19 @@ import { money } from "/static/numbers.js";
 import { chip } from "/static/pages/rules.js";
 import { backtestOf } from "/static/pages/rules.past.js";
 import { testsOf } from "/static/pages/rules.tests.js";
+import { said } from "/static/phrases.js";
 
 export async function openRule(root, { t, id, me }) {
   const head = h("section", { class: "card" });
   const may = me.roles.some((role) => role === "marketing" || role === "engineer");
   let told = await get(`/rules/${encodeURIComponent(id)}`);
 
-  function draw(said = "") {
+  function draw(done = "") {
     const { rule } = told;
     const on = rule.state !== "off";
     fill(head, h("h2", {}, rule.name), h("p", {}, h("code", {}, rule.id), " ", chip(t, rule)),
       may && !told.cannot_switch && h("button", { type: "button", class: on ? "" : "main", onclick: () => ask(!on) }, t(on ? "switch_off" : "switch_on")),
-      may && told.cannot_switch && h("p", { class: "note" }, t("cannot", { why: told.cannot_switch })), h("p", { role: "status" }, said));
+      may && told.cannot_switch && h("p", { class: "note" }, t("cannot", { why: said(told.cannot_switch, "problem") })), h("p", { role: "status" }, done));
   }
 
   function ask(on) {
@@ -53,11 +54,11 @@ export async function openRule(root, { t, id, me }) {
 
 function inWords(t, { rule, clauses, valid, min_spend_cents: least, capped, quiet, max_event_age: age }) {
   const of = (clause) => (clause.of === "when" ? null : h("span", { class: "chip low" }, t(clause.of === "exit" ? "of_exit" : "of_schedule")));
-  const gives = [t("gives", { gift: rule.gift }), t("valid", { valid }), least && t("min_spend", { money: money(least) })].filter(Boolean).join(", ");
-  const limits = [t("cooldown", { cooldown: rule.cooldown }), rule.group && t("group", { group: rule.group }), t(capped ? "capped" : "uncapped"), t("priority_is", { n: rule.priority }),
-    t("quiet", { what: t(quiet) }), age && t("max_age", { age })].filter(Boolean);
-  return h("section", { class: "card" }, h("h2", {}, t("words_title")), h("p", {}, t("when_looks", { looks: rule.looks }), ", ", t("must_hold")),
-    h("ul", { class: "rules-clauses" }, clauses.map((clause) => h("li", {}, of(clause), " ", h("b", {}, clause.words), clause.words === clause.text ? null : h("code", { class: "note" }, clause.text)))),
+  const gives = [t("gives", { gift: said(rule.gift, "gift") }), t("valid", { valid: said(valid, "span") }), least && t("min_spend", { money: money(least) })].filter(Boolean).join(t("comma"));
+  const limits = [t("cooldown", { cooldown: said(rule.cooldown, "span") }), rule.group && t("group", { group: rule.group }), t(capped ? "capped" : "uncapped"), t("priority_is", { n: rule.priority }),
+    t("quiet", { what: t(quiet) }), age && t("max_age", { age: said(age, "span") })].filter(Boolean);
+  return h("section", { class: "card" }, h("h2", {}, t("words_title")), h("p", {}, t("when_looks", { looks: said(rule.looks, "looks") }), t("comma"), t("must_hold")),
+    h("ul", { class: "rules-clauses" }, clauses.map((clause) => h("li", {}, of(clause), " ", h("b", {}, said(clause.words, "clause")), clause.words === clause.text ? null : h("code", { class: "note" }, clause.text)))),
     h("p", {}, h("b", {}, gives)), h("h3", {}, t("limits")), h("ul", { class: "note" }, limits.map((limit) => h("li", {}, limit))));
 }
 

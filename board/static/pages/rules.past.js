@@ -3,6 +3,7 @@
 import { get, post } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
 import { moment, money, whole } from "/static/numbers.js";
+import { said as spoken } from "/static/phrases.js";
 
 const EVERY_MS = 1_000;
 const IDLE_MS = 5_000;
@@ -58,7 +59,7 @@ export async function backtestOf({ t, id, may }) {
 function reported(t, report, id) {
   if (!report) return h("p", { class: "state" }, t("no_report"));
   const head = h("p", { class: "note" }, t("report", { history: t(report.history), by: report.by, at: moment(report.ended_ms), seconds: report.seconds }));
-  if (!report.figures) return [head, h("p", { class: "banner" }, t("came_out", { error: report.error }))];
+  if (!report.figures) return [head, h("p", { class: "banner" }, t("came_out", { error: spoken(report.error, "problem") }))];
   const { figures } = report;
   const rule = figures.rules[id];
   const given = rule.outcomes.issued ?? 0;

@@ -3,6 +3,7 @@
 import { post } from "/static/api.js";
 import { fill, h } from "/static/dom.js";
 import { decimal } from "/static/numbers.js";
+import { said as spoken } from "/static/phrases.js";
 
 const UNITS = [["days", 86_400_000], ["hours", 3_600_000], ["minutes", 60_000]];
 const [LEFT, RIGHT, WIDE, MIDDLE] = [12, 588, 600, 18];
@@ -39,12 +40,12 @@ export function testsOf({ t, id }, tests) {
     const scores = Object.entries(test.scores).map(([name, value]) => `${name} ${value}`).join(", ");
     return h("li", {}, h("div", {}, h("b", {}, test.name), " ", result && h("span", { class: `chip ${result.ok ? "good" : "bad"}` }, t(result.ok ? "passed" : "failed_test")),
       h("div", { class: "note" }, [must, did, scores && t("has_score", { scores }), t(unit)].filter(Boolean).join("; "))),
-    h("svg:svg", { viewBox: `0 0 ${WIDE} 34`, class: "rules-line", role: "img", "aria-label": `${test.events.map((event) => event.type).join(", ")}; ${must}${did ? `; ${did}` : ""}` },
+    h("svg:svg", { viewBox: `0 0 ${WIDE} 34`, class: "rules-line", role: "img", "aria-label": `${test.events.map(kind).join(", ")}; ${must}${did ? `; ${did}` : ""}` },
       h("svg:line", { x1: LEFT, x2: RIGHT, y1: MIDDLE, y2: MIDDLE }),
-      test.events.map((event) => h("svg:circle", { cx: x(event.at_ms), cy: MIDDLE, r: 5 }, h("svg:title", {}, `+${decimal(event.at_ms / unitMs, 1)} ${event.type} ${says(event)}`))),
+      test.events.map((event) => h("svg:circle", { cx: x(event.at_ms), cy: MIDDLE, r: 5 }, h("svg:title", {}, `+${decimal(event.at_ms / unitMs, 1)} ${kind(event)} ${says(event)}`))),
       test.wanted_ms.map((ms) => diamond(x(ms), "wanted", 9)), (result?.fired_ms ?? []).map((ms) => diamond(x(ms), result.ok ? "fired" : "wrong", 5))),
-    h("details", {}, h("summary", { class: "note" }, `${test.events.length} × ${[...new Set(test.events.map((event) => event.type))].join(", ")}`),
-      h("ul", { class: "note" }, test.events.map((event) => h("li", {}, `+${decimal(event.at_ms / unitMs, 2)} ${event.type} ${says(event)}`)))));
+    h("details", {}, h("summary", { class: "note" }, `${test.events.length} × ${[...new Set(test.events.map(kind))].join(", ")}`),
+      h("ul", { class: "note" }, test.events.map((event) => h("li", {}, `+${decimal(event.at_ms / unitMs, 2)} ${kind(event)} ${says(event)}`)))));
   }
 
   draw();
@@ -54,6 +55,8 @@ export function testsOf({ t, id }, tests) {
 function diamond(x, look, size) {
   return h("svg:path", { d: `M${x} ${MIDDLE - size} L${x + size} ${MIDDLE} L${x} ${MIDDLE + size} L${x - size} ${MIDDLE} Z`, class: look });
 }
+
+const kind = (event) => spoken(event.type, "event");
 
 function says(event) {
   return Object.entries(event.says).map(([key, value]) => `${key} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");

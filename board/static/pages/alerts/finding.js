@@ -3,7 +3,8 @@
 import { get } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
 import { decimal, moment, whole } from "/static/numbers.js";
-import { address, severity, state } from "/static/pages/alerts/parts.js";
+import { address, plain, severity, state } from "/static/pages/alerts/parts.js";
+import { said } from "/static/phrases.js";
 
 const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
@@ -27,7 +28,7 @@ function list(events, one, found, t) {
   const missing = one.evidence.filter((id) => !found.some((event) => event.id === id));
   fill(events, h("h2", {}, t("evidence")), h("p", { class: "note" }, t("evidence_note")),
     found.length > 0 && table(t("evidence"), [t("at"), t("action"), t("object"), t("rows"), t("fields"), t("network"), t("more_of_it"), t("event")], found.map((event) => [
-      moment(event.at_ms), event.action, event.object, whole(event.rows), event.fields.join(", "), event.client_ip,
+      moment(event.at_ms), said(event.action, "action"), event.object, whole(event.rows), event.fields.join(", "), event.client_ip,
       Object.entries(event.more).map(([name, text]) => `${t(`audit ${name}`)}: ${text}`).join(", "), h("code", {}, event.id),
     ]), [3]),
     missing.length > 0 && h("details", {}, h("summary", {}, t("not_found", { n: missing.length })), h("p", {}, missing.join(", "))));
@@ -39,7 +40,7 @@ function risk(actor, t) {
     h("p", { class: "note" }, t("risk_limit", { score: decimal(actor.score, 0), limit: decimal(actor.limit, 0) })),
     h("div", { class: "alerts-meter", role: "meter", "aria-label": t("risk"), "aria-valuemin": 0, "aria-valuemax": 2 * actor.limit, "aria-valuenow": actor.score },
       h("div", { class: actor.score >= actor.limit ? "over" : "", style: { width: `${share * 100}%` } })),
-    table(t("reasons"), [t("at"), t("what"), t("points")], [...actor.reasons].reverse().map((one) => [moment(one.at_ms), h("div", {}, one.name.replaceAll("_", " "), h("div", { class: "note" }, one.why)), `+${decimal(one.points, 0)}`]), [2]));
+    table(t("reasons"), [t("at"), t("what"), t("points")], [...actor.reasons].reverse().map((one) => [moment(one.at_ms), h("div", {}, said(one.name.replaceAll("_", " "), "signal"), h("div", { class: "note" }, said(one.why, "why"))), `+${decimal(one.points, 0)}`]), [2]));
 }
 
 function habits(actor, t) {
@@ -60,5 +61,5 @@ function timeline(found, one, t) {
   return h("section", { class: "card" }, h("h2", {}, t("case")), h("p", { class: "note" }, t("case_note", { n: found.findings.length })),
     h("ol", { class: "alerts-line" }, [...found.findings].reverse().map((row) => h("li", { "aria-current": row.key === one.row.key && "true" },
       h("div", { class: "note" }, moment(row.at_ms)), severity(row.severity, t), " ", state(row.state, t), " ",
-      row.key === one.row.key ? h("strong", {}, row.title) : h("a", { href: address(row.key) }, row.title), h("div", { class: "note" }, row.why)))));
+      row.key === one.row.key ? h("strong", {}, plain(row.title)) : h("a", { href: address(row.key) }, plain(row.title)), h("div", { class: "note" }, said(row.why, "why"))))));
 }

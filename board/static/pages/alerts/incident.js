@@ -4,6 +4,7 @@ import { get } from "/static/api.js";
 import { chart } from "/static/charts.js";
 import { h, table } from "/static/dom.js";
 import { decimal, money, percent } from "/static/numbers.js";
+import { said } from "/static/phrases.js";
 
 const MINUTE_MS = 60_000;
 const STEPS = [["minute", 1, 360], ["5m", 5, 1_500], ["hour", 60, Infinity]]; // name, minutes, the longest time it is drawn for
@@ -35,7 +36,7 @@ function contributors(found, write, t) {
   return h("section", { class: "card" }, h("h2", {}, t("contributors")), h("p", { class: "note" }, t("contributors_note")),
     table(t("contributors"), [t("about"), t("seen"), t("expected"), t("difference"), ""], found.map((part) => {
       const off = part.observed - part.expected;
-      return [part.dim, write(part.observed), write(part.expected), (off > 0 ? "+" : "") + write(off),
+      return [said(part.dim, "place"), write(part.observed), write(part.expected), (off > 0 ? "+" : "") + write(off),
         h("div", { class: `alerts-bar ${off < 0 ? "less" : "more"}`, "aria-hidden": "true", style: { width: `${Math.round((Math.abs(off) / most) * 100)}%` } })];
     }), [1, 2, 3]));
 }
@@ -53,18 +54,18 @@ async function around(parts, one, series, write, t) {
     parts.append(h("p", { class: "note" }, error.message));
     return null;
   }
-  const slots = found.slots.filter((slot) => slot.at_ms <= found.clock_ms);
-  if (!slots.length || !(series in slots[0].kpis)) {
+  const values = found.kpis[series];
+  const times = found.at_ms.filter((at) => at <= found.clock_ms);
+  if (!times.length || !values) {
     parts.append(h("p", { class: "note" }, t("no_series")));
     return null;
   }
   const perSlot = one.usual.length && !series.match(/(conversion|_rate|_share|aov)/) ? minutes / Math.max(1, one.window_minutes) : 1;
-  const within = (slot) => slot.at_ms >= from - one.window_minutes * MINUTE_MS && slot.at_ms <= to;
-  const drawn = chart({ title: t("around", { what: series.replaceAll("_", " ").replace(" cents", ""), dim }), t, format: write, height: 220,
+  const within = (at) => at >= from - one.window_minutes * MINUTE_MS && at <= to;
+  const drawn = chart({ title: t("around", { what: said(series.replace("_cents", "").replaceAll("_", " "), "kpi"), dim: said(dim, "place") }), t, format: write, height: 220,
     lines: [{ label: t("seen") }, { label: t("expected_then"), dash: [6, 4] }] });
   parts.append(drawn.root);
-  drawn.draw([slots.map((slot) => slot.at_ms / 1000), slots.map((slot) => slot.kpis[series]),
-    slots.map((slot) => (within(slot) ? (one.figures.expected ?? 0) * perSlot : null))]);
+  drawn.draw([times.map((at) => at / 1000), values.slice(0, times.length), times.map((at) => (within(at) ? (one.figures.expected ?? 0) * perSlot : null))]);
   return drawn.close;
 }
 

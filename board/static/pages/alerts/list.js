@@ -3,8 +3,9 @@
 import { get, post } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
 import { listen } from "/static/live.js";
-import { dated, moment, whole } from "/static/numbers.js";
+import { moment, whole } from "/static/numbers.js";
 import { acts, address, ask, askSilence, kind, plain, severity, state } from "/static/pages/alerts/parts.js";
+import { said } from "/static/phrases.js";
 
 const SEVERITIES = ["critical", "high", "medium", "low", "informational"];
 const STATES = ["firing", "not sent", "held", "acknowledged", "silenced", "over"];
@@ -61,7 +62,7 @@ export async function open(root, { t, me, query, go }) {
     fill(rows, table(t("alerts"), [t("by severity"), t("what"), t("about"), t("state"), t("since"), t("times"), ""],
       shown.items.map((one) => [
         severity(one.severity, t),
-        h("div", {}, h("a", { href: address(one.key), "data-key": one.key }, plain(one.title)), h("div", { class: "note alerts-why" }, dated(one.why))),
+        h("div", {}, h("a", { href: address(one.key), "data-key": one.key }, plain(one.title)), h("div", { class: "note alerts-why" }, said(one.why, "why"))),
         h("div", {}, one.entity, h("div", { class: "note" }, kind(one.kind, t))),
         h("div", {}, state(one.state, t), one.by && h("div", { class: "note" }, t("by_whom", { who: one.by }))),
         moment(one.started_ms), one.count > 1 ? whole(one.count) : "",
@@ -82,7 +83,7 @@ export async function open(root, { t, me, query, go }) {
   async function hush() {
     const { items } = await get("/silences");
     const add = me.roles.some((role) => ["marketing", "security", "engineer"].includes(role))
-      && h("button", { type: "button", onclick: () => askSilence({ matchers: {}, me, t, done: async (said) => { await post("/silences", said); await hush(); } }) }, t("new_silence"));
+      && h("button", { type: "button", onclick: () => askSilence({ matchers: {}, me, t, done: async (wish) => { await post("/silences", wish); await hush(); } }) }, t("new_silence"));
     fill(quiet, h("h2", {}, t("silences")), h("p", { class: "note" }, t("silences_note")), add,
       items.length ? table(t("silences"), [t("covers"), t("until"), t("state"), t("who"), t("why"), ""], items.map((one) => [
         Object.entries(one.matchers).map(([name, glob]) => `${t(`by ${name}`)} = ${glob}`).join(", "),

@@ -3,10 +3,11 @@
 import { get, post } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
 import { listen } from "/static/live.js";
-import { dated, decimal, moment, whole } from "/static/numbers.js";
+import { decimal, moment, whole } from "/static/numbers.js";
 import { finding } from "/static/pages/alerts/finding.js";
 import { incident } from "/static/pages/alerts/incident.js";
 import { address, ask, askSilence, kind, plain, severity, state } from "/static/pages/alerts/parts.js";
+import { said } from "/static/phrases.js";
 
 const ENDING = ["kpi", "model", "experiment"]; // the flow itself says when they are over
 
@@ -25,7 +26,7 @@ export async function open(root, context) {
     const { row } = one;
     fill(head, h("h2", {}, plain(row.title)),
       h("p", {}, severity(row.severity, t), " ", state(row.state, t), " ", h("span", { class: "note" }, `${kind(row.kind, t)} · ${row.entity}`)),
-      h("p", { class: "alerts-lead" }, dated(row.why)), pairs(), actions());
+      h("p", { class: "alerts-lead" }, said(row.why, "why")), pairs(), actions());
     return !before || before.row.at_ms !== row.at_ms || before.row.count !== row.count;
   }
 
@@ -46,7 +47,7 @@ export async function open(root, context) {
     return h("div", { class: "bar alerts-do" },
       one.may.includes("acknowledge") && h("button", { class: "main", type: "button", onclick: () => say("acknowledge", false) }, t("acknowledge")),
       one.may.includes("close") && h("button", { type: "button", onclick: () => say("close", true) }, t("close")),
-      h("button", { type: "button", onclick: () => askSilence({ matchers: matchers(), me, t, done: async (said) => { await post("/silences", said); await look(); } }) }, t("silence")));
+      h("button", { type: "button", onclick: () => askSilence({ matchers: matchers(), me, t, done: async (wish) => { await post("/silences", wish); await look(); } }) }, t("silence")));
   }
 
   const matchers = () => ({ kind: one.row.kind, entity: one.row.entity, ...(one.labels.rule ? { rule: one.labels.rule } : {}), ...(one.labels.series ? { series: one.labels.series } : {}) });

@@ -1,6 +1,7 @@
 // What the list and the page of one alert share.
 
 import { h } from "/static/dom.js";
+import { said } from "/static/phrases.js";
 
 const STATES = { firing: "bad", "not sent": "bad", held: "warn", acknowledged: "warn", silenced: "low", resolved: "good", closed: "good" };
 
@@ -8,7 +9,7 @@ export const chip = (text, kind) => h("span", { class: `chip ${kind}` }, text);
 export const severity = (name, t) => chip(t(name), name);
 export const state = (name, t) => chip(t(`is ${name}`), STATES[name] ?? "low");
 export const kind = (name, t) => t(`kind ${name}`);
-export const plain = (title) => title.replaceAll("_", " ");
+export const plain = (title) => said(title, "title").replaceAll("_", " ");
 export const address = (key) => `/alerts/${encodeURIComponent(key)}`;
 
 // Whether they have a say on alerts of this kind; the server decides, this only hides what would be refused.

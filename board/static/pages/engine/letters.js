@@ -4,6 +4,7 @@ import { get, post } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
 import { listen } from "/static/live.js";
 import { moment, whole } from "/static/numbers.js";
+import { said as spoken } from "/static/phrases.js";
 import { purpose, purposeChooser } from "/static/purpose.js";
 
 const AT_ONCE = 500;
@@ -40,7 +41,7 @@ export function letters(root, { t, me }) {
     if (now === offered) return;
     offered = now;
     const pick = (name, label, options) => h("label", {}, label, h("select", { name, onchange: (event) => change(name, event.target.value) },
-      ["", ...options].map((one) => h("option", { value: one, selected: one === asked[name] }, one ? `${one} (${whole(count(name, one))})` : t("all")))));
+      ["", ...options].map((one) => h("option", { value: one, selected: one === asked[name] }, one ? `${spoken(one, "reason")} (${whole(count(name, one))})` : t("all")))));
     const when = (name, label) => h("label", {}, label, h("input", { type: "datetime-local", name, value: asked[name] ?? "", onchange: (event) => change(name, event.target.value) }));
     fill(bar, pick("topic", t("topic"), topics), pick("reason", t("reason"), reasons), when("from", t("from")), when("to", t("to")),
       h("label", {}, t("text"), h("input", { type: "search", name: "q", value: asked.q, oninput: (event) => change("q", event.target.value) })));
@@ -62,7 +63,7 @@ export function letters(root, { t, me }) {
     if (!shown.items.length) return fill(rows, h("p", { class: "state", role: "status" }, t(shown.read ? "none_such" : "letters_none")));
     const focused = document.activeElement?.dataset?.key;
     fill(rows, table(t("letters"), [t("time"), t("topic"), t("reason"), t("detail"), t("bytes"), ""], shown.items.map((one) => [
-      moment(one.at_ms), h("div", {}, one.topic, h("div", { class: "note" }, one.id)), one.reason, h("div", { class: "engine-detail" }, one.detail || "–"), h("div", {}, whole(one.bytes), !one.whole && h("div", { class: "note" }, t("part_only"))),
+      moment(one.at_ms), h("div", {}, one.topic, h("div", { class: "note" }, one.id)), spoken(one.reason, "reason"), h("div", { class: "engine-detail" }, spoken(one.detail, "detail") || "–"), h("div", {}, whole(one.bytes), !one.whole && h("div", { class: "note" }, t("part_only"))),
       h("div", { class: "bar" }, h("button", { type: "button", "data-key": one.id, "aria-label": `${t("look")}: ${one.id}`, onclick: () => open(one) }, t("look"))),
     ]), [4]));
     if (focused) rows.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
@@ -73,7 +74,7 @@ export function letters(root, { t, me }) {
     const said = h("p", { class: "note", role: "status" }, t("masked"));
     const unmasks = h("button", { type: "button", disabled: !purpose(), onclick: unmask }, t("unmask"));
     const dialog = h("dialog", { class: "engine-letter", "aria-label": one.id, onclose: () => dialog.remove() }, h("h2", {}, one.id),
-      h("p", {}, `${one.reason}: ${one.detail || "–"}`), body, said,
+      h("p", {}, `${spoken(one.reason, "reason")}: ${spoken(one.detail, "detail") || "–"}`), body, said,
       mends && h("div", { class: "bar" }, purposeChooser(() => { unmasks.disabled = !purpose(); }), unmasks, h("button", { type: "button", onclick: () => { dialog.close(); again([one.id]); } }, t("resend"))),
       mends && h("p", { class: "note" }, t("purpose_note")),
       h("button", { class: "main", type: "button", onclick: () => dialog.close() }, t("close")));

@@ -8,6 +8,7 @@ import { decimal, moment, whole } from "/static/numbers.js";
 import { ask } from "/static/pages/models/asking.js";
 import { curve, reliability } from "/static/pages/models/drawings.js";
 import { flags, loss, verdict } from "/static/pages/models/list.js";
+import { said } from "/static/phrases.js";
 
 const SHOWN = 15; // inputs
 const AGAIN_MS = 2_000; // between two looks, whatever happens
@@ -76,7 +77,7 @@ export async function open(root, { t, id }) {
 
   function drifted({ wrong }) {
     fill(drift, h("h2", {}, t("drift")), h("p", { class: "note" }, t("drift_note")),
-      wrong.length ? table(t("drift"), [t("what"), t("since"), t("inputs")], wrong.map((one) => [h("span", { class: "chip bad" }, t(`wrong ${one.what}`)), h("div", {}, moment(one.since_ms), h("div", { class: "note" }, t("labels_so_far", { n: whole(one.since_labels) }))), one.inputs.map((name) => name.replaceAll("_", " ")).join(", ") || "–"]))
+      wrong.length ? table(t("drift"), [t("what"), t("since"), t("inputs")], wrong.map((one) => [h("span", { class: "chip bad" }, t(`wrong ${one.what}`)), h("div", {}, moment(one.since_ms), h("div", { class: "note" }, t("labels_so_far", { n: whole(one.since_labels) }))), one.inputs.map((name) => said(name, "drift").replaceAll("_", " ")).join(", ") || "–"]))
         : h("p", { class: "up" }, t("no_drift")));
   }
 
@@ -84,7 +85,7 @@ export async function open(root, { t, id }) {
     const duel = beside && h("p", {}, t("duel", { n: it.challenger, labels: whole(beside.labels), needed: whole(beside.needed) }), beside.loss !== null && ` ${t("duel_loss", { mine: decimal(beside.loss, 4), other: decimal(beside.champion_loss, 4) })}`);
     fill(versions, h("h2", {}, t("versions")), h("p", { class: "note" }, t("versions_note")), duel,
       found.length ? table(t("versions"), [t("version_head"), t("role"), t("published"), t("labels"), t("before_it"), t("beside"), ""], found.map((one) => [
-        one.number, one.fault ? h("span", { class: "down" }, t("cannot", { why: one.fault })) : one.role ? h("span", { class: `chip ${one.role === "champion" ? "good" : "warn"}` }, t(one.role)) : "–",
+        one.number, one.fault ? h("span", { class: "down" }, t("cannot", { why: said(one.fault, "fault") })) : one.role ? h("span", { class: `chip ${one.role === "champion" ? "good" : "warn"}` }, t(one.role)) : "–",
         moment(one.at_ms), whole(one.labels), decimal(one.figures[it.loss], 4),
         one.won === null ? "–" : h("span", { class: one.won ? "up" : "down" }, t("compared", { mine: decimal(one.compared_loss, 4), other: decimal(one.champion_loss, 4), n: one.compared_with, labels: whole(one.compared_labels) })),
         may.includes("promote") && !one.fault && !(one.role === "champion" && it.pinned) ? h("button", { type: "button", "aria-label": `${t("promote")}: ${one.number}`, onclick: () => decide("promote", one.number, t("promote_ask", { n: one.number })) }, t("promote")) : "",
