@@ -13,7 +13,7 @@ from redis import Redis
 
 from config.settings import Settings
 from features.job import Job
-from flows.topics import CACHE_MB, COMPACTED, KEYED, TOPICS, WRITTEN
+from flows.topics import CACHE_MB, COMPACTED, GATHER_MS, KEYED, TOPICS, WRITTEN
 from operators.alignment import AT_END_S, Alignment, event_time, kafka_time
 from operators.health import Pulse
 from operators.kafka import ensure_topics, require_kafka, require_room
@@ -29,7 +29,6 @@ from operators.tombstones import Tombstones
 Hook = Callable[[], None] | None
 Cut = Callable[[list[Sent]], list[Sent]] | None
 Lend = Callable[[PartitionStore], Leases] | None
-GATHER_MS = {"kpis": 500, "kpis-merge": 500, "kpis-judge": 1_000, "brake": 100, "brake-watch": 100}  # costly batches
 
 
 class House:

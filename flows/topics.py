@@ -52,4 +52,5 @@ KEYED = (  # whose keys must stay in their partitions
     "sightings",
     "brake.asked",
 )
+GATHER_MS = {"kpis": 500, "kpis-merge": 500, "kpis-judge": 1_000, "brake": 100, "brake-watch": 100}  # costly batches
 CACHE_MB = {f"security{stage}": 64 for stage in ("", "-groups", "-leaks")}  # for records: each actor comes seldom
