@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.triggers.backtests.backtest import Backtest
 from alerts.triggers.campaign import Campaign, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.gifts import Then, WrongRule
@@ -23,6 +24,7 @@ from alerts.triggers.referrals import Settling
 from alerts.triggers.rule import Rule, read_rule
 from alerts.triggers.worth import Worth
 from features import events as e
+from features.job import Batch, Clock
 from features.loop import Store, batches, run
 from features.outgoing import Points
 from features.purse import SETTLED, Purse
@@ -339,6 +341,25 @@ def test_a_log_that_is_read_anew_takes_no_point_twice(topic: tuple[list[e.Event]
     ended = lived(log, SMALL)
     for day in (0, 100, 400):
         assert balance(ended, day) == balance(store, day)
+
+
+def backtested(log: list[e.Event], rules: list[Rule], rationed: bool) -> list[str]:
+    """With the ids of events at hand, as a back-test of such a rule has them."""
+    backtest = Backtest(CATALOG, over_catalog([(rule, "r.toml", "") for rule in rules], CATALOG), FREE, ids=True)
+    values = encoded(log)
+    columns = backtest.job.core.columns(Batch("events", 0, -1, [*range(len(log))], values, [0] * len(log)), Clock())
+    if not rationed:
+        return backtest.judge(columns)[0].outcome.tolist()
+    return [noted[3] for noted in backtest.ration(backtest.hold(columns)).noted[0]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(topics(), st.booleans())
+def test_a_back_test_takes_the_points_that_live_has_taken(topic: tuple[list[e.Event], Store], rationed: bool) -> None:
+    """Under whatever id the rule is tried: what live has said to be spent takes the place of its own promise."""
+    log, store = topic
+    draft = Rule(id="draft", on=["points_exchange"], when="true", then=SMALL_GIFT, cooldown="0s")
+    assert backtested(log, [draft], rationed) == [one["outcome"] for one in data_of(store, "decisions")]
 
 
 def merging() -> World:
