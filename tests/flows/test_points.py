@@ -1,4 +1,4 @@
-"""Points for a coupon, end to end: requests of an app and a till, a crash, a replay into an empty Redis, and why not."""
+"""Points for a coupon, end to end: requests of app and till, a crash, a replay into an empty Redis, and why not."""
 
 from __future__ import annotations
 
