@@ -207,9 +207,16 @@ def night_tea(a: Asked) -> bool:
     return often and a.is_between("20:30", "23:30")
 
 
+@on("points_exchange")
+def points_exchange(a: Asked) -> bool:
+    """Whoever asks for a coupon is answered, be it with a no."""
+    return bool(a.event.points > 0)
+
+
 @monthly(day=23, hour=10)
 def points_expiring(a: Asked) -> bool:
-    """On the 23rd at ten, a hundred points or more of the same month a year ago; nobody spends any in this chain."""
+    """On the 23rd at ten, a hundred points or more of the same month a year ago; what was given of them is not looked
+    at, in chains that live for weeks."""
     today = a.local.date()
     first = today.replace(year=today.year - 1, day=1)
     return a.earned(first, (first + timedelta(days=31)).replace(day=1)) >= 100

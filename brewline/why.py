@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from zlib import crc32
 
 import orjson
@@ -17,6 +18,7 @@ from alerts.triggers.gifts import Then, WrongRule
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import CLOCK
 from alerts.triggers.offered import first_of, offer_of
+from alerts.triggers.points import Request, request_of
 from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.clauses import Value
 from alerts.triggers.receipts.explain import Outlook, Score, Told, outlook, told, told_event
@@ -117,7 +119,7 @@ class Explaining:
         values |= {name: score.value for name, score in scores.items()} | self._facts(rule, at_ms)
         due_ms = next((self._held(rule, due) for code, due, _ in self.record.timers if code == rule.code), 0)
         seen_ms = self.record.last_ms.get(KINDS[rule.after.event]) if rule.after else None
-        shut = self._gates(rule, rule.then.to(values), at_ms)
+        shut = self._gates(rule, values, at_ms)
         return outlook(rule, values, scores, shut, self.conditions.schema, at_ms, due_ms, seen_ms)
 
     def _held(self, rule: Rule, due_ms: int) -> int:
@@ -143,14 +145,24 @@ class Explaining:
             scores[name] = Score(round(float(found[0]), 6), largest(model, added, TOP_TERMS)[0], model.version)
         return scores
 
-    def _gates(self, rule: Rule, then: Then, at_ms: int) -> list[tuple[Gate, str]]:
-        asked = policy(self.settings)
+    def _gates(self, rule: Rule, values: Mapping[str, Value], at_ms: int) -> list[tuple[Gate, str]]:
+        asked, then = policy(self.settings), rule.then.to(values)
         since_ms, granted = self.record.consent.get(crc32(asked.consent.encode()), (0, False))
         local, consented = local_ms(at_ms, self.zone), granted and since_ms <= at_ms
-        standing = Standing(self.customer, self.record.ledger, at_ms, local, consented)
+        request = self._least(rule, values)
+        standing = Standing(self.customer, self.record.ledger, at_ms, local, consented, request=request)
         rivals = [r.id for r in self.rules.values() if rule.group and r.group == rule.group and r != rule]
         found = [*gates(rule, rivals, asked, standing), *self._of_campaign(then, at_ms, local)]
+        if request:
+            [gate] = [gate for gate in found if gate.outcome == "no_points"]
+            gate.because = spoken.points(request.points, gate.because)
         return [(gate, spoken.barrier(gate, asked, self.zone)) for gate in found]
+
+    def _least(self, rule: Rule, values: Mapping[str, Value]) -> Request | None:
+        """Of a rule that a customer pays: as if they asked for the least that it takes."""
+        worth = rule.then.worth
+        least = {worth.of: worth.least} if worth else {}
+        return request_of(rule, {**values, **least}, "", self.record.ledger)
 
     def _of_campaign(self, then: Then, at_ms: int, local: int) -> list[Gate]:
         """Whether it runs, and has something left, by what the partitions say they have spent; nothing for a rule whose

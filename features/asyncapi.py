@@ -106,7 +106,7 @@ def _received(kind: str, shape: type[e.Event]) -> Json:
 def _clean(kind: str, shape: type[e.Event]) -> Json:
     """As it stands in the clean topic."""
     filled = ["at_ms", "source", "of"] if shape is e.Tick else ["at_ms", "day", "tz"]
-    if kind in e.OWN or shape in (e.CouponDelivered, e.CouponRevoked):  # Brewline's own do not say where
+    if kind in e.OWN or shape in (e.CouponDelivered, e.CouponRevoked, e.PointsSpent):  # Brewline's own do not say where
         filled = ["at_ms"]
     if issubclass(shape, e.Refund):
         filled += ["ordered_ms", "ordered_day"]

@@ -171,9 +171,16 @@ class Consent(Event, tag="consent"):
 
 
 class PointsSpent(Event, tag="points_spent"):
-    """Loyalty points given for a reward."""
+    """Loyalty points given for a reward. The customers flow says so of those that it has exchanged for a coupon."""
 
     points: Count
+    what: Name = ""
+
+
+class PointsExchange(Event, tag="points_exchange"):
+    """The customer asks to have points turned into a coupon; by itself it takes none."""
+
+    points: Annotated[int, Meta(ge=1, le=1_000_000)]
     what: Name = ""
 
 
@@ -321,6 +328,7 @@ CustomerEvent: TypeAlias = (
     | Referred
     | FriendOrdered
     | Heartbeat
+    | PointsExchange
 )
 Control: TypeAlias = (
     Merge | History | Moved | Forget | Unname | Brake
@@ -331,7 +339,7 @@ CUSTOMER_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t
 OWN: dict[str, type[Event]] = {  # nobody may send them
     str(t.__struct_config__.tag): t for t in (Referred, FriendOrdered, DeliveryLate)
 }
-OF_BOTH = ("suppress", "coupon_delivered", "coupon_revoked")  # may be sent, and Brewline writes them as well
+OF_BOTH = ("suppress", "coupon_delivered", "coupon_revoked", "points_spent")  # may be sent, and Brewline writes them
 SENT_EVENTS = {kind: t for kind, t in CUSTOMER_EVENTS.items() if kind not in OWN}
 CONTROL: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(Control)}
 AUDIT_EVENTS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in get_args(AuditEvent)}

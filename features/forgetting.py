@@ -64,7 +64,7 @@ def sift(core: Core, batch: Batch, clock: Clock, forgotten: Forgotten) -> Sifted
     theirs |= {
         i for i, word in told.items() if not gone.isdisjoint(word.about())
     }  # what cannot be read is no dead letter
-    left = _only(batch, [i for i in range(len(batch.offsets)) if i not in theirs])
+    left = only(batch, [i for i in range(len(batch.offsets)) if i not in theirs])
     dropped = sum(_told(batch.values[i]).was_sent for i in theirs)
     counts = {"forgotten": dropped} if dropped else {}
     return Sifted(left, replace(core.columns(left, clock), last=batch.last), gone, counts)
@@ -77,7 +77,7 @@ def _told(raw: bytes) -> Told:
         return Told()  # stays a dead letter
 
 
-def _only(batch: Batch, kept: list[int]) -> Batch:
+def only(batch: Batch, kept: list[int]) -> Batch:
     return replace(
         batch,
         offsets=[batch.offsets[i] for i in kept],

@@ -41,6 +41,14 @@ class Braked(Struct, gc=False):
     incident: str = ""
 
 
+class Points(Struct, gc=False):
+    """What a customer has asked to give for a coupon, and what there was then."""
+
+    asked: int
+    balance: int
+    promised: int
+
+
 class Receipt(Struct, gc=False):
     """All that explains a decision; a coupon carries the receipt of the decision that issued it."""
 
@@ -77,6 +85,7 @@ class Receipt(Struct, gc=False):
     brake: Braked | None = None
     on_channel: int = 0
     channel_cap: int = 0
+    points: Points | None = None
 
 
 class IssuedCoupon(Receipt, kw_only=True):

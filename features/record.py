@@ -16,8 +16,9 @@
             varint rhythm_ms as it is now
     [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
-    msgpack [fired_ms, issued_ms, taken, given, coupons, messages_ms, suppressed, inside, held, choices, referral]  the
-            ledger: what policy decided and must know, whose histories were taken in, coupons, arms, by whom brought
+    msgpack [fired_ms, issued_ms, taken, given, coupons, messages_ms, suppressed, inside, held, choices, referral,
+            unheld, exposed_ms, purse]  the ledger: what policy decided and must know, whose histories were taken in,
+            coupons, arms, by whom brought, points given
 
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
 entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag
@@ -46,6 +47,7 @@ from typing import TypeVar
 from msgspec import Struct, msgpack
 
 from features.kernel.arrays import VERSION
+from features.purse import Purse
 
 FORWARD = 240  # the first byte of a note
 EVERY_REASON = ""  # a word that lifts whatever there is
@@ -146,6 +148,7 @@ class Ledger(Struct, array_like=True):
     referral: Referral | None = None
     unheld: Ledger | None = None  # of a customer who is held out, what this would be otherwise
     exposed_ms: dict[str, int] = {}  # rule → when it first gave the customer something, or held it back to compare
+    purse: Purse | None = None
 
     def merge(self, other: Ledger) -> Ledger:
         """Both ledgers as one: cooldowns from the later coupon on; all coupons count against cap and limits."""
@@ -177,6 +180,7 @@ class Ledger(Struct, array_like=True):
             exposed_ms={
                 rule: min(times) for rule, times in _joined(_listed(self.exposed_ms), _listed(other.exposed_ms)).items()
             },
+            purse=self.purse.merge(other.purse) if self.purse and other.purse else self.purse or other.purse,
         )
 
 

@@ -27,7 +27,7 @@ from features.glossary import REASONS
 from features.kernel.arrays import RING
 from features.labels import Examples
 from features.offers import Scored
-from features.outgoing import Braked, Drawn
+from features.outgoing import Braked, Drawn, Points
 from features.trials import Trial
 from features.versions import Appointment
 
@@ -92,7 +92,7 @@ def page(contract: Json) -> str:
     parts += ["### Scored\n", _body(shapes[Scored.__name__])]
     parts += ["### champion\n", _body(shapes[Appointment.__name__])]
     parts += ["## What leaves\n", _body(shapes["CloudEvent"]), "### Drawn\n", _body(shapes[Drawn.__name__])]
-    parts += ["### Braked\n", _body(shapes[Braked.__name__])]
+    parts += ["### Braked\n", _body(shapes[Braked.__name__]), "### Points\n", _body(shapes[Points.__name__])]
     for data in dict.fromkeys(data for _, data in CLOUDEVENTS.values()):
         parts += [f"### {_types(data)}\n", _body(shapes[data.__name__])]
     return "\n".join([*parts, "## Dead letters\n", _dead_letters()])

@@ -17,6 +17,7 @@ from sim.holders import Holders
 from sim.incidents import plan_incidents
 from sim.members import app_id_of, sign_up
 from sim.offices import HEAD_OFFICE, open_office, open_shift
+from sim.savers import Savers
 from sim.stores import open_stores, stores_csv, wall_ms
 from sim.truth import Truth
 from sim.visits import SLOT_MS, join, open_slot
@@ -95,7 +96,8 @@ class Chain:
         members = sign_up(rng, stores, self.customers, (start_ms, self.end_ms), self.rates.lapse)
         world = World(rng, self.rates, stores, members, self.truth, start_ms)
         abusers = Abusers(world, self.seed, (start_ms, self.end_ms))
-        for wire in (world.wire, world.care_wire, abusers.wire):
+        savers = Savers(world, self.seed)
+        for wire in (world.wire, world.care_wire, abusers.wire, savers.wire):
             wire.witness = self.witness
         for member in members:
             world.plan(member.joins_ms, join, world, member)
@@ -110,6 +112,7 @@ class Chain:
         world.plan(start_ms + int((self.end_ms - start_ms) * 0.37), _flood, world)
         plan_incidents(world, start_ms, self.days)
         abusers.plan()
+        savers.plan()
         return world
 
 

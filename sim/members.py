@@ -42,6 +42,7 @@ class Member(Struct):
     lapses_ms: int = NEVER_MS
     consents: bool = False
     busy_until_ms: int = 0
+    paid_cents: int = 0
     coupons: list[Coupon] = []
 
     def phone(self, rng: Random) -> str:

@@ -54,6 +54,8 @@ def place(
         campaign=coupon.campaign if coupon else "",
         coupons_used=1 if coupon else 0,
     )
+    if member is not None:
+        member.paid_cents += order.total_cents
     if member is not None and channel in ("app", "delivery"):
         world.wire.from_app(member.app_id, order, at_ms)
     else:

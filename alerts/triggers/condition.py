@@ -12,14 +12,14 @@ import polars as pl
 from msgspec import Struct
 from polars.exceptions import PolarsError
 
-from alerts.triggers.gifts import WrongRule
+from alerts.triggers.gifts import BALANCE, WrongRule
 from alerts.triggers.rule import Rule
 from alerts.triggers.sending import USUAL_HOUR
 from alerts.triggers.sense import CLOCK as CLOCK_RANGES
 from alerts.triggers.sense import Comparison, comparisons, out_of_range, unknown_word, wrong_sign, wrong_type
 from alerts.triggers.simple import Look, Rows, parts_of, tokens_of
 from features.catalog import Catalog
-from features.columns import KNOWN_BY, NAMES, event_fields
+from features.columns import KINDS, KNOWN_BY, NAMES, event_fields
 from features.events import CUSTOMER_EVENTS
 from features.kernel.scan import FLAG, TEXT
 from features.tasks import OF_COUPONS
@@ -88,11 +88,11 @@ class Conditions:
         exits = {i: _compile(one, "exit", one[0].exit, self.schema) for i, one in enumerate(rules) if one[0].exit}
         expressions = [_compile(one, "when", one[0].condition, self.schema) for one in rules]
         read = [
-            set(e.meta.root_names()) | _of_sending(one, self.schema) for e, one in zip(expressions, rules, strict=True)
+            {*e.meta.root_names(), *_of_sending(one, self.schema), *one[0].then.read}
+            for e, one in zip(expressions, rules, strict=True)
         ]
         known = [*numbers, *texts]
-        looked = [{*names, rule.then.context} for rule, names in zip(self.rules, read, strict=True)]
-        self.names = [[name for name in known if name in names] for names in looked]  # each rule reads, facts aside
+        self.names = [[name for name in known if name in names] for names in read]  # each rule reads, facts aside
         self.facts = [[name for name in self.schema if name in names and name not in known] for names in read]
         told = set().union(*read) - set(known) - set(FACTS)
         self.fields = told | {KNOWN_BY[name] for name in told & set(KNOWN_BY)}  # of events, that some rule reads
@@ -151,6 +151,7 @@ def over_catalog(rules: list[tuple[Rule, str, str]], catalog: Catalog) -> Condit
         _check_context(rule, file, text, catalog)
         _check_coupon(rule, file, text, of_coupons)
         _check_worth(rule, file, text, catalog)
+        _check_points(rule, file, text, catalog)
         _check_tiers(rule, file, text, catalog)
         _check_scores(rule, file, text, catalog)
     numbers = [name for name in catalog.names if name not in catalog.texts]
@@ -179,10 +180,29 @@ def _check_coupon(rule: Rule, file: str, text: str, of_coupons: list[str]) -> No
 
 
 def _check_worth(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
-    numbers = [*(name for name in catalog.names if name not in catalog.texts), *catalog.models]
-    if (worth := rule.then.worth) and worth.of not in numbers:
-        place = f"{file}:{line_of(text, 'worth')}: then.worth.of"
-        raise WrongRule(f"{place}: found {worth.of!r}, expected a feature that is a number{hint(worth.of, numbers)}")
+    worth, numbers = rule.then.worth, [*(name for name in catalog.names if name not in catalog.texts), *catalog.models]
+    if worth is None or worth.of in numbers:
+        return
+    place, told = f"{file}:{line_of(text, 'worth')}: then.worth.of", numbers_of(OF_EVENTS)
+    if worth.of not in told:
+        known = hint(worth.of, [*numbers, *told])
+        raise WrongRule(
+            f"{place}: found {worth.of!r}, expected a feature that is a number, or a number of the events{known}"
+        )
+    if rule.waits:
+        raise WrongRule(
+            f"{place}: found {worth.of!r}, of events, and a rule with `{rule.waits}` looks where none comes"
+        )
+    having = event_fields()[worth.of][1]
+    if lacking := [kind for kind in rule.on if KINDS[kind] not in having]:
+        kinds = " and ".join(sorted(NAMES[code] for code in having))
+        raise WrongRule(f"{place}: {worth.of} is a field of {kinds}, and the rule looks at {' and '.join(lacking)} too")
+
+
+def _check_points(rule: Rule, file: str, text: str, catalog: Catalog) -> None:
+    if rule.then.spends and BALANCE not in catalog.names:
+        place = f"{file}:{line_of(text, 'spends')}: then.spends"
+        raise WrongRule(f"{place}: found true, but there is no feature {BALANCE!r}: write [points] in the features")
 
 
 def _check_tiers(rule: Rule, file: str, text: str, catalog: Catalog) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from alerts.triggers.points import Request, against
 from alerts.triggers.policy import Cap, Policy, held_out
 from alerts.triggers.rule import Rule
 from features.record import Ledger
@@ -15,7 +16,7 @@ from features.suppression import suppression
 class Gate(Struct):
     """`outcome`: what a decision comes to where the gate is shut; `until_ms`: when it opens by itself, 0 if it does
     not; `times_ms`: the coupons that it counts, by the rule they are of where that is known; `because`: the channel
-    that is capped, the reason of a suppression."""
+    that is capped, the reason of a suppression, why points are not taken."""
 
     outcome: str
     is_open: bool
@@ -37,6 +38,7 @@ class Standing(Struct):
     local_ms: int  # on the clock where the customer is
     consented: bool  # as it stood at the event
     age_ms: int = 0  # how far the partition's clock is past it
+    request: Request | None = None  # points for a coupon, where the customer asks for it
 
 
 def first_shut(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> Gate | None:
@@ -45,18 +47,28 @@ def first_shut(rule: Rule, rivals: list[str], policy: Policy, standing: Standing
 
 
 def gates(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> Iterator[Gate]:
-    """`rivals`: the other rules of its group. That of age is told of where it is shut only."""
+    """`rivals`: the other rules of its group. That of age is told of where it is shut only.
+
+    What a customer asks and pays for is no marketing: no gate of it that is there to spare them stands in its way.
+    """
     if rule.max_event_age_ms is not None and standing.age_ms > rule.max_event_age_ms:
         yield Gate("stale", False)
     for rival in rivals:
         yield _quiet("excluded", rival, rule.cooldown_ms, standing)
-    yield OPEN["no_consent"] if standing.consented or not policy.consent else Gate("no_consent", False)
+    if not rule.then.spends:
+        yield OPEN["no_consent"] if standing.consented or not policy.consent else Gate("no_consent", False)
     yield _suppressed(standing)
-    held = held_out(standing.customer, policy.holdout_salt, policy.holdout)
-    yield Gate("holdout", False) if held else OPEN["holdout"]
-    yield _quiet("cooldown", rule.id, rule.cooldown_ms, standing)
+    if not rule.then.spends:
+        held = held_out(standing.customer, policy.holdout_salt, policy.holdout)
+        yield Gate("holdout", False) if held else OPEN["holdout"]
+    if rule.cooldown_ms or not rule.then.spends:  # of two requests that change places neither is lost
+        yield _quiet("cooldown", rule.id, rule.cooldown_ms, standing)
     if rule.exit:
         yield _inside(rule, standing)
+    if standing.request:
+        yield _points(rule, standing.request, standing)
+    if rule.then.spends:
+        return
     if rule.capped:
         yield _cap(policy, standing)
     if rule.then.channel in policy.channel_caps and (rule.capped or not rule.then.coupon):
@@ -73,6 +85,11 @@ def _inside(rule: Rule, standing: Standing) -> Gate:
     """It opens when the rule's exit has been true."""
     since_ms = standing.ledger.inside.get(rule.id)
     return Gate("inside", since_ms is None, times_ms=[] if since_ms is None else [since_ms], rule=rule.id)
+
+
+def _points(rule: Rule, request: Request, standing: Standing) -> Gate:
+    why = against(rule, request, standing.at_ms, standing.local_ms)
+    return Gate("no_points", not why, because=why)
 
 
 def _quiet_hours(rule: Rule, policy: Policy, standing: Standing) -> Gate:

@@ -39,6 +39,7 @@ class Arm(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
         return {key: value for key, value in found.items() if value is not None}
 
 
+BALANCE = "points_balance"  # the feature that says what there is to spend
 OF_GIFTS = ("coupon", "face_value_cents", "percent", "at_most_cents", "message")
 
 
@@ -54,7 +55,8 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
     campaign: Text = ""
     percent: Annotated[int, Meta(ge=0, le=100)] = 0
     at_most_cents: Annotated[int, Meta(ge=0)] = 0
-    worth: Worth | None = None  # instead of `face_value_cents`: by what is known of the customer
+    worth: Worth | None = None  # instead of `face_value_cents`: by what is known of the customer, or asked for
+    spends: bool = False  # the customer has asked for it, and gives as many points as `worth` is of
     message: Text = ""  # name of the channel's template
     channel: Literal["push", "sms", "wechat", "email"] = "push"
     send: Literal["now", "their-hour"] = "now"  # the hour at which the customer usually orders
@@ -78,18 +80,24 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
         """The most that the coupon can cost."""
         if self.arms:
             return max(gift.worth_cents for gift in self.gifts.values())
-        return self.worth.steps[-1][1] if self.worth else self.face_value_cents or self.at_most_cents
+        return self.worth.most_cents if self.worth else self.face_value_cents or self.at_most_cents
 
     @property
     def least_cents(self) -> int:
         """The least that a coupon of one gift can cost a campaign."""
-        return self.worth.steps[0][1] if self.worth else self.worth_cents
+        return self.worth.least_cents if self.worth else self.worth_cents
 
     def to(self, values: Mapping[str, object]) -> Then:
         """What it is to a customer of whom these values are known."""
         if self.worth is None:
             return self
         return replace(self, worth=None, face_value_cents=self.worth.cents(values.get(self.worth.of)))
+
+    @property
+    def read(self) -> list[str]:
+        """What of a moment it hangs on, beside the arm."""
+        names = [self.worth.of] if self.worth else []
+        return [*names, *([BALANCE] if self.spends else []), *([self.context] if self.context else [])]
 
     @property
     def valid_ms(self) -> int:
@@ -141,6 +149,8 @@ def _check_gift(then: Then, arm: str, text: str, file: str) -> None:
         raise WrongRule(f'{place}: gives nothing: write coupon = "WB5" or message = "name-of-the-template"')
     if then.worth:
         _check_worth(then, then.worth, f"{file}:{line_of(text, 'worth')}: then.worth")
+    if then.spends:
+        _check_spends(then, f"{file}:{line_of(text, 'spends')}: then.spends")
     if then.percent and then.face_value_cents:
         raise WrongRule(f"{place}: found face_value_cents and percent, expected one of them")
     if then.percent and not then.at_most_cents:
@@ -166,3 +176,14 @@ def _check_worth(then: Then, worth: Worth, place: str) -> None:
         worth.check()
     except ValueError as error:
         raise WrongRule(f"{place}: {error}") from error
+
+
+def _check_spends(then: Then, place: str) -> None:
+    """Whoever pays for a coupon gets it at once, and for all that they give."""
+    if then.worth is None or not then.worth.cents_each:
+        raise WrongRule(
+            f'{place}: found it without worth = {{ of = "points", cents_each = 10, ... }}: by steps, or at a fixed'
+            " value, some of the points would be given for nothing"
+        )
+    if then.send != "now":
+        raise WrongRule(f"{place}: found it beside send = {then.send!r}: what is paid for is sent at once, drop it")

@@ -18,6 +18,7 @@ from alerts.triggers.brake import Brakes
 from alerts.triggers.decide import Decider
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
+from alerts.triggers.points import once
 from alerts.triggers.referrals import Settling, Thanked, follow
 from alerts.triggers.trials import FIELDS, withdraw_all
 from features import events as e
@@ -55,7 +56,7 @@ class CustomersJob:
         settling: Settling | None = None,
     ) -> None:
         """`earlier`: layouts that records may still be written in; `settling`: how friends who were brought earn their
-        referrer thanks, None: not at all."""
+        referrer thanks, None: not at all, and nothing is said of points that were spent."""
         self.decider = decider
         self.labels = labels
         self.examples_topic = examples_topic
@@ -96,7 +97,7 @@ class CustomersJob:
 
     def apply(self, plan: Plan, state: State) -> Changes:
         sifted: Sifted = plan.work
-        batch, columns = sifted.batch, sifted.columns
+        batch, columns = once(self.core, sifted.batch, sifted.columns, plan.position.clock, state.records)
         due = dict.fromkeys(timer for _, timer in state.due)
         sends = {whose(timer): due_ms for due_ms, timer in state.due if timer.startswith(SENDS)}
         asleep = dict.fromkeys(map(whose, due))
@@ -124,6 +125,7 @@ class CustomersJob:
         counts |= {"friends_ordered": len(followed.messages)} if followed.messages else {}
         examples = [Message(self.examples_topic, model, told) for model, told in self.labels.messages(applied)]
         examples += self.told(decided.trials) + self.withdrawn(gone, state.records)
+        spent = [one.told(self.settling.topic) for one in decided.spent] if self.settling else []
         return Changes(
             position=plan.position.moved(columns.last, columns.clock, counts),
             puts=decided.records,
@@ -138,7 +140,7 @@ class CustomersJob:
             },
             spent=lease.spent,
             short=lease.short,
-            messages=[*decided.messages, *examples, *letters, *followed.messages],
+            messages=[*decided.messages, *examples, *letters, *followed.messages, *spent],
             counts=counts,
             receipts=decided.receipts,
             receipts_kept=self.decider.keeping.receipts,

@@ -1,5 +1,5 @@
-"""What befalls customers between two decisions of a batch, in log order: words on suppression, exits, and the time at
-which a message that was held is due."""
+"""What befalls customers between two decisions of a batch, in log order: words on suppression, exits, points that were
+spent, and the time at which a message that was held is due."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ import numpy as np
 
 from alerts.triggers.condition import Conditions
 from alerts.triggers.moments import Moments, Seen
+from alerts.triggers.points import POINTS_SPENT
 from features.columns import SUPPRESS, Columns
 from features.customer import Applied
+from features.purse import Purse
 from features.record import Ledger
 from features.suppression import suppress
 
@@ -55,6 +57,15 @@ class News:
         for place, who, *word in zip(columns.index[told].tolist(), columns.who[told].tolist(), *words, strict=True):
             self.add((place, 0), who, partial(suppress, self.ledger(who), *word))
 
+    def spend(self, columns: Columns, applied: Applied, noted: bool) -> None:
+        """The batch's words on points that were spent; `noted`: also those of customers who have given none for a
+        coupon."""
+        told = np.flatnonzero((columns.kind == POINTS_SPENT) & (applied.repeated == 0))
+        ids, at_ms = columns.hashes("id", told).tolist(), columns.numbers("at_ms", told).tolist()
+        places = columns.index[told].tolist(), columns.who[told].tolist()
+        for place, who, *word in zip(*places, ids, at_ms, strict=True):
+            self.add((place, 0), who, partial(_spend, self.ledger(who), noted, *word))
+
     def leave(self, conditions: Conditions, moments: Moments, held: Any, seen: Seen, applied: Applied) -> None:
         """Exits that come true for customers who are inside, or may get inside in this batch."""
         for j, condition in conditions.exits.items():
@@ -67,6 +78,14 @@ class News:
             for i, order in zip(there, moments.orders(there), strict=True):
                 who, at_ms = int(moments.who[i]), int(moments.at_ms[i])
                 self.add(order, who, partial(_leave, self.ledger(who), conditions.rules[j].id, at_ms))
+
+
+def _spend(ledger: Ledger, noted: bool, id: int, at_ms: int) -> bool:
+    if ledger.purse is None and not noted:
+        return False
+    ledger.purse = ledger.purse or Purse()
+    ledger.purse.settle(id, at_ms)
+    return True
 
 
 def _inside(rule: str, applied: Applied, customers: Any) -> Iterator[int]:

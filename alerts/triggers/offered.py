@@ -38,8 +38,9 @@ class Offered:
         self.following = bool(self.pupils) or any(rule.then.arms for rule in rules)
 
     def follows(self, rule: Rule) -> bool:
-        """Whether anything learns from what comes of its decisions."""
-        return bool(rule.then.arms or (self.pupils and rule.then.coupon))
+        """Whether anything learns from what comes of its decisions: of who asks for a coupon, whom to give one does
+        not follow."""
+        return bool(rule.then.arms or (self.pupils and rule.then.coupon and not rule.then.spends))
 
     def scored(self, row: Floats, rule: Rule, then: Then, nothing: bool) -> dict[str, Scored]:
         """By model, what it saw; who got nothing cannot redeem it."""

@@ -68,15 +68,15 @@ class Policy(Struct, frozen=True):
         """
         ledger.fired_ms[rule.id] = at_ms
         kept_ms = max([at_ms, *ledger.issued_ms]) - 2 * self.cap_window_ms
-        counted = [at_ms] if rule.capped and not nothing else []
+        counted = [at_ms] if rule.counted and not nothing else []
         ledger.issued_ms = [*(issued_ms for issued_ms in ledger.issued_ms if issued_ms > kept_ms), *counted]
-        if not nothing:
+        if not nothing and not rule.then.spends:
             self._count_message(rule.then.channel, ledger, at_ms)
         if rule.exit:
             ledger.inside[rule.id] = at_ms
 
     def _count_message(self, channel: str, ledger: Ledger, at_ms: int) -> None:
-        """On its channel everything counts, also what no cap asks."""
+        """On its channel everything counts that we send of ourselves, also what no cap asks."""
         if cap := self.channel_caps.get(channel):
             times_ms = [*ledger.messages_ms.get(channel, ()), at_ms]
             ledger.messages_ms[channel] = [ms for ms in times_ms if ms > max(times_ms) - cap.kept_ms]

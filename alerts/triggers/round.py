@@ -22,6 +22,7 @@ from alerts.triggers.holding import Consent, Holding, nothing_said
 from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
 from alerts.triggers.news import END, News
+from alerts.triggers.points import Spent, request_of, spending_id
 from alerts.triggers.receipts.kept import encode_kept
 from alerts.triggers.receipts.misses import missed
 from alerts.triggers.receipts.receipt import Verdict, decision_id, receipt_of
@@ -32,6 +33,7 @@ from features.job import Message
 from features.kernel.arrays import Ints
 from features.messages import HEADERS, cloudevent
 from features.outgoing import Drawn, Receipt
+from features.purse import Purse
 from features.record import Ledger, decode_ledger, encode_ledger
 from features.records import Records
 from features.trials import HOLDOUT, Trial
@@ -53,6 +55,7 @@ class Decided(Struct):
     misses: dict[str, dict[str, bytes]] = {}  # by customer and rule
     timers: dict[str, int | None] = {}  # of messages that are held
     trials: list[Trial] = []
+    spent: list[Spent] = []
 
 
 class Ledgers(dict[int, Ledger]):
@@ -137,6 +140,7 @@ class Round:
         """Of all that may befall customers, before what rules decide at that moment."""
         columns, house = self.moments.columns, self.house
         self.news.hear(columns, self.applied)
+        self.news.spend(columns, self.applied, house.spends)
         self.news.leave(house.conditions, self.moments, held, self.seen, self.applied)
         if walk:
             walk.join(self.news, self.decided.messages)
@@ -173,14 +177,28 @@ class Round:
             self.news.touched.add(candidate.who)
         if verdict.outcome == "issued":
             house.campaigns.issue(given.then, candidate.place, ledger, self.lease)
+            self._spend(candidate, given.then, ledger)
             self._send(candidate, self._issued(given.then, ledger, receipt), verdict.send_ms)
         if house.offered.following:
             self.decided.trials += self._tried(candidate, given, verdict.outcome)
         self._tell(candidate.customer, receipt)
         return candidate.rule.id, verdict.outcome
 
+    def _spend(self, candidate: Candidate, then: Then, ledger: Ledger) -> None:
+        """Takes the points that the coupon was asked for with."""
+        if request := request_of(candidate.rule, candidate.values, candidate.cause, ledger):
+            ledger.purse = ledger.purse or Purse()
+            ledger.purse.promise(request.id, request.points.asked, candidate.at_ms)
+            of = (candidate.customer, candidate.at_ms, request.points.asked, then.coupon)
+            self.decided.spent.append(Spent(spending_id(candidate.cause), *of))
+
     def _verdict(self, candidate: Candidate, ledger: Ledger, given: Given) -> Verdict:
         standing = self._standing(candidate, ledger)
+        verdict = self._judged(candidate, ledger, given, standing)
+        verdict.points = standing.request.points if standing.request else None
+        return verdict
+
+    def _judged(self, candidate: Candidate, ledger: Ledger, given: Given, standing: Standing) -> Verdict:
         if gate := first_shut(candidate.rule, candidate.rivals, self.house.policy, standing):
             because = gate.rule if gate.outcome == "excluded" else gate.because
             return Verdict(gate.outcome, until_ms=gate.until_ms, because=because)
@@ -195,7 +213,9 @@ class Round:
 
     def _standing(self, candidate: Candidate, ledger: Ledger) -> Standing:
         at_ms, local_ms = candidate.at_ms, candidate.place.local_ms
-        return Standing(candidate.customer, ledger, at_ms, local_ms, candidate.consented, candidate.clock_ms - at_ms)
+        request = request_of(candidate.rule, candidate.values, candidate.cause, ledger)
+        age_ms = candidate.clock_ms - at_ms
+        return Standing(candidate.customer, ledger, at_ms, local_ms, candidate.consented, age_ms, request)
 
     def _sending(self, candidate: Candidate, then: Then) -> tuple[int, str]:
         """When the message leaves, and why then."""

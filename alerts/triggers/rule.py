@@ -23,6 +23,7 @@ from features.times import DAY_MS, parse_duration, parse_offset
 from features.written import hint, line_of, read_toml, told
 
 _RHYTHMS = re.compile(r"(\d+(?:\.\d+)?) rhythms?")
+EXCHANGE = "points_exchange"  # by which a customer asks for a coupon, and says what they give
 LONG_RHYTHM_MS = 60 * DAY_MS
 NAMES = {"promised_time": "delivery_promised", "birthday": "profile"}  # moment → the event that names it
 
@@ -119,10 +120,18 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
         return self.quiet or ("hold" if self.waits else "send")
 
     @property
+    def counted(self) -> bool:
+        """Whether the cap on a customer's coupons asks it, and it counts."""
+        return self.capped and not self.then.spends
+
+    @property
     def condition(self) -> str:
-        """What must hold: the schedule, then `when`; the coupon must be worth something, and `exit` must not hold."""
+        """What must hold: the schedule, then `when`; the coupon must be worth something, and `exit` must not hold.
+
+        Who asks for too few points is told so: of a rule that spends, that is a gate's matter.
+        """
         season = [clause for _, clause in self.schedule.clauses(self.holidays)]
-        more = [self.then.worth.something] if self.then.worth else []
+        more = [self.then.worth.something] if self.then.worth and not self.then.spends else []
         more += [self.no_exit] if self.exit else []
         when = f"({self.when})" if season or more else self.when
         return " AND ".join([*season, when, *more])
@@ -171,6 +180,8 @@ def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
     check_then(rule.then, text, file)
     _check_schedule(rule, text, file)
     _check_durations(rule, text, file)
+    if rule.then.spends:
+        _check_spends(rule, text, file)
     _check_tests(rule, text, file)
     holidays = _holidays(rule.schedule, calendars, text, file)
     dates = _dates(rule.at, calendars, text, file) if rule.at else ()
@@ -263,6 +274,26 @@ def _check_durations(rule: Rule, text: str, file: str) -> None:
         )
     if not rule.then.valid_ms:
         raise WrongRule(f"{file}:{line_of(text, 'valid')}: valid: found {rule.then.valid!r}: it would be over at once")
+
+
+def _check_spends(rule: Rule, text: str, file: str) -> None:
+    """It answers a request, and nothing else: what it asks, and what it does not."""
+    worth = rule.then.worth
+    if rule.on != [EXCHANGE] or rule.waits:
+        key = rule.waits or "on"
+        raise WrongRule(
+            f"{file}:{line_of(text, key)}: {key}: a rule with then.spends answers a customer who asks: write"
+            f' on = ["{EXCHANGE}"], and nothing else'
+        )
+    if worth and worth.of != "points":
+        place = f"{file}:{line_of(text, 'worth')}: then.worth.of"
+        raise WrongRule(f"{place}: found {worth.of!r}, expected 'points', which {EXCHANGE} asks to give")
+    for key in ("group", "quiet"):
+        if found := getattr(rule, key):
+            raise WrongRule(
+                f"{file}:{line_of(text, key)}: {key}: found {found!r}, but what a customer pays for hangs on no other"
+                " coupon and no hour: drop it"
+            )
 
 
 def _check_tests(rule: Rule, text: str, file: str) -> None:

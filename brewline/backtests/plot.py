@@ -35,6 +35,7 @@ OUTCOMES = (
     "stock",
     "budget",
     "no_consent",
+    "no_points",
     "suppressed",
 )
 

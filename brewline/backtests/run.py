@@ -54,7 +54,8 @@ class Run:
         ids: bool = False,
         models: Mapping[str, LinearModel] | None = None,
     ) -> None:
-        self.settings, self.archive, self.chosen, self.ids, self.models = settings, archive, chosen, ids, models or {}
+        self.settings, self.archive, self.chosen, self.models = settings, archive, chosen, models or {}
+        self.ids = ids or any(rule.then.spends for rule, _, _ in chosen.all)  # by which points are known to be spent
         self.policy = replace(policy(settings), consent="") if assume_consent else policy(settings)
         self.campaigns = load_campaigns(settings, chosen.all, some=True)
         catalog, conditions = self._lean()

@@ -79,6 +79,8 @@ FIELDS = {
     "what": Word("what was shared", "menu"),
     "points": Word("loyalty points", 300),
     "PointsSpent.what": Word("what they were given for", "free-topping"),
+    "PointsExchange.points": Word("loyalty points that the customer wants to give", 300),
+    "PointsExchange.what": Word("what they are asked for, as whoever sends it calls it", "coupon"),
     "friend": Word("the friend: `card:…`, `phone:…` and so on, or the id in the app; then the customer id", "r-7781"),
     "by": Word("the customer who has brought this one"),
     "FriendOrdered.friend": Word("the friend's customer id"),

@@ -30,8 +30,9 @@ FIELDS = {
         "`issued`, or why not: `control` (the customer was drawn for the arm that gives nothing),"
         " `stale` (the event came too late), `excluded` (another rule of the group was first),"
         " `no_consent`, `suppressed`, `holdout`, `cooldown`, `inside` (the rule has fired, and its exit was not true"
-        " since), `capped`, `channel_capped`, `quiet_hours`, `campaign_not_begun`, `campaign_over`, `customer_limit`,"
-        " `stock`, `budget`, `paused` (see `brake`); `withheld`: it was issued, and is not sent after all"
+        " since), `no_points` (see `points` and `because`), `capped`, `channel_capped`, `quiet_hours`,"
+        " `campaign_not_begun`, `campaign_over`, `customer_limit`, `stock`, `budget`, `paused` (see `brake`);"
+        " `withheld`: it was issued, and is not sent after all"
     ),
     "Receipt.channel": Word("how the customer is told: push, sms, wechat, email", "push"),
     "percent": Word("what the coupon takes off the order, in percent; 0: it takes off `face_value_cents`", 10),
@@ -54,6 +55,10 @@ FIELDS = {
     "clock_ms": Word("what time it was for the partition that decided: its watermark, epoch ms"),
     "cooldown_until_ms": Word("until when the rule had to be quiet, as it stood before, epoch ms; 0: it had not fired"),
     "holdout": Word("true: the customer is of the group that gets no coupons"),
+    "Receipt.points": Word("what the customer has asked to give for it; null where nobody has"),
+    "Points.asked": Word("points that the customer wants to give"),
+    "Points.balance": Word("points there were, as of the event; below 0: owed"),
+    "Points.promised": Word("of these, points given for earlier coupons of which the balance does not know yet"),
     # what becomes of coupons
     "code": Word("what the customer shows at the till; empty where there is no key for codes"),
     "min_spend_cents": Word("what the order must come to before the coupon; 0: anything"),

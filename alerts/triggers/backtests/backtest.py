@@ -138,13 +138,15 @@ class Bare(Candidates):
         return causes
 
     def explained(self, seen: Seen, features: Any, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
-        """Only what a coupon's worth hangs on."""
+        """Only what a coupon's worth hangs on, and what it is paid with."""
         told: Any = np.full(len(at), None, dtype=object)
         told[:] = [{}] * len(at)
         for j in np.unique(rule).tolist():
-            if worth := self.conditions.rules[j].then.worth:
-                mine = np.flatnonzero(rule == j)
-                told[mine] = [{worth.of: value} for value in plain(seen.looks(j)(worth.of, at[mine]))]
+            then = self.conditions.rules[j].then
+            if then.worth:
+                mine, look = np.flatnonzero(rule == j), seen.looks(j)
+                columns = [plain(look(name, at[mine])) for name in then.read]
+                told[mine] = [dict(zip(then.read, row, strict=True)) for row in zip(*columns, strict=True)]
         return told.tolist(), [{}] * len(at)
 
 

@@ -15,7 +15,7 @@ from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.clauses import Asked, Truth, Value, ask, clauses_of, nearest_first
 from alerts.triggers.receipts.kept import Kept
 from alerts.triggers.rule import Rule
-from features.outgoing import Braked, Drawn
+from features.outgoing import Braked, Drawn, Points
 
 IDLE = "not_waiting"  # of a rule that looks when a wait is over, where none runs
 OF_THE_EVENT = {*OF_EVENTS, *FACTS} - set(CLOCK)
@@ -69,6 +69,7 @@ class Told(Struct):
     ran_out: str = ""
     on_channel: int = 0
     channel_cap: int = 0
+    points: Points | None = None
 
 
 class Barrier(Struct):
@@ -130,11 +131,14 @@ def told(kept: Kept, then: Rule | None, current: Rule | None, schema: Types) -> 
         ran_out=kept.ran_out,
         on_channel=kept.on_channel,
         channel_cap=kept.channel_cap,
+        points=kept.points,
     )
 
 
 def _reason(kept: Kept) -> str:
     because = spoken.because(kept.outcome, kept.because) if kept.because else ""
+    if kept.points:
+        because = spoken.points(kept.points, kept.because)
     if kept.outcome == "budget" and kept.ran_out:
         because = f"that of {spoken.pot(kept.ran_out)}"
     return spoken.outcome(kept.outcome) + (f" ({because})" if because else "")

@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from msgspec import Struct, msgpack
 
-from features.outgoing import Braked, Drawn, Receipt
+from features.outgoing import Braked, Drawn, Points, Receipt
 
 NEAR, FALSE = "near_miss", "condition_false"  # outcomes of moments at which a condition did not hold
 
@@ -49,15 +49,16 @@ class Kept(Struct, array_like=True, gc=False):
     brake: Braked | None = None
     on_channel: int = 0
     channel_cap: int = 0
+    points: Points | None = None
 
 
-LIMITS = ("on_channel", "channel_cap")  # the last ones: kept only where there is a cap
+LAST = ("on_channel", "channel_cap", "points")  # kept only where there is a cap, or somebody has asked for points
 _fields = attrgetter(*Kept.__struct_fields__)
-_unlimited = attrgetter(*Kept.__struct_fields__[: -len(LIMITS)])
+_without = attrgetter(*Kept.__struct_fields__[: -len(LAST)])
 _encode = msgpack.Encoder().encode
 decode_kept = msgpack.Decoder(Kept).decode
 
 
 def encode_kept(receipt: Receipt) -> bytes:
-    of = _fields if receipt.channel_cap else _unlimited
+    of = _fields if receipt.channel_cap or receipt.points else _without
     return _encode(of(receipt))

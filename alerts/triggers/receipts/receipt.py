@@ -10,7 +10,7 @@ from alerts.triggers.candidates import Candidate
 from alerts.triggers.gifts import Then
 from alerts.triggers.policy import Policy, held_out
 from features.messages import digest
-from features.outgoing import Braked, Receipt
+from features.outgoing import Braked, Points, Receipt
 from features.record import Ledger
 
 NO_GIFT = {"coupon": "", "face_value_cents": 0, "percent": 0, "at_most_cents": 0, "message": ""}
@@ -26,6 +26,7 @@ class Verdict(Struct, gc=False):
     send_ms: int = 0
     send_why: str = ""
     brake: Braked | None = None
+    points: Points | None = None
 
 
 def receipt_of(candidate: Candidate, policy: Policy, ledger: Ledger, given: Given, verdict: Verdict) -> Receipt:
@@ -67,6 +68,7 @@ def receipt_of(candidate: Candidate, policy: Policy, ledger: Ledger, given: Give
         verdict.brake,
         len(on_channel),
         channel_cap(then, policy),
+        verdict.points,
     )
 
 

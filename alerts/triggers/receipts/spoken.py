@@ -16,7 +16,7 @@ from alerts.triggers.receipts.clauses import Asked, Clause, Value
 from alerts.triggers.rule import Rule
 from alerts.triggers.schedule import WEEKDAYS, Schedule
 from alerts.triggers.simple import Compare, Joined, Missing
-from features.outgoing import Braked, Drawn
+from features.outgoing import Braked, Drawn, Points
 
 LIMITS = {
     ">": "more than {}",
@@ -37,6 +37,7 @@ OUTCOMES = {
     "cooldown": "not given: the rule's cooldown was not over",
     "capped": "not given: the customer had as many coupons as the cap allows",
     "suppressed": "not given: the customer was suppressed",
+    "no_points": "not given: the points asked for were not taken",
     "inside": "not given: the rule had fired, and its exit was not true since",
     "channel_capped": "not given: the customer had as many messages on the channel as its cap allows",
     "withheld": "was given, and not sent after all",
@@ -50,6 +51,12 @@ OUTCOMES = {
     "near_miss": "did not fire: all of its condition held but one clause, which nearly did",
     "condition_false": "did not fire: its condition did not hold",
 }
+POINTS = {
+    "again": "the same request was granted before",
+    "too_few": "fewer than the rule takes at once",
+    "too_many": "more than the rule takes at once",
+    "late": "some were spent in a later month",
+}
 PROSPECTS = {
     "issued": "would fire",
     "condition_false": "would not fire: its condition does not hold",
@@ -61,6 +68,7 @@ PROSPECTS = {
     "cooldown": "would not fire: the rule's cooldown is not over",
     "capped": "would not fire: the customer has as many coupons as the cap allows",
     "suppressed": "would not fire: the customer is suppressed",
+    "no_points": "would not fire: the customer has too few points",
     "inside": "would not fire: it has fired, and its exit was not true since",
     "channel_capped": "would not fire: the customer has as many messages on the channel as its cap allows",
 }
@@ -89,6 +97,13 @@ def because(name: str, why: str) -> str:
     return {"no_consent": "consent was taken back"}.get(
         why, f"{'channel' if name == 'channel_capped' else 'reason'} {why}"
     )
+
+
+def points(asked: Points, why: str) -> str:
+    """`asked 300 points, has 250, of which 100 are promised`; and why they are not taken, where it is not that."""
+    promised = f", of which {number(asked.promised)} are promised" if asked.promised else ""
+    told = f"asked {number(asked.asked)} points, has {number(asked.balance)}{promised}"
+    return f"{told}: {POINTS[why]}" if why in POINTS else told
 
 
 def pot(name: str) -> str:
@@ -269,6 +284,8 @@ def barrier(gate: Gate, policy: Policy, zone: str) -> str:
         case "channel_capped":
             cap = policy.channel_caps[gate.because].count
             return _counted(gate, f"{cap} {gate.because} messages", times, until)
+        case "no_points":
+            return gate.because
         case "stale":
             return "it came too late"
         case "no_consent":

@@ -16,7 +16,7 @@ const event = [
   ["coupon_issued", "发券"], ["coupon_redeemed", "核销优惠券"], ["coupon_expired", "优惠券过期"], ["rating", "评价"], ["complaint", "投诉"],
   ["complaint_answered", "投诉答复"], ["complaint_confirmed", "顾客确认投诉结果"], ["delivery_promised", "承诺送达"], ["delivery_delivered", "配送送达"],
   ["delivery_late", "配送超时"], ["share", "分享"], ["referral", "邀请好友"], ["referred", "受邀加入"], ["friend_ordered", "好友首单"], ["consent", "授权变更"],
-  ["footfall", "进店计数"], ["tick", "时钟"], ["points_spent", "积分兑换"], ["profile", "填写资料"], ["weather", "天气播报"], ["coupon_delivered", "优惠券送达"],
+  ["footfall", "进店计数"], ["tick", "时钟"], ["points_spent", "积分支出"], ["points_exchange", "申请积分兑换"], ["profile", "填写资料"], ["weather", "天气播报"], ["coupon_delivered", "优惠券送达"],
   ["coupon_opened", "查看优惠券"], ["coupon_revoked", "撤回优惠券"], ["suppress", "屏蔽顾客"], ["lead", "咨询"], ["lead_contacted", "咨询回访"],
   ["heartbeat", "收银机心跳"],
 ];
@@ -58,6 +58,7 @@ const change = [["{sights}, needs {need?}", "{sights}，需要{need}"], ["{idle}
 const gate = [
   ["not suppressed", "未屏蔽"], ["suppressed for {reason:because?}, until it is lifted", "因“{reason}”屏蔽，直至解除"], ["suppressed for {reason:because?}, until {day}", "因“{reason}”屏蔽至 {day}"],
   ["not inside", "未处于触发后状态"], ["inside since {times}, until the exit of {rule:word} is true", "自 {times} 起处于触发后状态，直至 {rule} 的退出条件成立"],
+  ["{points}", "{points}"], ["{points}: {short?}", "{points}：{short}"],
   ["{counted}", "{counted}"], ["{counted} ({times})", "{counted}（{times}）"], ["{counted}: no other before {day}", "{counted}：{day} 前不再发放"],
   ["{counted} ({times}): no other before {day}", "{counted}（{times}）：{day} 前不再发放"],
   ["it came too late", "事件到达过晚"], ["no consent is asked for", "不要求授权"], ["has consented to {purpose}", "已授权 {purpose}"], ["has not consented to {purpose}", "未授权 {purpose}"],
@@ -74,6 +75,14 @@ const counted = [
   ["{n:number} of {cap:number} coupons within the cap's window", "上限窗口内 {n} / {cap} 张券"],
   ["{n:number} of {cap:number} {channel?} messages within the cap's window", "上限窗口内 {n} / {cap} 条{channel}消息"],
 ];
+const points = [
+  ["asked {asked:number} points, has {balance:number}", "申请 {asked} 积分，现有 {balance} 积分"],
+  ["asked {asked:number} points, has {balance:number}, of which {n:number} are promised", "申请 {asked} 积分，现有 {balance} 积分，其中 {n} 积分正在兑换"],
+];
+const short = [
+  ["the same request was granted before", "同一申请此前已兑换"], ["fewer than the rule takes at once", "低于起兑积分"], ["more than the rule takes at once", "超过单次兑换上限"],
+  ["some were spent in a later month", "之后的月份已有积分支出"],
+];
 const which = [["this rule", "本规则"], ["{rule:word}, of the same group,", "同组规则 {rule} "]];
 const brake = [
   ["{campaign:word} paused everywhere by {by} at {day}: {reason:why?}", "活动 {campaign} 已在全部门店暂停发放（{by}，{day}）：{reason}"],
@@ -81,7 +90,10 @@ const brake = [
   ["{campaign:word} paused at region {name} by {by} at {day}: {reason:why?}", "活动 {campaign} 已在 {name} 区域暂停发放（{by}，{day}）：{reason}"],
 ];
 const by = [["the alert {incident:word}", "告警 {incident}"], ["{name}", "{name}"]];
-const because = [["review", "疑似薅羊毛，待审核"], ["abuse", "已确认薅羊毛"], ["no_consent", "授权已撤回"], ["{channel}", "{channel}"]];
+const because = [
+  ["balance", "积分不足"], ["too_few", "低于起兑积分"], ["too_many", "超过单次兑换上限"], ["late", "之后的月份已有积分支出"], ["again", "同一申请此前已兑换"],
+  ["review", "疑似薅羊毛，待审核"], ["abuse", "已确认薅羊毛"], ["no_consent", "授权已撤回"], ["{channel}", "{channel}"],
+];
 const pot = [["coupons", "券库存"], ["budget", "总预算"], ["{place}", "{place}预算"]];
 
 // What else is said of a decision.
@@ -99,7 +111,7 @@ const cause = [["the end of its wait", "等待结束"], ["event {id}", "事件 {
 const file = [["unchanged", "未改动"], ["changed since", "此后已修改"], ["gone", "已不存在"]];
 
 export const groups = {
-  look, event, idle, happening, gift, arm, part, worth, channel, clause, comparison, limit, need, sight, change, gate, counted, which, brake, by, because, pot, note,
+  look, event, idle, happening, gift, arm, part, worth, channel, clause, comparison, limit, need, sight, change, gate, counted, points, short, which, brake, by, because, pot, note,
   sending, weights, cause, file,
 };
 

@@ -95,8 +95,32 @@ def test_the_most_that_it_can_cost_is_the_last_step() -> None:
     assert gift(RULE.then) == "POINTS (10.00 to 60.00 off, by points_balance)"
 
 
+@given(st.integers(0, 10**6), st.integers(1, 50), st.integers(1, 500), st.integers(0, 10**6))
+def test_so_many_cents_for_each_from_the_least_on_and_never_more_than_the_most(
+    amount: int, each: int, least: int, more: int
+) -> None:
+    worth = Worth("x", cents_each=each, least=least, at_most_cents=each * least + more)
+    worth.check()
+    wanted = 0 if amount < least else min(each * amount, each * least + more)
+    assert (worth.cents(amount), worth.cents(amount + 0.4) >= wanted, worth.cents(None)) == (wanted, True, 0)
+    assert (worth.least_cents, worth.most_cents) == (each * least, each * least + more)
+
+
+def test_it_may_hang_on_a_number_of_the_events() -> None:
+    then = Then("BACK", worth=Worth("total_cents", cents_each=1, least=5_000, at_most_cents=20_000))
+    rule = Rule(id="r", on=["order"], when="true", then=then, cooldown="0s")
+    store = run(customers_job([rule]), batches("events", 0, encoded(bought(49, 50, 199, 201))))[0]
+    assert worths(store) == [5_000, 19_900, 20_000]
+
+
 def test_a_rule_is_read_with_its_steps() -> None:
     assert read_rule(TEXT, "r.toml").then.worth == Worth("points_balance", STEPS[:2])
+
+
+def test_a_rule_that_waits_sees_no_number_of_an_event() -> None:
+    text = TEXT.replace('on = ["order"]', 'after = { event = "order", wait = "1d" }').replace("points_balance", "stars")
+    with pytest.raises(WrongRule, match="found 'stars', of events, and a rule with `after` looks where none comes"):
+        over_catalog([(read_rule(text, "r.toml"), "r.toml", text)], CATALOG)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +131,21 @@ def test_a_rule_is_read_with_its_steps() -> None:
         ('"points_balance"', '"tier"', "r.toml:4: then.worth.of: found 'tier', expected a feature that is a number"),
         ("[[100, 1000], [200, 2000]]", "[[200, 1000], [100, 2000]]", "the amounts [200.0, 100.0], expected that they"),
         ("[[100, 1000], [200, 2000]]", "[[100, 2000], [200, 1000]]", "the cents [2000, 1000], expected that they rise"),
-        ("[[100, 1000], [200, 2000]]", "[]", "then.worth.steps"),
+        ("[[100, 1000], [200, 2000]]", "[]", "then.worth: found neither steps nor cents_each"),
+        ("steps = [[100, 1000], [200, 2000]]", "cents_each = 10", "r.toml:4: then.worth: least is missing"),
+        ("steps = [[100, 1000], [200, 2000]]", "cents_each = 10, least = 1", "at_most_cents is missing"),
+        ("]] }", "]], least = 5 }", "then.worth: found steps beside least"),
+        (
+            "steps = [[100, 1000], [200, 2000]]",
+            "cents_each = 10, least = 100, at_most_cents = 999",
+            "found at_most_cents = 999, and the least, 100, is worth 1000 already",
+        ),
+        ('"points_balance"', '"total_cent"', "did you mean 'total_cents'?"),
+        (
+            '"points_balance"',
+            '"stars"',
+            "r.toml:4: then.worth.of: stars is a field of rating, and the rule looks at order",
+        ),
         ("[[100, 1000], [200, 2000]]", "[[100, 0]]", "then.worth.steps"),
         ("steps =", "stairs =", "stairs"),
         ('coupon = "P",', 'coupon = "P", face_value_cents = 5,', "then.worth: found it beside face_value_cents"),

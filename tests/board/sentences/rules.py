@@ -25,7 +25,7 @@ from alerts.triggers.worth import Worth
 from board.rulebook import read_rules
 from config.settings import load
 from features.events import CUSTOMER_EVENTS
-from features.outgoing import Braked, Drawn
+from features.outgoing import Braked, Drawn, Points
 from features.suppression import ABUSE, REVIEW
 from tests.board.sentences.sentence import Sentence
 
@@ -192,6 +192,9 @@ def gates() -> Iterator[Sentence]:
                 if (until_ms or outcome not in ("excluded", "cooldown")) and (times or outcome != "inside"):
                     yield Sentence(spoken.barrier(gate, policy, ZONE), "gate", WHERE + "barrier", names)
                     yield Sentence(spoken.barrier(gate, policy, ZONE), "change", WHERE + "barrier", names)
+    for promised, why in product((0, 100), ("balance", *spoken.POINTS)):
+        short = Gate("no_points", False, because=spoken.points(Points(200, 250, promised), why))
+        yield Sentence(spoken.barrier(short, policy, ZONE), "gate", WHERE + "points", names)
     for consent in ("", "marketing"):
         unasked = Policy(3, 1, 0.1, "", consent)
         yield Sentence(spoken.barrier(Gate("no_consent", True), unasked, ZONE), "gate", WHERE + "_consent", names)
@@ -215,7 +218,7 @@ def notes() -> Iterator[Sentence]:
     kept: Any = SimpleNamespace(rule_version="1")
     for current in (None, SimpleNamespace(version="1"), SimpleNamespace(version="2")):
         yield Sentence(_file(kept, current), "file", "alerts/triggers/receipts/explain.py: _file")  # type: ignore[arg-type]
-    for because in (REVIEW, ABUSE, "no_consent", *CHANNELS):
+    for because in (REVIEW, ABUSE, "no_consent", "balance", *spoken.POINTS, *CHANNELS):
         yield Sentence(because, "because", "features/suppression.py, alerts/triggers/gates.py")
     for pot in (COUPONS, BUDGET, "region:east", "store:S1", "channel:app"):
         yield Sentence(pot, "pot", "alerts/triggers/campaign.py", ("east", "S1", "app"))

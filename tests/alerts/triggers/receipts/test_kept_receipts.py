@@ -11,7 +11,7 @@ from alerts.triggers.gifts import Then
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Cap, Policy
-from alerts.triggers.receipts.kept import LIMITS, Keeping, Kept, decode_kept, encode_kept
+from alerts.triggers.receipts.kept import LAST, Keeping, Kept, decode_kept, encode_kept
 from alerts.triggers.receipts.misses import EVERY, LOOKED_AT
 from alerts.triggers.rule import Rule
 from features import events as e
@@ -116,7 +116,7 @@ def test_counts_of_a_channel_are_kept_only_where_it_has_a_cap() -> None:
     for files in ((), ('id = "few"\nper_region = { west = 1 }\n',)):
         for one in limited(plain, *files):
             told = msgpack.decode(encode_kept(one))
-            assert len(told) == len(Kept.__struct_fields__) - len(LIMITS)
+            assert len(told) == len(Kept.__struct_fields__) - len(LAST)
             assert decode_kept(encode_kept(one)) == one
 
 
