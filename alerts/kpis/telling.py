@@ -17,6 +17,7 @@ from alerts.kpis.incident import (
     Place,
     Sight,
     State,
+    category_of_line,
     join,
     kind,
     lies_within,
@@ -76,8 +77,8 @@ class Teller:
         dim = layer.panel.dims[place]
         side, began = (int(layer.panel.course[name][series, place]) for name in ("side", "start"))
         meant = view.look_down(dim, series, int(layer.found.window[series, place]))
-        where = Place(meant, series_of(kind(meant), series), side, view.region_of.get(meant, ""))
-        return join(self.book.header.incidents, where, (dim, series), began, NAMES[where.series], view.region_of)
+        where = Place(meant, series_of(kind(meant), series), side, view.lies_in.get(meant, ""))
+        return join(self.book.header.incidents, where, (dim, series), began, NAMES[where.series], view.lies_in)
 
     def _widened(self, view: View, one: Incident) -> list[Incident]:
         """A channel's incident is the chain's once the rest of the chain is seen to stray as well: in the first minute
@@ -87,7 +88,7 @@ class Teller:
             return []
         if not view.rest_strays(one.dim, one.series):
             return []
-        others = [other for other in incidents if other is not one and lies_within(other, chain, view.region_of)]
+        others = [other for other in incidents if other is not one and lies_within(other, chain, view.lies_in)]
         return widen(incidents, [one, *others], chain.dim)
 
     def _grows(self, one: Incident, view: View) -> bool:
@@ -121,6 +122,8 @@ class Teller:
         parts = view.parts(one.dim, one.series, sight.window_minutes)
         if one.series in REDEEMED and kind(one.dim) in WIDE:
             parts += view.campaigns(sight.window_minutes)
+        if line := view.line_of(one.dim, one.series, sight.window_minutes):
+            parts.append(view.orders(line, sight.window_minutes))
         parts.sort(key=lambda part: -abs(part.strayed))
         named = parts[:MOST_NAMED] if state == "firing" else []
         stores, count = view.stores(one)
@@ -143,12 +146,18 @@ class Teller:
         odds = f", odds {sight.p:.0e}" if sight.p < 1 else ""
         also = f"; also {', '.join(others)}" if others else ""
         where = f"; {stores:,} stores stand out" if stores > 1 else ""
-        campaign = view.campaign_of(one.dim, one.series, sight.window_minutes) if kind(one.dim) in WIDE else ""
-        most = f"; most of it {campaign}" if campaign else ""
+        most = f"; most of it {culprit}" if (culprit := _culprit(view, one, sight.window_minutes)) else ""
         return (
             f"{one.dim}: {_named(one.series)} {verb} {seen} in the {sight.window_minutes} minutes before {until}Z;"
             f" usual now: {usual}{odds}{also}{where}{most}"
         )
+
+
+def _culprit(view: View, one: Incident, width: int) -> str:
+    """The campaign or the category that explains most of what a place is off by; empty: none."""
+    campaign = view.campaign_of(one.dim, one.series, width) if kind(one.dim) in WIDE else ""
+    line = view.line_of(one.dim, one.series, width)
+    return campaign or category_of_line(line) or line
 
 
 def described(one: Incident, state: State, sight: Sight, why: str) -> dict[str, Any]:
