@@ -82,7 +82,8 @@ class View:
         """The narrowest dimension that explains most of a deviation; the chain where all of it strays alike."""
         dim = self._strays_with(dim, width) if kind(dim) in LINES else dim
         while kind(dim) != "store":
-            whole, parts = self.part(dim, series, width), self.parts(dim, series, width)
+            whole = self.orders(dim, width) if kind(dim) == CATEGORY else self.part(dim, series, width)
+            parts = self.parts(dim, series, width)
             if not parts or not whole.strayed:
                 return self._told_as_line(dim, series, width) or dim
             explained = [part.strayed / whole.strayed for part in parts]
@@ -163,7 +164,7 @@ class View:
             kinds = ("region", "channel") if kind(dim) == "chain" else ("region",)
             layer, dims = self.layers[ROOTS], [d for d in self.book.roots.dims if kind(d) in kinds]
         elif kind(dim) == CATEGORY:
-            layer, dims = self.layers[ROOTS], [d for d in self.book.roots.dims if category_of_line(d) == dim]
+            return [self.orders(line, width) for line in self.book.roots.dims if category_of_line(line) == dim]
         elif "stores" in self.layers:
             layer, dims = self.layers["stores"], [d for d, root in self.region_of.items() if root == dim]
         else:
