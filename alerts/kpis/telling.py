@@ -18,12 +18,27 @@ from alerts.kpis.incident import (
     Sight,
     State,
     category_of_line,
+    covers,
     join,
     kind,
     lies_within,
     widen,
 )
-from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, REDEEMED, series_of
+from alerts.kpis.panel import FIRING, ROOTS
+from alerts.kpis.series import (
+    ALIVE_MINUTES,
+    AOV,
+    CATEGORY,
+    KINDS,
+    KPIS,
+    LINES,
+    NAMES,
+    OF_REGION,
+    ORDERS,
+    REDEEMED,
+    series_of,
+)
+from alerts.kpis.verdict import Flags
 from alerts.kpis.view import MOST_NAMED, View, unseen
 from features.job import Message
 from features.messages import cloudevent
@@ -46,15 +61,15 @@ class Teller:
     def tell(self, layers: list[Layer], minute: int, stamp_ms: int) -> None:
         """All that a minute changed."""
         incidents = self.book.header.incidents
-        fired = [layer for layer in layers if layer.steps.fired.any()]
-        if not fired and not incidents:
+        to_tell = [layer.steps.fired | self._untold(layer) for layer in layers]
+        if not incidents and not any(these.any() for these in to_tell):
             return
         view = View(self.book, layers, minute)
         for one in list(incidents):
             for ended in self._widened(view, one):
                 self._say(ended, "resolved", view, stamp_ms, f"part of the incident of {ended.dim}")
-        for layer in fired:
-            for series, place in self._widest_first(layer):
+        for layer, these in zip(layers, to_tell, strict=True):
+            for series, place in self._widest_first(layer, these):
                 for ended in self._gather(view, layer, series, place):
                     self._say(ended, "resolved", view, stamp_ms, f"part of the incident of {ended.dim}")
         for one in list(incidents):
@@ -65,20 +80,35 @@ class Teller:
             elif self._grows(one, view) and minute >= one.told + TOLD_EVERY:
                 self._say(one, "firing", view, stamp_ms)
 
-    def _widest_first(self, layer: Layer) -> list[tuple[int, int]]:
+    def _untold(self, layer: Layer) -> Flags:
+        """Lines of products that fire, and had no incident as they fell with their place: they may stand out by now."""
+        found = np.zeros(layer.steps.fired.shape, bool)
+        if layer.panel.layer == ROOTS:
+            told = {dim for one in self.book.header.incidents for dim, _ in one.members}
+            rare = (layer.panel.course["state"][ORDERS] == FIRING) & (layer.found.p[ORDERS] <= RESOLVE_P)
+            for place in np.flatnonzero(rare & (self.book.kinds[CATEGORY] | self.book.kinds[OF_REGION])).tolist():
+                found[ORDERS, place] = layer.panel.dims[place] not in told
+        return found
+
+    def _widest_first(self, layer: Layer, these: Flags) -> list[tuple[int, int]]:
         """Series and places that have begun to fire, the rarest of each kind of dimension first."""
-        fired, p = np.argwhere(layer.steps.fired).tolist(), layer.found.p
+        p = layer.found.p
         order = [
-            (KINDS.index(kind(layer.panel.dims[place])), p[series, place], series, place) for series, place in fired
+            (KINDS.index(kind(layer.panel.dims[place])), p[series, place], series, place)
+            for series, place in np.argwhere(these).tolist()
         ]
         return [(series, place) for _, _, series, place in sorted(order)]
 
     def _gather(self, view: View, layer: Layer, series: int, place: int) -> list[Incident]:
+        """A line of products that falls with its place is part of what is told of that, which is judged by itself."""
         dim = layer.panel.dims[place]
         side, began = (int(layer.panel.course[name][series, place]) for name in ("side", "start"))
         meant = view.look_down(dim, series, int(layer.found.window[series, place]))
         where = Place(meant, series_of(kind(meant), series), side, view.lies_in.get(meant, ""))
-        return join(self.book.header.incidents, where, (dim, series), began, NAMES[where.series], view.lies_in)
+        open_ = self.book.header.incidents
+        if kind(dim) in LINES and kind(meant) not in LINES and not any(covers(one, where) for one in open_):
+            return []
+        return join(open_, where, (dim, series), began, NAMES[where.series], view.lies_in)
 
     def _widened(self, view: View, one: Incident) -> list[Incident]:
         """A channel's incident is the chain's once the rest of the chain is seen to stray as well: in the first minute
