@@ -63,6 +63,7 @@ CERTAIN = 1e-3  # of a discovery's p-value: a root that is so unusual is not hel
 FORGETS_AT = 66  # hour of the week, from Thursday 00:00 UTC on: a night, in which every profile is loaded
 GONE_DAYS = 14  # of which nothing is heard for so long is forgotten
 STORE_DAYS = 1  # of a store's own before it is judged
+LEAST_GONE = 0.5  # of a line of products: what guests feel like moves it by a third, what was not delivered is gone
 MOST_LINES = 1_000  # that are judged: tills that name each product a category must not fill the memory
 NOBODY = -1
 OTHERS = np.arange(SERIES) != ALIVE_MINUTES
@@ -328,7 +329,10 @@ class Book:
             of = self.kinds[name]
             watched[:, of] = False
             watched[series, of] = True
-            weighed[series, of] = np.where(found.side[series, of] == side, weighed[series, of], 1.0)
+            there = found.side[series, of] == side
+            if name in LINES:
+                there &= found.seen[series, of] <= (1 - LEAST_GONE) * (found.of * found.mean)[series, of]
+            weighed[series, of] = np.where(there, weighed[series, of], 1.0)
         return watched
 
     def _learn_spread(self, layer: Layer, minute: int) -> None:

@@ -151,6 +151,16 @@ def test_a_line_that_falls_with_its_place_is_left_to_that_and_told_once_it_stand
     assert [told(alone, begins) for begins in (True, False)] == [[EAST], [EAST]]
 
 
+@pytest.mark.parametrize(("sold", "unusual"), [(20, True), (30, False), (90, False)])
+def test_a_line_is_unusual_where_half_of_it_is_gone_and_never_on_the_other_side(sold: int, unusual: bool) -> None:
+    one = view({EAST: sold, "region:east": 2 * sold})
+    layer, roots = one.layers[ROOTS], one.book.roots
+    layer.found.p[ORDERS] = 1e-12
+    found, _ = one.book._unusual(roots, layer.found, np.ones(len(roots.dims), bool))
+    assert bool(found[ORDERS, roots.place[EAST]]) == unusual
+    assert found[ORDERS, roots.place["region:east"]]
+
+
 def test_a_line_that_is_part_of_an_incident_is_not_told_again() -> None:
     alone = {"chain:*": 175, "region:east": 75, **NO_TEA_IN_EAST}
     mine = Incident("m", EAST, ORDERS, -1, MINUTE - 3, [(EAST, ORDERS)], [ORDERS], revision=1, told=MINUTE, news=False)
