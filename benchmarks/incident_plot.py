@@ -13,7 +13,7 @@ from alerts.kpis.series import AOV, NAMES, SHARES
 from brewline.backtests.svg import COLOURS, INK, line, picture, rect, steps, text
 from features.loop import Store
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, rfc3339
-from sim.outages import APP, CHAIN, COUPON, DRIFT, KINDS, LATE, PAYMENT, PRICE, TILL, Outage
+from sim.outages import APP, CHAIN, COUPON, DRIFT, KINDS, LATE, PAYMENT, PRICE, SHORTAGE, TILL, Outage
 
 WIDTH, LEFT, HEIGHT, GAP = 1100, 90, 110, 58
 INNER = WIDTH - LEFT - 20
@@ -28,6 +28,7 @@ SHOWS = {  # the series that a fault of each kind shows best in
     PRICE: "aov_cents",
     CHAIN: "orders",
     DRIFT: "orders",
+    SHORTAGE: "orders",
 }
 
 
@@ -43,7 +44,7 @@ class Course:
     """Of the first fault of each kind, the day of its series, at the end of every ten minutes that were judged."""
 
     def __init__(self, outages: list[Outage], first_ms: int) -> None:
-        firsts = {kind: next((o for o in outages if o.kind == kind), None) for kind in KINDS}
+        firsts = {kind: next((o for o in outages if o.kind == kind), None) for kind in (*KINDS, SHORTAGE)}
         self.outages = [outage for outage in firsts.values() if outage is not None]
         self.points: dict[str, list[Point]] = {outage.kind: [] for outage in self.outages}
 

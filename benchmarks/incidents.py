@@ -1,7 +1,7 @@
 """Faults of a simulated chain that the judging of KPIs finds, how soon, and what it finds where nothing is wrong.
 
-python -m benchmarks.incidents [--stores 2000] [--days 7] [--learn 14] [--quiet SERIES] [--quick] [--plot FILE]
-    [--json FILE]
+python -m benchmarks.incidents [--stores 2000] [--days 7] [--learn 14] [--quiet SERIES] [--shortages] [--quick]
+    [--plot FILE] [--json FILE]
 
 Counts by minute, drawn by the laws of `sim.minutes` and not order by order, go as closings straight into the job
 that judges them, without Kafka and Redis. Faults (`sim.outages`) begin after the days of learning, five a day. One is
@@ -25,10 +25,12 @@ from rich.progress import track
 from rich.table import Table
 
 from alerts.kpis.book import Judging
+from alerts.kpis.catalog import values_of
 from alerts.kpis.closing import ROWS, Closing, encode_closing
+from alerts.kpis.incident import kind, region_of_line
 from alerts.kpis.judge import Judge
 from alerts.kpis.seasons import Seasons
-from alerts.kpis.series import COUNTED, SERIES
+from alerts.kpis.series import CATEGORY, COUNTED, LINES, SERIES
 from benchmarks.house import out
 from benchmarks.incident_plot import Course, draw
 from brewline.backtests.plot import check_plot, write_picture
@@ -37,7 +39,7 @@ from features.job import Batch
 from features.loop import Store, run
 from features.times import DAY_MS, MINUTE_MS, parse_time, rfc3339
 from sim.minutes import COUNTERS, Minutes, Town
-from sim.outages import CAMPAIGNS, CHANNELS, Outage, plan_outages
+from sim.outages import CAMPAIGNS, CATEGORIES, CHANNELS, Outage, plan_outages, plan_shortages
 
 START_MS = parse_time("2026-03-02T00:00:00Z")  # a Monday
 AFTER_MS = 30 * MINUTE_MS
@@ -76,7 +78,8 @@ class Chain:
         self.town = Town(seed, stores, orders, START_MS)
         self.regions = sorted(set(self.town.regions))
         names = [*(f"region:{region}" for region in self.regions), "chain:*", *(f"channel:{name}" for name in CHANNELS)]
-        names += [f"campaign:{name}" for name in CAMPAIGNS]
+        names += [*(f"campaign:{name}" for name in CAMPAIGNS), *(f"category:{name}" for name in CATEGORIES)]
+        names += [f"region+category:{region}+{name}" for name in CATEGORIES for region in self.regions]
         self.dims = [*(f"store:{store.id}" for store in self.town.stores), *names]
         self.job = Judge("alerts", "dead-letters", Judging(), {s.id: s.region for s in self.town.stores}, Seasons())
         self.store, self.offset = Store(), 0
@@ -100,9 +103,9 @@ class Chain:
         regions = [counts[self.town.regions == region].sum(axis=0) for region in self.regions]
         channels = minutes.channels[:, minute].sum(axis=1)
         campaigns = minutes.campaigns[:, minute]
-        rows = np.concatenate([counts, [*regions, counts.sum(axis=0)], channels, campaigns])[
-            :, [COUNTERS.index(c) for c in COUNTED]
-        ]
+        lines = minutes.categories[:, minute]
+        every = [counts, [*regions, counts.sum(axis=0)], channels, campaigns, lines.sum(axis=1), *lines]
+        rows = np.concatenate(every)[:, [COUNTERS.index(c) for c in COUNTED]]
         some = np.flatnonzero(rows.any(axis=1))
         number = minutes.at_ms // MINUTE_MS + minute
         for start in range(0, max(1, len(some)), ROWS):
@@ -147,12 +150,15 @@ def delay_of(outage: Outage, found: Found) -> Delay:
 
 def touches(outage: Outage, dim: str, region_of: dict[str, str]) -> bool:
     """Whether a fault shows in a dimension."""
-    kind, _, name = outage.dim.partition(":")
     if dim.startswith("campaign:"):
         return dim == f"campaign:{outage.campaign}"
-    if kind in ("chain", "channel") or outage.dim == dim:
+    if outage.category and kind(dim) in LINES and outage.category not in values_of(dim):
+        return False
+    where = outage.where
+    if kind(where) in ("chain", "channel") or dim in (outage.dim, where):
         return True
-    return kind == "region" and (dim.split(":")[0] in ("chain", "channel") or region_of.get(dim) == name)
+    inside = region_of_line(dim) or f"region:{region_of.get(dim)}"
+    return kind(where) == "region" and (kind(dim) in ("chain", "channel", CATEGORY) or inside == where)
 
 
 def main() -> None:
@@ -162,6 +168,7 @@ def main() -> None:
     parser.add_argument("--learn", type=int, default=14, help="days before")
     parser.add_argument("--orders", type=float, default=500, help="a day, of a middling store")
     parser.add_argument("--quiet", type=int, default=0, help="so many series without faults")
+    parser.add_argument("--shortages", action="store_true", help="products that are not sold, in place of other faults")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="100 stores, 5 days of learning, 2 with faults")
     parser.add_argument("--plot", type=Path, help="a picture of series, bands, alerts and truth: .svg, .png")
@@ -174,7 +181,8 @@ def main() -> None:
         asked.stores = asked.quiet // SERIES
     chain = Chain(asked.seed, asked.stores, asked.orders)
     first_ms = START_MS + asked.learn * DAY_MS
-    outages = [] if asked.quiet else plan_outages(asked.seed, chain.town.stores, first_ms, asked.days)
+    plan = plan_shortages if asked.shortages else plan_outages
+    outages = [] if asked.quiet else plan(asked.seed, chain.town.stores, first_ms, asked.days)
     course = Course(outages, first_ms) if asked.plot else None
     hours = (asked.learn + asked.days) * 24
     chain.live(hours, outages, course, hours - LIVE_MINUTES // 60)
@@ -238,11 +246,11 @@ def judged(chain: Chain, outages: list[Outage], first_ms: int, days: int) -> dic
 def by_kind(delays: dict[str, list[Delay | None]]) -> Table:
     """Medians, in minutes."""
     shown = Table("kind", "faults", "found", "after", "evidence", "hold", "clock")
-    for kind, all in delays.items():
+    for name, all in delays.items():
         known = [delay for delay in all if delay is not None]
         parts = [[delay.whole for delay in known], *zip(*known, strict=True)]
         medians = [f"{median(part):.0f}" for part in parts] if known else []
-        shown.add_row(kind, f"{len(all)}", f"{len(known)}", *medians)
+        shown.add_row(name, f"{len(all)}", f"{len(known)}", *medians)
     return shown
 
 

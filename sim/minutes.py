@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.times import DAY_MS, HOUR_MS, local_ms
-from sim.outages import CAMPAIGNS, CHANNELS, Outage, Push, push
+from sim.outages import CAMPAIGNS, CATEGORIES, CHANNELS, TAKES_ANOTHER, Outage, Push, push
 from sim.stores import Store, open_stores
 from sim.weather import MEAN_C, WET_MM
 
@@ -46,6 +46,7 @@ LATE, BEATS = 0.06, 0.98  # of deliveries; of a till's heartbeats, one a minute 
 DOOR, OPENS = 1.6, 2.5  # visitors at the door an order at the till; openings of the app an order in it
 GROWS = 0.01  # a day: orders in the app
 CHAIN_DAY, STORE_DAY, CROWD = 0.03, 0.06, 0.02  # spread of good and bad days; of quarters of an hour, squared
+LINE_DAY, MORNING, BEFORE_H = 0.05, {"coffee": 1.5, "fruit_tea": 0.8}, 4  # of categories: spread by day; until noon
 SPELL, RAINS, GOES_ON, RAIN_MM = 0.6, 0.04, 0.75, 2.5
 
 Ints = NDArray[np.int64]
@@ -54,13 +55,15 @@ Flags = NDArray[np.bool_]
 
 
 class Minutes(NamedTuple):
-    """An hour: [minutes, stores, counters], by channel in [channels, minutes, stores, counters], and of orders with a
-    coupon by campaign in [campaigns, minutes, counters]."""
+    """An hour: [minutes, stores, counters], by channel in [channels, minutes, stores, counters], of orders with a
+    coupon by campaign in [campaigns, minutes, counters], and of orders by category in [categories, minutes, regions,
+    counters], regions in the order of their names."""
 
     at_ms: int
     counts: Ints
     channels: Ints
     campaigns: Ints
+    categories: Ints
 
 
 class Town:
@@ -71,15 +74,18 @@ class Town:
         self.regions = np.array([store.region for store in self.stores])
         self.size = np.array([store.walk_ins_a_day for store in self.stores]) / 105 * orders_a_day
         self.random, self.start_ms = np.random.default_rng(seed), start_ms
-        self.coupons = np.random.default_rng([seed, 1])
+        self.coupons, self.carts = (np.random.default_rng([seed, stream]) for stream in (1, 2))
         self.rain = dict.fromkeys(MEAN_C, 0.0)
         self.spell = dict.fromkeys(MEAN_C, 0.0)
         self.day = np.ones(stores)
+        self.within = (self.regions == np.unique(self.regions)[:, None]).astype(np.int64)  # regions x stores
+        self.line_day = np.ones((len(CATEGORIES), len(self.within)))
 
     def hours(self, hours: int, outages: list[Outage]) -> Iterator[Minutes]:
         for hour in range(hours):
             if hour % 24 == 0:
                 self.day = np.exp(self.random.normal(0, CHAIN_DAY) + self.random.normal(0, STORE_DAY, len(self.stores)))
+                self.line_day = np.exp(self.carts.normal(0, LINE_DAY, self.line_day.shape))
             yield self._hour(self.start_ms + hour * HOUR_MS, outages)
 
     def _weather(self, at_ms: int) -> dict[str, tuple[float, bool]]:
@@ -108,7 +114,7 @@ class Town:
         rate = (shares * demand / 60)[:, None, :] * crowd  # channels x minutes x stores
         return Minutes(at_ms, *self._counts(at_ms, rate, push(at_ms, outages, self.stores), wet))
 
-    def _counts(self, at_ms: int, rate: Floats, pushed: Push, wet: Flags) -> tuple[Ints, Ints, Ints]:
+    def _counts(self, at_ms: int, rate: Floats, pushed: Push, wet: Flags) -> tuple[Ints, Ints, Ints, Ints]:
         random, orders = self.random, self.random.poisson(rate * pushed.orders)
         eligible = random.binomial(orders, MEMBERS)
         redeemed = random.binomial(eligible, np.minimum(0.95, REDEEMS * pushed.redeems))
@@ -138,7 +144,8 @@ class Town:
         found[POS, ..., COLUMN["heartbeats"]] = (random.random(rate.shape[1:]) < BEATS) & opened
         found *= pushed.heard[None, :, :, None]
         redeemed = found[..., COLUMN["redemptions"]].sum(axis=0)
-        return found.sum(axis=0), found, self._campaigns(redeemed, pushed)
+        whole = found.sum(axis=0)
+        return whole, found, self._campaigns(redeemed, pushed), self._categories(at_ms, whole, pushed)
 
     def _campaigns(self, redeemed: Ints, pushed: Push) -> Ints:
         """By campaign and minute, from what is redeemed by [minutes, stores]."""
@@ -150,4 +157,25 @@ class Town:
         found = np.zeros((*counts.shape, len(COUNTERS)), np.int64)
         for name, worth in (("redemptions", 1), ("orders", 1), ("eligible_orders", 1), ("discount_cents", FACE_CENTS)):
             found[..., COLUMN[name]] = counts * worth
+        return found
+
+    def _categories(self, at_ms: int, whole: Ints, pushed: Push) -> Ints:
+        """By category, minute and region, from all orders by [minutes, stores, counters]: one may have several."""
+        orders, wet, eligible = (
+            whole[..., COLUMN[name]] @ self.within.T for name in ("orders", "wet_orders", "eligible_orders")
+        )
+        early = at_ms % DAY_MS // HOUR_MS < BEFORE_H
+        of_day = [MORNING.get(name, 1.0) if early else 1.0 for name in CATEGORIES]
+        shares = np.array([*CATEGORIES.values()])[:, None] * np.array(of_day)[:, None] * self.line_day
+        shares = np.repeat(shares[:, None], len(orders), axis=1)  # categories x minutes x regions
+        for category, there in pushed.missing.items():
+            without = (there @ self.within.T > 0)[None] & np.ones(shares.shape, bool)
+            place, own = [*CATEGORIES].index(category), CATEGORIES[category]
+            another = 1 + TAKES_ANOTHER * own / (1 - (1 - TAKES_ANOTHER) * own) / (sum(CATEGORIES.values()) - own)
+            shares = np.where(without, shares * another, shares)
+            shares[place] = np.where(without[place], 0.0, shares[place])
+        found = np.zeros((*shares.shape, len(COUNTERS)), np.int64)
+        counts = found[..., COLUMN["orders"]] = self.carts.binomial(orders, np.minimum(0.98, shares))
+        for name, of in (("wet_orders", wet), ("eligible_orders", eligible)):
+            found[..., COLUMN[name]] = counts * of // np.maximum(1, orders)
         return found

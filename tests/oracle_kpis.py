@@ -13,8 +13,8 @@ from features import events as ev
 SHIPPED = read_kpis(Path("config/kpis.toml").read_text(), "kpis.toml")
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 MINUTELY = ["store", "region", "channel", "campaign", "category", "daypart"]
-MINUTELY += ["region+channel", "channel+campaign", "region+campaign", "store+campaign"]
-HOURLY = ["store+channel", "store+category", "region+daypart", "region+category", "staff"]
+MINUTELY += ["region+channel", "channel+campaign", "region+category", "region+campaign", "store+campaign"]
+HOURLY = ["store+channel", "store+category", "region+daypart", "staff"]
 DAYPARTS = {"breakfast": range(5, 11), "lunch": range(11, 14), "afternoon": range(14, 18), "evening": range(18, 23)}
 
 

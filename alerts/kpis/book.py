@@ -33,8 +33,9 @@ from alerts.kpis.series import (
     ALIVE_MINUTES,
     KINDS,
     LAYOUT,
+    LINES,
+    ONLY,
     PLACE,
-    REDEMPTIONS,
     SERIES,
     TABLE,
     WEIGHTS,
@@ -57,11 +58,13 @@ from alerts.kpis.verdict import (
 )
 
 DAY = 1440
-PENDING = {"chain": 1, "region": 1, "channel": 2, "campaign": 2, "store": 3}  # minutes: the widest gathers the others
+PENDING = dict.fromkeys(KINDS, 2) | {"chain": 1, "region": 1, "store": 3}  # minutes: the widest gathers the others
 CERTAIN = 1e-3  # of a discovery's p-value: a root that is so unusual is not held, and a silence has lasted by itself
 FORGETS_AT = 66  # hour of the week, from Thursday 00:00 UTC on: a night, in which every profile is loaded
 GONE_DAYS = 14  # of which nothing is heard for so long is forgotten
 STORE_DAYS = 1  # of a store's own before it is judged
+LEAST_GONE = 0.5  # of a line of products: what guests feel like moves it by a third, what was not delivered is gone
+MOST_LINES = 1_000  # that are judged: tills that name each product a category must not fill the memory
 NOBODY = -1
 OTHERS = np.arange(SERIES) != ALIVE_MINUTES
 SILENCES = [series for series, _ in RUNS]
@@ -125,14 +128,16 @@ class Book:
         of = np.array([kind(dim) for dim in self.roots.dims])
         return {name: of == name for name in KINDS if name != "store"}
 
-    def take(self, dims: list[str], rows: Rows, minute: int) -> None:
-        """Puts the counters of dimensions in a minute, as it closed or as it is now corrected."""
+    def take(self, dims: list[str], rows: Rows, minute: int) -> int:
+        """Puts counters of dimensions in a minute, as it closed or is now corrected; returns how many are left out."""
         self.welcome(dims, minute)
+        left_out = len(dims)
         for panel in (self.roots, self.stores):
             places = np.array([panel.place.get(dim, NOBODY) for dim in dims], np.int64)
             which = np.flatnonzero(places != NOBODY)
             if not len(which):
                 continue
+            left_out -= len(which)
             places = places[which]
             counts = np.zeros((WIDTH, len(which)), np.int64)
             counts[:ALIVE] = rows[which, :ALIVE].T
@@ -146,10 +151,12 @@ class Book:
                 newer = (seen > 0) & (minute > last[places])
                 last[places] = np.where(newer, minute, last[places])
                 missed[places] = np.where(newer, 0.0, missed[places])
+        return left_out
 
     def welcome(self, dims: list[str], minute: int) -> None:
         """Dimensions that were never seen before; a store's root is its region, where that is known."""
         dims = [dim for dim in dict.fromkeys(dims) if dim not in self.stores.place and dim not in self.roots.place]
+        dims = self._with_room(dims)
         if not dims:
             return
         stores = [dim for dim in dims if kind(dim) == "store"]
@@ -165,6 +172,12 @@ class Book:
             self.stores.add(stores, [self._root_of(dim) for dim in stores], minute)
             self.known.clear()
             self.strays.clear()
+
+    def _with_room(self, dims: list[str]) -> list[str]:
+        room = MOST_LINES - sum(int(self.kinds[name].sum()) for name in LINES)
+        lines = [dim for dim in dims if kind(dim) in LINES]
+        left = {*lines[max(0, room) :]}
+        return [dim for dim in dims if dim not in left]
 
     def _root_of(self, dim: str) -> int:
         place = self.roots.place
@@ -297,23 +310,29 @@ class Book:
         weighed, certain = found.p / WEIGHTS, np.zeros(found.p.shape, bool)
         if weighed.min(initial=1.0) > alpha:
             return unusual, certain
-        watched = self._watched(panel, found)
+        watched = self._watched(panel, found, weighed)
         for group in groups.values():
             mine = watched & group & ready
-            p = weighed[mine]
-            limit = discovery.threshold(p[p <= alpha], p.size, alpha)
+            p, tests = weighed[mine], float((WEIGHTS * mine).sum())
+            limit = discovery.threshold(p[p <= alpha], tests, alpha)
             unusual |= (weighed <= limit) & mine & (limit > 0)
-            certain |= (weighed <= CERTAIN * alpha / max(1, p.size)) & mine & (panel is self.roots)
+            certain |= (weighed <= CERTAIN * alpha / max(1.0, tests)) & mine & (panel is self.roots)
         certain[TABLE[SHORTEST] > 1] = False
         certain[SILENCES] |= found.seen[SILENCES] == 0
         return unusual, certain
 
-    def _watched(self, panel: Panel, found: Verdicts) -> Flags:
-        """[SERIES, dims]: of a campaign, redemptions that are too many cost money; all else ebbs and flows with it."""
+    def _watched(self, panel: Panel, found: Verdicts, weighed: Floats) -> Flags:
+        """[SERIES, dims]: of a campaign, redemptions that are too many cost money, of a line of products, what is not
+        sold; all else ebbs and flows with them, and is nothing rare on the other side."""
         watched = np.ones(found.p.shape, bool)
-        if panel is self.roots:
-            watched[:, self.kinds["campaign"]] = False
-            watched[REDEMPTIONS] = ~self.kinds["campaign"] | (found.side[REDEMPTIONS] > 0)
+        for name, (series, side) in ONLY.items() if panel is self.roots else ():
+            of = self.kinds[name]
+            watched[:, of] = False
+            watched[series, of] = True
+            there = found.side[series, of] == side
+            if name in LINES:
+                there &= found.seen[series, of] <= (1 - LEAST_GONE) * (found.of * found.mean)[series, of]
+            weighed[series, of] = np.where(there, weighed[series, of], 1.0)
         return watched
 
     def _learn_spread(self, layer: Layer, minute: int) -> None:

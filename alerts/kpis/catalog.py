@@ -126,3 +126,11 @@ def dim_of(parts: tuple[str, ...], values: tuple[str, ...]) -> str:
 
 def _escaped(value: str) -> str:
     return value if value.isalnum() else value.replace("%", "%25").replace("+", "%2B")
+
+
+def values_of(dim: str) -> list[str]:
+    """What `dim_of` was given."""
+    kinds, _, values = dim.partition(":")
+    if "+" not in kinds:
+        return [values]
+    return [value.replace("%2B", "+").replace("%25", "%") for value in values.split("+")]

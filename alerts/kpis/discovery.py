@@ -21,10 +21,10 @@ def level(kinds: int) -> float:
     return FALSE_A_DAY / MINUTES / kinds
 
 
-def threshold(p: Floats, tests: int, alpha: float) -> float:
+def threshold(p: Floats, tests: float, alpha: float) -> float:
     """The p-value up to which all are discoveries at false discovery rate `alpha`; 0 for none of them.
 
-    `p` may leave out values above `alpha`, for they are none; `tests` counts all.
+    `p` may leave out values above `alpha`, for they are none; `tests` counts all, by the weights that p was divided by.
     """
     ordered = np.sort(p, axis=None)
     passed = np.flatnonzero(ordered <= alpha * np.arange(1, len(ordered) + 1) / max(1, tests))

@@ -12,7 +12,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from alerts.kpis.series import CONVERSION, FAMILIES, series_of
+from alerts.kpis.catalog import CHAIN, values_of
+from alerts.kpis.series import CATEGORY, CONVERSION, FAMILIES, LINES, OF_REGION, SOLD, series_of
 
 EXPLAINS = 0.7  # of a dimension's deviation: a child that has so much of it is what is meant
 STILL_EXPLAINS = 0.5  # while that child has an incident already
@@ -29,6 +30,16 @@ Direction = Literal["low", "high"]
 
 def kind(dim: str) -> str:
     return dim.partition(":")[0]
+
+
+def region_of_line(dim: str) -> str:
+    """Of a line of products in a region; empty of all else."""
+    return f"region:{values_of(dim)[0]}" if kind(dim) == OF_REGION else ""
+
+
+def category_of_line(dim: str) -> str:
+    """The same, of its category in the whole chain."""
+    return f"{CATEGORY}:{values_of(dim)[1]}" if kind(dim) == OF_REGION else ""
 
 
 def fingerprint(dim: str, series: str, direction: str) -> str:
@@ -63,7 +74,7 @@ class Incident(Struct, array_like=True):
 
 
 class Place(Struct, frozen=True):
-    """Where a firing series is meant to be: its dimension after looking down; `region` of a store."""
+    """Where a firing series is meant to be: its dimension after looking down; `region` of what lies in one."""
 
     dim: str
     series: int
@@ -76,9 +87,16 @@ def covers(incident: Incident, place: Place) -> bool:
     if incident.dim == place.dim:
         return True
     scope = kind(incident.dim)
-    inside = scope == "chain" or incident.dim == place.region
-    beside = kind(place.dim) in BESIDE.get(scope, ())
+    inside = scope == "chain" or incident.dim in (place.region, category_of_line(place.dim))
+    beside = kind(place.dim) in BESIDE.get(scope, ()) or _is_hit(incident, place)
     return (inside or beside) and alike(incident, place)
+
+
+def _is_hit(incident: Incident, place: Place) -> bool:
+    """Whether a place, or what it lies in, is part of a line of products' incident: less is sold there for that."""
+    if kind(incident.dim) not in LINES or kind(place.dim) in LINES or place.series not in SOLD:
+        return False
+    return not {dim for dim, _ in incident.members}.isdisjoint((CHAIN, place.region, place.dim))
 
 
 def alike(incident: Incident, place: Place) -> bool:
@@ -91,7 +109,10 @@ def alike(incident: Incident, place: Place) -> bool:
 def lies_within(incident: Incident, place: Place, region_of: dict[str, str]) -> bool:
     """Whether the incident is a part of a wider fault there."""
     scope = kind(place.dim)
-    wider = scope in ("chain", "campaign") or region_of.get(incident.dim) == place.dim
+    wider = scope in ("chain", "campaign") or place.dim in (
+        region_of.get(incident.dim),
+        category_of_line(incident.dim),
+    )
     same = any(series_of(scope, series) == place.series for series in incident.kpis)
     return wider and kind(incident.dim) != scope and same and place.side == incident.side
 

@@ -151,7 +151,7 @@ class Bench:
                 self._waits(minute).append(Told(dims, rows[these].tobytes()))
                 self.timers[waiting(minute)] = (minute + 1) * MINUTE_MS
             elif minute > header.next - 1 - self.book.judging.window_minutes:
-                self.book.take(dims, rows[these], minute)
+                self.counts["left_out"] += self.book.take(dims, rows[these], minute)
                 self.counts["corrections"] += len(dims)
             else:
                 self.counts["too_late"] += len(dims)
@@ -180,7 +180,7 @@ class Bench:
         self.book.welcome([dim for told in self._waits(minute) if told.layout == LAYOUT for dim in told.dims], minute)
         for told in self._waits(minute):
             if told.layout == LAYOUT:
-                self.book.take(told.dims, read_rows(told.counters), minute)
+                self.counts["left_out"] += self.book.take(told.dims, read_rows(told.counters), minute)
             else:
                 self.counts["other_layout"] += len(told.dims)
         if self.waits.pop(minute):

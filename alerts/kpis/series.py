@@ -59,14 +59,15 @@ KPIS = (
 SERIES = len(KPIS)
 NAMES = tuple(kpi.name for kpi in KPIS)
 ORDERS, VISITS, REDEMPTIONS, ALIVE_MINUTES = (NAMES.index(n) for n in ("orders", "visits", "redemptions", "alive"))
+CONVERSION = NAMES.index("conversion")
 REDEEMED = (REDEMPTIONS, NAMES.index("redemption_share"))
+SOLD = (ORDERS, CONVERSION)  # that fall when something is not sold
 REFUNDS, AOV = NAMES.index("refund_rate"), NAMES.index("aov_cents")
 COUNTS = slice(0, 5)
 SHARES = slice(5, 10)
 OVER = [kpi.over for kpi in KPIS]
 SHARE_UNDER = [KPIS[place].under for place in range(SHARES.start, SHARES.stop)]
 UNDER = [NAMES.index(COUNTED[place]) if COUNTED[place] in NAMES else -1 for place in SHARE_UNDER]  # if judged itself
-CONVERSION = NAMES.index("conversion")
 FAMILIES = tuple(  # series that one fault moves together
     {NAMES.index(name) for name in family}
     for family in (
@@ -89,12 +90,22 @@ TABLE = np.array(  # by series: counters over, under, kind, shortest window, ser
 )
 SIDES = np.array([[1.0 if kpi.harm else 2.0] for kpi in KPIS])  # on which a value may lie, [SERIES, 1]
 WEIGHTS = np.array([[kpi.weight] for kpi in KPIS]) * SERIES / sum(kpi.weight for kpi in KPIS)  # [SERIES, 1]
-KINDS = ("chain", "region", "channel", "campaign", "store")  # that are judged; each has a part of the false alerts
+CATEGORY, OF_REGION = "category", "region+category"
+LINES = (CATEGORY, OF_REGION)  # of products: an order counts in each that it has
+KINDS = ("chain", "region", "channel", "campaign", *LINES, "store")  # judged; each has a part of the false alerts
+ONLY = {
+    "campaign": (REDEMPTIONS, 1),
+    CATEGORY: (ORDERS, -1),
+    OF_REGION: (ORDERS, -1),
+}  # of a kind: one series, one side
 
 
 def series_of(dim_kind: str, series: int) -> int:
-    """What stands for a series in a kind of dimension: a campaign has redemptions, and no share of orders."""
-    return REDEMPTIONS if dim_kind == "campaign" and series in REDEEMED else series
+    """What stands for a series in a kind of dimension: a campaign has redemptions, and no share of orders; a line of
+    products has orders, and no visits."""
+    if dim_kind == "campaign" and series in REDEEMED:
+        return REDEMPTIONS
+    return ORDERS if dim_kind in LINES and series in SOLD else series
 
 
 LAYOUT = int.from_bytes(blake2b("|".join(COUNTED).encode(), digest_size=4).digest())  # of rows, and of what is learned

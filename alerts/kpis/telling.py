@@ -17,12 +17,28 @@ from alerts.kpis.incident import (
     Place,
     Sight,
     State,
+    category_of_line,
+    covers,
     join,
     kind,
     lies_within,
     widen,
 )
-from alerts.kpis.series import ALIVE_MINUTES, AOV, KINDS, KPIS, NAMES, REDEEMED, series_of
+from alerts.kpis.panel import FIRING, ROOTS
+from alerts.kpis.series import (
+    ALIVE_MINUTES,
+    AOV,
+    CATEGORY,
+    KINDS,
+    KPIS,
+    LINES,
+    NAMES,
+    OF_REGION,
+    ORDERS,
+    REDEEMED,
+    series_of,
+)
+from alerts.kpis.verdict import Flags
 from alerts.kpis.view import MOST_NAMED, View, unseen
 from features.job import Message
 from features.messages import cloudevent
@@ -45,15 +61,15 @@ class Teller:
     def tell(self, layers: list[Layer], minute: int, stamp_ms: int) -> None:
         """All that a minute changed."""
         incidents = self.book.header.incidents
-        fired = [layer for layer in layers if layer.steps.fired.any()]
-        if not fired and not incidents:
+        to_tell = [layer.steps.fired | self._untold(layer) for layer in layers]
+        if not incidents and not any(these.any() for these in to_tell):
             return
         view = View(self.book, layers, minute)
         for one in list(incidents):
             for ended in self._widened(view, one):
                 self._say(ended, "resolved", view, stamp_ms, f"part of the incident of {ended.dim}")
-        for layer in fired:
-            for series, place in self._widest_first(layer):
+        for layer, these in zip(layers, to_tell, strict=True):
+            for series, place in self._widest_first(layer, these):
                 for ended in self._gather(view, layer, series, place):
                     self._say(ended, "resolved", view, stamp_ms, f"part of the incident of {ended.dim}")
         for one in list(incidents):
@@ -64,20 +80,35 @@ class Teller:
             elif self._grows(one, view) and minute >= one.told + TOLD_EVERY:
                 self._say(one, "firing", view, stamp_ms)
 
-    def _widest_first(self, layer: Layer) -> list[tuple[int, int]]:
+    def _untold(self, layer: Layer) -> Flags:
+        """Lines of products that fire, and had no incident as they fell with their place: they may stand out by now."""
+        found = np.zeros(layer.steps.fired.shape, bool)
+        if layer.panel.layer == ROOTS:
+            told = {dim for one in self.book.header.incidents for dim, _ in one.members}
+            rare = (layer.panel.course["state"][ORDERS] == FIRING) & (layer.found.p[ORDERS] <= RESOLVE_P)
+            for place in np.flatnonzero(rare & (self.book.kinds[CATEGORY] | self.book.kinds[OF_REGION])).tolist():
+                found[ORDERS, place] = layer.panel.dims[place] not in told
+        return found
+
+    def _widest_first(self, layer: Layer, these: Flags) -> list[tuple[int, int]]:
         """Series and places that have begun to fire, the rarest of each kind of dimension first."""
-        fired, p = np.argwhere(layer.steps.fired).tolist(), layer.found.p
+        p = layer.found.p
         order = [
-            (KINDS.index(kind(layer.panel.dims[place])), p[series, place], series, place) for series, place in fired
+            (KINDS.index(kind(layer.panel.dims[place])), p[series, place], series, place)
+            for series, place in np.argwhere(these).tolist()
         ]
         return [(series, place) for _, _, series, place in sorted(order)]
 
     def _gather(self, view: View, layer: Layer, series: int, place: int) -> list[Incident]:
+        """A line of products that falls with its place is part of what is told of that, which is judged by itself."""
         dim = layer.panel.dims[place]
         side, began = (int(layer.panel.course[name][series, place]) for name in ("side", "start"))
         meant = view.look_down(dim, series, int(layer.found.window[series, place]))
-        where = Place(meant, series_of(kind(meant), series), side, view.region_of.get(meant, ""))
-        return join(self.book.header.incidents, where, (dim, series), began, NAMES[where.series], view.region_of)
+        where = Place(meant, series_of(kind(meant), series), side, view.lies_in.get(meant, ""))
+        open_ = self.book.header.incidents
+        if kind(dim) in LINES and kind(meant) not in LINES and not any(covers(one, where) for one in open_):
+            return []
+        return join(open_, where, (dim, series), began, NAMES[where.series], view.lies_in)
 
     def _widened(self, view: View, one: Incident) -> list[Incident]:
         """A channel's incident is the chain's once the rest of the chain is seen to stray as well: in the first minute
@@ -87,7 +118,7 @@ class Teller:
             return []
         if not view.rest_strays(one.dim, one.series):
             return []
-        others = [other for other in incidents if other is not one and lies_within(other, chain, view.region_of)]
+        others = [other for other in incidents if other is not one and lies_within(other, chain, view.lies_in)]
         return widen(incidents, [one, *others], chain.dim)
 
     def _grows(self, one: Incident, view: View) -> bool:
@@ -121,6 +152,8 @@ class Teller:
         parts = view.parts(one.dim, one.series, sight.window_minutes)
         if one.series in REDEEMED and kind(one.dim) in WIDE:
             parts += view.campaigns(sight.window_minutes)
+        if line := view.line_of(one.dim, one.series, sight.window_minutes):
+            parts.append(view.orders(line, sight.window_minutes))
         parts.sort(key=lambda part: -abs(part.strayed))
         named = parts[:MOST_NAMED] if state == "firing" else []
         stores, count = view.stores(one)
@@ -143,12 +176,18 @@ class Teller:
         odds = f", odds {sight.p:.0e}" if sight.p < 1 else ""
         also = f"; also {', '.join(others)}" if others else ""
         where = f"; {stores:,} stores stand out" if stores > 1 else ""
-        campaign = view.campaign_of(one.dim, one.series, sight.window_minutes) if kind(one.dim) in WIDE else ""
-        most = f"; most of it {campaign}" if campaign else ""
+        most = f"; most of it {culprit}" if (culprit := _culprit(view, one, sight.window_minutes)) else ""
         return (
             f"{one.dim}: {_named(one.series)} {verb} {seen} in the {sight.window_minutes} minutes before {until}Z;"
             f" usual now: {usual}{odds}{also}{where}{most}"
         )
+
+
+def _culprit(view: View, one: Incident, width: int) -> str:
+    """The campaign or the category that explains most of what a place is off by; empty: none."""
+    campaign = view.campaign_of(one.dim, one.series, width) if kind(one.dim) in WIDE else ""
+    line = view.line_of(one.dim, one.series, width)
+    return campaign or category_of_line(line) or line
 
 
 def described(one: Incident, state: State, sight: Sight, why: str) -> dict[str, Any]:

@@ -5,11 +5,35 @@ from __future__ import annotations
 import numpy as np
 
 from alerts.kpis.book import Book, Layer
+from alerts.kpis.catalog import CHAIN
 from alerts.kpis.course import RESOLVE_P
 from alerts.kpis.expectation import Floats
-from alerts.kpis.incident import ALIKE, BEYOND_CHANCE, EXPLAINS, STILL_EXPLAINS, Contribution, Incident, Sight, kind
+from alerts.kpis.incident import (
+    ALIKE,
+    BEYOND_CHANCE,
+    EXPLAINS,
+    STILL_EXPLAINS,
+    Contribution,
+    Incident,
+    Sight,
+    category_of_line,
+    kind,
+    region_of_line,
+)
 from alerts.kpis.panel import FIRING, ROOTS, Panel
-from alerts.kpis.series import AOV, KPIS, NAMES, ORDERS, PLACE, REDEEMED, REDEMPTIONS
+from alerts.kpis.series import (
+    AOV,
+    CATEGORY,
+    KPIS,
+    LINES,
+    NAMES,
+    OF_REGION,
+    ORDERS,
+    PLACE,
+    REDEEMED,
+    REDEMPTIONS,
+    SOLD,
+)
 
 MOST_NAMED = 10  # stores, or contributors, in one message
 BAND = 3.0  # standard deviations to each side
@@ -28,6 +52,8 @@ class View:
             dim: book.roots.dims[parent]
             for dim, parent in zip(book.stores.dims, book.stores.learned["parent"].tolist(), strict=True)
         }
+        lines = {dim: region_of_line(dim) for dim in book.roots.dims if kind(dim) == OF_REGION}
+        self.lies_in = self.region_of | lines
         self._deviations: Deviations = {}
         self.open = book.header.incidents
 
@@ -54,21 +80,49 @@ class View:
 
     def look_down(self, dim: str, series: int, width: int) -> str:
         """The narrowest dimension that explains most of a deviation; the chain where all of it strays alike."""
+        dim = self._strays_with(dim, width) if kind(dim) in LINES else dim
         while kind(dim) != "store":
-            whole, parts = self.part(dim, series, width), self.parts(dim, series, width)
+            whole = self.orders(dim, width) if kind(dim) == CATEGORY else self.part(dim, series, width)
+            parts = self.parts(dim, series, width)
             if not parts or not whole.strayed:
-                return dim
+                return self._told_as_line(dim, series, width) or dim
             explained = [part.strayed / whole.strayed for part in parts]
             most, others = max(explained), sum(sorted(explained)[:-1])
             part = parts[explained.index(most)]
             told = any(one.dim == part.dim and series in one.kpis for one in self.open)
             unexplained = most < (STILL_EXPLAINS if told else EXPLAINS)
             if kind(dim) == "chain" and (unexplained or all_around(part, whole)):
-                return self.campaign_of(dim, series, width) or dim
-            if unexplained or (kind(dim) in ("channel", "campaign") and others > most):
-                return dim
+                return self.campaign_of(dim, series, width) or self._not_sold(dim, series, width) or dim
+            if unexplained or (kind(dim) in ("channel", "campaign", CATEGORY) and others > most):
+                return self._told_as_line(dim, series, width) or dim
             dim = part.dim
         return dim
+
+    def _strays_with(self, dim: str, width: int) -> str:
+        """What a line of products is part of, where the rest of that strays as it does; else itself."""
+        part = self.orders(dim, width)
+        for whole in (region_of_line(dim), category_of_line(dim)) if kind(dim) == OF_REGION else (CHAIN,):
+            if whole in self.book.roots.place and not stands_out(part, self.orders(whole, width)):
+                return self._strays_with(whole, width) if kind(whole) in LINES else whole
+        return dim
+
+    def _not_sold(self, dim: str, series: int, width: int) -> str:
+        """The category that explains what the chain lacks; empty: none."""
+        return self.line_of(dim, series, width) if self.orders(dim, width).strayed < 0 else ""
+
+    def _told_as_line(self, dim: str, series: int, width: int) -> str:
+        """The category that explains what a region lacks, where the chain has an incident of it; empty: none."""
+        category = category_of_line(self.line_of(dim, series, width))
+        return category if any(one.dim == category for one in self.open) else ""
+
+    def line_of(self, dim: str, series: int, width: int) -> str:
+        """The line of products, of the chain or a region, that explains how much more or less is sold; empty: none."""
+        if series not in SOLD or kind(dim) not in ("chain", "region"):
+            return ""
+        whole, roots = self.orders(dim, width), self.book.roots.dims
+        lines = [d for d in roots if (kind(d) == CATEGORY if dim == CHAIN else region_of_line(d) == dim)]
+        parts = sorted((self.orders(line, width) for line in lines), key=lambda part: -abs(part.strayed))
+        return next((p.dim for p in parts if p.strayed / (whole.strayed or 1) >= EXPLAINS and stands_out(p, whole)), "")
 
     def campaign_of(self, dim: str, series: int, width: int) -> str:
         """The one whose redemptions explain how many more, or fewer, there are; empty: none."""
@@ -89,16 +143,28 @@ class View:
         place = layer.panel.place[dim]
         return Contribution(dim, float(seen[series, place]), float(expected[series, place]))
 
+    def orders(self, dim: str, width: int) -> Contribution:
+        """Of a root, in the very minutes that told of it, held against those before them where that is what told."""
+        layer = self.layers[ROOTS]
+        if layer.look.jumped is None or width not in layer.panel.jumps:
+            return self.part(dim, ORDERS, width)
+        at, jumped = (layer.panel.jumps.index(width), ORDERS, layer.panel.place[dim]), layer.look.jumped
+        seen, mid = float(jumped.seen[at]), float(jumped.mid[at])
+        return Contribution(dim, seen, float(jumped.of[at]) * mid if np.isfinite(mid) else seen)
+
     def campaigns(self, width: int) -> list[Contribution]:
         """Redemptions of each, in the whole chain, those first that stray most."""
         found = [self.part(dim, REDEMPTIONS, width) for dim in self.book.roots.dims if kind(dim) == "campaign"]
         return sorted(found, key=lambda part: -abs(part.strayed))
 
     def parts(self, dim: str, series: int, width: int) -> list[Contribution]:
-        """Of the chain its regions and channels, of a channel or a campaign the regions, of a region its stores."""
+        """Of the chain its regions and channels, of a channel or a campaign the regions, of a region its stores, of a
+        category itself by region."""
         if kind(dim) in ("chain", "channel", "campaign"):
             kinds = ("region", "channel") if kind(dim) == "chain" else ("region",)
             layer, dims = self.layers[ROOTS], [d for d in self.book.roots.dims if kind(d) in kinds]
+        elif kind(dim) == CATEGORY:
+            return [self.orders(line, width) for line in self.book.roots.dims if category_of_line(line) == dim]
         elif "stores" in self.layers:
             layer, dims = self.layers["stores"], [d for d, root in self.region_of.items() if root == dim]
         else:
@@ -140,7 +206,9 @@ class View:
         return float(layer.found.p[at]), int(layer.found.window[at])
 
     def _money(self, layer: Layer, place: int, series: int, strayed: float, of: float) -> float:
-        """Cents that a deviation stands for."""
+        """Cents that a deviation stands for; a line of products has no amounts: its orders are as large as others."""
+        if kind(layer.panel.dims[place]) in LINES:
+            place = layer.panel.place[CHAIN]
         mean = layer.around.now.mean[:, place]
         order = float(np.exp(mean[AOV])) if np.isfinite(mean[AOV]) else 0.0
         name = NAMES[series]
@@ -173,7 +241,7 @@ class View:
         if kind(one.dim) == "store":
             return [one.dim[6:]], 1
         stores = dict.fromkeys(dim for dim, _ in one.members if kind(dim) == "store")
-        if "stores" in self.layers:
+        if "stores" in self.layers and kind(one.dim) not in LINES:
             stores |= dict.fromkeys(part.dim for part in self._store_parts(one))
         return [dim[6:] for dim in stores][:MOST_NAMED], len(stores)
 
@@ -200,6 +268,15 @@ def unseen(window: int) -> Sight:
 def explains(part: Contribution, whole: Contribution) -> bool:
     """Whether a part strays as much as the whole, while what is around it does not."""
     return bool(whole.strayed) and part.strayed / whole.strayed >= EXPLAINS and not all_around(part, whole)
+
+
+def stands_out(part: Contribution, whole: Contribution) -> bool:
+    """Whether what is around a part is seen not to stray as it does."""
+    usual = whole.expected - part.expected
+    if min(usual, part.expected) <= 0 or not part.strayed:
+        return False
+    rest, alike = whole.strayed - part.strayed, part.strayed / part.expected * usual
+    return rest / alike < ALIKE and abs(alike - rest) >= BEYOND_CHANCE * usual**0.5
 
 
 def all_around(part: Contribution, whole: Contribution) -> bool:

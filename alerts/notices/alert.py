@@ -37,7 +37,7 @@ LIST, TEXT = 100, 1_000  # the longest that is passed on
 
 
 class Part(Struct):
-    """What a region, channel, campaign or store contributes to a KPI that strays, in the KPI's own numbers."""
+    """What a region, channel, campaign, category or store contributes to a KPI that strays, in its own numbers."""
 
     dim: str
     observed: float

@@ -103,7 +103,12 @@ export function key(t, before) {
 
 export function placeOf(t, dim) {
   const [kind, name] = [dim.split(":", 1)[0], dim.slice(dim.indexOf(":") + 1)];
-  return kind === "chain" ? t("chain") : t(kind, { name });
+  const [first, second] = name.split("+").map(plain); // values of a cross; else the name is one, whatever it holds
+  return kind === "chain" ? t("chain") : t(kind, { name, first, second });
+}
+
+function plain(value) {
+  return value.replaceAll("%2B", "+").replaceAll("%25", "%");
 }
 
 export function incidentTitle(t, one) {

@@ -176,7 +176,9 @@ FIELDS = {
     "late_delivery_rate": Word("`late_deliveries` / `promised`"),
     "state": Word("whether it begins or is over"),
     "direction": Word("less or more than usual"),
-    "KpiAlert.dim": Word("where the fault is: `chain:*`, or a region, channel, campaign or store"),
+    "KpiAlert.dim": Word(
+        "where the fault is: `chain:*`, or a region, channel, campaign, category, category of a region, or store"
+    ),
     "series": Word("the KPI that told of it first; `offline`: nothing at all is heard of a store"),
     "KpiAlert.observed": Word("in the window: a sum, a share or a mean amount"),
     "expected": Word("what is usual now"),

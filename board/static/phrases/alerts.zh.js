@@ -55,6 +55,7 @@ const fact = [
 // Of a KPI, or where something is paused; "region east" as well.
 const place = [
   ["chain:*", "全部门店"], ["everywhere", "全部门店"], ["region:{name}", "{name} 区域"], ["channel:{name}", "{name} 渠道"], ["campaign:{name}", "{name} 活动"],
+  ["category:{name}", "{name} 品类"], ["region+category:{region:name}+{name}", "{region} 区域的 {name} 品类"],
   ["store:{name}", "门店 {name}"],
 ];
 

@@ -13,6 +13,7 @@ from features.outgoing import KpiMinute
 
 TEXT = Path("config/kpis.toml").read_text()
 [CHANNEL] = [line + "\n" for line in TEXT.splitlines() if line.startswith("channel ")]
+[OF_REGION] = [line for line in TEXT.splitlines() if line.startswith('"region+category"')]
 
 
 def test_the_shipped_file_counts_what_the_contract_of_kpi_minutes_names():
@@ -114,7 +115,24 @@ def test_values_of_a_cross_are_told_apart_whatever_they_hold():
             "",
             "[dimensions]: channel is missing; the judge of KPIs holds minutes of each region, channel, campaign",
         ),
-        ('every = "1h" }\nstaff', 'every = "2h" }\nstaff', "[dimensions] region+category: found"),
+        (
+            OF_REGION,
+            "",
+            "[dimensions]: region+category is missing; the judge of KPIs holds minutes of each region, channel,"
+            " campaign, category, region+category, store against each other",
+        ),
+        (
+            OF_REGION,
+            '"region+category" = { why = "what to deliver where", every = "1h" }',
+            "[dimensions] region+category: every: found '1h', expected '1m'; the judge of KPIs",
+        ),
+        (
+            "category           = {",
+            'category           = { every = "1h",',
+            "[dimensions] category: every: found '1h', expected '1m'",
+        ),
+        (OF_REGION, '"category+region" = { why = "x" }', "[dimensions]: region+category is missing"),
+        ('every = "1h" }\nstaff', 'every = "2h" }\nstaff', "[dimensions] region+daypart: found"),
         ('{ why = "what a campaign brings, and costs" }', "{}", "[dimensions] campaign: found {}: Object missing"),
         ("lunch     = [11, 13]", "lunch     = [11, 14]", "[dayparts] afternoon: hour 14 is in lunch as well"),
         ("lunch     = [11, 13]", "lunch     = [11, 12]", "[dayparts]: hour 13 is in none of them"),

@@ -8,8 +8,9 @@ from alerts.kpis.incident import Incident, Place, fingerprint, join
 from alerts.kpis.series import NAMES
 
 REGION_OF = {"store:a": "region:east", "store:b": "region:east", "store:c": "region:west"}
-ORDERS, REDEEMED, COUPONS, CONVERSION, AOV = map(
-    NAMES.index, ("orders", "redemptions", "redemption_share", "conversion", "aov_cents")
+REGION_OF["region+category:east+x"] = "region:east"
+ORDERS, REDEEMED, COUPONS, CONVERSION, AOV, OFFLINE = map(
+    NAMES.index, ("orders", "redemptions", "redemption_share", "conversion", "aov_cents", "alive")
 )
 
 
@@ -64,6 +65,27 @@ def test_what_places_told_of_a_campaign_goes_on_as_its_incident_and_says_what_is
         "campaign:x", REDEEMED, ["region:east", "store:c", "campaign:x"]
     )  # fmt: skip
     assert ("campaign:x", REDEEMED) in one.high
+
+
+def test_a_line_of_products_takes_what_lies_in_places_that_it_was_told_to_hit_and_leaves_all_else() -> None:
+    fails = ("category:x", ORDERS, -1)
+    assert [one.dim for one in gather(fails, ("store:a", ORDERS, -1))] == ["category:x", "store:a"]
+    [one] = hit = gather(fails)
+    one.members.append(("region:east", ORDERS))
+    for dim, series in (("store:a", ORDERS), ("region:east", CONVERSION), ("store:b", OFFLINE), ("store:c", ORDERS)):
+        join(hit, Place(dim, series, -1, REGION_OF.get(dim, "")), (dim, series), 9, NAMES[series], REGION_OF)
+    assert [dim for dim, _ in one.members] == ["category:x", "region:east", "store:a", "region:east"]
+    assert [each.dim for each in hit[1:]] == ["store:b", "store:c"]
+
+
+def test_a_line_of_a_region_is_part_of_what_its_category_or_its_region_has_told_and_goes_on_as_theirs() -> None:
+    line = "region+category:east+x"
+    for wider in ("category:x", "region:east", "chain:*"):
+        assert [one.dim for one in gather((wider, ORDERS, -1), (line, ORDERS, -1))] == [wider]
+        assert [one.dim for one in gather((line, ORDERS, -1), (wider, ORDERS, -1))] == [wider]
+    for other in ("category:y", "region:west", "channel:app"):
+        assert len(gather((other, ORDERS, -1), (line, ORDERS, -1))) == 2
+        assert len(gather((line, ORDERS, -1), (other, ORDERS, -1))) == 2
 
 
 def test_a_wider_fault_goes_on_as_the_first_incident_and_ends_the_others() -> None:

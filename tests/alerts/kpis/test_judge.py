@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,21 +21,12 @@ from features.job import Batch, Plan, Position
 from features.loop import Store, batches, run
 from features.outgoing import KpiAlert
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time
-from sim.minutes import COUNTERS, Town
-from sim.outages import CAMPAIGNS, CHAIN, COUPON, TILL, Outage
+from sim.minutes import COUNTERS
+from sim.outages import CHAIN, COUPON, TILL, Outage
+from tests.alerts.kpis.smalltown import START_MS, STORES, Alert, alerts_of, closings, firing, judge
 
-START_MS = parse_time("2026-03-02T00:00:00Z")
 DAYS = 4
 NOON_MS = START_MS + (DAYS - 1) * DAY_MS + 4 * HOUR_MS  # of the last day, in China
-MINUTES = 60
-Alert = dict[str, Any]
-
-
-def town() -> Town:
-    return Town(1, 16, 1_500, START_MS)
-
-
-STORES = town().stores
 FAULTS = [
     Outage(TILL, NOON_MS - 90 * MINUTE_MS, NOON_MS - 30 * MINUTE_MS, "store:S004"),
     Outage(COUPON, NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, "region:east", "winback"),
@@ -46,10 +35,6 @@ FAULTS = [
 ]
 CROWD = Outage("crowd", NOON_MS + 130 * MINUTE_MS, NOON_MS + 215 * MINUTE_MS, "store:S007")
 TWICE_MS, EBBS_MS = CROWD.from_ms + 50 * MINUTE_MS, CROWD.from_ms + 52 * MINUTE_MS
-
-
-def judge() -> Judge:
-    return Judge("alerts", "dead-letters", Judging(), {store.id: store.region for store in STORES}, Seasons())
 
 
 def crowded(counts: np.ndarray, at_ms: int) -> np.ndarray:
@@ -62,39 +47,15 @@ def crowded(counts: np.ndarray, at_ms: int) -> np.ndarray:
     return found
 
 
-def closings(hours: int, faults: list[Outage], start: int = 0) -> Iterator[bytes]:
-    """One message a minute, of one merging partition."""
-    life, number = town(), start
-    dims = [f"store:{store.id}" for store in STORES]
-    regions = sorted(set(life.regions))
-    for hour in life.hours(hours, [fault for fault in faults if fault != CROWD]):
-        for minute in range(MINUTES):
-            counts = hour.counts[minute]
-            if CROWD in faults:
-                counts = crowded(counts, hour.at_ms + minute * MINUTE_MS)
-            of_regions = [counts[life.regions == region].sum(axis=0) for region in regions]
-            every = [*counts, *of_regions, counts.sum(axis=0), *hour.campaigns[:, minute]]
-            rows = np.array(every)[:, [COUNTERS.index(name) for name in COUNTED]]
-            some = np.flatnonzero(rows.any(axis=1))
-            names = [*dims, *(f"region:{region}" for region in regions), "chain:*"]
-            names += [f"campaign:{name}" for name in CAMPAIGNS]
-            at = hour.at_ms // MINUTE_MS + minute
-            told, raw = [names[place] for place in some], rows[some].astype("<i8").tobytes()
-            yield encode_closing(Closing(0, 1, number, (at + 1) * MINUTE_MS, told, [at] * len(told), raw))
-            number += 1
-
-
-def alerts_of(store: Store) -> list[Alert]:
-    return [json.loads(message.value)["data"] for message in store.sent if message.topic == "alerts"]
-
-
 STRUCK = (FAULTS[2].from_ms - START_MS) // MINUTE_MS + 30  # minutes until the midst of the chain's fault
 
 
 @pytest.fixture(scope="module")
 def both() -> tuple[Store, Store]:
     """As it was in the midst of the last fault, and in the end."""
-    told = batches("kpi.closings", 0, [*closings(DAYS * 24, [*FAULTS, CROWD])], [*range(60, DAYS * 1440, 60), STRUCK])
+    told = batches(
+        "kpi.closings", 0, [*closings(DAYS * 24, FAULTS, change=crowded)], [*range(60, DAYS * 1440, 60), STRUCK]
+    )
     first = run(judge(), [batch for batch in told if batch.last < STRUCK])[0]
     struck = deepcopy(first)
     return struck, run(judge(), told, {0: first})[0]
@@ -113,10 +74,6 @@ def lived(both: tuple[Store, Store]) -> Store:
 @pytest.fixture(scope="module")
 def alerts(lived: Store) -> list[Alert]:
     return alerts_of(lived)
-
-
-def firing(alerts: list[Alert], fault: Outage) -> list[Alert]:
-    return [a for a in alerts if a["state"] == "firing" and fault.from_ms <= a["started_ms"] < fault.to_ms]
 
 
 def test_a_till_that_says_nothing_is_offline_and_its_other_kpis_are_not_told(alerts: list[Alert]) -> None:

@@ -161,7 +161,7 @@ def test_what_cannot_be_read_becomes_a_dead_letter(feed):
 
 
 def test_the_judge_is_told_each_minute_once_with_the_clock_and_corrections_at_once(feed):
-    feed(partial("store:a", orders=2), partial("category:x", orders=2), *closed(1))
+    feed(partial("store:a", orders=2), partial("daypart:x", orders=2), *closed(1))
     feed(partial("store:a", orders=3, version=5))
     first, second = feed.closings()
     minute = NOON_MS // MINUTE_MS

@@ -40,7 +40,10 @@ from features.watch import INPUTS, LOSS, WORSE, Alerts, Incident, Watch
 from tests.board.sentences.sentence import Sentence, written
 
 AT_MS = 1_777_880_000_000
-DIMS = ("chain:*", "region:east", "channel:app", "campaign:happy-hour", "store:S020")
+DIMS = (
+    *("chain:*", "region:east", "channel:app", "campaign:happy-hour", "category:milk_tea"),
+    *("region+category:east+milk_tea", "store:S020"),
+)
 RULES = [(str(path), path.read_text()) for path in sorted((ROOT / "config/rules/security").glob("*.yml"))]
 
 
@@ -49,17 +52,22 @@ def sentences() -> list[Sentence]:
 
 
 def kpis() -> Iterator[Sentence]:
-    where, names = "alerts/kpis/telling.py", ("happy-hour", "east", "app", "S020")
+    where, names = "alerts/kpis/telling.py", ("happy-hour", "east", "app", "S020", "milk_tea")
     for series, dim, side, p in product(range(len(NAMES)), DIMS, (-1, 1), (1e-6, 1.0)):
         others = [series] if side < 0 else [series, (series + 1) % len(NAMES), (series + 2) % len(NAMES)]
         one = KpiIncident("mark", dim, series, side, 29_000_000, [(dim, series)], others)
         sight = Sight(0.788, 0.552, 0.4, 0.6, p, 60, 0)
-        for campaign, state, stores in (
-            ("", "firing", 1),
-            ("campaign:happy-hour", "firing", 1200),
-            ("", "resolved", 0),
+        for campaign, line, state, stores in (
+            ("", "", "firing", 1),
+            ("campaign:happy-hour", "", "firing", 1200),
+            ("", "region+category:east+milk_tea", "firing", 12),
+            ("", "", "resolved", 0),
         ):
-            view: Any = SimpleNamespace(minute=29_000_000, campaign_of=lambda *_, campaign=campaign: campaign)
+            view: Any = SimpleNamespace(
+                minute=29_000_000,
+                campaign_of=lambda *_, campaign=campaign: campaign,
+                line_of=lambda *_, line=line: line,
+            )
             teller = Teller("alerts", None)  # type: ignore[arg-type]
             yield Sentence(teller._why(view, one, state, sight, stores), "why", where, names)  # type: ignore[arg-type]
         teller.break_off(one, 29_000_000, 60)
