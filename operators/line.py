@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
@@ -90,12 +90,20 @@ class Line:
         except ConnectionError:
             return True
 
-    def ask(self, *commands: bytes) -> list[Any]:
-        """The answers to these commands. Raises RuntimeError when those to earlier ones were not collected."""
+    def ask(self, *commands: bytes, meanwhile: Callable[[], object] | None = None) -> list[Any]:
+        """The answers to these commands; `meanwhile` is done before they are waited for.
+
+        Raises RuntimeError when those to earlier ones were not collected.
+        """
         if self.awaited:
             raise RuntimeError(f"{self.awaited} answers were not collected")
         self.send(*commands)
-        return self.collect()
+        try:
+            if meanwhile is not None:
+                meanwhile()
+        finally:
+            answers = self.collect()
+        return answers
 
     @contextmanager
     def _ended_by_failure(self) -> Iterator[None]:

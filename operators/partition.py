@@ -34,13 +34,11 @@ from operators.flight import Flight
 from operators.health import LATENCY, Pulse, warn_seldom
 from operators.leases import Leases
 from operators.redis_link import AWAY, reason
-from operators.store import Asked, Fenced, Moved, PartitionStore, Sent
+from operators.store import Fenced, Moved, PartitionStore, Sent
 
 log = structlog.get_logger()
 POISON_LIMIT = 100  # so many events of a partition in a row that raise are no bad events but a bad program
 NOT_THE_JOBS = (Moved, Fenced, *AWAY)  # errors of the store
-DEEP = 500  # events in a batch: it is worth while to ask for its records while another is applied
-REFRESH_S = 1.0  # how often the rules and models are looked at, at least
 LARGE = 50  # events in a batch: the answer to a smaller one comes sooner than the next turn
 NAMED = 5  # timers that a message names
 FIRST_WAIT_S = 0.1  # before Redis is tried again; twice as long every further time
@@ -56,16 +54,6 @@ class Held(Struct):
 
     batch: Batch
     error: Exception
-
-
-class Ahead(Struct):
-    """A batch that is planned, and for which Redis has been asked, while the one before is still to be applied."""
-
-    batch: Batch
-    plan: Plan
-    asked: Asked
-    took_s: dict[str, float]
-    began_s: float
 
 
 class PartitionStep:
@@ -92,8 +80,6 @@ class PartitionStep:
         self.rewinds: dict[int, int] = {}
         self.unsent: dict[int, list[Sent]] = {}  # safe in the outbox, not yet handed to the relay
         self.unsure: set[int] = set()  # partitions whose stored fence must be read again
-        self.ahead: Ahead | None = None
-        self.refreshed_s = 0.0
         self.flights: dict[int, Flight] = {}
         self.open: dict[int, Batch] = {}  # the last batch of each partition with a flight
         self.held: dict[int, list[Held]] = {}
@@ -116,7 +102,7 @@ class PartitionStep:
         return self.rewinds.pop(partition, None)
 
     def awaits(self, topic: str, partition: int) -> bool:
-        return partition in self.flights or (self.ahead is not None and self.ahead.batch.partition == partition)
+        return partition in self.flights
 
     def release(self, topic: str, partition: int) -> None:
         """Gives back what the partition holds of shared budgets and has not spent, when nothing more is to come."""
@@ -134,75 +120,13 @@ class PartitionStep:
             self.leases.take(partition)
 
     def __call__(self, batch: Batch) -> list[Sent]:
-        """Messages to relay, of each partition the oldest first, once they are safe in the outbox.
-
-        Of a very large batch Redis is asked for the records first, and the batch before, of another partition, is
-        applied while it looks them up.
-        """
-        before, self.ahead = self.ahead, None
-        ahead = self._asked(batch) if before is None or before.batch.partition != batch.partition else None
-        if before is not None:
-            self._apply_ahead(before)
-        if ahead is None:
-            return self._now(batch)
-        self.ahead = ahead
-        return self.unsent.pop(batch.partition, []) + self._answered(batch.partition)
-
-    def _asked(self, batch: Batch) -> Ahead | None:
-        """None where the batch is better applied at once: it is small, or something is not as it usually is."""
-        partition, began_s = batch.partition, time.perf_counter()
-        usual = partition not in self.unsure and partition not in self.held
-        if len(batch.offsets) < DEEP or not usual or batch.after != self.positions[partition].offset:
-            return None
-        if began_s > self.refreshed_s + REFRESH_S:  # rules and models change between batches
-            return None
-        try:
-            plan = self.job.plan(batch, self.positions[partition])
-            planned_s = time.perf_counter()
-            self._land(partition)
-            landed_s = time.perf_counter()
-            asked = self.store.ask(partition, plan)
-        except Fenced:
-            raise
-        except NOT_THE_JOBS:  # the fence is read again
-            self.unsure.add(partition)
-            return None
-        except Exception:  # applied alone, the batch shows which of its events is to blame
-            return None
-        took_s = {"plan": planned_s - began_s, "load": time.perf_counter() - landed_s}
-        return Ahead(batch, plan, asked, took_s, began_s)
-
-    def _apply_ahead(self, ahead: Ahead) -> None:
-        """What fails of it is read again at its partition's next turn."""
-        batch, partition = ahead.batch, ahead.batch.partition
-        self.open[partition] = batch
-        try:
-            started = time.perf_counter()
-            state = self.store.loaded(partition, ahead.plan, ahead.asked, self.job.timer_records)
-            ahead.took_s["load"] += time.perf_counter() - started
-            self._send(batch, self.job, ahead.plan, state, ahead.took_s, ahead.began_s)
-        except Fenced:
-            raise
-        except NOT_THE_JOBS:
-            self.unsure.add(partition)
-        except Exception:
-            self._isolate_ahead(batch)
-
-    def _isolate_ahead(self, batch: Batch) -> None:
-        """An event of it makes the job raise, and the partition is not the one whose turn it is."""
-        try:
-            self._isolate(batch)
-        except Fenced:
-            raise
-        except NOT_THE_JOBS:
-            self.unsure.add(batch.partition)
-
-    def _now(self, batch: Batch) -> list[Sent]:
+        """Messages to relay, of each partition the oldest first, once they are safe in the outbox."""
         partition, before, wait_s = batch.partition, self.open.pop(batch.partition, None), FIRST_WAIT_S
         patient = len(batch.offsets) < LARGE
         while True:
             try:
-                self._refresh()
+                if self.refresh is not None:
+                    self.refresh()
                 if partition in self.unsure:
                     self._reopen(partition)
                 self._isolate(batch)
@@ -221,11 +145,6 @@ class PartitionStep:
             if before is not None:  # perhaps not committed, and the source has left it behind
                 batch, before = joined(before, batch), None
             patient = True
-
-    def _refresh(self) -> None:
-        if self.refresh is not None:
-            self.refresh()
-        self.refreshed_s = time.perf_counter()
 
     def _answered(self, turn: int) -> list[Sent]:
         """Messages of other partitions, whose commits Redis has confirmed: they need not wait for their turn."""
@@ -335,18 +254,19 @@ class PartitionStep:
         self._land(partition)
         landed = time.perf_counter()
         state = self.store.load(partition, plan, job.timer_records)
-        took_s = {"plan": planned - started, "load": time.perf_counter() - landed}
-        self._send(batch, job, plan, state, took_s, started)
-
-    def _send(self, batch: Batch, job: Job, plan: Plan, state: State, took_s: dict[str, float], began_s: float) -> None:
-        """Applies what is loaded, and sends what that changes."""
-        partition, loaded = batch.partition, time.perf_counter()
+        loaded = time.perf_counter()
         changes = self._apply(partition, job, plan, state)
         applied = time.perf_counter()
         self.store.send(partition, changes)
-        took_s |= {"apply": applied - loaded, "commit": time.perf_counter() - applied}
+        sent = time.perf_counter()
+        took_s = {
+            "plan": planned - started,
+            "load": loaded - landed,
+            "apply": applied - loaded,
+            "commit": sent - applied,
+        }
         self.positions[partition] = changes.position
-        self.flights[partition] = Flight(batch, changes, took_s, began_s, loaded)
+        self.flights[partition] = Flight(batch, changes, took_s, started, loaded)
 
     def _apply(self, partition: int, job: Job, plan: Plan, state: State) -> Changes:
         """Once more, while shared budgets have more to give than the partition had been granted."""

@@ -77,14 +77,6 @@ class Sent(Struct):
     trace: str = ""  # the context of the batch that they come of
 
 
-class Asked(Struct):
-    """What Redis was asked for a plan: records, of which these places are not in memory, and whether timers are due."""
-
-    records: Records
-    lacking: list[int]
-    due: bool
-
-
 class PartitionStore:
     """State of one flow's partitions in Redis, written only while this process owns them."""
 
@@ -154,38 +146,12 @@ class PartitionStore:
 
         Usually the guard stands since the last commit and all records are in memory: then Redis is asked nothing.
         """
-        return self.loaded(partition, plan, self.ask(partition, plan), timer_records)
-
-    def ask(self, partition: int, plan: Plan) -> Asked:
-        """The first half of `load`: Redis has been asked, and its answers stand out. Raises Fenced, Moved."""
-        line = self.lines[partition]
+        line, cache = self.lines[partition], self.caches[partition]
         if line.guard is None:
             line.guard = _guard(line.ask(*self._watch(partition)))
         self._check(partition, plan.position, line.guard)
-        records, now_ms = self.caches[partition].get(plan.records), plan.clock.now_ms
-        due = now_ms != plan.position.clock.now_ms and line.guard.first_due_ms <= now_ms
-        asked = Asked(records, records.lacking(), due)
-        questions = self._questions(partition, asked, plan)
-        if questions:
-            line.send(*questions)
-        try:
-            if plan.meanwhile is not None:
-                plan.meanwhile()
-        except Exception:
-            line.collect()  # the line goes on
-            raise
-        return asked
-
-    def loaded(self, partition: int, plan: Plan, asked: Asked, timer_records: Callable[[Due], list[str]]) -> State:
-        """The second half: waits for the answers, and asks for what they lead to."""
-        records, answers = asked.records, iter(self.lines[partition].collect())
-        if asked.lacking:
-            _fill(records, asked.lacking, next(answers))
-        flags = {name: next(answers) for name in plan.seen}
-        seen = {
-            (name, id) for name, ids in plan.seen.items() for id, flag in zip(ids, flags[name], strict=True) if flag
-        }
-        due = [(due_ms, timer.decode()) for timer, due_ms in scored(next(answers))] if asked.due else []
+        records = cache.get(plan.records)
+        seen, due = self._ask(partition, records, plan, line.guard)
         self._add(partition, records, timer_records(due))
         while plan.follow is not None and self._add(partition, records, plan.follow(records)):
             pass
@@ -213,14 +179,24 @@ class PartitionStore:
         names = records.names.packed if all_of_them else packed([records.names[i] for i in places])
         return many(b"MGET", (), self._key(partition, "r:"), names)
 
-    def _questions(self, partition: int, asked: Asked, plan: Plan) -> list[bytes]:
-        """For the records that are not in memory, known ids and due timers; all in one round trip at most."""
-        found = [self._get(partition, asked.records, asked.lacking)] if asked.lacking else []
-        found += [pack(b"SMISMEMBER", self._key(partition, f"s:{name}"), *ids) for name, ids in plan.seen.items()]
-        if asked.due:
-            range = (b"-inf", b"%d" % plan.clock.now_ms, b"WITHSCORES")
-            found.append(pack(b"ZRANGEBYSCORE", self._key(partition, "timers"), *range))
-        return found
+    def _ask(self, partition: int, records: Records, plan: Plan, guard: Guard) -> tuple[set[tuple[str, bytes]], Due]:
+        """Adds the records that are not in memory; known ids and due timers; all in one round trip at most."""
+        now_ms = plan.clock.now_ms
+        moved = now_ms != plan.position.clock.now_ms and guard.first_due_ms <= now_ms
+        lacking = records.lacking()
+        asked = [self._get(partition, records, lacking)] if lacking else []
+        asked += [pack(b"SMISMEMBER", self._key(partition, f"s:{name}"), *ids) for name, ids in plan.seen.items()]
+        if moved:
+            range = (b"-inf", b"%d" % now_ms, b"WITHSCORES")
+            asked.append(pack(b"ZRANGEBYSCORE", self._key(partition, "timers"), *range))
+        answers = iter(self.lines[partition].ask(*asked, meanwhile=plan.meanwhile) if asked else ())
+        if lacking:
+            _fill(records, lacking, next(answers))
+        flags = {name: next(answers) for name in plan.seen}
+        seen = {
+            (name, id) for name, ids in plan.seen.items() for id, flag in zip(ids, flags[name], strict=True) if flag
+        }
+        return seen, [(due_ms, timer.decode()) for timer, due_ms in scored(next(answers))] if moved else []
 
     def check(self, partition: int, position: Position) -> None:
         """Whether this process still owns the partition and the fence is at `position`. Raises Fenced, Moved."""

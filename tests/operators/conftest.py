@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import inf
 from pathlib import Path
 
 import pytest
@@ -24,18 +23,10 @@ def quiet() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-WAYS = {"Redis at leisure": (1, partition.DEEP), "Redis waited for": (partition.LARGE, partition.DEEP)}
-WAYS |= {"Redis asked ahead": (1, 1)}
-
-
-@pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
+@pytest.fixture(params=[1, partition.LARGE], ids=["Redis at leisure", "Redis waited for"])
 def large(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every claim holds for commits that are taken up by the next batch, for those that are waited for, and where
-    records are asked for while the batch before is still to be applied."""
-    large, deep = request.param
-    monkeypatch.setattr(partition, "LARGE", large)
-    monkeypatch.setattr(partition, "DEEP", deep)
-    monkeypatch.setattr(partition, "REFRESH_S", inf if deep == 1 else partition.REFRESH_S)
+    """Every claim holds for commits that are taken up by the next batch, and for those that are waited for."""
+    monkeypatch.setattr(partition, "LARGE", request.param)
 
 
 @pytest.fixture

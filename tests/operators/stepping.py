@@ -21,7 +21,7 @@ from redis.retry import Retry
 from features.job import Batch, Changes, Job, Message
 from features.loop import Store, run
 from operators.health import Pulse
-from operators.partition import DEEP, PartitionStep
+from operators.partition import PartitionStep
 from operators.servers import RedisServer
 from operators.store import Fenced, PartitionStore, Sent
 from tests.tally import TOPIC, Entry, Log, Tally, stored
@@ -30,7 +30,7 @@ WAIT_S = 30.0
 LATE_S = 0.3
 Fault = Literal["none", "before sending", "before EXEC", "after EXEC"]
 
-at_leisure = pytest.mark.parametrize("large", [(1, DEEP)], ids=["Redis at leisure"], indirect=True)
+at_leisure = pytest.mark.parametrize("large", [1], ids=["Redis at leisure"], indirect=True)
 
 entries = st.lists(
     st.one_of(

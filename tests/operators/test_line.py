@@ -100,3 +100,15 @@ def test_nothing_is_asked_while_earlier_answers_are_awaited(line: Line) -> None:
     with pytest.raises(RuntimeError, match="1 answers were not collected"):
         line.ask(pack(b"ECHO", b"2"))
     assert line.collect() == [b"1"]
+
+
+def test_what_is_done_meanwhile_is_done_before_the_answer_is_read(line: Line) -> None:
+    awaited: list[int] = []
+    assert line.ask(pack(b"ECHO", b"a"), meanwhile=lambda: awaited.append(line.awaited)) == [b"a"]
+    assert (awaited, line.awaited) == ([1], 0)
+
+
+def test_a_line_goes_on_when_what_is_done_meanwhile_fails(line: Line) -> None:
+    with pytest.raises(ZeroDivisionError):
+        line.ask(pack(b"ECHO", b"a"), meanwhile=lambda: 1 // 0)
+    assert line.ask(pack(b"ECHO", b"b")) == [b"b"]

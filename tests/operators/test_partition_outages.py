@@ -84,7 +84,7 @@ def test_no_order_of_faults_changes_the_end_or_loses_a_message(
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(entries, entries, st.lists(st.tuples(st.integers(0, 1), st.integers(1, 9)), max_size=30), faults)
 def test_partitions_that_take_turns_end_as_each_alone(

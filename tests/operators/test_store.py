@@ -160,19 +160,6 @@ def test_a_load_finds_what_was_asked_for_what_is_due_and_the_records_the_timers_
     assert state.seen == {("day", b"y")}
 
 
-def test_what_is_done_meanwhile_is_done_before_the_answer_is_read_and_may_fail(store: PartitionStore) -> None:
-    commit(store, Position(), FIRST)
-    store.caches[PARTITION].drop(["ann"])
-    line, awaited = store.lines[PARTITION], list[int]()
-    plan = Plan(FIRST.position, FIRST.position.clock, ["ann"], meanwhile=lambda: awaited.append(line.awaited))
-    asked = store.ask(PARTITION, plan)
-    assert (awaited, line.awaited) == ([1], 1)
-    assert store.loaded(PARTITION, plan, asked, lambda due: []).records["ann"] == b"1"
-    with pytest.raises(ZeroDivisionError):
-        store.ask(PARTITION, replace(plan, meanwhile=lambda: 1 // 0))
-    assert store.load(PARTITION, plan, lambda due: []).records["ann"] == b"1"
-
-
 def test_all_timers_that_are_due_are_loaded_at_once_earliest_first(store: PartitionStore) -> None:
     due_ms = {f"t{i}": 100_000 - i for i in range(12_000)}
     commit(store, Position(), Changes(Position(1), timers=due_ms))
