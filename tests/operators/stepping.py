@@ -131,21 +131,21 @@ class FaultyStore(PartitionStore):
     def __init__(self, redis: redis_py.Redis, prefix: str, faults: list[Fault]) -> None:
         super().__init__(redis, prefix, "tally")
         self.faults = faults
-        self.fault: Fault = "none"
+        self.struck: dict[int, Fault] = {}  # by partition, at its latest commit
 
     def send(self, partition: int, changes: Changes) -> None:
-        self.fault = self.faults.pop(0) if self.faults else "none"
-        if self.fault == "before sending":
-            raise redis_py.ConnectionError(self.fault)
-        if self.fault == "before EXEC":
+        fault = self.struck[partition] = self.faults.pop(0) if self.faults else "none"
+        if fault == "before sending":
+            raise redis_py.ConnectionError(fault)
+        if fault == "before EXEC":
             self.lines[partition].hang_up()
         else:
             super().send(partition, changes)
 
     def settle(self, partition: int) -> list[Sent]:
         sent = super().settle(partition)
-        if self.fault != "none":
-            raise redis_py.ConnectionError(self.fault)
+        if (fault := self.struck.get(partition, "none")) != "none":
+            raise redis_py.ConnectionError(fault)
         return sent
 
 
