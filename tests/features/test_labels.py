@@ -91,7 +91,7 @@ def expected(log: list[e.Event]) -> list[Told]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(stories, st.lists(st.integers(1, 25), max_size=4))
 def test_labels_are_those_of_the_slow_twin_however_the_log_is_cut(story: list[Step], cuts: list[int]) -> None:
     log = told_story(story)
@@ -158,7 +158,7 @@ def _sent(log: list[e.Event]) -> list[dict[str, Any]]:
     return [orjson.loads(message.value) for message in store.sent]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(stories, stories, stories)
 def test_labels_of_merged_customers_are_those_of_the_slow_twin(one: Any, other: Any, then: Any) -> None:
     both = [(Stepper(), twin()), (Stepper(), twin())]

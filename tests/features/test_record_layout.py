@@ -135,7 +135,7 @@ def test_a_cut_or_foreign_record_is_refused_wherever_it_is_cut() -> None:
             known.core.row(changed, NOON_MS)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_damaged_bytes_are_refused_or_read_and_never_end_the_process(data: st.DataObject) -> None:
     known = Known(CATALOG)

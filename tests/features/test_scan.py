@@ -112,7 +112,7 @@ def mutilated(raw: bytes, hits: list[tuple[int, int, bytes]]) -> bytes:
     return raw
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=125, deadline=None)
 @given(logs(longest=3), mutilations)
 def test_broken_bytes_are_read_or_refused_as_msgspec_does(
     log: list[e.Event], hits: list[tuple[int, int, bytes]]
@@ -135,7 +135,7 @@ objects = st.dictionaries(names, values, max_size=7).map(lambda found: {"type": 
 NESTED = {"type": "x", "else": [[[[[[[[[[{"a": [1]}]]]]]]]]]]}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(objects, max_size=4), st.booleans(), st.booleans())
 @example([NESTED, {"type": ""}, {}], True, False)
 @example([{"type": "x", "stars": 0.1 + 0.2}, {"type": "x", "stars": 5}, {"type": "x", "stars": -0.0}], True, True)

@@ -186,7 +186,7 @@ def changes_of(kind: str) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
 
 
 @given(st.sampled_from(sorted(asyncapi.RECEIVED)).flatmap(changes_of))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_schema_and_decoder_agree_on_what_is_an_event(change: tuple[str, dict[str, Any]]) -> None:
     kind, changed = change
     event = {**asyncapi.sample(kind), **changed}

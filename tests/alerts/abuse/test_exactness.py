@@ -47,7 +47,7 @@ def merges_of(happened: list[e.Event]) -> dict[str, str]:
     return {event.customer: event.into for event in happened if isinstance(event, e.Merge)}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.3]))
 def test_the_cases_that_stand_are_those_of_a_recount(seed: int, repeats: float) -> None:
     rng = Random(seed)

@@ -46,7 +46,7 @@ def attempt(lane: Lane, now_s: float, answer: Answer) -> str | None:
     st.integers(1, 4),
     st.integers(1, 4),
 )
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_every_coupon_ends_once_and_only_once(
     coupons: int, walk: list[tuple[float, int, Answer]], attempts: int, failures: int
 ) -> None:

@@ -59,7 +59,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 deeds = st.lists(st.tuples(st.sampled_from([0, 0, 0, 1, 5, 70]), st.integers(0, 40)), max_size=120)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deeds, st.sampled_from([8, 16]), st.lists(st.integers(1, 200), max_size=20))
 def test_groups_are_counted_right_and_never_too_many(deeds: Deeds, most: int, cuts: list[int]) -> None:
     biggest = max((b - a for a, b in zip([0, *sorted(cuts)], [*sorted(cuts), 240], strict=True)), default=240)

@@ -67,7 +67,7 @@ def logs(draw: st.DrawFn) -> list[ev.Event]:
     return log
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(logs(), st.lists(st.integers(1, 40), max_size=6))
 def test_findings_equal_the_naive_twin_for_any_order_and_any_cuts(log: list[ev.Event], cuts: list[int]) -> None:
     twin = House(COUNTS, RETENTION_HOURS)

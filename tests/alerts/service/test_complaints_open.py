@@ -51,7 +51,7 @@ def complaints_open(log: list[e.Event]) -> float:
     return CORE.row(applied.records["c"], len(log) * MINUTE_MS)[CATALOG.names.index("complaints_open")]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(told().filter(bool))
 def test_it_counts_the_complaints_whose_ticket_is_neither_settled_nor_closed(log: list[e.Event]) -> None:
     assert complaints_open(log) == open_at_the_desk(log)

@@ -55,7 +55,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events, st.lists(st.integers(0, END), max_size=5), st.sets(st.integers(1, 12)))
 def test_in_order_of_time_exactly_those_that_are_late_are_said(
     log: list[e.Event], ticks: list[int], cuts: set[int]
@@ -65,7 +65,7 @@ def test_in_order_of_time_exactly_those_that_are_late_are_said(
     assert (len(found), set(found)) == (len({order for order, _ in found}), truly_late(log))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events.flatmap(st.permutations), st.lists(st.tuples(st.integers(0, 10), st.integers(0, END)), max_size=4))
 def test_in_any_order_and_twice_none_is_missed_and_none_said_twice(
     log: list[e.Event], ticks: list[tuple[int, int]]

@@ -39,7 +39,7 @@ def _minute(event: dict[str, Any]) -> int:
     return int(event["data"]["at_ms"]) // MINUTE_MS
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(logs())
 def test_in_the_end_the_same_is_told_as_minute_by_minute_in_order_of_time(log: list[e.Event]) -> None:
     events = [event for event in log if not isinstance(event, e.Tick)]

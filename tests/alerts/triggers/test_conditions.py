@@ -160,7 +160,7 @@ sentences = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(sentences, rows)
 def test_what_is_split_into_simple_parts_holds_where_polars_says_of_the_whole(when: str, rows: list) -> None:
     frame = pl.DataFrame(

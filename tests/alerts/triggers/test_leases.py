@@ -28,7 +28,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(steps)
 def test_reserved_stays_within_the_limit_and_spent_within_the_grant(
     made: list[tuple[int, str, int, int]],

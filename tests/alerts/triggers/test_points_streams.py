@@ -119,7 +119,7 @@ def topics(draw: st.DrawFn, others: bool = True) -> tuple[list[e.Event], Store]:
     return log, store
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(topics(), st.lists(st.integers(1, 60), max_size=6))
 def test_requests_are_judged_as_one_by_one_however_batches_are_cut(
     topic: tuple[list[e.Event], Store], cuts: list[int]
@@ -135,7 +135,7 @@ def test_requests_are_judged_as_one_by_one_however_batches_are_cut(
         assert (again.records, again.position) == (store.records, store.position)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(topics(others=False))
 def test_coupons_never_take_more_points_than_there_were(topic: tuple[list[e.Event], Store]) -> None:
     """Where nothing else takes any and no order is undone, nobody ever owes points, in no month."""

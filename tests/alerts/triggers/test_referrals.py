@@ -176,7 +176,7 @@ def lives(draw: st.DrawFn) -> list[e.Event]:
     return [*log, tick(100), tick(101)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(lives(), st.lists(st.integers(0, 30), max_size=6))
 def test_whatever_comes_when_and_however_it_is_cut_it_ends_as_the_twin_says(
     log: list[e.Event], cuts: list[int]

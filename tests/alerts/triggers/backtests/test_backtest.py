@@ -128,7 +128,7 @@ def rationed(rules: list[Rule], log: list[e.Event], size: int) -> tuple[list[Dec
     return [d for c, h, noted in each for d in backtest.judged(c, h.asked, h.near, noted, {}).decisions()], found
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(logs(CUSTOMERS, longest=40), st.sampled_from((1, 7, 1000)))
 def test_shares_that_share_pots_decide_as_one_partition_does_live(log: list[e.Event], size: int) -> None:
     """Where events come in the order in which they happened."""
@@ -165,7 +165,7 @@ def test_a_backtest_decides_as_the_live_job(log: list[e.Event], cuts: list[int],
         assert [d for d in found if d.customer == customer] == [d for d in wanted if d.customer == customer]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(streams, st.sampled_from(RULES))
 def test_one_rule_alone_out_of_its_narrow_records_decides_as_the_live_job(log: list[e.Event], rule: Rule) -> None:
     assert Counter(tried([rule], log, [], 1000)) == Counter(live([rule], log, []))
