@@ -71,7 +71,7 @@ class Town:
         self.flows: list[Flow] = []
         self.struck = 0  # kills in mid-stream
         self.ends: dict[str, int] = {}  # exit codes of those that ended by themselves, by what befell them
-        self.chain = Chain(seed=3, stores=10, customers=600, days=1.5)
+        self.chain = Chain(seed=3, stores=8, customers=450, days=1.5)
         make_topics(settings, TOPICS)
         records = [record for record in self.chain.records() if record.topic in SOURCES]
         self.morning, self.evening = records[: len(records) // 2], records[len(records) // 2 :]

@@ -23,7 +23,7 @@ from tests.oracle_kpis import SHIPPED, Chain
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 START_MS = 490_000 * HOUR_MS
 HOURS = 60  # more than minutes are kept for
-EVENTS = 1_800  # of a partition
+EVENTS = 1_152  # of a partition
 
 
 def events_of(partition: int) -> list[ev.Event]:

@@ -51,7 +51,7 @@ def test_ingest_outlives_a_kafka_that_is_killed_in_mid_stream(
     settings = settings_for(own_kafka.brokers, redis.url, batch_events=20)
     settings = msgspec.structs.replace(settings, metrics=msgspec.structs.replace(settings.metrics, ingest=free_port()))
     make_topics(settings, TOPICS)
-    chain = Chain(seed=5, stores=10, customers=400, days=0.5)
+    chain = Chain(seed=5, stores=8, customers=250, days=0.5)
     feed(settings, [record for record in chain.records() if record.topic in SOURCES])
     sent = {topic: read(settings, topic) for topic in SOURCES}
     number = sum(len(messages) for parts in sent.values() for messages in parts.values())
