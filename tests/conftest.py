@@ -31,7 +31,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: as in a flow
 SERVERS = {"kafka", "real_kafka", "redis", "settings"}
 STARTED = pytest.StashKey[list[str]]()
 UNTIMED: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is no failure
-hypothesis_settings.register_profile("repeatable", derandomize=True, max_examples=60, **UNTIMED)  # a run that fails fails again
+hypothesis_settings.register_profile(
+    "repeatable", derandomize=True, max_examples=60, **UNTIMED
+)  # a run that fails fails again
 hypothesis_settings.register_profile("search", derandomize=False, **UNTIMED)  # other examples each time
 hypothesis_settings.load_profile("repeatable")
 

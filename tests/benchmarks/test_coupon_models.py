@@ -35,10 +35,11 @@ def test_uplift_is_on_the_mean_what_the_law_says(chain: Chain) -> None:
 
 
 def test_coupons_that_move_nobody_have_no_lift_and_no_uplift(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One such chain alone tells uplift to 0.045: of 700 decisions that are learned from, 140 give nothing."""
+    """One such chain alone tells uplift to 0.045, two to 0.032: of 700 decisions that are learned from, 140 give
+    nothing."""
     idle = [replace(kind, raised=dict.fromkeys(kind.raised, 0.0)) for kind in KINDS]
     monkeypatch.setattr(coupon_models, "KINDS", idle)
-    chains = [play(600, 30, seed) for seed in range(4, 8)]
+    chains = [play(600, 30, seed) for seed in range(4, 6)]
     assert all(low < 0 < high for _, (low, high), _ in lifts(chains[0]).values())
     assert np.mean([figures_of(chain)["uplift_mean"] for chain in chains]) == pytest.approx(0, abs=0.05)
 
