@@ -65,5 +65,5 @@ def check_no_figure_stands_alone_on_a_wall_screen(page: Page) -> None:
     for path, cards, rows in (("/now", ".now-cards > *", 2), ("/engine", ".engine-figures > .card", 1)):
         page.goto(path)
         expect(page.locator(cards).first).to_be_visible(timeout=60_000)
-        tops = {round(one.bounding_box()["y"]) for one in page.locator(cards).all()}  # type: ignore[index]
-        assert len(tops) == rows, path
+        tops = page.eval_on_selector_all(cards, "all => all.map((one) => Math.round(one.getBoundingClientRect().y))")
+        assert len({*tops}) == rows, path
