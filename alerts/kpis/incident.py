@@ -156,7 +156,7 @@ def _known_high(incident: Incident, place: Place) -> bool:
     """There, or all around it; a campaign is what is paused wherever its coupons are redeemed."""
     if kind(incident.dim) == "campaign":
         return any(dim == incident.dim for dim, _ in incident.high)
-    around = {place.dim, place.region, "chain:*"}
+    around = {place.dim, place.region, CHAIN}
     return any(series == place.series and dim in around for dim, series in incident.high)
 
 

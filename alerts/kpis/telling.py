@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import to_builtins
 
 from alerts.kpis.book import Book, Layer
+from alerts.kpis.catalog import CHAIN
 from alerts.kpis.course import RESOLVE_P
 from alerts.kpis.incident import (
     TOLD_EVERY,
@@ -28,12 +29,10 @@ from alerts.kpis.panel import FIRING, ROOTS
 from alerts.kpis.series import (
     ALIVE_MINUTES,
     AOV,
-    CATEGORY,
     KINDS,
     KPIS,
     LINES,
     NAMES,
-    OF_REGION,
     ORDERS,
     REDEEMED,
     series_of,
@@ -86,7 +85,8 @@ class Teller:
         if layer.panel.layer == ROOTS:
             told = {dim for one in self.book.header.incidents for dim, _ in one.members}
             rare = (layer.panel.course["state"][ORDERS] == FIRING) & (layer.found.p[ORDERS] <= RESOLVE_P)
-            for place in np.flatnonzero(rare & (self.book.kinds[CATEGORY] | self.book.kinds[OF_REGION])).tolist():
+            lines = np.logical_or.reduce([self.book.kinds[name] for name in LINES])
+            for place in np.flatnonzero(rare & lines).tolist():
                 found[ORDERS, place] = layer.panel.dims[place] not in told
         return found
 
@@ -113,7 +113,7 @@ class Teller:
     def _widened(self, view: View, one: Incident) -> list[Incident]:
         """A channel's incident is the chain's once the rest of the chain is seen to stray as well: in the first minute
         it may not be."""
-        incidents, chain = self.book.header.incidents, Place("chain:*", one.series, one.side)
+        incidents, chain = self.book.header.incidents, Place(CHAIN, one.series, one.side)
         if kind(one.dim) != "channel" or one not in incidents or (chain.dim, one.series) not in one.members:
             return []
         if not view.rest_strays(one.dim, one.series):

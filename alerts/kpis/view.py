@@ -134,8 +134,8 @@ class View:
     def rest_strays(self, dim: str, series: int) -> bool:
         """Whether the rest of the chain strays as a part of it does, in the window that tells most."""
         layer = self.layers[ROOTS]
-        width = int(layer.found.window[series, layer.panel.place["chain:*"]])
-        return all_around(self.part(dim, series, width), self.part("chain:*", series, width))
+        width = int(layer.found.window[series, layer.panel.place[CHAIN]])
+        return all_around(self.part(dim, series, width), self.part(CHAIN, series, width))
 
     def part(self, dim: str, series: int, width: int) -> Contribution:
         layer = self.layer(dim)
@@ -226,7 +226,7 @@ class View:
 
     def severity(self, one: Incident) -> str:
         """By the share of what the chain takes in an hour that is at stake."""
-        chain = self.book.roots.place.get("chain:*")
+        chain = self.book.roots.place.get(CHAIN)
         if chain is None or ROOTS not in self.layers:
             return "warning"
         mean = self.layers[ROOTS].around.now.mean[:, chain]

@@ -47,28 +47,33 @@ def first_shut(rule: Rule, rivals: list[str], policy: Policy, standing: Standing
 
 
 def gates(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> Iterator[Gate]:
-    """`rivals`: the other rules of its group. That of age is told of where it is shut only.
-
-    What a customer asks and pays for is no marketing: no gate of it that is there to spare them stands in its way.
-    """
+    """`rivals`: the other rules of its group. That of age is told of where it is shut only."""
     if rule.max_event_age_ms is not None and standing.age_ms > rule.max_event_age_ms:
         yield Gate("stale", False)
-    for rival in rivals:
-        yield _quiet("excluded", rival, rule.cooldown_ms, standing)
-    if not rule.then.spends:
-        yield OPEN["no_consent"] if standing.consented or not policy.consent else Gate("no_consent", False)
+    yield from _answer(rule, standing) if rule.then.spends else _offer(rule, rivals, policy, standing)
+
+
+def _answer(rule: Rule, standing: Standing) -> Iterator[Gate]:
+    """What a customer asks and pays for is no marketing: no gate that is there to spare them stands in its way."""
     yield _suppressed(standing)
-    if not rule.then.spends:
-        held = held_out(standing.customer, policy.holdout_salt, policy.holdout)
-        yield Gate("holdout", False) if held else OPEN["holdout"]
-    if rule.cooldown_ms or not rule.then.spends:  # of two requests that change places neither is lost
+    if rule.cooldown_ms:  # of two requests that change places neither is lost
         yield _quiet("cooldown", rule.id, rule.cooldown_ms, standing)
     if rule.exit:
         yield _inside(rule, standing)
     if standing.request:
         yield _points(rule, standing.request, standing)
-    if rule.then.spends:
-        return
+
+
+def _offer(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) -> Iterator[Gate]:
+    for rival in rivals:
+        yield _quiet("excluded", rival, rule.cooldown_ms, standing)
+    yield OPEN["no_consent"] if standing.consented or not policy.consent else Gate("no_consent", False)
+    yield _suppressed(standing)
+    held = held_out(standing.customer, policy.holdout_salt, policy.holdout)
+    yield Gate("holdout", False) if held else OPEN["holdout"]
+    yield _quiet("cooldown", rule.id, rule.cooldown_ms, standing)
+    if rule.exit:
+        yield _inside(rule, standing)
     if rule.capped:
         yield _cap(policy, standing)
     if rule.then.channel in policy.channel_caps and (rule.capped or not rule.then.coupon):

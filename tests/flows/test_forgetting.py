@@ -2,65 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
-from io import StringIO
-from itertools import count
+from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGTERM
-from typing import Any
 
 import pytest
 import redis as redis_py
-from rich.console import Console
 
 from brewline import forget
-from brewline.forget import forget_customer
 from brewline.reading import Features
-from config import settings as conf
 from features import events as e
 from features.forgotten import name_hash
-from features.identity import Pseudonyms, first_name, group_key, merged_key, next_name
+from features.identity import first_name, group_key, merged_key, next_name
 from features.record import forwarded
 from features.times import MINUTE_MS
-from flows.topics import COMPACTED, SOURCES, TOPICS
+from flows.topics import TOPICS
 from operators.customers import UnknownCustomer
 from operators.erasing import Eraser, Topics
-from operators.kafka import consumer, ensure_topics, partition_count
+from operators.kafka import consumer, partition_count
 from operators.layout import check_layout
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from operators.store import PartitionStore
 from operators.tombstones import Tombstones
 from sim.agenda import Record
-from tests import flowprocess
+from tests.flowhouse import NOON_MS, SECRET, House, house_under, sent, until
 from tests.flowprocess import IDENTITY_KEY, Flow, feed, make_topics, read_all, settings_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
-PATIENCE_S = 180.0  # for two flows and a broker on a busy machine
-KEPT_MS = 240_000 * 3_600_000  # by the broker's clock, to which these events are old
-NOON_MS = 1_777_867_200_000
-SECRET = Pseudonyms(IDENTITY_KEY.encode(), "CN")
 PHONE, CARD, OTHER_PHONE = "+8613700137999", "card-of-the-forgotten", "+8613700137001"
 GONE, OTHER = first_name(SECRET.one("phone", PHONE)), first_name(SECRET.one("phone", OTHER_PHONE))
 HASHES = [SECRET.one("phone", PHONE).partition(":")[2], SECRET.one("card", CARD).partition(":")[2]]
 BACK = next_name(GONE)
-
-
-def until(what: Callable[[], object], because: Callable[[], str] = lambda: "") -> None:
-    flowprocess.until(what, PATIENCE_S, because)
-
-
-def sent(number: int, phone: str, at_ms: int, kind: str = "order", **more: Any) -> Record:
-    event = {"type": kind, "id": f"{phone}-{number}", "time": at_ms, "who": {"phone": phone}, "store": "s1", **more}
-    if kind == "order":
-        event |= {"lines": [{"sku": "tea"}], "total_cents": 1800}
-    return Record(at_ms, "app.events", phone, json.dumps(event).encode())
-
-
-def ticks(at_ms: int) -> list[Record]:
-    tick = json.dumps({"type": "tick", "id": f"t{at_ms}", "time": at_ms}).encode()
-    return [Record(at_ms, topic, "", tick, tick=True) for topic in SOURCES]
 
 
 def week(phone: str, card: str) -> list[Record]:
@@ -73,101 +44,14 @@ def week(phone: str, card: str) -> list[Record]:
     ]
 
 
-class House:
-    """Ingest and customers as processes, and what Redis and Kafka hold."""
-
-    def __init__(self, settings: conf.Settings, folder: Path) -> None:
-        self.settings, self.folder, self.numbers = settings, folder, count()
-        self.redis = redis_py.Redis.from_url(settings.redis.url)
-        self.store = PartitionStore(self.redis, settings.redis.prefix, "customers")
-        self.parts = range(settings.kafka.partitions)
-        self.flows: dict[str, Flow] = {}
-        kafka = settings.kafka
-        names, compacted = ([settings.topic(topic) for topic in topics] for topics in (TOPICS, COMPACTED))
-        ensure_topics(kafka.librdkafka(), names, kafka.partitions, 1, {"retention.ms": str(KEPT_MS)}, compacted)
-
-    def start(self, *names: str) -> None:
-        for name in names:
-            self.flows[name] = Flow(name, self.settings, self.folder / f"{name}-{next(self.numbers)}.log")
-
-    def stop(self, *names: str) -> None:
-        for name in names:
-            assert self.flows.pop(name).end(SIGTERM) == 0
-
-    def feed(self, *records: Record, until_ms: int) -> None:
-        """Sends records, and ticks behind them; waits until the flows have come to these."""
-        feed(self.settings, [*records, *ticks(until_ms)])
-        for name in ("ingest", "customers"):
-            assert self.flows[name].runs, self.flows[name].said
-        clocks = lambda: [self.store.position(part).clock for part in self.parts]  # noqa: E731
-        until(lambda: all(clock.now_ms >= until_ms for clock in clocks()), because=lambda: f"{clocks()}, {self.said()}")
-        until(lambda: not any(self.store.unsent(part) for part in self.parts), because=self.said)
-
-    def said(self) -> str:
-        return "".join(flow.said[-1_500:] for flow in self.flows.values())
-
-    def forget(self, who: str, agreed: bool = True) -> tuple[int, str]:
-        out = StringIO()
-        code = forget_customer(self.settings, who, Console(file=out, width=200), lambda question: agreed)
-        return code, out.getvalue()
-
-    def counts(self, name: str) -> int:
-        return sum(self.store.position(part).counts.get(name, 0) for part in self.parts)
-
-    def coupons(self, customer: str) -> list[str]:
-        return [
-            json.loads(m.value() or b"")["id"]
-            for m in read_all(self.settings, "coupons")
-            if m.key() == customer.encode()
-        ]
-
-    def of(self, customer: str) -> tuple[Any, Any]:
-        """Record and timer, wherever they are."""
-        records = [self.redis.get(self.store.key(part, f"r:{customer}")) for part in self.parts]
-        timers = [self.redis.zscore(self.store.key(part, "timers"), customer) for part in self.parts]
-        return next(filter(None, records), None), next(filter(None, timers), None)
-
-    def receipts(self, customer: str) -> int:
-        return sum(self.redis.llen(self.store.key(part, f"k:{customer}")) for part in self.parts)
-
-    def holding(self, *texts: str) -> list[bytes]:
-        """Keys under the prefix that hold one of these, by a look of its own: as the server dumps them."""
-        found = []
-        for key in self.redis.keys(f"{self.settings.redis.prefix}:*"):
-            whole = key + repr(self._value(key)).encode()
-            found += [key] if any(text.encode() in whole for text in texts) else []
-        return found
-
-    def _value(self, key: bytes) -> Any:
-        kind = self.redis.type(key).decode()
-        reads = {"string": self.redis.get, "hash": self.redis.hgetall, "set": self.redis.smembers}
-        reads |= {"stream": self.redis.xrange, "zset": lambda key: self.redis.zrange(key, 0, -1)}
-        reads |= {"list": lambda key: self.redis.lrange(key, 0, -1)}
-        return reads[kind](key)
-
-
 @pytest.fixture(scope="module")
 def house(
     kafka: KafkaServer | MockKafka, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[House]:
     """After: two customers' week, one of them forgotten, an old event and a new one of that person."""
-    if not isinstance(kafka, KafkaServer):
-        pytest.skip("needs real Kafka: the mock cluster forgets offsets sent in transactions")
-    settings = settings_for(kafka.brokers, redis.url, partitions=2)
-    rules = tmp_path_factory.mktemp("rules")  # those that the week is about
-    for name in ("third-in-a-week", "cart-left"):
-        shutil.copy(conf.HERE / f"rules/coupons/{name}.toml", rules)
-    settings.coupons = conf.Coupons(rules=str(rules), holdout_percent=0.0)
-    house = House(settings, tmp_path_factory.mktemp("house"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BREWLINE_IDENTITY_KEY", IDENTITY_KEY)
-        try:
-            house.start("ingest", "customers")
-            house.feed(*week(PHONE, CARD), *week(OTHER_PHONE, "8800"), until_ms=NOON_MS + 10 * MINUTE_MS)
-            yield house
-        finally:
-            for flow in house.flows.values():
-                flow.kill()
+    with house_under(["third-in-a-week", "cart-left"], kafka, redis, tmp_path_factory.mktemp("house"), 2) as house:
+        house.feed(*week(PHONE, CARD), *week(OTHER_PHONE, "8800"), until_ms=NOON_MS + 10 * MINUTE_MS)
+        yield house
 
 
 def test_a_customer_is_forgotten_comes_back_and_stays_forgotten_after_restart_and_replay(house: House) -> None:

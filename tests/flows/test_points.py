@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from brewline.why import Explaining
-from config import settings as conf
 from features.identity import first_name
 from features.times import MINUTE_MS
 from operators.servers import KafkaServer, MockKafka, RedisServer
-from tests.flowprocess import IDENTITY_KEY, read_all, settings_for
-from tests.flows.test_forgetting import NOON_MS, SECRET, House, sent, until
+from tests.flowhouse import NOON_MS, SECRET, House, house_under, sent, until
+from tests.flowprocess import read_all
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
 PHONE = "+8613700137200"
@@ -24,25 +23,9 @@ NAME = first_name(SECRET.one("phone", PHONE))
 
 
 @pytest.fixture
-def house(
-    kafka: KafkaServer | MockKafka,
-    redis: RedisServer,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[House]:
-    if not isinstance(kafka, KafkaServer):
-        pytest.skip("needs real Kafka: the mock cluster forgets offsets sent in transactions")
-    settings, rules = settings_for(kafka.brokers, redis.url, partitions=3), tmp_path_factory.mktemp("rules")
-    shutil.copy(conf.HERE / "rules/coupons/points-exchange.toml", rules)
-    settings.coupons = conf.Coupons(rules=str(rules), holdout_percent=99.0)
-    monkeypatch.setenv("BREWLINE_IDENTITY_KEY", IDENTITY_KEY)
-    house = House(settings, tmp_path_factory.mktemp("house"))
-    try:
-        house.start("ingest", "customers")
+def house(kafka: KafkaServer | MockKafka, redis: RedisServer, workdir: Path) -> Iterator[House]:
+    with house_under(["points-exchange"], kafka, redis, workdir, holdout_percent=99.0) as house:
         yield house
-    finally:
-        for flow in house.flows.values():
-            flow.kill()
 
 
 def said(house: House, topic: str) -> list[dict[str, Any]]:
