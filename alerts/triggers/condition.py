@@ -95,6 +95,7 @@ class Conditions:
         self.names = [[name for name in known if name in names] for names in read]  # each rule reads, facts aside
         self.facts = [[name for name in self.schema if name in names and name not in known] for names in read]
         told = set().union(*read) - set(known) - set(FACTS)
+        self.spends = any(rule.then.spends for rule in self.rules)
         self.fields = told | {KNOWN_BY[name] for name in told & set(KNOWN_BY)}  # of events, that some rule reads
         texts_of = [rule.condition for rule in self.rules]
         self.conditions = [self._split(*pair, dear) for pair in zip(texts_of, expressions, strict=True)]

@@ -55,7 +55,6 @@ class Decider:
         self.models: dict[str, LinearModel] = {}
         self.arms = Arms(conditions.rules, policy.holdout_salt, policy.least_share)
         self.candidates = Candidates(catalog, conditions)
-        self.spends = any(rule.then.spends for rule in conditions.rules)
         self.offered = Offered(catalog, conditions.rules, conditions.names)
 
     def seen(self, moments: Moments, applied: Applied, words: Mapping[int, str]) -> Seen:

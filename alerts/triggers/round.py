@@ -140,7 +140,7 @@ class Round:
         """Of all that may befall customers, before what rules decide at that moment."""
         columns, house = self.moments.columns, self.house
         self.news.hear(columns, self.applied)
-        self.news.spend(columns, self.applied, house.spends)
+        self.news.spend(columns, self.applied, house.conditions.spends)
         self.news.leave(house.conditions, self.moments, held, self.seen, self.applied)
         if walk:
             walk.join(self.news, self.decided.messages)

@@ -54,13 +54,13 @@ class Run:
         ids: bool = False,
         models: Mapping[str, LinearModel] | None = None,
     ) -> None:
-        self.settings, self.archive, self.chosen, self.models = settings, archive, chosen, models or {}
-        self.ids = ids or any(rule.then.spends for rule, _, _ in chosen.all)  # by which points are known to be spent
+        self.settings, self.archive, self.chosen, self.ids, self.models = settings, archive, chosen, ids, models or {}
         self.policy = replace(policy(settings), consent="") if assume_consent else policy(settings)
         self.campaigns = load_campaigns(settings, chosen.all, some=True)
         catalog, conditions = self._lean()
         read = {name for condition in conditions.conditions for name in condition.columns}
-        self.columns = columns_read(catalog, {*read, *conditions.fields, "coupon", "campaign"}, ids)
+        read |= {*conditions.fields, "coupon", "campaign"}
+        self.columns = columns_read(catalog, read, ids or conditions.spends)
         self.moves = {partition: archive.moves(partition) for partition in {s.partition for s in archive.shares}}
 
     def _lean(self) -> tuple[Catalog, Conditions]:

@@ -95,6 +95,19 @@ def test_the_figures_of_a_small_life_are_those_counted_by_hand(tmp_path: Path) -
     assert (nearly["moments"], nearly["ordered"]) == (1, 0), "ben's second order"
 
 
+def test_requests_for_points_are_told_apart_and_what_the_history_says_was_spent_is_not_given_twice(
+    tmp_path: Path,
+) -> None:
+    def asks(number: int, points: int) -> e.PointsExchange:
+        return e.PointsExchange(id=f"x{number}", time=NOON_MS + number * HOUR_MS, who=e.Who(card="anna"), points=points)
+
+    bought = [order("anna", NOON_MS - DAY_MS + n * HOUR_MS) for n in range(20)]  # 18 yuan each: 360 points
+    spent = e.PointsSpent(id="s", time=NOON_MS + 2 * HOUR_MS, who=e.Who(card="anna"), points=100)
+    events = [*bought, asks(0, 100), asks(1, 100), spent, asks(3, 100), asks(4, 50)]
+    figures = tried(ndjson(tmp_path, events), "points-exchange")
+    assert figures["rules"]["points-exchange"]["outcomes"] == {"issued": 2, "no_points": 2}
+
+
 def test_a_budget_that_runs_out_is_shared_by_all_in_the_order_of_the_history(tmp_path: Path) -> None:
     """Each of three would get three coupons of 3 yuan; there is money for two, and all have one share."""
     (tmp_path / "thanks.toml").write_text('id = "thanks"\nbudget_cents = 899\n')

@@ -131,10 +131,15 @@ class Bare(Candidates):
         super().__init__(catalog, conditions)
         self.ids = ids
 
-    def causes(self, moments: Moments, at: Ints, rules: list[Rule], *more: Any) -> list[str]:
+    def causes(
+        self, moments: Moments, at: Ints, rules: list[Rule], customers: list[str], at_ms: list[int]
+    ) -> list[str]:
         if self.ids:
-            return super().causes(moments, at, rules, *more)
+            return super().causes(moments, at, rules, customers, at_ms)
         causes: list[str] = np.where(moments.event[at] < 0, TIMER, "").tolist()
+        asked = [i for i, rule in enumerate(rules) if rule.then.spends] if self.conditions.spends else []
+        for i, id in zip(asked, moments.columns.texts("id", moments.event[at[asked]]) if asked else [], strict=True):
+            causes[i] = id  # by which the points of a request are known to be spent
         return causes
 
     def explained(self, seen: Seen, features: Any, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
@@ -256,8 +261,8 @@ class Backtest:
         models: Mapping[str, LinearModel] | None = None,
         worlds: Sequence[World] = (),
     ) -> None:
-        """`ids`: decisions name their cause; the columns must hold the texts of the events' ids then; `models`: without
-        any, there are no scores; `worlds`: by default one of all rules."""
+        """`ids`: decisions name their cause; then, and where a rule spends, the columns must hold the texts of ids;
+        `models`: without any, there are no scores; `worlds`: by default one of all rules."""
         self.span = span
         conditions.fields |= {"coupon", "campaign"}  # of redeemed coupons
         of = (catalog, conditions, policy, campaigns, ids)

@@ -171,8 +171,8 @@ def test_a_log_that_is_read_anew_takes_no_point_twice(topic: tuple[list[e.Event]
 
 
 def backtested(log: list[e.Event], rules: list[Rule], rationed: bool) -> list[str]:
-    """With the ids of events at hand, as a back-test of such a rule has them."""
-    backtest = Backtest(CATALOG, over_catalog([(rule, "r.toml", "") for rule in rules], CATALOG), FREE, ids=True)
+    """As a back-test of such a rule decides."""
+    backtest = Backtest(CATALOG, over_catalog([(rule, "r.toml", "") for rule in rules], CATALOG), FREE)
     values = encoded(log)
     columns = backtest.job.core.columns(Batch("events", 0, -1, [*range(len(log))], values, [0] * len(log)), Clock())
     if not rationed:
