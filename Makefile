@@ -3,6 +3,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+COMPILED := .venv/.compiled
 
 DURATION ?= 60
 SPEED ?=
@@ -13,15 +14,16 @@ JOBS ?= 3
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED) ## make .venv with every pinned dependency and Brewline in it
+setup: $(COMPILED) ## make .venv with every pinned dependency and Brewline in it
 
-demo: $(INSTALLED) ## run a simulated chain through everything: DURATION=60 SPEED=... JSON=FILE
+demo: $(COMPILED) ## run a simulated chain through everything: DURATION=60 SPEED=... JSON=FILE
 	$(BIN)/brewline demo --duration $(DURATION) $(if $(SPEED),--speed $(SPEED)) $(if $(JSON),--json $(JSON))
 
-test: lint ## lint, then all tests, with Kafka and Redis that the tests start: JOBS=3
+test: $(INSTALLED) ## lint, then all tests, with Kafka and Redis that the tests start: JOBS=3
+	@$(MAKE) --no-print-directory --jobs=2 lint $(COMPILED)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
-pages: $(INSTALLED) ## look at every page of the board in a real Chromium, on a demo
+pages: $(COMPILED) ## look at every page of the board in a real Chromium, on a demo
 	$(BIN)/python -m pytest -m pages tests/board/test_pages.py
 
 lint: $(INSTALLED) ## ruff and mypy
@@ -29,7 +31,7 @@ lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(INSTALLED) ## measure throughput and latency: QUICK=1 JSON=FILE
+bench: $(COMPILED) ## measure throughput and latency: QUICK=1 JSON=FILE
 	$(BIN)/python -m benchmarks.throughput $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
 
 reference: $(INSTALLED) ## write docs/reference anew from the code
@@ -51,8 +53,11 @@ $(BIN)/python:
 	exit 1
 
 $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	$(BIN)/python -m pip check
+	@touch $@
+
+$(COMPILED): $(INSTALLED)
 	$(BIN)/python -m brewline.compiled
 	@touch $@

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -276,18 +277,20 @@ def days_in(window: str) -> int:
     return int(window[:-1]) if window.endswith("d") else 1
 
 
-def whole_numbers(event: str) -> set[str]:
+@cache
+def whole_numbers(event: str) -> Set[str]:
     """Names of what can be added up: panes hold integers."""
     fields = msgspec.structs.fields(CUSTOMER_EVENTS[event])
     numbers = {f.name for f in fields if getattr(f.type, "__origin__", f.type) is int}
-    return numbers - TIMES_AND_DAYS | COMPUTED.get(event, set())
+    return frozenset(numbers - TIMES_AND_DAYS | COMPUTED.get(event, set()))
 
 
-def text_fields(event: str) -> set[str]:
+@cache
+def text_fields(event: str) -> Set[str]:
     """Names of an event's texts, those of its lines among them."""
     fields = msgspec.structs.fields(CUSTOMER_EVENTS[event])
     texts = {f.name for f in fields if getattr(f.type, "__origin__", f.type) is str} - NO_FEATURES
-    return texts | (set(LINE_TEXTS) if event == "order" else set())
+    return frozenset(texts | (set(LINE_TEXTS) if event == "order" else set()))
 
 
 def of_lines(field: str) -> bool:

@@ -28,6 +28,7 @@ from operators.servers import (
 )
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: as in a flow, or what is learned differs in a bit
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # a Kafka lives for minutes
 SERVERS = {"kafka", "real_kafka", "redis", "settings"}
 STARTED = pytest.StashKey[list[str]]()
 UNTIMED: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is no failure
@@ -99,11 +100,21 @@ def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def real_kafka(kafka: KafkaServer | MockKafka) -> KafkaServer:
-    """For what the mock cluster cannot do, such as aborted transactions; skips where only that one runs."""
+def real_kafka(
+    kafka: KafkaServer | MockKafka, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KafkaServer]:
+    """For what the mock cluster cannot do, such as aborted transactions; skips where only that one runs.
+
+    A test marked `kills_kafka` gets one of its own: one that was killed checks every topic it keeps before it
+    answers, and the one of all tests keeps thousands.
+    """
     if not isinstance(kafka, KafkaServer):
         pytest.skip("needs real Kafka, and only the mock cluster runs")
-    return kafka
+    if request.node.get_closest_marker("kills_kafka"):
+        with kafka_server(tmp_path_factory.mktemp("kafka")) as own:
+            yield own
+    else:
+        yield kafka
 
 
 @pytest.fixture(scope="session")

@@ -7,20 +7,18 @@ import shlex
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-from typer.main import get_command
 
 from alerts.triggers.rule import read_rule
 from alerts.triggers.timeline import failures
 from brewline import reference
-from brewline.cli import app
 from config.settings import Settings, load
 from features.events import Order, decode_event
 from flows.files import load_catalog
 from flows.sinks import load_sinks
+from tests.commandline import COMMAND
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -72,7 +70,7 @@ def test_a_command_that_is_shown_can_be_given(page: str, line: str) -> None:
 
 def check_ours(words: list[str]) -> None:
     """Each word is a command of the one before, each option one of its own."""
-    command: Any = get_command(app)
+    command = COMMAND
     options = {option for one in command.params for option in one.opts}
     while words:
         word, *words = words

@@ -6,14 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 from alerts.triggers.gifts import WrongRule
 from alerts.triggers.rule import read_rule
 from alerts.triggers.timeline import failures
-from brewline.cli import app
 from config.settings import load
 from flows.files import load_catalog
+from tests.commandline import COMMAND
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -52,9 +51,8 @@ def test_every_link_and_file_named_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_shown_is_one(page: Path) -> None:
-    commands = get_command(app).commands  # type: ignore[attr-defined]
     for line in re.findall(r"(?:^|`|/)brewline ([a-z][\w-]*)", page.read_text(), re.MULTILINE):
-        assert line in commands, f"{page.name} shows `brewline {line}`"
+        assert line in COMMAND.commands, f"{page.name} shows `brewline {line}`"
 
 
 def test_make_targets_shown_exist() -> None:

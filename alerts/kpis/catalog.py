@@ -109,7 +109,7 @@ KNOWN_BY_NAME = KpiCatalog(tuple(Counter(name, ()) for name in COUNTERS))  # wha
 def numbers(event: str) -> set[str]:
     """What of an event can be added up."""
     placed = {RAIN} if issubclass(CUSTOMER_EVENTS[event], Placed) else set()
-    return whole_numbers(event) | placed | (OF_ORDERS if event == "order" else set())
+    return {*whole_numbers(event)} | placed | (OF_ORDERS if event == "order" else set())
 
 
 def texts(event: str) -> set[str]:

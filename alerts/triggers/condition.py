@@ -85,8 +85,11 @@ class Conditions:
         features = {**dict.fromkeys(numbers, pl.Float64), **dict.fromkeys(texts, pl.String)}
         self.schema: Types = {**OF_EVENTS, **features, **FACTS}
         self.rules = [rule for rule, _, _ in rules]
-        exits = {i: _compile(one, "exit", one[0].exit, self.schema) for i, one in enumerate(rules) if one[0].exit}
-        expressions = [_compile(one, "when", one[0].condition, self.schema) for one in rules]
+        no_rows = pl.LazyFrame(schema=self.schema)
+        exits = {
+            i: _compile(one, "exit", one[0].exit, self.schema, no_rows) for i, one in enumerate(rules) if one[0].exit
+        }
+        expressions = [_compile(one, "when", one[0].condition, self.schema, no_rows) for one in rules]
         read = [
             {*e.meta.root_names(), *_of_sending(one, self.schema), *one[0].then.read}
             for e, one in zip(expressions, rules, strict=True)
@@ -275,8 +278,8 @@ def _of_sending(one: tuple[Rule, str, str], schema: Types) -> set[str]:
     return {USUAL_HOUR}
 
 
-def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types) -> pl.Expr:
-    """Of `when` or `exit`, with what belongs to it. Raises WrongRule."""
+def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types, no_rows: pl.LazyFrame) -> pl.Expr:
+    """Of `when` or `exit`, with what belongs to it; tried on no rows of the schema. Raises WrongRule."""
     rule, file, text = one
     written, place = getattr(rule, key), f"{file}:{line_of(text, key)}: {key}"
     if told := wrong_sign(_TEXT.sub("", written)):
@@ -303,7 +306,7 @@ def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types
     except (PolarsError, pl.exceptions.SQLInterfaceError) as error:
         raise WrongRule(f"{place}: not a condition: {_first_line(error)}; found {written!r}") from error
     try:
-        empty = pl.DataFrame(schema=schema).lazy().select(expression.alias("when"))
+        empty = no_rows.select(expression.alias("when"))
         found = empty.collect_schema()["when"]
         empty.collect()
     except PolarsError as error:

@@ -170,7 +170,7 @@ PARTS: dict[str, type[Struct]] = {
 
 def read_rule(text: str, file: str, calendars: Calendars = NONE) -> Rule:
     """The rule of a file's text. Raises WrongRule."""
-    known = [f.name for f in msgspec.structs.fields(Rule) if f.name not in SET_AT_LOAD]
+    known = [name for name in Rule.__struct_fields__ if name not in SET_AT_LOAD]
     raw = read_toml(text, file, WrongRule, known)
     try:
         rule = msgspec.convert(raw, Rule)
@@ -300,29 +300,36 @@ def _check_tests(rule: Rule, text: str, file: str) -> None:
     controls = [arm.name for arm in rule.then.arms if arm.nothing]
     names = [arm.name for arm in rule.then.arms]
     for test in rule.test:
-        place = test.place(text, file)
-        if test.arm and not names:
-            raise WrongRule(f"{place}: found arm = {test.arm!r}, but the rule has no arms: leave it out")
-        if test.arm and test.arm not in names:
-            raise WrongRule(f"{place}: there is no arm {test.arm!r}{hint(test.arm, names)}")
-        if test.fires_at and test.arm in controls:
-            raise WrongRule(f"{place}: the arm {test.arm!r} gives nothing: write fires_at = []")
-        _check_timeline(test, place)
+        if told := _wrong_arm(test, names, controls) or _wrong_timeline(test):
+            raise WrongRule(f"{test.place(text, file)}: {told}")
     if not any(test.fires_at for test in rule.test):
         raise WrongRule(f'{file}: has no firing test: add a [[test]] with events and fires_at = ["+0s"]')
     if all(test.fires_at or test.arm in controls for test in rule.test):
         raise WrongRule(f"{file}: has no quiet test: add a [[test]] whose events must not fire it, with fires_at = []")
 
 
-def _check_timeline(test: Timeline, place: str) -> None:
+def _wrong_arm(test: Timeline, names: list[str], controls: list[str]) -> str:
+    """What is wrong with its arm, or nothing."""
+    if test.arm and not names:
+        return f"found arm = {test.arm!r}, but the rule has no arms: leave it out"
+    if test.arm and test.arm not in names:
+        return f"there is no arm {test.arm!r}{hint(test.arm, names)}"
+    if test.fires_at and test.arm in controls:
+        return f"the arm {test.arm!r} gives nothing: write fires_at = []"
+    return ""
+
+
+def _wrong_timeline(test: Timeline) -> str:
+    """What is wrong with its events and times, or nothing."""
     if not test.events:
-        raise WrongRule(f'{place}: nothing happens in it, which proves nothing: write events = [{{ type = "order" }}]')
+        return 'nothing happens in it, which proves nothing: write events = [{ type = "order" }]'
     try:
         events_of(test.events)
     except ValueError as error:
-        raise WrongRule(f"{place}: {error}") from error
+        return str(error)
     for at in test.fires_at:
         try:
             parse_offset(at)
         except ValueError as error:
-            raise WrongRule(f"{place}: fires_at: {error}") from error
+            return f"fires_at: {error}"
+    return ""

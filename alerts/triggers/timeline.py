@@ -25,6 +25,7 @@ from features.offers import GIVEN, inputs_of
 from features.outgoing import Drawn
 from features.times import (
     DAY_MS,
+    HOUR_MS,
     MINUTE_MS,
     local_ms,
     parse_offset,
@@ -75,10 +76,14 @@ def firings(rule: Rule, timeline: Timeline, conditions: Conditions, catalog: Cat
 
 
 def _records(rule: Rule, timeline: Timeline) -> list[bytes]:
-    """Each event behind a tick of its time; and a tick every ten minutes, until all waits are over."""
+    """Each event behind a tick of its time; and a tick every ten minutes for a day, then every hour, until all waits
+    are over."""
     events = sorted(events_of(timeline.events), key=lambda event: event.at_ms)
     end_ms = _over_ms(rule, events) + DAY_MS
-    ticks = {event.at_ms for event in events} | set(range(START_MS, end_ms + TICK_MS, TICK_MS))
+    hurries = rule.max_event_age_ms is not None and rule.max_event_age_ms < 2 * HOUR_MS
+    ticks = set(range(START_MS, end_ms + HOUR_MS, TICK_MS if hurries else HOUR_MS))
+    for event in events:
+        ticks |= {event.at_ms, *range(event.at_ms - event.at_ms % TICK_MS, event.at_ms + DAY_MS, TICK_MS)}
     records = [(at_ms, False, _tick(at_ms)) for at_ms in ticks] + [(v.at_ms, True, e.encode(v)) for v in events]
     return [record for _, _, record in sorted(records, key=itemgetter(0, 1))]
 

@@ -12,10 +12,9 @@ import msgspec
 import pytest
 import yaml
 from typer.exceptions import TyperException
-from typer.main import get_command
 
-from brewline.cli import app
 from config.settings import Settings
+from tests.commandline import COMMAND
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/runbook.md").read_text("utf-8")
@@ -93,7 +92,7 @@ def test_a_command_that_is_shown_can_be_given(where: str, command: str) -> None:
 
 def parse(words: list[str]) -> None:
     """Down to the command, with every option and as many arguments as it takes."""
-    command: Any = get_command(app)
+    command = COMMAND
     while words and (under := getattr(command, "commands", None)):
         name, *words = words
         assert name in under, name

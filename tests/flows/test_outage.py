@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGTERM
@@ -18,24 +17,14 @@ from confluent_kafka import KafkaException, TopicPartition
 from features.events import OWN, Tick, decode_event
 from flows.topics import SOURCES, TOPICS
 from operators.kafka import consumer
-from operators.servers import KafkaServer, NoKafka, RedisServer, free_port, kafka_server
+from operators.servers import KafkaServer, RedisServer, free_port
 from sim.chain import Chain
 from tests.flowprocess import Flow, feed, make_topics, read, read_all, settings_for, until
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow]
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.kills_kafka]
 OUTAGE_S = 16.0  # longer than Kafka keeps a transaction open
 RED_S = 15.0  # 3 s, and the rest for a machine that is busy
 LINES = 60
-
-
-@pytest.fixture
-def own_kafka(workdir: Path) -> Iterator[KafkaServer]:
-    """One that may be killed: no other test waits for it."""
-    try:
-        with kafka_server(workdir / "kafka") as server:
-            yield server
-    except NoKafka as reason:
-        pytest.skip(str(reason))
 
 
 def healthy(port: int) -> bool:
@@ -46,9 +35,9 @@ def healthy(port: int) -> bool:
 
 
 def test_ingest_outlives_a_kafka_that_is_killed_in_mid_stream(
-    own_kafka: KafkaServer, redis: RedisServer, workdir: Path
+    real_kafka: KafkaServer, redis: RedisServer, workdir: Path
 ) -> None:
-    settings = settings_for(own_kafka.brokers, redis.url, batch_events=20)
+    settings = settings_for(real_kafka.brokers, redis.url, batch_events=20)
     settings = msgspec.structs.replace(settings, metrics=msgspec.structs.replace(settings.metrics, ingest=free_port()))
     make_topics(settings, TOPICS)
     chain = Chain(seed=5, stores=8, customers=250, days=0.5)
@@ -66,12 +55,12 @@ def test_ingest_outlives_a_kafka_that_is_killed_in_mid_stream(
     flow = Flow("ingest", settings, workdir / "ingest.log")
     try:
         flow.until(lambda: ingested() > 0.1 * number)
-        own_kafka.kill()
+        real_kafka.kill()
         killed_s = time.monotonic()
         flow.until(lambda: not healthy(settings.metrics.ingest))
         assert time.monotonic() - killed_s < RED_S
         time.sleep(OUTAGE_S)
-        own_kafka.start()
+        real_kafka.start()
         flow.until(lambda: ingested() == number)
         until(lambda: healthy(settings.metrics.ingest), because=lambda: flow.said[-2_000:])
         assert flow.end(SIGTERM) == 0

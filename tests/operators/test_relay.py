@@ -170,7 +170,7 @@ def test_a_message_that_kafka_refuses_ends_the_flow_and_stays_in_the_outbox(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["killed", "paused"])
+@pytest.mark.parametrize("how", [pytest.param("killed", marks=pytest.mark.kills_kafka), "paused"])
 def test_messages_wait_for_a_kafka_that_is_away_and_are_then_all_delivered(
     real_kafka: KafkaServer, redis: RedisServer, topic_prefix: str, how: str
 ) -> None:

@@ -19,10 +19,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from benchmarks.faults import redis_log
 from operators.servers import (
     KafkaServer,
-    NoKafka,
     RedisServer,
     ServerFailed,
-    kafka_server,
     mock_kafka,
     redis_server,
     why_no_kafka,
@@ -38,17 +36,6 @@ QUIET = {"log_level": 0, "error_cb": lambda _: None}
 def own_redis(workdir: Path) -> Iterator[RedisServer]:
     with redis_server(workdir) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    try:
-        with kafka_server(tmp_path_factory.mktemp("own-kafka")) as server:
-            yield server
-    except NoKafka as reason:
-        if os.environ.get("BREWLINE_REQUIRE_REAL") == "1":
-            raise
-        pytest.skip(str(reason))
 
 
 def client(server: RedisServer) -> redis_py.Redis:
@@ -154,20 +141,21 @@ def test_a_server_dies_when_its_parent_is_killed(workdir: Path) -> None:
 # Kafka
 
 
-def test_a_killed_kafka_comes_back_at_its_port_with_its_messages(own_kafka: KafkaServer) -> None:
-    brokers = own_kafka.brokers
+@pytest.mark.kills_kafka
+def test_a_killed_kafka_comes_back_at_its_port_with_its_messages(real_kafka: KafkaServer) -> None:
+    brokers = real_kafka.brokers
     create_topic(brokers, "kept")
     assert produce(brokers, "kept", [b"1", b"2"]) == [None, None]
-    own_kafka.kill()
-    own_kafka.restart()
-    assert own_kafka.brokers == brokers
+    real_kafka.kill()
+    real_kafka.restart()
+    assert real_kafka.brokers == brokers
     assert produce(brokers, "kept", [b"3"]) == [None]
     assert consume(brokers, "kept", 3) == [b"1", b"2", b"3"]
 
 
-def test_a_kafka_hides_what_a_transaction_aborted(own_kafka: KafkaServer) -> None:
-    create_topic(own_kafka.brokers, "transacted")
-    producer = Producer({"bootstrap.servers": own_kafka.brokers, "transactional.id": "t", **QUIET})
+def test_a_kafka_hides_what_a_transaction_aborted(real_kafka: KafkaServer) -> None:
+    create_topic(real_kafka.brokers, "transacted")
+    producer = Producer({"bootstrap.servers": real_kafka.brokers, "transactional.id": "t", **QUIET})
     producer.init_transactions(WAIT_S)
     producer.begin_transaction()
     producer.produce("transacted", b"aborted")
@@ -176,26 +164,26 @@ def test_a_kafka_hides_what_a_transaction_aborted(own_kafka: KafkaServer) -> Non
     producer.begin_transaction()
     producer.produce("transacted", b"committed")
     producer.commit_transaction(WAIT_S)
-    assert consume(own_kafka.brokers, "transacted", 1) == [b"committed"]
+    assert consume(real_kafka.brokers, "transacted", 1) == [b"committed"]
 
 
-def test_a_kafka_takes_messages_of_eight_megabytes(own_kafka: KafkaServer) -> None:
-    create_topic(own_kafka.brokers, "large")
-    assert produce(own_kafka.brokers, "large", [os.urandom(8_000_000)]) == [None]
+def test_a_kafka_takes_messages_of_eight_megabytes(real_kafka: KafkaServer) -> None:
+    create_topic(real_kafka.brokers, "large")
+    assert produce(real_kafka.brokers, "large", [os.urandom(8_000_000)]) == [None]
 
 
-def test_a_kafka_creates_no_topic_by_itself(own_kafka: KafkaServer) -> None:
-    asked = AdminClient({"bootstrap.servers": own_kafka.brokers, **QUIET}).list_topics("nowhere", timeout=WAIT_S)
+def test_a_kafka_creates_no_topic_by_itself(real_kafka: KafkaServer) -> None:
+    asked = AdminClient({"bootstrap.servers": real_kafka.brokers, **QUIET}).list_topics("nowhere", timeout=WAIT_S)
     assert asked.topics["nowhere"].error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
-def test_a_paused_kafka_takes_messages_again_when_resumed(own_kafka: KafkaServer) -> None:
-    create_topic(own_kafka.brokers, "paused")
-    own_kafka.pause()
+def test_a_paused_kafka_takes_messages_again_when_resumed(real_kafka: KafkaServer) -> None:
+    create_topic(real_kafka.brokers, "paused")
+    real_kafka.pause()
     with pytest.raises(KafkaException):
-        AdminClient({"bootstrap.servers": own_kafka.brokers, **QUIET}).list_topics(timeout=0.5)
-    own_kafka.resume()
-    assert produce(own_kafka.brokers, "paused", [b"1"]) == [None]
+        AdminClient({"bootstrap.servers": real_kafka.brokers, **QUIET}).list_topics(timeout=0.5)
+    real_kafka.resume()
+    assert produce(real_kafka.brokers, "paused", [b"1"]) == [None]
 
 
 def test_the_mock_cluster_carries_messages_without_java() -> None:

@@ -314,6 +314,7 @@ def test_an_offset_that_kafka_no_longer_has_ends_the_flow_and_is_never_skipped(
 
 
 @pytest.mark.slow
+@pytest.mark.kills_kafka
 def test_a_partition_goes_on_where_it_was_when_its_kafka_is_back(
     real_kafka: KafkaServer, reader: Callable[..., Reader], write: Callable[..., None]
 ) -> None:

@@ -248,6 +248,7 @@ def test_a_dead_letter_too_large_for_kafka_is_cut_and_says_so(start: Start, writ
 
 
 @pytest.mark.slow
+@pytest.mark.kills_kafka
 def test_batches_wait_for_a_kafka_that_is_away_and_are_then_written_once(
     real_kafka: KafkaServer, start: Start, written: Written
 ) -> None:
