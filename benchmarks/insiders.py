@@ -100,8 +100,8 @@ def judged(house: Insiders, findings: Iterable[dict[str, Any]]) -> Verdict:
     return Verdict(found, missed, {case: its for case, its in cases.items() if case not in guilty}, house.days)
 
 
-def in_a_loop(house: Insiders) -> list[dict[str, Any]]:
-    """The findings of the flow's jobs in this process; what they tell each other comes before the next minute."""
+def in_a_loop(house: Insiders, minutes: int = 1) -> list[dict[str, Any]]:
+    """The findings of the flow's jobs in this process; what they tell each other comes before the next minutes."""
     settings, keys = load(environ={}), tuple(partition_keys(PARTITIONS))
     stores = read_stores(house.stores_csv().splitlines(), "Asia/Shanghai", "stores")
     rules, ways = load_security_rules(security_texts(settings)), Ways(audit_keys=keys, matches_keys=keys)
@@ -113,7 +113,7 @@ def in_a_loop(house: Insiders) -> list[dict[str, Any]]:
     }
     kept = {topic: {partition: Store() for partition in range(PARTITIONS)} for topic in jobs}
     findings: list[dict[str, Any]] = []
-    for waiting in _minutes(house):
+    for waiting in _batches(house, minutes):
         while waiting:
             for (topic, partition), values in waiting.items():
                 after = kept[topic][partition].position.offset
@@ -123,14 +123,17 @@ def in_a_loop(house: Insiders) -> list[dict[str, Any]]:
     return findings
 
 
-def _minutes(house: Insiders) -> Iterator[Waiting]:
+def _batches(house: Insiders, minutes: int) -> Iterator[Waiting]:
     values: Waiting = {}
+    ticks = 0
     for record in house.records():
         for partition in range(PARTITIONS) if record.tick else [partition_of(record.key, PARTITIONS)]:
             values.setdefault((record.topic, partition), []).append(record.value)
-        if record.tick:
+        ticks += record.tick
+        if record.tick and ticks % minutes == 0:
             yield values
             values = {}
+    yield values
 
 
 def _sent(kept: dict[str, dict[int, Store]], findings: list[dict[str, Any]]) -> Waiting:

@@ -69,8 +69,9 @@ class DeskKeeper:
         self.fence = standings.fence() or standings.begin(round(time.time() * 1000))
         self.desk = Desk(terms, standings.load(), self.fence.get(SINCE, 0))
         self.swept_s = 0.0
-        self.reader: Consumer = consumer(client, GROUP)
+        self.reader: Consumer = consumer(client, GROUP, enable_partition_eof=True)
         places = [(topic, part) for topic in (topics.words, topics.alerts) for part in range(partitions[topic])]
+        self.unread = {*places}  # of which there may be more than was heard: nothing is over yet
         self.reader.assign([TopicPartition(*place, self._start(*place)) for place in places])
 
     def _start(self, topic: str, partition: int) -> int:
@@ -90,7 +91,7 @@ class DeskKeeper:
         records = [record for record in self.reader.consume(MOST, timeout=WAIT_S) if self._is_record(record)]
         letters = [letter for record in records if (letter := self._take(record))]
         now_s = time.monotonic()
-        if now_s >= self.swept_s + SWEEP_S:
+        if not self.unread and now_s >= self.swept_s + SWEEP_S:
             self.swept_s = now_s
             self.desk.sweep(round(time.time() * 1000))
             self._measure()
@@ -100,6 +101,8 @@ class DeskKeeper:
 
     def _is_record(self, record: Message) -> bool:
         error = record.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            self.unread.discard((record.topic() or "", record.partition() or 0))
         if error is not None and error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             raise OffsetExpired(
                 f"{record.topic()}/{record.partition()}: the offset that was reached is no longer in Kafka: raise the"

@@ -63,13 +63,14 @@ class Desk:
         if standing is not None and alert.id in standing.known:
             return
         self._touch("book", alert.key)
-        if standing is None or (not standing.firing and alert.state == "firing"):
+        if standing is None or (alert.state == "firing" and standing.reopens(stamp_ms)):
             standing = Standing(alert, stamp_ms, stamp_ms, known=[alert.id])
             self.state.book[alert.key] = standing
         else:
             standing.again(alert, stamp_ms)
         if alert.state == "firing":
-            self._tell(standing, stamp_ms)
+            if standing.firing:
+                self._tell(standing, stamp_ms)
         elif standing.firing:
             self._end(standing, "resolved", stamp_ms)
         self._hear_late(alert.key, stamp_ms)

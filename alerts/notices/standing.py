@@ -43,6 +43,10 @@ class Standing(Struct):
     def firing(self) -> bool:
         return self.state == "firing"
 
+    def reopens(self, stamp_ms: int) -> bool:
+        """Whether an alert of this Kafka timestamp begins it anew; not one that was there when somebody closed it."""
+        return not self.firing and not (self.state == "closed" and stamp_ms <= self.ended_ms)
+
     def again(self, alert: Alert, heard_ms: int) -> None:
         """Another alert of the same matter. What has contributed to it is still told when it is over."""
         alert.parts = alert.parts or self.alert.parts

@@ -49,10 +49,10 @@ class Counting:
         for _, name in self.state.due:
             raw = self.state.records.get(name) if is_group(name) and name not in self.groups else None
             group = decode_group(raw) if raw else Group()
-            if rule := self.engine.closing(group):
+            if rule := self.engine.closing(name, group):
                 self.groups[name] = Open(group, rule)
-        for open in self.groups.values():
-            yield from self.engine.close(open.group, now_ms)
+        for name, open in self.groups.items():
+            yield from self.engine.close(name, open.group, now_ms)
 
     def put(self, changes: Changes, now_ms: int) -> None:
         """Keeps the groups that the clock has not passed; the others end, as do those whose timer has come."""

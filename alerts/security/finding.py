@@ -31,7 +31,7 @@ class Rule(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """The event `event_id` decided it; `started_ms` is the time of the first event that counted."""
+    """The event `event_id` decided it ("" where many were added up); `started_ms` is the time of the first."""
 
     rule: Rule
     actor: str
@@ -53,7 +53,8 @@ class Finding(Struct, frozen=True):
     @property
     def id(self) -> str:
         """The same whenever the same event decides the same for the same group: an idempotency key."""
-        parts = (self.rule.id, *(part for pair in self.group.items() for part in pair), self.event_id)
+        decided = self.event_id or f"{self.event_at_ms}"
+        parts = (self.rule.id, *(part for pair in self.group.items() for part in pair), decided)
         return digest(parts, 16).hex()
 
     def message(self, topic: str) -> Message:

@@ -4,8 +4,8 @@ Each partition holds the groups whose records hash to it. Its clock is the least
 their marks tell: however far behind one of them is, what it has to say is counted where it belongs. A group that fires
 tells the groups of correlations that count it, by the same topic.
 
-Every match ends in exactly one count: `applied`, `duplicates`, `without_rule` (which was taken away meanwhile) or
-`dead_lettered`.
+Every match ends in exactly one count: `applied`, `duplicates`, `without_rule` (which was taken away or edited
+meanwhile) or `dead_lettered`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class GroupsJob:
                 continue
             if isinstance(said, Mark):
                 clock = clock.moved(str(said.source), said.of, said.at_ms)
-            elif (place := self.engine.places.get(said.rule)) not in self.spanning:
+            elif (place := self._place(said)) is None:
                 work.counts["without_rule"] += 1
             elif expires_ms(said.at_ms, self.retention_hours) <= clock.now_ms:
                 work.letters.append((index, Refused("too_late", f"more than {self.retention_hours} h behind")))
@@ -95,6 +95,10 @@ class GroupsJob:
         names = with_rolls({name for item in work.items for name in (item.record, cases.record(item.who))})
         more = follow(self.engine, names, self.bounds)
         return Plan(position, clock, names, seen, work, more)
+
+    def _place(self, match: Match) -> int | None:
+        place = self.engine.places.get(match.rule)
+        return place if place in self.spanning and self.engine.rules.correlations[place].shape == match.shape else None
 
     def _item(self, match: Match, place: int, now_ms: int) -> Item:
         rule = self.engine.rules.correlations[place]
@@ -181,7 +185,8 @@ class _Walk:
             rule, carried = engine.rules.correlations[place], self.job.carried[place]
             fields = {name: value for name, value in match.fields.items() if name in carried}
             for values, mask in rule.groups(match.fields, [number]).items():
-                told = Match(rule.rule.id, values, mask, match.event, match.at_ms, match.stamp_ms, match.store, fields)
+                when = match.at_ms, match.stamp_ms
+                told = Match(rule.rule.id, values, mask, match.event, *when, match.store, fields, rule.shape)
                 yield Message(self.job.ways.matches, engine.record(place, values), encode_match(told))
 
     def _tell(self, fired: Fired, by: By, now_ms: int) -> None:

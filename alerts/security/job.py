@@ -236,8 +236,9 @@ class _Walk:
         """Tells a group that spans partitions."""
         event, carried = item.event, self.job.carried[place]
         fields = {name: value for name, value in item.counted.items() if name in carried}
-        rule = self.engine.rules.correlations[place].rule
-        match = Match(rule.id, values, mask, event.id, event.at_ms, item.stamp_ms, event.store, fields)
+        rule = self.engine.rules.correlations[place]
+        when = event.at_ms, item.stamp_ms
+        match = Match(rule.rule.id, values, mask, event.id, *when, event.store, fields, rule.shape)
         self.matches.append(Message(self.job.ways.matches, self.engine.record(place, values), encode_match(match)))
 
     def _marks(self) -> Iterator[Message]:

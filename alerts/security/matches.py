@@ -26,6 +26,7 @@ class Match(Struct, tag="match", omit_defaults=True):
     stamp_ms: int  # Kafka timestamp of the audit event
     store: str = ""
     fields: dict[str, Any] = {}
+    shape: str = ""  # of the correlation when this was sent: one that was edited since counts other groups
 
 
 class Mark(Struct, tag="mark"):

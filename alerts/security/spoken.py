@@ -56,7 +56,7 @@ def of_window(fired: Fired, by: By) -> Finding:
         why=f"{by.actor} within {rule.timespan}: {measured(fired)}, {bounds(rule)}",
         evidence=window.evidence,
         started_ms=window.started_ms,
-        event_id=window.evidence[-1],
+        event_id=window.id,
         event_at_ms=window.at_ms,
         trigger_stamp_ms=by.stamp_ms,
         client_ip=by.client_ip,

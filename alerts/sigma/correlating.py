@@ -68,6 +68,7 @@ class Correlation(Struct, frozen=True):
     expression: Any = None  # over parts, of a temporal one without limits
     alerts: bool = True  # False: only counted by another correlation
     rising: bool = True  # judged at each event; else when the window is over
+    shape: str = ""  # of its groups: another one when the rule comes to count other things, or in another way
 
     @property
     def of(self) -> frozenset[int]:
@@ -107,9 +108,8 @@ class Correlation(Struct, frozen=True):
         return value if value.__class__ is str else "" if value is None else text_of(value)
 
     def record(self, values: Sequence[str]) -> str:
-        """The name of the group's record: another one when the rule comes to count other things."""
-        parts = (self.rule.id, self.kind, *self.fields, *self.group_by, *values)
-        return GROUP + digest(parts, 16).hex()
+        """The name of the group's record: that of a rule of another shape is another."""
+        return GROUP + digest((self.shape, *values), 16).hex()
 
     def value(self, event: Mapping[str, Any], mask: int) -> float | None:
         """What the event adds: 1, its number, a hash of its texts, the parts it meets; None where it adds nothing."""
@@ -159,11 +159,13 @@ def correlation(
         raise Unsupported(f"{kind} takes 1 to {MOST_PARTS} rules, found {len(parts)}")
     limits, fields, percentile, expression = _asked(kind, rule, parts)
     aliases = {each.alias: _alias(each, names) for each in rule.aliases}
+    group_by = tuple(rule.group_by or ())
+    rising = all(limit.op in RISING for limit in limits) and not negates(expression)
     return Correlation(
         rule=head,
         kind=kind,
         parts=parts,
-        group_by=tuple(rule.group_by or ()),
+        group_by=group_by,
         timespan_ms=rule.timespan.seconds * 1000,
         timespan=rule.timespan.spec,
         limits=limits,
@@ -172,8 +174,13 @@ def correlation(
         aliases=aliases,
         expression=expression,
         alerts=alerts,
-        rising=all(limit.op in RISING for limit in limits) and not negates(expression),
+        rising=rising,
+        shape=_shape(head.id, kind, "rising" if rising else "whole", fields, tuple(names), group_by),
     )
+
+
+def _shape(id: str, kind: str, judged: str, *lists: tuple[str, ...]) -> str:
+    return digest((id, kind, judged, *(digest(texts, 8).hex() for texts in lists)), 8).hex()
 
 
 def _part(name: str, places: Mapping[str, int], chained: Mapping[str, int]) -> Part:

@@ -30,6 +30,7 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 LEAST_EPOCH_MS = 100_000_000_000  # a smaller number is seconds: ms before 1973, seconds until the year 5138
+LONGEST = 300  # digits of a number that a float still holds
 QUIET = re2.Options()
 QUIET.log_errors = False
 
@@ -215,7 +216,7 @@ def number_of(value: Any) -> float | None:
         if "_" in value:
             return None
         try:
-            value = int(value) if len(value) < 400 and value.lstrip("+-").isdecimal() else float(value)
+            value = int(value) if len(value) < LONGEST and value.lstrip("+-").isdecimal() else float(value)
         except ValueError:
             return None
     return value if is_number(value) and isfinite(value) else None

@@ -163,14 +163,17 @@ class Engine:
             lose("forgotten", group.forgotten - forgotten)
         return [Fired(rule, values, each, None if rule.rising else last) for each in windows]
 
-    def close(self, group: Group, now_ms: int) -> list[Fired]:
-        """What fires because the clock has passed a window of this group."""
-        rule = self.closing(group)
+    def close(self, name: str, group: Group, now_ms: int) -> list[Fired]:
+        """What fires because the clock has passed a window of this group, whose record is called so."""
+        rule = self.closing(name, group)
         if rule is None or group.last is None:
             return []
         return [Fired(rule, group.last.values, each, group.last) for each in groups.close(group, rule, now_ms)]
 
-    def closing(self, group: Group) -> Correlation | None:
-        """The correlation of a group whose windows are judged as a whole; None of any other."""
+    def closing(self, name: str, group: Group) -> Correlation | None:
+        """The correlation of a group whose windows are judged as a whole; None of any other, and of one that its rule
+        no longer has."""
         rule = self.by_id.get(group.last.rule_id) if group.last else None
-        return None if rule is None or rule.rising else rule
+        if rule is None or group.last is None or rule.rising or rule.record(group.last.values) != name:
+            return None
+        return rule

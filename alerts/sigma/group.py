@@ -9,36 +9,29 @@ the first event behind the last one, and is judged once the clock has passed it;
 A group keeps MAX_EVENTS events. Of a count, sum or average nothing is forgotten beyond them: older events of one
 1024th of the timespan are added up at the time of the latest, so a window may hold that much more than its timespan,
 and less only behind a late event. Of different values, repeats are left out, and then all go into sketches by
-sixteenths of the timespan (HyperLogLog, 2 to 3 %). Of anything else the oldest is forgotten, and that is counted.
+sixteenths of the timespan (HyperLogLog, 2 to 3 %); where windows are judged as a whole, the oldest go into a sketch of
+theirs. Of anything else the oldest is forgotten, and that is counted.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from msgspec import Struct, msgpack
 
 from alerts.security.finding import EVIDENCE
-from alerts.sigma import sketch
+from alerts.sigma import panes
 from alerts.sigma.correlating import Correlation
 from alerts.sigma.measure import Counted, measure_of
+from alerts.sigma.panes import Pane
 
 MAX_EVENTS = 4096
 CELLS = 1024  # of a timespan
 SHORT = 16  # events of which all windows are soon looked at
 PANES = 16  # of a timespan, for sketches
 ADDED_UP = ("event_count", "value_sum", "value_avg")
-
-
-class Pane(Struct, array_like=True):
-    """Values of one sixteenth of the timespan, as a sketch."""
-
-    start_ms: int
-    end_ms: int  # the time of the latest
-    events: int
-    registers: bytearray
 
 
 class Last(Struct, array_like=True):
@@ -70,13 +63,15 @@ class Group(Struct, array_like=True):
 
 
 class Window(Struct):
-    """What stood in the heaviest window at the moment it fired; the deciding event is the last of the evidence."""
+    """What stood in the heaviest window at the moment it fired; the deciding event, whose id is "" where many were
+    added up, is the last of the evidence."""
 
     observed: float
     started_ms: int
     events: int
     evidence: list[str]
     at_ms: int = 0  # of the deciding event
+    id: str = ""  # of the deciding event
     again: bool = False  # the group fired less than a timespan from here: for other correlations only
 
 
@@ -215,14 +210,19 @@ def close(group: Group, rule: Correlation, now_ms: int) -> list[Window]:
     found = []
     while group.events and (end_ms := group.opened_ms + rule.timespan_ms) <= now_ms:
         until = bisect_left(group.events, end_ms, key=_at_ms)
-        held, measure = group.events[:until], measure_of(rule)
+        held, older = group.events[:until], [pane for pane in group.panes if pane.start_ms < end_ms]
+        latest, measure = held[-1] if held else Counted(older[-1].end_ms, 0, ""), measure_of(rule)
         for event in held:
             measure.add(event, 1)
-        observed = measure.measured if rule.kind != "temporal_ordered" else _in_order(held, held[-1], rule)[0]
+        if older:
+            observed = panes.different(older, held)
+        else:
+            observed = measure.measured if rule.kind != "temporal_ordered" else _in_order(held, latest, rule)[0]
         if rule.reached(observed, measure.mask):
-            found.append(_window(observed, held, held[-1]))
-        del group.events[:until]
-        group.closed_ms, group.opened_ms = end_ms, group.events[0].at_ms if group.events else 0
+            found.append(_window(observed, held, latest, older))
+        del group.events[:until], group.panes[: len(older)]
+        rest_ms = [group.events[0].at_ms, *(pane.start_ms for pane in group.panes[:1])] if group.events else [0]
+        group.closed_ms, group.opened_ms = end_ms, min(rest_ms)
     return found
 
 
@@ -234,14 +234,15 @@ def _add(group: Group, rule: Correlation, event: Counted) -> bool:
         insort(group.events, event, key=_at_ms)
     if rule.kind in ADDED_UP:
         _make_room(group, event, rule.timespan_ms)
-    elif rule.kind == "value_count" and rule.rising:
-        _sketch(group, event, rule.timespan_ms)
+    elif rule.kind == "value_count":
+        (_sketch if rule.rising else _sketch_oldest)(group, event, rule.timespan_ms)
     elif len(group.events) > MAX_EVENTS:
         group.forgotten += 1
         if group.events.pop(0) is event:
             return False
-    for old in group.events[-EVIDENCE - 1 : -EVIDENCE]:
-        old.id = ""
+    for old in group.events[-EVIDENCE - 1 : -EVIDENCE] if rule.rising else ():
+        if old is not event:
+            old.id = ""
     return True
 
 
@@ -278,19 +279,21 @@ def _sketch(group: Group, event: Counted, timespan_ms: int) -> None:
         kept = [counted for counted in group.events[:-EVIDENCE] if counted is event]
         for counted in group.events[:-EVIDENCE]:
             if counted is not event:
-                _into_pane(group, counted, max(1, timespan_ms // PANES))
+                pane_ms = max(1, timespan_ms // PANES)
+                panes.add(group.panes, counted.at_ms - counted.at_ms % pane_ms, counted)
         group.events = kept + group.events[-EVIDENCE:]
 
 
-def _into_pane(group: Group, counted: Counted, pane_ms: int) -> None:
-    start_ms = counted.at_ms - counted.at_ms % pane_ms
-    place = bisect_left(group.panes, start_ms, key=attrgetter("start_ms"))
-    if place == len(group.panes) or group.panes[place].start_ms != start_ms:
-        group.panes.insert(place, Pane(start_ms, counted.at_ms, 0, sketch.empty()))
-    pane = group.panes[place]
-    sketch.add(pane.registers, int(counted.value))
-    pane.end_ms = max(pane.end_ms, counted.at_ms)
-    pane.events += counted.events
+def _sketch_oldest(group: Group, event: Counted, timespan_ms: int) -> None:
+    """Of a full group that is judged window by window, the oldest quarter: each window that they are of has a pane."""
+    if len(group.events) <= MAX_EVENTS:
+        return
+    start_ms = group.panes[-1].start_ms if group.panes else group.opened_ms
+    for counted in group.events[: MAX_EVENTS // 4]:
+        if counted.at_ms >= start_ms + timespan_ms:
+            start_ms = counted.at_ms
+        panes.add(group.panes, start_ms, counted)
+    del group.events[: MAX_EVENTS // 4]
 
 
 def _heaviest(group: Group, event: Counted, rule: Correlation) -> Window | None:
@@ -325,18 +328,10 @@ def _estimated(group: Group, event: Counted, rule: Correlation) -> Window | None
     """By the latest window that holds the event."""
     last_ms = max(group.events[-1].at_ms, group.panes[-1].end_ms)
     end_ms = min(last_ms, event.at_ms + rule.timespan_ms - 1)
-    panes = [pane for pane in group.panes if end_ms - rule.timespan_ms < pane.end_ms <= end_ms]
+    older = [pane for pane in group.panes if end_ms - rule.timespan_ms < pane.end_ms <= end_ms]
     held = [counted for counted in group.events if end_ms - rule.timespan_ms < counted.at_ms <= end_ms]
-    exact = sketch.empty()
-    for counted in held:
-        sketch.add(exact, int(counted.value))
-    observed = sketch.estimate([exact, *(pane.registers for pane in panes)])
-    if not rule.reached(observed):
-        return None
-    window = _window(observed, held, event)
-    window.events += sum(pane.events for pane in panes)
-    window.started_ms = min([window.started_ms, *(pane.start_ms for pane in panes)])
-    return window
+    observed = panes.different(older, held)
+    return _window(observed, held, event, older) if rule.reached(observed) else None
 
 
 def _ordered(events: list[Counted], event: Counted, rule: Correlation) -> Window | None:
@@ -365,8 +360,10 @@ def _in_order(events: Iterable[Counted], event: Counted, rule: Correlation) -> t
     return best
 
 
-def _window(observed: float, held: list[Counted], event: Counted) -> Window:
+def _window(observed: float, held: list[Counted], event: Counted, older: Sequence[Pane] = ()) -> Window:
+    """`older`: what of it stands in sketches."""
     others = [counted.id for counted in held if counted.id and counted is not event]
-    started_ms = held[0].at_ms if held else event.at_ms
-    events = sum(counted.events for counted in held)
-    return Window(observed, started_ms, events, [*others[-EVIDENCE + 1 :], event.id], event.at_ms)
+    started_ms = min([held[0].at_ms if held else event.at_ms, *(pane.start_ms for pane in older)])
+    events = sum(counted.events for counted in held) + sum(pane.events for pane in older)
+    evidence = [*others[-EVIDENCE + 1 :], *([event.id] if event.id else [])]
+    return Window(observed, started_ms, events, evidence, event.at_ms, event.id)

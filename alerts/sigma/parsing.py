@@ -167,8 +167,8 @@ class _File:
         elif "correlation" in document or "filter" in document:
             self._keep(document)
         else:
-            self.before = document
-            self._keep(deep_dict_update(deepcopy(document), deepcopy(self.common)))
+            self.before = deep_dict_update(deepcopy(document), deepcopy(self.common))
+            self._keep(self.before)
 
     def _act(self, document: Document) -> None:
         action = document["action"]
@@ -246,9 +246,16 @@ def check_shapes(document: Document) -> None:
         for name, field, value in _items(document.get(key, {})):
             if field is None and value is None:
                 raise Unsupported(f"{key}: {name}: is empty; write fields and values under it")
+            _check_anchors(f"{key}: {name}: {field}", f"{field}".split("|"))
             _check_value(f"{key}: {name}: {field}" if field else f"{key}: {name}", value)
     if "correlation" in document:
         _check_correlation(document["correlation"])
+
+
+def _check_anchors(where: str, words: list[str]) -> None:
+    for word, anchored in (("startswith", "'^(?:...)'"), ("endswith", "'(?:...)$'")):
+        if "re" in words and word in words:
+            raise Unsupported(f"{where}: a pattern is searched for anywhere; write {anchored} instead of {word}")
 
 
 def _check_value(where: str, value: Any) -> None:

@@ -108,7 +108,7 @@ class Stream:
     def _end(self, name: str, place: int, now_ms: int) -> list[Alert]:
         """What a group that may be due fires; it goes, or is looked at again."""
         group = decode_group(self.records[name])
-        alerts = _told(self.engine.close(group, now_ms))
+        alerts = _told(self.engine.close(name, group, now_ms))
         due_ms = group.due_ms(self.engine.rules.correlations[place])
         if due_ms > now_ms:
             self.records[name] = encode_group(group)
@@ -140,7 +140,7 @@ class Stream:
 
 def _told(fired: Iterable[Fired]) -> list[Alert]:
     return [
-        Alert(each.correlation.rule.id, each.window.at_ms, each.window.evidence[-1], each.values, each.window.observed)
+        Alert(each.correlation.rule.id, each.window.at_ms, each.window.id, each.values, each.window.observed)
         for each in fired
         if each.correlation.alerts
     ]

@@ -37,7 +37,7 @@ def test_every_sound_record_is_an_audit_event_of_its_key() -> None:
 @pytest.mark.slow
 def test_all_insiders_are_found_and_hardly_anybody_else() -> None:
     house = Insiders(2, START_MS, stores=8)
-    verdict = judged(house, in_a_loop(house))
+    verdict = judged(house, in_a_loop(house, minutes=15))
     assert [scheme.kind for scheme in verdict.missed] == []
     assert verdict.figures["scenarios"] == 30
     assert len(verdict.false) <= house.days

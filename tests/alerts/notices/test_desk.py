@@ -223,6 +223,27 @@ def test_words_that_are_read_before_their_alerts_count_as_if_they_came_behind_th
     assert late.state.unheard.keys() == {"gone"}
 
 
+def test_what_was_closed_is_not_opened_by_alerts_that_were_there_before() -> None:
+    in_order, backlog = desk(), desk()
+    alerts = [(finding("a"), 0), (finding("b"), 1), (finding("c"), 2)]
+    closed = word("closed", finding("a").key, NOON_MS + 3, reason="agreed")
+    for one in (in_order, backlog):
+        one.take(finding("a"), NOON_MS)
+        assert actions(one) == ["opened"]
+    for alert, after_ms in alerts[1:]:
+        in_order.take(alert, NOON_MS + after_ms)
+    in_order.hear(closed)
+    backlog.hear(closed)
+    for alert, after_ms in alerts[1:]:
+        backlog.take(alert, NOON_MS + after_ms)
+    assert actions(in_order)[-1] == "closed"
+    assert actions(backlog) == ["closed"]
+    assert backlog.state.book == in_order.state.book
+    for one in (in_order, backlog):
+        one.take(finding("d"), NOON_MS + 2 * HOUR_MS)
+        assert actions(one) == ["opened"]
+
+
 def test_no_more_words_are_kept_than_there_may_be_and_the_earliest_give_way() -> None:
     one = desk()
     for number in range(MOST_UNHEARD + 2):

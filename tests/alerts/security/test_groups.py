@@ -137,6 +137,38 @@ def as_heard(messages: list[Message], log: list[ev.Event]) -> list[ev.Event]:
     return heard
 
 
+@pytest.mark.parametrize("by", ["store, region", "region", "client_ip"])
+@pytest.mark.parametrize("limit", ["gte: 1, lte: 1000", "gte: 2"])
+def test_what_was_counted_before_a_rule_was_edited_is_neither_judged_by_it_nor_stops_it(by: str, limit: str) -> None:
+    """In groups of one actor and in those that span them; matches of before and windows that are still open."""
+
+    def grouped(by: str) -> Rules:
+        asked = f"type: event_count, rules: [views], group-by: [{by}], timespan: 10m, condition: {{{limit}}}"
+        many = f"title: Many\nid: 00000000-0000-4000-8000-000000000009\ncorrelation: {{{asked}}}\n"
+        return loaded(EXPORTS_AND_VIEWS + many)
+
+    before, after = grouped("store"), grouped(by)
+    log = [tick(START_MS), *(view(id=f"e{n}", actor="ann", at_ms=START_MS + n) for n in range(3))]
+    later = [tick(START_MS + HOUR_MS)]
+    matches = [message.value for part in told(before, [*log, *later]) for message in part]
+    assert len(matches) > 3
+    edited = run(GroupsJob(after, RETENTION_HOURS, WAYS), batches("audit.matches", 0, matches))[0]
+    assert edited.sent == []
+    job, stores = GroupsJob(before, RETENTION_HOURS, WAYS), {0: Store()}
+    marks = [value for value in matches if isinstance(decode_match(value), Mark)]
+    counted = [value for value in matches if not isinstance(decode_match(value), Mark)][:1]
+    run(job, batches("audit.matches", 0, counted), stores)
+    job.follow(after)
+    run(job, batches("audit.matches", 0, marks, first=1), stores)
+    assert data([*stores.values()]) == []
+    whole = SecurityJob(grouped("actor"), Stores("Asia/Shanghai"), LIMITS, RETENTION_HOURS)
+    stores = {0: Store()}
+    run(whole, batches("audit.events", 0, [encoded(event) for event in log[:2]]), stores)
+    whole.follow(grouped(f"actor, {by}"))
+    run(whole, batches("audit.events", 0, [encoded(event) for event in later], first=2), stores)
+    assert data([*stores.values()]) == []
+
+
 def of(messages: list[Message], target: int, rule_id: str) -> list[Message]:
     """Those of a partition and rule, and the marks."""
     here = [m for m in messages if partition_of(m.key, TARGETS) == target]

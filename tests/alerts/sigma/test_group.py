@@ -12,8 +12,10 @@ from alerts.security.finding import EVIDENCE, Rule, digest
 from alerts.sigma import group as groups
 from alerts.sigma import sketch
 from alerts.sigma.correlating import Correlation, Limit, Part
-from alerts.sigma.group import MAX_EVENTS, Group, Last, Open, Pane, Window, decode_group, encode_group
+from alerts.sigma.group import MAX_EVENTS, Group, Last, Open, Window, decode_group, encode_group
 from alerts.sigma.measure import Counted
+from alerts.sigma.panes import Pane
+from alerts.sigma.reading import load
 
 RULE = Rule("r", "r", "r", "high", ())
 PARTS = (Part("r", 0, False),)
@@ -182,14 +184,116 @@ def test_an_export_of_nothing_cannot_push_others_out() -> None:
     assert grouped(summing(1, 60_000), {"object": 7}) == 7
 
 
-def test_a_rule_that_counts_something_else_starts_afresh() -> None:
-    limits = (Limit("gte", 1),)
-    names = {
-        Correlation(RULE, "value_count", PARTS, group, 60_000, "1m", limits, (field,)).record(["a", "b"][: len(group)])
-        for group in (("actor",), ("actor", "store"))
-        for field in ("object", "purpose")
-    }
-    assert len(names) == 4
+CORRELATED = """title: views
+name: views
+detection: {{s: {{a: 1}}, condition: s}}
+logsource: {{product: x}}
+---
+title: exports
+name: exports
+detection: {{s: {{a: 2}}, condition: s}}
+logsource: {{product: x}}
+---
+title: counted
+id: 00000000-0000-4000-8000-000000000001
+correlation: {{type: {type}, rules: {rules}, group-by: {by}, timespan: {span}, condition: {{{limit}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("edited", "same"),
+    [
+        ({"limit": "gte: 99, field: b"}, True),
+        ({"span": "1h"}, True),
+        ({"limit": "lt: 3, field: b"}, False),
+        ({"limit": "gte: 3, field: c"}, False),
+        ({"type": "value_sum"}, False),
+        ({"by": "[actor, store]"}, False),
+        ({"by": "[store]"}, False),
+        ({"rules": "[exports]"}, False),
+        ({"rules": "[views, exports]"}, False),
+    ],
+    ids=str,
+)
+def test_a_rule_that_counts_something_else_or_in_another_way_starts_afresh(edited: dict[str, str], same: bool) -> None:
+    def record(words: dict[str, str]) -> str:
+        rules, refused = load([("f.yml", CORRELATED.format(**words))])
+        assert not refused
+        return rules.correlations[0].record(["ann"])
+
+    written = {"type": "value_count", "rules": "[views]", "by": "[actor]", "span": "10m", "limit": "gte: 3, field: b"}
+    assert (record(written | edited) == record(written)) is same
+
+
+def closing(limits: tuple[Limit, ...], kind: str = "value_count") -> Correlation:
+    return Correlation(
+        RULE,
+        kind,
+        PARTS,
+        ("actor",),
+        600_000,
+        "10m",
+        limits,
+        ("object",),
+        rising=False,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "fires"),
+    [((Limit("lt", 4_000),), 0), ((Limit("eq", 1),), 0), ((Limit("gte", 4_000), Limit("lte", 6_000)), 1)],
+)
+def test_a_whole_window_of_more_values_than_a_group_keeps_is_not_said_to_have_few(
+    limits: tuple[Limit, ...], fires: int
+) -> None:
+    rule, group = closing(limits), Group()
+    for n in range(10_000):
+        assert groups.wait(group, rule, Counted(n, hashed(min(n, 5_000)), f"e{n}"), 0)
+        assert len(group.events) <= MAX_EVENTS
+    assert groups.wait(group, rule, Counted(700_000, hashed(1), "next"), 0)
+    windows = groups.close(group, rule, 600_000)
+    assert len(windows) == fires
+    assert all(abs(window.observed - 5_001) < 300 and window.events == 10_000 for window in windows)
+    assert (len(group.events), group.panes, group.opened_ms) == (1, [], 700_000)
+    [window] = groups.close(group, closing((Limit("eq", 1),)), 1_300_000)
+    assert (window.observed, window.evidence, window.started_ms) == (1, ["next"], 700_000)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9)), min_size=1, max_size=60))
+def test_windows_with_sketches_end_where_those_without_do(steps: list[tuple[int, int]]) -> None:
+    rule = closing((Limit("gte", 0), Limit("lte", 10**9)))
+    group, at_ms, seen = Group(), 0, []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(groups, "MAX_EVENTS", 8)
+        for n, (step, value) in enumerate(steps):
+            at_ms += step * 10_000
+            seen.append((at_ms, value))
+            groups.wait(group, rule, Counted(at_ms, hashed(value), f"e{n}"), 0)
+        found = [(w.started_ms, w.events, round(w.observed)) for w in groups.close(group, rule, 10**9)]
+    expected, opened_ms = list[list[tuple[int, int]]](), -(10**9)
+    for each in seen:
+        if each[0] >= opened_ms + rule.timespan_ms:
+            opened_ms = each[0]
+            expected.append([])
+        expected[-1].append(each)
+    assert found == [(held[0][0], len(held), len({value for _, value in held})) for held in expected]
+
+
+def test_each_whole_window_is_a_finding_of_its_own_however_far_the_clock_is_behind() -> None:
+    rule, group = closing((Limit("gte", 1), Limit("lte", 1_000)), "event_count"), Group()
+    for n in range(120):
+        groups.wait(group, rule, Counted(n * 10_000, 1, f"e{n}"), 0)
+    assert [window.id for window in groups.close(group, rule, 10**9)] == ["e59", "e119"]
+
+
+def test_a_late_event_that_decides_is_named() -> None:
+    for later in range(EVIDENCE - 2, EVIDENCE + 3):
+        _, open = opened(rule := counting(40, timespan_ms=3_600_000))
+        for n in range(39):
+            observe(open, rule, Counted(n * 1_000, 1, f"e{n}"), 0)
+        window = observe(open, rule, Counted((39 - later) * 1_000 - 500, 1, "late"), 0)
+        assert window is not None
+        assert (window.id, window.evidence[-1]) == ("late", "late")
 
 
 def test_a_record_is_read_back_as_it_was() -> None:

@@ -188,13 +188,20 @@ def test_a_filter_that_is_wrong_is_named_by_its_own_file_and_the_rules_run_witho
 
 
 def test_what_several_documents_share_stands_once_before_them() -> None:
-    shared = "action: global\nlogsource: {product: odd}\nlevel: high\n"
-    one, two = (f"title: {name}\ndetection: {{s: {{a: {name}}}, condition: s}}\n" for name in ("one", "two"))
-    again = "action: repeat\ntitle: three\n"
+    shared = "action: global\nlogsource: {product: odd}\nlevel: high\ndetection: {f: {u: svc}}\n"
+    one, two = (f"title: {n}\ndetection: {{s: {{a: {n}}}, condition: s and not f}}\n" for n in ("one", "two"))
+    again = "action: repeat\ntitle: three\ndetection: {s: {a: three}}\n"
     rules: Rules
     rules, refused = load([("f", "---\n".join([shared, one, "title: [\n", two, again]))])
-    assert [(rule.title, rule.level) for rule in rules.heads] == [("one", "high"), ("two", "high")]
-    assert [each.title for each in refused] == ["", "three"]
+    assert [(rule.title, rule.level) for rule in rules.heads] == [(n, "high") for n in ("one", "two", "three")]
+    assert [each.title for each in refused] == [""]
+    assert len({repr(detection.condition).count("svc") for detection in rules.detections}) == 1
+
+
+@pytest.mark.parametrize(("word", "instead"), [("startswith", "^(?:...)"), ("endswith", "(?:...)$")])
+def test_a_pattern_that_would_not_be_anchored_is_refused_with_what_to_write(word: str, instead: str) -> None:
+    _, refused = load([("f", GOOD.format("X").replace("a: 1", f"a|re|{word}: 'Foo'"))])
+    assert [instead in each.reason for each in refused] == [True]
 
 
 def test_re2_says_nothing_beside_what_the_refusal_says(capfd: pytest.CaptureFixture[str]) -> None:

@@ -168,7 +168,7 @@ def detections() -> Iterator[Sentence]:
 
 def windows() -> Iterator[Sentence]:
     by = spoken.By("analyst-03", "S020", 0)
-    window = SimpleNamespace(observed=7, events=12, evidence=["e"], started_ms=AT_MS, at_ms=AT_MS)
+    window = SimpleNamespace(observed=7, events=12, evidence=["e"], started_ms=AT_MS, at_ms=AT_MS, id="e")
     several = [SimpleNamespace(op=op, number=5) for op in OPERATORS]
     for kind, rising, limits, expression in (
         *((kind, True, several[:1], None) for kind in KINDS),
