@@ -42,7 +42,7 @@ def in_force(words: list[e.Suppress], at_ms: int) -> bool:
 def _of_channels(case: Case, decisions: list[Receipt]) -> Iterator[str]:
     """Earned coupons are not asked, and count."""
     sent, caps = defaultdict[tuple[str, str], list[int]](list), case.policy.channel_caps
-    earned = {rule.id for rule in case.rules if rule.then.coupon and not rule.capped}
+    earned = {rule.id for rule in case.rules if not rule.then.may_be_message and not rule.capped}
     for decision in decisions:
         customer, channel, outcome = decision["customer"], decision["channel"], decision["outcome"]
         cap, mine = caps.get(channel), sent[customer, channel]

@@ -303,13 +303,13 @@ def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types
     try:
         pl.sql_expr(written)  # alone, or its errors would speak of the schedule, too
         expression = pl.sql_expr(condition)
-    except (PolarsError, pl.exceptions.SQLInterfaceError) as error:
+    except (PolarsError, pl.exceptions.SQLInterfaceError, pl.exceptions.PanicException) as error:
         raise WrongRule(f"{place}: not a condition: {_first_line(error)}; found {written!r}") from error
     try:
         empty = no_rows.select(expression.alias("when"))
         found = empty.collect_schema()["when"]
         empty.collect()
-    except PolarsError as error:
+    except (PolarsError, pl.exceptions.PanicException) as error:
         raise WrongRule(f"{place}: {_first_line(error)}; found {written!r}") from error
     if found != pl.Boolean:
         raise WrongRule(f"{place}: yields {found}, expected true or false; found {written!r}")

@@ -76,7 +76,7 @@ def _offer(rule: Rule, rivals: list[str], policy: Policy, standing: Standing) ->
         yield _inside(rule, standing)
     if rule.capped:
         yield _cap(policy, standing)
-    if rule.then.channel in policy.channel_caps and (rule.capped or not rule.then.coupon):
+    if rule.then.channel in policy.channel_caps and (rule.capped or rule.then.may_be_message):
         yield _channel_cap(rule.then.channel, policy, standing)
     yield _quiet_hours(rule, policy, standing)
 

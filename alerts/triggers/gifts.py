@@ -76,6 +76,11 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
         return {arm.name: replace(plain, **arm.named) for arm in self.arms if not arm.nothing}
 
     @property
+    def may_be_message(self) -> bool:
+        """Whether some of what can be given is a mere message."""
+        return any(not gift.coupon for gift in self.gifts.values())
+
+    @property
     def worth_cents(self) -> int:
         """The most that the coupon can cost."""
         if self.arms:

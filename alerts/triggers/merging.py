@@ -26,6 +26,7 @@ from alerts.coupons.walk import counted, told
 from alerts.triggers.alarms import SENDS, SETTLES, no_timers
 from alerts.triggers.brake import brake_key, newer
 from alerts.triggers.job import CustomersJob
+from alerts.triggers.points import owed_apart
 from alerts.triggers.referrals import orders_of
 from features import events as e
 from features.forgetting import Sifted
@@ -75,7 +76,7 @@ class Progress(Struct):
         return self.changes.position.clock.now_ms
 
     def state(self, due: list[tuple[int, str]]) -> State:
-        shared = (self.words, self.spent, self.grants, self.brakes)
+        shared = ({**self.words, **self.changes.words}, self.spent, self.grants, self.brakes)
         return State(self.records, set(), due, *shared)
 
     def brake(self, word: e.Brake) -> None:
@@ -291,6 +292,9 @@ class Merging:
         if other.referral and self.job.forgotten.among({other.referral.by}):  # while this history was under way
             other.referral = None
         self._meet(ledger, word.record, other, mine)
+        if settling := self.job.settling:
+            owed = owed_apart(ledger, other, word.customer, word.of, word.at_ms)
+            progress.changes.messages += [spent.told(settling.topic) for spent in owed]
         ledger = ledger.merge(other)
         ledger.taken[word.of] = Taken(max(taken.offset, word.offset), True)
         self._join_coupons(progress, word, ledger)

@@ -92,6 +92,20 @@ class Spent(Struct, gc=False):
         return Message(topic, self.customer, e.encode(event))
 
 
+def owed_apart(mine: Ledger, theirs: Ledger, customer: str, of: str, at_ms: int) -> list[Spent]:
+    """Of requests that both of two who become one were granted: theirs is promised under the event that says so of
+    mine, which counts once. It gets an event of its own."""
+    if mine.purse is None or theirs.purse is None:
+        return []
+    found = []
+    for id in [id for id in theirs.purse.promised if mine.purse.knows(id)]:
+        points = theirs.purse.promised.pop(id)
+        spent = Spent(digest(f"points_spent|{of}|{id}"), customer, at_ms, points, "")
+        mine.purse.promise(hash_texts([spent.id]).tolist()[0], points, at_ms)
+        found.append(spent)
+    return found
+
+
 class Dated(Struct):
     day: int = 0
 

@@ -61,9 +61,10 @@ class Policy(Struct, frozen=True):
         since_ms = at_ms - self.channel_caps[channel].window_ms
         return [sent_ms for sent_ms in ledger.messages_ms.get(channel, ()) if sent_ms > since_ms]
 
-    def issue(self, rule: Rule, ledger: Ledger, at_ms: int, nothing: bool = False) -> None:
+    def issue(self, rule: Rule, ledger: Ledger, at_ms: int, nothing: bool = False, send_ms: int = 0) -> None:
         """Keeps the coupons of two windows: an event up to one window late still finds those that count against it.
 
+        `send_ms`: when its message leaves, if not now; on its channel it counts then.
         `nothing`: it is the control that fires, which counts for cooldowns alone.
         """
         ledger.fired_ms[rule.id] = at_ms
@@ -71,7 +72,7 @@ class Policy(Struct, frozen=True):
         counted = [at_ms] if rule.counted and not nothing else []
         ledger.issued_ms = [*(issued_ms for issued_ms in ledger.issued_ms if issued_ms > kept_ms), *counted]
         if not nothing and not rule.then.spends:
-            self._count_message(rule.then.channel, ledger, at_ms)
+            self._count_message(rule.then.channel, ledger, send_ms or at_ms)
         if rule.exit:
             ledger.inside[rule.id] = at_ms
 

@@ -173,7 +173,7 @@ class Round:
         verdict = self._verdict(candidate, ledger, given)
         receipt = self._receipt(candidate, ledger, given, verdict)
         if verdict.outcome in FIRED:
-            house.policy.issue(candidate.rule, ledger, candidate.at_ms, given.nothing)
+            house.policy.issue(candidate.rule, ledger, candidate.at_ms, given.nothing, verdict.send_ms)
             self.news.touched.add(candidate.who)
         if verdict.outcome == "issued":
             house.campaigns.issue(given.then, candidate.place, ledger, self.lease)

@@ -25,6 +25,8 @@ from features.written import hint, line_of, read_toml, told
 _RHYTHMS = re.compile(r"(\d+(?:\.\d+)?) rhythms?")
 EXCHANGE = "points_exchange"  # by which a customer asks for a coupon, and says what they give
 LONG_RHYTHM_MS = 60 * DAY_MS
+LONGEST, LONGEST_MS = "36500d", 36_500 * DAY_MS
+MOST_RHYTHMS = 1_000
 NAMES = {"promised_time": "delivery_promised", "birthday": "profile"}  # moment → the event that names it
 
 
@@ -151,6 +153,7 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
         more what timers of the former wait were set for."""
         at = self.at
         dates = f"|{at.holiday or at.day_of_month}|{at.days_before}|{at.time}" if at else ""
+        dates += f"|{self.dates!r}" if at and at.holiday else ""  # a holiday that is moved in its calendar is another
         after = f"|{self.after.event}|{self.after.wait}|{self.after.until}" if self.after else ""
         return crc32(f"{self.id}{dates}{after}".encode()) or 1  # 0 is the birthday's
 
@@ -263,10 +266,16 @@ def _check_durations(rule: Rule, text: str, file: str) -> None:
         durations["max_event_age"] = rule.max_event_age
     for key, value in durations.items():
         try:
-            parse_duration(value)
+            length_ms = parse_duration(value)
         except ValueError as error:
             more = ", or '1.5 rhythm'" if key == "wait" else ""
             raise WrongRule(f"{file}:{line_of(text, key)}: {key}: {error}{more}") from error
+        if length_ms > LONGEST_MS:
+            raise WrongRule(f"{file}:{line_of(text, key)}: {key}: found {value!r}, expected {LONGEST} at most")
+    if rule.after and rule.after.rhythms > MOST_RHYTHMS:
+        raise WrongRule(
+            f"{file}:{line_of(text, 'wait')}: wait: found {rule.after.wait!r}, expected {MOST_RHYTHMS} rhythms at most"
+        )
     if rule.group and not rule.cooldown_ms:
         raise WrongRule(
             f"{file}:{line_of(text, 'cooldown')}: cooldown: found {rule.cooldown!r}, in which no other rule of the"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from alerts.triggers.calendar import At
 from alerts.triggers.gifts import Then
+from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.rule import After, Rule
 from features import events as e
@@ -102,3 +103,22 @@ def test_two_zones_of_one_customer_in_one_batch_are_two_hours_of_the_day() -> No
         for tz in ("Asia/Shanghai", "America/New_York")
     ]
     assert [coupon["cause"] for coupon in data_of(after(GRANTS + views, []), "coupons")] == ["Asia/Shanghai"]
+
+
+def test_a_text_that_is_new_in_a_batch_is_known_behind_a_word_on_somebody_else_in_it() -> None:
+    fruit = [e.Line("x", category="fruit_tea", price_cents=1_500)]
+    at_ms = parse_time("2026-05-04T12:00:00+08:00")
+    here = {"at_ms": at_ms, "tz": "Asia/Shanghai"}
+    order = e.Order(id="o", customer="ca", lines=fruit, total_cents=1_500, **here)
+    look = e.AppOpen(id="a", customer="ca", **here)
+    merge = e.Merge(id="cz>cy", customer="cz", at_ms=at_ms, into="cy")
+    brake = e.Brake(
+        id="b", at_ms=at_ms, campaign="q", place="", revision=1, paused=True, by="x", reason="y", incident=""
+    )
+    whens = {"is": "favourite_category = 'fruit_tea'", "other": "favourite_category <> 'fruit_tea'"}
+    rules = [Rule(id=id, on=["app_open"], when=when, then=Then(id), cooldown="0s") for id, when in whens.items()]
+    for word in (merge, brake):
+        for cut in ([], [1], [2]):
+            log = batches("events", 0, encoded([order, word, look]), cut)
+            [store] = run(Merging(customers_job(rules), "events"), log).values()
+            assert [decision["rule"] for decision in data_of(store, "decisions")] == ["is"], (word, cut)

@@ -228,3 +228,24 @@ def test_a_rule_looks_at_a_holiday_or_each_month(at: str, told: str) -> None:
     with pytest.raises(WrongRule) as refused:
         read_rule(MONTHLY.format(at=at), "points.toml")
     assert str(refused.value) == told
+
+
+@pytest.mark.parametrize("moved", [date(2026, 9, 28), date(2026, 9, 22)])
+def test_a_holiday_that_is_moved_in_its_calendar_is_looked_at_on_its_new_day_alone(moved: date) -> None:
+    def on(day: date) -> Rule:
+        return replace(RULE, at=At(holiday="moon", time="10:00"), dates=((day.toordinal(), day.toordinal()),))
+
+    start = datetime(2026, 5, 4, 12, tzinfo=ZoneInfo("Asia/Shanghai"))
+    begins_ms = int(start.timestamp() * 1000)
+
+    def ticks(days: range) -> list[e.Event]:
+        return [e.Tick(id=f"t{n}", at_ms=begins_ms + n * DAY_MS, source="s", of=1) for n in days]
+
+    seen = e.AppOpen(id="a", customer="c", at_ms=begins_ms, tz="Asia/Shanghai")
+    stores = run(customers_job([on(date(2026, 9, 25))]), batches("events", 0, encoded([seen, *ticks(range(1, 2))])))
+    stores[0].timers["lacks|c"] = begins_ms  # everybody is looked at once after rules have come
+    run(customers_job([on(moved)]), batches("events", 0, encoded(ticks(range(2, 200))), first=2), stores)
+    [coupon] = data_of(stores[0], "coupons")
+    assert datetime.fromtimestamp(coupon["at_ms"] / 1000, start.tzinfo) == datetime.combine(
+        moved, time(10), start.tzinfo
+    )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from alerts.triggers.gates import Standing, first_shut, gates
-from alerts.triggers.gifts import Then
+from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.policy import Cap, Policy, held_out
 from alerts.triggers.receipts.spoken import barrier
 from alerts.triggers.rule import Rule
@@ -66,7 +66,7 @@ def by_the_letter(rule: Rule, rivals: list[str], policy: Policy, standing: Stand
         "cooldown": rule.id in fired_ms and now_ms < fired_ms[rule.id] + rule.cooldown_ms,
         "inside": rule.exit and rule.id in standing.ledger.inside,
         "capped": rule.capped and len(counted) >= policy.cap,
-        "channel_capped": push_cap and (rule.capped or not rule.then.coupon) and len(on_push) >= push_cap.count,
+        "channel_capped": push_cap and (rule.capped or rule.then.may_be_message) and len(on_push) >= push_cap.count,
         "quiet_hours": rule.quiet == "drop" and (hour >= 22 or hour < 8),
     }
     return next((reason for reason, so in reasons.items() if so), "")
@@ -108,3 +108,18 @@ def test_a_gate_that_is_shut_opens_at_its_time_and_not_before(ledger: Ledger, po
             )
             assert not just_before[gate.outcome, gate.rule].is_open
             assert then[gate.outcome, gate.rule].is_open
+
+
+def test_what_is_earned_comes_whatever_its_arms_and_a_message_among_them_is_asked() -> None:
+    policy = Policy(9, DAY_MS, 0.0, "s", "", channel_caps={"push": Cap(1, 7 * DAY_MS)})
+    coupons = [Arm("x", coupon="A", face_value_cents=100), Arm("y", coupon="B", face_value_cents=200)]
+    full = Standing("c", Ledger(messages_ms={"push": [0]}), DAY_MS, 0, True, 0)
+    for then, outcome in (
+        (Then("A", face_value_cents=100), None),
+        (Then(arms=coupons), None),
+        (Then("A", face_value_cents=100, arms=[*coupons, Arm("none", nothing=True)]), None),
+        (Then(message="m"), "channel_capped"),
+        (Then(arms=[coupons[0], Arm("word", message="m")]), "channel_capped"),
+    ):
+        gate = first_shut(replace(RULE, then=then, group="", capped=False), [], policy, full)
+        assert (gate.outcome if gate else None) == outcome

@@ -241,3 +241,23 @@ def test_who_was_forgotten_leaves_no_points_behind() -> None:
         story.relay(partition)
     story.settle()
     assert story.stored("ca") == b""
+
+
+def test_a_request_that_comes_again_while_two_become_one_is_paid_as_often_as_it_is_granted() -> None:
+    """The app says it again under the new name before the history of the old one has come."""
+    story = merging()
+    for customer in ("ca", "cb"):
+        story.tell(bought(0, 300, customer))
+    story.tell(asks(1, 300, "X", customer="cb"))
+    story.settle()
+    story.tell(e.Merge(id="cb>ca", customer="cb", at_ms=at(1), into="ca"))
+    story.tell(asks(1.01, 300, "X", customer="ca"))
+    story.work(partition_of("ca", PARTITIONS), 9)
+    story.settle()
+    granted = decided(story).count("issued")
+    assert granted == 2
+    assert now(story, "ca", 2) == (600 - 300 * granted, {})
+    story.tell(asks(1.02, 300, "X", customer="ca"))
+    story.settle()
+    assert decided(story).count("issued") == granted
+    assert now(story, "ca", 2) == (600 - 300 * granted, {})

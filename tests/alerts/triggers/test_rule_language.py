@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from alerts.triggers.calendar import all_calendars, read_calendar
-from alerts.triggers.gifts import Then
+from alerts.triggers.condition import over_catalog
+from alerts.triggers.gifts import Then, WrongRule
 from alerts.triggers.happenings import ZONE
 from alerts.triggers.rule import After, Rule, read_rule
 from alerts.triggers.schedule import Schedule
@@ -203,3 +204,34 @@ def test_a_timeline_looks_at_a_wait_when_it_is_over_so_that_nothing_is_stale_by_
         other='{ type = "view" }, { type = "view", at = "+30m" }',
     ).replace('on = ["order"]', 'after = { event = "view", wait = "1h" }\nmax_event_age = "1s"')
     assert failures(read_rule(text, "r.toml"), "r.toml", text, CATALOG) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("cooldown", "999999999999d"),
+        ("cooldown", "36501d"),
+        ("max_event_age", "999999999999d"),
+        ("wait", "999999999999d"),
+        ("wait", "1001 rhythms"),
+        ("valid", "99999d"),
+    ],
+)
+def test_a_duration_that_nobody_lives_to_see_is_refused_with_its_line(key: str, value: str) -> None:
+    event = '{ type = "order" }'
+    text = FILE.format(on="order", when="true", schedule="", event=event, other=event, at="+0s")
+    written = {
+        "cooldown": ('cooldown = "1m"', f'cooldown = "{value}"'),
+        "max_event_age": ("schedule", f'max_event_age = "{value}"\nschedule'),
+        "wait": ('on = ["order"]', f'after = {{ event = "order", wait = "{value}" }}'),
+        "valid": ('coupon = "X"', f'coupon = "X", valid = "{value}"'),
+    }
+    with pytest.raises(WrongRule, match=rf"r.toml:\d+: {key}: found '{value}'"):
+        read_rule(text.replace(*written[key], 1), "r.toml")
+
+
+@pytest.mark.parametrize("when", ["greatest() > 1", "least() > 1", "coalesce() = 1"])
+def test_a_function_without_what_it_is_asked_of_is_refused(when: str) -> None:
+    rule = Rule(id="r", on=["view"], when=when, then=Then("A"), cooldown="0s")
+    with pytest.raises(WrongRule, match=r"r.toml:1: when: .*; found"):
+        over_catalog([(rule, "r.toml", "when")], CATALOG)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.merging import Merging
-from alerts.triggers.policy import Policy
+from alerts.triggers.policy import Cap, Policy
 from alerts.triggers.rule import Rule
 from alerts.triggers.sending import sending
 from features import events as e
@@ -245,3 +245,22 @@ def test_who_is_forgotten_takes_back_what_was_not_redeemed_and_leaves_what_was()
         live(world, 45, event(e.Order, 45))
         assert told(world)[-1] == ((1, False) if redeemed else (1, True))
         assert len(told(world)) == 2
+
+
+def test_what_leaves_later_counts_on_its_channel_when_it_leaves() -> None:
+    """Ordered at 18:00; a message that is decided on at 19:12 leaves on the next day at 18:00."""
+    policy = replace(POLICY, consent="", channel_caps={"push": Cap(1, DAY_MS)})
+    soon = Rule(id="soon", on=["app_open"], when="true", then=Then("n"), cooldown="0s")
+
+    def at(day: float, event: type[e.Event], **more: object) -> e.Event:
+        return event(id=f"{day}", customer="c", at_ms=MIDNIGHT_MS + round(day * DAY_MS), tz="Asia/Shanghai", **more)
+
+    def tick(day: float) -> e.Event:
+        return e.Tick(id=f"t{day}", at_ms=MIDNIGHT_MS + round(day * DAY_MS), source="s", of=1)
+
+    order = at(0.75, e.Order, lines=[e.Line("t")], total_cents=1)
+    log = [order, tick(1.8), at(1.8, e.View), tick(2.75), tick(2.81), at(2.81, e.AppOpen), tick(2.9)]
+    log += [at(3.76, e.AppOpen)]
+    store = run(customers_job([LATER, soon], policy), batches("events", 0, encoded(log)))[0]
+    told = [(decision["rule"], decision["outcome"]) for decision in data_of(store, "decisions")]
+    assert told == [("later", "issued"), ("soon", "channel_capped"), ("soon", "issued")]
