@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from board.access.gate import Gate
+from board.body import read_body
 from board.endpoint import Endpoint
-from board.problems import Problem, answer, problem_of
+from board.problems import answer, problem_of
 from board.sources import Sources
 from operators.health import CALL, CALLS
 
@@ -38,7 +39,7 @@ def call_of(endpoint: Endpoint, sources: Sources, gate: Gate) -> Call:
         try:
             if endpoint.often:
                 return await answered_here(request)
-            body = await _body(request) if endpoint.said else b""
+            body = await read_body(request, MOST_BYTES) if endpoint.said else b""
             return await to_thread.run_sync(answered, request, body)
         except Exception as error:
             if (problem := problem_of(error)) is None:
@@ -63,15 +64,6 @@ def call_of(endpoint: Endpoint, sources: Sources, gate: Gate) -> Call:
         return msgspec.convert({**request.query_params, **request.path_params}, endpoint.asked, strict=False)
 
     return call
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise Problem(413, f"the body is longer than {MOST_BYTES:,} bytes")
-    return body
 
 
 def _told(request: Request, told: Any) -> Response:

@@ -23,19 +23,23 @@ from operators.health import MISSED, VIEWERS, warn_seldom
 WAITING = 64  # messages of a viewer who does not keep up; older ones are let go, and counted
 PULSE_S = 5.0  # a sign of life where nothing happens
 AGAIN_S = 1.0
+LOST_S = 20.0  # a feed that has not been able to look for so long is told to be stale
 REST_S = 10.0  # a feed is read on for so long after the last viewer has left
 
 
 class Feed(Struct, frozen=True):
-    """`told` yields what is new, as often as a person can look at it, until `stop`; it is begun again if it breaks.
+    """`told` yields what is new, as often as a person can look at it, and None where it has looked and nothing is,
+    until `stop`; it is begun again if it breaks.
 
-    `cut`: what of it a store manager may see; None: nothing. `always`: it counts, and must miss nothing.
+    `shown`: what of it the head office is told; `cut`: what a store manager may see, or None for nothing.
+    `always`: it counts, and must miss nothing.
     """
 
     name: str
     roles: frozenset[Role]
     told: Callable[[Sources, Event], Iterator[Any]]
     cut: Callable[[Any, Person], Any] | None = None
+    shown: Callable[[Any], Any] = lambda told: told
     always: bool = False
 
 
@@ -54,11 +58,12 @@ class Viewer:
         self.news.set()
 
     async def messages(self) -> AsyncIterator[bytes]:
+        """Those that wait, as they come; an empty one where for PULSE_S none does."""
         while True:
             try:
                 await asyncio.wait_for(self.news.wait(), PULSE_S)
             except TimeoutError:
-                yield b"event: pulse\ndata: {}\n\n"
+                yield b""
                 continue
             self.news.clear()
             while self.waiting:
@@ -66,15 +71,22 @@ class Viewer:
 
 
 class Reading:
-    """Whether a feed is read now."""
+    """Whether a feed is read now, and when it last could look."""
 
     def __init__(self) -> None:
         self.wanted, self.over = Event(), Event()
         self.over.set()
+        self.looked_s = 0.0
 
     def begin(self) -> None:
+        if not self.wanted.is_set():
+            self.looked_s = time.monotonic()
         self.over.clear()
         self.wanted.set()
+
+    @property
+    def is_lost(self) -> bool:
+        return time.monotonic() > self.looked_s + LOST_S
 
     def end(self) -> None:
         self.wanted.clear()
@@ -125,7 +137,9 @@ class Live:
                     asked_s = time.monotonic()
                     if not await to_thread.run_sync(_known, still):
                         return
-                yield message
+                    yield _event("pulse", {"lost": sorted(name for name in theirs if self.readings[name].is_lost)})
+                if message:
+                    yield message
         finally:
             self.viewers.discard(viewer)
             VIEWERS.set(len(self.viewers))
@@ -144,18 +158,19 @@ class Live:
         while reading.wanted.wait() and not self.stop.is_set():
             try:
                 for told in feed.told(self.sources, reading.over):
-                    if self.loop is not None and not reading.over.is_set():
+                    reading.looked_s = time.monotonic()
+                    if told is not None and self.loop is not None and not reading.over.is_set():
                         self.loop.call_soon_threadsafe(self._tell, feed, told)
             except NoState:
-                pass  # of flows that have not run yet
-            except Exception as error:  # a viewer sees that it is stale
+                reading.looked_s = time.monotonic()  # the flows have not run yet
+            except Exception as error:  # after LOST_S, a viewer sees that it is stale
                 told = f"{type(error).__name__}: {error}"
                 warn_seldom("a feed of the board broke off", feed.name, feed=feed.name, error=told)
             reading.over.wait(AGAIN_S)
 
     def _tell(self, feed: Feed, told: Any) -> None:
         self.last[feed.name] = told
-        everything = _event(feed.name, told)
+        everything = _event(feed.name, feed.shown(told))
         for viewer in self.viewers:
             if feed.name in viewer.feeds:
                 message = self._message(feed, told, viewer.person) if viewer.person.is_limited else everything
@@ -164,7 +179,7 @@ class Live:
 
     def _message(self, feed: Feed, told: Any, person: Person) -> bytes | None:
         if not person.is_limited:
-            return _event(feed.name, told)
+            return _event(feed.name, feed.shown(told))
         shown = feed.cut(told, person) if feed.cut else None
         return None if shown is None else _event(feed.name, shown)
 
@@ -182,11 +197,11 @@ def _event(name: str, told: Any) -> bytes:
 
 
 def every(seconds: float, read: Callable[[], Any], stop: Event) -> Iterator[Any]:
-    """What `read` returns, each time it is another."""
+    """What `read` returns, each time it is another, else None."""
     before: Any = None
     while not stop.is_set():
         began_s = time.monotonic()
-        if (now := read()) != before:
-            before = now
-            yield now
+        now = read()
+        yield now if now != before else None
+        before = now
         stop.wait(max(0.0, began_s + seconds - time.monotonic()))

@@ -32,6 +32,8 @@ def serve(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(board.proxies),
+        forwarded_allow_ips=board.proxies,
         ssl_certfile=settings.path(board.certificate) if board.certificate else None,
         ssl_keyfile=settings.path(board.certificate_key) if board.certificate else None,
         timeout_graceful_shutdown=DRAIN_S,

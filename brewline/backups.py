@@ -14,6 +14,7 @@ from redis import Redis
 from rich.console import Console
 from rich.progress import Progress
 
+from board.access.sessions import credentials
 from brewline.trail import note, open_trail
 from config.settings import Settings
 from features.times import rfc3339
@@ -76,12 +77,14 @@ def restore(settings: Settings, folder: Path, replace: bool, out: Console) -> No
         with Progress(console=out, transient=True, disable=not out.is_terminal) as bar:
             task = bar.add_task("keys", total=total)
             snapshot.clear(redis, prefix)
-            copied = snapshot.copy(source, redis, prefix, lambda more: bar.advance(task, more))
+            copied = snapshot.copy(source, redis, prefix, credentials(prefix), lambda more: bar.advance(task, more))
     redis.delete(f"{prefix}:id-whole")  # ingest completes the identities from Kafka, be it the same run of Redis
     open_trail(settings).go_on(round(time.time() * 1000))
     redis.delete(f"{prefix}:{snapshot.RESTORING}")
     note(settings, "restore", f"{folder} of {backup.taken_at}")
     out.print(f"{copied:,} keys are restored as of {backup.taken_at}", highlight=False, soft_wrap=True)
+    out.print("Nobody is signed in to the board, and tokens of programs are void. Its users are those of the back-up:")
+    out.print("look whether somebody was removed since: brewline users list", highlight=False)
     tell_replay(settings, redis, out)
 
 

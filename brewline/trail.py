@@ -17,7 +17,7 @@ from rich.console import Console
 
 from config.settings import Settings
 from features.audited import AuditAccess, AuditExport
-from features.identity import KINDS
+from features.identity import KINDS, is_customer_id
 from features.messages import Refused
 from features.times import rfc3339
 from features.trail import Entry, Head, faults
@@ -61,7 +61,7 @@ def about(settings: Settings, id: str) -> str:
     """A customer as the trail names them: never by what was typed, if that is no customer id."""
     kind, colon, raw = id.partition(":")
     if not colon:
-        return f"customer {id}"[:128]
+        return f"customer {id}" if is_customer_id(id) else "customer"
     try:
         return f"customer {load_pseudonyms(settings).one(kind, raw)}" if kind in KINDS else "customer"
     except Refused:  # it is no phone number, say: nobody will be found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ class Board(Struct, forbid_unknown_fields=True):
     session_hours: Annotated[float, Meta(gt=0, le=168)] = 12.0  # until who is signed in must sign in again
     flows: dict[str, str] = {}  # { ingest = "ingest:9101" }: where they serve metrics, if not on [metrics] host
     requests_per_s: Rate = 1_000.0  # of one person or token, on average
+    proxies: list[str] = []  # who is believed that says in X-Forwarded-For who asks: addresses, networks (10.0.0.0/8)
     company: Company = field(default_factory=Company)
 
     @property
@@ -63,6 +65,11 @@ def complaint(board: Board) -> str:
         )
     if bool(board.certificate) != bool(board.certificate_key):
         return "[board] certificate, certificate_key: found one of the two, expected both or none"
+    for proxy in board.proxies:
+        try:
+            ip_network(proxy)
+        except ValueError as error:
+            return f"[board] proxies: {error}; expected an address or a network such as 10.0.0.0/8"
     for name, where in board.flows.items():
         if not PLACE.fullmatch(where):
             return f"[board] flows: {name}: found {where!r}, expected host:port"

@@ -9,6 +9,7 @@ into, whose id is always the smaller. So whoever merges whom first, and wherever
 from __future__ import annotations
 
 import hmac
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -21,6 +22,7 @@ from features.events import Bind, Event, Login, Who
 from features.messages import Refused
 
 KINDS = ("phone", "card", "app_id", "openid", "marketplace_id")  # strongest first
+CUSTOMER_ID = re.compile("c[0-9a-f]{1,32}")
 
 
 class Pseudonyms(Struct, frozen=True):
@@ -101,6 +103,11 @@ def first_name(pseudonym: str) -> str:
 def next_name(name: str) -> str:
     """The id that somebody who was forgotten under `name` gets if he ever comes back: again the same everywhere."""
     return "c" + blake2b(f"again|{name}".encode(), digest_size=16).hexdigest()
+
+
+def is_customer_id(text: str) -> bool:
+    """Whether it looks like one that was given here: a phone or card number never does."""
+    return CUSTOMER_ID.fullmatch(text) is not None
 
 
 def merged_key(customer: str) -> str:

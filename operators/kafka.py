@@ -45,7 +45,7 @@ def consumer(client: Mapping[str, Any], group: str, **overrides: Any) -> Consume
             "fetch.wait.max.ms": 100,
             "fetch.message.max.bytes": 10_000_000,
             "queued.max.messages.kbytes": 16_384,
-            "error_cb": _log_error,
+            "error_cb": log_error,
             "log_level": 2,
             **_dotted(overrides),
         }
@@ -64,7 +64,7 @@ def producer(client: Mapping[str, Any], **overrides: Any) -> Producer:
             "compression.type": "lz4",
             "queue.buffering.max.messages": 200_000,
             "message.timeout.ms": 0,  # keep trying: the outbox waits
-            "error_cb": _log_error,
+            "error_cb": log_error,
             "log_level": 2,
             **_dotted(overrides),
         }
@@ -104,7 +104,7 @@ def _shortened(letter: Message) -> Message:
     return Message(letter.topic, letter.key, letter.value[: len(letter.value) // 2], headers)
 
 
-def _log_error(error: KafkaError) -> None:
+def log_error(error: KafkaError) -> None:
     warn_seldom("kafka", error.name(), error=error.str(), code=error.name())
 
 

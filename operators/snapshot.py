@@ -116,17 +116,23 @@ def clear(redis: Redis, prefix: str, step: Step = lambda keys: None) -> None:
         step(len(keys))
 
 
-def copy(source: Redis, target: Redis, prefix: str, step: Step = lambda keys: None) -> int:
-    """Copies all under the prefix, as it is stored, but for who owned what; how many keys. Raises Unreachable."""
+def copy(source: Redis, target: Redis, prefix: str, but: tuple[bytes, ...] = (), step: Step = lambda keys: None) -> int:
+    """Copies all under the prefix, as it is stored and for as long as it would still live; how many keys.
+
+    Not who owned what, nor keys that begin with one of `but`. Raises Unreachable.
+    """
     copied = 0
     for found in under(source, prefix):
-        keys = [key for key in found if not key.endswith(b":owner")]
+        keys = [key for key in found if not key.endswith(b":owner") and not key.startswith(but)]
         dumps = source.pipeline(transaction=False)
         for key in keys:
+            dumps.pttl(key)
             dumps.dump(key)
+        told = dumps.execute()
         pipe = target.pipeline(transaction=False)
-        for key, value in zip(keys, dumps.execute(), strict=True):
-            pipe.restore(key, 0, value, replace=True)
+        for key, lasts_ms, value in zip(keys, told[::2], told[1::2], strict=True):
+            if value is not None:  # it has not expired just now
+                pipe.restore(key, max(0, lasts_ms), value, replace=True)
         try:
             pipe.execute()
         except ResponseError as error:

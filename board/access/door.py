@@ -13,9 +13,11 @@ from board.access.limits import Limit
 from board.access.oidc import Oidc, Refused
 from board.access.person import EVERYONE, Person
 from board.access.users import Users
-from board.problems import Problem, answering
+from board.body import read_body
+from board.problems import Problem, answer, answering
 
-TRIES_PER_S, TRIES = 1 / 60, 10.0
+TRIES_PER_S, TRIES = 1 / 60, 10.0  # of passwords, by name and by address: right ones do not count
+DEPARTURES_PER_S, DEPARTURES = 1.0, 100.0  # to the company's sign-in, by address
 MOST_BYTES = 10_000
 # A browser that came from another site keeps strict cookies back for as long as it is only redirected.
 ENTERED = """<!doctype html><html lang="en"><meta http-equiv="refresh" content="0;url=/now">
@@ -36,7 +38,7 @@ class Doors(Struct):
 class Door:
     def __init__(self, gate: Gate, users: Users, oidc: Oidc | None, secure: bool) -> None:
         self.gate, self.users, self.oidc, self.secure = gate, users, oidc, secure
-        self.tries = Limit(TRIES_PER_S, TRIES)
+        self.tries, self.departures = Limit(TRIES_PER_S, TRIES), Limit(DEPARTURES_PER_S, DEPARTURES)
 
     def routes(self, api: str) -> list[Route]:
         routes = [
@@ -56,18 +58,23 @@ class Door:
         return Response(msgspec.json.encode(Doors(self.oidc is not None)), 200, media_type="application/json")
 
     async def enter(self, request: Request) -> Response:
-        raw = await request.body() if int(request.headers.get("content-length") or 0) <= MOST_BYTES else b""
+        try:
+            raw = await read_body(request, MOST_BYTES)
+        except Problem as problem:
+            return answer(problem)
 
         def entered(request: Request) -> Response:
             said = msgspec.json.decode(raw, type=Said)
-            for asker in (f"name {said.name}", f"address {address(request)}"):
+            name, place = f"name {said.name}", f"address {address(request)}"
+            for asker in (name, place):
                 self.tries.take(asker)
             person = self.users.verified(said.name, said.password)
             if person is None:
                 stranger = Person(said.name[:128] or "?", frozenset())
                 self.gate.notes.note(stranger, "login", "board", ip=address(request), result="denied")
                 raise Problem(403, "the name or the password is wrong")
-            self.tries.forget(f"name {said.name}")
+            self.tries.forget(name)
+            self.tries.give(place)
             return self._in(person, request, Response(None, 204))
 
         return await answering(entered)(request)
@@ -80,7 +87,7 @@ class Door:
 
     def depart(self, request: Request) -> Response:
         assert self.oidc
-        self.tries.take(f"address {address(request)}")
+        self.departures.take(address(request))
         url, mark = self.oidc.depart()
         gone = RedirectResponse(url, 303)
         # The company's site leads back here: a strict cookie would stay behind.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from board.access.person import Person, Role
 from board.access.sessions import Kind, Session, Sessions
 from board.endpoint import Endpoint
 from board.problems import Problem
+from features.identity import is_customer_id
 
 SAFE = {"GET", "HEAD"}
 CSRF, PURPOSE = "x-csrf-token", "x-purpose"
@@ -81,10 +82,17 @@ class Gate:
                 rows = request.query_params.get("customers", "").count(",") + 1
                 self.notes.note_often(person, endpoint.personal, rows, purpose, address(request))
             else:
-                object = f"{endpoint.personal} {request.path_params.get('id', '')}".strip()
-                self.notes.note(person, "view", object, 1, purpose, address(request))
+                about = object_of(request.path_params, endpoint.personal)
+                self.notes.note(person, "view", about, 1, purpose, address(request), fields=[endpoint.personal])
         return person
 
 
+def object_of(path: Mapping[str, str], personal: str) -> str:
+    """What is opened, as the trail names it: never by an identifier that somebody took for a customer id."""
+    if "id" in path:
+        return f"customer {path['id']}" if is_customer_id(path["id"]) else "customer"
+    return " ".join([personal, *path.values()])
+
+
 def address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    return request.client.host[:128] if request.client else ""

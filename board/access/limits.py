@@ -32,6 +32,13 @@ class Limit:
         if left < 1:
             raise Problem(429, "too many requests: wait a little", retry_after_s=max(1, round((1 - left) / self.per_s)))
 
+    def give(self, asker: str) -> None:
+        """Gives back what was taken, as if it had not been asked."""
+        with self.lock:
+            if asker in self.buckets:
+                left, at_s = self.buckets[asker]
+                self.buckets[asker] = (left + 1, at_s)
+
     def forget(self, asker: str) -> None:
         with self.lock:
             self.buckets.pop(asker, None)

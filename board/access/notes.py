@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from threading import Event, Lock, Thread
 
 from redis.exceptions import RedisError
@@ -19,7 +20,6 @@ from features.audited import AuditAccess
 from operators.health import warn_seldom
 from operators.kafka import Unreachable
 
-DEVICE = "board"
 SOON_S = 1.0
 AGAIN_S = 30.0
 CLOSE_S = 0.3
@@ -31,7 +31,7 @@ class Notes:
         self.trail = open_trail(settings)
         self.news, self.stop = Event(), Event()
         self.lock, self.often = Lock(), Counter[tuple[Person, str, str, str]]()
-        self.failed: RedisError | None = None
+        self.failed: RedisError | ValueError | None = None
         self.threads = [Thread(target=work, daemon=True) for work in (self._keep, self._send)]
         for thread in self.threads:
             thread.start()
@@ -45,6 +45,7 @@ class Notes:
         purpose: str = "",
         ip: str = "",
         result: str = "ok",
+        fields: Sequence[str] = (),
     ) -> None:
         """Notes what is about to be done. Raises RedisError, ValueError, and then it must not be done."""
         self.trail.append(
@@ -56,8 +57,8 @@ class Notes:
                 purpose=purpose[:128],
                 object=object[:128],
                 rows=rows,
+                fields=[*fields],
                 client_ip=ip,
-                device=DEVICE,
                 result=result,
                 action=action,
             )
@@ -65,7 +66,7 @@ class Notes:
         self.news.set()
 
     def note_often(self, person: Person, object: str, rows: int, purpose: str, ip: str) -> None:
-        """Notes a view within the second. Raises RedisError while the notes before cannot be kept."""
+        """Notes a view within the second. Raises RedisError, ValueError while the notes before cannot be kept."""
         with self.lock:
             if self.failed:
                 raise self.failed
@@ -78,7 +79,7 @@ class Notes:
             for (person, object, purpose, ip), rows in found.items():
                 self.note(person, "view", object, rows, purpose, ip)
             self.failed = None
-        except RedisError as error:  # some may be noted twice: better than never
+        except (RedisError, ValueError) as error:  # some may be noted twice: better than never
             self.failed = error
             with self.lock:
                 self.often += found

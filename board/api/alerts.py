@@ -363,6 +363,8 @@ def _tells(staff: bool) -> Callable[[Sources, Event], Iterator[Any]]:
             if (mark := _mark(state, staff)) != before:
                 before, turn = mark, turn + 1
                 yield _firing(state, staff, turn)
+            else:
+                yield None
             stop.wait(max(LOOK_S, SPARE * (time.monotonic() - began_s)))
 
     return told
@@ -380,13 +382,21 @@ def _mark(state: State, staff: bool) -> int:
 def _firing(state: State, staff: bool, turn: int) -> Firing:
     firing = [one for one in state.book.values() if one.firing and (one.alert.kind == STAFF) is staff]
     counts = Counter(f"{one.alert.kind}/{one.alert.severity}" for one in firing)
-    return Firing(turn, dict(counts), [_row(one) for one in sorted(firing, key=rank)[:WORST]])
+    return Firing(turn, dict(counts), [_row(one) for one in sorted(firing, key=rank)])
+
+
+def _worst(told: Firing) -> Firing:
+    return Firing(told.turn, told.counts, told.worst[:WORST])
 
 
 def _cut(told: Firing, person: Person) -> Firing:
     """How much fires elsewhere is not theirs to know."""
-    return Firing(told.turn, {}, [row for row in told.worst if row.kind == "kpi" and row.store in person.stores])
+    theirs = [row for row in told.worst if row.kind == "kpi" and row.store in person.stores]
+    return _worst(Firing(told.turn, {}, theirs))
 
 
 ENDPOINTS = (alerts, alert, evidence, case, acknowledge, close, silences, add_silence, stop_silence)
-FEEDS = (Feed("alerts", EVERYONE, _tells(staff=False), _cut), Feed("findings", SEE_STAFF, _tells(staff=True)))
+FEEDS = (
+    Feed("alerts", EVERYONE, _tells(staff=False), _cut, _worst),
+    Feed("findings", SEE_STAFF, _tells(staff=True), shown=_worst),
+)

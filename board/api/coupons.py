@@ -236,6 +236,8 @@ def _told(sources: Sources, stop: Event) -> Iterator[Any]:
         if news.counts or now_s > said_s + QUIET_S:
             said_s = now_s
             yield news
+        else:
+            yield None
 
 
 ENDPOINTS = (decisions, funnel, budgets, resume, lift)

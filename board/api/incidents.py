@@ -61,7 +61,7 @@ def read(sources: Sources) -> Incidents:
     found += [
         _ended(one) for key, one in known.items() if one.alert.kind == "kpi" and key not in mine and not one.firing
     ]
-    return Incidents(sorted(found, key=lambda one: (one.end_ms > 0, -one.start_ms))[:MOST])
+    return Incidents(sorted(found, key=lambda one: (one.end_ms > 0, -one.start_ms)))
 
 
 def _open(one: incident.Incident, told: Standing | None) -> Incident:
@@ -81,9 +81,12 @@ def _ended(one: Standing) -> Incident:
 
 
 def cut(told: Incidents, person: Person) -> Incidents:
-    if not person.is_limited:
-        return told
-    return Incidents([one for one in told.items if kind(one.dim) == "store" and person.may_see(one.dim[6:])])
+    theirs = [one for one in told.items if kind(one.dim) == "store" and person.may_see(one.dim[6:])]
+    return latest(Incidents(theirs) if person.is_limited else told)
+
+
+def latest(told: Incidents) -> Incidents:
+    return Incidents(told.items[:MOST])
 
 
 def _watch(sources: Sources, stop: Event) -> Iterator[Any]:
@@ -91,4 +94,4 @@ def _watch(sources: Sources, stop: Event) -> Iterator[Any]:
 
 
 ENDPOINTS = (incidents,)
-FEEDS = (Feed("incidents", EVERYONE, _watch, cut),)
+FEEDS = (Feed("incidents", EVERYONE, _watch, cut, latest),)

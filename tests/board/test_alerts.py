@@ -11,7 +11,8 @@ from alerts.notices.alert import Alert, read_alert
 from alerts.notices.desk import Desk, Terms
 from alerts.notices.pace import Throttle
 from board.access.person import Person
-from board.api.alerts import _cut, _firing
+from board.api.alerts import WORST, _cut, _firing, _worst
+from board.api.incidents import MOST, Incident, Incidents, cut
 from board.sources import ALERTS_S
 from brewline.findings import masked_address, masked_object
 from config import settings as conf
@@ -127,6 +128,20 @@ def test_a_store_manager_sees_incidents_of_their_own_stores_only(desk: Desk, sig
     assert client.get("/api/v1/alerts/store:s2-orders-7").status_code == 404
     live = _cut(_firing(desk.state, False, 1), Person("m", frozenset({"store"}), frozenset({"s1"})))
     assert ([row.store for row in live.worst], live.counts) == (["s1"], {})
+
+
+def test_what_is_theirs_is_found_before_the_list_is_cut(desk: Desk) -> None:
+    for n in range(150):
+        desk.take(alert(incident(f"j{n}", dim=f"store:t{n:03}", severity="critical")), NOW_MS + 60_000 + n)
+    manager = Person("m", frozenset({"store"}), frozenset({"s1"}))
+    firing = _firing(desk.state, False, 1)
+    assert [row.store for row in _cut(firing, manager).worst] == ["s1"]
+    assert len(_worst(firing).worst) == WORST
+    told = Incidents([Incident(f"{n}", f"store:t{n}", "", "", "", 0, [], 1, n, 0, "") for n in range(150)])
+    mine = Incident("mine", "store:s1", "", "", "", 0, [], 1, 0, 0, "")
+    told.items.append(mine)
+    assert cut(told, manager).items == [mine]
+    assert len(cut(told, Person("c", frozenset({"marketing"}))).items) == MOST
 
 
 def test_the_feed_of_all_tells_nothing_of_findings(desk: Desk) -> None:

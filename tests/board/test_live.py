@@ -85,6 +85,36 @@ def test_who_has_been_shut_out_hears_no_more(monkeypatch: pytest.MonkeyPatch) ->
     asyncio.run(scene())
 
 
+def test_a_viewer_is_told_which_feeds_cannot_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "PULSE_S", 0.05)
+    monkeypatch.setattr(live, "LOST_S", 0.2)
+    monkeypatch.setattr(live, "AGAIN_S", 0.01)
+    away = Event()
+
+    def told(sources: Any, stop: Event) -> Iterator[Any]:
+        while not stop.is_set():
+            if away.is_set():
+                raise ConnectionError("Redis is away")
+            yield None  # it has looked: nothing is new
+            stop.wait(0.02)
+
+    async def pulses(stream: AsyncIterator[bytes], lost: list[str]) -> None:
+        while (await heard(stream, 1))[0] != ("pulse", {"lost": lost}):
+            pass
+
+    async def scene() -> None:
+        feeds = Live((Feed("sales", EVERYONE, told), SECRET), None)  # type: ignore[arg-type]
+        feeds.start()
+        stream = feeds.watch(MARKETER, {"sales"}, lambda: True)
+        assert (await heard(stream, 1))[0] == ("pulse", {"lost": []})
+        for lost in (["sales"], []):
+            (away.set if lost else away.clear)()
+            await asyncio.wait_for(pulses(stream, lost), 20)
+        feeds.close()
+
+    asyncio.run(scene())
+
+
 def test_a_feed_is_read_only_while_somebody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "REST_S", 0.01)
     begun, ended = list[str](), list[str]()

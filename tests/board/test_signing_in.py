@@ -75,6 +75,18 @@ def test_guessing_is_slowed_down_even_with_the_right_password_in_the_end(visitor
     assert int(visitor.post(f"{API}/enter", json={"name": "mei", "password": "x"}).headers["retry-after"]) > 0
 
 
+def test_any_number_of_people_who_know_their_password_come_in_from_one_address(
+    visitor: TestClient, users: Users
+) -> None:
+    assert [enter(visitor, "mei", PASSWORD) for _ in range(12)] == [204] * 12
+    assert [enter(visitor, f"guess{n}", PASSWORD) for n in range(11)] == [403] * 10 + [429]
+
+
+def test_nobody_fills_the_memory_before_they_are_known(visitor: TestClient) -> None:
+    chunks = (b"x" * 10_000 for _ in range(10))
+    assert visitor.post(f"{API}/enter", content=chunks).status_code == 413
+
+
 def test_no_secret_is_kept_in_redis(visitor: TestClient, users: Users, board_settings: conf.Settings) -> None:
     enter(visitor, "mei", PASSWORD)
     redis = connect_redis(board_settings.redis.url, 5.0)

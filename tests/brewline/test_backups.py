@@ -12,6 +12,8 @@ import pytest
 import redis as redis_py
 from rich.console import Console
 
+from board.access.person import Person
+from board.access.sessions import Sessions
 from brewline.backups import FILE, MANIFEST, WrongBackup, back_up, restore
 from brewline.trail import note, verify_trail
 from config.settings import Settings
@@ -75,6 +77,22 @@ def test_what_comes_back_is_ours_alone_and_its_file_only_its_owners(
     trail = {key for key in kept if b"{trail}" in key}
     assert trail
     assert [target.dump(key) for key in sorted(kept - trail)] == [source.dump(key) for key in sorted(kept - trail)]
+
+
+def test_what_would_have_ended_still_does_and_nobody_is_let_in_again(settings: Settings, tmp_path: Path) -> None:
+    redis, prefix = filled(settings), settings.redis.prefix
+    sessions = Sessions(redis, prefix, 1.0)
+    mei = Person("mei", frozenset({"marketing"}))
+    cookie, token, link = sessions.open(mei)[0], sessions.token(mei, 3_600, True), sessions.link(mei)
+    redis.set(f"{prefix}:{{board}}:backtest:running", b"one", ex=600)
+    back_up(settings, tmp_path / "backup", quiet())
+    out = quiet()
+    restore(settings, tmp_path / "backup", True, out)
+    assert 0 < redis.ttl(f"{prefix}:{{board}}:backtest:running") <= 600  # type: ignore[operator]
+    assert redis.ttl(f"{prefix}:{{customers.0}}:r:c1") == -1
+    assert sessions.find("session", cookie) is sessions.find("token", token) is sessions.follow(link) is None
+    assert sessions.close_all("mei") == 0
+    assert "brewline users list" in said(out)
 
 
 def test_the_audit_trail_goes_on_behind_what_was_noted_after_the_back_up(settings: Settings, backup: Path) -> None:

@@ -3,6 +3,7 @@
 import { get, post } from "/static/api.js";
 import { fill, h, table } from "/static/dom.js";
 import { listen } from "/static/live.js";
+import { meant } from "/static/moments.js";
 import { moment, whole } from "/static/numbers.js";
 import { said as spoken } from "/static/phrases.js";
 import { purpose, purposeChooser } from "/static/purpose.js";
@@ -24,7 +25,7 @@ export function letters(root, { t, me }) {
 
   async function look(after = "") {
     try {
-      const found = await get("/dead-letters", { ...asked, from_ms: asked.from && Date.parse(asked.from), to_ms: asked.to && Date.parse(asked.to), after, limit: after ? 50 : Math.min(500, Math.max(20, shown.items.length)) });
+      const found = await get("/dead-letters", { ...asked, from_ms: asked.from && meant(asked.from), to_ms: asked.to && meant(asked.to), after, limit: after ? 50 : Math.min(500, Math.max(20, shown.items.length)) });
       shown = { ...found, items: after ? [...shown.items, ...found.items] : found.items };
       offer();
       list();
