@@ -33,7 +33,7 @@ SERVERS = {"kafka", "real_kafka", "redis", "settings"}
 STARTED = pytest.StashKey[list[str]]()
 UNTIMED: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is no failure
 hypothesis_settings.register_profile(
-    "repeatable", derandomize=True, max_examples=60, **UNTIMED
+    "repeatable", derandomize=True, max_examples=40, **UNTIMED
 )  # a run that fails fails again
 hypothesis_settings.register_profile("search", derandomize=False, **UNTIMED)  # other examples each time
 hypothesis_settings.load_profile("repeatable")

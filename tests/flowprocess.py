@@ -25,7 +25,7 @@ from sim.agenda import Record
 ROOT = Path(__file__).parent.parent
 IDENTITY_KEY = "a key for tests, of 16 and more characters"
 COUPON_KEY = "a key for tests that signs coupons"
-WAIT_S = 60.0
+WAIT_S = 120.0
 FLOWS = ("ingest", "customers", "kpis", "security", "learning", "dispatch", "service", "abuse", "notify", "board")
 
 

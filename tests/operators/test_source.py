@@ -18,7 +18,7 @@ from operators.servers import KafkaServer, MockKafka, mock_kafka
 from operators.source import KafkaBatches, OffsetExpired, Partition
 
 pytestmark = pytest.mark.servers
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Book:
