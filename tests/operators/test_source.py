@@ -105,11 +105,15 @@ def reader(kafka: KafkaServer | MockKafka, topic_prefix: str) -> Iterator[Callab
 @pytest.fixture
 def write(kafka: KafkaServer | MockKafka, topic_prefix: str) -> Callable[..., None]:
     """Writes values to this test's topic, each with a Kafka timestamp of so many ms."""
-    plain = producer({"bootstrap.servers": kafka.brokers})
+    return writing(kafka.brokers, topic_prefix + "in")
+
+
+def writing(brokers: str, topic: str) -> Callable[..., None]:
+    plain = producer({"bootstrap.servers": brokers})
 
     def write(*values: bytes | None, stamp_ms: int = 1_000) -> None:
         for value in values:
-            plain.produce(topic_prefix + "in", value, partition=0, timestamp=stamp_ms)
+            plain.produce(topic, value, partition=0, timestamp=stamp_ms)
         assert plain.flush(WAIT_S) == 0
 
     return write
@@ -315,11 +319,11 @@ def test_an_offset_that_kafka_no_longer_has_ends_the_flow_and_is_never_skipped(
 
 @pytest.mark.slow
 @pytest.mark.kills_kafka
-def test_a_partition_goes_on_where_it_was_when_its_kafka_is_back(
-    real_kafka: KafkaServer, reader: Callable[..., Reader], write: Callable[..., None]
-) -> None:
+def test_a_partition_goes_on_where_it_was_when_its_kafka_is_back(real_kafka: KafkaServer, topic_prefix: str) -> None:
+    topic = topic_prefix + "in"
+    ensure_topics({"bootstrap.servers": real_kafka.brokers}, [topic], 1, 1, {})
+    write, one = writing(real_kafka.brokers, topic), Reader(real_kafka.brokers, topic)
     write(*numbers(0, 5))
-    one = reader()
     one.read(5)
     real_kafka.kill()
     try:
@@ -330,6 +334,7 @@ def test_a_partition_goes_on_where_it_was_when_its_kafka_is_back(
     assert one.read(9) == numbers(0, 9)
     one.until(lambda: not one.pulse.complaints())
     assert_chained(one.batches, -1)
+    one.partition.close()
 
 
 def test_a_partition_whose_kafka_is_gone_complains_and_lets_no_time_pass(topic_prefix: str) -> None:
