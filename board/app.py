@@ -25,7 +25,21 @@ from board.access.oidc import Oidc
 from board.access.person import EVERYONE
 from board.access.sessions import Sessions
 from board.access.users import Users
-from board.api import alerts, campaigns, coupons, customers, engine, incidents, kpis, letters, me, models, rules, stores
+from board.api import (
+    alerts,
+    campaigns,
+    coupons,
+    customers,
+    engine,
+    firing,
+    incidents,
+    kpis,
+    letters,
+    me,
+    models,
+    rules,
+    stores,
+)
 from board.calls import call_of
 from board.description import describe
 from board.live import Live
@@ -37,8 +51,8 @@ from config.settings import Settings
 from flows.files import text
 
 STATIC = Path(__file__).parent / "static"
-PARTS = (me, kpis, stores, incidents, campaigns, alerts, coupons, customers, engine, letters, models, rules)
-ENDPOINTS = tuple(endpoint for part in PARTS for endpoint in part.ENDPOINTS)
+PARTS = (me, kpis, stores, incidents, campaigns, alerts, firing, coupons, customers, engine, letters, models, rules)
+ENDPOINTS = tuple(endpoint for part in PARTS for endpoint in getattr(part, "ENDPOINTS", ()))
 FEEDS = tuple(feed for part in PARTS for feed in getattr(part, "FEEDS", ()))
 API = "/api/v1"
 

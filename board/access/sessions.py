@@ -22,14 +22,13 @@ from board.access.person import Person
 LINK_S = 600
 LATELY_S = 1.0
 KNOWN = 10_000  # tokens and sessions that are remembered so long
-KINDS = ("session", "token", "link", "of")
 TOKEN = "bl_"  # what a token begins with: so that scanners for lost secrets know one
 Kind = Literal["session", "token"]
 
 
 def credentials(prefix: str) -> tuple[bytes, ...]:
     """How the keys begin of all that lets somebody in without a password."""
-    return tuple(f"{prefix}:{{board}}:{kind}:".encode() for kind in KINDS)
+    return tuple(f"{prefix}:{{board}}:{kind}:".encode() for kind in ("session", "token", "link", "of"))
 
 
 class Session(Struct, frozen=True):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from threading import Event
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
@@ -18,7 +14,6 @@ from alerts.notices.silence import Silence
 from alerts.notices.standing import Standing
 from board.access.person import EVERYONE, Person, Role
 from board.endpoint import Nothing, get, post
-from board.live import Feed
 from board.paging import Limit, page
 from board.problems import Problem
 from board.sources import Sources
@@ -30,8 +25,6 @@ ACT: frozenset[Role] = frozenset({"marketing", "security", "engineer"})
 SEE_STAFF: frozenset[Role] = frozenset({"security", "auditor"})  # findings name people of the staff
 STAFF = "security"  # the kind of alert that does
 OTHERS = ("kpi", "service", "model", "experiment")
-WORST = 12  # told live
-LOOK_S, SPARE = 0.4, 10  # between two looks at the desk, and ten times as long as one takes
 
 
 class Asked(Struct, forbid_unknown_fields=True):
@@ -149,7 +142,7 @@ def alerts(sources: Sources, person: Person, asked: Asked) -> Alerts:
     state = sources.alerts()
     found = [one for one in state.book.values() if may_see(person, one) and _is_meant(one, asked)]
     shown, after = page(sorted(found, key=rank), asked.limit, asked.after, lambda one: one.alert.key)
-    return Alerts([_row(one) for one in shown], after, wall_ms())
+    return Alerts([row_of(one) for one in shown], after, wall_ms())
 
 
 def _is_meant(one: Standing, asked: Asked) -> bool:
@@ -170,7 +163,7 @@ def alert(sources: Sources, person: Person, asked: Key) -> Detail:
     told, attack = one.alert, read_attack(one.alert.tags)
     covering = state.silences.get(one.silenced)
     return Detail(
-        row=_row(one),
+        row=row_of(one),
         labels=told.labels,
         figures=told.figures,
         usual=told.usual,
@@ -217,7 +210,7 @@ def case(sources: Sources, person: Person, asked: Key) -> Case:
     found = [
         other for other in state.book.values() if other.alert.kind == STAFF and other.alert.labels.get("actor") == actor
     ]
-    rows = [_row(other) for other in sorted(found, key=lambda other: other.alert.at_ms)]
+    rows = [row_of(other) for other in sorted(found, key=lambda other: other.alert.at_ms)]
     return Case(read_actor(sources.redis, sources.prefix, actor), rows)
 
 
@@ -318,7 +311,7 @@ def _theirs(state: State, person: Person, key: str) -> Standing:
     return one
 
 
-def _row(one: Standing) -> Row:
+def row_of(one: Standing) -> Row:
     alert = one.alert
     return Row(
         key=alert.key,
@@ -344,59 +337,4 @@ def _covering(one: Silence) -> Covering:
     return Covering(one.id, state, one.matchers, one.by, one.reason, one.at_ms, one.until_ms, one.ended_by)
 
 
-class Firing(Struct):
-    """What fires now. `turn` rises with every change of the desk; `counts`: by kind and severity, such as kpi/high."""
-
-    turn: int
-    counts: dict[str, int]
-    worst: list[Row]
-
-
-def _tells(staff: bool) -> Callable[[Sources, Event], Iterator[Any]]:
-    """A feed of findings, or of all other alerts."""
-
-    def told(sources: Sources, stop: Event) -> Iterator[Any]:
-        turn, before = 0, None
-        while not stop.is_set():
-            began_s = time.monotonic()
-            state = sources.alerts()
-            if (mark := _mark(state, staff)) != before:
-                before, turn = mark, turn + 1
-                yield _firing(state, staff, turn)
-            else:
-                yield None
-            stop.wait(max(LOOK_S, SPARE * (time.monotonic() - began_s)))
-
-    return told
-
-
-def _mark(state: State, staff: bool) -> int:
-    book = frozenset(
-        (key, one.count, one.state, one.acknowledged_ms, one.silenced, one.told, one.held)
-        for key, one in state.book.items()
-        if (one.alert.kind == STAFF) is staff
-    )
-    return hash((book, frozenset((one.id, one.until_ms) for one in state.silences.values())))
-
-
-def _firing(state: State, staff: bool, turn: int) -> Firing:
-    firing = [one for one in state.book.values() if one.firing and (one.alert.kind == STAFF) is staff]
-    counts = Counter(f"{one.alert.kind}/{one.alert.severity}" for one in firing)
-    return Firing(turn, dict(counts), [_row(one) for one in sorted(firing, key=rank)])
-
-
-def _worst(told: Firing) -> Firing:
-    return Firing(told.turn, told.counts, told.worst[:WORST])
-
-
-def _cut(told: Firing, person: Person) -> Firing:
-    """How much fires elsewhere is not theirs to know."""
-    theirs = [row for row in told.worst if row.kind == "kpi" and row.store in person.stores]
-    return _worst(Firing(told.turn, {}, theirs))
-
-
 ENDPOINTS = (alerts, alert, evidence, case, acknowledge, close, silences, add_silence, stop_silence)
-FEEDS = (
-    Feed("alerts", EVERYONE, _tells(staff=False), _cut, _worst),
-    Feed("findings", SEE_STAFF, _tells(staff=True), shown=_worst),
-)

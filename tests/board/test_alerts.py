@@ -11,8 +11,9 @@ from alerts.notices.alert import Alert, read_alert
 from alerts.notices.desk import Desk, Terms
 from alerts.notices.pace import Throttle
 from board.access.person import Person
-from board.api.alerts import WORST, _cut, _firing, _worst
-from board.api.incidents import MOST, Incident, Incidents, cut
+from board.api import incidents
+from board.api.firing import WORST, cut, now, shown
+from board.api.incidents import MOST, Incident, Incidents
 from board.sources import ALERTS_S
 from brewline.findings import masked_address, masked_object
 from config import settings as conf
@@ -126,7 +127,7 @@ def test_a_store_manager_sees_incidents_of_their_own_stores_only(desk: Desk, sig
     assert row["store"] == "s1"
     assert client.get(f"/api/v1/alerts/{row['key']}").json()["parts"] == [], "other stores are not theirs"
     assert client.get("/api/v1/alerts/store:s2-orders-7").status_code == 404
-    live = _cut(_firing(desk.state, False, 1), Person("m", frozenset({"store"}), frozenset({"s1"})))
+    live = cut(now(desk.state, False, 1), Person("m", frozenset({"store"}), frozenset({"s1"})))
     assert ([row.store for row in live.worst], live.counts) == (["s1"], {})
 
 
@@ -134,18 +135,18 @@ def test_what_is_theirs_is_found_before_the_list_is_cut(desk: Desk) -> None:
     for n in range(150):
         desk.take(alert(incident(f"j{n}", dim=f"store:t{n:03}", severity="critical")), NOW_MS + 60_000 + n)
     manager = Person("m", frozenset({"store"}), frozenset({"s1"}))
-    firing = _firing(desk.state, False, 1)
-    assert [row.store for row in _cut(firing, manager).worst] == ["s1"]
-    assert len(_worst(firing).worst) == WORST
+    firing = now(desk.state, False, 1)
+    assert [row.store for row in cut(firing, manager).worst] == ["s1"]
+    assert len(shown(firing).worst) == WORST
     told = Incidents([Incident(f"{n}", f"store:t{n}", "", "", "", 0, [], 1, n, 0, "") for n in range(150)])
     mine = Incident("mine", "store:s1", "", "", "", 0, [], 1, 0, 0, "")
     told.items.append(mine)
-    assert cut(told, manager).items == [mine]
-    assert len(cut(told, Person("c", frozenset({"marketing"}))).items) == MOST
+    assert incidents.cut(told, manager).items == [mine]
+    assert len(incidents.cut(told, Person("c", frozenset({"marketing"}))).items) == MOST
 
 
 def test_the_feed_of_all_tells_nothing_of_findings(desk: Desk) -> None:
-    others, findings = _firing(desk.state, False, 1), _firing(desk.state, True, 1)
+    others, findings = (shown(now(desk.state, staff, 1)) for staff in (False, True))
     assert {row.kind for row in others.worst} == {"kpi", "model"}
     assert {row.kind for row in findings.worst} == {"security"}
     assert others.counts == {"kpi/critical": 1, "model/medium": 1}
