@@ -13,7 +13,7 @@ from operators.kafka import Unreachable
 from operators.keeping import keep, watch_kafka
 from operators.stopping import hear_stop
 
-CLOSE_S = 10.0  # on top of what is in flight: to confirm, to commit, to close
+CLOSE_S = 12.0  # on top of what is in flight: to confirm, to commit, to close
 Work = tuple[str, Callable[[], None]]  # its name, and what is begun again when it breaks off
 
 

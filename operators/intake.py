@@ -17,6 +17,13 @@ from operators.source import OffsetExpired
 
 ASK_S = 5.0
 COMMIT_S = 1.0
+CLOSE_S = 5.0
+AGAIN_S = 0.2
+COORDINATES_SOON = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 RENEW_S = 60.0  # a commit may fail unnoticed, and an offset that is never committed again expires
 
 
@@ -38,16 +45,27 @@ class Intake:
 
     def _start(self, partition: int, latest: bool) -> TopicPartition:
         place = TopicPartition(self.topic, partition)
-        [found] = self.consumer.committed([place], timeout=ASK_S)
-        if found.error is not None:  # no offset known is not the same as none committed
-            raise KafkaException(found.error)
-        offset = found.offset
+        offset = self._found(place)
         if offset < 0 and latest:
             _, offset = self.consumer.get_watermark_offsets(place, timeout=ASK_S)
             self.consumer.commit(offsets=[TopicPartition(self.topic, partition, offset)], asynchronous=False)
         self.windows[partition] = Window(max(0, offset))
         self.committed[partition] = (offset, time.monotonic())
         return TopicPartition(self.topic, partition, offset if offset >= 0 else OFFSET_BEGINNING)
+
+    def _found(self, place: TopicPartition) -> int:
+        """What the group has committed. A Kafka that has just started or come back knows of no coordinator at first."""
+        end_s = time.monotonic() + ASK_S
+        while True:
+            try:
+                [found] = self.consumer.committed([place], timeout=ASK_S)
+                if found.error is not None:  # no offset known is not the same as none committed
+                    raise KafkaException(found.error)
+                return int(found.offset)
+            except KafkaException as error:
+                if error.args[0].code() not in COORDINATES_SOON or time.monotonic() > end_s:
+                    raise
+            time.sleep(AGAIN_S)
 
     @property
     def open(self) -> int:
@@ -112,11 +130,19 @@ class Intake:
                 LAG.labels(self.flow, self.topic, str(partition)).set(max(0, high - window.reached))
 
     def close(self) -> None:
-        """Commits what is done, and says so where Kafka does not take it: it will come again."""
-        places = self._places(time.monotonic() + RENEW_S)
-        try:
-            if places:
-                self.consumer.commit(offsets=places, asynchronous=False)
-        except KafkaException as error:
-            warn_seldom("not committed", self.group, group=self.group, error=error.args[0].str())
+        """Commits what is done, and says so where Kafka does not take it in time: it will come again."""
+        places, end_s = self._places(time.monotonic() + RENEW_S), time.monotonic() + CLOSE_S
+        while places and (reason := self._refused(places)):
+            if time.monotonic() > end_s:
+                warn_seldom("not committed", self.group, group=self.group, error=reason)
+                break
+            time.sleep(AGAIN_S)  # a Kafka that has just come back knows of no coordinator at first
         self.consumer.close()
+
+    def _refused(self, places: list[TopicPartition]) -> str:
+        """Why a commit was not taken; empty when it was."""
+        try:
+            answers = self.consumer.commit(offsets=places, asynchronous=False)
+        except KafkaException as error:
+            return str(error.args[0].str())
+        return next((place.error.str() for place in answers if place.error is not None), "")

@@ -97,8 +97,9 @@ def test_a_kafka_that_is_killed_costs_no_coupon_and_the_same_process_goes_on(red
             own.start()
             flow.until(lambda: len(told.taken) == 400)
             flow.until(lambda: healthy(port))
+            flow.until(lambda: post.committed() == 400)
             assert flow.end(SIGTERM) == 0
-            assert post.committed() == 400
+            assert post.committed() == 400, flow.said
             assert {outcome["decision"] for outcome in post.outcomes()} == set(ids(400))
             post.close()
     except NoKafka as reason:
