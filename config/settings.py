@@ -288,7 +288,7 @@ def _name_shipped(raw: dict[str, Any]) -> None:
 def _check(settings: Settings, path: Path, named: Mapping[tuple[str, str], str]) -> None:
     """What a type does not say. `named`: environment variables by the section and key they set."""
     checks: list[tuple[str, str, Callable[[str], Any], str]] = [
-        ("stores", "timezone", ZoneInfo, "an IANA name such as 'Asia/Shanghai'"),
+        ("stores", "timezone", _zone, "an IANA name such as 'Asia/Shanghai'"),
         ("time", "earliest", _instant, "an RFC 3339 time such as '1990-01-01T00:00:00Z'"),
         ("redis", "url", _redis_url, "redis://host:port/0, rediss://... or unix://..."),
         ("traces", "endpoint", _http_url, "http://host:port, https://... or nothing"),
@@ -303,6 +303,12 @@ def _check(settings: Settings, path: Path, named: Mapping[tuple[str, str], str])
             where = f"environment variable {name}" if name else f"{path}: [{section}] {key}"
             shown = secured.shown_url(found)
             raise WrongSettings(f"{where}: found {shown!r}, expected {expected}") from error
+
+
+def _zone(name: str) -> None:
+    ZoneInfo(name)
+    if name.startswith(("posix", "right/")):  # files beside the zones, not names of any
+        raise ValueError(name)
 
 
 def _check_channel_caps(caps: dict[str, str], path: Path, named: Mapping[tuple[str, str], str]) -> None:

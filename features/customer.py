@@ -154,8 +154,10 @@ class Core:
                 return _applied(customers, done, touches)
             if done.status == arrays.NEEDS_ROOM:
                 room *= 2
-            elif not (done.status == arrays.NEEDS_ZONE and self.zones.add_known(done.detail)):
-                self._refuse(done.status, customers[done.detail] if done.status != arrays.NEEDS_ZONE else "")
+            elif done.status == arrays.NEEDS_ZONE:
+                self.zones.add_known(done.detail)
+            else:
+                self._refuse(done.status, customers[done.detail])
 
     def row(self, record: bytes, at_ms: int) -> list[float]:
         """One value per name of the catalog as of `at_ms`; NaN where there is none. Raises Damaged, WrongLayout."""
@@ -170,8 +172,9 @@ class Core:
             status, detail, reached, rows = rows_as_of(*view)
             if status == arrays.DONE:
                 return rows
-            if not (status == arrays.NEEDS_ZONE and self.zones.add_known(detail)):
+            if status != arrays.NEEDS_ZONE:
                 self._refuse(status, list(records)[reached])
+            self.zones.add_known(detail)
 
     def unpacked(self, record: bytes) -> Record:
         """A packed record, or nothing, as it is written today, whatever layout it was written in.
@@ -189,8 +192,9 @@ class Core:
             done = merge(self.program, self.zones.packed, blob, *ends)
             if done.status == arrays.DONE:
                 return done
-            if not (done.status == arrays.NEEDS_ZONE and self.zones.add_known(done.detail)):
+            if done.status != arrays.NEEDS_ZONE:
                 self._refuse(done.status, "")
+            self.zones.add_known(done.detail)
 
     def _refuse(self, status: int, customer: str) -> None:
         if status == arrays.WRONG_LAYOUT:

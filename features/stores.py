@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from phonenumbers import SUPPORTED_REGIONS
+
+from features.zones import check_zone
 
 COLUMNS = ["store", "region", "timezone"]
 COUNTRY, BRAND = "country", "brand"  # further columns, which may be missing; a country is two capitals, as in CN
@@ -26,12 +27,12 @@ class Stores(Struct, frozen=True):
     brands: dict[str, str] = {}
 
     def place(self, store: str, sent_tz: str = "") -> tuple[str, str]:
-        """Region and time zone. Raises KeyError, ValueError when the zone that was sent is none."""
+        """Region and time zone. Raises ValueError when the zone that was sent is none."""
         known = self.places.get(store)
         if known is not None:
             return known
         if sent_tz:
-            ZoneInfo(sent_tz)
+            check_zone(sent_tz)
         return "", sent_tz or self.default_tz
 
 
@@ -48,8 +49,8 @@ def read_stores(lines: Iterable[str], default_tz: str, file: str) -> Stores:
     brands: dict[str, str] = {}
     for row in rows:
         try:
-            ZoneInfo(row["timezone"])
-        except (KeyError, TypeError, ValueError, OSError) as error:
+            check_zone(row["timezone"] or "")
+        except ValueError as error:
             raise WrongStores(
                 f"{file}: line {rows.line_num}: timezone: found {row['timezone']!r}, expected an IANA name"
             ) from error

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from functools import lru_cache
 from zlib import crc32
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 import numpy as np
 
@@ -21,24 +21,37 @@ class ZoneTable:
 
     def __init__(self) -> None:
         self.index: dict[str, int] = {}
+        self.crcs: list[int] = []
+        self.steps: list[list[tuple[int, int]]] = []
+        self.strange = 0
         self.add("UTC")
 
     def add(self, name: str) -> int:
         """Index of a zone; it is packed when it is first met. Raises ZoneInfoNotFoundError."""
         found = self.index.get(name)
-        if found is None:
-            ZoneInfo(name)
-            found = self.index[name] = len(self.index)
-            self.packed = _packed(list(self.index))
-        return found
+        return self._take(name, crc32(name.encode()), _steps(name)) if found is None else found
 
-    def add_known(self, crc: int) -> bool:
-        """Adds the zone that a record names; False when there is none."""
+    def add_known(self, crc: int) -> None:
+        """Adds the zone that a record names. One that this machine does not know is taken for UTC: its customer is read
+        all the same, and is at home elsewhere from the next event on that names a zone."""
         name = _names().get(crc)
-        if name is None:
-            return False
-        self.add(name)
-        return True
+        if name is not None:
+            self.add(name)
+        else:
+            self._take(f"{crc:08x}", crc, _steps("UTC"))
+            self.strange += 1
+
+    def looked(self) -> int:
+        """How many zones of records were not known, since this was last asked."""
+        strange, self.strange = self.strange, 0
+        return strange
+
+    def _take(self, name: str, crc: int, steps: list[tuple[int, int]]) -> int:
+        self.crcs.append(crc)
+        self.steps.append(steps)
+        self.packed = _packed(self.crcs, self.steps)
+        self.index[name] = len(self.index)
+        return self.index[name]
 
 
 @lru_cache(maxsize=1)
@@ -46,17 +59,23 @@ def _names() -> dict[int, str]:
     return {crc32(name.encode()): name for name in available_timezones()}
 
 
+def check_zone(name: str) -> None:
+    """Raises ValueError for what is no IANA name, also where ZoneInfo finds a file for it: `posix/UTC`, `right/UTC`."""
+    if _names().get(crc32(name.encode())) != name:
+        raise ValueError(f"found {name!r}, expected an IANA name such as 'Asia/Shanghai'")
+
+
 def zone_name(crc: int) -> str:
     """IANA name behind a record's zone; raises KeyError."""
     return _names()[crc]
 
 
-def _packed(names: list[str]) -> Ints:
+def _packed(crcs: list[int], steps: list[list[tuple[int, int]]]) -> Ints:
     """Their number; by zone its crc and where its steps start; where the last ends; the steps: from when, offset."""
-    steps = [[number for step in _steps(name) for number in step] for name in names]
-    starts = np.cumsum([2 * len(names) + 3, *map(len, steps)])
-    head = [x for name, start in zip(names, starts.tolist(), strict=False) for x in (crc32(name.encode()), start)]
-    return np.array([len(names), *head, 0, starts[-1], *(n for zone in steps for n in zone)], dtype=np.int64)
+    flat = [[number for step in of_zone for number in step] for of_zone in steps]
+    starts = np.cumsum([2 * len(crcs) + 3, *map(len, flat)])
+    head = [x for crc, start in zip(crcs, starts.tolist(), strict=False) for x in (crc, start)]
+    return np.array([len(crcs), *head, 0, starts[-1], *(n for zone in flat for n in zone)], dtype=np.int64)
 
 
 @lru_cache(maxsize=1024)
@@ -73,5 +92,5 @@ def _changes(name: str) -> Iterator[tuple[int, int]]:
         if (later := offset_ms(name, start_ms + 20 * DAY_MS)) != known:
             minutes = range(start_ms, start_ms + 20 * DAY_MS, MINUTE_MS)
             changed = bisect_left(minutes, True, key=lambda at_ms: offset_ms(name, at_ms) == later)
-            yield minutes[changed], later
+            yield start_ms + changed * MINUTE_MS, later  # or just behind the last of these minutes
             known = later

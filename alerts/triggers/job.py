@@ -123,6 +123,7 @@ class CustomersJob:
         )
         counts = {**_counts(batch, columns, applied, letters), **decided.counts, **sifted.counts}
         counts |= {"friends_ordered": len(followed.messages)} if followed.messages else {}
+        counts |= {"strange_zones": strange} if (strange := self.core.zones.looked()) else {}
         examples = [Message(self.examples_topic, model, told) for model, told in self.labels.messages(applied)]
         examples += self.told(decided.trials) + self.withdrawn(gone, state.records)
         spent = [one.told(self.settling.topic) for one in decided.spent] if self.settling else []

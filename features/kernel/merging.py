@@ -167,8 +167,15 @@ def _rename_places(s: Ints, t: Ints, g: Ints) -> None:
         if g[g[AT_TABLE] + 2 * k] != PLACES:
             continue
         table, cell = g[TABLE_AT] + TABLE * k, g[g[AT_TABLE] + 2 * k + 1]
+        held, given = np.int64(0), np.int64(0)
+        for p in range(t[N_PANES]):
+            held |= t[g[CELLS] + p * g[WIDTH] + cell]
         for i in range(t[table]):
-            bits[i] = placed(s, g, table, t[table + PAIRS + 2 * i], cell)
+            bits[i] = -1
+            if (held >> i) & 1:
+                bits[i] = placed(s, g, table, t[table + PAIRS + 2 * i], cell, given)
+            if bits[i] >= 0:
+                given |= np.int64(1) << bits[i]
         for p in range(t[N_PANES]):
             at = g[CELLS] + p * g[WIDTH] + cell
             before, t[at] = t[at], 0

@@ -33,7 +33,7 @@ def touch(s: Ints, g: Ints, z: Ints, spec: int, t: int, code: int, amount: int, 
         if s[table] == 0 or moment_ms >= s[table + 1]:
             s[table], s[table + 1], s[table + PAIRS], s[table + PAIRS + 1] = 1, moment_ms, code, amount
     elif how == PLACES:
-        place = placed(s, g, table, code, g[spec + 1])
+        place = placed(s, g, table, code, g[spec + 1], 0)
         if place >= 0 and into >= 0:
             s[into + g[spec + 1]] |= np.int64(1) << place
     elif how == MONTHS:
@@ -88,13 +88,14 @@ def halved(passed_ms: int, half_life_ms: int) -> float:
 
 
 @compiled
-def placed(s: Ints, g: Ints, table: int, code: int, cell: int) -> int:
-    """The bit that stands for this code in the panes' sets; one that no pane holds is given anew. -1: none is left."""
+def placed(s: Ints, g: Ints, table: int, code: int, cell: int, spoken_for: int) -> int:
+    """The bit that stands for this code in the panes' sets; one that no pane holds, and that is not among those that
+    are spoken for, is given anew. -1: none is left."""
     pair = find_pair(s, table, code)
     place = (pair - table - PAIRS) // 2
     if place == s[table]:
         if place == ROOM_OF[PLACES]:
-            place = _unused(s, g, cell)
+            place = _unused(s, g, cell, spoken_for)
             if place < 0:
                 return -1
         else:
@@ -104,8 +105,8 @@ def placed(s: Ints, g: Ints, table: int, code: int, cell: int) -> int:
 
 
 @compiled
-def _unused(s: Ints, g: Ints, cell: int) -> int:
-    used = np.int64(0)
+def _unused(s: Ints, g: Ints, cell: int, spoken_for: int) -> int:
+    used = np.int64(spoken_for)
     for p in range(s[N_PANES]):
         used |= s[g[CELLS] + p * g[WIDTH] + cell]
     for place in range(ROOM_OF[PLACES]):

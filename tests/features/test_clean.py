@@ -155,7 +155,7 @@ def test_a_zone_that_was_sent_counts_only_where_the_store_table_does_not_name_th
     assert (pop_up.tz, known.tz) == ("Europe/Paris", "America/New_York")
 
 
-@pytest.mark.parametrize("tz", ["China", "../etc/passwd", "/etc/localtime", "America", "a\u0000b", "é"])
+@pytest.mark.parametrize("tz", ["China", "../etc/passwd", "/etc/localtime", "America", "a\u0000b", "é", "posix/UTC"])
 def test_a_zone_that_is_none_is_refused(tz: str) -> None:
     ((letter,), _, counts) = clean([written("order", **ORDER, tz=tz)])
     assert (letter.topic, counts["dead_lettered:wrong_type"]) == ("dead-letters", 1)

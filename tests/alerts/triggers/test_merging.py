@@ -16,7 +16,9 @@ from alerts.triggers.merging import Merging
 from features import events as e
 from features.building import build_catalog
 from features.customer import Core
+from features.times import DAY_MS, local_day
 from tests.alerts.triggers.jobs import CATALOG, HOUSE, customers_job
+from tests.features.known import Known
 from tests.features.streams import STARTS_MS, clean_events
 from tests.oracle import Customer
 from tests.world import PARTITIONS, World
@@ -237,3 +239,28 @@ def test_kinds_of_messages_are_those_of_the_contract() -> None:
     sent = [e.decode_control(m.value) for store in world.stores.values() for m in store.sent if m.topic == "events"]
     assert Counter(map(e.kind_of, sent)) == {"history": 1, "moved": 1}
     assert len({word.id for word in sent}) == 2
+
+
+def test_what_two_have_had_is_told_apart_however_much_one_has_had_before() -> None:
+    core, twin = PLAIN.core, Customer(DECLARED)
+    regular = [bought(f"a{n}", NOW_MS - 190 * DAY_MS + n * DAY_MS, f"tea {n}") for n in range(100)]
+    regular += [bought("again", NOW_MS, "tea 0")]
+    other = [bought(f"b{n}", NOW_MS - 10 * DAY_MS + n * 3_600_000, f"new {n}") for n in range(10)]
+    records = [taken(regular), taken(other)]
+    for event in [*regular, *other]:
+        twin.take(event)
+    for mine, others in (records, records[::-1]):
+        merged = core.merge(mine, others, NOW_MS).record.tobytes()
+        found = dict(zip(core.catalog.names, core.row(merged, NOW_MS), strict=True))
+        assert found["drinks_90d"] == twin.features(NOW_MS)["drinks_90d"] == 11
+
+
+def taken(log: list[e.Event]) -> bytes:
+    known = Known(CATALOG)
+    known.take(*log)
+    return known.raw
+
+
+def bought(id: str, at_ms: int, sku: str) -> e.Event:
+    day = local_day(at_ms, "Asia/Shanghai")
+    return e.Order(id=id, at_ms=at_ms, day=day, tz="Asia/Shanghai", lines=[e.Line(sku)], total_cents=1800)
