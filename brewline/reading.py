@@ -166,7 +166,7 @@ class Features:
 
     def since_ms(self, name: str) -> int:
         """Since when a feature counts, epoch ms; 0: from the beginning."""
-        return max((self.layout.since_ms.get(kept, 0) for kept in self.catalog.kept_in[name]), default=0)
+        return self.layout.counted_since_ms(self.catalog.kept_in[name], self.catalog.days_of[name])
 
     def records(self, ids: Iterable[str]) -> dict[str, bytes]:
         """The packed records of those customer ids that have one."""

@@ -79,6 +79,7 @@ class _Building:
         self.ladders: list[list[int]] = []
         self.names: list[str] = []
         self.kept_in: dict[str, list[str]] = {}
+        self.days_of: dict[str, int] = {}
         self.texts: dict[str, list[str]] = {}
         self.made_of: dict[str, list[str]] = {}
 
@@ -128,7 +129,7 @@ class _Building:
         models = {name: self._inputs(name, task) for name, task in self.tasks.items()}
         inputs = waiting_inputs(self.tasks)
         cells = [definition for group in self.cells for definition in group]
-        points = self.declared.points
+        points, days = self.declared.points, max(map(days_in, self.windows), default=0) + 1
         return Catalog(
             measures=self.measures,
             windows=self.windows,
@@ -151,19 +152,22 @@ class _Building:
             cents_per_point=points.cents_per_point if points else 1,
             models=models,
             tasks=self.tasks,
-            kept_days=max(map(days_in, self.windows), default=0) + 1,
-            layout=Layout(cells, self.table_names, {INPUTS: inputs} if inputs else {}),
+            kept_days=days,
+            layout=Layout(cells, self.table_names, {INPUTS: inputs} if inputs else {}, days=days),
             kept_in=self.kept_in,
+            days_of=self.days_of,
             made_of=self.made_of,
         )
 
-    def _name(self, name: str, kept_in: list[str]) -> None:
+    def _name(self, name: str, kept_in: list[str], days: int = 0) -> None:
         self.names.append(name)
         self.kept_in[name] = kept_in
+        self.days_of[name] = days
 
     def _derive(self, name: str, parts: list[str]) -> None:
         self.made_of[name] = parts
-        self._name(name, list(dict.fromkeys(kept for part in parts for kept in self.kept_in[part])))
+        kept_in = list(dict.fromkeys(kept for part in parts for kept in self.kept_in[part]))
+        self._name(name, kept_in, max(self.days_of[part] for part in parts))
 
     def _window_columns(self) -> list[tuple[int, int, int]]:
         """(how, total, total it is divided by) by window and measure; notes what events do to the cells."""
@@ -178,7 +182,7 @@ class _Building:
                     first, *_ = kept = [definition for _, definition in _definitions(measure)]
                     total, count = (at * sum(map(len, self.cells)) + self.cell(d) for d in (first, kept[-1]))
                     columns.append((HOW[measure.aggregate], total, count))
-                    self._name(f"{measure.name}_{window}", kept)
+                    self._name(f"{measure.name}_{window}", kept, days_in(window))
         return columns
 
     def _note_effects(self, measure: Measure, cell: int, definition: str) -> None:

@@ -69,6 +69,7 @@ class Catalog(Struct, frozen=True):
     kept_days: int  # daily panes a record keeps
     layout: Layout
     kept_in: dict[str, list[str]]  # feature → what of the layout it is computed from
+    days_of: dict[str, int]  # feature → days that its window reaches back; 0: it has none, or all of them
     made_of: dict[str, list[str]]  # feature of features → those
 
     def index(self, name: str) -> int:

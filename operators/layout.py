@@ -36,8 +36,9 @@ def follow_layout(redis: Redis, prefix: str, layout: Layout, now_ms: int) -> lis
     """Notes that records are written in this layout from now on; all layouts that they may be written in."""
     known = stored_layouts(redis, prefix)
     current: Any = redis.hget(f"{prefix}:layout", "records")
-    if current is None or current.decode() != f"{layout.id:08x}":
-        follower = layout.after(known[current.decode()], now_ms) if current else layout
+    before = known[current.decode()] if current else None
+    if before is None or (before.id, before.days) != (layout.id, layout.days):
+        follower = layout.after(before, now_ms) if before else layout
         redis.hset(f"{prefix}:layouts", f"{layout.id:08x}", encode_layout(follower))
         redis.hset(f"{prefix}:layout", "records", f"{layout.id:08x}")
     return list(known.values())

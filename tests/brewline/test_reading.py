@@ -160,6 +160,18 @@ def test_a_feature_that_was_added_tells_since_when_it_counts(settings: conf.Sett
     assert Features(settings, client).since_ms("views_7d") == NOON_MS, "a start that changes nothing begins nothing"
 
 
+def test_a_window_that_was_widened_tells_since_when_it_counts(settings: conf.Settings) -> None:
+    client, layout = fill(settings, {}), load_catalog(settings).layout
+    before = Layout(layout.cells, layout.tables, layout.inputs, days=31)
+    assert before.id == layout.id
+    assert follow_layout(client, settings.redis.prefix, before, NOON_MS - DAY_MS) == []
+    follow_layout(client, settings.redis.prefix, layout, NOON_MS)
+    follow_layout(client, settings.redis.prefix, layout, NOON_MS + DAY_MS)
+    features = Features(settings, client)
+    assert features.since_ms("orders_90d") == NOON_MS - 31 * DAY_MS
+    assert features.since_ms("orders_30d") == 0
+
+
 def test_a_record_of_other_measures_is_named(filled: tuple[Features, dict[str, bytes]]) -> None:
     features, found = filled
     customer, raw = next(iter(found.items()))

@@ -87,6 +87,21 @@ def test_a_layout_tells_since_when_each_of_its_parts_counts() -> None:
     assert third.id == first.id, "when it began is not part of what it is"
 
 
+def test_a_window_that_is_wider_than_what_was_kept_tells_since_when_it_counts() -> None:
+    week = build_catalog(BEFORE)
+    year = build_catalog(
+        BEFORE | {"windows": ["1h", "7d", "365d", "lifetime"], "ratios": {"rate": ["orders_7d", "orders_365d"]}}
+    )
+    assert (week.days_of["orders_7d"], year.days_of["orders_365d"], year.days_of["rate"]) == (7, 365, 365)
+    wider = year.layout.after(week.layout, NOON_MS)
+    since = {name: wider.counted_since_ms(year.kept_in[name], year.days_of[name]) for name in year.names}
+    assert since["orders_365d"] == since["rate"] == NOON_MS - 8 * DAY_MS
+    assert since["orders_7d"] == since["orders_lifetime"] == since["favourite_share"] == 0
+    narrow = week.layout.after(wider, NOON_MS + DAY_MS)
+    assert narrow.reach == []
+    assert year.layout.after(narrow, NOON_MS + 9 * DAY_MS).reach == [(8, NOON_MS + DAY_MS)]
+
+
 def test_a_record_of_a_layout_that_nobody_knows_is_refused_not_misread() -> None:
     known = Known(build_catalog(BEFORE))
     known.take(order(1, NOON_MS))
