@@ -72,8 +72,11 @@ class Clock(Struct, array_like=True):
     ticks: dict[str, int] = {}
 
     def moved(self, source: str, of: int, at_ms: int) -> Clock:
-        """This clock after a tick; it never runs backwards, and waits until all `of` sources ticked."""
+        """This clock after a tick; it never runs backwards, and waits until all `of` sources ticked. Of more than `of`
+        that ever did, those behind all others are gone, and hold up nobody."""
         ticks = {**self.ticks, source: max(at_ms, self.ticks.get(source, 0))}
+        if len(ticks) > of:
+            ticks = dict(sorted(ticks.items(), key=lambda tick: tick[1])[-of:])
         now_ms = max(self.now_ms, min(ticks.values())) if len(ticks) >= of else self.now_ms
         return Clock(now_ms, ticks)
 
