@@ -44,7 +44,7 @@ def learn(desk: Desk, customer: str, account: Account, traces: Traces) -> None:
     if account.into:
         desk.tell(Known(account.into, traces))
         return
-    before = _in_force(account.traces)
+    before = _in_force(account.traces, desk.now_ms)
     news, told = account.traces.add(traces)
     if not news:
         return
@@ -55,7 +55,7 @@ def learn(desk: Desk, customer: str, account: Account, traces: Traces) -> None:
 
 def look_again(desk: Desk, customer: str, account: Account, before: dict[str, int] | None = None) -> None:
     """Judges what is left in time."""
-    before = _in_force(account.traces) if before is None else before
+    before = _in_force(account.traces, desk.now_ms) if before is None else before
     if account.tidied < desk.day:
         account.tidied = desk.day
         account.traces.forget(desk.now_ms - desk.kept_ms)
@@ -79,7 +79,7 @@ def merge(desk: Desk, word: Merged, account: Account) -> None:
 
 
 def decide(desk: Desk, word: Decided, account: Account) -> None:
-    before = _in_force(account.traces)
+    before = _in_force(account.traces, desk.now_ms)
     if desk.decide(account.case, word, _into(account)) and account.case is not None:
         account.traces.cleared_ms = max(account.traces.cleared_ms, account.case.last_ms)
         desk.say(account.case, word.subject)
@@ -104,18 +104,18 @@ def _into(account: Account) -> Hand:
     return hand
 
 
-def _in_force(traces: Traces) -> dict[str, int]:
+def _in_force(traces: Traces, now_ms: int) -> dict[str, int]:
     """By reason, until when the customer is held; 0: without end."""
     found: dict[str, int] = {}
     for hold in traces.holds.values():
-        if hold.reason:
+        if hold.reason and not 0 < hold.until_ms <= now_ms:
             found[hold.reason] = max(hold.until_ms, found.get(hold.reason, 0))
     return found
 
 
 def _tell_holds(desk: Desk, customer: str, traces: Traces, before: dict[str, int]) -> None:
-    """Nobody is held twice: only what lasts longer than what was said before is said."""
-    now = _in_force(traces)
+    """Nobody is held twice: only what ends otherwise than was said before is said."""
+    now = _in_force(traces, desk.now_ms)
     if now == before:
         return
     told = sorted((name, hold.revision) for name, hold in traces.holds.items())
@@ -126,6 +126,6 @@ def _tell_holds(desk: Desk, customer: str, traces: Traces, before: dict[str, int
         if reason not in now:
             word.lift = True
             desk.suppress(word)
-        elif reason not in before or now[reason] > before[reason]:
+        elif now[reason] != before.get(reason):
             word.until_ms = now[reason]
             desk.suppress(word)

@@ -136,6 +136,30 @@ def test_who_is_held_by_two_cases_is_let_go_when_both_are_released(town: Town) -
     assert town.suppressed() == set()
 
 
+def held_twice(town: Town, days: int) -> str:
+    """One of the farm is held by a second case so many days later; its id."""
+    there = ("new-0", "new-1", "new-2", FARM[1])
+    other = [seen(who, NOON_MS + days * DAY_MS + n, "device:other") for n, who in enumerate(there)]
+    town.live([*ticks(NOON_MS), *farm()])
+    town.live([*ticks(NOON_MS + days * DAY_MS), *other])
+    [case] = [case["case"] for case in town.reviews.values() if case["subject"] == "device:other"]
+    return case
+
+
+def test_a_hold_that_ran_out_keeps_nobody_whom_a_later_case_releases(town: Town) -> None:
+    second = held_twice(town, 6)
+    town.live(ticks(NOON_MS + 8 * DAY_MS))
+    town.decide(second, "released", NOON_MS + 8 * DAY_MS)
+    assert FARM[1] not in town.suppressed()
+
+
+def test_who_is_released_by_the_case_that_holds_longest_is_held_as_long_as_the_other_does(town: Town) -> None:
+    second = held_twice(town, 3)
+    town.decide(second, "released", NOON_MS + 3 * DAY_MS)
+    ends = [(word.until_ms - NOON_MS) // DAY_MS for word in town.words if word.customer == FARM[1]]
+    assert ends == [7, 10, 7]
+
+
 def test_a_decision_on_no_case_of_ours_changes_nothing(town: Town) -> None:
     town.live(farm())
     case = case_of(town)
