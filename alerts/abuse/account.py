@@ -44,6 +44,8 @@ def learn(desk: Desk, customer: str, account: Account, traces: Traces) -> None:
     if account.into:
         desk.tell(Known(account.into, traces))
         return
+    traces, beyond = account.traces.room_for(traces)
+    desk.counts["traces_beyond_limit"] += beyond
     before = _in_force(account.traces, desk.now_ms)
     news, told = account.traces.add(traces)
     if not news:

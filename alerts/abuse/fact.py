@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import TypeAlias, TypeVar
 
 from msgspec import Struct, json
+from msgspec.structs import replace
 
 from alerts.kpis.kpi import ClockMark
 from features.seen import id_hash
 from features.times import DAY_MS
 
 Key = TypeVar("Key", str, int)
-MOST = 200  # devices, referrers or orders of an account, and accounts on a device
+MOST = 200  # of each kind of an account's, and accounts on a device
+KINDS = ("devices", "referrers", "former", "redeemed", "refunded")
 
 
 class Hold(Struct, array_like=True):
@@ -58,21 +60,28 @@ class Traces(Struct, omit_defaults=True):
                 self.holds[name], news = hold, True
         return news, told
 
+    def room_for(self, other: Traces) -> tuple[Traces, int]:
+        """Of another's what is known or within MOST, and how much is beyond."""
+        taken, beyond = {}, 0
+        for kind in KINDS:
+            mine, others = getattr(self, kind), getattr(other, kind)
+            fresh = [name for name in others if name not in mine]
+            out = {*fresh[max(0, MOST - len(mine)) :]}
+            taken[kind] = {name: known for name, known in others.items() if name not in out}
+            beyond += len(out)
+        return (replace(other, **taken), beyond) if beyond else (other, 0)
+
     def on(self, device: str) -> Traces:
         """What a device must know of it."""
         return Traces(devices={device: self.devices.get(device, {})}, referrers=self.referrers, former=self.former)
 
     def forget(self, until_ms: int) -> None:
-        """Drops what was before, and what is beyond MOST, the oldest first."""
+        """Drops what was before."""
         day = until_ms // DAY_MS
         left = {device: {on: at for on, at in days.items() if on > day} for device, days in self.devices.items()}
         self.devices = {device: days for device, days in left.items() if days}
-        for device in sorted(self.devices, key=lambda name: (max(self.devices[name]), name))[:-MOST]:
-            del self.devices[device]
         for times in self._times():
             for old in [name for name, at_ms in times.items() if at_ms // DAY_MS <= day]:
-                del times[old]
-            for old in sorted(times, key=lambda name: (times[name], name))[:-MOST]:
                 del times[old]
 
     def _times(self) -> tuple[dict[str, int], ...]:

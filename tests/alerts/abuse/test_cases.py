@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
+from alerts.abuse.account import decode_account
 from alerts.abuse.signals import Allow, Signals
 from features import events as e
 from features.times import DAY_MS
@@ -53,6 +54,13 @@ def test_all_accounts_of_a_crowded_device_are_held_but_the_oldest(town: Town) ->
 def test_a_family_on_one_phone_and_a_tablet_of_a_store_are_left_in_peace(town: Town) -> None:
     town.live([*farm(3), *(seen(f"guest-{n}", device="device:tablet", channel="kiosk") for n in range(30))])
     assert town.reviews == {}
+
+
+def test_an_account_remembers_so_many_devices_however_many_there_are_in_a_day(town: Town) -> None:
+    town.live([seen("restless", NOON_MS + n, f"device:{n}") for n in range(300)])
+    [account] = [store.records["restless"] for store in town.judged.values() if "restless" in store.records]
+    assert len(decode_account(account).traces.devices) == 200
+    assert sum(store.position.counts.get("traces_beyond_limit", 0) for store in town.judged.values()) == 100
 
 
 def test_a_device_that_is_allowed_may_have_many_accounts() -> None:
