@@ -117,23 +117,32 @@ class Desk:
             self.notices.append(standing.notice(state, at_ms, by, standing.reason))
 
     def hear(self, word: AlertWord) -> None:
-        """What a person says. Of what does not fire it is kept: its alert may be still to be read."""
+        """What a person says. Of what does not fire it is kept: its alert may be still to be read. What began after
+        somebody closed what was before it goes on."""
         if word.word == "silenced":
             self._hush(Silence(word.about, word.matchers, word.by, word.reason, word.at_ms, word.until_ms))
         elif word.word == "unsilenced":
             self._unhush(word)
-        elif (standing := self.state.book.get(word.about)) is not None and standing.firing:
-            self._apply(standing, word)
-        else:
+        elif (standing := self.state.book.get(word.about)) is None or not standing.firing:
             self._keep(word)
+        elif word.word != "closed" or word.at_ms >= standing.opened_ms:
+            self._apply(standing, word)
 
     def _apply(self, standing: Standing, word: AlertWord) -> None:
         self._touch("book", word.about)
         standing.reason = word.reason
         if word.word == "closed":
-            self._end(standing, "closed", word.at_ms, word.by)
+            self._close(standing, word)
         else:
             self._acknowledge(standing, word)
+
+    def _close(self, standing: Standing, word: AlertWord) -> None:
+        """An alert that came after the word begins the matter anew, also where it was read before it."""
+        self._end(standing, "closed", word.at_ms, word.by)
+        if standing.reopens(heard_ms := standing.heard_ms):
+            anew = Standing(standing.alert, heard_ms, heard_ms, known=standing.known)
+            self.state.book[word.about] = anew
+            self._tell(anew, heard_ms)
 
     def _acknowledge(self, standing: Standing, word: AlertWord) -> None:
         standing.acknowledged_by, standing.acknowledged_ms = word.by, word.at_ms

@@ -7,6 +7,7 @@ from copy import deepcopy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from alerts.notices.alert import Alert
 from alerts.notices.desk import MOST_UNHEARD, SETTLING_MS, Desk, State, Terms
@@ -242,6 +243,23 @@ def test_what_was_closed_is_not_opened_by_alerts_that_were_there_before() -> Non
     for one in (in_order, backlog):
         one.take(finding("d"), NOON_MS + 2 * HOUR_MS)
         assert actions(one) == ["opened"]
+
+
+def test_what_fires_after_somebody_closed_it_is_opened_anew_whichever_is_read_first() -> None:
+    word_first, alert_first = desk(), desk()
+    closed = word("closed", finding("a").key, NOON_MS + 10, reason="known")
+    for one in (word_first, alert_first):
+        one.take(finding("a"), NOON_MS)
+        told(one)
+    word_first.hear(closed)
+    word_first.take(finding("b"), NOON_MS + 20)
+    alert_first.take(finding("b"), NOON_MS + 20)
+    alert_first.hear(closed)
+    assert actions(word_first) == ["closed", "opened"]
+    assert actions(alert_first) == ["updated", "closed", "opened"]
+    assert replace(alert_first.state.book[closed.about], known=["b"]) == word_first.state.book[closed.about]
+    alert_first.hear(word("closed", closed.about, NOON_MS + 15))
+    assert (actions(alert_first), alert_first.state.book[closed.about].firing) == ([], True)
 
 
 def test_no_more_words_are_kept_than_there_may_be_and_the_earliest_give_way() -> None:
