@@ -348,8 +348,9 @@ class Finding(Struct):
 class Notice(Struct):
     """What receivers are told of an alert; `key` is the same from its opening to its end.
 
-    `former`: the title and the severity that it was told under before, where one of them has changed since. `url`: its
-    page on the board, where `[board] url` says how people reach that.
+    `former`: the title and the severity that it was told under before, where one of them has changed since; `peak`: the
+    worst severity that it was ever told under. `url`: its page on the board, where `[board] url` says how people reach
+    that.
     """
 
     action: Literal["opened", "updated", "acknowledged", "resolved", "closed", "held"]
@@ -373,6 +374,7 @@ class Notice(Struct):
     figures: dict[str, float] = {}
     former: dict[str, str] = {}
     url: str = ""
+    peak: Literal["", "informational", "low", "medium", "high", "critical"] = ""
 
 
 class AlertWord(Struct):

@@ -41,7 +41,9 @@ class Sink(Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     pause_s: Seconds = 30.0  # after failures in a row, until the sink is asked again
 
     def takes(self, notice: Notice) -> bool:
-        loud = SEVERITIES.index(notice.severity) >= SEVERITIES.index(self.at_least)
+        """Whoever has heard of a matter hears on of it, however little is left."""
+        worst = notice.peak or notice.severity
+        loud = SEVERITIES.index(worst) >= SEVERITIES.index(self.at_least)
         return loud and (not self.alerts or notice.kind in self.alerts)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from alerts.notices.alert import Alert
+from alerts.notices.alert import SEVERITIES, Alert, Severity
 from features.job import Message
 from features.messages import cloudevent, digest
 from features.outgoing import AlertWord, Notice
@@ -19,7 +19,8 @@ Action = Literal["opened", "updated", "acknowledged", "resolved", "closed", "hel
 class Standing(Struct):
     """One matter from its first alert to its end. `told`: receivers know of it; `silenced`: id of the silence.
 
-    `told_as`: the title and severity they know it under; `missed`: alerts of it since then that a silence covered.
+    `told_as`: the title and severity they know it under; `peak`: the worst severity of these; `missed`: alerts of it
+    since then that a silence covered.
     """
 
     alert: Alert
@@ -37,6 +38,7 @@ class Standing(Struct):
     reason: str = ""  # what who acknowledged or closed it said
     known: list[str] = []
     told_as: dict[str, str] = {}
+    peak: Severity | Literal[""] = ""
     missed: int = 0
 
     @property
@@ -62,6 +64,7 @@ class Standing(Struct):
 
     def tell(self, action: Action, at_ms: int, by: str = "", reason: str = "") -> Notice:
         """A notice, which receivers know it by from now on."""
+        self.peak = max(self.peak or self.alert.severity, self.alert.severity, key=SEVERITIES.index)
         notice = self.notice(action, at_ms, by, reason)
         self.told, self.missed, self.told_as = True, 0, self._named()
         return notice
@@ -92,6 +95,7 @@ class Standing(Struct):
             figures=alert.figures,
             former=self.told_as if self.told_as != self._named() else {},
             url=alert.url,
+            peak=self.peak,
         )
 
 

@@ -273,6 +273,7 @@ FIELDS = {
     "Notice.evidence": Word("ids of the events that count; of an incident of KPIs, the stores"),
     "Notice.figures": Word("numbers of the alert, such as `observed` and `threshold`"),
     "former": Word("title and severity that it was told under before, where one of them has changed; else nothing"),
+    "peak": Word("the worst severity that it was told under, by which sinks choose; of a sum, nothing"),
     "url": Word(
         "page of the alert or incident on the board, where `[board] url` says how people reach that; else nothing"
     ),
