@@ -14,6 +14,7 @@ from rich.console import Console
 
 from alerts.notices.alert import MATCHED, SEVERITIES
 from alerts.notices.desk import State
+from alerts.notices.silence import covers_everything
 from alerts.notices.standing import word_message
 from brewline.alerts import minute, named, read_state, wall_ms
 from brewline.trail import note
@@ -92,7 +93,7 @@ def silence(talk: Talk, matchers: dict[str, str], last: str, by: str, reason: st
         _require_matched(name)
         if name == "severity" and not any(fnmatchcase(word, glob) for word in SEVERITIES):
             raise ValueError(f"alerts silence: severity: found {glob!r}{hint(glob, SEVERITIES)}")
-    if all(set(glob) <= {"*"} for glob in matchers.values()):
+    if covers_everything(matchers):
         raise ValueError("alerts silence: that would cover every alert; name a rule, an actor, a store, ...")
     _require_reason("alerts silence", reason)
     now_ms = wall_ms()

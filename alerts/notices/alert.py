@@ -13,6 +13,7 @@ from features.outgoing import CloudEvent
 from features.times import parse_time, rfc3339
 
 Severity = Literal["informational", "low", "medium", "high", "critical"]
+Kind = Literal["kpi", "security", "service", "model", "experiment"]
 SEVERITIES: tuple[Severity, ...] = ("informational", "low", "medium", "high", "critical")
 ALSO: dict[str, Severity] = {  # words of others for the same
     "info": "informational",

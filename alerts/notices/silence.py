@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from string import ascii_lowercase, digits
+from typing import get_args
 
 from msgspec import Struct
 
-from alerts.notices.alert import Alert
+from alerts.notices.alert import SEVERITIES, Alert, Kind
+
+NAMES = tuple(24 * letter for letter in ascii_lowercase + digits)  # a key or entity may begin with any of these
+VALUES: dict[str, tuple[str, ...]] = {  # of what every alert has; whatever else there is, some have not
+    "kind": get_args(Kind),
+    "severity": SEVERITIES,
+    "entity": NAMES,
+    "key": NAMES,
+}
 
 
 class Silence(Struct):
@@ -24,6 +34,11 @@ class Silence(Struct):
     def covers(self, labels: Mapping[str, str]) -> bool:
         """A label that an alert does not have is matched as if it were empty."""
         return all(fnmatchcase(labels.get(name, ""), glob) for name, glob in self.matchers.items())
+
+
+def covers_everything(matchers: Mapping[str, str]) -> bool:
+    """Whether no alert is known that these globs do not cover."""
+    return all(fnmatchcase(value, glob) for name, glob in matchers.items() for value in VALUES.get(name, ("",)))
 
 
 def labels_of(alert: Alert) -> dict[str, str]:

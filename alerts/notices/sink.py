@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from alerts.notices.alert import SEVERITIES, Severity
+from alerts.notices.alert import SEVERITIES, Kind, Severity
 from alerts.notices.desk import Terms
 from alerts.notices.pace import Throttle
 from features.outgoing import Notice
@@ -22,7 +22,6 @@ HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+):([1-9]\d{0,4})")
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Rate = Annotated[float, Meta(gt=0, le=10_000)]
-Kind = Literal["kpi", "security", "service", "model", "experiment"]
 
 
 class WrongSinks(ValueError):
