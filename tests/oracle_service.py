@@ -36,12 +36,12 @@ def _life(name: str, events: list[e.Event], promises: Promises, now: int) -> Ite
         if event is not first:
             said.setdefault(max(start, event.at_ms // MINUTE_MS), []).append(event)
     answered = settled = closed = False
-    number, ran, settled_at = 1, 0, 0
+    number, ran, spoken = 1, 0, 0
     yield name, "opened", "", 1, 0, start
     for minute in range(start, max([now, *said]) + 1):
         just = minute > start and _works(promise, minute - 1)  # whether the clocks have come on by one
         ran += just
-        if settled and not closed and promise.close_after and minute == settled_at + _minutes(promise.close_after):
+        if settled and not closed and promise.close_after and minute == spoken + _minutes(promise.close_after):
             closed = True
             if minute <= now:
                 yield name, "closed", "", number, 0, minute
@@ -58,11 +58,12 @@ def _life(name: str, events: list[e.Event], promises: Promises, now: int) -> Ite
                 closed = True
                 yield name, "closed", "", number, 0, minute
             else:
+                spoken = minute
                 if not answered:
                     answered = True
                     yield name, "answered", "first_answer", number, 0, minute
                 if (isinstance(event, e.LeadContacted) or event.closed) and not settled:
-                    settled, settled_at = True, minute
+                    settled = True
                     if isinstance(first, e.Lead):
                         closed = True
                         yield name, "closed", "", number, 0, minute

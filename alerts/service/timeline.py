@@ -39,6 +39,7 @@ class Round(Struct):
     start_ms: int
     answered_ms: int | None = None
     settled_ms: int | None = None
+    spoken_ms: int = 0  # the latest answer
     closed_ms: int | None = None
     by_silence: bool = False
 
@@ -100,6 +101,7 @@ def _hear(now: Round, at_ms: int, what: Said, kind: str) -> None:
     if what == Said.HAPPY:
         now.closed_ms = at_ms
         return
+    now.spoken_ms = at_ms
     now.answered_ms = at_ms if now.answered_ms is None else now.answered_ms
     if what == Said.SETTLED and now.settled_ms is None:
         now.settled_ms = at_ms
@@ -110,7 +112,7 @@ def _hush(now: Round, silence_ms: int | None, until_ms: int | None) -> None:
     """Closes a settled round if nothing more was said for so long; `until_ms` None: if nothing more is said."""
     if silence_ms is None or now.settled_ms is None or now.closed_ms is not None:
         return
-    closed_ms = now.settled_ms + silence_ms
+    closed_ms = now.spoken_ms + silence_ms
     if until_ms is None or closed_ms <= until_ms:
         now.closed_ms, now.by_silence = closed_ms, True
 

@@ -103,6 +103,12 @@ def test_only_the_guest_closes_and_who_is_not_satisfied_starts_the_clocks_anew()
     assert said(*log, confirm(74, satisfied=True, id="4"), tick(150))[-1] == ("closed", "", 74)
 
 
+def test_silence_is_counted_from_the_latest_answer_also_after_it_was_settled() -> None:
+    taste = e.Complaint(id="1", customer="a", case="k", topic="taste", **minute(0))
+    assert said(taste, answer(2, closed=True), answer(12, id="3"), tick(60))[-1] == ("closed", "", 27)
+    assert said(taste, answer(2, closed=True), tick(60), answer(12, id="3"))[-1] == ("closed", "", 27)
+
+
 def test_a_second_low_rating_of_an_order_is_the_same_ticket() -> None:
     ratings = [e.Rating(id=f"r{i}", customer="a", stars=1.0, order="o1", **minute(i)) for i in (1, 2)]
     events = told(live([*ratings, tick(5)]).sent)
