@@ -62,7 +62,7 @@ def messages(
 ) -> list[Message]:
     """The ticket's message; of a breach or an escalation, also an alert."""
     moment, told = one.moment, one.told
-    id, key = f"{name}|{moment.name}|{told.revision}", ticket.customer or name
+    id, key = f"{name}|{opening.at_ms}|{moment.name}|{told.revision}", ticket.customer or name
     data: dict[str, Any] = {
         "ticket": name,
         "kind": opening.kind,

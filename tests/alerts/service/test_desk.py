@@ -168,6 +168,14 @@ def test_closed_tickets_orphans_and_notes_go_when_their_time_is_up() -> None:
     assert (gone.records, gone.timers, gone.position.counts["too_late"]) == ({}, {}, 1)
 
 
+def test_a_case_that_comes_back_after_it_was_forgotten_is_told_under_ids_of_its_own() -> None:
+    day = 24 * 60
+    again = e.Complaint(id="9", customer="a", case="k", topic="food", **minute(32 * day))
+    ids = [event["id"] for event in told(live([COMPLAINT, confirm(1, True), tick(31 * day), again]).sent)]
+    assert [id.split("|")[2] for id in ids] == ["opened", "closed", "opened"]
+    assert len(set(ids)) == 3
+
+
 def test_the_gauges_show_open_tickets_and_the_oldest() -> None:
     desk, store = Desk(TOPICS, PROMISES), live([COMPLAINT, tick(1)])
     [batch] = batches("service.cases", 0, [e.encode(tick(2))], first=2)
