@@ -145,7 +145,7 @@ def arms(
 
 @app.command()
 def tickets(
-    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not closed.")] = False,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those on which something is owed.")] = False,
     customer: Annotated[str, typer.Option(help="Only those of a customer: an id, or card:123, ...")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:

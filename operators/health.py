@@ -82,9 +82,9 @@ RESERVED = Gauge(
 SPENT = Gauge("brewline_campaign_spent", "Of that, what a partition has spent in all", ["campaign", "of", "partition"])
 
 TICKETS = Counter("brewline_tickets_total", "Tickets by priority and what became of them", ["priority", "what"])
-OPEN_TICKETS = Gauge("brewline_tickets_open", "Tickets that are open", ["priority", "partition"])
+OPEN_TICKETS = Gauge("brewline_tickets_open", "Tickets on which something is owed", ["priority", "partition"])
 OLDEST_TICKET = Gauge(
-    "brewline_ticket_oldest_timestamp_seconds", "When the oldest open ticket was opened", ["priority", "partition"]
+    "brewline_ticket_oldest_timestamp_seconds", "When the oldest of these was opened", ["priority", "partition"]
 )
 CASES = Gauge("brewline_review_cases", "Cases of possible abuse that wait for a human", ["signal", "partition"])
 HELD = Gauge("brewline_review_customers", "Customers whom these cases hold", ["signal", "partition"])

@@ -1,7 +1,8 @@
 """Events about cases in; what becomes of tickets out, when it is said and when the clock comes to it.
 
 Records are `t|<ticket>`, with a timer of the same name for what the clock will bring; `of|<customer>`, which tickets a
-customer has, or as whom a customer who was merged goes on; and `open`, which lists the open tickets.
+customer has, or as whom a customer who was merged goes on; and `open`, which lists the tickets on which something is
+owed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the desk keeps: tickets, whose they are, and which are open; how records and timers are called."""
+"""What the desk keeps: tickets, whose they are, and on which something is owed; how records and timers are called."""
 
 from __future__ import annotations
 

@@ -92,7 +92,8 @@ class Shift:
         moments = self._told(name, ticket, now_ms)
         turns = [m for m in moments if m.what in TURNS and (m.at_ms <= now_ms or not m.timed)]
         closed_ms = turns[-1].at_ms if turns and turns[-1].what == "closed" else None
-        self._list(name, ticket, closed_ms)
+        kept = {m.clock for m in moments if m.what == "answered" and m.round == turns[-1].round}
+        self._list(name, ticket, kept, closed_ms)
         forget_ms = self._forget_ms(name, ticket, closed_ms)
         if forget_ms is not None and forget_ms <= now_ms:
             self._drop(name, ticket)
@@ -135,9 +136,13 @@ class Shift:
             self.messages.append(late(ticket, opening, one.moment, self.topics))
             self.counts["deliveries_late"] += 1
 
-    def _list(self, name: str, ticket: Ticket, closed_ms: int | None) -> None:
-        if ticket.opening and ticket.opening.kind != DELIVERY and closed_ms is None:
-            self.open[name] = (ticket.promised(self.promises).id, ticket.opening.at_ms)
+    def _list(self, name: str, ticket: Ticket, kept: set[str], closed_ms: int | None) -> None:
+        """Only what is owed: the list goes with every batch, and what waits for the guest alone may wait for long."""
+        opening = ticket.opening
+        if opening is None or opening.kind == DELIVERY or closed_ms is not None:
+            self.open.pop(name, None)
+        elif (promise := ticket.promised(self.promises)).clocks.keys() - kept:
+            self.open[name] = (promise.id, opening.at_ms)
         else:
             self.open.pop(name, None)
 
@@ -189,7 +194,7 @@ class Shift:
         changes.levels = self._levels()
 
     def _levels(self) -> dict[str, float]:
-        """By priority: open tickets, and when the oldest was opened, epoch s."""
+        """By priority: tickets on which something is owed, and when the oldest was opened, epoch s."""
         found: dict[str, float] = {}
         kept = {priority for priority, _ in (*self.opened.values(), *self.open.values())}  # also of promises now gone
         for id in kept.union(promise.id for promise in self.promises.promise):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.service.desk import Desk
-from alerts.service.records import decode_person
+from alerts.service.records import decode_open, decode_person
 from features import events as e
 from features.loop import batches, run
 from features.times import DAY_MS, MINUTE_MS
@@ -183,6 +183,18 @@ def test_the_gauges_show_open_tickets_and_the_oldest() -> None:
     levels = desk.apply(plan, store.load(desk, plan)).levels
     assert (levels["open:food"], levels["oldest:food"], levels["open:other"]) == (1, 0.0, 0)
     assert levels["oldest:other"] != levels["oldest:other"]
+
+
+def test_what_waits_for_the_guest_alone_is_not_listed_with_every_batch() -> None:
+    owed = [COMPLAINT, answer(1)]
+    for log, listed in ((owed, ["k"]), ([*owed, answer(2, True, "4")], []), ([answer(2, True), *owed], [])):
+        assert list(decode_open(live(log).records.get("open", b"\x80"))) == listed
+    again = [*owed, answer(2, True, "4"), confirm(3, False), tick(200)]
+    assert list(decode_open(live(again).records["open"])) == ["k"]
+    rated = e.Rating(id="5", customer="a", stars=1.0, order="o", **minute(0))
+    heard = e.ComplaintAnswered(id="6", customer="a", case="rating:o", **minute(1))
+    assert list(decode_open(live([rated]).records["open"])) == ["rating:o"]
+    assert "open" not in live([rated, heard]).records
 
 
 def test_what_cannot_be_read_is_a_dead_letter() -> None:

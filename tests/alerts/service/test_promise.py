@@ -43,6 +43,11 @@ def test_food_safety_comes_before_delivery_and_delivery_before_all_else() -> Non
     assert SHIPPED.named(SHIPPED.leads).clocks == {"first_answer": 15 * 60_000}
 
 
+def test_whatever_is_settled_closes_some_day_as_shipped() -> None:
+    settled = [promise for promise in SHIPPED.promise if promise.id != SHIPPED.leads]  # which a call closes
+    assert all(promise.close_after_ms for promise in settled)
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "told"),
     [
