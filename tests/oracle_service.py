@@ -41,7 +41,8 @@ def _life(name: str, events: list[e.Event], promises: Promises, now: int) -> Ite
     for minute in range(start, max([now, *said]) + 1):
         just = minute > start and _works(promise, minute - 1)  # whether the clocks have come on by one
         ran += just
-        if settled and not closed and promise.close_after and minute == spoken + _minutes(promise.close_after):
+        kept = settled or (answered and not promise.resolution)
+        if kept and not closed and promise.close_after and minute == spoken + _minutes(promise.close_after):
             closed = True
             if minute <= now:
                 yield name, "closed", "", number, 0, minute

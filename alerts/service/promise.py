@@ -46,7 +46,7 @@ class Promise(Struct, forbid_unknown_fields=True, frozen=True):
     escalate: list[Step] = []
     severity: Severity = "high"  # of the alert when it is broken
     hours: str = ""  # in which clocks run, by the store's own: "09:00-21:00"; empty: always
-    close_after: str = ""  # of silence, when it is settled; empty: only the guest's own word closes
+    close_after: str = ""  # of silence, when nothing is owed; empty: only the guest's own word closes
 
     @property
     def clocks(self) -> dict[str, int]:

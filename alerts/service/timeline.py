@@ -77,16 +77,16 @@ def _late(ticket: Ticket, opening: Opening, promise: Promise) -> Iterator[Moment
 
 def rounds(ticket: Ticket, opening: Opening, promise: Promise) -> list[Round]:
     """What was said before the opening counts as said with it."""
-    found, silence_ms = [Round(opening.at_ms)], promise.close_after_ms
+    found = [Round(opening.at_ms)]
     for at_ms, what in sorted(_words(ticket, opening)):
         now = found[-1]
-        _hush(now, silence_ms, at_ms)
+        _hush(now, promise, at_ms)
         if what in (Said.AGAIN, Said.UNHAPPY):
             if now.settled_ms is not None or now.closed_ms is not None:
                 found.append(Round(at_ms))
         elif now.closed_ms is None:
             _hear(now, at_ms, what, opening.kind)
-    _hush(found[-1], silence_ms, None)
+    _hush(found[-1], promise, None)
     return found
 
 
@@ -108,9 +108,10 @@ def _hear(now: Round, at_ms: int, what: Said, kind: str) -> None:
         now.closed_ms = at_ms if kind == LEAD else None
 
 
-def _hush(now: Round, silence_ms: int | None, until_ms: int | None) -> None:
-    """Closes a settled round if nothing more was said for so long; `until_ms` None: if nothing more is said."""
-    if silence_ms is None or now.settled_ms is None or now.closed_ms is not None:
+def _hush(now: Round, promise: Promise, until_ms: int | None) -> None:
+    """Closes a round in which nothing is owed any more if so long nothing was said; `until_ms` None: nor will be."""
+    silence_ms, ends = promise.close_after_ms, now.ends
+    if silence_ms is None or now.closed_ms is not None or any(ends[clock] is None for clock in promise.clocks):
         return
     closed_ms = now.spoken_ms + silence_ms
     if until_ms is None or closed_ms <= until_ms:

@@ -48,6 +48,7 @@ escalate = [{ to = "a", after = "25m" }]
 id = "low-rating"
 first_answer = "30m"
 hours = "00:10-00:30"
+close_after = "25m"
 
 [[promise]]
 id = "lead"

@@ -109,6 +109,12 @@ def test_silence_is_counted_from_the_latest_answer_also_after_it_was_settled() -
     assert said(taste, answer(2, closed=True), tick(60), answer(12, id="3"))[-1] == ("closed", "", 27)
 
 
+def test_a_rating_that_was_answered_closes_by_silence_where_no_more_was_promised() -> None:
+    rated = e.Rating(id="5", customer="a", stars=1.0, order="o", **minute(0))
+    heard = e.ComplaintAnswered(id="6", customer="a", case="rating:o", **minute(2))
+    assert said(rated, heard, tick(60))[-1] == ("closed", "", 27)
+
+
 def test_a_second_low_rating_of_an_order_is_the_same_ticket() -> None:
     ratings = [e.Rating(id=f"r{i}", customer="a", stars=1.0, order="o1", **minute(i)) for i in (1, 2)]
     events = told(live([*ratings, tick(5)]).sent)
