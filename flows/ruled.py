@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from alerts.triggers.decide import Decider
 from alerts.triggers.job import CustomersJob
@@ -16,7 +17,7 @@ from flows.files import load_catalog
 from flows.followed import Followed
 from flows.house import House
 from flows.rules import load_campaigns, load_conditions, load_rules
-from operators.layout import follow_layout
+from operators.layout import follow_layout, known_layouts
 from operators.leases import Leases
 from operators.models import PublishedModels
 from operators.receipts import note_rules
@@ -34,13 +35,14 @@ class Ruled:
         folders = [coupons.rules, coupons.calendars, *([coupons.campaigns] if coupons.campaigns else [])]
         self.followed = Followed("rules", [house.settings.path(folder) for folder in folders])
         self.catalog = load_catalog(house.settings)
-        layout = (house.settings.redis.prefix, self.catalog.layout, round(time.time() * 1000))
-        self.earlier = house.answered(lambda: follow_layout(house.redis, *layout))
+        state = (house.redis, house.settings.redis.prefix)
+        layout = (self.catalog.layout, round(time.time() * 1000))
+        self.earlier = house.answered(lambda: follow_layout(*state, *layout))
         self.forgotten = Forgotten(house.tombstones.told())
         layouts = input_layouts(self.catalog)
         self.published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
         self.lifecycle = lifecycle(house.settings)
-        self.job = Merging(house.answered(self._ruled), house.topic("events"))
+        self.job = Merging(house.answered(self._ruled), house.topic("events"), partial(known_layouts, *state))
 
     def lend(self, store: PartitionStore) -> Leases:
         self.leases = Leases(store, self.job.job.decider.campaigns, self.house.partitions["events"])
@@ -56,7 +58,7 @@ class Ruled:
     def _reload(self) -> int:
         job = self._ruled()
         self.leases.follow(job.decider.campaigns)
-        self.job.job = job
+        self.job.follow(job)
         self.waking.follow(job.waits)
         return len(job.decider.conditions.rules)
 

@@ -7,7 +7,10 @@ from typing import Any
 
 from redis import Redis
 
+from features.kernel.arrays import VERSION
 from features.layout import Layout, decode_layout, encode_layout
+
+WRITTEN_BY = "version of records"
 
 
 class WrongLayout(ValueError):
@@ -33,15 +36,30 @@ def check_layout(redis: Redis, prefix: str, layout: Mapping[str, str | int]) -> 
 
 
 def follow_layout(redis: Redis, prefix: str, layout: Layout, now_ms: int) -> list[Layout]:
-    """Notes that records are written in this layout from now on; all layouts that they may be written in."""
-    known = stored_layouts(redis, prefix)
+    """Notes that records are written in this layout from now on; all layouts that they may be written in.
+
+    Raises WrongLayout.
+    """
+    known = {f"{layout.id:08x}": layout for layout in known_layouts(redis, prefix)}
     current: Any = redis.hget(f"{prefix}:layout", "records")
     before = known[current.decode()] if current else None
     if before is None or (before.id, before.days) != (layout.id, layout.days):
         follower = layout.after(before, now_ms) if before else layout
         redis.hset(f"{prefix}:layouts", f"{layout.id:08x}", encode_layout(follower))
         redis.hset(f"{prefix}:layout", "records", f"{layout.id:08x}")
+    redis.hset(f"{prefix}:layout", WRITTEN_BY, VERSION)
     return list(known.values())
+
+
+def known_layouts(redis: Redis, prefix: str) -> list[Layout]:
+    """All that records may be written in. Raises WrongLayout where a later version than this one writes them."""
+    written: Any = redis.hget(f"{prefix}:layout", WRITTEN_BY)
+    if int(written or 0) > VERSION:
+        raise WrongLayout(
+            f"records under redis.prefix {prefix!r} are written in version {written.decode()}, and this Brewline reads"
+            f" up to version {VERSION}: start this process in the later version, which goes on from here"
+        )
+    return list(stored_layouts(redis, prefix).values())
 
 
 def stored_layouts(redis: Redis, prefix: str) -> dict[str, Layout]:

@@ -9,7 +9,7 @@ What can go wrong, and what happens:
 - The answer to a commit is bad or never comes: the batch is applied again in front of the next one.
 - The fence is not where this process left it (an unsure commit went through, or Redis lost its
   tail): the position is read again, the source rewinds or the batch is cut.
-- Another process owns the partition: Fenced is raised and this process ends.
+- Another process owns the partition, or writes records that only a later version reads: this process ends.
 - An event makes the job raise: the batch is halved until the event stands alone. It becomes a dead
   letter once a later one has shown that the program is sound, or when nothing comes any more.
 - Too many events in a row make it raise: the program is bad, and this process ends.
@@ -32,13 +32,14 @@ from operators import traces
 from operators.burial import Burial
 from operators.flight import Flight
 from operators.health import LATENCY, Pulse, warn_seldom
+from operators.layout import WrongLayout
 from operators.leases import Leases
 from operators.redis_link import AWAY, reason
 from operators.store import Fenced, Moved, PartitionStore, Sent
 
 log = structlog.get_logger()
 POISON_LIMIT = 100  # so many events of a partition in a row that raise are no bad events but a bad program
-NOT_THE_JOBS = (Moved, Fenced, *AWAY)  # errors of the store
+NOT_THE_JOBS = (Moved, Fenced, WrongLayout, *AWAY)  # errors of the store
 LARGE = 50  # events in a batch: the answer to a smaller one comes sooner than the next turn
 NAMED = 5  # timers that a message names
 FIRST_WAIT_S = 0.1  # before Redis is tried again; twice as long every further time

@@ -75,16 +75,21 @@ class CustomersJob:
         self.codes = np.array([rule.code if rule.enabled else NO_CODE for rule in decider.conditions.rules])
         waits = [wait for _, rule in rules if (wait := rule.wait)]
         self.waits = {wait.rule for wait in waits}
-        self.core = Core(
+        self._core = partial(
+            Core,
             catalog,
             wanted={kind for kind, asks in zip(NAMES, self.asks | self.exits, strict=True) if asks.any()},
             waits=[BIRTHDAYS, *waits],
             label=labels.label,
             purpose=decider.policy.consent,
-            earlier=earlier,
             also=decider.conditions.fields | (FIELDS if decider.offered.following else set()),
             quiet=decider.policy.quiet,
         )
+        self.read_also(earlier or [])
+
+    def read_also(self, layouts: list[Layout]) -> None:
+        """Records may be written in any of these."""
+        self.core = self._core(earlier=layouts)
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         sifted = sift(self.core, batch, position.clock, self.forgotten)

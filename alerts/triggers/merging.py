@@ -15,6 +15,7 @@ after the other, so that what comes of one customer stays in order on every way.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ from features.forgetting import Sifted
 from features.forgotten import name_hash, tombstone_key
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.kernel.arrays import READABLE, VERSION
+from features.layout import Layout
 from features.record import (
     FORWARD,
     Ledger,
@@ -142,24 +144,43 @@ class Progress(Struct):
 
 
 class Merging:
-    """Implements features.job.Job around the customers job; `topic` is the clean topic, which it also writes."""
+    """Implements features.job.Job around the customers job; `topic` is the clean topic, which it also writes;
+    `layouts` reads anew which ones records may be written in: another process may have begun with a later one."""
 
-    def __init__(self, job: CustomersJob, topic: str) -> None:
+    def __init__(self, job: CustomersJob, topic: str, layouts: Callable[[], list[Layout]] = list) -> None:
         self.job = job
         self.topic = topic
+        self.layouts = layouts
         self.layout = f"{VERSION}.{job.core.layouts[0].id:08x}"
-        self.readable = {f"{v}.{layout.id:08x}" for v in READABLE for layout in job.core.layouts}
+        self.readable = _readable(job.core.layouts)
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         plan = self.job.plan(batch, position)
         sifted: Sifted = plan.work
         heard = {i: _word(sifted.batch.values[i]) for i in sifted.columns.malformed}
         words = {i: word for i, word in heard.items() if word is not None}
+        said = {word.layout for word in words.values() if isinstance(word, e.History | e.Moved)}
+        if not said <= self.readable and self._learn():
+            return self.plan(batch, position)
         if words:
             named = (word.customer for word in words.values() if word.customer)
             plan.records = list(dict.fromkeys([*plan.records, *named]))
         plan.work = Work(sifted, words)
         return plan
+
+    def follow(self, job: CustomersJob) -> None:
+        """Goes on with a job of other rules over the same records."""
+        job.read_also(self.job.core.layouts)
+        self.job = job
+
+    def _learn(self) -> bool:
+        """Whether there are layouts that were not known."""
+        layouts = self.layouts()
+        new = _readable(layouts) - self.readable
+        if new:
+            self.job.read_also(layouts)
+            self.readable |= new
+        return bool(new)
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
         return self.job.timer_records(due)
@@ -216,8 +237,8 @@ class Merging:
     def _hear(self, progress: Progress, word: Any, offset: int) -> bytes:
         """Does as a word says; an event that it brings, if any.
 
-        What was said under a layout that nobody knows is passed over: the replay that made the layout new says it all
-        anew, and half of either would count twice.
+        What was said under a layout that this state has never had is passed over: it is from before the replay that
+        made the state, which says it all anew, and half of either would count twice.
         """
         into = forwarded(progress.records.get(word.customer, b""))
         if isinstance(word, e.Brake):
@@ -334,6 +355,11 @@ class Merging:
         """A record in two: without its ledger, which nobody's has as well, and the ledger."""
         found = self.job.core.merge(record, b"", 0)
         return record[: found.ledger] or found.record.tobytes(), decode_ledger(record[found.ledger :])
+
+
+def _readable(layouts: list[Layout]) -> set[str]:
+    """As words name them."""
+    return {f"{version}.{layout.id:08x}" for version in READABLE for layout in layouts}
 
 
 def _word(raw: bytes) -> Any:

@@ -118,7 +118,7 @@ FIELDS = {
     "History.of": Word("who was merged into `customer`"),
     "Moved.of": Word("who was merged into `customer`, sooner or later"),
     "offset": Word("where in its partition of `events` the word on the merge stood, or the event that has moved"),
-    "History.layout": Word("version and measures of the records of whoever said so; under others it does not count"),
+    "History.layout": Word("version and measures of whoever said so; what this state has never had does not count"),
     "Moved.layout": Word("as in a history"),
     "record": Word("the record, packed as in features/record.py, in base64; empty where nothing was known"),
     "words": Word("code in the record, in decimal: the text it stands for"),

@@ -16,6 +16,8 @@ from alerts.triggers.merging import Merging
 from features import events as e
 from features.building import build_catalog
 from features.customer import Core
+from features.layout import Layout
+from features.loop import batches, run
 from features.times import DAY_MS, local_day
 from tests.alerts.triggers.jobs import CATALOG, HOUSE, customers_job
 from tests.features.known import Known
@@ -144,6 +146,25 @@ def test_a_replay_under_other_measures_waits_for_the_histories_of_its_own(data: 
     again = World(Merging(OTHER_JOB, "events"), story.world.logs)
     again.settle()
     story.check(again, OTHER_JOB.core, FEWER)
+
+
+def test_a_history_in_a_layout_that_came_later_is_taken_in_once_that_is_looked_up() -> None:
+    """As a rolling restart has it: one process has the new features file, the other one still the former."""
+    new, asked = Merging(OTHER_JOB, "events"), list[int]()
+
+    def layouts() -> list[Layout]:
+        asked.append(1)
+        return [CATALOG.layout, OTHER.layout]
+
+    former = Merging(customers_job([]), "events", layouts)
+    orders = [e.encode(order(f"{n}", "cb", NOW_MS + n)) for n in range(3)]
+    merge = e.encode(e.Merge(id="m", customer="cb", at_ms=NOW_MS + 9, into="ca"))
+    there = run(new, batches("events", 0, [*orders, merge, e.encode(order("3", "cb", NOW_MS + 10))]))[0]
+    told = [message.value for message in there.sent if message.topic == "events"]
+    here = run(former, batches("events", 1, [e.encode(order("4", "ca", NOW_MS + 11)), *told]))[1]
+    former.follow(customers_job([]))
+    orders_of = dict(zip(CATALOG.names, former.job.core.row(here.records["ca"], NOW_MS + 12), strict=True))
+    assert (orders_of["orders_lifetime"], here.position.counts["taken_in"], asked) == (5, 1, [1])
 
 
 def order(id: str, customer: str, at_ms: int, tz: str = "Asia/Shanghai", **fields: Any) -> e.Order:
