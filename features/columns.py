@@ -31,6 +31,7 @@ NAMES: list[str] = list(KINDS)
 TICK, COMPLAINT, ANSWERED, CONFIRMED, CONSENT, SUPPRESS = (
     KINDS[k] for k in ("tick", "complaint", "complaint_answered", "complaint_confirmed", "consent", "suppress")
 )
+VOID, OF_VOIDS = KINDS["void"], int.from_bytes(b"void", "big")
 UNDOING = np.isin(NAMES, ["refund", "void"])  # by kind
 OF_CASES = np.isin(NAMES, ["complaint", "complaint_answered", "complaint_confirmed"])
 FIELDS = {  # what the core looks at, beside the amounts of measures
@@ -47,6 +48,7 @@ FIELDS = {  # what the core looks at, beside the amounts of measures
         "case",
         "purpose",
         "reason",
+        "order",
     ),
     WHOLE: ("at_ms", "ordered_ms", "promised_ms", "birthday_ms", "until_ms", "of"),
     FLAG: ("closed", "satisfied", "granted", "lift"),
@@ -215,7 +217,12 @@ class Decoder:
                 self.zones.add(name)
 
     def _more(self, out: Ints, columns: Columns) -> None:
-        """What few events have: the order that is undone, a complaint's case, a word on consent."""
+        """What few events have: the order that is undone, a complaint's case, a word on consent.
+
+        A void goes by its order instead of its id: of two with different ids, the second is a repeat as well.
+        """
+        voids = (columns.kind == VOID).nonzero()[0]
+        out[voids, arrays.ID] = columns.hashes("order", voids) ^ OF_VOIDS
         undoing = UNDOING[columns.kind].nonzero()[0]
         out[undoing, arrays.ORDERED] = columns.numbers("ordered_ms", undoing)
         for kind, name in NAMED.items():

@@ -85,7 +85,8 @@ class Refund(Event, tag="refund"):
 
 
 class Void(Refund, tag="void"):
-    """Takes back a whole order: its count, its items and its money."""
+    """Takes back a whole order, once: its count, its items and its money. Where measures count one channel or one store
+    alone (`where`), they take back only what names it: a void names those of its order."""
 
 
 class AppOpen(Placed, tag="app_open"):

@@ -2,7 +2,7 @@
 
     u8      version, 5                       u32    layout: what is kept (features/layout.py)
     u32     zone: CRC-32 of its IANA name    varint wake_ms: look at the customer by then; 0: no need
-    varint  first_order_ms, 0 for none       hashes ids of the latest orders, refunds and coupons
+    varint  first_order_ms, 0 for none       hashes ids of the latest orders, refunds and coupons, orders of voids
     hashes  ids of the latest other events   [varint kind, varint at_ms]  latest event per type
     hashes  cases of open complaints         [u32 purpose, varint at_ms, varint granted]  consent
     [u32 rule, varint due_ms, varint grace_ms]  timers: a rule fires due_ms + grace_ms at the earliest

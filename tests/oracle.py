@@ -25,8 +25,8 @@ class Customer:
         self.events: list[Any] = []
 
     def take(self, event: e.Event) -> bool:
-        """False when an event of this id was taken before."""
-        fresh = all(event.id != known.id for known in self.events)
+        """False when an event of this id, or a void of this order, was taken before."""
+        fresh = all(_told_by(event) != _told_by(known) for known in self.events)
         self.events += [event] if fresh else []
         return fresh
 
@@ -134,6 +134,10 @@ class Customer:
         words = [c for c in self.events if isinstance(c, e.Consent) and c.purpose == purpose]
         latest_ms = max((c.at_ms for c in words), default=0)
         return bool(words) and all(c.granted for c in words if c.at_ms == latest_ms)
+
+
+def _told_by(event: e.Event) -> tuple[str, str]:
+    return ("void", event.order) if isinstance(event, e.Void) else ("", event.id)
 
 
 def unbounded(name: str, measure: dict[str, Any], values: list[Any], at_ms: int) -> dict[str, float]:

@@ -64,6 +64,7 @@ FIELDS = {
     "order": Word("`id` of the order", "e-70020"),
     "ordered_time": Word("when that order was placed", "2026-05-01T08:10:00+08:00"),
     "amount_cents": Word("money given back", 3100),
+    "Void.amount_cents": Word("what the customer paid for it, less what refunds have given back before", 3100),
     "items": Word("pieces given back", 2),
     "promised_ms": Word("`promised_time` in epoch ms"),
     "birthday": Word("day of the year, MM-DD: never the year", "05-14"),

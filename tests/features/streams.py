@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from features import events as e
 from features.times import DAY_MS, HOUR_MS, local_day, parse_time
@@ -47,7 +48,7 @@ def clean_events(draw: st.DrawFn, customer: str, number: int, start_ms: int, zon
     if issubclass(kind, e.Refund):
         ordered_ms = at_ms - draw(st.integers(0, 3 * DAY_MS))
         undone = {"ordered_ms": ordered_ms, "ordered_day": local_day(ordered_ms, tz)}
-        return kind(**common, **undone, order="o", ordered_time=0, amount_cents=size, items=size % 5)
+        return kind(**common, **undone, order=f"{common['id']}-o", ordered_time=0, amount_cents=size, items=size % 5)
     return kind(**common, **OTHERS[kind](draw, size))
 
 
@@ -77,8 +78,13 @@ def logs(draw: st.DrawFn, customers: tuple[str, ...] = ("ca", "cb"), longest: in
     in_order = draw(st.booleans())
     log = sorted(log, key=lambda event: event.at_ms) if in_order else log
     for again in draw(st.lists(st.integers(0, 100), max_size=3)) if log else ():
-        log.insert(draw(st.integers(0, len(log))), log[again % len(log)])
+        log.insert(draw(st.integers(0, len(log))), _once_more(log[again % len(log)], draw(st.booleans())))
     return log
+
+
+def _once_more(event: e.Event, anew: bool) -> e.Event:
+    """A till that voids an order twice may tell it under another id."""
+    return replace(event, id=f"{event.id} again") if anew and isinstance(event, e.Void) else event
 
 
 def with_ticks(log: list[e.Event], sources: tuple[str, ...] = ("pos/0", "app/0")) -> st.SearchStrategy[list[e.Event]]:

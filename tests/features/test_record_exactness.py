@@ -9,6 +9,7 @@ from zlib import crc32
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from config import settings as conf
 from features import events as e
@@ -158,6 +159,15 @@ def test_a_void_leaves_no_trace_in_orders_items_and_money() -> None:
     row = known.row(void.at_ms)
     assert [row[f"{m}_{w}"] for m in ("orders", "items", "spend_cents") for w in CATALOG.windows] == [0] * 18
     assert row["refunds_1h"] == 1
+
+
+def test_an_order_is_voided_once_under_whatever_id() -> None:
+    known, undone = Known(CATALOG), {"ordered_ms": NOON_MS, "ordered_day": local_day(NOON_MS, "Asia/Shanghai")}
+    void = e.Void(id="v", order="o1", ordered_time=0, amount_cents=1800, items=1, at_ms=NOON_MS + HOUR_MS, **undone)
+    void.day, void.tz = undone["ordered_day"], "Asia/Shanghai"
+    other, again = replace(void, id="o1", order="o2"), replace(void, id="again", at_ms=void.at_ms + 1)
+    assert known.take(order(1, NOON_MS), order(2, NOON_MS), void, again, other) == [True, True, True, False, True]
+    assert [known.row(void.at_ms + 1)[name] for name in ("orders_90d", "spend_cents_90d")] == [0, 0]
 
 
 def test_the_hour_that_new_york_repeats_counts_its_events_twice_as_two_hours() -> None:
