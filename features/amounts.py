@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache, cached_property
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ Mask = npt.NDArray[np.bool_]
 EVERYWHERE = Where()
 CODE_BITS = np.uint64(52)  # a text's code is a whole number that a float holds exactly
 _SHIFT = np.uint64(64) - CODE_BITS
+
+
+MOST_WORDS = 65_536  # that a partition keeps
 
 
 class Texts(Struct):
@@ -47,6 +51,11 @@ class Touches(Struct):
         first = first_of_each(self.codes)
         each = zip(self.codes[first].tolist(), self.starts[first].tolist(), self.ends[first].tolist(), strict=True)
         return {code: scanned.text[start:end].decode() for code, start, end in each if code not in known}
+
+
+def with_room(words: dict[int, str], known: int) -> dict[int, str]:
+    """Those for which a partition that knows so many has room; a code without a word is read as no text."""
+    return dict(islice(words.items(), max(0, MOST_WORDS - known)))
 
 
 class Kind:

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from features import events as e
 from features.check import Limits, check
+from features.choices import leave_notes_out
 from features.forgotten import Forgotten, living
 from features.identity import KINDS, Degree, Found, Pseudonyms, Table, growing, resolve
 from features.job import Batch, Message
@@ -34,6 +35,7 @@ class Checked(Struct):
     events: list[tuple[int, e.Event, list[str]]]  # index in the batch, event, pseudonyms
     refused: list[tuple[int, Refused]]
     unknown_fields: int = 0
+    notes: int = 0  # among the options of orders
     ticks: int = 0
     former: dict[str, list[str]] = {}  # pseudonym → the same under the former keys
     friends: dict[int, list[str]] = {}  # by index: the pseudonym of whom a referral names
@@ -75,6 +77,8 @@ class Cleaner(Struct, frozen=True):
                 if self.live and isinstance(event, e.Tick):
                     raise Refused("unknown_type", "ticks are sent in replays only; live, the clock is Brewline's own")
                 self._place(event)
+                if isinstance(event, e.Order):
+                    checked.notes += leave_notes_out(event.lines)
                 if isinstance(event, e.Referral):
                     checked.friends[index] = self._friend(event, checked.former)
                 checked.events.append((index, event, self._identify(event, checked.former)))
@@ -255,6 +259,8 @@ class Cleaner(Struct, frozen=True):
         if forgotten:
             counts["forgotten"] = forgotten
         counts["unknown_fields"] = checked.unknown_fields
+        if checked.notes:
+            counts["notes_left_out"] = checked.notes
         for _, reason in refused:
             name = f"dead_lettered:{reason.reason}"
             counts[name] = counts.get(name, 0) + 1

@@ -23,6 +23,7 @@ from features.asyncapi import (
     sample,
 )
 from features.channels import CLOUDEVENTS, TOPICS
+from features.choices import LONGEST, MANY_DIGITS, OTHER
 from features.glossary import REASONS
 from features.kernel.arrays import RING
 from features.labels import Examples
@@ -48,6 +49,8 @@ Written by `python -m features.schema`; [asyncapi.json](asyncapi.json) says the 
 - **Unknown fields** are tolerated, and those at the top level counted (`unknown_fields`), so that a sender may know
   more than Brewline. **Anything else that is wrong** makes the whole event a [dead letter](#dead-letters): a wrong
   type, a value out of bounds, a missing field. Nothing is corrected by guessing.
+- **Notes are not kept:** an option of a line with more than {LONGEST} characters, or with {MANY_DIGITS} digits or more,
+  is no choice from a menu. The order counts, and `{OTHER}` stands for that text (`notes_left_out` counts them).
 - **Size:** an event of more than `[kafka] max_event_bytes` is a dead letter.
 - **Set by Brewline:** whatever a sender writes into such a field is replaced.
 """

@@ -22,6 +22,7 @@ from alerts.triggers.points import once
 from alerts.triggers.referrals import Settling, Thanked, follow
 from alerts.triggers.trials import FIELDS, withdraw_all
 from features import events as e
+from features.amounts import with_room
 from features.catalog import Catalog
 from features.columns import NAMES, Columns
 from features.customer import Applied, Core, Damaged, Wait
@@ -112,7 +113,8 @@ class CustomersJob:
         letters = [_malformed(self.dead_letters_topic, batch, i) for i in columns.malformed]
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]
         followed = self._followed(batch, columns, applied, state)
-        words = applied.touches.words(columns.scanned, state.words)
+        spoken = applied.touches.words(columns.scanned, state.words)
+        words = with_room(spoken, len(state.words))
         moments, lease = self._moments(batch, columns, applied), Lease(state.grants, state.spent)
         lifecycle = self.decider.lifecycle
         walk = Walk(lifecycle, batch, columns, applied) if lifecycle else None
@@ -129,6 +131,7 @@ class CustomersJob:
         counts = {**_counts(batch, columns, applied, letters), **decided.counts, **sifted.counts}
         counts |= {"friends_ordered": len(followed.messages)} if followed.messages else {}
         counts |= {"strange_zones": strange} if (strange := self.core.zones.looked()) else {}
+        counts |= {"words_left_out": left_out} if (left_out := len(spoken) - len(words)) else {}
         examples = [Message(self.examples_topic, model, told) for model, told in self.labels.messages(applied)]
         examples += self.told(decided.trials) + self.withdrawn(gone, state.records)
         spent = [one.told(self.settling.topic) for one in decided.spent] if self.settling else []

@@ -30,6 +30,7 @@ from alerts.triggers.job import CustomersJob
 from alerts.triggers.points import owed_apart
 from alerts.triggers.referrals import orders_of
 from features import events as e
+from features.amounts import with_room
 from features.forgetting import Sifted
 from features.forgotten import name_hash, tombstone_key
 from features.job import Batch, Changes, Message, Plan, Position, State
@@ -97,6 +98,15 @@ class Progress(Struct):
     def settle(self, customer: str, due_ms: int) -> None:
         """When the order of one who was brought has settled; 0: there is none."""
         self._times({SETTLES + customer: due_ms or None})
+
+    def learn(self, words: dict[int, str]) -> None:
+        """Texts that codes of another partition stand for."""
+        known, before = self.words, self.changes.words
+        new = {code: text for code, text in words.items() if code not in known and code not in before}
+        learned = with_room(new, len(known) + len(before))
+        before |= learned
+        if len(new) > len(learned):
+            self.counts["words_left_out"] += len(new) - len(learned)
 
     def forget(self, sifted: Sifted) -> None:
         """Nothing is kept of whom the batch says so."""
@@ -323,7 +333,7 @@ class Merging:
         progress.wake(word.customer, merged.wake_ms, ledger.held)
         if ledger.referral and self.job.settling:
             progress.settle(word.customer, self.job.settling.due_ms(ledger.referral))
-        progress.changes.words |= {int(code): text for code, text in word.words.items()}
+        progress.learn({int(code): text for code, text in word.words.items()})
         progress.counts["taken_in"] += 1
 
     def _join_coupons(self, progress: Progress, word: e.History, ledger: Ledger) -> None:

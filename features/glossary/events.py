@@ -53,7 +53,7 @@ FIELDS = {
     "qty": Word("pieces", 2),
     "price_cents": Word("price of one piece", 1800),
     "category": Word("product category", "tea"),
-    "options": Word("choices such as sugar and ice", {"sugar": "half"}),
+    "options": Word("choices such as sugar and ice; never notes", {"sugar": "half"}),
     "lines": Word("what was ordered", [{"sku": "oolong-l", "qty": 2, "price_cents": 1800, "category": "tea"}]),
     "total_cents": Word("what the customer paid, after discounts", 3100),
     "currency": Word("ISO 4217; amounts of different currencies are not told apart", "CNY"),

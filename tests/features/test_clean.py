@@ -233,6 +233,21 @@ def test_live_nobody_who_sends_events_moves_the_clock() -> None:
     assert (counts["dead_lettered:unknown_type"], counts["ticks"]) == (1, 0)
 
 
+def test_a_note_among_the_options_is_not_kept_and_its_order_counts() -> None:
+    options = {
+        "sugar": "half",
+        "ice": "３ cubes 12",
+        "toppings": "ring Anna, 138 0013 8000",
+        "cup": "x" * 65,
+        "size": "x" * 64,
+    }
+    messages, _, counts = clean([written("order", **ORDER | {"lines": [{"sku": "tea", "options": options}]}, **WHO)])
+    event = e.decode_event(messages[0].value)
+    assert isinstance(event, e.Order)
+    assert event.lines[0].options == {**options, "toppings": "other", "cup": "other"}
+    assert (counts["notes_left_out"], counts["cleaned"]) == (2, 1)
+
+
 def test_unknown_fields_are_counted_and_dropped() -> None:
     messages, _, counts = clean([written("view", loyalty="gold", mood=3), written("view", sku="tea")])
     assert counts["unknown_fields"] == 2
