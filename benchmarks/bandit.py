@@ -25,6 +25,7 @@ from alerts.triggers.rule import Rule
 from alerts.triggers.trials import REDEEMED, Deed, chosen, follow
 from benchmarks.house import out, progress
 from brewline.results import circumstances, write_json
+from features import events as e
 from features.arms import decode_weights, weights_key
 from features.course import Publishing
 from features.job import Batch
@@ -116,12 +117,15 @@ class Chain:
 
     def answer(self, day: int) -> None:
         at_ms = START_MS + day * DAY_MS
+        self.hear([e.encode(e.Tick(id=f"{day}", at_ms=at_ms, source="0", of=1))])
         for customer, decision, full_cents in self.answers.pop(day, []):
             deed = Deed(0, 0, REDEEMED, at_ms, f"{decision}-r", decision, "", full_cents)
             self.tell(follow(deed, self.ledgers[customer], MARGIN_PERCENT))
 
     def tell(self, trials: object) -> None:
-        values = [encode_trial(trial) for trial in trials]  # type: ignore[attr-defined]
+        self.hear([encode_trial(trial) for trial in trials])  # type: ignore[attr-defined]
+
+    def hear(self, values: list[bytes]) -> None:
         first = self.store.position.offset + 1
         offsets = list(range(first, first + len(values)))
         run(self.job, [Batch("examples", 0, first - 1, offsets, values, [0] * len(values))], {0: self.store})

@@ -140,6 +140,7 @@ class Chain:
                 self.seen[trial.decision].ordered, self.seen[trial.decision].redeemed = trial.ordered, trial.redeemed
             else:
                 self.answer(trial, who[trial.decision], day + 1)
+        values.append(e.encode(e.Tick(id=f"{day}", at_ms=START_MS + (day + 1) * DAY_MS, source="0", of=1)))
         for start in range(0, len(values), BATCH):
             back = self.through("learning", self.learning, values[start : start + BATCH])
             self.through("learning", self.learning, [message.value for message in back])

@@ -65,8 +65,8 @@ def contents(messages: Iterable[Message]) -> dict[Effect, dict[Any, int]]:
 
 
 def effects(message: Message) -> Iterable[tuple[str, Any]]:
-    """(id, content) of a message; of examples, which have no id, each row, for they share messages by batch; of a
-    trial of an arm, its decision and revision."""
+    """(id, content) of a message; of examples each row, for they share messages by batch; of a trial of an arm, its
+    decision and revision."""
     if "ce_id" in message.headers:
         return [(message.headers["ce_id"], message.value)]
     told = orjson.loads(message.value)
@@ -74,8 +74,8 @@ def effects(message: Message) -> Iterable[tuple[str, Any]]:
         return [(f"{told['decision']}/{told['revision']}", (message.key, message.value))]
     if "rows" not in told:
         return [(told["id"], (message.key, message.value))]
-    rows = zip(told["at_ms"], told["known_ms"], told["labels"], told["rows"], strict=True)
-    return [(repr((told["model"], *row)), ()) for row in rows]
+    rows = zip(told["ids"], told["at_ms"], told["known_ms"], told["labels"], told["rows"], strict=True)
+    return [(f"{told['model']}/{id}", repr(row)) for id, *row in rows]
 
 
 def judge_state(verdict: Verdict, partition: int, expected: Store, found: Store, row: Row) -> None:

@@ -181,7 +181,9 @@ def _jobs(settings: Settings, horizon: str) -> tuple[CustomersJob, LearningJob]:
     decider = Decider(catalog, conditions, policy, "coupons", "decisions")
     learning = LearningJob(subjects(catalog), publishing(settings), "alerts", "dead-letters")
     thanks = Settling("events", parse_duration(coupons.referral_settling))
-    return CustomersJob(catalog, decider, labels_of(catalog), "examples", "dead-letters", settling=thanks), learning
+    return CustomersJob(
+        catalog, decider, labels_of(catalog), "examples", "dead-letters", settling=thanks, partition_keys=["p0"]
+    ), learning
 
 
 class Log:

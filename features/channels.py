@@ -170,12 +170,12 @@ TOPICS = (
     ),
     Topic(
         "examples",
-        "Feature rows with the labels they got since, those of a batch together; trials of coupons; and a human's word"
-        " on which version of a model scores.",
-        "model; of a trial, `arms|` and its rule",
+        "Feature rows with the labels they got since, those of a batch together; trials of coupons; the hours that have"
+        " passed; and a human's word on which version of a model scores.",
+        "model; of a trial, `arms|` and its rule; an hour goes to every partition",
         "customers, learning, `brewline models`",
         "learning",
-        ("example", "trial", "appointment"),
+        ("example", "trial", "clean.tick", "appointment"),
         received=True,
         sent=True,
     ),

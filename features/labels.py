@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from features.catalog import Catalog
 from features.customer import Applied, Label
 from features.kernel import arrays
-from features.kernel.arrays import ABOVE, GAP, KNOWN, LABEL, LABELLED, SCORED, SPENT, TOLD, UP_TO, Ints
+from features.kernel.arrays import ABOVE, GAP, KNOWN, LABEL, LABELLED, SCORED, SPENT, TOLD, UP_TO, WHO, Ints
 from features.models import input_layouts
+from features.seen import id_hash
 from features.tasks import GAPS, Task, waiting_inputs
 from features.times import DAY_MS
 
@@ -23,18 +25,29 @@ Numbers = npt.NDArray[np.float64]
 
 
 class Examples(Struct):
-    """Feature rows as they were when scored, with the labels they got since; `known_ms` is when each could be known."""
+    """Feature rows as they were when scored, with the labels they got since; `known_ms` is when each could be known.
+
+    After a crash rows may be told again, also cut into other messages; their ids are the same.
+    """
 
     model: str
     layout: str
+    ids: list[str]
     at_ms: list[int]
     known_ms: list[int]
     labels: list[float]
     rows: list[list[float | None]]
 
     def __post_init__(self) -> None:
-        if not len(self.at_ms) == len(self.known_ms) == len(self.labels) == len(self.rows):
-            raise ValueError("at_ms, known_ms, labels and rows differ in length")
+        if len({len(column) for column in (self.ids, self.at_ms, self.known_ms, self.labels, self.rows)}) > 1:
+            raise ValueError("ids, at_ms, known_ms, labels and rows differ in length")
+
+    def only(self, rows: list[int]) -> Examples:
+        """Some of the rows."""
+        if len(rows) == len(self.ids):
+            return self
+        columns = {name: getattr(self, name) for name in ("ids", "at_ms", "known_ms", "labels", "rows")}
+        return replace(self, **{name: [column[row] for row in rows] for name, column in columns.items()})
 
     def matrix(self) -> Numbers:
         """float64[n, features]; NaN where a value was missing."""
@@ -75,19 +88,26 @@ class Labels(Struct, frozen=True):
 
     def messages(self, applied: Applied) -> Iterator[tuple[str, bytes]]:
         """(model, examples): the rows of a batch that got their label."""
-        for model, taught in self.taught.items() if len(applied.labelled) else ():
+        ids = [_id(applied.customers[who], at_ms) for who, at_ms in applied.labelled[:, [WHO, SCORED]].tolist()]
+        for model, taught in self.taught.items() if ids else ():
             rows, labels = taught.of(applied.labelled)
             for start in range(0, len(rows), ROWS):
                 some = rows[start : start + ROWS]
                 told = {
                     "model": model,
                     "layout": taught.layout,
+                    "ids": [ids[row] for row in some],
                     "at_ms": applied.labelled[some, SCORED].tolist(),
                     "known_ms": applied.labelled[some, KNOWN].tolist(),
                     "labels": labels[start : start + ROWS].tolist(),
                     "rows": np.ascontiguousarray(applied.inputs[some][:, taught.inputs]),
                 }
                 yield model, orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)  # NaN becomes null
+
+
+def _id(customer: str, at_ms: int) -> str:
+    """Of a customer's row as it was at a moment, whoever learns from it; it leads back to nobody by itself."""
+    return id_hash(f"{customer}|{at_ms}").hex()
 
 
 NO_LABELS = Labels(Label(), {})

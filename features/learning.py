@@ -7,15 +7,19 @@ from typing import Any
 
 import msgspec
 
-from features import course, tried, versions
+from features import course, repeats, tried, versions
 from features.course import Course, Publishing, Subject
-from features.job import Batch, Changes, Clock, Message, Plan, Position, State
+from features.events import Tick
+from features.job import Batch, Changes, Message, Plan, Position, State
 from features.labels import Examples, decode_examples, encode_examples
 from features.messages import Refused, cloudevent, dead_letter
+from features.repeats import Repeats, is_set
 from features.trials import START, Trial, decode_trial, rule_of, trials_key
 from features.versions import Appointment, decode_appointment
 from features.watch import Alerts
 
+HOUR = b'{"type":"tick"'  # which a partition of the customers flow has reached, and told all that came before it
+decode_hour = msgspec.json.Decoder(Tick).decode
 Words = list[tuple[int, Examples | Appointment]]  # of one model, each with its index in the batch
 
 
@@ -34,12 +38,16 @@ class LearningJob:
 
     def plan(self, batch: Batch, position: Position) -> Plan:
         words: dict[str, Words] = {}
-        trials: list[Trial] = []
+        trials: list[tuple[int, Trial]] = []  # each with the clock as it was then
+        clock = position.clock
         letters = []
         for index, raw in enumerate(batch.values):
             try:
                 if raw.startswith(START):
-                    trials.append(decode_trial(raw))
+                    trials.append((clock.now_ms, decode_trial(raw)))
+                elif raw.startswith(HOUR):
+                    tick = decode_hour(raw)
+                    clock = clock.moved(tick.source, tick.of, tick.at_ms)
                 else:
                     told = self._read(raw)
                     words.setdefault(told.model, []).append((index, told))
@@ -47,11 +55,11 @@ class LearningJob:
                 letters.append(dead_letter(self.dead_letters, batch, index, Refused("malformed", "examples")))
             except Refused as refused:
                 letters.append(dead_letter(self.dead_letters, batch, index, refused))
-        clock = Clock(max([position.clock.now_ms, *(trial.now_ms for trial in trials)]))
-        records = [*tried.records_of(trials)]
+        records = tried.records_of(trial for _, trial in trials)
         for model, heard in words.items():
             records += course.records_of(model, [w.version for _, w in heard if isinstance(w, Appointment)])
-        return Plan(position, clock, records, work=(batch, words, trials, letters), follow=course.led_to)
+        seen = repeats.asked(w for heard in words.values() for _, w in heard if isinstance(w, Examples))
+        return Plan(position, clock, records, seen, (batch, words, trials, letters), follow=course.led_to)
 
     def _read(self, raw: bytes) -> Examples | Appointment:
         """Raises Refused, msgspec.DecodeError."""
@@ -68,36 +76,47 @@ class LearningJob:
         return told
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:
-        return list(dict.fromkeys(name for _, trial in due for name in (trial, trials_key(rule_of(trial)))))
+        trials = [name for _, name in due if not is_set(name)]
+        return list(dict.fromkeys(name for trial in trials for name in (trial, trials_key(rule_of(trial)))))
 
     def apply(self, plan: Plan, state: State) -> Changes:
         batch, words, trials, letters = plan.work
-        found = tried.learn(trials, state, plan.position.clock.now_ms)
+        found = tried.learn(trials, state, plan.clock.now_ms)
+        over = [name for _, name in state.due if is_set(name)]
+        fresh = Repeats(state.seen, plan.clock.now_ms)
         puts, deletes, messages, levels = found.puts, found.deletes, list[Message](), dict[str, float]()
-        counts = Counter({"labels": 0})
+        counts = Counter[str]()
         for model, heard in words.items():
             taken = Course(self.subjects[model], self.publishing, self.alerts, state.records)
-            letters = letters + self._hear(taken, heard, batch)
+            letters = letters + self._hear(taken, heard, fresh, batch)
             puts |= taken.puts
             deletes = deletes + taken.deletes
             levels |= taken.levels
             messages += taken.messages
             counts.update(taken.counts)
-            counts["labels"] += sum(len(told.labels) for _, told in heard if isinstance(told, Examples))
+        counts.update(fresh.counts)
         counts.update(f"dead_lettered:{letter.headers['reason']}" for letter in letters)
         counts.update(found.counts, dead_lettered=len(letters))
         messages += [Message(batch.topic, told.model, encode_examples(told)) for told in found.examples]
         messages += [self._alarm(at_ms, data) for at_ms, data in found.alarms]
         position = plan.position.moved(batch.last, plan.clock, counts)
         return Changes(
-            position, puts, deletes, timers=found.timers, messages=[*messages, *letters], counts=counts, levels=levels
+            position,
+            puts,
+            deletes,
+            timers={**dict.fromkeys(over), **fresh.timers, **found.timers},
+            seen=fresh.seen,
+            drops=[name for name in over if name not in fresh.seen],
+            messages=[*messages, *letters],
+            counts=counts,
+            levels=levels,
         )
 
     def _alarm(self, at_ms: int, data: dict[str, Any]) -> Message:
         rule, id = data["rule"], f"{data['incident']}|{data['state']}"
         return cloudevent(self.alerts.topic, rule, id, "alert.experiment", "learning", at_ms, rule, data)
 
-    def _hear(self, taken: Course, heard: Words, batch: Batch) -> list[Message]:
+    def _hear(self, taken: Course, heard: Words, fresh: Repeats, batch: Batch) -> list[Message]:
         """Dead letters for what cannot be done."""
         letters = []
         for index, word in heard:
@@ -105,7 +124,7 @@ class LearningJob:
                 if isinstance(word, Appointment):
                     taken.appoint(word)
                 else:
-                    taken.hear(word)
+                    taken.hear(fresh.fresh(word))
             except Refused as refused:
                 letters.append(dead_letter(self.dead_letters, batch, index, refused))
         return letters

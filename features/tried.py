@@ -14,6 +14,7 @@ from features.bandit import publish
 from features.job import State
 from features.labels import ROWS, Examples
 from features.mismatch import Divided
+from features.seen import id_hash
 from features.trials import (
     Pending,
     Trial,
@@ -41,18 +42,17 @@ def records_of(trials: Iterable[Trial]) -> list[str]:
     return list(dict.fromkeys(name for trial in trials for name in (trial.name, trials_key(trial.rule))))
 
 
-def learn(trials: list[Trial], state: State, now_ms: int) -> Tried:
-    """Takes in trials, at `now_ms` by those before them, and counts those that are over by the end.
+def learn(trials: Iterable[tuple[int, Trial]], state: State, now_ms: int) -> Tried:
+    """Takes in trials, each with the time at which it was told, and counts those that are over at `now_ms`.
 
     One that comes when its time is over changes nothing: it was learned from as it was then.
     """
     known = {n: decode_pending(raw) for n, raw in state.records.items() if n.startswith("trial|")}
     totals = {n: decode_totals(raw) for n, raw in state.records.items() if n.startswith("arms|")}
-    tried, touched = Tried(), {name for _, name in state.due}
-    for trial in trials:
-        now_ms = max(now_ms, trial.now_ms)
+    tried, touched = Tried(), {name for _, name in state.due if name.startswith("trial|")}
+    for told_ms, trial in trials:
         before = known.get(trial.name)
-        if trial.due_ms <= now_ms:
+        if trial.due_ms <= told_ms:
             tried.counts["trials_late"] += 1
         elif before is None or trial.revision > before.revision:
             known[trial.name] = pending(trial)
@@ -105,16 +105,18 @@ def _settle(name: str, trial: Pending | None, totals: dict[str, Totals], now_ms:
         tried.deletes.append(name)
     if trial is not None and trial.due_ms <= now_ms and not trial.withdrawn:
         totals[trials_key(rule_of(name))].arm(trial).learn(trial)
-        _label(trial, tried)
+        _label(name, trial, tried)
         tried.counts["trials_learned"] += 1
     elif trial is not None and trial.due_ms > now_ms:
         tried.puts[name], tried.timers[name] = encode_pending(trial), trial.due_ms
 
 
-def _label(trial: Pending, tried: Tried) -> None:
+def _label(name: str, trial: Pending, tried: Tried) -> None:
     """What the models that saw it learn from it."""
+    id = id_hash(name).hex()
     for model, scored in trial.scored.items():
         told = _open(model, scored.layout, tried.examples)
+        told.ids.append(id)
         told.at_ms.append(trial.at_ms)
         told.known_ms.append(trial.due_ms)
         told.labels.append(float(trial.redeemed if scored.target == "redeemed" else trial.ordered))
@@ -126,5 +128,5 @@ def _open(model: str, layout: str, examples: list[Examples]) -> Examples:
     for told in examples:
         if (told.model, told.layout) == (model, layout) and len(told.labels) < ROWS:
             return told
-    examples.append(Examples(model, layout, [], [], [], []))
+    examples.append(Examples(model, layout, [], [], [], [], []))
     return examples[-1]

@@ -11,6 +11,7 @@ from alerts.triggers.merging import Merging
 from features.forgotten import Forgotten
 from features.labels import labels_of
 from features.models import input_layouts
+from features.partitions import partition_keys
 from flows.changed import note_files
 from flows.coupons import keeping, lifecycle, policy, settling
 from flows.files import load_catalog
@@ -77,4 +78,5 @@ class Ruled:
         decider.models, decider.arms.weights = self.published.models, self.published.weights
         self.published.learns = [rule.id for rule, _, _ in rules if rule.then.choose == "learn"]
         known = (self.earlier, self.forgotten, settling(settings))
-        return CustomersJob(catalog, decider, labels_of(catalog), examples, letters, *known)
+        reached = partition_keys(house.partitions["examples"]), house.partitions["events"]
+        return CustomersJob(catalog, decider, labels_of(catalog), examples, letters, *known, *reached)

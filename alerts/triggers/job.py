@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -35,6 +35,7 @@ from features.labels import Labels
 from features.layout import Layout
 from features.messages import Refused, dead_letter
 from features.record import Ledger, WrongLayout, forwarded
+from features.times import HOUR_MS
 from features.trials import Trial, encode_trial, trials_key
 
 NO_CODE = -1
@@ -55,15 +56,19 @@ class CustomersJob:
         earlier: list[Layout] | None = None,
         forgotten: Forgotten | None = None,
         settling: Settling | None = None,
+        partition_keys: Sequence[str] = (),
+        sources: int = 1,
     ) -> None:
         """`earlier`: layouts that records may still be written in; `settling`: how friends who were brought earn their
-        referrer thanks, None: not at all, and nothing is said of points that were spent."""
+        referrer thanks, None: not at all, and nothing is said of points that were spent. `partition_keys` reach each
+        partition of examples, none: they are not told the hours; `sources` run this job."""
         self.decider = decider
         self.labels = labels
         self.examples_topic = examples_topic
         self.dead_letters_topic = dead_letters_topic
         self.forgotten = Forgotten() if forgotten is None else forgotten
         self.settling = settling
+        self.partition_keys, self.sources = partition_keys, sources
         rules = [(i, rule) for i, rule in enumerate(decider.conditions.rules) if rule.enabled]
         self.asks = np.zeros((len(e.CUSTOMER_EVENTS), len(decider.conditions.rules)), dtype=np.bool_)
         for i, rule in rules:
@@ -133,7 +138,7 @@ class CustomersJob:
         counts |= {"strange_zones": strange} if (strange := self.core.zones.looked()) else {}
         counts |= {"words_left_out": left_out} if (left_out := len(spoken) - len(words)) else {}
         examples = [Message(self.examples_topic, model, told) for model, told in self.labels.messages(applied)]
-        examples += self.told(decided.trials) + self.withdrawn(gone, state.records)
+        examples += self.told(decided.trials) + self.withdrawn(gone, state.records) + self._hours(batch, columns)
         spent = [one.told(self.settling.topic) for one in decided.spent] if self.settling else []
         return Changes(
             position=plan.position.moved(columns.last, columns.clock, counts),
@@ -181,6 +186,17 @@ class CustomersJob:
 
     def told(self, trials: Iterable[Trial]) -> list[Message]:
         return [Message(self.examples_topic, trials_key(trial.rule), encode_trial(trial)) for trial in trials]
+
+    def _hours(self, batch: Batch, columns: Columns) -> list[Message]:
+        """Each hour that the clock has reached, behind all that was told before it."""
+        found, before = list[Message](), columns.before_ms // HOUR_MS
+        for hour in (now_ms // HOUR_MS for _, now_ms in columns.moved if self.partition_keys):
+            if hour > before:
+                id, source = f"{batch.partition}/{hour}", str(batch.partition)
+                tick = e.encode(e.Tick(id=id, at_ms=hour * HOUR_MS, source=source, of=self.sources))
+                found += [Message(self.examples_topic, key, tick) for key in self.partition_keys]
+            before = hour
+        return found
 
     def withdrawn(self, gone: Iterable[str], records: Mapping[str, bytes]) -> list[Message]:
         """Nothing is learned from what those who were forgotten have not redeemed."""

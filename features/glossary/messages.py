@@ -9,6 +9,7 @@ FIELDS = {
     "model": Word("model that learns from them"),
     "layout": Word("hash of the names of the model's inputs: the order of the values in a row"),
     "Examples.at_ms": Word("by row: when it was scored, epoch ms"),
+    "ids": Word("by row: the same whenever it is told again; a hash of customer and moment, or of the decision"),
     "known_ms": Word("by row: when its label could be known, epoch ms"),
     "labels": Word("by row: what came true: of churn 1 or 0, else days or cents, by the model's target"),
     "Examples.rows": Word("inputs as they were then; null where one had no value"),

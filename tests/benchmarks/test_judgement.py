@@ -20,7 +20,7 @@ def coupon(id: str, at_ms: int = 1) -> Message:
 
 
 def examples(*rows: int) -> Message:
-    columns = {name: list(rows) for name in ("at_ms", "known_ms", "labels", "rows")}
+    columns = {name: list(rows) for name in ("ids", "at_ms", "known_ms", "labels", "rows")}
     return Message("examples", "churn", orjson.dumps({"model": "churn", **columns}))
 
 

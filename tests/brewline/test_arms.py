@@ -136,7 +136,8 @@ def test_the_arm_that_brings_more_is_given_more_and_the_command_tells_it(
     nine_ms = NOON_MS + 9 * DAY_MS
     more = {"decision": "x", "arm": "small", "redeemed": False, "now_ms": nine_ms, "expires_ms": nine_ms}
     later = [replace(town.trials()[-1], **more)]
-    values = [encode_trial(trial) for trial in town.trials() + later]
+    values = [encode_trial(trial) for trial in town.trials()]
+    values += [e.encode(e.Tick(id="h", at_ms=nine_ms, source="0", of=1)), *map(encode_trial, later)]
     for cut in range(0, len(values), 37):  # a process for each batch, and every message twice
         learning.learn(values[cut : cut + 37] * 2)
     published.refresh()

@@ -185,7 +185,7 @@ def test_many_labels_go_in_messages_of_some_rows() -> None:
 
 def test_examples_whose_parts_differ_in_length_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in length"):
-        Examples("m", "l", [1], [2], [1.0, 0.0], [[1.0]])
+        Examples("m", "l", ["a"], [1], [2], [1.0, 0.0], [[1.0]])
 
 
 def test_no_label_is_known_before_a_day_after_it_was_decided() -> None:

@@ -47,8 +47,8 @@ def label(yes: bool) -> float:
 
 def example(number: int, **changed: object) -> bytes:
     row = [float(number), None if number % 4 == 0 else float(number % 5), 3.0]
-    times = {"at_ms": [number], "known_ms": [number + 1]}
-    known = {"model": "m", "layout": "l", **times, "labels": [label(number % 5 > 2)], "rows": [row]}
+    named = {"ids": [str(number)], "at_ms": [number], "known_ms": [number + 1]}
+    known = {"model": "m", "layout": "l", **named, "labels": [label(number % 5 > 2)], "rows": [row]}
     return msgspec.json.encode(Examples(**(known | changed)))
 
 
@@ -127,7 +127,7 @@ def test_versions_are_the_same_byte_by_byte_however_batches_are_cut(
 def together(numbers: range) -> bytes:
     """Several examples in one message."""
     told = [msgspec.json.decode(example(n), type=Examples) for n in numbers]
-    names = ("at_ms", "known_ms", "labels", "rows")
+    names = ("ids", "at_ms", "known_ms", "labels", "rows")
     lists = {name: [value for one in told for value in getattr(one, name)] for name in names}
     return msgspec.json.encode(Examples("m", "l", **lists))
 
@@ -294,7 +294,7 @@ def test_a_pinned_version_outlives_many_newer_ones() -> None:
 def test_when_the_inputs_change_the_next_version_scores_at_once_even_over_a_pin() -> None:
     store = learn([*(example(n) for n in range(25)), appointment(1)], job())
     wider = job(subject=Subject("m", [*FEATURES, "more"], "l2"))
-    learn([example(n, layout="l2", rows=[[1.0, 2.0, 3.0, 4.0]]) for n in range(20)], wider, store)
+    learn([example(n, layout="l2", rows=[[1.0, 2.0, 3.0, 4.0]]) for n in range(25, 45)], wider, store)
     assert told(store)[-1] == (3, 1, "unusable")
     assert not versions(store).pinned
     assert champion("m", "l2", store.records) is not None

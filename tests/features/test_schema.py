@@ -290,7 +290,7 @@ def test_notices_and_words_on_alerts_are_as_described() -> None:
 
 
 def test_examples_are_as_described() -> None:
-    value = msgspec.json.encode(Examples("churn_risk", "layout", [1], [2], [1.0], [[1.0, None]]))
+    value = msgspec.json.encode(Examples("churn_risk", "layout", ["a"], [1], [2], [1.0], [[1.0, None]]))
     assert complaints("example", value) == []
     assert json.loads(value).keys() == fields_of("Examples")
 

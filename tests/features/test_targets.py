@@ -24,7 +24,9 @@ JOB = LearningJob({"m": Subject("m", NAMES, "l", "log1p")}, Publishing(1000, 100
 
 def examples(rows: np.ndarray, labels: np.ndarray) -> bytes:
     times = [*range(1, len(rows) + 1)]
-    return msgspec.json.encode(Examples("m", "l", times, times, labels.tolist(), rows.tolist()))
+    return msgspec.json.encode(
+        Examples("m", "l", [*map(str, rows.tolist())], times, times, labels.tolist(), rows.tolist())
+    )
 
 
 def test_a_number_is_learned_and_foretold_in_its_own_unit() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec import msgpack
 from msgspec.structs import replace
 
+from features import events as e
 from features.arms import ArmTotals, Totals, decode_totals, decode_weights
 from features.course import Publishing
 from features.labels import ROWS, decode_examples
@@ -54,8 +55,14 @@ def histories(draw: st.DrawFn) -> list[list[Trial]]:
     return found
 
 
+def hour(at_ms: int, source: str = "0", of: int = 1) -> bytes:
+    return e.encode(e.Tick(id=f"{source}/{at_ms}", at_ms=at_ms, source=source, of=of))
+
+
 def learned(trials: list[Trial], cuts: list[int] = [], store: Store | None = None) -> Store:  # noqa: B006
-    return run(JOB, batches("examples", 0, [encode_trial(t) for t in trials], cuts), {0: store or Store()})[0]
+    """The hour at which each was told comes before it."""
+    values = [value for t in trials for value in (hour(t.now_ms), encode_trial(t))]
+    return run(JOB, batches("examples", 0, values, cuts), {0: store or Store()})[0]
 
 
 def totals(store: Store, rule: str) -> Totals:
@@ -125,7 +132,7 @@ def test_where_the_log_is_cut_does_not_change_what_was_too_late(
     history: list[list[Trial]], data: st.DataObject, cuts: list[int], days: list[int]
 ) -> None:
     log = [replace(one, now_ms=days[i % len(days)] * DAY_MS) for i, one in enumerate(shuffled(data, history))]
-    stores = [learned(log, c) for c in ([], cuts, list(range(len(log))))]
+    stores = [learned(log, c) for c in ([], cuts, list(range(2 * len(log))))]
     assert found_in(stores[0]) == found_in(stores[1]) == found_in(stores[2])
     assert stores[0].timers == stores[1].timers == stores[2].timers
     late = [store.position.counts.get("trials_late", 0) for store in stores]
@@ -154,7 +161,7 @@ def test_whatever_comes_later_changes_nothing_that_was_told_before(
     """Two futures from the same past on."""
     log = [*shuffled(data, history), *map(end, RULES)]
     past, futures = log[:now], [data.draw(st.permutations(log[now:])) for _ in range(2)]
-    told = [learned(past).sent if past else []] + [learned([*past, *future], [now]).sent for future in futures]
+    told = [learned(past).sent if past else []] + [learned([*past, *future], [2 * now]).sent for future in futures]
     assert told[1][: len(told[0])] == told[2][: len(told[0])] == told[0]
 
 
@@ -171,7 +178,9 @@ def labelled(store: Store) -> list[tuple[str, int, int, bool, tuple[float | None
 def test_many_that_end_at_once_go_in_several_messages() -> None:
     seen = {"redeemed": Scored("redeemed", "l", [1.0])}
     store = learned([*(trial(n, scored=seen) for n in range(ROWS + 1)), end("r")])
-    assert [len(decode_examples(message.value).labels) for message in store.sent] == [ROWS, 1]
+    told = [decode_examples(message.value) for message in store.sent]
+    assert [len(examples.labels) for examples in told] == [ROWS, 1]
+    assert len({id for examples in told for id in examples.ids}) == ROWS + 1
 
 
 def test_a_trial_of_before_models_saw_any_is_learned_from_as_it_was_kept() -> None:
@@ -190,7 +199,7 @@ def test_a_redemption_corrects_what_was_told_until_it_was_learned_and_not_afterw
     first, due_ms = trial(1), 7 * DAY_MS + LATE_MS
     for now_ms, redeemed in ((due_ms - 1, 1), (due_ms, 0)):
         late = replace(first, revision=1, redeemed=True, reward_cents=780, now_ms=now_ms)
-        store = learned([first, late, end("r")], [1, 2])
+        store = learned([first, late, end("r")], [2, 4])
         assert totals(store, "r").contexts[""]["a"].redeemed == redeemed
         assert totals(store, "r").contexts[""]["a"].learned == 1
         assert store.position.counts.get("trials_late", 0) == 1 - redeemed
@@ -227,3 +236,23 @@ def test_a_trial_that_is_withdrawn_is_open_no_more_and_never_learned_from() -> N
     store = learned([trial(1), trial(2), gone, trial(1), end("r")])
     assert found_in(store) == {("r", "", "a"): ArmTotals(learned=1, withdrawn=1)}
     assert "trial|r|d1" not in store.records
+
+
+def test_the_clock_is_that_of_the_slowest_partition_though_no_trial_comes_from_it() -> None:
+    seen = {"redeemed": Scored("redeemed", "l", [1.0])}
+    log = [encode_trial(trial(1, scored=seen)), hour(30 * DAY_MS, "0", 2)]
+    late = encode_trial(trial(1, revision=1, redeemed=True, now_ms=6 * DAY_MS))
+    store = run(JOB, batches("examples", 0, [*log, hour(6 * DAY_MS, "1", 2), late]))[0]
+    assert "trial|r|d1" in store.records, "the partition that lags may still tell of it"
+    ended = [hour(5 * DAY_MS, "1", 2), hour(9 * DAY_MS, "1", 2)]
+    store = run(JOB, batches("examples", 0, [*log, hour(6 * DAY_MS, "1", 2), late, *ended]))[0]
+    assert "trial|r|d1" not in store.records
+    assert [one[3] for one in labelled(store)] == [True]
+
+
+def test_a_trial_that_is_learned_from_again_after_a_replay_has_the_same_ids() -> None:
+    seen = {"redeemed": Scored("redeemed", "l", [1.0])}
+    log = [*(trial(n, scored=seen) for n in range(20)), end("r")]
+    whole, cut = (learned(log, cuts) for cuts in ([], [7, 40]))
+    ids = [[id for m in store.sent for id in decode_examples(m.value).ids] for store in (whole, cut)]
+    assert sorted(ids[0]) == sorted(ids[1])

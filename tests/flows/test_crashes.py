@@ -19,6 +19,7 @@ from confluent_kafka import Message, TopicPartition
 from config.settings import Settings
 from features.events import OWN, Event, Tick, decode_event
 from features.job import Batch, Job
+from features.learning import HOUR
 from features.loop import Store, run
 from features.trials import START
 from flows import customers
@@ -243,10 +244,10 @@ def test_no_message_is_missing_none_is_new_and_one_id_means_one_content(town: To
 
 
 def rows_of(messages: set[tuple[str, bytes]]) -> set[str]:
-    trials = {repr(value) for _, value in messages if value.startswith(START)}
-    told = [orjson.loads(value) for _, value in messages if not value.startswith(START)]
-    each = [(m["model"], zip(m["at_ms"], m["known_ms"], m["labels"], m["rows"], strict=True)) for m in told]
-    return trials | {repr((model, *row)) for model, rows in each for row in rows}
+    others = {repr(message) for message in messages if message[1].startswith((START, HOUR))}
+    told = [orjson.loads(value) for _, value in messages if not value.startswith((START, HOUR))]
+    each = [(m["model"], zip(m["ids"], m["at_ms"], m["known_ms"], m["labels"], m["rows"], strict=True)) for m in told]
+    return others | {repr((model, *row)) for model, rows in each for row in rows}
 
 
 def test_nothing_is_left_to_send(town: Town) -> None:

@@ -19,6 +19,7 @@ from brewline.training import write_training_set
 from config.settings import Settings
 from features import events as e
 from features.labels import decode_examples, labels_of
+from features.learning import HOUR
 from features.models import input_layouts
 from features.partitions import partition_keys
 from features.times import DAY_MS
@@ -63,7 +64,8 @@ def fill(settings: Settings) -> None:
 
 def sent(settings: Settings, model: str) -> Counter[Any]:
     """The rows of a model on the topic `examples`."""
-    found = [decode_examples(message.value() or b"") for message in read_all(settings, "examples")]
+    values = [message.value() or b"" for message in read_all(settings, "examples")]
+    found = [decode_examples(value) for value in values if not value.startswith(HOUR)]
     rows = (zip(t.at_ms, t.known_ms, t.labels, map(repr, t.rows), strict=True) for t in found if t.model == model)
     return Counter(row for some in rows for row in some)
 

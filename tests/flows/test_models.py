@@ -50,7 +50,8 @@ def lessons(subject: Subject, first: int, count: int, rng: np.random.Generator, 
         labels = (np.nan_to_num(rows[:, 1]) > 8).astype(np.float64).tolist()
         times = list(range(start, start + 20))
         told = [[None if value != value else value for value in row] for row in rows.tolist()]
-        raw = msgspec.json.encode(Examples(subject.name, subject.layout, times, times, labels, told))
+        ids = [str(time) for time in times]
+        raw = msgspec.json.encode(Examples(subject.name, subject.layout, ids, times, times, labels, told))
         found.append(Record(topic="examples", key=subject.name, value=raw, at_ms=1_000 + start))
     return found
 

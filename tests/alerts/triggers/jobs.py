@@ -82,7 +82,7 @@ def identities_of(message: Message) -> list[tuple[str, str]]:
     return [("examples", repr((whole["model"], *row))) for row in rows]
 
 
-EXAMPLE = ("at_ms", "known_ms", "labels", "rows")
+EXAMPLE = ("ids", "at_ms", "known_ms", "labels", "rows")
 
 
 def without_examples(sent: list[Message]) -> list[Message]:

@@ -305,3 +305,19 @@ def test_a_choice_goes_on_with_the_customer_whom_somebody_becomes() -> None:
     world.settle()
     told = [trial for store in world.stores.values() for trial in trials_of(store)]
     assert sorted((t.revision, t.redeemed) for t in told) == [(0, False), (1, True)]
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), cuts)
+def test_each_partition_is_told_each_hour_once_whether_anybody_has_come_or_not(moves: list[int], cut: list) -> None:
+    """`moves`: thirds of an hour from tick to tick."""
+    job, at_ms, log, hours = customers_job([]), NOON_MS, list[e.Event](), set[int]()
+    job.partition_keys, job.sources = ["p0", "p1"], 3
+    for move in moves:
+        at_ms += move * HOUR_MS // 3
+        log.append(e.Tick(id="t", at_ms=at_ms, source="pos/0", of=1))
+        hours.add(at_ms // HOUR_MS)
+    store = run(job, batches("events", 2, encoded(log), cut), {2: Store()})[2]
+    told = [(message.key, e.decode_clean(message.value)) for message in store.sent]
+    assert [(key, tick.at_ms, tick.source, tick.of) for key, tick in told] == [
+        (key, hour * HOUR_MS, "2", 3) for hour in sorted(hours) for key in ("p0", "p1")
+    ]
