@@ -156,7 +156,7 @@ class Course:
 
     def appoint(self, word: Appointment) -> None:
         """A human's word. Raises Refused for a version that cannot score."""
-        at_ms = max(word.at_ms, self.watch.at_ms)
+        at_ms, before = max(word.at_ms, self.watch.at_ms), self._versions
         if not word.version:
             self.versions.turn(at_ms, self.versions.champion, "unpinned", word.by)
             self.versions.pinned = False
@@ -165,6 +165,7 @@ class Course:
             raise Refused("unknown_version", f"{word.model} has no version {word.version} that can score")
         self.versions.turn(at_ms, word.version, word.why, word.by)
         self.versions.pinned, self.versions.held = True, False
+        self.watch.follow(before, self._versions)
         self._compare_anew()
 
     def _step(self, lessons: list[Lesson]) -> None:
@@ -173,12 +174,14 @@ class Course:
         self.watch.at_ms = max(self.watch.at_ms, *(lesson.known_ms for lesson in lessons))
         self._score(rows, labels)
         self.messages += self.alerts.take(self.subject.name, self.watch, self.subject.inputs, rows, self.subject.link)
-        self.versions.held = self._is_held
         self.watch.note(self.subject.link)
         told: Any = labels > 0 if self.subject.link == LOGIT else labels
         self.learner.learn(rows, told)
+        before = self._versions
         self._judge()
         self._publish()
+        self.watch.follow(before, self._versions)
+        self.versions.held = self._is_held
 
     def _score(self, rows: Matrix, labels: Floats) -> None:
         """Before anything is learned from these rows."""
@@ -207,8 +210,12 @@ class Course:
         return self.models.get(number)
 
     @property
+    def _versions(self) -> tuple[int, int]:
+        return self.versions.champion, self.versions.challenger
+
+    @property
     def _is_held(self) -> bool:
-        return not self.versions.pinned and self.watch.is_surely_worse(self.subject.link)
+        return not self.versions.pinned and self.watch.is_surely_worse(self.subject.link, self.publishing.window)
 
     @property
     def _compares(self) -> bool:

@@ -58,7 +58,7 @@ class Watch(Struct, array_like=True):
 
     labels: int = 0  # that were taken
     at_ms: int = 0  # when the latest of them could be known
-    window: bytes = b""  # float32[n, 5]: label and scores of the latest labels
+    window: bytes = b""  # float32[n, 5]: label and scores of the latest labels, of who is champion and challenger now
     baselines: Baselines = field(default_factory=Baselines)
     inputs: Series = field(default_factory=Series)
     incidents: dict[str, Incident] = {}
@@ -110,9 +110,9 @@ class Watch(Struct, array_like=True):
         told |= {f"wrong:{name}:{what}": float(number) for what, number in wrong.items()}
         return {level: nan if value is None else value for level, value in told.items()}
 
-    def is_surely_worse(self, link: str) -> bool:
-        """Whether the latest step has shown the champion to be worse than a baseline, by more than chance."""
-        if WORSE not in self.incidents or self.incidents[WORSE].shown_labels != self.labels:
+    def is_surely_worse(self, link: str, most: int) -> bool:
+        """Whether the champion is worse than a baseline over the window, by more than chance."""
+        if not self.is_full(most):
             return False
         seen = self.seen[~np.isnan(self.seen[:, 1])]
         mine, *others = (
@@ -126,6 +126,14 @@ class Watch(Struct, array_like=True):
         new = np.column_stack([labels, scores]).astype("<f4").tobytes()
         self.window = (self.window + new)[-4 * (1 + len(SCORERS)) * most :]
         self.labels += len(labels)
+
+    def follow(self, before: tuple[int, int], now: tuple[int, int]) -> None:
+        """Champion and challenger are other versions now: each has the scores that are its own."""
+        seen = self.seen
+        scores = {version: seen[:, 1 + i].copy() for i, version in enumerate(before) if version}
+        for i, version in enumerate(now):
+            seen[:, 1 + i] = scores.get(version, nan)
+        self.window = seen.astype("<f4").tobytes()
 
     def is_full(self, most: int) -> bool:
         """Whether the window holds so many labels that the champion has scored."""

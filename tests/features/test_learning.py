@@ -16,7 +16,7 @@ from features.labels import Examples
 from features.learning import LearningJob
 from features.loop import Store, batches, run
 from features.models import LinearModel, score
-from features.quality import Baselines
+from features.quality import BASELINES, Baselines
 from features.versions import (
     Appointment,
     Versions,
@@ -234,6 +234,24 @@ def test_a_champion_that_is_no_longer_worse_scores_again() -> None:
     assert versions(store).held
     turned_round(store, 500, 900, True)
     assert not versions(store).held
+
+
+def test_a_version_that_takes_the_place_of_a_held_one_is_judged_by_its_own_scores_alone() -> None:
+    store, took_over = Store(), 0
+    turned_round(store, 0, 400, True)
+    for start in range(400, 2000, 100):
+        before = versions(store)
+        turned_round(store, start, start + 100, False)
+        now, watch = versions(store), decode_watch(store.records["watch|m"])
+        kept = now.find(now.champion)
+        if before.held and now.champion != before.champion and kept and kept.compared:
+            took_over += 1
+            assert watch.mean_losses("logit")["champion"] == pytest.approx(kept.compared.loss, rel=1e-6)
+            assert now.held == (kept.compared.loss > min(watch.mean_losses("logit")[name] for name in BASELINES))
+    assert took_over
+    assert not versions(store).held
+    learn([appointment(versions(store).former)], job(every=200, window=100), store)
+    assert np.isnan(decode_watch(store.records["watch|m"]).seen[:, 1]).all(), "it has scored none of these"
 
 
 def test_a_version_that_a_human_chose_stays_until_it_is_set_free() -> None:
