@@ -17,6 +17,7 @@ from features.models import LinearModel, decode_model, encode_model
 
 DIGEST_BYTES = 16
 TURNS_KEPT = 20
+ROLLED_BACK = "rolled back"  # why a champion has turned
 START = b'{"type":"champion"'  # of an appointment in the topic of examples
 
 
@@ -88,9 +89,14 @@ class Versions(Struct, array_like=True):
     kept: list[Version] = []  # the oldest first
     turns: list[Turn] = []  # the latest
     held: bool = False  # the champion was worse than a baseline over the latest window: its scores have no value
+    formers: list[int] = []  # champions before the present one, each once, the latest last; who is rolled back is none
 
     def turn(self, at_ms: int, version: int, why: str, by: str = "") -> None:
         self.turns = [*self.turns, Turn(at_ms, version, self.champion, why, by)][-TURNS_KEPT:]
+        if why == ROLLED_BACK and version in self.formers:
+            self.formers = self.formers[: self.formers.index(version)]
+        elif why != ROLLED_BACK and version != self.champion:
+            self.formers = [n for n in (*self.formers, self.champion) if n not in (0, version)]
         self.champion = version
         self.challenger = 0 if self.challenger == version else self.challenger
 
@@ -104,9 +110,8 @@ class Versions(Struct, array_like=True):
 
     @property
     def former(self) -> int:
-        """The latest champion that is older than the present one; 0 where none is kept."""
-        before = [turn.before for turn in reversed(self.turns) if turn.before < self.champion]
-        return next((number for number in before if self.find(number)), 0)
+        """The champion before the present one, of those that are kept; 0: there is none."""
+        return next((number for number in reversed(self.formers) if self.find(number)), 0)
 
     def trim(self, most: int) -> list[int]:
         """Lets the oldest go beyond `most`, never one that scores, is compared or may be rolled back to; their
@@ -115,6 +120,7 @@ class Versions(Struct, array_like=True):
         spare = [version.number for version in self.kept[: max(0, len(self.kept) - most)]]
         gone = [number for number in spare if number not in needed]
         self.kept = [version for version in self.kept if version.number not in gone]
+        self.formers = [number for number in self.formers if number not in gone]
         return gone
 
     @property

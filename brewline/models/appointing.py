@@ -11,7 +11,7 @@ from rich.console import Console
 from brewline.models.reading import Known, read_model
 from brewline.trail import note, person
 from config.settings import Settings
-from features.versions import Appointment, Versions, encode_appointment
+from features.versions import ROLLED_BACK, Appointment, Versions, encode_appointment
 from operators.kafka import Unreachable, producer, require_kafka
 
 WAIT_S = 10.0
@@ -57,7 +57,7 @@ def put_back(settings: Settings, model: str, version: int, by: str) -> Appointed
     if not version:
         raise ValueError(f"models rollback: no champion of {model} before the present one is kept; {_kept(known)}")
     _require(known, version)
-    return _appoint(settings, known, version, "rolled back", by)
+    return _appoint(settings, known, version, ROLLED_BACK, by)
 
 
 def _require(known: Known, version: int) -> None:

@@ -8,7 +8,19 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from features.models import Curve, LinearModel
-from features.versions import Comparison, Unusable, Version, Versions, open_sealed, seal, sole, unseal, version_key
+from features.versions import (
+    ROLLED_BACK,
+    TURNS_KEPT,
+    Comparison,
+    Unusable,
+    Version,
+    Versions,
+    open_sealed,
+    seal,
+    sole,
+    unseal,
+    version_key,
+)
 
 MODEL = LinearModel("m", 3, "l", 500, ["x"], [Curve([0.0, 1.0], [0.0, 0.5])], 0.1)
 RAW = seal(MODEL, 7, {"log_loss": 0.3, "roc_auc": None})
@@ -65,3 +77,25 @@ def test_going_back_again_and_again_ends_with_the_oldest_that_is_kept() -> None:
         versions.turn(0, back, "rolled back")
         went.append(back)
     assert went == [5, 2]
+
+
+def test_going_back_leads_to_the_champion_before_also_where_that_is_the_newer_one() -> None:
+    versions = Versions(kept=[Version(n, "l", 0, 0) for n in (1, 2, 5, 7)])
+    for number, why in ((1, "first"), (2, "better"), (5, "better"), (7, "better"), (5, ROLLED_BACK), (2, "promoted")):
+        versions.turn(0, number, why)
+    assert versions.former == 5, "7 was rolled back"
+    versions.turn(0, 7, "promoted")
+    versions.turn(0, 5, "promoted")
+    assert versions.former == 7
+    versions.turn(0, 1, ROLLED_BACK)
+    assert versions.former == 0, "it was the first"
+
+
+def test_pins_and_unpins_do_not_make_one_forget_who_was_champion_before() -> None:
+    versions = Versions(kept=[Version(n, "l", 0, 0) for n in (1, 2, 3)])
+    versions.turn(0, 1, "first")
+    versions.turn(0, 2, "better")
+    for number in range(2 * TURNS_KEPT):
+        versions.turn(0, 2, ("promoted", "unpinned")[number % 2])
+    assert versions.former == 1
+    assert versions.trim(1) == []

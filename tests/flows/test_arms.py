@@ -22,6 +22,7 @@ from flows.topics import TOPICS
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from sim.chain import Record
 from tests.brewline.test_arms import RULE
+from tests.flowhouse import ticks
 from tests.flowprocess import COUPON_KEY, Flow, feed, make_topics, read_all, settings_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -66,7 +67,8 @@ def test_what_was_redeemed_decides_which_arms_are_given_next(
         return [one for one in told if one["cause"].startswith(f"v{day}-")]
 
     def look(day: int) -> list[dict[str, Any]]:
-        feed(settings, [record("view", f"v{day}-{n}", f"K{n}", day) for n in range(PEOPLE)])
+        views = [record("view", f"v{day}-{n}", f"K{n}", day) for n in range(PEOPLE)]
+        feed(settings, [*views, *ticks(NOW_MS + day * DAY_MS)])
         customers.until(lambda: len(decisions(day)) == PEOPLE)
         return decisions(day)
 

@@ -159,7 +159,8 @@ def _roll_back(settings: Settings, subject: Subject, scorer: PublishedModels, fo
     show_model(settings, subject.name, True, Console(file=shown))
     told = json.loads(shown.getvalue())
     assert (told["champion"], told["turns"][-1]["why"], told["turns"][-1]["by"]) == (former, "rolled back", "anna")
-    assert told["figures"]["champion"]["log_loss"] > 0
+    assert told["figures"]["base_rate"]["log_loss"] > 0
+    assert told["figures"]["champion"] == {}, "it has scored none of the latest labels"
     assert sum(bin["rows"] for bin in told["reliability"]) == settings.learning.window_labels
     for as_table in (lambda: list_models(settings, False, out), lambda: show_model(settings, subject.name, False, out)):
         as_table()
