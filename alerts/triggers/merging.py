@@ -29,6 +29,7 @@ from alerts.triggers.brake import brake_key, newer
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.points import owed_apart
 from alerts.triggers.referrals import orders_of
+from alerts.triggers.trials import crowded_out
 from features import events as e
 from features.amounts import with_room
 from features.forgetting import Sifted
@@ -328,6 +329,7 @@ class Merging:
             progress.changes.messages += [spent.told(settling.topic) for spent in owed]
         ledger = ledger.merge(other)
         ledger.taken[word.of] = Taken(max(taken.offset, word.offset), True)
+        progress.changes.messages += self.job.told(crowded_out(ledger, progress.now_ms))
         self._join_coupons(progress, word, ledger)
         progress.put(word.customer, merged.record.tobytes() + encode_ledger(ledger))
         progress.wake(word.customer, merged.wake_ms, ledger.held)

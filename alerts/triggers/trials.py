@@ -21,7 +21,7 @@ from features.trials import HOLDOUT, LATE_MS, Trial
 ORDER, REDEEMED, VOID, REFUND = (KINDS[kind] for kind in ("order", "coupon_redeemed", "void", "refund"))
 DEEDS = np.isin(np.arange(len(KINDS)), [ORDER, REDEEMED, VOID, REFUND])  # by kind
 FIELDS = {"coupon", "order", "total_cents", "amount_cents"}  # of these events
-KEPT = 16  # choices of a customer, the latest
+KEPT = 16  # choices of a customer that are followed, the latest
 # how MessagePack begins a map of up to KEPT decisions: a ledger without it holds no choice
 MARK = re.compile(rb"(?:[\x81-\x8f]|\xde\x00.)\xb8", re.DOTALL)
 ANY = "*"
@@ -79,16 +79,29 @@ def chosen(
     )
     first = rule.id not in ledger.exposed_ms
     ledger.exposed_ms[rule.id] = choice.exposed_ms
-    before = [(id, one) for id, one in ledger.choices.items() if id != decision]
-    ledger.choices = dict([*before, (decision, choice)][-KEPT:])
+    ledger.choices.pop(decision, None)
+    ledger.choices[decision] = choice
     told = _told(decision, choice, at_ms, scored)
     told.first, told.design = first, design_of(rule.then) if first and arm.name != HOLDOUT else ""
-    return [told]
+    return [*crowded_out(ledger, at_ms), told]
+
+
+def crowded_out(ledger: Ledger, now_ms: int) -> Iterator[Trial]:
+    """Those that are over are dropped; of more than KEPT the oldest are withdrawn, whatever has come of them so far: to
+    learn from those alone that were redeemed in time would be to learn that all are."""
+    _drop(ledger, now_ms)
+    for decision in list(ledger.choices)[:-KEPT]:
+        yield from withdraw(ledger, decision, now_ms)
+
+
+def _drop(ledger: Ledger, now_ms: int) -> None:
+    """The choices of which nothing more can come."""
+    ledger.choices = {id: one for id, one in ledger.choices.items() if one.expires_ms + LATE_MS > now_ms}
 
 
 def follow(deed: Deed, ledger: Ledger, margin_percent: int) -> Iterable[Trial]:
     """What a deed has changed of a customer's choices, as it notes in the ledger; those that are over are dropped."""
-    ledger.choices = {id: one for id, one in ledger.choices.items() if one.expires_ms + LATE_MS > deed.at_ms}
+    _drop(ledger, deed.at_ms)
     for decision, choice in FOLLOWED[deed.kind](deed, ledger):
         choice.reward_cents = reward_cents(choice, margin_percent)
         choice.revision += 1

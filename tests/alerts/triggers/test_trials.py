@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from msgspec import msgpack
 from msgspec.structs import replace
 
-from alerts.triggers.arms import design_of
+from alerts.triggers.arms import Given, design_of
 from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.merging import Merging
 from alerts.triggers.receipts.receipt import decision_id
 from alerts.triggers.rule import Rule
+from alerts.triggers.trials import KEPT, chosen
 from features import events as e
 from features.loop import Store, batches, run
 from features.record import Choice, Ledger, decode_ledger, encode_ledger
@@ -305,6 +306,44 @@ def test_a_choice_goes_on_with_the_customer_whom_somebody_becomes() -> None:
     world.settle()
     told = [trial for store in world.stores.values() for trial in trials_of(store)]
     assert sorted((t.revision, t.redeemed) for t in told) == [(0, False), (1, True)]
+
+
+def withdrawn(trials: list[Trial]) -> list[str]:
+    """The decisions, in order."""
+    return [trial.decision for trial in trials if trial.withdrawn]
+
+
+def test_of_more_choices_than_are_followed_the_oldest_are_withdrawn_though_they_were_redeemed() -> None:
+    views = [event(e.View, f"v{n}", n / 100, "c") for n in range(KEPT + 2)]
+    ids = [decision_id("r", "c", view.id) for view in views]
+    used = [event(e.CouponRedeemed, f"x{n}", 0.5, "c", coupon=id, total_cents=1_500) for n, id in enumerate(ids)]
+    store = lived(job_of(THREE, FIFTH), *views[:3], used[0], *views[3:], *used[1:])
+    assert withdrawn(trials_of(store)) == ids[:2]
+    assert {trial.decision for trial in trials_of(store) if trial.redeemed and not trial.withdrawn} == {
+        ids[0],
+        *ids[2:],
+    }
+
+
+def test_choices_that_are_over_crowd_out_none_that_is_open() -> None:
+    ledger = Ledger()
+    for number in range(2 * KEPT):
+        then = Then("A", face_value_cents=100, valid="90d" if number == 0 else "2h")
+        told = chosen(rule(THREE), Given(then), f"d{number}", NOON_MS + number * 2 * DAY_MS, ledger)
+        assert withdrawn(told) == []
+    assert list(ledger.choices) == ["d0", f"d{number}"]
+
+
+def test_of_two_who_become_one_as_many_choices_are_followed_as_of_anybody() -> None:
+    world = World(Merging(job_of(THREE, FIFTH), "events"))
+    for number in range(KEPT):
+        world.tell(event(e.View, f"v{number}", number / 100, ("ca", "cb")[number % 4 > 0]))
+    world.tell(event(e.View, "w", 0.9, "ca"))
+    world.settle()
+    world.merge("ca", "cb", NOON_MS + DAY_MS)
+    world.settle()
+    told = [trial for store in world.stores.values() for trial in trials_of(store)]
+    assert withdrawn(told) == [decision_id("r", "ca", "v0")]
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=12), cuts)
