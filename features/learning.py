@@ -83,7 +83,7 @@ class LearningJob:
         batch, words, trials, letters = plan.work
         found = tried.learn(trials, state, plan.clock.now_ms)
         over = [name for _, name in state.due if is_set(name)]
-        fresh = Repeats(state.seen, plan.clock.now_ms)
+        fresh = Repeats(set(state.seen), plan.clock.now_ms)
         puts, deletes, messages, levels = found.puts, found.deletes, list[Message](), dict[str, float]()
         counts = Counter[str]()
         for model, heard in words.items():
