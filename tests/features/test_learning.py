@@ -363,6 +363,7 @@ def test_labels_that_do_not_fill_a_step_wait_for_more_and_are_not_lost() -> None
         (example(1, layout="older"), "layout"),
         (example(1, model="unheard-of"), "layout"),
         (b'{"type":"champion","model":"m"}', "malformed"),
+        (b'{"type":"tick","id":"h","of":"x"}', "malformed"),
         (encode_appointment(Appointment("unheard-of", 1, "promoted", "anna", 0)), "unknown_version"),
     ],
 )
