@@ -36,9 +36,8 @@ class Ruled:
         folders = [coupons.rules, coupons.calendars, *([coupons.campaigns] if coupons.campaigns else [])]
         self.followed = Followed("rules", [house.settings.path(folder) for folder in folders])
         self.catalog = load_catalog(house.settings)
-        state = (house.redis, house.settings.redis.prefix)
-        layout = (self.catalog.layout, round(time.time() * 1000))
-        self.earlier = house.answered(lambda: follow_layout(*state, *layout))
+        state, now_ms = (house.redis, house.settings.redis.prefix), round(time.time() * 1000)
+        self.earlier = house.answered(lambda: follow_layout(*state, self.catalog.layout, now_ms))
         self.forgotten = Forgotten(house.tombstones.told())
         layouts = input_layouts(self.catalog)
         self.published = PublishedModels(house.store("learning"), house.partitions["examples"], layouts)
@@ -66,8 +65,7 @@ class Ruled:
     def _ruled(self) -> CustomersJob:
         house, settings, rules = self.house, self.house.settings, load_rules(self.house.settings)
         conditions = load_conditions(self.catalog, rules)
-        texts = {rule.version: text for rule, _, text in rules}
-        note_rules(house.redis, settings.redis.prefix, texts)
+        note_rules(house.redis, settings.redis.prefix, {rule.version: text for rule, _, text in rules})
         files = ((file, text) for _, file, text in rules)
         note_files(house, "coupon rules", settings.path(settings.coupons.rules), files)
         catalog = self.catalog.narrowed(n for names in conditions.names for n in names if n in self.catalog.names)
