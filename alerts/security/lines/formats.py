@@ -14,19 +14,23 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from alerts.security.lines.mapping import NUMBER
 from alerts.security.lines.requests import plain_request, shape_of
 from alerts.security.lines.statements import fields_of, searched_by, without_comments
 from features.messages import Refused
 
 Found: TypeAlias = dict[str, Any]
+csv.field_size_limit(2**31 - 1)  # a statement is as long as its record may be
 
 ACCESS = re.compile(
-    r'(?P<client_ip>\S+) \S+ (?P<actor>\S+) \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) \S+'
+    r'(?P<client_ip>\S+) \S+ (?P<actor>(?:[^"\\]|\\.)+?) \[(?P<time>[^][]{1,64})\] '
+    r'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) \S+'
     r'(?: "(?:[^"\\]|\\.)*" "(?P<device>(?:[^"\\]|\\.)*)")?'
 )
 PGAUDIT = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \S+) \[\d+\] "
-    r"(?P<actor>\S[^\n]{0,127}?)@(?P<database>[^@\s]+) (?P<client_ip>\S+).*?AUDIT: +(?:SESSION|OBJECT),(?P<audit>.*)",
+    r"(?P<actor>\S[^\n]{0,127}?)@(?P<database>[^@\s]+) (?P<client_ip>\S+) "
+    r".{0,99}?AUDIT: +(?:SESSION|OBJECT),(?P<audit>.*)",
     re.DOTALL,
 )
 ACTIONS = {"COPY": "export", "SELECT": "search", "UPDATE": "bulk_update", "INSERT": "bulk_update"}
@@ -36,6 +40,7 @@ DELETES = {"DELETE", "TRUNCATE", "TRUNCATE TABLE", "DROP TABLE"}
 LOGS = re.compile(r"(?:^|[._])(?:audit|log|logs|history)(?:$|_)|_(?:audit|log|logs)$", re.IGNORECASE)
 NOBODY = "-"
 LINE_END = "\x1f"  # in a statement, for CSV is read by the line
+ONE_LINE = str.maketrans(dict.fromkeys("\n\r\0", LINE_END))
 ESCAPED = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.))")
 
 
@@ -72,14 +77,14 @@ def pgaudit(line: str) -> Found:
         raise Refused("malformed", "no line of pgaudit: expected log_line_prefix '%m [%p] %q%u@%d %h '")
     found: Found = match.groupdict()
     try:
-        parts = next(csv.reader([found.pop("audit").replace("\n", LINE_END)]))
+        parts = next(csv.reader([found.pop("audit").translate(ONE_LINE)]))
         _, _, kind, command, _, object, statement, *more = parts
         statement = without_comments(statement.replace(LINE_END, "\n"))
     except (ValueError, StopIteration, csv.Error):
         raise Refused("malformed", "the part behind AUDIT: has too few fields") from None
     found |= {"class": kind, "command": command, "object": object, "action": _action(kind, command, object, statement)}
     found |= {"query": searched_by(statement, more[0] if more else ""), "fields": fields_of(statement)}
-    if len(more) >= 2 and more[-1].isdecimal():  # pgaudit.log_rows
+    if len(more) >= 2 and NUMBER.fullmatch(more[-1]):  # pgaudit.log_rows
         found["rows"] = int(more[-1])
     if account := re.search(r"\b(?:to|role|user)\s+\"?(\w+)", statement, re.IGNORECASE) if kind == "ROLE" else None:
         found["account"] = account[1]

@@ -15,6 +15,7 @@ from features.events import AuditAccess
 from features.written import hint, line_of, read_toml, told
 
 NUMBERS = ("rows", "without_consent")
+NUMBER = re.compile(r"[0-9]{1,12}")
 OF_BREWLINE = {"at_ms", "day", "region", "customer", "who", "time", "trail", "before", "seal", "tz"}
 FIELDS = tuple(n for n in (*AuditAccess.__struct_fields__, "customers") if n not in OF_BREWLINE)
 Place = Annotated[str, Meta(min_length=1)]
@@ -105,7 +106,7 @@ def _check_texts(raw: dict[str, Any], text: str, file: str) -> None:
 def _check_numbers(raw: dict[str, Any], text: str, file: str) -> None:
     for where, name, value in _written(raw):
         field = where.split(".")[1] if where.startswith("values.") else "" if where == "fields." else name
-        if field in NUMBERS and not re.fullmatch(r"[0-9]{1,12}", value):
+        if field in NUMBERS and not NUMBER.fullmatch(value):
             found = f"{where}{name}: found {value!r}, expected a whole number in quotes, such as '1'"
             raise WrongMapping(f"{file}:{line_of(text, name)}: {found}")
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
+from itertools import chain
 
 from alerts.security.lines.requests import NAME, PHONE, whole
 
-QUOTED = re.compile(r"('(?:[^']|'')*')|/\*(?:.*?\*/|.*)|\*/|--[^\n]*", re.DOTALL)
-COLUMN = r'(?<![\w".])(?:"?\w+"?\.)*"?(\w+)"?'  # at its beginning only: else long names cost their square
+STRING = r"\bE'(?:[^'\\]|\\.|'')*'?|'[^']*'?|(?<![\w$])\$(?P<tag>[A-Z_]\w*|)\$(?:.*?\$(?P=tag)\$|.*)"
+STRINGS = re.compile(STRING, re.DOTALL | re.IGNORECASE)
+KEPT = re.compile(rf'({STRING}|"[^"]*"?)|/\*(?:.*?\*/|.*)|\*/|--[^\n]*', re.DOTALL | re.IGNORECASE)
+COLUMN = r'(?<![\w".])(?:"?\w+"?\.)*"?(\w+)"?(?![\w".])'  # a whole one: else long names cost their square
 TEXT = r"('(?:[^']|'')*'|\$\d+|[^\s;)]+)"
 LIKE = re.compile(rf"{COLUMN}(?:::\w+)?\s+(?:not\s+)?(?:i?like|similar\s+to)\s+{TEXT}", re.IGNORECASE)
+BOUND = re.compile(r"\$([0-9]{1,5})")
 NUMBERS = re.compile(r"'[+\d]+%'$")
 PARTS = re.compile(
     rf"\bstarts_with\s*\(\s*{COLUMN}|\b(?:left|substr|substring)\s*\(\s*{COLUMN}[^()]*\)\s*(?:=|in\b|i?like\b|~|<|>)",
@@ -19,11 +23,12 @@ PARTS = re.compile(
 RANGES = re.compile(rf"{COLUMN}(?:::\w+)?\s*(?:!?~~?\*?|\^@|>=?|<(?!>)=?|\bbetween\b)", re.IGNORECASE)
 WHERE = re.compile(r"\bwhere\b", re.IGNORECASE)
 EQUALS = re.compile(rf"{COLUMN}\s*(?:=|\bin\b|\bi?like\b)", re.IGNORECASE)
-SELECTED = re.compile(r"\bselect\s+(?:distinct\s+)?(.*?)\bfrom\b", re.IGNORECASE | re.DOTALL)
+SELECT = re.compile(r"\bselect\s+(?:distinct\s+)?", re.IGNORECASE)
+FROM = re.compile(r'"[^"]*"|\b(from)\b', re.IGNORECASE)
 
 
 def without_comments(statement: str) -> str:
-    return QUOTED.sub(lambda found: found[1] or " ", statement)
+    return KEPT.sub(lambda found: found[1] or " ", statement)
 
 
 def searched_by(statement: str, parameters: str = "") -> str:
@@ -33,7 +38,7 @@ def searched_by(statement: str, parameters: str = "") -> str:
             return "phone" if whole(_value(found[2], parameters)) else "phone_prefix"
         if NUMBERS.match(found[2]):
             return f"{found[1].lower()}_prefix"
-    for found in (*PARTS.finditer(statement), *RANGES.finditer(statement)):
+    for found in chain(PARTS.finditer(statement), RANGES.finditer(statement)):
         if PHONE.search(next(name for name in found.groups() if name)):
             return "phone_prefix"
     where = WHERE.search(statement)
@@ -43,16 +48,19 @@ def searched_by(statement: str, parameters: str = "") -> str:
 
 def fields_of(statement: str) -> list[str]:
     """The columns that a plain select names; `*` is all of them."""
-    selected = SELECTED.search(statement)
-    names = [part.strip().rpartition(".")[2].strip('"') for part in selected[1].split(",")] if selected else []
+    plain = STRINGS.sub("''", statement)
+    select = SELECT.search(plain)
+    end = next((found for found in FROM.finditer(plain, select.end()) if found[1]), None) if select else None
+    selected = plain[select.end() : end.start()].split(",") if select and end else []
+    names = [part.strip().rpartition(".")[2].strip('"') for part in selected]
     return [name for name in names if name == "*" or NAME.match(name)][:50]
 
 
 def _value(text: str, parameters: str) -> str:
     """What a column is compared with, if it stands there; a text that holds a wildcard is no whole number."""
-    if text.startswith("$"):
-        values = next(csv.reader([parameters.replace("\n", " ")]), [])
-        place = int(text[1:]) - 1
+    if bound := BOUND.fullmatch(text):
+        values = next(csv.reader([parameters]), [])
+        place = int(bound[1]) - 1
         text = values[place] if 0 <= place < len(values) else ""
     text = text.strip("'")
     return "" if "%" in text or "_" in text else text

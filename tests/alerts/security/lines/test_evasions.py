@@ -14,7 +14,7 @@ from alerts.security.job import SecurityJob
 from alerts.security.lines.mapping import read_mapping
 from alerts.security.lines.reader import Reader, epoch_ms
 from alerts.security.lines.requests import plain_path
-from alerts.security.lines.statements import fields_of, searched_by, without_comments
+from alerts.security.lines.statements import fields_of, searched_by
 from config import settings as conf
 from config.settings import HERE
 from features.check import Limits
@@ -167,11 +167,51 @@ def test_what_a_select_shows_is_no_search() -> None:
     assert fields_of('select c."phone", name from customers c') == ["phone", "name"]
 
 
-@pytest.mark.parametrize("text", ["a" * 200_000, "a." * 100_000, "/*" * 100_000, "'" * 99_999, "where a " * 30_000])
-def test_no_statement_is_slow_to_read(text: str) -> None:
+UNITS = [
+    "a", "a.", "/*", "'", "where a ", "select ", "select distinct ", "left(a", 'a"', '"a".', "$a", "$$", "--", "E'\\",
+    "a like '", "a not ", "::a", "from", " ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("start", ["select ", "select 1 where ", "select left(", "select '"])
+def test_no_statement_is_slow_to_read(start: str, unit: str) -> None:
     began = time.perf_counter()
-    searched_by(without_comments(f"select 1 where {text}"))
-    assert time.perf_counter() - began < 5
+    statement(start + unit * (100_000 // len(unit)))
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("unit", ["a", "a ", "AUDIT: ", "@b ", "a@b c"])
+def test_no_line_that_only_begins_like_one_is_slow_to_refuse(unit: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(Refused):
+        PGAUDIT.read(f"2026-05-04 10:00:00 UTC [1] a@b {unit * (200_000 // len(unit))}AUDIT:", "i")
+    assert time.perf_counter() - began < 3
+
+
+def test_padding_hides_no_statement() -> None:
+    padded = f"SELECT phone /* {'x' * 140_000} */ FROM customers WHERE phone LIKE '138%' OR name = '{'y' * 140_000}'"
+    read = statement(padded, rows=55_000)
+    assert (read.query, read.fields, read.rows) == ("phone_prefix", ["phone"], 55_000)
+    bound = statement("SELECT 1 FROM customers WHERE phone LIKE $2", f'"{"x" * 140_000},138%"')
+    assert bound.query == "phone_prefix"
+
+
+@pytest.mark.parametrize("text", ["'--'", '"--"', "E'\\' --'", "$$ ' -- $$", "$x$ $$ -- $x$", "'/*'", '"/*"'])
+def test_what_looks_like_a_comment_within_quotes_is_none(text: str) -> None:
+    assert statement(f"SELECT {text}, phone FROM customers WHERE phone/**/LIKE '138%'").query == "phone_prefix"
+
+
+@pytest.mark.parametrize("text", ["'a from b'", '"a from b"', "$$ from $$"])
+def test_a_quoted_from_ends_no_list_of_columns(text: str) -> None:
+    assert "phone" in statement(f"SELECT {text}, phone FROM customers").fields
+
+
+def test_odd_parameters_stop_nothing() -> None:
+    huge = "9" * 5_000
+    assert statement(f"SELECT 'phone like ${huge}'").query == "phone_prefix"
+    assert statement("SELECT 1 FROM c WHERE phone LIKE $1", '"a\rb\0c"').query == "phone_prefix"
+    assert statement("SELECT 1", rows=huge).rows == 0  # type: ignore[arg-type]
 
 
 def test_walking_through_numbers_is_found_in_access_logs_though_they_know_no_rows() -> None:
