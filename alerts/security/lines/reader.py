@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from math import isfinite
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
@@ -13,9 +12,9 @@ import msgspec
 
 from alerts.security.fields import EXPORT
 from alerts.security.lines.formats import Found, access, pgaudit
-from alerts.security.lines.mapping import FIELDS, NUMBERS, Mapping, found_at
+from alerts.security.lines.mapping import FIELDS, NUMBER, NUMBERS, Mapping, found_at
 from alerts.security.lines.requests import plain_request
-from alerts.security.lines.scrub import pseudonym, scrub
+from alerts.security.lines.scrub import READ, pseudonym, scrub
 from features.events import AuditAccess, AuditExport
 from features.identity import Pseudonyms
 from features.messages import Refused
@@ -27,6 +26,7 @@ LISTS = ("fields", "marks", "customers")
 
 EPOCH = re.compile(r"-?\d{1,30}(?:\.\d*)?", re.ASCII)
 SCALES = ((1e11, 1000.0), (1e14, 1.0), (1e17, 1e-3))  # by magnitude: seconds until 5138, ms, µs; else ns
+BEYOND = 1e30
 EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000  # 2000, 2100: no log is of another time
 ZONE_NAME = re.compile(r" ?([A-Z]{2,5})$")
 
@@ -50,11 +50,11 @@ class Reader:
             if name in said:
                 said[name] = names.get(str(said[name]), said[name])
         said = {"result": "ok", **said, **written}
+        if said.get("actor", "") == "":
+            raise Refused("missing_id", "the line does not say who it was")
         event = {name: self._clean(name, value, name in written) for name, value in said.items()}
         action = event.pop("action", "")
         event |= {"id": id, "time": self._time(found.get("time"))}
-        if not event.get("actor"):
-            raise Refused("missing_id", "the line does not say who it was")
         try:
             if action == EXPORT:
                 return msgspec.convert({"type": "audit_export", **event}, AuditExport)
@@ -92,15 +92,15 @@ class Reader:
     def _clean(self, name: str, value: Any, written: bool) -> Any:
         """`written`: by the mapping file itself, so about no customer."""
         if name in NUMBERS:
-            return int(value) if isinstance(value, str) and value.isdecimal() else value
+            return int(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
         if name in LISTS:
             values = value if isinstance(value, list) else [value]
-            return [self._text(name, f"{each}", written) for each in values][:1_000]
+            return [self._text(name, f"{each}", written) for each in values[:1_000]]
         return self._text(name, f"{value}", written)
 
     def _text(self, name: str, text: str, written: bool) -> str:
         if name == "customers" or (name in self.mapping.customer_fields and text and not written):
-            return pseudonym(self.pseudonyms, text)
+            return pseudonym(self.pseudonyms, text[:READ])
         return text[:128] if name in UNTOUCHED else scrub(text)
 
     def _time(self, value: Any) -> int:
@@ -141,7 +141,7 @@ def epoch_ms(value: Any) -> int | None:
         if not EPOCH.fullmatch(value):
             return None
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < BEYOND:
         return None
     factor = next((factor for below, factor in SCALES if abs(value) < below), 1e-6)
     return round(value * factor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,23 @@ def test_a_sign_that_only_looks_like_a_digit_is_a_dead_letter_and_raises_nothing
     assert [letter.headers["reason"] for letter in letters(store)] == ["wrong_type", "wrong_type"]
     (event,) = events(sent(raw("pgaudit", PG.format("eve", SELECT).replace("420", odd))))
     assert event.rows == 0
+
+
+@pytest.mark.parametrize("digits", [400, 5_000])
+def test_numbers_beyond_all_measure_are_dead_letters_and_raise_nothing(digits: int) -> None:
+    huge = "1" + "0" * (digits - 1)
+    told = {"action": "customer.read", "count": huge}
+    whole = json.dumps({**CRM, "timestamp": 0}).replace('"timestamp": 0', f'"timestamp": {huge}')
+    as_object = b'{"source": "crm", "line": %s}' % whole.encode()
+    store = sent(raw("crm", {**CRM, "event": told}), raw("crm", whole), as_object)
+    assert store.position.counts["dead_lettered"] == 3
+    assert "read" not in store.position.counts
+
+
+@pytest.mark.parametrize("actor", ["anna smith", "anna [x", "anna [x] y", r"anna \x22 y", "a  b"])
+def test_a_name_of_several_words_is_told_whole(actor: str) -> None:
+    (event,) = events(sent(raw("nginx", NGINX.format("GET /customers/1 HTTP/1.1", 200).replace("eve", actor))))
+    assert (event.actor, event.client_ip) == (actor, "10.20.1.7")
 
 
 def test_an_export_is_an_export_and_what_no_route_names_is_skipped() -> None:
@@ -198,6 +216,47 @@ def test_no_phone_number_token_or_mail_of_a_line_gets_out(secret: str, where: in
     plain = "".join(c for c in secret if c.isalnum())
     assert secret.encode() not in found
     assert plain.encode() not in found.replace(b"-", b"").replace(b" ", b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("导出手机13800138000", "导出手机…"),
+        ("13800138000号", "…号"),
+        ("138 0013 8000的客户", "…的客户"),
+        ("电话+4915112345678号", "电话…号"),
+        ("tel13800138000", "tel…"),
+        ("tel138-0013-8000x", "tel…x"),
+        ("tel8613800138000", "tel…"),
+        ("id_13800138000", "id_…"),
+        ("13800138000_old", "…_old"),
+        ("邮箱li@example.com", "…"),
+        ("令牌sk1234567890abcdef1234号", "令牌…号"),
+        ("x" * 90 + "li@example.com", "x" * 28 + "…"),
+    ],
+)
+def test_secrets_that_touch_letters_are_left_out(text: str, told: str) -> None:
+    assert scrub(text) == told
+
+
+@pytest.mark.parametrize("text", ["customers_20261126", "ts1764160141000", "o202611260012", "10.20.1.7", "pc-0007"])
+def test_names_with_numbers_of_other_lengths_stay(text: str) -> None:
+    assert scrub(text) == text
+
+
+@pytest.mark.parametrize("unit", ["a", "a.", "1", "1 ", "1-a-", "中", "a@", "a1" * 20 + " "])
+def test_long_texts_are_cut_before_they_are_searched_and_no_part_is_left_of_what_was_cut(unit: str) -> None:
+    began = time.perf_counter()
+    for length in range(990, 1_030):
+        assert "15900" not in scrub((unit * length)[:length] + " 15900001111" + "x" * 100_000)
+    assert time.perf_counter() - began < 2
+
+
+def test_nothing_is_cleaned_of_a_line_that_does_not_say_who_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alerts.security.lines.reader.scrub", lambda text: 1 / 0)
+    line = NGINX.format("GET /customers/1 HTTP/1.1", 401).replace("- eve", "- -")
+    (letter,) = letters(sent(raw("nginx", line)))
+    assert letter.headers["reason"] == "missing_id"
 
 
 @settings(deadline=None)
