@@ -23,6 +23,7 @@ from features.job import Message as Sent
 from features.times import parse_time, rfc3339
 from features.written import hint
 from operators.kafka import Unreachable, consumer, produce, producer, require_kafka
+from operators.resent import HEADER
 from operators.topic import Bounds, bounds_of, read_to_end
 
 ASK_S = 10.0
@@ -224,7 +225,7 @@ def send_again(
             topic = settings.topic(letter.topic)
             key, value = _original(reader, topic, letter)
             if value is not None:
-                again = Sent(topic, key, value, {"resent_from": letter.id, "resent_by": by})
+                again = Sent(topic, key, value, {HEADER: letter.id, "resent_by": by})
                 _put(sender, again, letter.partition, failures)
                 sent += 1
             done(letter, value is not None)

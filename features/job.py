@@ -29,6 +29,7 @@ class Batch(Struct):
     stamps_ms: list[int] = []  # Kafka timestamps, epoch ms
     at_ms: int = 0
     traced: str = ""  # the trace context that its last record bears
+    resent: dict[int, int] = {}  # offset → where a record stood before it was sent again
 
     @property
     def last(self) -> int:
@@ -49,7 +50,13 @@ class Batch(Struct):
             self.stamps_ms[part],
             self.at_ms,
             self.traced,
+            self.resent,
         )
+
+    def place(self, index: int) -> str:
+        """Where a record stands; the same for one that was sent again after it had been a dead letter."""
+        offset = self.offsets[index]
+        return f"{self.topic}/{self.partition}/{self.resent.get(offset, offset)}"
 
     def since(self, offset: int) -> Batch:
         """The part behind `offset`."""

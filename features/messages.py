@@ -46,7 +46,7 @@ def dead_letter(topic: str, batch: Batch, index: int, refused: Refused, reader: 
     `reader`: who of several that read the record, each for itself, could not use it.
     """
     offset, at_ms = batch.offsets[index], batch.stamps_ms[index]
-    place = f"{batch.topic}/{batch.partition}/{offset}" + (f"/{reader}" if reader else "")
+    place = batch.place(index) + (f"/{reader}" if reader else "")
     headers = {
         "ce_specversion": "1.0",
         "ce_id": place,

@@ -27,6 +27,7 @@ from features.outgoing import AlertWord
 from operators.health import EVENTS, FENCE, LAG, STANDING, Pulse, count
 from operators.kafka import consumer, produce
 from operators.redis_link import reason
+from operators.resent import first_offsets
 from operators.source import OffsetExpired
 from operators.standings import SINCE, Fence, Standings
 
@@ -123,6 +124,7 @@ class DeskKeeper:
             count(FLOW, {"dead_lettered": 1, f"dead_lettered:{refused.reason}": 1})
             offset, partition = record.offset() or 0, record.partition() or 0
             batch = Batch(record.topic() or "", partition, offset - 1, [offset], [value], [stamp_ms])
+            batch.resent = first_offsets([record])
             return dead_letter(self.topics.dead_letters, batch, 0, refused, FLOW)
         EVENTS.labels(FLOW, "applied").inc()
         return None

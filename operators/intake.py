@@ -13,6 +13,7 @@ from features.job import Batch
 from operators import traces
 from operators.health import FENCE, LAG, warn_seldom
 from operators.kafka import consumer
+from operators.resent import first_offsets
 from operators.source import OffsetExpired
 
 ASK_S = 5.0
@@ -83,7 +84,10 @@ class Intake:
             self.windows[partition].take(offset)
             value, stamp_ms = message.value() or b"", message.timestamp()[1]
             traced = traces.carried(message) if traces.spans else ""
-            found.append(Batch(self.topic, partition, offset - 1, [offset], [value], [stamp_ms], traced=traced))
+            first = first_offsets([message])
+            found.append(
+                Batch(self.topic, partition, offset - 1, [offset], [value], [stamp_ms], traced=traced, resent=first)
+            )
         return found
 
     def _judge(self, error: KafkaError, partition: int) -> None:

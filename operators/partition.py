@@ -307,4 +307,5 @@ def joined(before: Batch, batch: Batch) -> Batch:
         offsets=before.offsets + batch.offsets,
         values=before.values + batch.values,
         stamps_ms=before.stamps_ms + batch.stamps_ms,
+        resent=before.resent | batch.resent,
     )

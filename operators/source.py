@@ -18,6 +18,7 @@ from operators import hearing, traces
 from operators.alignment import Alignment, kafka_time
 from operators.health import LAG, Pulse, warn_seldom
 from operators.kafka import consumer
+from operators.resent import first_offsets
 
 log = structlog.get_logger()
 HEARTBEAT_S = 1.0
@@ -191,6 +192,7 @@ class Partition(StatefulSourcePartition[Batch, None]):
             [min(m.timestamp()[1], at_ms) for m in messages],  # a producer whose clock is ahead moves nobody's time
             at_ms,
             traces.carried(messages[-1]) if messages and traces.spans else "",
+            first_offsets(messages),
         )
 
     def _measure_lag(self, quiet: bool) -> bool:

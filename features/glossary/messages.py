@@ -304,7 +304,7 @@ FIELDS = {
 
 HEADERS = {  # of dead letters
     "ce_specversion": "CloudEvents version",
-    "ce_id": "where the record stands: topic/partition/offset, for a coupon with the gateway behind; also the key",
+    "ce_id": "where the record stood at first: topic/partition/offset, and a coupon's gateway behind it; also the key",
     "ce_type": "brewline.dead_letter",
     "ce_source": "the topic it was read from",
     "ce_time": "Kafka timestamp of the record",

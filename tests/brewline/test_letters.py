@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -16,6 +17,7 @@ from config.settings import Settings
 from features.job import Batch, Message
 from features.messages import Refused, dead_letter
 from operators.kafka import partition_count, producer
+from operators.resent import first_offsets
 from tests.flowprocess import WAIT_S, environ, make_topics, read
 
 pytestmark = pytest.mark.servers
@@ -89,6 +91,17 @@ def test_sent_again_a_record_is_behind_the_others_of_its_partition_under_its_key
         (b"till-3", b"three" * 100),
     ]
     assert dict(again[0].headers() or []) == {"resent_from": id_of(letters, 1).encode(), "resent_by": b"anna"}
+
+
+def test_sent_again_a_record_is_known_by_where_it_stood_at_first(letters: Settings) -> None:
+    topic = letters.topic("pos.events")
+    resend(letters, found(letters, id_of(letters, 2)), "anna", QUIET)
+    resend(letters, [replace(found(letters, id_of(letters, 2))[0], offset=6, id=f"{topic}/1/2/till")], "anna", QUIET)
+    sender = producer(letters.kafka.librdkafka())
+    for false in (f"{topic}/1/70", f"{topic}/2/1", "pos/1/1", "x", ""):
+        sender.produce(topic, b"false", partition=1, headers={"resent_from": false})
+    assert sender.flush(WAIT_S) == 0
+    assert first_offsets(read(letters, "pos.events")[1]) == {6: 2, 7: 2}
 
 
 def test_what_its_topic_no_longer_has_comes_out_of_the_letter_unless_that_was_cut(letters: Settings) -> None:

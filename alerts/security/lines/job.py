@@ -1,6 +1,7 @@
 """The intake of raw lines: a topic of `{"source": "crm", "line": ...}` in, audit events out, keyed by actor.
 
-It keeps no state. An event's id comes of where its line stands, so a line that is read again makes the same event.
+It keeps no state. An event's id comes of where its line stood at first, so a line that is read or sent again makes the
+same event.
 Every line ends in exactly one count: `read`, `skipped` (about nothing that is watched) or `dead_lettered`.
 """
 
@@ -48,7 +49,7 @@ class LinesJob:
         batch, messages, counts = plan.work, list[Message](), Counter[str]()
         for index, raw in enumerate(batch.values):
             try:
-                event = self._read(raw, f"{batch.topic}/{batch.partition}/{batch.offsets[index]}")
+                event = self._read(raw, batch.place(index))
             except Refused as refused:
                 counts.update(("dead_lettered", f"dead_lettered:{refused.reason}"))
                 messages.append(dead_letter(self.dead_letters_topic, batch, index, refused))

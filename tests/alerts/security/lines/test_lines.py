@@ -18,8 +18,9 @@ from alerts.security.lines.scrub import scrub
 from config.settings import HERE
 from features.events import Audit, AuditAccess, AuditExport, decode_audit
 from features.identity import Pseudonyms
-from features.job import Message
+from features.job import Batch, Message
 from features.loop import Store, batches, run
+from features.messages import digest
 from features.times import parse_time
 
 PSEUDONYMS = Pseudonyms(b"a key of sixteen characters or more", "CN")
@@ -270,6 +271,19 @@ def test_a_line_that_is_read_again_makes_the_same_event() -> None:
     lines = [raw("crm", CRM), raw("nginx", NGINX.format("POST /login HTTP/1.1", 200)), b"?"]
     assert sent(*lines).sent == sent(*lines, cuts=(1, 2)).sent == sent(*lines).sent
     assert len({event.id for event in events(sent(*lines))}) == 2
+
+
+def test_a_line_that_is_sent_again_makes_the_event_and_the_letter_that_it_made_at_first() -> None:
+    values = [json.dumps(raw("crm", CRM)).encode(), b"?"]
+    job = LinesJob(READERS, "audit.events", "dead-letters")
+    for origin in ({}, {7: 3, 8: 4}, {9: 3, 10: 4}):
+        first = min(origin, default=3)
+        batch = Batch("audit.lines", 0, first - 1, [first, first + 1], values, [0, 0], resent=origin)
+        store = run(job, [batch])[0]
+        assert events(store)[0].id == digest("audit.lines/0/3")
+        (letter,) = letters(store)
+        assert letter.headers["ce_id"] == letter.key == "audit.lines/0/4"
+        assert letter.headers["source_offset"] == str(first + 1)
 
 
 @pytest.mark.parametrize(
