@@ -12,7 +12,7 @@ from features.outgoing import Notice
 
 SEVERITY = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}
 MOST = 1_023  # characters of a string
-CONTROLS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")  # whatever might begin a new line, or is no text
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # whatever might begin a new line, or is no text
 
 
 def cef_line(notice: Notice, id: str) -> str:
@@ -42,8 +42,8 @@ def _pairs(notice: Notice, id: str) -> Iterator[tuple[str, str]]:
     figures = [(name, figure_text(value)) for name, value in notice.figures.items()]
     yield from _labelled("cfp", [each for each in figures if not each[0].endswith("_ms")][:4])
     yield from _labelled("deviceCustomDate", [each for each in figures if each[0].endswith("_ms")][:2])
-    yield "flexString1Label", "Attack" if notice.tags else ""
-    yield "flexString1", _attack(notice)
+    attack = _attack(notice)
+    yield from (("flexString1Label", "Attack" if attack else ""), ("flexString1", attack))
 
 
 def _source(notice: Notice) -> Iterator[tuple[str, str]]:

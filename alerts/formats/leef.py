@@ -12,7 +12,7 @@ from features.outgoing import Notice
 
 SEVERITY = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}
 DELIMITER = "\t"
-CONTROLS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")  # there are no escapes: what divides cannot stand in it
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # there are no escapes: what divides cannot stand in it
 
 
 def leef_line(notice: Notice, id: str) -> str:

@@ -7,8 +7,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
 def source_ip(labels: Mapping[str, str]) -> IPv4Address | IPv6Address | None:
-    """None where there is none, or what the log calls so is the name of a host."""
+    """None where there is none, or what the log calls so is the name of a host. Of ::ffff:10.0.0.1 it is 10.0.0.1."""
     try:
-        return ip_address(labels.get("client_ip", ""))
+        ip = ip_address(labels.get("client_ip", ""))
     except ValueError:
         return None
+    return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip

@@ -147,6 +147,26 @@ def test_an_address_of_sixteen_bytes_has_its_own_field_in_cef_and_the_name_of_a_
     assert ecs_event(named, "id")["source"] == {"address": "office-7"}
 
 
+def test_an_address_of_four_bytes_is_told_as_one_though_it_came_over_a_socket_of_sixteen() -> None:
+    notice = replace(NOTICES[0], labels={**NOTICES[0].labels, "client_ip": "::ffff:10.20.4.7"})
+    assert detection_finding(notice, "id")["evidences"][0]["src_endpoint"]["ip"] == "10.20.4.7"
+    assert ecs_event(notice, "id")["source"] == {"address": "::ffff:10.20.4.7", "ip": "10.20.4.7"}
+    pairs = read_cef(cef_line(notice, "id"))[1]
+    assert (pairs["src"], "c6a2" in pairs) == ("10.20.4.7", False)
+    assert "\tsrc=10.20.4.7\t" in leef_line(notice, "id")
+
+
+@pytest.mark.parametrize("sign", ["\x7f", "\x80", "\x85", "\x9b", "\x9d", "\x9f"])
+def test_no_control_sign_gets_into_a_line(sign: str) -> None:
+    notice = replace(NOTICES[0], title=f"a{sign}b", why=f"a{sign}b")
+    assert sign not in cef_line(notice, "id") + leef_line(notice, "id")
+
+
+def test_tags_that_are_not_of_attack_leave_no_label_without_its_value() -> None:
+    assert "flexString1" not in cef_line(replace(NOTICES[0], tags=["cve.2024-1"]), "id")
+    assert "flexString1Label=Attack flexString1=T1" in cef_line(NOTICES[0], "id")
+
+
 def test_tags_of_attack_are_told_apart() -> None:
     attack = read_attack(TAGS)
     assert (attack.techniques, attack.parts) == (["T1567"], ["T1213.004"])
@@ -173,14 +193,14 @@ def read_cef(line: str) -> tuple[list[str], dict[str, str]]:
 def shown(text: str) -> str:
     """What CEF keeps of a text: line ends as one, no other controls."""
     kept = text.replace("\r\n", "\n")
-    return re.sub("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f\u0085\u2028\u2029]", " ", kept)
+    return re.sub("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]", " ", kept)
 
 
 @given(odd)
 def test_a_cef_line_is_read_back_as_it_was_whatever_stands_in_it(notice: Notice) -> None:
     head, pairs = read_cef(cef_line(notice, "id-1"))
     assert head[:4] == ["CEF:0", "Brewline", "Brewline", "1"]
-    assert head[5] == re.sub("[\x00-\x1f\x7f\u0085\u2028\u2029]", " ", notice.title)
+    assert head[5] == re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", notice.title)
     assert (pairs["externalId"], pairs["act"]) == ("id-1", notice.action)
     assert pairs.get("msg", "") == shown(notice.why)
     assert pairs.get("suser", "") == shown(notice.labels.get("actor", ""))
@@ -194,7 +214,7 @@ def test_a_leef_line_has_its_five_heads_and_attributes_that_nothing_divides(noti
     assert (version, vendor, product, delimiter) == ("LEEF:2.0", "Brewline", "Brewline", "x09")
     pairs = dict(pair.split("=", 1) for pair in rest.split("\t"))
     assert (pairs["id"], pairs["devTime"]) == ("id-1", str(notice.at_ms))
-    assert pairs.get("msg", "") == re.sub("[\x00-\x1f\x7f\u0085\u2028\u2029]", " ", notice.why)
+    assert pairs.get("msg", "") == re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", notice.why)
     assert len(line.splitlines()) == 1
 
 
