@@ -94,5 +94,5 @@ def as_json(found: Any) -> Any:
     """What a receiver answered, if that is JSON; else None."""
     try:
         return msgspec.json.decode(found)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -15,7 +15,7 @@ from operators.posting import JSON, as_json, encoded, patient
 from operators.web import Web
 
 FIRST_S, MOST_S = 0.2, 5.0  # between two questions whether it is there
-DATA_ERRORS = {5, 6, 12, 13, 15}  # codes of an answer 400 that are the event's own fault
+DATA_ERRORS = (5, 6, 12, 13, 15)  # codes of an answer 400 that are the event's own fault
 
 
 class Splunk:
@@ -36,7 +36,7 @@ class Splunk:
         answer, said = self.web.post(f"{self.url}/event", self.headers, self._event(body))
         if answer.verdict == "delivered":
             answer = self._acknowledged(as_json(said), started_s + self.acknowledge_s)
-        elif answer.status == 400 and _code(as_json(said)) not in DATA_ERRORS:
+        elif answer.status == 400 and _field(as_json(said), "code") not in DATA_ERRORS:
             answer.retry = True  # the token has no acknowledgement, or no such index
         answer.seconds = time.monotonic() - started_s
         return patient(answer) if not answer.retry else answer
@@ -56,7 +56,7 @@ class Splunk:
 
     def _acknowledged(self, said: Any, until_s: float) -> Answer:
         """Asks until the indexer has it; a collector that does not acknowledge is one that is set up wrongly."""
-        number = said.get("ackId") if isinstance(said, dict) else None
+        number = _field(said, "ackId")
         if not isinstance(number, int):
             return Answer(200, retry=True)
         pause_s = FIRST_S
@@ -66,11 +66,11 @@ class Splunk:
             answer, heard = self.web.post(f"{self.url}/ack", self.headers, orjson.dumps({"acks": [number]}))
             if answer.verdict != "delivered":
                 continue
-            acks = as_json(heard)
-            if isinstance(acks, dict) and acks.get("acks", {}).get(str(number)) is True:
+            if _field(_field(as_json(heard), "acks"), str(number)) is True:
                 return answer
         return Answer(failure="timeout")
 
 
-def _code(said: Any) -> int | None:
-    return said.get("code") if isinstance(said, dict) else None
+def _field(said: Any, name: str) -> Any:
+    """None where it is not there, or what was said is no object."""
+    return said.get(name) if isinstance(said, dict) else None

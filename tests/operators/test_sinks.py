@@ -234,8 +234,21 @@ def test_a_wrong_token_or_a_collector_without_acknowledgement_holds_events_back(
         assert post(splunk(url, workdir)[0], notice).verdict == "again"
         there.event = lambda body: (400, {"text": "Incorrect index", "code": 7})  # type: ignore[method-assign]
         assert post(splunk(url, workdir)[0], notice).verdict == "again"
+        there.event = lambda body: (400, {"text": "?", "code": [12]})  # type: ignore[method-assign]
+        assert post(splunk(url, workdir)[0], notice).verdict == "again"
         there.event = lambda body: (400, {"text": "Event field is required", "code": 12})  # type: ignore[method-assign]
         assert post(splunk(url, workdir)[0], notice).verdict == "refused"
+
+
+@pytest.mark.parametrize("said", [{"acks": [True]}, {"acks": None}, {"acks": {"0": "yes"}}, [], {}])
+def test_an_event_whose_acknowledgement_is_none_is_sent_again(workdir: Path, said: Any) -> None:
+    [notice] = findings(1)
+    with collector(TOKEN) as (there, url):
+        there.ack = lambda body: (200, said)  # type: ignore[method-assign]
+        target, sink = splunk(url, workdir)
+        sink.wait = lambda _: None
+        answer = post(target, notice)
+        assert (answer.verdict, answer.failure) == ("again", "timeout")
 
 
 def test_no_sink_takes_a_secret_that_is_no_word(workdir: Path) -> None:
