@@ -55,7 +55,7 @@ def say_of_alert(
         _require_reason("alerts close", reason)
     talk = _talk(settings)
     said = say(talk, word, named(key, talk.read().book, "alert"), by, reason)
-    out.print(f"{said.about} is {word} by {said.by}{_when(said.heard)}", soft_wrap=True)
+    out.print(f"{said.about} is {word} by {said.by}{_when(said.heard)}", soft_wrap=True, markup=False)
 
 
 def say(talk: Talk, word: Literal["acknowledged", "closed"], key: str, by: str, reason: str) -> Said:
@@ -84,7 +84,7 @@ def silence_alerts(settings: Settings, matchers: list[str], last: str, by: str, 
         asked[name] = glob
     said = silence(_talk(settings), asked, last, by, reason)
     firing = f"; of what fires, it covers {said.covers}" if said.heard else ""
-    out.print(f"{said.about} until {minute(said.until_ms)}{firing}{_when(said.heard)}", soft_wrap=True)
+    out.print(f"{said.about} until {minute(said.until_ms)}{firing}{_when(said.heard)}", soft_wrap=True, markup=False)
 
 
 def silence(talk: Talk, matchers: dict[str, str], last: str, by: str, reason: str) -> Said:
@@ -109,7 +109,7 @@ def end_silence(settings: Settings, silence: str, by: str, reason: str, out: Con
     """Raises ValueError where there is no such silence, or it has ended."""
     talk = _talk(settings)
     said = unsilence(talk, named(silence, talk.read().silences, "silence"), by, reason)
-    out.print(f"{said.about} is ended by {said.by}{_when(said.heard)}", soft_wrap=True)
+    out.print(f"{said.about} is ended by {said.by}{_when(said.heard)}", soft_wrap=True, markup=False)
 
 
 def unsilence(talk: Talk, id: str, by: str, reason: str) -> Said:

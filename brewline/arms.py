@@ -8,6 +8,7 @@ import orjson
 from redis import Redis
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alerts.triggers.arms import arm_shares, design_of
@@ -136,9 +137,7 @@ def _table(rows: list[Row]) -> Table:
         cents = _with(row["reward_cents"], row["reward_cents_interval"], "{:,.0f}")
         ordered = _share(row["ordered_rate"], None)
         table.add_row(
-            row["rule"],
-            row["context"],
-            row["arm"],
+            *_name(row),
             *counts,
             rate,
             cents,
@@ -149,6 +148,10 @@ def _table(rows: list[Row]) -> Table:
     return table
 
 
+def _name(row: Row) -> list[str]:
+    return [escape(row[name]) for name in ("rule", "context", "arm")]
+
+
 def _trust(rows: list[Row]) -> Table:
     """Whether the division of customers is that of the file, and whether a lift wears off."""
     table = Table("rule", "context", "arm", box=SIMPLE_HEAD, title="can it be trusted, and does it last")
@@ -156,7 +159,7 @@ def _trust(rows: list[Row]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         lifts = [_share(row[name], row[f"{name}_interval"]) for name in ("lift_while_new", "lift_later")]
-        table.add_row(row["rule"], row["context"], row["arm"], _customers(row), *lifts)
+        table.add_row(*_name(row), _customers(row), *lifts)
     return table
 
 

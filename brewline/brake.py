@@ -8,6 +8,7 @@ import msgspec
 import orjson
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alerts.triggers.brake import brake_key
@@ -67,7 +68,7 @@ def _table(turns: list[BrakeTurn]) -> Table:
     for turn in turns:
         by = f"alert {turn.incident}" if turn.incident else turn.by
         since = rfc3339(turn.at_ms)[:16].replace("T", " ")
-        table.add_row(turn.campaign, _where(turn.place), turn.state, since, by, turn.reason)
+        table.add_row(*map(escape, (turn.campaign, _where(turn.place), turn.state, since, by, turn.reason)))
     return table
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from redis import Redis
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alerts.coupons.check import Attempt, judge, state
@@ -68,8 +69,10 @@ def show_coupons(settings: Settings, id: str, at_ms: int, as_json: bool, out: Co
     table = Table(*names, box=SIMPLE_HEAD, title=f"{wallet.customer} as of {rfc3339(at_ms)}")
     for coupon in coupons:
         times = (_minute(coupon.issued_ms), _minute(coupon.expires_ms), _since(coupon, at_ms))
-        table.add_row(coupon.name, coupon.rule, _worth(coupon), state(coupon, at_ms), *times, coupon.decision)
-    out.print(table if coupons else f"{wallet.customer} has no coupons as of {rfc3339(at_ms)}", highlight=False)
+        told = (coupon.name, coupon.rule, _worth(coupon), state(coupon, at_ms), *times, coupon.decision)
+        table.add_row(*map(escape, told))
+    nothing = f"{wallet.customer} has no coupons as of {rfc3339(at_ms)}"
+    out.print(table if coupons else nothing, highlight=False)
 
 
 def check_coupon(settings: Settings, id: str, asked: Attempt, as_json: bool, out: Console) -> int:
@@ -88,7 +91,7 @@ def check_coupon(settings: Settings, id: str, asked: Attempt, as_json: bool, out
         _print({"ok": not reason, "reason": reason, "coupon": _plain(coupon) if coupon else None}, out)
     else:
         said = f"no: {reason}" if reason else _yes(codes, asked.code, coupon)
-        out.print(said, highlight=False, soft_wrap=True)
+        out.print(said, highlight=False, soft_wrap=True, markup=False)
     return 1 if reason else 0
 
 
@@ -113,7 +116,8 @@ def revoke_coupon(settings: Settings, id: str, named: str, reason: str, out: Con
     end_s = time.monotonic() + WAIT_S
     while time.monotonic() < end_s:
         if _find(wallet.ledger(), codes, coupon.decision).revoked_ms:
-            out.print(f"revoked: {coupon.name} of {coupon.rule}, decision {coupon.decision}", highlight=False)
+            said = f"revoked: {coupon.name} of {coupon.rule}, decision {coupon.decision}"
+            out.print(said, highlight=False, markup=False)
             return 0
         time.sleep(LOOK_S)
     out.print("the word is in Kafka and will be heard; start the flow with `brewline run customers`", highlight=False)

@@ -268,12 +268,12 @@ class Demo:
             if topic == "alerts" and self._worth_a_line(event):
                 self.out.print(f"[bold red]alert [/] {escape(str(data['why']))}", highlight=False, soft_wrap=True)
             elif topic == "reviews" and data["state"] == "opened":
-                self.out.print(f"[magenta]review[/] {data['why']}", highlight=False, soft_wrap=True)
+                self.out.print(f"[magenta]review[/] {escape(data['why'])}", highlight=False, soft_wrap=True)
             elif topic == "coupons" and (now_s >= self.next_coupon_s or data["rule"] not in self.met):
                 self.next_coupon_s = now_s + COUPON_LINE_S
                 self.met.add(data["rule"])
                 line = f"{data['rule']:<18} {_gift(data)} for {data['customer'][:9]}…"
-                self.out.print(f"[green]coupon[/] {_clock(data['at_ms'])} {line}", highlight=False)
+                self.out.print(f"[green]coupon[/] {_clock(data['at_ms'])} {escape(line)}", highlight=False)
             elif topic == "kpi.minutes" and event["subject"] == "chain:*":
                 self._add_minute(data)
 

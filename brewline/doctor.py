@@ -55,7 +55,7 @@ def examine(settings: Settings, out: Console) -> int:
 def _fails(name: str, finding: Callable[[], str], out: Console) -> bool:
     """Whether a check fails; prints what it found."""
     try:
-        out.print(f"[green]ok  [/] {name}: {finding()}", highlight=False, soft_wrap=True)
+        out.print(f"[green]ok  [/] {name}: {escape(finding())}", highlight=False, soft_wrap=True)
     except Advice as advice:
         out.print(f"[yellow]look[/] {name}: {escape(str(advice))}", highlight=False, soft_wrap=True)
     except (ValueError, Unreachable, Ailing) as error:

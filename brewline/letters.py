@@ -12,8 +12,10 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from msgspec import DecodeError, Struct, to_builtins
 from msgspec.json import decode, encode, format
+from msgspec.structs import replace
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -64,9 +66,9 @@ class Asked(Struct, frozen=True):
         )
 
 
-def read_letters(settings: Settings, asked: Asked, out: Console) -> list[Letter]:
-    """Those that are meant, oldest first, each id once. Raises Unreachable, and ValueError for an id, a reason or a
-    topic that none has."""
+def read_letters(settings: Settings, asked: Asked, out: Console, values: bool) -> list[Letter]:
+    """Those that are meant, oldest first, each id once, with or without their values. Raises Unreachable, and
+    ValueError for an id, a reason or a topic that none has."""
     client, topic, group = _reached(settings)
     bounds = bounds_of(client, topic, group)
     found: dict[str, Letter] = {}
@@ -76,7 +78,7 @@ def read_letters(settings: Settings, asked: Asked, out: Console) -> list[Letter]
         reasons.add(letter.reason)
         topics.add(letter.topic)
         if asked.means(letter):
-            found[letter.id] = letter
+            found[letter.id] = letter if values else replace(letter, value=b"")
     for said, known, what in ((asked.reason, reasons, "reason"), (asked.topic, topics, "topic")):
         if said and said not in known:
             there = hint(said, known) if known else "; there are none at all"
@@ -163,7 +165,7 @@ def sum_up(letters: Sequence[Letter], out: Console) -> list[dict[str, Any]]:
     rows = []
     for (topic, reason), group in sorted(groups.items(), key=lambda pair: -len(pair[1])):
         first, latest = rfc3339(group[0].at_ms)[:19], rfc3339(group[-1].at_ms)[:19]
-        table.add_row(topic, reason, f"{len(group):,}", first, latest, group[-1].detail)
+        table.add_row(escape(topic), escape(reason), f"{len(group):,}", first, latest, escape(group[-1].detail))
         rows.append({"topic": topic, "reason": reason, "letters": len(group), "first": first, "latest": latest})
     out.print(table if rows else "There are no dead letters.")
     return rows
@@ -173,7 +175,8 @@ def show_letters(letters: Sequence[Letter], out: Console) -> list[dict[str, Any]
     """Prints one a line, without their values."""
     table = Table("id", "time", "reason", "detail", "bytes", box=SIMPLE_HEAD)
     for letter in letters:
-        table.add_row(letter.id, rfc3339(letter.at_ms)[:19], letter.reason, letter.detail, f"{letter.bytes:,}")
+        said = map(escape, (letter.id, rfc3339(letter.at_ms)[:19], letter.reason, letter.detail))
+        table.add_row(*said, f"{letter.bytes:,}")
     out.print(table if letters else "There are no such dead letters.")
     return [{k: v for k, v in to_builtins(letter).items() if k != "value"} for letter in letters]
 
@@ -204,7 +207,8 @@ def resend(settings: Settings, letters: Sequence[Letter], by: str, out: Console)
             bar.advance(task)
             if not sent:
                 out.print(
-                    f"{letter.id}: left out: the letter has a part of it only, and {letter.topic} no longer has it"
+                    f"{letter.id}: left out: the letter has a part of it only, and {letter.topic} no longer has it",
+                    markup=False,
                 )
 
         return send_again(settings, letters, by, done)

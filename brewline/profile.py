@@ -40,9 +40,10 @@ def show_customer(settings: Settings, id: str, at_ms: int, out: Console) -> None
         name = purposes.get(purpose, f"purpose {purpose:08x}")
         out.print(f"consent to {name}: {'yes' if granted else 'no'}, since {rfc3339(since_ms)}")
     if found := suppression(record.ledger, at_ms):
-        out.print(f"suppressed for {found[0]}, {f'until {rfc3339(found[1])}' if found[1] else 'until it is lifted'}")
+        until = f"until {rfc3339(found[1])}" if found[1] else "until it is lifted"
+        out.print(f"suppressed for {found[0]}, {until}", markup=False)
     for rule, fired_ms in sorted(record.ledger.fired_ms.items()):
-        out.print(f"last coupon of {rule}: {rfc3339(fired_ms)}")
+        out.print(f"last coupon of {rule}: {rfc3339(fired_ms)}", markup=False)
 
 
 def _plain(value: float | str | None, digits: int) -> str:

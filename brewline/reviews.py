@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alerts.abuse.case import CONFIRMED, DECIDED, STANDING
@@ -49,8 +50,8 @@ def show_cases(settings: Settings, waiting: bool, out: Console) -> list[dict[str
         state = "waits" if case["state"] in STANDING else case["state"]
         by = f" by {case['decided_by']}" if case["decided_by"] else ""
         revoked = str(case.get(REVOKED, "–"))
-        since = _day(case["opened_ms"])
-        table.add_row(case["case"], case["signal"], state + by, since, _held(case), revoked, case["why"])
+        about = (case["case"], case["signal"], state + by, _day(case["opened_ms"]), _held(case), revoked, case["why"])
+        table.add_row(*map(escape, about))
     out.print(table)
     return cases
 
@@ -91,7 +92,9 @@ def decide_case(settings: Settings, id: str, outcome: str, by: str, out: Console
     people = f"{len(case['held'])} customers"
     confirmed = f"{people} stay suppressed without end, and their open coupons are revoked"
     said = f"{people} are let go" if outcome == "released" else confirmed
-    out.print(f"{id} is {outcome} by {word.by}: {said}, as soon as the abuse flow hears of it", soft_wrap=True)
+    out.print(
+        f"{id} is {outcome} by {word.by}: {said}, as soon as the abuse flow hears of it", soft_wrap=True, markup=False
+    )
 
 
 def _send(settings: Settings, word: Decided) -> None:

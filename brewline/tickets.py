@@ -10,6 +10,7 @@ import orjson
 from redis import Redis
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alerts.service.records import OPEN, decode_open, decode_person, person_record, ticket_record
@@ -41,7 +42,7 @@ def show_tickets(settings: Settings, only_open: bool, customer: str, as_json: bo
     for row in rows:
         left = [_left(row["clocks"].get(clock)) for clock in CLOCKS]
         about = (row["ticket"], row["priority"], row["state"], row["store"], rfc3339(row["opened_ms"])[:16])
-        table.add_row(*about, row["customer"][:9], *left)
+        table.add_row(*map(escape, (*about, row["customer"][:9])), *left)
     out.print(table)
     out.print(f"{len(rows):,} tickets; clocks say how much time is left", highlight=False)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from config.settings import Settings
 from features.audited import AuditAccess, AuditExport
@@ -103,12 +104,12 @@ def verify_trail(settings: Settings, noted: str, out: Console) -> int:
     log, since_ms = trail.read(round(time.time() * 1000))
     wrong = faults(log, head, since_ms, kept)
     for fault in wrong:
-        out.print(f"[red]{fault}[/]", highlight=False)
+        out.print(f"[red]{escape(fault)}[/]", highlight=False)
     numbers = sorted({written.entry.trail for written in log})
     held = f"entries {numbers[0]} to {numbers[-1]}" if numbers else "no entries"
     last = max((written.entry for written in log), key=lambda entry: entry.trail, default=None)
     when = f", the last of {rfc3339(int(last.time))} by {last.actor}" if last else ""
-    out.print(f"{held}{when}: {f'{len(wrong)} faults' if wrong else 'whole'}", highlight=False)
+    out.print(f"{held}{when}: {f'{len(wrong)} faults' if wrong else 'whole'}", highlight=False, markup=False)
     out.print(f"note elsewhere: --noted {head.number}:{head.seal}", highlight=False, soft_wrap=True)
     return 1 if wrong else 0
 

@@ -51,7 +51,7 @@ def add(name: Name, role: Roles, store: Stores = None, password_file: PasswordFi
     known = _known(settings)
     known.put(person, password)
     sessions(settings).close_all(name)  # they hold the roles of before
-    out.print(f"{name} may sign in at {settings.board.address}", soft_wrap=True, highlight=False)
+    out.print(f"{name} may sign in at {settings.board.address}", soft_wrap=True, highlight=False, markup=False)
 
 
 @users.command("list")
@@ -78,7 +78,7 @@ def remove(name: Name) -> None:
     known, ended = _known(settings).remove(name), sessions(settings).close_all(name)
     if not known and not ended:
         raise ValueError(f"users: there is no user {name!r}: see `brewline users list`")
-    out.print(f"{name} is shut out; sessions and tokens that ended: {ended}", highlight=False)
+    out.print(f"{name} is shut out; sessions and tokens that ended: {ended}", highlight=False, markup=False)
 
 
 @users.command()

@@ -65,7 +65,7 @@ def _say(word: Callable[..., str], action: str, campaign: str, by: str, reason: 
     settings, by = load(), _named(by)
     place, why = place_of(settings, store, region), _said(reason)
     note(settings, action, f"campaign {campaign}", by=by)
-    out.print(word(settings, campaign, place, by, why), soft_wrap=True)
+    out.print(word(settings, campaign, place, by, why), soft_wrap=True, markup=False)
 
 
 def _named(by: str) -> str:

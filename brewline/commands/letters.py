@@ -32,7 +32,7 @@ def dead_letters(context: typer.Context, reason: Reason = "", topic: Topic = "",
     from brewline.results import write_json
 
     if context.invoked_subcommand is None:
-        write_json(json, {"dead_letters": sum_up(read_letters(load(), Asked(reason, topic), out), out)})
+        write_json(json, {"dead_letters": sum_up(read_letters(load(), Asked(reason, topic), out, values=False), out)})
 
 
 @app.command("list")
@@ -49,7 +49,7 @@ def list_letters(
     from brewline.letters import Asked, read_letters, show_letters
     from brewline.results import write_json
 
-    letters = read_letters(load(), Asked(reason, topic), out)
+    letters = read_letters(load(), Asked(reason, topic), out, values=False)
     if len(letters) > last:
         out.print(f"{len(letters):,} in all; the latest {last}:")
     write_json(json, {"dead_letters": show_letters(letters[-last:], out)})
@@ -67,7 +67,7 @@ def show(
     from brewline.letters import Asked, read_letters, show_letter
 
     settings = load()
-    [letter] = read_letters(settings, Asked(ids=(id,)), out)
+    [letter] = read_letters(settings, Asked(ids=(id,)), out, value)
     if value:
         note(settings, "view", f"dead letter {id}", 1)
     show_letter(letter, value, out)
@@ -91,7 +91,7 @@ def resend_letters(
     if not ids and not reason:
         raise ValueError("dead-letters resend: found neither an id nor --reason, expected one of them")
     settings = load()
-    letters = read_letters(settings, Asked(reason, topic, tuple(ids or ())), out)
+    letters = read_letters(settings, Asked(reason, topic, tuple(ids or ())), out, values=True)
     if not letters:
         out.print("There are no such dead letters.")
     elif yes or typer.confirm(f"Send {len(letters):,} records again?"):

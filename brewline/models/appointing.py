@@ -90,7 +90,9 @@ def _print(done: Appointed, out: Console) -> int:
         out.print(f"learning has not taken it up within {WAIT_S:g} s: it will, as soon as it runs", soft_wrap=True)
         return 1
     told = f"version {done.version} is pinned" if done.version else "learning decides again which version scores"
-    out.print(f"{done.model}: {told} ({done.why} by {done.by}); scorers look once a second", soft_wrap=True)
+    out.print(
+        f"{done.model}: {told} ({done.why} by {done.by}); scorers look once a second", soft_wrap=True, markup=False
+    )
     return 0
 
 

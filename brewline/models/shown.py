@@ -8,6 +8,7 @@ import orjson
 from msgspec.structs import asdict
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from brewline.models.reading import Known, read_model, read_models
@@ -154,7 +155,8 @@ def _reliability(bins: list[Bin]) -> Table:
 def _turns(known: Known) -> Table:
     table = Table("when", "version", "before", "why", "by", box=SIMPLE_HEAD, title="who scored")
     for turn in reversed(known.versions.turns):
-        table.add_row(rfc3339(turn.at_ms), str(turn.version), str(turn.before or "-"), turn.why, turn.by)
+        numbers = (str(turn.version), str(turn.before or "-"))
+        table.add_row(rfc3339(turn.at_ms), *numbers, escape(turn.why), escape(turn.by))
     return table
 
 

@@ -49,7 +49,16 @@ def id_of(settings: Settings, offset: int) -> str:
 
 
 def found(settings: Settings, *ids: str, reason: str = "", topic: str = "") -> list[Letter]:
-    return read_letters(settings, Asked(reason, topic, ids), QUIET)
+    return read_letters(settings, Asked(reason, topic, ids), QUIET, values=True)
+
+
+@pytest.mark.parametrize("odd", ["[/urgent] 12", "[red]x", "[/]"])
+def test_what_letters_say_is_shown_as_it_stands(odd: str) -> None:
+    shown = io.StringIO()
+    letter = Letter(odd, odd, odd, odd, 2, 70, 1, 9, True)
+    for show in (sum_up, show_letters):
+        show([letter], Console(file=shown, width=200))
+    assert shown.getvalue().count(odd) == 6
 
 
 def test_they_are_summed_up_by_topic_and_reason_and_each_counts_once(letters: Settings) -> None:
@@ -64,7 +73,9 @@ def test_they_are_summed_up_by_topic_and_reason_and_each_counts_once(letters: Se
 
 def test_a_list_holds_none_of_what_they_hold(letters: Settings) -> None:
     shown = io.StringIO()
-    rows = show_letters(found(letters), Console(file=shown, width=200))
+    read = read_letters(letters, Asked(), QUIET, values=False)
+    assert {letter.value for letter in read} == {b""}
+    rows = show_letters(read, Console(file=shown, width=200))
     assert [row["id"] for row in rows] == [id_of(letters, offset) for offset in (1, 2, 3, 4)]
     assert rows[2]["bytes"] == 500
     for text in (shown.getvalue(), json.dumps(rows)):
