@@ -18,6 +18,7 @@ NUMBERS = ("rows", "without_consent")
 NUMBER = re.compile(r"[0-9]{1,12}")
 OF_BREWLINE = {"at_ms", "day", "region", "customer", "who", "time", "trail", "before", "seal", "tz"}
 FIELDS = tuple(n for n in (*AuditAccess.__struct_fields__, "customers") if n not in OF_BREWLINE)
+MOST_STARS = 2  # each more multiplies what a path takes by its length
 Place = Annotated[str, Meta(min_length=1)]
 
 
@@ -88,6 +89,9 @@ def _list(found: Any) -> list[Any]:
 
 def _check_routes(mapping: Mapping, text: str, file: str) -> None:
     for route in mapping.route:
+        if (stars := route.match.partition(" ")[2].count("*")) > MOST_STARS:
+            said = f"route.match: found {route.match!r}, which has {stars} times *; a path takes {MOST_STARS} at most"
+            raise WrongMapping(f"{file}:{line_of(text, route.match)}: {said}")
         for name, times in Counter(re.findall(r"\{(\w+)\}", route.match)).items():
             if times > 1:
                 said = (

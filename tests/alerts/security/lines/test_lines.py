@@ -303,6 +303,10 @@ def test_a_line_that_is_sent_again_makes_the_event_and_the_letter_that_it_made_a
             "m.toml:3: route.match: found 'GET /c/{object}/{object}', which names {object} 2 times; write * for",
         ),
         (
+            'format = "access"\n[[route]]\nmatch = "* /a/*/b/*/c/*"\nset = {}',
+            "m.toml:3: route.match: found '* /a/*/b/*/c/*', which has 3 times *; a path takes 2 at most",
+        ),
+        (
             'format = "access"\n[[route]]\nmatch = "GET /c/{object}"\nset = { rows = 1 }',
             "m.toml:4: route.set.rows: found 1, expected a text in quotes",
         ),
