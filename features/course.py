@@ -170,7 +170,7 @@ class Course:
 
     def _step(self, lessons: list[Lesson]) -> None:
         rows = np.array([lesson.row for lesson in lessons], dtype=np.float64)
-        labels = np.array([lesson.label for lesson in lessons], dtype=np.float64)
+        labels = self.learner.winsorised(np.array([lesson.label for lesson in lessons], dtype=np.float64))
         self.watch.at_ms = max(self.watch.at_ms, *(lesson.known_ms for lesson in lessons))
         self._score(rows, labels)
         self.messages += self.alerts.take(self.subject.name, self.watch, self.subject.inputs, rows, self.subject.link)

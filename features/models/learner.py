@@ -22,6 +22,7 @@ from features.models.published import LinearModel, Matrix
 LAG = 512  # rows that are kept
 PIECE = 500  # labels that are learned from at once
 FIRST, OF_EACH = 100, 5  # labels before curves are drawn, and how many of them must be of either kind
+WAITING = 8 * LAG  # rows that are kept while too few are of either kind
 REDRAWN = 1.5  # curves are drawn anew when there are so many times the labels
 MEMBERS = [  # prior variances of straight parts and of bends
     (straight, straight * bend) for straight, bend in product((0.0005, 0.003, 0.02), (0.0025, 0.25))
@@ -30,6 +31,7 @@ HALF_LIVES = np.array([2_000.0, 100_000.0])  # of what older rows said, in label
 RECENT = 3_000.0  # of what members foretold, and of the calibration
 TRUST = np.array([30.0, 100.0])  # labels' worth of belief that nothing is to be calibrated
 STEPS, CLOSE = 3, 1e-3
+REACH = 2.0  # of a step: how far it may move what is foretold of a row, an amount's logarithm
 HUGE = 1e30
 
 
@@ -58,11 +60,16 @@ class Learner:
         """Of the rows that are kept; a learner that is only taken up for labels to wait in never asks."""
         return columns_of(self.shapes, self.rows)
 
+    def winsorised(self, labels: Matrix) -> Matrix:
+        """Labels as they are learned from: no amount outweighs all others."""
+        return self.link.winsorised(labels, self.targets)
+
     def learn(self, values: Matrix, labels: Matrix | npt.NDArray[np.bool_]) -> None:
         """Learns from float64[n, features], NaN where a value is missing, and labels[n]: 0 or 1, or amounts."""
         for start in range(0, len(labels), PIECE):
             rows = np.clip(values[start : start + PIECE], -HUGE, HUGE).astype(np.float32).astype(np.float64)
-            self._learn(rows, self.link.target(labels[start : start + PIECE].astype(np.float64)))
+            some = labels[start : start + PIECE].astype(np.float64)
+            self._learn(rows, self.link.target(self.winsorised(some)))
         self._keep()
 
     def publish(self) -> LinearModel:
@@ -85,7 +92,7 @@ class Learner:
             self.columns = np.concatenate([self.columns, columns])
         self.rows = np.concatenate([self.rows, rows])
         self.targets = np.concatenate([self.targets, targets])
-        self._let_go(len(self.targets) - LAG)
+        self._let_go(len(self.targets) - (LAG if self.shapes else WAITING))
         if not self.shapes:
             self._begin()
         else:
@@ -103,7 +110,8 @@ class Learner:
 
     def _judge(self, columns: Matrix, targets: Matrix) -> None:
         """What was foretold of these rows: which members count, and how to calibrate."""
-        fading, spread = 0.5 ** (len(targets) / RECENT), self.learned.spread
+        fading = 0.5 ** (len(targets) / RECENT)
+        spread = self._measure(columns, targets, 1 - fading)
         foretold = np.array([self.link.loss(columns @ weights, targets).sum() for weights in self.weights])
         self.losses = self.losses * fading + foretold / spread
         known, linear = self.learned, columns @ self._average()
@@ -114,7 +122,9 @@ class Learner:
         for _ in range(STEPS):
             information, pull = self._said(pair, targets, found)
             information, pull = before + information / spread, pulled + pull / spread
-            found = np.linalg.solve(information + np.diag(TRUST), pull + TRUST * np.array([0.0, 1.0]))
+            former, found = found, np.linalg.solve(information + np.diag(TRUST), pull + TRUST * np.array([0.0, 1.0]))
+            if (share := self._within_reach(pair, found - former)) < 1:
+                found = former + share * (found - former)
         known.calibration = found.tolist()
         known.calibration_information, known.calibration_pull = information.ravel().tolist(), pull.tolist()
 
@@ -123,6 +133,19 @@ class Learner:
         linear = columns @ weights
         count, rest = self.link.work(linear, targets)
         return (columns * count[:, None]).T @ columns, columns.T @ (count * linear + rest)
+
+    def _measure(self, columns: Matrix, targets: Matrix, share: float) -> float:
+        """The spread: slow to follow, or batches in which much comes would count for less than those with little."""
+        known = self.learned
+        if self.link.scaled:
+            count, rest = self.link.work(columns @ self._average(), targets)
+            known.spread = max(known.spread + share * (float((rest**2 / count).mean()) - known.spread), 1e-9)
+        return known.spread
+
+    def _within_reach(self, columns: Matrix, step: Matrix) -> float:
+        """How much of a step to take: from far below what came, Newton's of an amount leaps beyond all bounds."""
+        farthest = float(np.abs(columns @ step).max(initial=0.0)) if self.link.scaled else 0.0
+        return min(1.0, REACH / max(farthest, REACH))
 
     def _let_go(self, over: int) -> None:
         """The oldest rows stay as information only."""
@@ -139,7 +162,7 @@ class Learner:
     def _begin(self) -> None:
         """Draws curves once there are labels enough."""
         rarest = min(len(self.targets) - np.unique(self.targets, return_counts=True)[1].max(), len(self.targets))
-        if len(self.targets) < FIRST or (rarest < OF_EACH and len(self.targets) < LAG):
+        if len(self.targets) < FIRST or rarest < OF_EACH:
             return
         self.shapes = [draw(values, Shape()) for values in self.rows.T]
         self.columns = columns_of(self.shapes, self.rows)
@@ -148,6 +171,7 @@ class Learner:
         members = len(HALF_LIVES) * len(MEMBERS)
         self.weights, self.losses = np.zeros((members, width)), np.zeros(members)
         self.weights[:, 0] = self.link.start(self.targets)
+        self._measure(self.columns, self.targets, 1.0)
         self._fit(4 * STEPS)
         self.learned.redraw_at *= REDRAWN
 
@@ -167,14 +191,15 @@ class Learner:
         loose = [looseness(self.shapes, straight, bend) for straight, bend in MEMBERS]
         average = self._average()
         for _ in range(steps):
-            if self.link.scaled:
-                count, rest = self.link.work(self.columns @ average, self.targets)
-                self.learned.spread = float(max((rest**2 / count).mean(), 1e-9))
             information, pull = self._said(self.columns, self.targets, average)
             ridges = [np.diag(self.learned.spread / variance) for variance in loose]
             known = [*zip(self.information + information, self.pull + pull, strict=True)]
+            former = self.weights
             self.weights = np.array([np.linalg.solve(told + ridge, drawn) for told, drawn in known for ridge in ridges])
             before, average = average, self._average()
+            if (share := self._within_reach(self.columns, average - before)) < 1:
+                self.weights = former + share * (self.weights - former)
+                average = self._average()
             if np.abs(average - before).max() < CLOSE:
                 break
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 Matrix = npt.NDArray[np.float64]
 FAR = 30.0  # nothing added up counts beyond this
+LARGE, MOST = 0.95, 10.0  # an amount counts for no more than so many times this quantile of the latest above 0
 LEAST = 1e-4  # what even a label that was foreseen says
 
 
@@ -17,6 +18,7 @@ class Link(Struct, frozen=True):
     """A generalised linear model's link, with the variance that goes with it (McCullagh and Nelder, 1989)."""
 
     response: Callable[[Matrix], Matrix]
+    winsorised: Callable[[Matrix, Matrix], Matrix]  # labels, latest targets → labels, none beyond what is usual
     target: Callable[[Matrix], Matrix]  # of labels, as the other functions want it
     work: Callable[[Matrix, Matrix], tuple[Matrix, Matrix]]  # linear, target → weights, residuals
     loss: Callable[[Matrix, Matrix], Matrix]  # linear, target → negative log likelihood, but for a constant
@@ -50,6 +52,13 @@ def _amount(linear: Matrix) -> Matrix:
     return np.asarray(np.expm1(np.clip(linear, 0.0, FAR)), dtype=np.float64)
 
 
+def _winsorised_amounts(labels: Matrix, latest: Matrix) -> Matrix:
+    amounts = np.concatenate([labels, latest - 1.0])
+    amounts = amounts[amounts > 0.0]
+    most = MOST * np.quantile(amounts, LARGE, method="lower") if len(amounts) else 0.0
+    return np.asarray(np.clip(labels, 0.0, most), dtype=np.float64)
+
+
 def _work_of_amount(linear: Matrix, target: Matrix) -> tuple[Matrix, Matrix]:
     mean = np.exp(_inside(linear))
     return np.maximum(mean, LEAST), target - mean
@@ -66,6 +75,7 @@ def _start_of_amount(target: Matrix) -> float:
 LINKS = {
     "logit": Link(
         response=_probability,
+        winsorised=lambda labels, latest: labels,
         target=lambda labels: labels,
         work=_work_of_chance,
         loss=_loss_of_chance,
@@ -75,7 +85,8 @@ LINKS = {
     # an expected amount, by quasi-Poisson: 1 + amount is exp(...), its variance a multiple of it
     "log1p": Link(
         response=_amount,
-        target=lambda labels: np.maximum(labels, 0.0) + 1.0,
+        winsorised=_winsorised_amounts,
+        target=lambda labels: labels + 1.0,
         work=_work_of_amount,
         loss=_loss_of_amount,
         start=_start_of_amount,

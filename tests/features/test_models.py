@@ -167,6 +167,40 @@ def test_an_expected_amount_is_learned_by_the_same_learner() -> None:
     assert known[0] - known[2] < 0.1 * (known[1] - known[2])
 
 
+def spenders(count: int) -> tuple[Matrix, Matrix, Matrix]:
+    """Their rows, what is expected of each, and what came."""
+    rows, _ = people(count)
+    mean = 500 * (1 + rows[:, 1])
+    return rows, mean, np.random.default_rng(3).gamma(2.0, mean / 2)
+
+
+@pytest.mark.parametrize("most", [1e6, 1e9, 1e15])
+@pytest.mark.parametrize("when", [50, 250, 1950])
+def test_an_absurd_amount_moves_what_is_foretold_as_a_large_one_does(when: int, most: float) -> None:
+    rows, mean, amounts = spenders(2000)
+    amounts[when] = most
+    found = score(taught(rows, amounts, new_learner("log1p")).publish(), rows)
+    assert abs(found / mean - 1).mean() < 0.25
+    assert found.max() < 2 * mean.max()
+
+
+@pytest.mark.parametrize("times", [0.0, 30.0, 1000.0])
+def test_when_amounts_become_much_larger_what_is_foretold_follows(times: float) -> None:
+    """From nothing as well, as in a shop that has just begun."""
+    rows, mean, amounts = spenders(6000)
+    amounts[:2000] *= times and 1 / times
+    found = score(taught(rows, amounts, new_learner("log1p")).publish(), rows)
+    assert 0.7 < found.mean() / mean.mean() < 1.4
+
+
+def test_amounts_that_seldom_come_are_foretold_by_their_mean() -> None:
+    rng = np.random.default_rng(5)
+    rows, _, amounts = spenders(6000)
+    amounts *= rng.random(6000) < 0.005
+    found = score(taught(rows, amounts, new_learner("log1p")).publish(), rows)
+    assert 0.5 < found.mean() / amounts.mean() < 2
+
+
 @pytest.mark.parametrize(
     "noise",
     [
@@ -210,10 +244,22 @@ def test_before_there_are_labels_enough_everybody_has_the_base_rate() -> None:
     assert score(new_learner().publish(), rows) == pytest.approx(0.5)
 
 
-def test_labels_of_one_kind_only_stay_probabilities() -> None:
-    rows, _ = people(1500)
-    found = score(taught(rows, np.zeros(1500)).publish(), rows)
-    assert 0 < found.max() < 0.02
+@pytest.mark.parametrize("count", [600, 1500])
+def test_while_too_few_labels_are_of_a_kind_everybody_has_the_base_rate(count: int) -> None:
+    rows, _ = people(count)
+    labels = np.zeros(count)
+    labels[: learning.OF_EACH - 1] = 1.0
+    assert score(taught(rows, labels).publish(), rows) == pytest.approx(learning.OF_EACH / (count + 2))
+    assert score(taught(rows, np.zeros(count)).publish(), rows) == pytest.approx(1 / (count + 2))
+
+
+def test_curves_are_drawn_once_enough_labels_are_of_either_kind_however_seldom_they_come() -> None:
+    rows, _ = people(2000)
+    labels = np.zeros(2000)
+    labels[::400] = 1.0
+    learner = taught(rows, labels)
+    assert learner.publish().curves[0].knots
+    assert len(learner.targets) <= learning.LAG, "older rows are information now"
 
 
 def test_other_features_or_another_task_begin_anew_and_keep_the_count_of_versions() -> None:

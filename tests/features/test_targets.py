@@ -16,6 +16,7 @@ from features.loop import Store, batches, run
 from features.models import Curve, LinearModel, decode_model, encode_model, score, score_rows
 from features.times import DAY_MS
 from features.versions import champion
+from features.watch import decode_watch
 from tests.alerts.triggers.jobs import CATALOG, customers_job, data_of, encoded
 
 NAMES = ["orders_90d", "noise"]
@@ -41,6 +42,21 @@ def test_a_number_is_learned_and_foretold_in_its_own_unit() -> None:
     assert 2 < often < 7
     assert 25 < seldom < 75
     assert store.position.counts["dead_lettered"] == 0
+
+
+def test_one_absurd_amount_spoils_neither_the_model_nor_its_baselines() -> None:
+    rng = np.random.default_rng(3)
+    rows = np.column_stack([rng.integers(1, 30, 1500), rng.normal(0, 1, 1500)]).astype(np.float64)
+    cents = rng.gamma(2.0, 50.0 * rows[:, 0])
+    cents[[250, 251]] = 1e12, -1e12
+    publishing = Publishing(500, 500, 4)
+    job = LearningJob({"m": Subject("m", NAMES, "l", "log1p")}, publishing, "alerts", "dead-letters")
+    store = run(job, batches("examples", 0, [examples(rows, cents)]), {0: Store()})[0]
+    model = champion("m", "l", store.records)
+    assert model is not None
+    assert score(model, rows).mean() == pytest.approx(100 * rows[:, 0].mean(), rel=0.2)
+    watch = decode_watch(store.records["watch|m"])
+    assert watch.baselines.all.total / watch.baselines.all.rows == pytest.approx(100 * rows[:, 0].mean(), rel=0.1)
 
 
 def test_no_number_is_foretold_below_nothing_or_beyond_sense() -> None:
