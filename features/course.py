@@ -227,6 +227,9 @@ class Course:
         if watch.compared < self.publishing.window or not self._compares:
             return
         means = (watch.loss / watch.compared, watch.champion_loss / watch.compared)
+        if not np.isfinite(means).all():  # one of them could not score for a while
+            self._compare_anew()
+            return
         compared = Comparison(versions.champion, watch.compared, *means)
         challenger, versions.challenger = versions.challenger, 0
         if found := versions.find(challenger):

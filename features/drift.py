@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from features.models import Matrix
 from features.models.curves import squash
-from features.quality import LOGIT, Floats
+from features.quality import LOGIT, Floats, losses
 
 REFERENCE = 20  # steps that say what is usual
 ALLOWED = 1.0  # deviations, of a step's mean, that are no drift
@@ -79,11 +79,12 @@ def adwin() -> Any:
 def has_risen(scores: Floats, labels: Floats, link: str) -> bool:
     """Whether the errors of these rows, the oldest first, became larger somewhere among them."""
     scored = ~np.isnan(scores)
-    errors = np.abs(scores[scored] - labels[scored])
-    if link != LOGIT:  # ADWIN wants 0 to 1
+    scores, labels = scores[scored], labels[scored]
+    if link == LOGIT:
+        errors = (scores - labels) ** 2
+    else:  # ADWIN wants 0 to 1
+        errors = losses(scores, labels, link)
         errors = errors / (errors + (errors.mean() or 1.0)) if len(errors) else errors
-    else:
-        errors = errors**2
     window = adwin()
     taken, total = 0, 0.0
     for error in errors.tolist():

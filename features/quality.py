@@ -26,9 +26,14 @@ class Bin(Struct):
 
 
 def losses(scores: Floats, labels: Floats, link: str) -> Floats:
-    """By row: logarithmic loss of a probability, absolute error of a number; NaN where there is no score."""
+    """By row: logarithmic loss of a probability, Poisson deviance of a number; NaN where there is no score.
+
+    Both are least where scores are what is expected (T. Gneiting, Making and Evaluating Point Forecasts, 2011), the
+    absolute error where they are what is usual. Of 1 + number, as models of numbers learn it.
+    """
     if link != LOGIT:
-        return np.asarray(np.abs(scores - labels))
+        said, came = np.maximum(scores, 0.0) + 1.0, np.maximum(labels, 0.0) + 1.0
+        return np.asarray(2.0 * (came * np.log(came / said) - (came - said)))
     likely = np.clip(np.where(labels > 0, scores, 1 - scores), LEAST, 1.0)
     return np.asarray(-np.log(likely))
 
@@ -82,7 +87,7 @@ def figures(scores: Floats, labels: Floats, link: str) -> dict[str, float | None
         return {}
     loss = float(losses(scores, labels, link).mean())
     if link != LOGIT:
-        return {"mean_absolute_error": loss}
+        return {"mean_poisson_deviance": loss, "mean_absolute_error": float(np.abs(scores - labels).mean())}
     return {
         "log_loss": loss,
         "roc_auc": roc_auc(scores, labels),
@@ -93,7 +98,7 @@ def figures(scores: Floats, labels: Floats, link: str) -> dict[str, float | None
 
 def loss_of(link: str) -> str:
     """The figure by which models are compared: less is better."""
-    return "log_loss" if link == LOGIT else "mean_absolute_error"
+    return "log_loss" if link == LOGIT else "mean_poisson_deviance"
 
 
 class Tally(Struct, array_like=True):

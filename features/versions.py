@@ -54,8 +54,8 @@ class Comparison(Struct, array_like=True):
 
     @property
     def won(self) -> bool:
-        """At least as good; not so where its loss is no number."""
-        return isfinite(self.loss) and not self.loss > self.champion_loss
+        """At least as good; nobody is beside a loss that is no number."""
+        return isfinite(self.loss) and isfinite(self.champion_loss) and self.loss <= self.champion_loss
 
 
 class Version(Struct, array_like=True):

@@ -20,7 +20,7 @@ from features.versions import Version
 FIGURES = {
     LOGIT: ("log_loss", "roc_auc", "pr_auc", "calibration_error"),
 }
-OF_NUMBERS = ("mean_absolute_error",)
+OF_NUMBERS = ("mean_poisson_deviance", "mean_absolute_error")
 
 
 def list_models(settings: Settings, as_json: bool, out: Console) -> None:
@@ -69,7 +69,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     role = row["role"] + (", pinned" if row["pinned"] else "")
     role = f"cannot score: {row['fault']}" if row["fault"] else role
     figures, compared = row["figures"], row["compared"]
-    loss = figures.get("log_loss", figures.get("mean_absolute_error"))
+    loss = figures.get("log_loss", figures.get("mean_poisson_deviance"))
     beside = (
         f"{compared['loss']:.4f}, version {compared['champion']}: {compared['champion_loss']:.4f},"
         f" over {compared['labels']:,} labels"

@@ -346,6 +346,35 @@ def test_a_champion_whose_bytes_are_spoilt_is_replaced_by_the_next_version() -> 
     assert told(store)[-1] == (2, 1, "unusable")
 
 
+def test_a_champion_that_could_not_score_for_a_while_is_compared_anew() -> None:
+    learning, key = job(every=200, window=400), version_key("m", 1)
+    store = learn([example(n) for n in range(400)], learning)
+    sealed = store.records[key]
+    store.records[key] = b""
+    learn([example(n) for n in range(400, 500)], learning, store)
+    store.records[key] = sealed
+    learn([example(n) for n in range(500, 800)], learning, store)
+    assert (told(store), versions(store).challenger) == ([(1, 0, "first")], 2)
+    learn([example(n) for n in range(800, 1200)], learning, store)
+    found = versions(store).find(2)
+    assert found is not None
+    assert found.compared is not None
+    assert found.compared.labels == 400
+
+
+def test_spend_that_doubles_is_told_so_by_the_next_version_that_scores() -> None:
+    """Half of the customers spend nothing: by absolute error, who says half of the mean would score for ever."""
+    rng, learning = np.random.default_rng(0), job(every=500, window=1000, subject=Subject("m", FEATURES, "l", "log1p"))
+    orders = rng.poisson(3, 6000)
+    mean = np.exp(7 + 0.15 * orders) * np.where(np.arange(6000) < 1500, 0.4, 1.0)
+    spent = np.where(rng.random(6000) < 0.5, 0.0, rng.lognormal(np.log(2 * mean) - 0.5, 1.0)).tolist()
+    values = [example(n, labels=[spent[n]], rows=[[float(orders[n]), 1.0, 3.0]]) for n in range(6000)]
+    model = champion("m", "l", learn(values, learning).records)
+    assert model is not None
+    rows = np.column_stack([orders[1500:], np.full(4500, 1.0), np.full(4500, 3.0)])
+    assert score(model, rows).mean() == pytest.approx(mean[1500:].mean(), rel=0.25)
+
+
 def test_labels_that_do_not_fill_a_step_wait_for_more_and_are_not_lost() -> None:
     learning = job(every=500, window=500)
     store = learn([example(n) for n in range(STEP - 1)], learning)

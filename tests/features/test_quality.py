@@ -16,6 +16,7 @@ from features.quality import (
     Baselines,
     calibration_error,
     figures,
+    loss_of,
     losses,
     pr_auc,
     reliability,
@@ -24,7 +25,7 @@ from features.quality import (
 
 probabilities = st.floats(0, 1) | st.sampled_from([0.0, 0.25, 0.5, 1.0])
 pairs = st.lists(st.tuples(probabilities, st.booleans()), min_size=1, max_size=40)
-numbers = st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=20)
+numbers = st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), min_size=1, max_size=20)
 
 
 def arrays(pairs: list[tuple[float, float | bool]]) -> tuple[np.ndarray, np.ndarray]:
@@ -60,9 +61,21 @@ def test_losses_are_those_of_the_textbook(pairs: list[tuple[float, bool]]) -> No
 
 @settings(max_examples=50, deadline=None)
 @given(numbers)
-def test_numbers_are_held_against_by_their_mean_absolute_error(pairs: list[tuple[float, float]]) -> None:
-    expected = sum(abs(score - label) for score, label in pairs) / len(pairs)
-    assert figures(*arrays(pairs), "log1p") == {"mean_absolute_error": pytest.approx(expected)}
+def test_numbers_are_held_against_by_their_mean_poisson_deviance(pairs: list[tuple[float, float]]) -> None:
+    deviances = [2 * ((y + 1) * log((y + 1) / (m + 1)) - (y - m)) for m, y in pairs]
+    assert figures(*arrays(pairs), "log1p") == {
+        "mean_poisson_deviance": pytest.approx(sum(deviances) / len(pairs), rel=1e-6, abs=1e-6),
+        "mean_absolute_error": pytest.approx(sum(abs(score - label) for score, label in pairs) / len(pairs)),
+    }
+
+
+def test_who_says_the_mean_of_numbers_has_the_least_loss() -> None:
+    """By absolute error, who always says half of it would."""
+    rng = np.random.default_rng(1)
+    mean = np.exp(rng.normal(8, 0.6, 20_000))
+    came = np.where(rng.random(20_000) < 0.5, 0.0, rng.lognormal(np.log(2 * mean) - 0.5, 1.0))
+    found = {times: figures(times * mean, came, "log1p")[loss_of("log1p")] for times in (0.0, 0.5, 0.8, 1.0, 1.25, 2.0)}
+    assert min(found, key=lambda times: found[times] or 0.0) == 1.0
 
 
 @settings(max_examples=100, deadline=None)

@@ -65,7 +65,7 @@ def test_a_loss_that_is_no_number_never_wins() -> None:
     assert Comparison(1, 10, 0.3, 0.3).won
     assert not Comparison(1, 10, float("nan"), 0.3).won
     assert not Comparison(1, 10, float("inf"), float("inf")).won
-    assert Comparison(1, 10, 0.3, float("nan")).won, "whatever scores is better than what does not"
+    assert not Comparison(1, 10, 0.3, float("nan")).won, "nor does one that was compared with nothing"
 
 
 def test_going_back_again_and_again_ends_with_the_oldest_that_is_kept() -> None:

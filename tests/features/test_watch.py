@@ -49,8 +49,7 @@ class Stage:
 @pytest.mark.parametrize("link", ["logit", "log1p"])
 def test_worse_than_a_baseline_over_a_whole_window_is_told_once_and_once_that_it_is_over(link: str) -> None:
     stage = Stage(link)
-    bad, good = (0.9, 0.3) if link == "logit" else (0.9, 0.0)
-    base = 0.3 if link == "logit" else 0.1
+    bad, good, base = 0.9, 0.3, 0.3
     assert stage.play(3, bad, base) == [], "the window is not full"
     assert stage.play(5, bad, base) == [("worse", "firing")]
     fired = stage.told[0]

@@ -34,7 +34,7 @@ export async function open(root, { t, id }) {
     const one = await get(path);
     const { summary: it } = one;
     fill(head, h("h2", {}, it.name.replaceAll("_", " ")), h("p", {}, flags(it, t)),
-      h("p", { class: "note" }, t(it.is_probability ? "loss_log" : "loss_absolute"), " ", t("window_note", { n: whole(one.window) })),
+      h("p", { class: "note" }, t(it.is_probability ? "loss_log" : "loss_deviance"), " ", t("window_note", { n: whole(one.window) })),
       h("p", {}, it.champion ? t("scoring", { n: it.champion }) : t("no_version"), it.pinned && ` · ${t("pinned")}`, it.challenger > 0 && ` · ${t("against", { n: it.challenger })}`, ` · ${t("labels_so_far", { n: whole(it.labels) })}`),
       actions(one));
     figures(one);
@@ -55,7 +55,7 @@ export async function open(root, { t, id }) {
     fill(cards, scorers.filter((name) => found[name]?.[it.loss] !== undefined).map((name) => h("section", { class: "card" },
       h("div", { class: "label" }, t(name)), h("div", { class: "figure" }, loss(found[name][it.loss])),
       name !== "champion" && verdict(it.losses, name) && h("div", { class: verdict(it.losses, name) }, t(verdict(it.losses, name) === "up" ? "beaten" : "not_beaten")),
-      h("div", { class: "note" }, it.is_probability ? t("more_figures", { auc: decimal(found[name].roc_auc, 3), pr: decimal(found[name].pr_auc, 3), error: decimal(found[name].calibration_error, 3) }) : t("mean_error")))));
+      h("div", { class: "note" }, it.is_probability ? t("more_figures", { auc: decimal(found[name].roc_auc, 3), pr: decimal(found[name].pr_auc, 3), error: decimal(found[name].calibration_error, 3) }) : t("mean_error", { error: loss(found[name].mean_absolute_error) })))));
   }
 
   function actions({ may, summary: it, former }) {
