@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -175,13 +177,23 @@ class Course:
         self._score(rows, labels)
         self.messages += self.alerts.take(self.subject.name, self.watch, self.subject.inputs, rows, self.subject.link)
         self.watch.note(self.subject.link)
-        told: Any = labels > 0 if self.subject.link == LOGIT else labels
-        self.learner.learn(rows, told)
+        self._learn(rows, labels)
         before = self._versions
         self._judge()
         self._publish()
         self.watch.follow(before, self._versions)
         self.versions.held = self._is_held
+
+    def _learn(self, rows: Matrix, labels: Floats) -> None:
+        """What would leave the learner without finite numbers is not learned."""
+        subject, before = self.subject, copy(self.learner.learned)
+        told: Any = labels > 0 if subject.link == LOGIT else labels
+        with suppress(np.linalg.LinAlgError):
+            self.learner.learn(rows, told)
+            if self.learner.is_finite:
+                return
+        self.learner = Learner(subject.name, subject.inputs, subject.layout, before, subject.link)
+        self.counts["labels_not_learned"] += len(labels)
 
     def _score(self, rows: Matrix, labels: Floats) -> None:
         """Before anything is learned from these rows."""

@@ -13,13 +13,16 @@ from features.events import Tick
 from features.job import Batch, Changes, Message, Plan, Position, State
 from features.labels import Examples, decode_examples, encode_examples
 from features.messages import Refused, cloudevent, dead_letter
+from features.quality import LOGIT
 from features.repeats import Repeats, is_set
 from features.trials import START, Trial, decode_trial, rule_of, trials_key
 from features.versions import Appointment, decode_appointment
 from features.watch import Alerts
+from features.zones import TO_MS
 
 HOUR = b'{"type":"tick"'  # which a partition of the customers flow has reached, and told all that came before it
 decode_hour = msgspec.json.Decoder(Tick).decode
+LARGEST = 1e15  # an amount, in cents: of a thousand of the largest orders
 Words = list[tuple[int, Examples | Appointment]]  # of one model, each with its index in the batch
 
 
@@ -73,6 +76,12 @@ class LearningJob:
             raise Refused("layout", "learned from other features than those declared now")
         if any(len(row) != len(self.subjects[told.model].inputs) for row in told.rows):
             raise Refused("malformed", "a row is not as long as the model has inputs")
+        if self.subjects[told.model].link == LOGIT and not all(label in (0.0, 1.0) for label in told.labels):
+            raise Refused("out_of_range", "labels: one of a probability is neither 0 nor 1")
+        if not all(abs(label) <= LARGEST for label in told.labels):
+            raise Refused("out_of_range", "labels: an amount is beyond all sense")
+        if not all(0 <= known_ms < TO_MS for known_ms in told.known_ms):
+            raise Refused("absurd_time", "known_ms: before 1970 or after 2099")
         return told
 
     def timer_records(self, due: list[tuple[int, str]]) -> list[str]:

@@ -60,6 +60,12 @@ class Learner:
         """Of the rows that are kept; a learner that is only taken up for labels to wait in never asks."""
         return columns_of(self.shapes, self.rows)
 
+    @property
+    def is_finite(self) -> bool:
+        parts = (self.weights, self.losses, self.information, self.pull)
+        numbers = [self.learned.spread, *self.learned.calibration, *self.learned.calibration_information]
+        return all(np.isfinite(part).all() for part in (*parts, numbers, self.learned.calibration_pull))
+
     def winsorised(self, labels: Matrix) -> Matrix:
         """Labels as they are learned from: no amount outweighs all others."""
         return self.link.winsorised(labels, self.targets)

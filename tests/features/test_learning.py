@@ -15,7 +15,7 @@ from features.job import Batch, encode_messages
 from features.labels import Examples
 from features.learning import LearningJob
 from features.loop import Store, batches, run
-from features.models import LinearModel, score
+from features.models import Learner, LinearModel, Matrix, decode_learned, score
 from features.quality import BASELINES, Baselines
 from features.versions import (
     Appointment,
@@ -375,6 +375,30 @@ def test_spend_that_doubles_is_told_so_by_the_next_version_that_scores() -> None
     assert score(model, rows).mean() == pytest.approx(mean[1500:].mean(), rel=0.25)
 
 
+def test_an_amount_beyond_sense_is_a_dead_letter_and_a_large_one_is_not() -> None:
+    amounts = job(subject=Subject("m", FEATURES, "l", "log1p"))
+    store = learn([example(1, labels=[1e200]), example(2, labels=[-1e16]), example(3, labels=[1e13])], amounts)
+    assert [m.headers["reason"] for m in store.sent] == ["out_of_range"] * 2
+    assert store.position.counts["labels"] == 1
+
+
+def test_what_cannot_be_learned_leaves_what_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = learn([example(n) for n in range(200)], job(every=100, window=100))
+    before = decode_learned(store.records["learner|m"])
+    learn_rows = Learner.learn
+
+    def learn_badly(self: Learner, values: Matrix, labels: Matrix) -> None:
+        learn_rows(self, values, labels)
+        self.learned.spread = float("inf")
+
+    monkeypatch.setattr(Learner, "learn", learn_badly)
+    learn([example(n) for n in range(200, 300)], job(every=100, window=100), store)
+    assert store.position.counts["labels_not_learned"] == 100
+    after = decode_learned(store.records["learner|m"])
+    after.version = before.version
+    assert after == before
+
+
 def test_labels_that_do_not_fill_a_step_wait_for_more_and_are_not_lost() -> None:
     learning = job(every=500, window=500)
     store = learn([example(n) for n in range(STEP - 1)], learning)
@@ -389,6 +413,10 @@ def test_labels_that_do_not_fill_a_step_wait_for_more_and_are_not_lost() -> None
         (b"{", "malformed"),
         (b"\xff", "malformed"),
         (example(1, labels=["yes"]), "malformed"),
+        (example(1, labels=[0.5]), "out_of_range"),
+        (example(1, labels=[1e200]), "out_of_range"),
+        (example(1, known_ms=[10**17]), "absurd_time"),
+        (example(1, known_ms=[-1]), "absurd_time"),
         (example(1, layout="older"), "layout"),
         (example(1, model="unheard-of"), "layout"),
         (b'{"type":"champion","model":"m"}', "malformed"),
