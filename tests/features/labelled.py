@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from features import events as e
-from features.customer import Core, Label
+from features.customer import Applied, Core, Label
 from features.job import Batch, Clock
 from features.kernel.arrays import A_WHILE, RHYTHM
 from features.labels import Labels, Taught, decode_examples
@@ -76,7 +76,7 @@ class Stepper:
     def __init__(self) -> None:
         self.core, self.raw, self.clock, self.told = Core(CATALOG, label=LABEL), b"", Clock(), list[Told]()
 
-    def take(self, *log: e.Event) -> None:
+    def take(self, *log: e.Event) -> Applied:
         batch = Batch("events", 0, -1, [*range(len(log))], encoded(list(log)), [0] * len(log))
         columns = self.core.columns(batch, self.clock)
         idle = [] if columns.customers else ["c"]
@@ -86,6 +86,7 @@ class Stepper:
             told = orjson.loads(message)
             each = zip(told["at_ms"], told["known_ms"], told["labels"], strict=True)
             self.told += [Told(at_ms, known_ms, {model: label}) for at_ms, known_ms, label in each]
+        return applied
 
 
 Plain = list[tuple[str, float, float, float]]

@@ -11,14 +11,14 @@ import pytest
 from alerts.triggers.merging import Merging
 from features import events as e
 from features.customer import Label
-from features.job import Batch
-from features.kernel.arrays import A_WHILE, KNOWN, SCORED
+from features.kernel.arrays import A_WHILE, ABOVE, GAP, KNOWN, LABELLED, SCORED, SPENT, TOLD, UP_TO
 from features.labels import ROWS, Examples, Labels, Taught, decode_examples
 from features.loop import batches, run
 from features.times import DAY_MS
 from tests.alerts.triggers.jobs import CATALOG, customers_job, encoded
 from tests.features.labelled import (
     JOB,
+    LABEL,
     START_MS,
     Stepper,
     by_model,
@@ -189,11 +189,17 @@ def test_examples_whose_parts_differ_in_length_are_refused() -> None:
 
 
 def test_no_label_is_known_before_a_day_after_it_was_decided() -> None:
-    stepper = Stepper()
-    stepper.take(order("1", day(0)), order("2", day(2)))
-    stepper.take(tick(day(200)))
-    applied = stepper.core.apply(
-        stepper.core.columns(Batch("events", 0, -1, [], [], []), stepper.clock), ["c"], {"c": stepper.raw}
-    )
-    assert len(applied.labelled) == 0
-    assert SCORED < KNOWN
+    """Rows of orders and of later moments, each horizon on its own; and of spend, which has one."""
+    stepper, rows = Stepper(), []
+    for days in (0, 2, 3, 9, 9.5, 30, 41, *np.arange(42, 200, 0.3)):
+        event = order(f"{days}", day(days)) if days < 42 else tick(day(days))
+        rows.append(stepper.take(event).labelled)
+    labelled = np.vstack(rows)
+    spent, gaps = labelled[labelled[:, TOLD] == SPENT], labelled[labelled[:, TOLD] == GAP]
+    assert len(spent) > 0
+    assert (spent[:, KNOWN] >= spent[:, SCORED] + LABEL.spend_ms + DAY_MS).all()
+    for place in range(len(LABEL.horizons)):
+        horizon_ms = gaps[:, LABELLED + place]
+        due = (gaps[:, ABOVE] < horizon_ms) & (horizon_ms <= gaps[:, UP_TO])
+        assert due.any()
+        assert (gaps[:, KNOWN] >= gaps[:, SCORED] + horizon_ms + DAY_MS)[due].all()
