@@ -4,7 +4,7 @@ A series is a counter of one dimension, hour by hour. An hour of the week is bel
 its weekday, until its own count says otherwise: gamma-Poisson, the prior as wide as hours differ beyond chance. Opening
 hours change in some shops and not in others: a profile that forgets soon and one that does not are averaged, each by
 what it foretold of late. A day is learned from once it is over, and was foretold before that: `errors` are of whole
-days, foretold as they began.
+days, foretold as they began. An hour beyond all sense, as of a till that counts wrong, is cut to what might have been.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ LEVEL_HALF_LIFE = 10.0
 LEVEL_PRIOR = 50.0  # counts' worth of belief that the level is the profile's own
 ERROR_HALF_LIFE = 28.0
 LEAST_EXPECTED = 0.01  # of an hour; what comes where less is expected counts no more than there
+MOST = 10.0  # times what is expected, and as many deviations: an hour counts for no more
 LEAST_DIFFERENCE, MOST_DIFFERENCE = 0.002, 1.0  # squared, of an hour of the week from what its day and hour say
 
 
@@ -53,7 +54,7 @@ class Demand:
 
     def learn(self, day: int, came: Floats) -> None:
         """Takes float64[24]; an hour in which more was taken back than came is an empty one."""
-        weekday, came = day % WEEK_DAYS, np.maximum(came, 0.0)
+        weekday, came = day % WEEK_DAYS, np.clip(came, 0.0, self._most(day))
         if self.days >= WEEK_DAYS:
             self.errors.add(came, self.foretell(day), self.latest[weekday])
             self.losses = 0.5 ** (1 / ERROR_HALF_LIFE) * self.losses + [one.loss(day, came) for one in self.courses]
@@ -67,6 +68,14 @@ class Demand:
         losses = self.losses + SURPRISE
         counts = np.exp(losses.min() - losses)
         return np.asarray(counts @ [one.foretell(day) for one in self.courses] / counts.sum())
+
+    def _most(self, day: int) -> float:
+        """What an hour may count for: many times the busiest that is foretold of the week, and chance on top."""
+        if not self.days:
+            return np.inf
+        busiest = max(float(np.max([self.foretell(day + i) for i in range(WEEK_DAYS)])), LEAST_EXPECTED)
+        spread = max(one.spread for one in self.courses)
+        return MOST * (busiest + float(np.sqrt(spread * busiest)))
 
 
 class Course:

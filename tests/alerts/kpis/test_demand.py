@@ -76,6 +76,21 @@ def test_one_customer_who_buys_a_hundred_moves_little() -> None:
     assert before < after < 1.5 * before
 
 
+@pytest.mark.parametrize("absurd", [1e4, 1e9])
+def test_an_absurd_hour_moves_what_is_foretold_by_little(absurd: float) -> None:
+    expected, came = shop(84, 20.0)
+    came[56, 12] = absurd
+    for days in (57, 63, 64, 84):
+        foretold = [taught(came[:days]).foretell(days + i).sum() for i in range(7)]
+        assert sum(foretold) == pytest.approx(expected[:7].sum(), rel=0.25)
+
+
+def test_a_shop_that_sells_a_hundred_times_as_much_is_followed_within_a_month() -> None:
+    expected, came = shop(84, 20.0)
+    more = np.random.default_rng(2).poisson(100 * expected[:28]).astype(np.float64)
+    assert off(taught(np.concatenate([came, more])).foretell(112), 100 * expected[0]) < 0.25
+
+
 def test_days_are_judged_by_what_was_foretold_as_they_began() -> None:
     _, came = shop(21)
     demand, found = Demand(), [0.0, 0.0, 0.0]
