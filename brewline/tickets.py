@@ -63,7 +63,7 @@ def read_tickets(redis: Redis, prefix: str, only_open: bool, customer: str = "")
     now_ms = max((store.position(part).clock.now_ms for part in parts), default=0) or round(time.time() * 1000)
     found = [pair for part in parts for pair in _stored(redis, store, part, only_open, customer)]
     rows = [row for name, ticket in found if (row := _row(name, ticket, now_ms)) is not None]
-    kept = [row for row in rows if not only_open or row["state"] != "closed"]
+    kept = [row for row in rows if not only_open or _next_ms(row) < float("inf")]  # something is owed on it
     return sorted(kept, key=lambda row: (row["state"] == "closed", _next_ms(row), row["opened_ms"], row["ticket"]))
 
 
