@@ -40,7 +40,8 @@ def bought(at_ms: int, yuan: int, n: int = 0) -> e.Order:
 
 
 def back(kind: type[e.Refund], at_ms: int, ordered_ms: int, yuan: int, n: int = 0) -> e.Refund:
-    ordered = {"ordered_ms": ordered_ms, "ordered_day": local_day(ordered_ms, ZONE), "ordered_time": 0, "order": "o"}
+    day, order = local_day(ordered_ms, ZONE), f"o{ordered_ms}{n}"
+    ordered = {"ordered_ms": ordered_ms, "ordered_day": day, "ordered_time": 0, "order": order}
     return kind(id=f"b{at_ms}{n}", customer="c", at_ms=at_ms, tz=ZONE, amount_cents=yuan * CENTS, **ordered)
 
 
