@@ -86,3 +86,18 @@ def test_an_alert_under_another_time_is_refused_and_keys_follow_what_belongs_tog
     assert kpi("a").key == kpi("b", "resolved").key != kpi("c", start=8).key
     assert finding("a").key == finding("b").key != finding("c", rule="r2").key
     assert finding("a", group={"x": "1", "y": "2"}).key == finding("a", group={"y": "2", "x": "1"}).key
+
+
+@pytest.mark.parametrize(
+    ("data", "severity"),
+    [
+        ({"level": "critical"}, "critical"),
+        ({"severity": "page"}, "high"),
+        ({"severity": "notice"}, "low"),
+        ({"severity": "WARNING", "level": "low"}, "medium"),
+        ({"severity": "unheard of"}, "medium"),
+        ({}, "medium"),
+    ],
+)
+def test_severities_of_others_become_one_of_five(data: dict[str, str], severity: str) -> None:
+    assert finding("a", **{"level": None, **data}).severity == severity  # type: ignore[arg-type]

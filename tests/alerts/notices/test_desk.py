@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -400,18 +399,3 @@ def test_after_a_crash_the_same_is_told_under_the_same_ids(
                 assert set(repeated) <= set(found)
     assert found == expected
     assert smooth.state == crashed.state
-
-
-@pytest.mark.parametrize(
-    ("data", "severity"),
-    [
-        ({"level": "critical"}, "critical"),
-        ({"severity": "page"}, "high"),
-        ({"severity": "notice"}, "low"),
-        ({"severity": "WARNING", "level": "low"}, "medium"),
-        ({"severity": "unheard of"}, "medium"),
-        ({}, "medium"),
-    ],
-)
-def test_severities_of_others_become_one_of_five(data: dict[str, str], severity: str) -> None:
-    assert finding("a", **{"level": None, **data}).severity == severity  # type: ignore[arg-type]
