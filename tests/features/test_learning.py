@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.course import STEP, Publishing, Subject
-from features.job import Batch, encode_messages
+from features.job import encode_messages
 from features.labels import Examples
 from features.learning import LearningJob
 from features.loop import Store, batches, run
-from features.models import Learner, LinearModel, Matrix, decode_learned, score
+from features.models import LinearModel, score
 from features.quality import BASELINES, Baselines
 from features.versions import (
     Appointment,
@@ -332,13 +332,6 @@ def test_of_another_horizon_nothing_is_kept_that_was_learned_for_the_former_one(
     assert float(score(found, np.array([[1.0, 2.0, 3.0]]))[0]) < 0.1
 
 
-def test_a_row_that_is_too_short_is_a_dead_letter_and_spoils_no_other() -> None:
-    store = learn([example(1, rows=[[1.0, 2.0]]), *(example(n) for n in range(2, 12))], job())
-    assert [message.headers["reason"] for message in store.sent] == ["malformed"]
-    assert store.position.counts["labels"] == 10
-    assert versions(store).champion == 1
-
-
 def test_a_champion_whose_bytes_are_spoilt_is_replaced_by_the_next_version() -> None:
     store = learn([example(n) for n in range(10)], job())
     store.records[version_key("m", 1)] = store.records[version_key("m", 1)][:-1]
@@ -375,56 +368,9 @@ def test_spend_that_doubles_is_told_so_by_the_next_version_that_scores() -> None
     assert score(model, rows).mean() == pytest.approx(mean[1500:].mean(), rel=0.25)
 
 
-def test_an_amount_beyond_sense_is_a_dead_letter_and_a_large_one_is_not() -> None:
-    amounts = job(subject=Subject("m", FEATURES, "l", "log1p"))
-    store = learn([example(1, labels=[1e200]), example(2, labels=[-1e16]), example(3, labels=[1e13])], amounts)
-    assert [m.headers["reason"] for m in store.sent] == ["out_of_range"] * 2
-    assert store.position.counts["labels"] == 1
-
-
-def test_what_cannot_be_learned_leaves_what_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = learn([example(n) for n in range(200)], job(every=100, window=100))
-    before = decode_learned(store.records["learner|m"])
-    learn_rows = Learner.learn
-
-    def learn_badly(self: Learner, values: Matrix, labels: Matrix) -> None:
-        learn_rows(self, values, labels)
-        self.learned.spread = float("inf")
-
-    monkeypatch.setattr(Learner, "learn", learn_badly)
-    learn([example(n) for n in range(200, 300)], job(every=100, window=100), store)
-    assert store.position.counts["labels_not_learned"] == 100
-    after = decode_learned(store.records["learner|m"])
-    after.version = before.version
-    assert after == before
-
-
 def test_labels_that_do_not_fill_a_step_wait_for_more_and_are_not_lost() -> None:
     learning = job(every=500, window=500)
     store = learn([example(n) for n in range(STEP - 1)], learning)
     assert decode_watch(store.records["watch|m"]).labels == 0
     learn([example(STEP)], learning, store)
     assert decode_watch(store.records["watch|m"]).labels == STEP
-
-
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        (b"{", "malformed"),
-        (b"\xff", "malformed"),
-        (example(1, labels=["yes"]), "malformed"),
-        (example(1, labels=[0.5]), "out_of_range"),
-        (example(1, labels=[1e200]), "out_of_range"),
-        (example(1, known_ms=[10**17]), "absurd_time"),
-        (example(1, known_ms=[-1]), "absurd_time"),
-        (example(1, layout="older"), "layout"),
-        (example(1, model="unheard-of"), "layout"),
-        (b'{"type":"champion","model":"m"}', "malformed"),
-        (b'{"type":"tick","id":"h","of":"x"}', "malformed"),
-        (encode_appointment(Appointment("unheard-of", 1, "promoted", "anna", 0)), "unknown_version"),
-    ],
-)
-def test_an_example_it_cannot_learn_from_is_a_dead_letter(value: bytes, reason: str) -> None:
-    store = run(job(), [Batch("examples", 0, -1, [0, 1], [value, example(2)], [0, 0])], {0: Store()})[0]
-    assert [(m.topic, m.value, m.headers["reason"]) for m in store.sent] == [("dead-letters", value, reason)]
-    assert store.position.counts == {"labels": 1, "dead_lettered": 1, f"dead_lettered:{reason}": 1}

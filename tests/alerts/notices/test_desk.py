@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from alerts.notices.alert import Alert
 from alerts.notices.desk import MOST_UNHEARD, SETTLING_MS, Desk, State, Terms
 from alerts.notices.pace import Throttle
-from alerts.notices.sink import PagerDuty
 from alerts.notices.standing import notice_message
 from features.outgoing import Notice
 from tests.alerts.notices import made
@@ -260,21 +259,6 @@ def test_what_fires_after_somebody_closed_it_is_opened_anew_whichever_is_read_fi
     assert replace(alert_first.state.book[closed.about], known=["b"]) == word_first.state.book[closed.about]
     alert_first.hear(word("closed", closed.about, NOON_MS + 15))
     assert (actions(alert_first), alert_first.state.book[closed.about].firing) == ([], True)
-
-
-def test_who_heard_the_beginning_hears_the_end_whatever_the_severity_has_become() -> None:
-    one, sink = desk(), PagerDuty(at_least="high")
-    levels = [("a", "firing", "medium"), ("b", "firing", "critical"), ("c", "firing", "low"), ("d", "resolved", "low")]
-    for id, state, severity in levels:
-        one.take(kpi(id, state, severity=severity), NOON_MS)
-    one.take(kpi("e", severity="low"), NOON_MS)
-    assert [(notice.severity, sink.takes(notice)) for notice in told(one)] == [
-        ("medium", False),
-        ("critical", True),
-        ("low", True),
-        ("low", True),
-        ("low", False),
-    ]
 
 
 def test_no_more_words_are_kept_than_there_may_be_and_the_earliest_give_way() -> None:
