@@ -1,13 +1,14 @@
 """Events a second and CPU per event of the customers flow, from Kafka to Redis, beside the floor.
 
 python -m benchmarks.throughput [--events 3000000] [--customers 1000000] [--quick] [--json FILE]
-                                [--processes 2] [--sweep] [--models]
+                                [--processes N] [--scaling] [--sweep] [--models]
 
-The floor consumes and decodes the same topic and does nothing else. CPU is that of the flow's process alone;
+The flow runs as it is deployed, one process to a core, which share the partitions; `--processes` says otherwise.
+The floor consumes and decodes the same topic and does nothing else. CPU is that of the flow's processes alone;
 Kafka and Redis run on the same machine. `stages` tells where the flow's time goes, microseconds an event.
 
-`--processes 2` runs the same events again with two processes that share the partitions, beside one process: one on all
-cores, and one that has half of them with Kafka and Redis, for what a process costs does not show where cores are short.
+`--scaling` runs the same events also in one process: one on all cores, and one that has its part of them with Kafka
+and Redis, for what a process costs does not show where cores are short.
 `--sweep` runs as many events of 10,000, 100,000 and 1,000,000 customers. `--models` runs the same events also before
 any version of the two models is published, in turns with the others: what scoring, and rules that ask for scores, add.
 A condition asks for the scores of those rows alone that its other parts have left; `scores_of_every_event_add` is what
@@ -50,7 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=3_000_000)
     parser.add_argument("--customers", type=int, default=1_000_000)
-    parser.add_argument("--processes", type=int, default=1, help="also this many, and how much more they do")
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--processes", type=int, default=cores, help=f"of the flow, by default one to a core: {cores}")
+    parser.add_argument("--scaling", action="store_true", help="also in one process: how much more several do")
     parser.add_argument("--sweep", action="store_true", help="also over the number of customers")
     parser.add_argument("--models", action="store_true", help="also without models: what they add")
     parser.add_argument("--quick", action="store_true", help="a smaller run, within 50 seconds")
@@ -59,9 +62,9 @@ def main() -> None:
     if asked.quick:
         asked.events, asked.customers = 400_000, 100_000
     with progress() as bar:
-        figures = _measure(asked.events, asked.customers, asked.processes, bar, asked.models)
+        figures = _measure(asked.events, asked.customers, asked.processes, bar, asked.models, asked.scaling)
         if asked.sweep:
-            swept = [_measure(asked.events, customers, 1, bar) for customers in CUSTOMERS]
+            swept = [_measure(asked.events, customers, asked.processes, bar) for customers in CUSTOMERS]
             figures["sweep"] = [{name: one[name] for name in ALIKE} for one in swept]
     for name, value in {**figures, **circumstances()}.items():
         for line in value if isinstance(value, list) else [value]:
@@ -69,22 +72,23 @@ def main() -> None:
     write_json(asked.json, figures)
 
 
-def _measure(events: int, customers: int, processes: int, bar: Progress, models: bool = False) -> dict[str, Any]:
-    """Servers of their own, filled anew: figures of the floor, of one process and, if asked for, of several."""
+def _measure(
+    events: int, customers: int, processes: int, bar: Progress, models: bool = False, scaling: bool = False
+) -> dict[str, Any]:
+    """Servers of their own, filled anew: figures of the floor and of the flow."""
     with ExitStack() as stack:
         house = House(stack, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         house.fill(events, customers, bar)
         floor = orjson.loads(_run("benchmarks.floor", house.topic))
-        figures = {**house.names, **house.size, "customers": customers, **race(house, events, 1, bar)}
-        figures.pop("each")
+        raced = race(house, events, processes, bar)
+        figures = {**house.names, **house.size, "customers": customers, "processes": processes, **raced}
         figures |= _models_add(house, events, bar) if models else {}
-        scaling = {"scaling": _scaling(house, events, processes, figures, bar)} if processes > 1 else {}
+        figures |= {"scaling": _scaling(house, events, figures, bar)} if scaling else {}
     floor_us = floor["cpu_seconds"] / floor["events"] * 1e6
     return figures | {
         "floor_events_per_s": round(floor["events"] / floor["seconds"]),
         "floor_cpu_us_per_event": round(floor_us, 2),
         "cpu_over_floor": round(figures["cpu_us_per_event"] / floor_us, 2),
-        **scaling,
     }
 
 
@@ -135,26 +139,22 @@ def _run(module: str, *args: str) -> str:
     return subprocess.run([sys.executable, "-m", module, *args], check=True, capture_output=True, text=True).stdout
 
 
-def _scaling(house: House, events: int, processes: int, alone: dict[str, Any], bar: Progress) -> dict[str, Any]:
-    """Several processes beside one: `alone` on all cores, and one on its part of them."""
-    cores = sorted(os.sched_getaffinity(0))
+def _scaling(house: House, events: int, several: dict[str, Any], bar: Progress) -> dict[str, Any]:
+    """One process beside `several`: `alone` on all cores, and on its part of them."""
+    cores, processes = sorted(os.sched_getaffinity(0)), several["processes"]
     part = set(cores[: max(1, len(cores) // processes)])
     house.forget()
-    house.hold_to(part)
-    one = race(house, events, 1, bar)
+    alone = race(house, events, 1, bar)
     house.forget()
+    house.hold_to(part)
+    on_its_part = race(house, events, 1, bar)
     house.hold_to(set(cores))
-    several = race(house, events, processes, bar)
     return {
-        "processes": processes,
-        "events_per_s": several["events_per_s"],
-        "cpu_us_per_event": several["cpu_us_per_event"],
-        "redis_cpu_us_per_event": several["redis_cpu_us_per_event"],
-        "each": several["each"],
+        "alone": {name: alone[name] for name in ("events_per_s", "cpu_us_per_event", "redis_cpu_us_per_event")},
         "throughput_ratio": round(several["events_per_s"] / alone["events_per_s"], 2),
         "cpu_ratio": round(several["cpu_us_per_event"] / alone["cpu_us_per_event"], 2),
-        "one_on_its_part": {"cores": len(part), "of": len(cores), "events_per_s": one["events_per_s"]},
-        "throughput_ratio_to_its_part": round(several["events_per_s"] / one["events_per_s"], 2),
+        "on_its_part": {"cores": len(part), "of": len(cores), "events_per_s": on_its_part["events_per_s"]},
+        "throughput_ratio_to_its_part": round(several["events_per_s"] / on_its_part["events_per_s"], 2),
     }
 
 

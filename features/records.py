@@ -11,6 +11,8 @@ import numpy as np
 from features.kernel.arrays import Bytes, Ints
 from features.names import Names
 
+NO_RECORD = -1
+
 
 class Records(MutableMapping[str, bytes]):
     """The record of a name lies in `text` from `starts` to `ends`, or in `changed`; an empty one is none."""
@@ -66,6 +68,12 @@ class Records(MutableMapping[str, bytes]):
             return self.starts[: len(names)], self.ends[: len(names)]
         places = [self.places.get(name, -1) for name in names]
         return np.append(self.starts, 0)[places], np.append(self.ends, 0)[places]
+
+    def heads(self, names: list[str]) -> Ints:
+        """The first byte of the records of these names, in their order; NO_RECORD where there is none."""
+        starts, ends = self.spans(names)
+        first = self.text[np.minimum(starts, len(self.text) - 1)].astype(np.int64)
+        return np.where(starts < ends, first, NO_RECORD)
 
     def begin_with(self, byte: int) -> bool:
         """Whether the first byte of some record is this."""

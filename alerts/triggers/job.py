@@ -34,7 +34,8 @@ from features.kernel.arrays import Ints
 from features.labels import Labels
 from features.layout import Layout
 from features.messages import Refused, dead_letter
-from features.record import Ledger, WrongLayout, forwarded
+from features.record import FORWARD, Ledger, WrongLayout, forwarded
+from features.records import NO_RECORD, Records
 from features.times import HOUR_MS
 from features.trials import Trial, encode_trial, trials_key
 
@@ -113,7 +114,8 @@ class CustomersJob:
         sends = {whose(timer): due_ms for due_ms, timer in state.due if timer.startswith(SENDS)}
         asleep = dict.fromkeys(map(whose, due))
         gone = sifted.gone | self.forgotten.among(asleep)
-        known = [c for c in asleep if c in state.records and c not in gone and not forwarded(state.records[c])]
+        heads = Records.of(state.records).heads([*asleep]).tolist()
+        known = [c for c, head in zip(asleep, heads, strict=True) if head not in (NO_RECORD, FORWARD) and c not in gone]
         applied, damaged = self._applied(columns, known, state, plan.position.clock.now_ms)
         letters = [_malformed(self.dead_letters_topic, batch, i) for i in columns.malformed]
         letters += [_damaged(self.dead_letters_topic, customer, due_ms) for due_ms, customer in damaged]

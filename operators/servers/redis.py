@@ -17,6 +17,8 @@ from redis.retry import Retry
 from operators.servers.process import HOST, Server, ServerFailed, free_port, running
 
 START_TIMEOUT_S = 30.0
+# A log is written anew beside the commits, on their cores: seldom, and not compressed, which was most of that work.
+LOG = {"auto-aof-rewrite-min-size": "512mb", "rdbcompression": "no"}
 CHECK = "redis-check-aof"
 
 
@@ -53,7 +55,7 @@ def redis_server(
     port = port or free_port()
     options = {"port": str(port), "bind": HOST, "dir": str(folder), "save": "", "loglevel": "notice"}
     if appendonly:
-        options |= {"appendonly": "yes", "appendfsync": appendonly}
+        options |= {"appendonly": "yes", "appendfsync": appendonly, **LOG}
     command = [program, *(part for key, value in options.items() for part in (f"--{key}", value))]
     server = RedisServer(
         name=f"{_version(program)} ({source})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.records import Records
+from features.records import NO_RECORD, Records
 
 names = st.text(max_size=3)
 record = st.binary(min_size=1, max_size=40)
@@ -29,6 +29,7 @@ def test_they_are_read_and_written_as_a_dictionary_is(
     found = [records.text[start:end].tobytes() for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
     assert found == [plain.get(name, b"") for name in asked]
     assert [records.names[place] for place in records.lacking()] == [n for n in records.names if n not in plain]
+    assert records.heads(asked).tolist() == [plain[name][0] if name in plain else NO_RECORD for name in asked]
     assert records.begin_with(65) == any(raw.startswith(b"A") for raw in plain.values())
 
 
