@@ -18,7 +18,8 @@ from operators.servers.process import HOST, Server, ServerFailed, free_ports, ru
 
 START_TIMEOUT_S = 60.0
 MAX_MESSAGE_BYTES = 10 * 1024 * 1024
-SMALL_JAVA = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # starts sooner; for a program that runs for a moment
+# Compiled once and lightly, for what runs for minutes: else compiling takes more of two cores than Kafka's own work.
+LIGHT_JAVA = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 LOGGER = "-Dorg.slf4j.simpleLogger."
 QUIET = [f"{LOGGER}defaultLogLevel=warn", f"{LOGGER}showDateTime=true", f"{LOGGER}dateTimeFormat=HH:mm:ss.SSS"]
 
@@ -36,13 +37,13 @@ def kafka_server(folder: Path, port: int = 0) -> Iterator[KafkaServer]:
     """A Kafka that keeps its data in `folder`. Raises NoKafka when this machine cannot run one, ServerFailed."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    java = [find_java(), "-cp", f"{kafka_libs()}/*"]
+    java = [find_java(), *LIGHT_JAVA, "-cp", f"{kafka_libs()}/*"]
     free = free_ports(2)
     port = port or free[0]
     cluster = uuid5(NAMESPACE_URL, folder.as_uri()).hex[:21] + "A"  # 22 letters of Base64 that end 128 bits
     settings = folder / "server.properties"
     settings.write_text(_properties(folder / "data", port, controller_port=free[1]))
-    _format([*java[:1], *SMALL_JAVA, *java[1:]], settings, cluster)
+    _format(java, settings, cluster)
     server = KafkaServer(
         name=f"Apache Kafka {VERSION} (KRaft)",
         port=port,
