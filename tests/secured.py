@@ -75,13 +75,13 @@ def secured(folder: Path, prefix: str) -> Iterator[Secured]:
 
 def _kafka(folder: Path, keystore: Path, port: int, inner: int, controller: int) -> KafkaServer:
     folder.mkdir()
-    java = [find_java(), "-cp", f"{kafka_libs()}/*"]
+    java = [find_java(), *plain.LIGHT_JAVA, "-cp", f"{kafka_libs()}/*"]
     cluster = uuid5(NAMESPACE_URL, folder.as_uri()).hex[:21] + "A"
     settings = folder / "server.properties"
     ports = {"secured": port, "inner": inner, "controller": controller}
     more = LISTENERS.format(**ports, user=USER, password=PASSWORD, keystore=keystore)
     settings.write_text(plain._properties(folder / "data", inner, controller) + more)
-    plain._format([*java[:1], *plain.SMALL_JAVA, *java[1:]], settings, cluster)
+    plain._format(java, settings, cluster)
     command = [*java, "-Xmx512m", *plain.QUIET, "kafka.Kafka", str(settings)]
     answers = partial(plain._answers, cluster)
     return KafkaServer("Kafka with SASL_SSL", inner, command, folder / "kafka.log", answers, plain.START_TIMEOUT_S)
