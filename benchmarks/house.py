@@ -43,6 +43,7 @@ from operators.servers.process import Server
 from operators.store import PartitionStore
 
 out = Console()
+CORES = len(os.sched_getaffinity(0))
 SHIPPED = (  # rules that are measured; more are shipped, and figures stay comparable all the same
     "afternoon-tea",
     "bad-rating",

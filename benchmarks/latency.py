@@ -1,10 +1,12 @@
 """From an event on Kafka to its coupon on Kafka, at a steady rate: the coupon's Kafka timestamp less the event's.
 
-python -m benchmarks.latency [--rate 1500] [--seconds 30] [--customers 1000000] [--quick] [--json FILE]
+python -m benchmarks.latency [--rate 1500] [--seconds 30] [--customers 1000000] [--processes N] [--quick]
+                             [--json FILE]
 
-The rate is that of all events; every fortieth or so is answered with a coupon, which no cap and no want of consent
-holds back. With fewer customers, each comes more often, and more rules fire. The events of five seconds come before,
-and are awaited: what gathers while a process starts is not what a customer waits for on any other minute of the day.
+The flow runs as it is deployed, one process to a core, which share the partitions; `--processes` says otherwise. The
+rate is that of all events; every fortieth or so is answered with a coupon, which no cap and no want of consent holds
+back. With fewer customers, each comes more often, and more rules fire. The events of five seconds come before, and are
+awaited: what gathers while a process starts is not what a customer waits for on any other minute of the day.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ import numpy as np
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from benchmarks.house import House, out, progress
+from benchmarks.house import CORES, House, out, progress
 from benchmarks.load import clean_events
 from brewline.results import circumstances, write_json
 from operators.kafka import consumer, producer
+from operators.servers import free_port
 
 WARM_S = 5.0
 RULE = """
@@ -47,6 +50,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=1_500, help="events a second")
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--processes", type=int, default=CORES, help=f"of the flow, by default one to a core: {CORES}")
     parser.add_argument("--quick", action="store_true", help="ten seconds")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
@@ -60,11 +64,13 @@ def main() -> None:
         (house.folder / "config/rules/coupons/latency.toml").write_text(RULE)
         reader = consumer(house.settings.kafka.librdkafka(), "latency")
         reader.assign([TopicPartition(house.settings.topic("coupons"), p, 0) for p in range(house.partitions)])
-        process = stack.enter_context(house.flow())
-        house.until(lambda: house.redis.exists(house.store.key(0, "owner")) == 1, process)
+        shares = [f"{number}/{asked.processes}" for number in range(asked.processes)]
+        flows = [stack.enter_context(house.flow(share=share, port=free_port())) for share in shares]
+        owners = [house.store.key(partition, "owner") for partition in range(house.partitions)]
+        house.until(lambda: house.redis.exists(*owners) == len(owners), *flows)
         sender = producer(house.settings.kafka.librdkafka())
         send(house, sender, asked.rate, events[:warm])
-        house.until(lambda: house.applied() >= warm, process)
+        house.until(lambda: house.applied() >= warm, *flows)
         started = time.time()
         send(house, sender, asked.rate, events[warm:])
         waits_ms = latencies(reader, house.settings.topic("coupons"), started * 1000)
@@ -72,6 +78,7 @@ def main() -> None:
     figures = {
         **house.names,
         **house.size,
+        "processes": asked.processes,
         "rate": asked.rate,
         "coupons": len(waits_ms),
         "p50_ms": p50_ms,

@@ -32,7 +32,7 @@ import numpy as np
 import orjson
 from rich.progress import Progress
 
-from benchmarks.house import House, out, progress
+from benchmarks.house import CORES, House, out, progress
 from benchmarks.race import race
 from brewline.results import circumstances, write_json
 from features.models import LinearModel, score_rows
@@ -51,8 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=3_000_000)
     parser.add_argument("--customers", type=int, default=1_000_000)
-    cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--processes", type=int, default=cores, help=f"of the flow, by default one to a core: {cores}")
+    parser.add_argument("--processes", type=int, default=CORES, help=f"of the flow, by default one to a core: {CORES}")
     parser.add_argument("--scaling", action="store_true", help="also in one process: how much more several do")
     parser.add_argument("--sweep", action="store_true", help="also over the number of customers")
     parser.add_argument("--models", action="store_true", help="also without models: what they add")
