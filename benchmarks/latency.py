@@ -3,7 +3,7 @@
 python -m benchmarks.latency [--rate 1500] [--seconds 30] [--customers 1000000] [--processes N] [--quick]
                              [--json FILE]
 
-The flow runs as it is deployed, one process to a core, which share the partitions; `--processes` says otherwise. The
+The flow runs in one process to a core, which share the partitions (as `brewline run customers --share 0/2` does). The
 rate is that of all events; every fortieth or so is answered with a coupon, which no cap and no want of consent holds
 back. With fewer customers, each comes more often, and more rules fire. The events of five seconds come before, and are
 awaited: what gathers while a process starts is not what a customer waits for on any other minute of the day.

@@ -3,7 +3,7 @@
 python -m benchmarks.throughput [--events 3000000] [--customers 1000000] [--quick] [--json FILE]
                                 [--processes N] [--scaling] [--sweep] [--models]
 
-The flow runs as it is deployed, one process to a core, which share the partitions; `--processes` says otherwise.
+The flow runs in one process to a core, which share the partitions (as `brewline run customers --share 0/2` does).
 The floor consumes and decodes the same topic and does nothing else. CPU is that of the flow's processes alone;
 Kafka and Redis run on the same machine. `stages` tells where the flow's time goes, microseconds an event.
 
