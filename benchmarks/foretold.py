@@ -8,9 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
-BINS = 10  # of equal size
+BINS = 10
 FIGURES = ("roc_auc", "pr_auc", "log_loss")
-CALIBRATION = ("calibration_error", "calibration_error_of_chance", "as_much_by_chance", "asked_by_chance")
+CALIBRATION = (
+    "calibration_error",
+    "calibration_error_of_chance",
+    "as_much_by_chance",
+    "asked_by_chance",
+    "calibration_error_by_width",
+    "by_width_of_chance",
+)
 DRAWS = 400
 ASKED = 0.02  # calibration error that is asked for
 
@@ -20,8 +27,9 @@ def figures(labels: Matrix, chances: Matrix, seed: int = 7) -> dict[str, float]:
     draws; `as_much_by_chance` the share of draws with ours or more, `asked_by_chance` that with what is asked for.
     """
     rng = np.random.default_rng(seed)
-    drawn = ((rng.random(len(chances)) < chances).astype(np.float64) for _ in range(DRAWS))
+    drawn = [(rng.random(len(chances)) < chances).astype(np.float64) for _ in range(DRAWS)]
     by_luck, error = np.array([calibration_error(one, chances) for one in drawn]), calibration_error(labels, chances)
+    widths_by_luck = np.array([calibration_error_by_width(one, chances) for one in drawn])
     return {
         "roc_auc": round(roc_auc(labels, chances), 4),
         "pr_auc": round(pr_auc(labels, chances), 4),
@@ -30,6 +38,8 @@ def figures(labels: Matrix, chances: Matrix, seed: int = 7) -> dict[str, float]:
         "calibration_error_of_chance": round(float(by_luck.mean()), 4),
         "as_much_by_chance": round(float((by_luck >= error).mean()), 3),
         "asked_by_chance": round(float((by_luck <= ASKED).mean()), 3),
+        "calibration_error_by_width": round(calibration_error_by_width(labels, chances), 4),
+        "by_width_of_chance": round(float(widths_by_luck.mean()), 4),
         "mean_foretold": round(float(chances.mean()), 4),
         "mean_label": round(float(labels.mean()), 4),
     }
@@ -60,6 +70,12 @@ def calibration_error(labels: Matrix, chances: Matrix) -> float:
     """Mean distance between what was foretold and what came, over tenths of the people by what was foretold."""
     parts = np.array_split(np.argsort(chances, kind="stable"), BINS)
     return float(sum(abs((labels[part] - chances[part]).sum()) for part in parts if len(part)) / len(labels))
+
+
+def calibration_error_by_width(labels: Matrix, chances: Matrix) -> float:
+    """The same over ten parts of the range from 0 to 1, of which some hold few people or none (Guo et al., 2017)."""
+    part = np.minimum((chances * BINS).astype(np.int64), BINS - 1)
+    return float(np.abs(np.bincount(part, labels - chances, BINS)).sum() / len(labels))
 
 
 def paired(

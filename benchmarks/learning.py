@@ -10,7 +10,7 @@ is for whoever makes it: learns from 45 %, scores 15 %. Everybody learns from la
 known, and from none that was not known yet. `strangers` learns from none of those who are scored; `everybody` from all
 customers' closed labels, as a chain does. One configuration serves all tasks. Beside the calibration error stands what
 exactly right probabilities would show on so few people: on the mean, and the share of draws with `as much` as was
-found, and with no more than 0.02, `as asked`.
+found, and with no more than 0.02, `as asked`; then the error over parts of equal width instead of equal size.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _scoring_us(model: LinearModel, rows: Matrix) -> float:
 def show(name: str, found: dict[str, Any]) -> None:
     for population in ("strangers", "everybody"):
         title = f"{name} ({population}): {found['n']} rows, {found['positives']} positive"
-        heads = ("calibration error", "of chance", "as much", "as asked")
+        heads = ("calibration error", "of chance", "as much", "as asked", "by width", "of chance")
         table = Table("", *FIGURES, *heads, title=title)
         for who, of_who in found[population].items():
             if "less" in who:

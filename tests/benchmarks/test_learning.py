@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.foretold import calibration_error, figures, log_loss, paired, pr_auc, roc_auc
+from benchmarks.foretold import (
+    calibration_error,
+    calibration_error_by_width,
+    figures,
+    log_loss,
+    paired,
+    pr_auc,
+    roc_auc,
+)
 from benchmarks.learning import foretold
 from benchmarks.people import FEATURES, Asked, Task, churn, part_of, rows_as_of
 from benchmarks.references import Ours
@@ -122,6 +130,8 @@ def test_pairs_of_the_same_differ_by_nothing_and_a_better_one_is_told_so() -> No
     worse = paired(customers, labels, chances, rng.permutation(chances), 50)
     assert worse["roc_auc"][1] > 0 > worse["log_loss"][2]
     assert calibration_error(labels, chances) < 0.06 < calibration_error(labels, chances**3)
+    assert calibration_error_by_width(labels, chances) < 0.06 < calibration_error_by_width(labels, chances**3)
+    assert calibration_error_by_width(np.array([1.0, 0.0, 1.0]), np.array([0.92, 0.95, 1.0])) == pytest.approx(0.29)
     assert log_loss(np.array([1.0, 0.0]), np.array([0.5, 0.5])) == pytest.approx(np.log(2))
 
 
