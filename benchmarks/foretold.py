@@ -74,7 +74,7 @@ def calibration_error(labels: Matrix, chances: Matrix) -> float:
 
 def calibration_error_by_width(labels: Matrix, chances: Matrix) -> float:
     """The same over ten parts of the range from 0 to 1, of which some hold few people or none (Guo et al., 2017)."""
-    part = np.minimum((chances * BINS).astype(np.int64), BINS - 1)
+    part = np.clip((chances * BINS).astype(np.int64), 0, BINS - 1)
     return float(np.abs(np.bincount(part, labels - chances, BINS)).sum() / len(labels))
 
 
