@@ -302,6 +302,7 @@ def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types
         raise WrongRule(f"{place}: {told}; found {written!r}")
     try:
         pl.sql_expr(written)  # alone, or its errors would speak of the schedule, too
+        pl.sql_expr(f"({written}\n)")  # where no word behind it is taken for an alias, and left out
         expression = pl.sql_expr(condition)
     except (PolarsError, pl.exceptions.SQLInterfaceError, pl.exceptions.PanicException) as error:
         raise WrongRule(f"{place}: not a condition: {_first_line(error)}; found {written!r}") from error

@@ -27,6 +27,7 @@ EXCHANGE = "points_exchange"  # by which a customer asks for a coupon, and says 
 LONG_RHYTHM_MS = 60 * DAY_MS
 LONGEST, LONGEST_MS = "36500d", 36_500 * DAY_MS
 MOST_RHYTHMS = 1_000
+NO_EXIT = "NOT COALESCE(", ", FALSE)"  # around it: to Polars, IS NOT TRUE of what is unknown is unknown
 NAMES = {"promised_time": "delivery_promised", "birthday": "profile"}  # moment → the event that names it
 
 
@@ -141,7 +142,7 @@ class Rule(Struct, forbid_unknown_fields=True, frozen=True):
     @property
     def no_exit(self) -> str:
         """What is unknown is no exit."""
-        return f"({self.exit}) IS NOT TRUE"
+        return f"({self.exit})".join(NO_EXIT)
 
     @property
     def timer(self) -> str:

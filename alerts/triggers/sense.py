@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 from msgspec import Struct
@@ -9,6 +10,13 @@ from msgspec import Struct
 from alerts.triggers.simple import COMPARED, tokens_of
 from features.written import hint
 
+TRUTHS = {  # unknown is none of them in SQL, and unknown in Polars
+    "IS TRUE": "coalesce(..., false)",
+    "IS NOT TRUE": "NOT coalesce(..., false)",
+    "IS FALSE": "NOT coalesce(..., true)",
+    "IS NOT FALSE": "coalesce(..., true)",
+}
+_TRUTH = re.compile(r"\bis\s+(?:not\s+)?(?:true|false)\b", re.IGNORECASE)
 SIGNS = {"=>": ">=", "=<": "<=", "&&": "AND", "||": "OR", "><": "<>"}
 FLIPPED = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
 EQUAL = {"=", "<>", "!="}
@@ -39,6 +47,9 @@ class Comparison(Struct, frozen=True):
 
 def wrong_sign(text: str) -> str:
     """What to write instead of a sign of other languages; "" if there is none. `text`: without its texts in quotes."""
+    if truth := _TRUTH.search(text):
+        asked = " ".join(truth[0].upper().split())
+        return f"found {asked}: write {TRUTHS[asked]}"
     return next((f"found {sign}: write {meant}" for sign, meant in SIGNS.items() if sign in text), "")
 
 

@@ -13,7 +13,7 @@ from alerts.triggers.gates import Gate
 from alerts.triggers.gifts import Then
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.clauses import Asked, Clause, Value
-from alerts.triggers.rule import Rule
+from alerts.triggers.rule import NO_EXIT, Rule
 from alerts.triggers.schedule import WEEKDAYS, Schedule
 from alerts.triggers.simple import Compare, Joined, Missing
 from features.outgoing import Braked, Drawn, Points
@@ -196,7 +196,7 @@ def clause(of: Clause, schedule: Schedule) -> str:
     if of.of == "not_on":
         return f"not on {date.fromordinal(int(of.text.rpartition(' ')[2]))}"
     if of.of == "exit":
-        return f"not its exit, {of.text.removesuffix(' IS NOT TRUE')}"
+        return f"not its exit, {of.text.removeprefix(NO_EXIT[0]).removesuffix(NO_EXIT[1])}"
     return SEASONS[of.of](schedule) if of.of in SEASONS else of.text
 
 

@@ -28,8 +28,9 @@ OPERATORS = {
 FACTS = {"hour": 15, "weekday": 1, "event": "order", "store": "s1", "region": "Len", "brand": "Leaf", "channel": "app"}
 
 
-def compiled(*whens: str) -> Conditions:
-    rules = [Rule(id=f"r{n}", when=when, then=Then("c"), cooldown="1d", on=["order"]) for n, when in enumerate(whens)]
+def compiled(*whens: str, exit: str = "") -> Conditions:
+    named = [(f"r{n}", when) for n, when in enumerate(whens)]
+    rules = [Rule(id=id, when=when, then=Then("c"), cooldown="1d", on=["order"], exit=exit) for id, when in named]
     return Conditions([(rule, "r.toml", f"when = '{rule.when}'") for rule in rules], NUMBERS)
 
 
@@ -40,9 +41,10 @@ def evaluated(conditions: Conditions, rows: np.ndarray, facts: dict[str, list]) 
     return conditions.evaluate(asks, lambda _: lambda name, at: columns[name][at])
 
 
-def held(when: str, *rows: list[float]) -> list[bool]:
+def held(when: str, *rows: list[float], exit: str = "") -> list[bool]:
     facts = {name: [value] * len(rows) for name, value in FACTS.items()}
-    return evaluated(compiled(when), np.array(rows, dtype=np.float64).reshape(len(rows), 3), facts)[:, 0].tolist()
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), 3)
+    return evaluated(compiled(when, exit=exit), table, facts)[:, 0].tolist()
 
 
 simple = st.tuples(st.sampled_from(NUMBERS), st.sampled_from(sorted(OPERATORS)), st.integers(-2, 5))
@@ -78,6 +80,13 @@ def test_conditions_hold_as_sql_says_and_unknown_is_false(tree: tuple, rows: lis
     wanted = [truth(tree, dict(zip(NUMBERS, row, strict=True))) is True for row in rows]
     assert held(spoken(tree), *rows) == wanted
     assert [held(spoken(tree), row)[0] for row in rows] == wanted, "alone as in company"
+
+
+@settings(max_examples=60, deadline=None)
+@given(trees, rows)
+def test_what_is_unknown_is_no_exit(tree: tuple, rows: list[list[float]]) -> None:
+    wanted = [truth(tree, dict(zip(NUMBERS, row, strict=True))) is not True for row in rows]
+    assert held("true", *rows, exit=spoken(tree)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -116,6 +125,8 @@ def test_what_a_rule_may_say(when: str) -> None:
         ('channel = "app"', "there is no feature or function 'app'"),
         ("orders_7d >=", "not a condition: "),
         ("orders_7d > 1; orders_7d", "not a condition: "),
+        ("orders_7d > 1 hour", "not a condition: "),
+        ("orders_7d > 1) OR (hour = 3", "not a condition: "),
         ("hour = '14'", "hour is a number; found '14'"),
         ("channel > 3", "channel is a text, which stands in single quotes"),
         ("orders_7d", "yields Float64, expected true or false"),

@@ -18,7 +18,7 @@ from alerts.triggers.receipts import spoken
 from alerts.triggers.receipts.clauses import Asked, Clause, clauses_of
 from alerts.triggers.receipts.explain import _file
 from alerts.triggers.rule import NAMES as UNTIL
-from alerts.triggers.rule import After, Rule
+from alerts.triggers.rule import NO_EXIT, After, Rule
 from alerts.triggers.schedule import WEEKDAYS, Schedule
 from alerts.triggers.simple import COMPARED, Compare, Joined, Missing
 from alerts.triggers.worth import Worth
@@ -124,7 +124,7 @@ def clauses() -> Iterator[Sentence]:
         "churn_risk",
     )
     for key in (*spoken.SEASONS, "not_on", "exit"):
-        text = f"local_day <> {day.toordinal()}" if key == "not_on" else "churn_risk < 0.4 IS NOT TRUE"
+        text = f"local_day <> {day.toordinal()}" if key == "not_on" else "churn_risk < 0.4".join(NO_EXIT)
         told = Clause(text, key, ["local_day"])
         yield Sentence(spoken.clause(told, schedule), "clause", WHERE + "clause, SEASONS", names)
         yield Sentence(spoken.needs(Asked(told, {}, None), schedule), "need", WHERE + "needs", names)
