@@ -24,11 +24,12 @@ def load_rules(settings: Settings) -> list[tuple[Rule, str, str]]:
     """Every rule with its file and text; two rules may not share an id, nor the code that records call them by."""
     calendars, folder = load_calendars(settings), settings.path(settings.coupons.rules)
     rules = [(read_rule(text, file, calendars), file, text) for file, text in texts(folder, "*.toml")]
-    seen: dict[int, str] = {}
+    seen: dict[str | int, str] = {}
     for rule, file, _ in rules:
-        if rule.code in seen:
-            raise WrongRule(f"{file}: the id {rule.id!r} is taken by {seen[rule.code]}: choose another")
-        seen[rule.code] = file
+        for name in (rule.id, rule.code):
+            if name in seen:
+                raise WrongRule(f"{file}: the id {rule.id!r} is taken by {seen[name]}: choose another")
+        seen |= {rule.id: file, rule.code: file}
     waits = [rule.id for rule, _, _ in rules if rule.waits]
     if len(waits) > TIMERS:
         raise WrongRule(f"{len(waits)} rules wait, a customer's record has room for the timers of {TIMERS}")

@@ -301,9 +301,12 @@ def test_a_rule_that_is_off_is_still_tested() -> None:
     assert judged(GOOD.replace('"7d"', '"7d"\nenabled = false')) == []
 
 
-def test_two_files_may_not_share_an_id(tmp_path: Path) -> None:
+@pytest.mark.parametrize("waits", [{}, {"b.toml": "1d"}, {"a.toml": "1d", "b.toml": "2d"}])
+def test_two_files_may_not_share_an_id(waits: dict[str, str], tmp_path: Path) -> None:
     for name in ("a.toml", "b.toml"):
-        (tmp_path / name).write_text(GOOD, "utf-8")
+        after = f'after = {{ event = "order", wait = "{waits.get(name)}" }}'
+        text = GOOD.replace('on = ["order"]', after) if name in waits else GOOD
+        (tmp_path / name).write_text(text, "utf-8")
     house = conf.Settings(coupons=conf.Coupons(rules=str(tmp_path)))
     with pytest.raises(WrongRule, match=r"b\.toml: the id 'winback' is taken by .*a\.toml: choose another"):
         load_rules(house)
