@@ -9,6 +9,7 @@ from typing import Any
 from redis import Redis
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alerts.triggers.brake import Brakes
@@ -38,7 +39,7 @@ def show_campaigns(settings: Settings, out: Console) -> list[dict[str, Any]]:
         spent = _of(_money(row["spent_cents"]), _money(row["budget_cents"]))
         given = _of(f"{row['given']:,}", "" if row["coupons"] is None else f"{row['coupons']:,}")
         table.add_row(
-            row["campaign"], _told(row), spent, _money(row["reserved_cents"]), _money(row["burn_cents"]), given
+            row["campaign"], escape(_told(row)), spent, _money(row["reserved_cents"]), _money(row["burn_cents"]), given
         )
     out.print(table)
     return rows

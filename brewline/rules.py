@@ -46,10 +46,12 @@ def check_rules(settings: Settings, out: Console) -> int:
     for rule, _, _ in rules:
         waits = [f"{rule.after.wait} after {rule.after.event}"] if rule.after else [spell_at(rule)] if rule.at else []
         looks = ", ".join([*rule.on, *waits])
-        table.add_row(rule.id, looks, escape(rule.when), _gives(rule.then), rule.cooldown)
+        table.add_row(rule.id, looks, escape(rule.when), escape(_gives(rule.then)), rule.cooldown)
     out.print(table)
     if free := without_file(rules, campaigns.by_id):
-        out.print(f"no limit: campaigns without a file: {', '.join(free)}", highlight=False, soft_wrap=True)
+        out.print(
+            f"no limit: campaigns without a file: {', '.join(free)}", highlight=False, markup=False, soft_wrap=True
+        )
     loaded, refused = rule_tests.load_tested(security_texts(settings))
     guards = Table("security rule", "level", "file")
     for head in loaded.heads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alerts.triggers.campaign import COUPONS
@@ -85,7 +86,7 @@ def _campaigns(figures: Figures) -> Table:
         stock = "-" if seen["stock"] is None else f"{seen['stock']:,}"
         out = [f"{'stock' if name == COUPONS else name} {at}" for name, at in seen["ran_out"].items()]
         told = "; ".join(out[:NAMED]) + ("; ..." if len(out) > NAMED else "")
-        table.add_row(id, *cents, f"{seen['coupons']:,}", stock, told)
+        table.add_row(id, *cents, f"{seen['coupons']:,}", stock, escape(told))
     return table
 
 
