@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from alerts.triggers.receipts.misses import near_misses
 from alerts.triggers.receipts.receipt import Verdict
 from alerts.triggers.round import FIRED, Decided, Round
 from alerts.triggers.rule import Rule
+from alerts.triggers.sending import USUAL_HOUR, sending
 from alerts.triggers.trials import Deed
 from features.catalog import Catalog
 from features.columns import Columns
@@ -143,15 +145,16 @@ class Bare(Candidates):
         return causes
 
     def explained(self, seen: Seen, features: Any, rows: Ints, at: Ints, rule: Ints) -> tuple[list[Any], list[Any]]:
-        """Only what a coupon's worth hangs on, and what it is paid with."""
+        """Only what a coupon's worth hangs on, what it is paid with, and the hour at which it is to be sent."""
         told: Any = np.full(len(at), None, dtype=object)
         told[:] = [{}] * len(at)
         for j in np.unique(rule).tolist():
             then = self.conditions.rules[j].then
-            if then.worth:
+            names = [*(then.read if then.worth else []), *([] if then.send == "now" else [USUAL_HOUR])]
+            if names:
                 mine, look = np.flatnonzero(rule == j), seen.looks(j)
-                columns = [plain(look(name, at[mine])) for name in then.read]
-                told[mine] = [dict(zip(then.read, row, strict=True)) for row in zip(*columns, strict=True)]
+                columns = [plain(look(name, at[mine])) for name in names]
+                told[mine] = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
         return told.tolist(), [{}] * len(at)
 
 
@@ -206,8 +209,13 @@ class Silent(Round):
         return UNSENT
 
     def _sending(self, candidate: Candidate, then: Then) -> tuple[int, str]:
-        """All at once: nothing is sent."""
-        return candidate.at_ms, ""
+        """Channels count it as live, when it would leave."""
+        hour, local_ms = candidate.values.get(USUAL_HOUR), candidate.place.local_ms
+        known = hour if isinstance(hour, float) else nan
+        return sending(then, candidate.at_ms, local_ms, known, self.house.policy.quiet)
+
+    def _send(self, *_: Any) -> None:
+        """Nothing is sent."""
 
 
 class Noting(Decider):

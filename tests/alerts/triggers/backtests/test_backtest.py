@@ -14,7 +14,7 @@ from alerts.triggers.calendar import At
 from alerts.triggers.campaign import Bound, Campaign, Campaigns
 from alerts.triggers.condition import over_catalog
 from alerts.triggers.gifts import Arm, Then
-from alerts.triggers.policy import Policy, held_out
+from alerts.triggers.policy import Cap, Policy, held_out
 from alerts.triggers.rule import After, Rule
 from alerts.triggers.schedule import Schedule
 from features import events as e
@@ -71,9 +71,9 @@ GRANTS: list[e.Event] = [
 streams = logs(CUSTOMERS, longest=50).flatmap(with_ticks).map(lambda log: GRANTS + log)
 
 
-def live(rules: list[Rule], log: list[e.Event], cuts: list[int]) -> list[Decision]:
+def live(rules: list[Rule], log: list[e.Event], cuts: list[int], policy: Policy = POLICY) -> list[Decision]:
     """As the flow decides: the whole catalog, batch by batch, out of the messages it sends."""
-    store = run(customers_job(rules, POLICY, campaigns=CAMPAIGNS), batches("events", 0, encoded(log), cuts))[0]
+    store = run(customers_job(rules, policy, campaigns=CAMPAIGNS), batches("events", 0, encoded(log), cuts))[0]
     told = data_of(store, "decisions")
     arms = [d["arm"]["name"] if d["arm"] else "" for d in told]
     of = [(d["rule"], d["customer"], d["at_ms"], d["outcome"], d["cause"]) for d in told]
@@ -250,6 +250,19 @@ def test_consent_can_be_assumed() -> None:
     log = _orders("ca", 2)
     assert [d.outcome for d in tried(RULES[:1], log, [], 1000)] == ["no_consent"]
     assert [d.outcome for d in tried(RULES[:1], log, [], 1000, policy=free)] == ["issued"]
+
+
+def test_a_channels_cap_counts_a_message_when_it_would_leave() -> None:
+    policy = replace(POLICY, channel_caps={"push": Cap.read("1 per 1d")})
+    rule = Rule(id="hour", on=["view"], when="orders_7d >= 1", then=replace(SOME, send="their-hour"), cooldown="0s")
+    [order] = _orders("ca", 1, 20 * HOUR_MS)
+    views: list[e.Event] = [
+        e.View(id=f"v{hours}", customer="ca", at_ms=order.at_ms + hours * HOUR_MS, tz="Asia/Shanghai")
+        for hours in (14, 39, 49)
+    ]
+    found = tried([rule], [*GRANTS, order, *views], [], 1000, policy=policy)
+    assert [d.outcome for d in found] == ["issued", "channel_capped", "issued"]
+    assert found == live([rule], [*GRANTS, order, *views], [], policy)
 
 
 def test_a_customer_who_was_merged_is_one_from_the_beginning() -> None:
