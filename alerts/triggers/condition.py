@@ -16,7 +16,15 @@ from alerts.triggers.gifts import BALANCE, WrongRule
 from alerts.triggers.rule import Rule
 from alerts.triggers.sending import USUAL_HOUR
 from alerts.triggers.sense import CLOCK as CLOCK_RANGES
-from alerts.triggers.sense import Comparison, comparisons, out_of_range, unknown_word, wrong_sign, wrong_type
+from alerts.triggers.sense import (
+    Comparison,
+    comparisons,
+    missing_text,
+    out_of_range,
+    unknown_word,
+    wrong_sign,
+    wrong_type,
+)
 from alerts.triggers.simple import Look, Rows, parts_of, tokens_of
 from features.catalog import Catalog
 from features.columns import KINDS, KNOWN_BY, NAMES, event_fields
@@ -298,7 +306,7 @@ def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types
     if flag := _misused(written, {name for name, type in schema.items() if type == pl.Boolean}):
         how = f"write {flag}, NOT {flag} or {flag} = false"
         raise WrongRule(f"{place}: {flag} is true or false: {how}; found {written!r}")
-    if told := wrong_type(comparisons(written), numbers_of(schema), texts):
+    if told := wrong_type(comparisons(written), numbers_of(schema), texts) or missing_text(written, texts):
         raise WrongRule(f"{place}: {told}; found {written!r}")
     try:
         pl.sql_expr(written)  # alone, or its errors would speak of the schedule, too

@@ -106,6 +106,16 @@ def wrong_type(found: list[Comparison], numbers: Collection[str], texts: Collect
     return ""
 
 
+def missing_text(text: str, texts: Collection[str]) -> str:
+    """A text that is asked whether it IS NULL, which it never is; "" if there is none."""
+    tokens = [token.strip('"') for token in tokens_of(text)]
+    for name, then, negated, null in zip(tokens, tokens[1:], tokens[2:], [*tokens[3:], ""], strict=False):
+        if name in texts and then.lower() == "is" and "null" in (negated.lower(), null.lower()):
+            sign = "=" if negated.lower() == "null" else "<>"
+            return f"{name} is a text, which is '' where there is none: write {name} {sign} ''"
+    return ""
+
+
 def unknown_word(found: list[Comparison], words: Mapping[str, Collection[str]]) -> str:
     """A text that its name never has, of names that have some only; "" if there is none."""
     for one in found:
