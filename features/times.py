@@ -14,6 +14,7 @@ import numpy as np
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
+CENTURY_MS = 36_500 * DAY_MS
 UNITS_MS = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 
@@ -62,10 +63,13 @@ def parse_duration(text: str) -> int:
 
 
 def parse_offset(text: str) -> int:
-    """Milliseconds from a start, written `+14d` or `+1d 9h`. Raises ValueError."""
+    """Milliseconds from a start, written `+14d` or `+1d 9h`, a century at most. Raises ValueError."""
     if not text.startswith("+"):
         raise ValueError(f"expected a time from the start such as '+14d' or '+1d 9h', found {text!r}")
-    return sum(parse_duration(part) for part in text[1:].split())
+    found_ms = sum(parse_duration(part) for part in text[1:].split())
+    if found_ms > CENTURY_MS:
+        raise ValueError(f"expected a time within a century, found {text!r}")
+    return found_ms
 
 
 def spell_offsets(offsets_ms: list[int]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from alerts.triggers.worth import Worth
+from alerts.triggers.worth import Cents, Worth
 from features.times import parse_duration
 from features.written import line_of
 
@@ -27,9 +27,9 @@ class Arm(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     weight: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     nothing: bool = False  # the control: the customer gets nothing, and counts as if they had
     coupon: Text | None = None
-    face_value_cents: Annotated[int, Meta(ge=0)] | None = None
+    face_value_cents: Cents | None = None
     percent: Annotated[int, Meta(ge=0, le=100)] | None = None
-    at_most_cents: Annotated[int, Meta(ge=0)] | None = None
+    at_most_cents: Cents | None = None
     message: Text | None = None
 
     @property
@@ -50,11 +50,11 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
     """
 
     coupon: Text = ""
-    face_value_cents: Annotated[int, Meta(ge=0)] = 0
+    face_value_cents: Cents = 0
     valid: str = "7d"
     campaign: Text = ""
     percent: Annotated[int, Meta(ge=0, le=100)] = 0
-    at_most_cents: Annotated[int, Meta(ge=0)] = 0
+    at_most_cents: Cents = 0
     worth: Worth | None = None  # instead of `face_value_cents`: by what is known of the customer, or asked for
     spends: bool = False  # the customer has asked for it, and gives as many points as `worth` is of
     message: Text = ""  # name of the channel's template
@@ -62,7 +62,7 @@ class Then(Struct, forbid_unknown_fields=True, frozen=True):
     send: Literal["now", "their-hour"] = "now"  # the hour at which the customer usually orders
     stores: list[str] = []  # where the coupon is good; everywhere, if both are empty
     regions: list[str] = []
-    min_spend_cents: Annotated[int, Meta(ge=0)] = 0  # of the order, before the coupon
+    min_spend_cents: Cents = 0  # of the order, before the coupon
     arms: Annotated[list[Arm], Meta(max_length=16)] = []
     choose: Literal["split", "learn"] = "split"  # by the arms' weights, or by what they have brought
     context: Text = ""  # feature by whose value it is learned apart

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from features import events as e
-from features.times import local_day, midnight_ms, next_day, parse_duration, parse_offset
+from features.times import CENTURY_MS, local_day, midnight_ms, next_day, parse_duration, parse_offset
 from features.written import hint, plainly
 
 START_MS = 1_777_824_000_000  # Monday, 4 May 2026, 00:00 in the test's time zone
@@ -40,6 +40,8 @@ def events_of(written: list[dict[str, Any]]) -> list[e.Event]:
         try:
             times = msgspec.convert({key: one[key] for key in TIMES if key in one}, Times)
             at_ms, every_ms = _named("at", parse_offset, times.at), _named("every", parse_duration, times.every)
+            if at_ms + every_ms * (times.repeat - 1) > CENTURY_MS:
+                raise ValueError("the last time is more than a century after the start")
             raw = {key: value for key, value in one.items() if key not in TIMES}
             events += [_event(raw, at_ms + i * every_ms, len(events) + i) for i in range(times.repeat)]
         except ValueError as error:

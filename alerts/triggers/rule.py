@@ -19,13 +19,13 @@ from alerts.triggers.worth import Worth
 from features.customer import Dates, Wait
 from features.events import CUSTOMER_EVENTS
 from features.kernel.arrays import A_WHILE, NAMED, RHYTHM
-from features.times import DAY_MS, parse_duration, parse_offset
+from features.times import CENTURY_MS, DAY_MS, parse_duration, parse_offset
 from features.written import hint, line_of, read_toml, told
 
 _RHYTHMS = re.compile(r"(\d+(?:\.\d+)?) rhythms?")
 EXCHANGE = "points_exchange"  # by which a customer asks for a coupon, and says what they give
 LONG_RHYTHM_MS = 60 * DAY_MS
-LONGEST, LONGEST_MS = "36500d", 36_500 * DAY_MS
+LONGEST = "36500d"  # a century
 MOST_RHYTHMS = 1_000
 NO_EXIT = "NOT COALESCE(", ", FALSE)"  # around it: to Polars, IS NOT TRUE of what is unknown is unknown
 NAMES = {"promised_time": "delivery_promised", "birthday": "profile"}  # moment → the event that names it
@@ -271,7 +271,7 @@ def _check_durations(rule: Rule, text: str, file: str) -> None:
         except ValueError as error:
             more = ", or '1.5 rhythm'" if key == "wait" else ""
             raise WrongRule(f"{file}:{line_of(text, key)}: {key}: {error}{more}") from error
-        if length_ms > LONGEST_MS:
+        if length_ms > CENTURY_MS:
             raise WrongRule(f"{file}:{line_of(text, key)}: {key}: found {value!r}, expected {LONGEST} at most")
     if rule.after and rule.after.rhythms > MOST_RHYTHMS:
         raise WrongRule(

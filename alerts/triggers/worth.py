@@ -7,16 +7,18 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+Cents = Annotated[int, Meta(ge=0, le=10**12)]
+
 
 class Worth(Struct, forbid_unknown_fields=True, frozen=True):
     """By a number: a feature, or a field of the event. From each of some amounts on so many cents; or for each of it so
     many, from `least` on and at most `at_most_cents`."""
 
     of: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")]
-    steps: list[tuple[float, Annotated[int, Meta(gt=0)]]] = []
+    steps: list[tuple[float, Annotated[int, Meta(gt=0, le=10**12)]]] = []
     cents_each: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     least: Annotated[int, Meta(ge=0, le=10**12)] = 0
-    at_most_cents: Annotated[int, Meta(ge=0, le=10**12)] = 0
+    at_most_cents: Cents = 0
 
     def check(self) -> None:
         """Raises ValueError."""

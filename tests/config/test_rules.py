@@ -277,6 +277,22 @@ def test_the_good_rule_is_good() -> None:
             TEST + "scores: there is no model 'churn'; did you mean 'churn_risk'?",
         ),
         (
+            "face_value_cents = 100",
+            "face_value_cents = 99999999999999999999",
+            "r.toml:5: then.face_value_cents: found 99999999999999999999, expected `int` <= 1000000000000",
+        ),
+        (
+            "repeat = 3",
+            'at = "+99999999999999d"',
+            TEST + 'event { type = "order", at = "+99999999999999d" }: at: expected a time within a century',
+        ),
+        (
+            "repeat = 3",
+            'repeat = 3, every = "99999999999999d"',
+            TEST
+            + 'event { type = "order", repeat = 3, every = "99999999999999d" }: the last time is more than a century',
+        ),
+        (
             '["+2d"]',
             '["+2d"]\nscores = { churn_risk = 4 }',
             TEST + "scores: found churn_risk = 4, expected a probability, from 0 to 1",
