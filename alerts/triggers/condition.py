@@ -20,6 +20,7 @@ from alerts.triggers.sense import (
     Comparison,
     comparisons,
     missing_text,
+    nothing_between,
     out_of_range,
     unknown_word,
     wrong_sign,
@@ -290,10 +291,11 @@ def _compile(one: tuple[Rule, str, str], key: str, condition: str, schema: Types
     """Of `when` or `exit`, with what belongs to it; tried on no rows of the schema. Raises WrongRule."""
     rule, file, text = one
     written, place = getattr(rule, key), f"{file}:{line_of(text, key)}: {key}"
-    if told := wrong_sign(_TEXT.sub("", written)):
+    bare = _TEXT.sub("", written)
+    if told := wrong_sign(bare) or nothing_between(bare):
         raise WrongRule(f"{place}: {told}; found {written!r}")
     texts = {name for name, type in schema.items() if type == pl.String}
-    for word in _WORD.findall(_TEXT.sub("", written)):
+    for word in _WORD.findall(bare):
         if word not in schema and word.lower() not in FUNCTIONS | GRAMMAR:
             known = hint(word, [*schema, *sorted(FUNCTIONS)])
             known = f"; a text stands in single quotes: '{word}'" if _is_text(word, written, texts) else known

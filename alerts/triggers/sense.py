@@ -17,6 +17,7 @@ TRUTHS = {  # unknown is none of them in SQL, and unknown in Polars
     "IS NOT FALSE": "coalesce(..., true)",
 }
 _TRUTH = re.compile(r"\bis\s+(?:not\s+)?(?:true|false)\b", re.IGNORECASE)
+_BETWEEN = re.compile(r"\bbetween\s+(-?\d+(?:\.\d+)?)\s+and\s+(-?\d+(?:\.\d+)?)(?![\w.]|\s*[-+*/%])", re.IGNORECASE)
 SIGNS = {"=>": ">=", "=<": "<=", "&&": "AND", "||": "OR", "><": "<>"}
 FLIPPED = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
 EQUAL = {"=", "<>", "!="}
@@ -51,6 +52,16 @@ def wrong_sign(text: str) -> str:
         asked = " ".join(truth[0].upper().split())
         return f"found {asked}: write {TRUTHS[asked]}"
     return next((f"found {sign}: write {meant}" for sign, meant in SIGNS.items() if sign in text), "")
+
+
+def nothing_between(text: str) -> str:
+    """A BETWEEN that begins above its end, as that of hours past midnight; "" if there is none."""
+    for low, high in _BETWEEN.findall(text):
+        if float(low) > float(high):
+            return (
+                f"nothing is BETWEEN {low} AND {high}: the lesser comes first; past midnight say >= {low} OR <= {high}"
+            )
+    return ""
 
 
 def comparisons(text: str) -> list[Comparison]:
