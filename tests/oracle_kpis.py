@@ -37,13 +37,14 @@ class Chain:
                     now_ms = max(now_ms, min(ticks.values()))
                 continue
             at_ms = event.ordered_ms if isinstance(event, ev.Void) else event.at_ms
+            known = (f"void|{event.order}" if isinstance(event, ev.Void) else event.id, at_ms // HOUR_MS)
             if at_ms // HOUR_MS + 1 + self.retention_hours <= now_ms / HOUR_MS:
                 fate = "too_late"
-            elif (event.id, event.at_ms // HOUR_MS) in ids:
+            elif known in ids:
                 fate = "duplicate"
             else:
                 fate = "counted"
-                ids.add((event.id, event.at_ms // HOUR_MS))
+                ids.add(known)
                 self._add(event, at_ms)
             who = "own" if isinstance(event, ev.DeliveryLate) else "customer" if event.customer else "anonymous"
             self.fates[f"{fate} {who}"] += 1

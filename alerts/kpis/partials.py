@@ -86,8 +86,8 @@ class PartialMinutes:
         every = self.tally.events(batch, position.clock)
         in_time = (every.counted_ms // HOUR_MS + 1 + self.retention_hours) * HOUR_MS > every.clock_ms
         events, late = every.only(in_time), every.only(~in_time)
-        ids = map(id_hash, events.scanned.texts(self.tally.fields["id"], events.index))
-        hours = (events.at_ms // HOUR_MS).tolist()
+        ids = map(id_hash, self.tally.ids(events))
+        hours = (events.counted_ms // HOUR_MS).tolist()
         names = {hour: set_name(hour * HOUR_MS) for hour in set(hours)}
         keys = [(names[hour], id) for hour, id in zip(hours, ids, strict=True)]
         seen: dict[str, list[bytes]] = {}

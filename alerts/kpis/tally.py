@@ -21,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 KINDS = {kind: code for code, kind in enumerate((*CUSTOMER_EVENTS, *CONTROL))}
 TICK, VOID, ORDER = KINDS["tick"], KINDS["void"], KINDS["order"]
 CONTROLS, OWNS, OF_BOTHS = ([KINDS[kind] for kind in kinds] for kinds in (CONTROL, OWN, OF_BOTH))
-TEXTS = ("type", "id", "customer", "tz", "source", *OF_EVENTS)
+TEXTS = ("type", "id", "order", "customer", "tz", "source", *OF_EVENTS)
 WHOLES = ("at_ms", "ordered_ms", "day", "of")
 COMPUTED = {*TENTHS, CATEGORIES, LINES_QTY, LINES_CENTS}
 
@@ -91,3 +91,12 @@ class Tally:
             malformed=np.flatnonzero(kind < 0).tolist(),
         )
         return every.only(told & (~own | np.isin(kind, self.counted)))
+
+    def ids(self, events: Events) -> list[str]:
+        """What each is known by. A void goes by its order: of two with different ids, the second is a repeat."""
+        found = events.scanned.texts(self.fields["id"], events.index)
+        voids = np.flatnonzero(events.kind == VOID).tolist()
+        orders = events.scanned.texts(self.fields["order"], events.index[voids]) if voids else []
+        for place, order in zip(voids, orders, strict=True):
+            found[place] = f"void|{order}"
+        return found

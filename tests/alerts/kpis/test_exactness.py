@@ -67,7 +67,7 @@ def events(draw: st.DrawFn, now_ms: int) -> ev.Event:
                 ),
                 ev.Void(
                     **common,
-                    order="o",
+                    order=draw(st.sampled_from("nop")),
                     ordered_time=0,
                     amount_cents=number,
                     items=2,

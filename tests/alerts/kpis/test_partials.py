@@ -92,6 +92,17 @@ def test_a_void_takes_the_order_back_where_it_was():
     assert chain(counted(order(), void)) == {NOON_MS: left}
 
 
+def test_the_second_void_of_an_order_is_a_repeat_whatever_its_id_and_time():
+    at_ms = (NOON_MS + MINUTE_MS, NOON_MS + MINUTE_MS, NOON_MS + HOUR_MS)
+    voids = [
+        ev.Void(id=f"v{n}", at_ms=at, order="o1", ordered_time=0, amount_cents=900, ordered_ms=NOON_MS)
+        for n, at in enumerate(at_ms)
+    ]
+    store = counted(order(), order("o2"), *voids, cuts=(4,))
+    assert chain(store)[NOON_MS]["orders"] == 1
+    assert store.position.counts == {"kpi_events": 2, "applied": 1, "duplicates": 2}
+
+
 def test_a_refund_leaves_the_sale_and_counts_when_it_happens():
     later_ms = NOON_MS + 50 * MINUTE_MS
     refund = ev.Refund(id="r", at_ms=later_ms, order="o1", ordered_time=0, amount_cents=400, ordered_ms=NOON_MS)
