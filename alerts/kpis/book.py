@@ -259,7 +259,7 @@ class Book:
         unusual[OTHERS] &= ~silent
         wait = np.where(certain, 0, wait)
         steps = course.step(panel.course, minute, found, unusual, wait, self.judging.hold_minutes)
-        panel.course["odd"] |= panel.course["state"] != QUIET
+        panel.course["unusual"][panel.course["state"] != QUIET] = minute
         if look.ran is not None:
             panel.course["ran"] = np.stack([look.ran.log, look.ran.rate])
         panel.touch("course")
@@ -374,16 +374,15 @@ class Book:
         self.known.clear()
 
     def _hour(self, panel: Panel, number: int, moment: Moment) -> Hour:
-        odd = panel.course["odd"]
+        odd = panel.course["unusual"] >= number * 60
         silent = np.tile(panel.learned["born"] > number * 60, (SERIES, 1))
         if panel is self.stores:
             silent[OTHERS] |= odd[ALIVE_MINUTES]
-        return Hour(number, moment, self._rates(panel, number), odd.copy(), silent)
+        return Hour(number, moment, self._rates(panel, number), odd, silent)
 
     def _forget_hour(self) -> None:
         for panel in (self.roots, self.stores):
             panel.course["hour"][...] = 0
-            panel.course["odd"] = panel.course["state"] != QUIET
         self.roots.course["quarters"][...] = 0
 
     def write(self) -> dict[str, bytes]:

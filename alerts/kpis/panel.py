@@ -78,7 +78,7 @@ def _course(layer: str, dims: int) -> Arrays:
         "side": np.zeros((SERIES, dims), np.int8),
         "start": np.zeros((SERIES, dims), np.int64),
         "calm": np.zeros((SERIES, dims), np.int16),
-        "odd": np.zeros((SERIES, dims), bool),  # unusual in the hour that is being learned
+        "unusual": np.zeros((SERIES, dims), np.int64),  # the last minute in which it was not quiet
         "ordered": np.zeros(dims, np.int64),  # the last minute with an order
         "spoke": np.zeros(dims, np.int64),  # the last minute with anything
         "back": np.zeros(dims, np.int64),  # the first minute after the last silence
