@@ -64,7 +64,8 @@ FORGETS_AT = 66  # hour of the week, from Thursday 00:00 UTC on: a night, in whi
 GONE_DAYS = 14  # of which nothing is heard for so long is forgotten
 STORE_DAYS = 1  # of a store's own before it is judged
 LEAST_GONE = 0.5  # of a line of products: what guests feel like moves it by a third, what was not delivered is gone
-MOST_LINES = 1_000  # that are judged: tills that name each product a category must not fill the memory
+AS_TOLD = (("channel",), ("campaign",), LINES)  # kinds whose names are what tills write, whatever that is
+MOST_TOLD = 1_000  # of each that are judged: tills that name each product a category must not fill the memory
 NOBODY = -1
 OTHERS = np.arange(SERIES) != ALIVE_MINUTES
 SILENCES = [series for series, _ in RUNS]
@@ -174,9 +175,10 @@ class Book:
             self.strays.clear()
 
     def _with_room(self, dims: list[str]) -> list[str]:
-        room = MOST_LINES - sum(int(self.kinds[name].sum()) for name in LINES)
-        lines = [dim for dim in dims if kind(dim) in LINES]
-        left = {*lines[max(0, room) :]}
+        left = set[str]()
+        for kinds in AS_TOLD:
+            room = MOST_TOLD - sum(int(self.kinds[name].sum()) for name in kinds)
+            left.update([dim for dim in dims if kind(dim) in kinds][max(0, room) :])
         return [dim for dim in dims if dim not in left]
 
     def _root_of(self, dim: str) -> int:

@@ -57,7 +57,7 @@ def jump_spread(panel: Panel) -> Floats:
 
 def _shared(over: Floats, under: Floats, panel: Panel, bounds: Bounds) -> Floats:
     alike = _alike(panel)
-    usual = (over @ alike) / (under @ alike)
+    usual = (over @ alike) / (under @ alike) @ alike.T
     found = (over + SPREAD_SHARED * usual) / (under + SPREAD_SHARED)
     for kind, low, high in bounds:
         found[:, kind] = np.clip(found[:, kind], low, high)
@@ -65,11 +65,11 @@ def _shared(over: Floats, under: Floats, panel: Panel, bounds: Bounds) -> Floats
 
 
 def _alike(panel: Panel) -> Floats:
-    """Which dimensions are of one kind, [dims, dims]; of stores, all are: one column."""
+    """Which dimensions are of which kind, [dims, kinds]; of stores, all are of one."""
     if panel.layer == STORES:
         return np.ones((len(panel.dims), 1))
     kinds = np.array([dim.partition(":")[0] for dim in panel.dims])
-    return np.asarray(kinds[:, None] == kinds, np.float64)
+    return np.asarray(kinds[:, None] == np.unique(kinds), np.float64)
 
 
 def learn_spread(panel: Panel, window: int, seen: Floats, of: Floats, mean: Floats, blur: Floats, calm: Flags) -> None:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from alerts.kpis.book import MOST_LINES, Book, Judging, Layer
+from alerts.kpis.book import MOST_TOLD, Book, Judging, Layer
 from alerts.kpis.catalog import dim_of, values_of
 from alerts.kpis.course import Steps
 from alerts.kpis.expectation import Rates
@@ -176,13 +176,15 @@ def test_a_line_that_is_not_sold_tells_which_regions_lack_it_and_what_its_orders
     assert (data["stores"], data["stores_affected"]) == ([], 0)
 
 
-def test_more_lines_than_can_be_kept_are_left_out_and_counted_and_places_are_not() -> None:
+@pytest.mark.parametrize("kind", ["category", "campaign", "channel"])
+def test_of_what_tills_name_more_than_can_be_kept_are_left_out_and_counted_and_places_are_not(kind: str) -> None:
     one = Book({}, Judging(), {}, Seasons())
-    dims = [*(f"category:{number}" for number in range(MOST_LINES + 5)), "region:east", "store:a"]
+    dims = [*(f"{kind}:{number}" for number in range(MOST_TOLD + 5)), "region:east", "store:a", "category:tea"]
     rows = np.ones((len(dims), len(PLACE)), np.int64)
-    assert one.take(dims, rows, 7) == one.take(dims, rows, 8) == 5
-    assert {"category:0", "region:east"} <= {*one.roots.dims}
-    assert "category:1004" not in one.roots.place
+    left_out = 6 if kind == "category" else 5
+    assert one.take(dims, rows, 7) == one.take(dims, rows, 8) == left_out
+    assert {f"{kind}:0", "region:east"} <= {*one.roots.dims}
+    assert f"{kind}:1004" not in one.roots.place
     assert one.stores.dims == ["store:a"]
 
 
