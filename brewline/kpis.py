@@ -18,7 +18,7 @@ from alerts.kpis.kpi import Counts, ratios
 from alerts.kpis.reading import STEP_MINUTES, sum_of
 from alerts.kpis.silence import filled
 from config.settings import Settings
-from features.times import DAY_MS, MINUTE_MS, local_day, midnight_ms, rfc3339
+from features.times import MINUTE_MS, local_day, midnight_ms, rfc3339
 from features.written import hint
 from flows.files import load_kpis
 from operators.kpis import kpi_clock_ms, read_kpis
@@ -91,8 +91,9 @@ def targets(redis: Redis, settings: Settings, catalog: KpiCatalog, dim: str, now
     wanted = catalog.targets.get(dim) or catalog.targets.get(f"{dim.partition(':')[0]}:*", {})
     if not wanted:
         return {}
-    start_ms = midnight_ms(local_day(now_ms, settings.stores.timezone), settings.stores.timezone)
-    found = read_kpis(redis, settings.redis.prefix, dim, 60, start_ms, start_ms + DAY_MS)
+    zone = settings.stores.timezone
+    start_ms, end_ms = (midnight_ms(local_day(now_ms, zone) + later, zone) for later in (0, 1))  # 23 to 25 hours
+    found = read_kpis(redis, settings.redis.prefix, dim, 60, start_ms, end_ms)
     counted = sum_of(catalog, found.values())
     return {
         name: {"sold": counted[name], "target": target, "share": counted[name] / target}

@@ -32,6 +32,7 @@ COUNTABLE = CUSTOMER_EVENTS.keys() - UNCOUNTED
 HOURS = 24
 DAYPARTS = "[dayparts]"
 JUDGED = [kind for kind in KINDS if kind != "chain"]
+TAKEN = {"dim", "minute_ms", "minutes", "revision", "at"}  # what stands beside KPIs wherever a minute is told
 LARGEST = 10**9  # of an amount, a bound and a target: what is added up fits 64 bits
 BY_MINUTES = f"the judge of KPIs holds minutes of each {', '.join(JUDGED)} against each other"
 
@@ -43,7 +44,7 @@ class WrongKpis(ValueError):
 class RawRatio(Struct, forbid_unknown_fields=True):
     of: str | Annotated[list[str], Meta(min_length=1)]
     per: str
-    scale: Annotated[float, Meta(gt=0)] = 1.0
+    scale: Annotated[float, Meta(gt=0, le=LARGEST)] = 1.0
 
 
 class RawDimension(Struct, forbid_unknown_fields=True):
@@ -114,7 +115,12 @@ class Reading:
             {dim: self._target(dim, wanted) for dim, wanted in self.found.targets.items()},
         )
 
+    def _check_name(self, section: str, name: str) -> None:
+        if name in TAKEN:
+            raise self._wrong(section, name, "is what a minute says of itself: choose another name")
+
     def _counter(self, name: str, raw: dict[str, Any]) -> Counter:
+        self._check_name("counters", name)
         where = raw.get("where", {})
         terms = tuple(self._term(name, event, amount) for event, amount in raw.items() if event != "where")
         if not terms:
@@ -158,10 +164,13 @@ class Reading:
         raise self._wrong("counters", name, f"where: {field}: found {wanted!r}, expected {expected}")
 
     def _ratio(self, name: str, raw: RawRatio) -> Ratio:
+        self._check_name("ratios", name)
         if name in self.found.counters:
             raise self._wrong("ratios", name, "is the name of a counter as well: choose another")
         over = [raw.of] if isinstance(raw.of, str) else raw.of
         signs = {each.removeprefix("-"): -1 if each.startswith("-") else 1 for each in over}
+        if len(signs) < len(over):
+            raise self._wrong("ratios", name, f"of: found {over}, expected each counter once")
         for counter in (*signs, raw.per):
             self._require_counter("ratios", name, counter)
         return Ratio(name, tuple(signs.items()), raw.per, raw.scale)

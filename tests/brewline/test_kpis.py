@@ -20,7 +20,7 @@ from features import events as ev
 from features.job import encode_position
 from features.loop import batches, run
 from features.partitions import partition_keys, partition_of
-from features.times import rfc3339
+from features.times import parse_time, rfc3339
 from operators.customers import NoState
 from operators.kpis import FLOW, TOPIC
 from operators.layout import check_layout
@@ -105,6 +105,13 @@ def test_staff_and_product_lines_are_shown_against_their_targets_of_the_day(sett
         "sold_cents": {"sold": 50_000, "target": 200_000, "share": 0.25}
     }
     assert shown(settings, "category:milk_tea")["targets"]["sold_items"]["sold"] == 2
+
+
+def test_a_day_on_which_clocks_go_back_has_25_hours_and_all_count_for_its_target(settings: Settings) -> None:
+    settings.stores.timezone = "Europe/Berlin"
+    last = (parse_time("2026-10-25T23:30:00+01:00") - NOON_MS) // MINUTE_MS
+    store(settings, [order("a", last - 1440, 50_000), tick(last - 1440), order("b", last, 10_000), tick(last)])
+    assert shown(settings, "staff:ann", step="hour")["targets"]["sold_cents"]["sold"] == 60_000
 
 
 @pytest.mark.parametrize(

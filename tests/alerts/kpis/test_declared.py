@@ -103,6 +103,14 @@ def test_values_of_a_cross_are_told_apart_whatever_they_hold():
         ('per = "visits"', 'per = "visit"', "[ratios] conversion: there is no counter 'visit'; did you mean 'visits'?"),
         ('"-detractors"', '"-detractor"', "[ratios] nps: there is no counter 'detractor'; did you mean 'detractors'?"),
         ("aov_cents ", "items ", "[ratios] items: is the name of a counter as well"),
+        (
+            "[ratios]",
+            "[ratios]\nminutes = { of = 'orders', per = 'visits' }",
+            "[ratios] minutes: is what a minute says of",
+        ),
+        ("[counters]", "[counters]\nrevision = { order = 1 }", "[counters] revision: is what a minute says of itself"),
+        ('["promoters", "-detractors"]', '["promoters", "-promoters"]', "[ratios] nps: of: found ['promoters', '-pro"),
+        ("scale = 100", "scale = inf", "[ratios] nps: found {'of': ['promoters', '-detractors'], 'per': 'ratings'"),
         ('"region+channel" ', '"region+chanel" ', "nothing is counted by 'chanel'; did you mean 'channel'?"),
         ('"region+channel" ', '"region+region" ', "expected at most 3 different parts"),
         (
