@@ -13,7 +13,7 @@ from alerts.kpis.catalog import KpiCatalog
 from alerts.kpis.closing import SENT, Closings, encode_closing
 from alerts.kpis.hour import Hour, closes_ms, decode_hour, encode_hour, watch_record, watched_dim
 from alerts.kpis.kpi import COLUMN, Row, hour_record, ratios, store_of
-from alerts.kpis.load import Watch, decode_watch, encode_watch, retired, skip
+from alerts.kpis.load import Watch, decode_watch, encode_watch, pause, retired, silent, skip
 from alerts.kpis.load import step as load_step
 from alerts.kpis.rollup import Kept, Rollup, fold_ms, step_of, steps_of, summed
 from alerts.kpis.silence import Tills, beats, living_dim
@@ -188,14 +188,19 @@ class Ledger:
                 self._close(dim, name, hour, minute)
             counters = hour.sums(minute, len(self.names))[1]
             watch.active = minute if any(counters) else watch.active
-            self._say_load(store_of(dim), watch, minute, counters[COLUMN["orders"]] if counters else 0)
+            self._say_load(store_of(dim), watch, minute, counters)
             watch.next += 1
         if retired(watch):
             self.watches[dim] = None
         else:
             self.agenda.set(timer, closes_ms(dim, watch.next))
 
-    def _say_load(self, store: str, watch: Watch, minute: int, orders: int) -> None:
+    def _say_load(self, store: str, watch: Watch, minute: int, counters: list[int]) -> None:
+        """What an offline till does not send is unknown: of its store nothing is said, and nothing learned."""
+        orders, beats = (counters[COLUMN[name]] if counters else 0 for name in ("orders", "heartbeats"))
+        if silent(watch, minute, beats):
+            pause(watch.load)
+            return
         seen, at_ms = load_step(watch.load, minute, orders), (minute + 1) * MINUTE_MS
         if seen:
             said = StoreLoad(store, at_ms, seen.orders, round(seen.usual, 2), round(seen.orders / seen.usual, 3))

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, field, msgpack
 
+from alerts.kpis.silence import PATIENCE
+
 WINDOW = 15  # minutes
 EVERY = 5  # minutes from one word to the next
 WEEK_HOURS = 168
@@ -63,6 +65,7 @@ class Watch(Struct, array_like=True):
     active: int  # the last minute in which anything happened
     series: list[Any] = []  # of what was judged here once
     kept: Usual | None = None
+    beat: int = 0  # the last minute with a heartbeat; 0 of a store without
 
     @property
     def load(self) -> Usual:
@@ -85,6 +88,13 @@ def decode_watch(raw: bytes) -> Watch:
 
 def retired(watch: Watch) -> bool:
     return watch.next - watch.active > RETIRED_DAYS * 1440
+
+
+def silent(watch: Watch, minute: int, beats: int) -> bool:
+    """Takes a minute's heartbeats; whether the till is offline, as `silence.py` has it."""
+    if beats > 0 or minute - watch.beat > RETIRED_DAYS * 1440:
+        watch.beat = minute if beats > 0 else 0
+    return bool(watch.beat) and minute - watch.beat >= PATIENCE
 
 
 def skip(watch: Watch, minute: int) -> None:

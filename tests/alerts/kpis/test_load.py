@@ -111,11 +111,11 @@ class Kpis:
         self.dim, self.values = dim, list[bytes]()
         self.stores = run(self.job, [])
 
-    def pass_hours(self, first: int, hours: int, orders: int) -> list[Message]:
+    def pass_hours(self, first: int, hours: int, orders: int, beats: int = 0) -> list[Message]:
         for hour in range(first, first + hours):
             values = []
             for minute in range(START + 60 * hour, START + 60 * hour + 60):
-                row = [orders, *[0] * (len(COUNTERS) - 1)]
+                row = [orders, *[0] * (len(COUNTERS) - 2), beats]
                 values.append(encode_partial(Partial(0, self.dim, minute * MINUTE_MS, row, minute)))
                 values.append(encode_partial(ClockMark(0, 1, (minute + 1) * MINUTE_MS)))
             self.values += values
@@ -144,6 +144,20 @@ def test_the_flow_says_every_five_minutes_how_full_a_store_is_under_a_key_that_k
     assert (whole["id"], whole["type"], message.key) == (f"s1|{at_ms}", "brewline.store.load", load_key("s1", at_ms))
     keys = {load_key("s1", START * MINUTE_MS + hour * HOUR_MS // 60) for hour in range(72 * 60)}
     assert len(keys) == (24 * HOUR_MS + 20 * MINUTE_MS) // SLOT_MS
+
+
+def test_of_a_store_whose_till_is_offline_nothing_is_said_nor_learned_until_it_is_back() -> None:
+    kpis = Kpis("store:s1")
+    kpis.pass_hours(0, 7 * 24, 2, beats=1)
+    before = len(kpis.pass_hours(7 * 24, 3, 2, beats=1))
+    kpis.pass_hours(7 * 24 + 3, 2, 0)
+    said = [decode_load(message.value) for message in kpis.pass_hours(7 * 24 + 5, 1, 2, beats=1)[before:]]
+    minutes = [one.at_ms // MINUTE_MS - START - WEEK - 3 * 60 for one in said]
+    assert minutes == [0, *range(120 + WINDOW, 180, EVERY)]
+    assert {one.load for one in said} == {1.0}
+    watch = decode_watch(kpis.stores[0].records["watch|store:s1"])
+    assert [watch.load.rate(hour) for hour in (3, 4, 5)] == [2.0, 2.0, 2.0]
+    assert [*watch.load.weeks[2:6]] == [2, 1, 1, 1]
 
 
 def test_of_regions_and_the_chain_nothing_is_said() -> None:
