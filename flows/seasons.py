@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alerts.kpis.seasons import Seasons, Span, joined
@@ -11,6 +11,8 @@ from config.settings import Settings
 from features.times import DAY_MS, EPOCH_DAY
 from flows.files import texts
 from flows.rules import load_calendars
+
+LAST_MS = (date.max.toordinal() - EPOCH_DAY) * DAY_MS  # until 9999-12-31 means for ever; there is no day after it
 
 
 def load_seasons(settings: Settings) -> Seasons:
@@ -36,5 +38,5 @@ def _bound_ms(bound: Bound, zone: ZoneInfo) -> int:
 
 def _epoch_ms(wall_ms: int, zone: ZoneInfo) -> int:
     """Of what a wall clock shows, as if it were UTC."""
-    shown = datetime(1970, 1, 1) + timedelta(milliseconds=wall_ms)  # noqa: DTZ001 - the zone is given next
+    shown = datetime(1970, 1, 1) + timedelta(milliseconds=min(wall_ms, LAST_MS))  # noqa: DTZ001 - the zone is given next
     return round(shown.replace(tzinfo=zone).timestamp() * 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -33,6 +34,18 @@ def test_shipped_holidays_are_days_where_the_stores_are() -> None:
     first_ms = parse_time("2026-10-01T00:00:00+08:00")
     assert seasons.moment(first_ms // HOUR_MS).holiday == 1
     assert seasons.moment(first_ms // HOUR_MS - 1 - 24).holiday == 0
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+def test_what_lasts_until_the_last_day_there_is_lasts_for_ever(tmp_path: Path, zone: str) -> None:
+    for folder in ("campaigns", "calendars"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "campaigns" / "ever.toml").write_text('id = "ever"\nfrom = 2026-03-01\nuntil = 9999-12-31\n')
+    (tmp_path / "calendars" / "ever.toml").write_text('[long]\nname = "Ever"\ndays = [[2026-03-03, 9999-12-31]]\n')
+    settings = load(environ={})
+    settings.coupons.campaigns, settings.coupons.calendars = str(tmp_path / "campaigns"), str(tmp_path / "calendars")
+    settings.stores.timezone = zone
+    assert load_seasons(settings).moment(parse_time("2999-01-01T12:00:00Z") // HOUR_MS) == (1, 1)
 
 
 def test_the_judge_is_told_of_holidays_and_regions_as_their_files_change(tmp_path: Path) -> None:
