@@ -76,22 +76,26 @@ def _where(place: str) -> str:
     return place.replace(":", " ") or "everywhere"
 
 
-def place_of(settings: Settings, store: str, region: str) -> str:
-    """As brakes spell it. Raises ValueError for a store or a region that the stores file does not name."""
+def place_of(store: str, region: str) -> str:
+    """As brakes spell it. Raises ValueError for both."""
     if store and region:
         raise ValueError("found --store and --region, expected one of them, or neither: everywhere")
+    return f"store:{store}" if store else f"region:{region}" if region else ""
+
+
+def require_known(settings: Settings, place: str) -> None:
+    """Raises ValueError for a store or a region that the stores file does not name."""
     places = load_stores(settings).places
     known = {"store": set(places), "region": {region for region, _ in places.values()}}
-    for kind, name in (("store", store), ("region", region)):
-        if name and places and name not in known[kind]:
-            raise ValueError(f"--{kind}: the stores file names no {kind} {name!r}{hint(name, known[kind])}")
-        if name:
-            return f"{kind}:{name}"
-    return ""
+    kind, _, name = place.partition(":")
+    if name and places and name not in known[kind]:
+        raise ValueError(f"--{kind}: the stores file names no {kind} {name!r}{hint(name, known[kind])}")
 
 
 def pause(settings: Settings, campaign: str, place: str, by: str, reason: str) -> str:
-    """Asks that a campaign be paused; what comes of it. Raises ValueError where no rule names it, Unreachable."""
+    """Asks that a campaign be paused; what comes of it. Raises ValueError where nothing names it or the place,
+    Unreachable."""
+    require_known(settings, place)
     campaigns = {gift.campaign for rule, _, _ in load_rules(settings) for gift in rule.then.gifts.values()} - {""}
     if campaign not in campaigns:
         raise ValueError(f"no rule names the campaign {campaign!r}{hint(campaign, campaigns)}")
@@ -103,7 +107,8 @@ def pause(settings: Settings, campaign: str, place: str, by: str, reason: str) -
 
 
 def resume(settings: Settings, campaign: str, place: str, by: str, reason: str) -> str:
-    """Asks that it go on; what comes of it. Raises ValueError where it is not paused, Unreachable."""
+    """Asks that it go on; what comes of it: also in a store that is no more, or never was in the file. Raises
+    ValueError where it is not paused, Unreachable."""
     turns = standing(read_turns(settings))
     if brake_key(campaign, place) not in turns:
         paused = ", ".join(f"{turn.campaign} {_spoken(turn.place)}" for turn in turns.values())

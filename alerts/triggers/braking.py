@@ -14,7 +14,6 @@ from msgspec import Meta, Struct, json, msgpack
 from msgspec.structs import astuple
 
 from alerts.triggers.brake import ALARM, WHERE, brake_key, braked
-from features.contract import Name
 from features.control import Brake
 from features.events import encode
 from features.job import Batch, Changes, Message, Plan, Position, State
@@ -27,13 +26,14 @@ KPI_ALERT = b'"brewline.alert.kpi"'
 INCIDENTS = 64  # that have paused one campaign at one place, of which repeats are known
 REASON = 500  # characters that are kept
 By = Annotated[str, Meta(min_length=1, max_length=128)]
+Place = Annotated[str, Meta(max_length=len("region:") + 128)]  # of a `Name`, with its kind
 
 
 class Pause(Struct, tag="pause", omit_defaults=True):
     """Somebody, or an alert, asks that a campaign gives nothing at a place."""
 
     campaign: By
-    place: Name
+    place: Place
     by: By
     reason: str
     at_ms: int
@@ -44,7 +44,7 @@ class Resume(Struct, tag="resume"):
     """A person lets a campaign go on at a place."""
 
     campaign: By
-    place: Name
+    place: Place
     by: By
     reason: str
     at_ms: int

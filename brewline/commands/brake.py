@@ -63,7 +63,7 @@ def _say(word: Callable[..., str], action: str, campaign: str, by: str, reason: 
     from brewline.brake import place_of
 
     settings, by = load(), _named(by)
-    place, why = place_of(settings, store, region), _said(reason)
+    place, why = place_of(store, region), _said(reason)
     note(settings, action, f"campaign {campaign}", by=by)
     out.print(word(settings, campaign, place, by, why), soft_wrap=True, markup=False)
 

@@ -89,6 +89,11 @@ def lived(words: list[Asked | bytes], cuts: list[int] | None = None, first: int 
     return run(DESK, batches("brake.asked", 0, raw, cuts or [], first))[0]
 
 
+def test_a_store_with_the_longest_name_is_paused() -> None:
+    store = lived([Pause("spring", f"store:{'s' * 128}", "alert", "why", AT_MS)])
+    assert store.position.counts == {"brakes_paused": 1}
+
+
 def turns(store: Store) -> list[tuple[int, str, str]]:
     told = [orjson.loads(message.value) for message in store.sent if message.topic == "brakes"]
     return [(one["data"]["revision"], one["data"]["state"], one["data"]["by"]) for one in told]
