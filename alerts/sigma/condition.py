@@ -144,7 +144,9 @@ def _text(value: t.SigmaString, around: bool = False) -> Criterion:
     cased = isinstance(value, t.SigmaCasedString)
     if not any(isinstance(part, Wild) for part in parts):
         return Same("".join(map(str, parts)), cased)
-    return Like(tuple(parts), cased)
+    like = Like(tuple(parts), cased)
+    like.test()
+    return like
 
 
 def _pattern(value: t.SigmaRegularExpression) -> Criterion:

@@ -31,6 +31,7 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 LEAST_EPOCH_MS = 100_000_000_000  # a smaller number is seconds: ms before 1973, seconds until the year 5138
 LONGEST = 300  # digits of a number that a float still holds
+MOST_STEPS = 10_000  # of a pattern: what RE2 may have to do for each character of a text, 0.2 s for 8,000 of them
 QUIET = re2.Options()
 QUIET.log_errors = False
 
@@ -187,10 +188,16 @@ Criterion: TypeAlias = Same | Like | Matching | Number | Truth | Ordered | TimeP
 def compiled(pattern: str) -> Any:
     """A compiled RE2 pattern. Raises Unsupported."""
     try:
-        return re2.compile(pattern, QUIET)
+        made = re2.compile(pattern, QUIET)
     except re2.error as error:
         said = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
         raise Unsupported(f"the regular expression {pattern!r} is not RE2: {said}") from error
+    if made.programsize > MOST_STEPS:
+        raise Unsupported(
+            f"the pattern {pattern:.60} takes {made.programsize:,} steps for a character, at most"
+            f" {MOST_STEPS:,}; write shorter repetitions, or a list of texts with contains"
+        )
+    return made
 
 
 def scalars(value: Any) -> list[Any]:

@@ -8,7 +8,7 @@ to it; regular expressions share one filter of literals. What has no literal is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import re2  # type: ignore[import-untyped]
@@ -57,7 +57,7 @@ class FieldIndex:
         self.always = frozenset(self.present)
         self.automaton = _automaton([*self._literals])
         self.asked_by = [frozenset(numbers) for numbers in self._literals.values()]  # of the automaton's literals
-        self.filter = _filter([pattern for _, pattern in self._patterns])
+        self.filters = [*_filters(self._patterns)]
 
     def _add(self, number: int, criterion: Criterion) -> None:
         if isinstance(criterion, Same):
@@ -118,11 +118,10 @@ class FieldIndex:
                 for place, key in enumerate(keys):
                     if key in known:
                         found.setdefault(place, set()).update(known[key])
-        if self.filter is not None:
-            match, patterns = self.filter.Match, self._patterns
+        for match, numbers in self.filters:
             for place, hits in enumerate(map(match, texts)):
                 if hits:
-                    found.setdefault(place, set()).update(patterns[n][0] for n in hits)
+                    found.setdefault(place, set()).update(numbers[n] for n in hits)
         for number, test in self.others:
             for place, text in enumerate(texts):
                 if test(text):
@@ -168,11 +167,23 @@ def _automaton(literals: list[str]) -> AhoCorasick | None:
     return AhoCorasick(literals, matchkind=MatchKind.Standard, store_patterns=False) if literals else None
 
 
-def _filter(patterns: list[str]) -> Any:
+def _filters(patterns: list[tuple[int, str]]) -> Iterator[tuple[Callable[[str], list[int] | None], list[int]]]:
+    """Which of some patterns a text meets, by their place, and their numbers; parted where RE2 cannot hold the literals
+    of all together."""
     if not patterns:
-        return None
+        return
     together = re2.Filter()
-    for pattern in patterns:
+    for _, pattern in patterns:
         together.Add(pattern, QUIET)
-    together.Compile()
-    return together
+    try:
+        together.Compile()
+    except re2.error:
+        middle = len(patterns) // 2
+        if not middle:
+            meets = Matching(patterns[0][1]).test()
+            yield lambda text: [0] if meets(text) else None, [patterns[0][0]]
+            return
+        yield from _filters(patterns[:middle])
+        yield from _filters(patterns[middle:])
+    else:
+        yield together.Match, [number for number, _ in patterns]

@@ -133,3 +133,12 @@ def test_what_rules_find_equals_the_naive_twin(rules: list[dict[str, Any]], told
                 and oracle_sigma.meets(rule, event)
             ]
             assert list(met) == wanted, event
+
+
+def test_patterns_of_which_re2_cannot_hold_all_literals_together_are_found() -> None:
+    words = [f"{n:04}{'x' * 100}{n:04}" for n in range(1_000)] + ["[0-9a-f]" + "y" * 9_000]
+    rule = "title: t\nname: t{0}\nlogsource: {{product: p}}\ndetection: {{s: {{A|re: '{1}'}}, condition: s}}\n"
+    loaded, refused = load((f"{n}.yml", rule.format(n, word)) for n, word in enumerate(words))
+    assert refused == []
+    told = [{"A": f"-{word.replace('[0-9a-f]', '7')}-"} for word in words]
+    assert Engine(loaded).match(LogSource("p"), told) == [(n,) for n in range(len(words))]

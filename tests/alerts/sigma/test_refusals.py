@@ -207,3 +207,13 @@ def test_a_pattern_that_would_not_be_anchored_is_refused_with_what_to_write(word
 def test_re2_says_nothing_beside_what_the_refusal_says(capfd: pytest.CaptureFixture[str]) -> None:
     load([("f", GOOD.format("X").replace("a: 1", "a|re: '(?=nobody has asked this)'"))])
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "asked", [{"a|re": "a.{0,999}a.{0,999}c"}, {"a": "*" + "?" * 2_000}, {"a": "*" + "?" * 40_000}]
+)
+def test_a_pattern_that_would_take_long_over_any_text_is_refused(asked: dict[str, str]) -> None:
+    written = {**yaml.safe_load(GOOD.format("X")), "detection": {"s": asked, "condition": "s"}}
+    titles, refused = held(("g", GOOD.format("g1")), ("f.yml", yaml.safe_dump(written)))
+    assert titles == ["g1"]
+    assert "write shorter repetitions" in refused[0].reason
