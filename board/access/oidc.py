@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx2
 import msgspec
+from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
 from authlib.integrations.httpx_client import OAuth2Client  # type: ignore[import-untyped]
 from authlib.oauth2.rfc7636 import create_s256_code_challenge  # type: ignore[import-untyped]
 from httpx2 import HTTPError
@@ -74,7 +75,7 @@ class Oidc:
         if raw is None:
             raise Refused("this sign-in has been used, or took too long: begin again")
         journey = msgspec.json.decode(raw, type=Journey)
-        if not secrets.compare_digest(journey.state, told.get("state", "")):
+        if not secrets.compare_digest(journey.state.encode(), told.get("state", "").encode()):
             raise Refused("this answer belongs to another sign-in: begin again")
         if "code" not in told:
             raise Refused(f"the company's sign-in refused: {told.get('error', 'no reason was given')[:100]}")
@@ -94,7 +95,7 @@ class Oidc:
                 exp={"essential": True},
                 nonce={"essential": True, "value": journey.nonce},
             ).validate(token.claims)
-        except (HTTPError, JoseError, KeyError, ValueError, TypeError) as error:
+        except (HTTPError, AuthlibBaseError, JoseError, KeyError, ValueError, TypeError) as error:
             log.warning("a company's sign-in failed", error=type(error).__name__)
             raise Refused("the company's sign-in could not be verified: begin again, or ask an engineer") from None
         return token.claims

@@ -31,7 +31,7 @@ OTHER = RSAKey.generate_key(2048, parameters={"kid": "1"})
 
 
 class Provider:
-    """`claims`: what it says beside the usual; `key`: what it signs with."""
+    """`claims`: what it says beside the usual; `key`: what it signs with; `wrong`: why it gives no token."""
 
     def __init__(self) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -39,6 +39,7 @@ class Provider:
         self.key = KEY
         self.asked: dict[str, str] = {}
         self.told: dict[str, str] = {}
+        self.wrong = ""
         self.app = Starlette(
             routes=[
                 Route("/.well-known/openid-configuration", self.itself),
@@ -58,6 +59,8 @@ class Provider:
 
     async def token(self, request: Request) -> JSONResponse:
         self.told = {name: value[0] for name, value in parse_qs((await request.body()).decode()).items()}
+        if self.wrong:
+            return JSONResponse({"error": self.wrong}, 400)
         now = int(time.time())
         usual = {"iss": self.url, "aud": "board", "sub": "7", "exp": now + 60, "nonce": self.asked["nonce"]}
         who = {"preferred_username": "mei@chain", "groups": ["crm"]}
@@ -130,9 +133,15 @@ def test_a_token_that_another_has_signed_is_refused(visitor: TestClient, provide
     assert travel(visitor, provider).status_code == 403
 
 
+def test_a_code_that_the_company_does_not_know_is_refused(visitor: TestClient, provider: Provider) -> None:
+    provider.wrong = "invalid_grant"
+    answer = travel(visitor, provider)
+    assert (answer.status_code, "could not be verified" in answer.json()["detail"]) == (403, True)
+
+
 def test_an_answer_is_taken_once_and_by_who_asked(visitor: TestClient, provider: Provider) -> None:
     back = httpx2.get(visitor.get("/company").headers["location"]).headers["location"].removeprefix(HERE)
     stranger = TestClient(visitor.app, HERE, follow_redirects=False)
     assert stranger.get(back).status_code == 403, "without the cookie of who left"
-    assert visitor.get(back.replace("state=", "state=x")).status_code == 403
+    assert visitor.get(back.replace("state=", "state=é")).status_code == 403
     assert visitor.get(back).status_code == 403, "it was taken by the attempt before"
