@@ -16,6 +16,7 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 CENTURY_MS = 36_500 * DAY_MS
 UNITS_MS = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
+LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 _RFC3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$")

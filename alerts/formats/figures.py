@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from features.times import rfc3339
+from features.times import LATEST_MS, rfc3339
 
 EXACT = 2**53  # integers up to here are the same as a float
-LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
 def figure_text(value: float) -> str:

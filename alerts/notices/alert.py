@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from features.messages import Refused, digest
 from features.outgoing import CloudEvent
-from features.times import parse_time, rfc3339
+from features.times import LATEST_MS, parse_time, rfc3339
 
 Severity = Literal["informational", "low", "medium", "high", "critical"]
 Kind = Literal["kpi", "security", "service", "model", "experiment"]
@@ -81,11 +82,11 @@ _decode = msgspec.json.Decoder(CloudEvent).decode
 
 
 def read_alert(value: bytes) -> Alert:
-    """Fields that are missing are left out. Raises Refused where it is no alert."""
+    """Fields that are missing, or none, are left out. Raises Refused where it is no alert."""
     try:
         event = _decode(value)
         kind, at_ms = event.type.removeprefix("brewline.alert."), parse_time(event.time)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, OverflowError):
         raise Refused("malformed", "no alert") from None
     data, state = event.data, event.data.get("state", "firing")
     labels = _labels(data)
@@ -150,13 +151,13 @@ def _title(kind: str, data: dict[str, Any]) -> str:
 
 
 def _why(kind: str, data: dict[str, Any]) -> str:
-    due_ms = data.get("due_ms")
-    due = f", due {rfc3339(due_ms)}" if isinstance(due_ms, int) else ""
+    due_ms = _whole(data.get("due_ms"), 0)
+    due = f", due {rfc3339(due_ms)}" if due_ms else ""
     return f"{data.get('ticket', kind)}: {data.get('clock', '')}{due}"
 
 
 def _whole(found: Any, otherwise: int) -> int:
-    return found if isinstance(found, int) else otherwise
+    return found if isinstance(found, int) and 0 <= found <= LATEST_MS else otherwise
 
 
 def _texts(found: Any) -> list[str]:
@@ -175,4 +176,5 @@ def _parts(found: Any) -> list[Part]:
 
 
 def _is_number(found: Any) -> bool:
-    return isinstance(found, (int, float)) and not isinstance(found, bool)
+    """Whether it is one that a float holds."""
+    return isinstance(found, (int, float)) and not isinstance(found, bool) and abs(found) <= sys.float_info.max

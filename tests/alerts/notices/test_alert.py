@@ -5,15 +5,20 @@ from __future__ import annotations
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.formats.cef import cef_line
+from alerts.formats.ecs import ecs_event
 from alerts.notices.alert import SEVERITIES, read_alert
+from alerts.notices.desk import Desk, State
 from alerts.notices.sink import Kind
 from features.channels import CLOUDEVENTS
 from features.messages import Refused, cloudevent
-from tests.alerts.notices.made import NOON_MS, alert, finding, kpi
+from features.outgoing import Notice
+from tests.alerts.notices.made import NOON_MS, TERMS, alert, finding, kpi
 
 ALERTS = {
     name.removeprefix("alert."): shape
@@ -66,6 +71,18 @@ names = st.sampled_from(sorted({name for kind in ALERTS for name in sample(kind)
 @given(st.sampled_from(sorted(ALERTS)), st.dictionaries(names, values | st.dictionaries(st.text(), values)))
 def test_whatever_stands_in_its_fields_an_alert_is_read(kind: str, data: dict[str, Any]) -> None:
     assert alert("id", kind, **data).kind == kind
+
+
+@pytest.mark.parametrize("figure", ["1" + "0" * 400, "1" + "0" * 25, "1" + "0" * 18, "-1"])
+@pytest.mark.parametrize("name", ["score", "due_ms", "started_ms", "observed"])
+def test_a_number_beyond_all_bounds_is_passed_over_and_its_alert_told(name: str, figure: str) -> None:
+    raw = cloudevent("alerts", "k", "i", "alert.service", "other", NOON_MS, "s", {name: 7}).value
+    desk = Desk(TERMS, State())
+    desk.take(read_alert(raw.replace(b":7", f":{figure}".encode())), NOON_MS)
+    notice = desk.notices[0]
+    assert (notice.started_ms, msgspec.json.decode(msgspec.json.encode(notice), type=Notice)) == (NOON_MS, notice)
+    assert cef_line(notice, "id")
+    assert ecs_event(notice, "id")
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"{}", b'{"specversion": "1.0"}', b"[1]"])
