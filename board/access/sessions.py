@@ -3,7 +3,7 @@
 bl:{board}:session:<hash>   somebody who has signed in, until it expires
 bl:{board}:token:<hash>     a program, until it expires
 bl:{board}:link:<hash>      what signs somebody in, once
-bl:{board}:of:<name>        the sessions and tokens of one name
+bl:{board}:of:<name>        the sessions, tokens and links of one name
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Sessions:
     def open(self, person: Person) -> tuple[str, Session]:
         """The cookie of a new session, and the session."""
         cookie, session = secrets.token_urlsafe(32), Session(person, secrets.token_urlsafe(32))
-        self._keep("session", cookie, session, self.lasts_s)
+        self._keep("session", cookie, person, session, self.lasts_s)
         return cookie, session
 
     def token(self, person: Person, lasts_s: int, reads: bool) -> str:
         """A program's key, shown this once."""
         token = TOKEN + secrets.token_urlsafe(32)
-        self._keep("token", token, Session(person, "", reads), lasts_s)
+        self._keep("token", token, person, Session(person, "", reads), lasts_s)
         return token
 
     def find(self, kind: Kind, secret: str) -> Session | None:
@@ -82,7 +82,7 @@ class Sessions:
         self.redis.delete(self._key("session", cookie))
 
     def close_all(self, name: str) -> int:
-        """Every session and token of this name; how many there were."""
+        """Every session, token and link of this name; how many there were."""
         of = f"{self.prefix}:of:{name}"
         keys: Any = self.redis.smembers(of)
         return int(self.redis.delete(*keys, of)) - 1 if keys else 0
@@ -90,17 +90,17 @@ class Sessions:
     def link(self, person: Person) -> str:
         """The secret of a link that signs this person in, once."""
         secret = secrets.token_urlsafe(32)
-        self.redis.set(self._key("link", secret), msgspec.json.encode(person), ex=LINK_S)
+        self._keep("link", secret, person, person, LINK_S)
         return secret
 
     def follow(self, secret: str) -> Person | None:
         raw: Any = self.redis.getdel(self._key("link", secret)) if secret else None
         return _person(raw) if raw else None
 
-    def _keep(self, kind: Kind, secret: str, session: Session, lasts_s: int) -> None:
-        key, of = self._key(kind, secret), f"{self.prefix}:of:{session.person.name}"
+    def _keep(self, kind: str, secret: str, person: Person, kept: Struct, lasts_s: int) -> None:
+        key, of = self._key(kind, secret), f"{self.prefix}:of:{person.name}"
         with self.redis.pipeline() as pipe:
-            pipe.set(key, msgspec.json.encode(session), ex=lasts_s)
+            pipe.set(key, msgspec.json.encode(kept), ex=lasts_s)
             pipe.sadd(of, key)
             pipe.expire(of, max(lasts_s, self.redis.ttl(of)))
             pipe.execute()

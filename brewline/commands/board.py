@@ -69,7 +69,7 @@ def list_users() -> None:
 
 @users.command()
 def remove(name: Name) -> None:
-    """Shuts somebody out: their password, their sessions and their tokens end at once.
+    """Shuts somebody out: their password, their sessions, tokens and links end at once.
 
     Example: `brewline users remove mei`
     """
@@ -78,7 +78,7 @@ def remove(name: Name) -> None:
     known, ended = _known(settings).remove(name), sessions(settings).close_all(name)
     if not known and not ended:
         raise ValueError(f"users: there is no user {name!r}: see `brewline users list`")
-    out.print(f"{name} is shut out; sessions and tokens that ended: {ended}", highlight=False, markup=False)
+    out.print(f"{name} is shut out; sessions, tokens and links that ended: {ended}", highlight=False, markup=False)
 
 
 @users.command()

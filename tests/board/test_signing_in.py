@@ -25,7 +25,7 @@ from config import board as boards
 from config import settings as conf
 from features.events import decode_audit
 from operators.redis_link import connect_redis
-from tests.board.conftest import SignedIn
+from tests.board.conftest import HERE, SignedIn
 
 pytestmark = pytest.mark.servers
 PASSWORD = "oolong with pearls"
@@ -82,6 +82,13 @@ def test_any_number_of_people_who_know_their_password_come_in_from_one_address(
     assert [enter(visitor, f"guess{n}", PASSWORD) for n in range(11)] == [403] * 10 + [429]
 
 
+def test_an_address_that_has_no_more_tries_takes_none_of_a_name(visitor: TestClient, users: Users) -> None:
+    assert [enter(visitor, f"guess{n}", PASSWORD) for n in range(10)] == [403] * 10
+    assert [enter(visitor, "mei", "wrong") for _ in range(12)] == [429] * 12
+    elsewhere = TestClient(visitor.app, HERE, client=("10.0.0.7", 5000))
+    assert enter(elsewhere, "mei", PASSWORD) == 204
+
+
 def test_nobody_fills_the_memory_before_they_are_known(visitor: TestClient) -> None:
     chunks = (b"x" * 10_000 for _ in range(10))
     assert visitor.post(f"{API}/enter", content=chunks).status_code == 413
@@ -110,7 +117,9 @@ def test_who_is_removed_is_out_at_once(board_settings: conf.Settings, visitor: T
     bearer = {"authorization": f"Bearer {sessions.token(MEI, 60, True)}"}
     visitor.get(f"/enter/{sessions.link(MEI)}")
     assert visitor.get(f"{API}/me").status_code == visitor.get(f"{API}/me", headers=bearer).status_code == 200
-    assert sessions.close_all("mei") == 2
+    unused = sessions.link(MEI)
+    assert sessions.close_all("mei") == 3
+    assert visitor.get(f"/enter/{unused}").status_code == 403
     assert visitor.get(f"{API}/me").status_code == visitor.get(f"{API}/me", headers=bearer).status_code == 401
 
 
