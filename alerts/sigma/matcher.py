@@ -17,6 +17,7 @@ from alerts.sigma.field_index import MISSING, Answers, FieldIndex
 
 KEPT = 16_384  # values of a field, and profiles, whose answers are remembered
 LONGEST = 256  # characters of a text that is remembered
+LONGEST_LIST = 4_096  # and of all texts of a list
 T = TypeVar("T")
 Event: TypeAlias = Mapping[str, Any]
 Holds: TypeAlias = Callable[[Answers], bool]
@@ -161,8 +162,15 @@ class Words:
 def keep(known: dict[Any, T], key: Any, found: T) -> None:
     if len(known) >= KEPT:
         known.clear()
-    if key.__class__ is not str or len(key) <= LONGEST:
+    if is_short(key):
         known[key] = found
+
+
+def is_short(key: Any) -> bool:
+    """Whether what `kept_apart` makes of a value takes little memory."""
+    if key.__class__ is str:
+        return len(key) <= LONGEST
+    return key.__class__ is not tuple or len(str(key[1])) <= LONGEST_LIST
 
 
 def kept_apart(value: Any) -> Any:

@@ -142,3 +142,13 @@ def test_patterns_of_which_re2_cannot_hold_all_literals_together_are_found() -> 
     assert refused == []
     told = [{"A": f"-{word.replace('[0-9a-f]', '7')}-"} for word in words]
     assert Engine(loaded).match(LogSource("p"), told) == [(n,) for n in range(len(words))]
+
+
+def test_what_is_long_is_judged_and_not_remembered() -> None:
+    loaded, _ = load([("f", "title: t\nlogsource: {product: p}\ndetection: {s: {A: x}, k: [y], condition: s or k}\n")])
+    engine, source = Engine(loaded), LogSource("p")
+    events = [{"A": value} for n in range(20) for value in ("x" * 9_999, ["x", f"{n}" * 9_999], {"b": f"y{n}" * 9_999})]
+    assert engine.match(source, events) == [(), (0,), (0,)] * 20
+    matcher, _ = engine.matchers[source]
+    assert matcher.words is not None
+    assert len(str([*matcher.columns])) + len(str(matcher.words.known)) < 9_999
