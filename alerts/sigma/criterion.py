@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from enum import IntEnum
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network, ip_address, ip_network
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -140,6 +140,8 @@ class Within(Struct, frozen=True, tag=True):
 
     def test(self) -> Test:
         network = ip_network(self.network)
+        if isinstance(network, IPv6Network) and (inner := network.network_address.ipv4_mapped):
+            network = ip_network(f"{inner}/{max(0, network.prefixlen - 96)}", strict=False)
 
         def holds(value: Any) -> bool:
             try:

@@ -34,6 +34,7 @@ NOTHING = re.compile(r"(?:\s|#.*$|^%.*$|^\.\.\.$)*", re.MULTILINE)
 UNDECODED = re.compile("[\udc80-\udcff]")  # how bytes that are no UTF-8 stand in a text
 BYTES = re.compile(r"""\bb(['"])(.*)\1$""")  # how RE2's words stand in what pySigma says
 MISSING = object()
+EXACT = 2**53  # pySigma reads numbers as floats, which hold every integer up to here
 OF_CORRELATION = ("type", "rules", "group-by", "timespan", "aliases", "condition", "generate")
 OF_CONDITION = (*OPERATORS, "field", "percentile")
 A_DOCUMENT = "a Sigma file holds one mapping a document: write title, logsource, detection, ..."
@@ -262,6 +263,8 @@ def _check_value(where: str, value: Any) -> None:
     for each in value if isinstance(value, list) else [value]:
         if isinstance(each, float) and not isfinite(each):
             raise Unsupported(f"{where}: found {each}, expected a number that is finite")
+        if isinstance(each, int) and abs(each) > EXACT:
+            raise Unsupported(f"{where}: found {each}, which is read as another number; write it as a text: '{each}'")
         if not isinstance(each, str | int | float | list | None):
             if hasattr(each, "isoformat"):
                 raise Unsupported(f"{where}: found a date; write it as a text: '{each.isoformat()}'")

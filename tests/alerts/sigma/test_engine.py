@@ -152,3 +152,9 @@ def test_what_is_long_is_judged_and_not_remembered() -> None:
     matcher, _ = engine.matchers[source]
     assert matcher.words is not None
     assert len(str([*matcher.columns])) + len(str(matcher.words.known)) < 9_999
+
+
+def test_a_network_may_be_written_as_an_ipv6_one_as_its_addresses_may() -> None:
+    rule = "title: t\nlogsource: {product: p}\ndetection: {s: {'A|cidr': '::ffff:10.0.0.0/104'}, condition: s}\n"
+    told = [{"A": address} for address in ("10.1.2.3", "::ffff:10.1.2.3", "11.1.2.3", "::1")]
+    assert Engine(load([("f", rule)])[0]).match(LogSource("p"), told) == [(0,), (0,), (), ()]

@@ -138,6 +138,7 @@ CORRELATION = "title: X\ncorrelation: {{type: event_count, rules: [g1], {0}}}\n"
             "detection.condition: found 5, expected a text such",
         ),
         (GOOD.format("X").replace("a: 1", "a: {b: 1}"), "detection: s: a: found a mapping, expected a text"),
+        (GOOD.format("X").replace("a: 1", f"a: {2**53 + 1}"), f"write it as a text: '{2**53 + 1}'"),
         (GOOD.format("X").replace("a: 1", "a: 2026-01-01"), "found a date; write it as a text: '2026-01-01'"),
         (GOOD.format("X").replace("a: 1", "a|frobnicate: 1"), "s: a|frobnicate: Unknown modifier"),
         (
