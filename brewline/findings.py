@@ -181,8 +181,8 @@ def _sample(event: Audit) -> Sample:
 
 
 def masked_object(text: str) -> str:
-    """What kind of thing it was: a word with a digit may be a customer, a card or a phone."""
-    return " ".join("•••" if re.search(r"\d", word) else word for word in re.split(r"[\s:/]+", text))
+    """What kind of thing it was: a word with a digit may be a customer, a card or a phone, one with an @ their mail."""
+    return " ".join("•••" if re.search(r"[\d@]", word) else word for word in re.split(r"[\s:/]+", text))
 
 
 def masked_address(text: str) -> str:

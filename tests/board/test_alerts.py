@@ -185,7 +185,13 @@ def test_silences_that_last_come_before_those_that_have_ended(
 
 @pytest.mark.parametrize(
     ("said", "shown"),
-    [("customer 13800138000", "customer •••"), ("customer:c1f33", "customer •••"), ("report", "report"), ("", "")],
+    [
+        ("customer 13800138000", "customer •••"),
+        ("customer:c1f33", "customer •••"),
+        ("mail:mei@example.com", "mail •••"),
+        ("report", "report"),
+        ("", ""),
+    ],
 )
 def test_what_may_name_a_customer_is_masked(said: str, shown: str) -> None:
     assert masked_object(said) == shown
