@@ -31,6 +31,7 @@ FAR = 4.0  # deviations above the mean
 LEAST_ROWS, LEAST_CUSTOMERS = 200, 30  # of a day: fewer are never far above
 MOST_CUSTOMERS = 2_048  # of a day, told apart; more count as so many
 MOST_TERMS = 192  # of an actor; the one that was met longest ago goes
+MOST_FIELDS, LONGEST_FIELD = 128, 128  # of an event, and characters of each
 FASTEST_KMH, NEAR_KM = 900.0, 100.0
 FORGET_MS = 90 * DAY_MS
 
@@ -191,7 +192,8 @@ def _yardstick(habit: Habit, circles: list[Peers]) -> Habit | Peers | None:
 def _news(
     habit: Habit, circles: list[Peers], event: Audit, fields: Fields, address: Address, day: int
 ) -> Iterable[Signal]:
-    terms = _terms(fields["action"], event.purpose, address.network, event.device, event.key, tuple(event.fields))
+    columns = tuple([field[:LONGEST_FIELD] for field in event.fields[:MOST_FIELDS]])
+    terms = _terms(fields["action"], event.purpose, address.network, event.device, event.key, columns)
     if all(habit.terms.get(term) == day for _, _, term in terms) and all(
         term in peers.terms for kind, _, term in terms if kind in OF_PEERS for peers in circles
     ):
@@ -210,7 +212,7 @@ def _news(
             peers.last_ms = max(peers.last_ms, event.at_ms)
 
 
-@lru_cache(16_384)
+@lru_cache(4_096)
 def _terms(
     action: str, purpose: str, network: str, device: str, key: str, fields: tuple[str, ...]
 ) -> list[tuple[str, str, int]]:

@@ -14,7 +14,9 @@ from alerts.security.fields import flat_fields
 from alerts.security.habits import (
     HOURS_DAYS,
     LEARN_DAYS,
+    LONGEST_FIELD,
     MOST_CUSTOMERS,
+    MOST_FIELDS,
     MOST_TERMS,
     PEER_DAYS,
     Habit,
@@ -186,6 +188,13 @@ def test_peers_are_those_of_the_role_at_the_store_then_of_the_role() -> None:
     assert peer_records(export(0, store="s1")) == ["peers|analyst|s1", "peers|analyst"]
     assert peer_records(export(0)) == ["peers|analyst"]
     assert peer_records(export(0, role="")) == []
+
+
+def test_an_event_of_any_number_of_fields_is_looked_at_in_bounds() -> None:
+    event = export(22, fields=[f"{n}{'x' * 1_000}" for n in range(1_000)])
+    found = observe(known(), [], event, flat_fields(event, NETWORKS), NETWORKS.find(event.client_ip))
+    assert 0 < len(found) <= MOST_FIELDS
+    assert max(len(signal.why) for signal in found) < 2 * LONGEST_FIELD
 
 
 def test_a_record_stays_small_whatever_an_actor_does() -> None:
