@@ -139,9 +139,9 @@ def observe(habit: Habit, circles: list[Peers], event: Audit, fields: Fields, ad
     signals += [*_hour(habit, fields), *_journey(habit, event, address)]
     if not signals:
         return signals
-    fresh = [signal for signal in signals if habit.told.get(signal.name, 0) < day]
-    habit.told.update((signal.name, day) for signal in fresh)
-    return fresh
+    fresh = {signal.name: signal for signal in reversed(signals) if habit.told.get(signal.name, 0) < day}
+    habit.told.update(dict.fromkeys(fresh, day))
+    return [*reversed(fresh.values())]
 
 
 def _close(habit: Habit, circles: list[Peers], day: int) -> None:

@@ -190,10 +190,17 @@ def test_peers_are_those_of_the_role_at_the_store_then_of_the_role() -> None:
     assert peer_records(export(0, role="")) == []
 
 
+def test_a_signal_counts_once_a_day_also_where_one_event_gives_it_many_times() -> None:
+    habit = known()
+    assert signals(habit, export(22, fields=["phone", "birthday", "address"])) == ["new_field"]
+    assert signals(habit, export(22, hour=11, fields=["points"])) == []
+
+
 def test_an_event_of_any_number_of_fields_is_looked_at_in_bounds() -> None:
     event = export(22, fields=[f"{n}{'x' * 1_000}" for n in range(1_000)])
-    found = observe(known(), [], event, flat_fields(event, NETWORKS), NETWORKS.find(event.client_ip))
-    assert 0 < len(found) <= MOST_FIELDS
+    habit = known()
+    found = observe(habit, [], event, flat_fields(event, NETWORKS), NETWORKS.find(event.client_ip))
+    assert MOST_FIELDS < len(habit.terms) < MOST_TERMS
     assert max(len(signal.why) for signal in found) < 2 * LONGEST_FIELD
 
 
