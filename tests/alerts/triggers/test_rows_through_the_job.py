@@ -30,7 +30,10 @@ KINDS = [kind for kind in e.CUSTOMER_EVENTS if kind != "tick"]
 EVERYTHING = Rule(
     id="everything",
     on=KINDS,
-    when=" OR ".join(f"{name} IS NULL OR {name} IS NOT NULL" for name in CATALOG.names),
+    when=" OR ".join(
+        f"{name} = '' OR {name} <> ''" if name in CATALOG.texts else f"{name} IS NULL OR {name} IS NOT NULL"
+        for name in CATALOG.names
+    ),
     then=Then("x"),
     cooldown="0s",
 )
