@@ -9,10 +9,12 @@ Dead letters are counted on their topic, by id.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from msgspec import Struct
 from redis import Redis
 
+from alerts.kpis.closing import closed_ms
 from brewline.watch import Watch
 from config.settings import Settings
 from operators.store import PartitionStore
@@ -79,12 +81,24 @@ def balance(
     )
 
 
+def clocks_ms(redis: Redis, settings: Settings, partitions: int, flows: Iterable[str] = CLOCKED) -> dict[str, int]:
+    """The time to which all clocks of a flow have come."""
+    stores = {flow: PartitionStore(redis, settings.redis.prefix, flow) for flow in flows}
+    return {
+        flow: min(store.position(partition).clock.now_ms for partition in range(partitions))
+        for flow, store in stores.items()
+    }
+
+
+def last_ms(flow: str, at_ms: int) -> int:
+    """Where a flow's clock stands when nothing comes any more after `at_ms`."""
+    return closed_ms(at_ms) if flow == "kpis-judge" else at_ms
+
+
 def come_to(redis: Redis, settings: Settings, partitions: int, at_ms: int, watch: Watch) -> bool:
     """Have all clocks come to this time, and has all that was decided until then been seen leaving?"""
-    for flow in CLOCKED:
-        store = PartitionStore(redis, settings.redis.prefix, flow)
-        if any(store.position(partition).clock.now_ms < at_ms for partition in range(partitions)):
-            return False
+    if any(now_ms < last_ms(flow, at_ms) for flow, now_ms in clocks_ms(redis, settings, partitions).items()):
+        return False
     decided = Counter[str]()
     for flow in ("customers", "kpis-judge", "security", "service-desk"):
         decided.update(totals(redis, settings, flow, partitions))

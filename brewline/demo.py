@@ -18,13 +18,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from redis import Redis
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from board.access.person import EVERYONE, Person
-from brewline.account import Account, balance, come_to, percentile
+from brewline.account import Account, balance, clocks_ms, come_to, percentile
 from brewline.entrance import entrance
 from brewline.phones import Phones
 from brewline.results import ROOT, write_json
@@ -34,6 +33,7 @@ from config.settings import HERE, Settings, load
 from features.times import rfc3339
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer
+from operators.redis_link import connect_redis
 from operators.servers import die_with_parent, free_port, mock_kafka, redis_server
 from operators.store import PartitionStore
 from sim.chain import Chain, Record
@@ -50,6 +50,8 @@ VIEWERS = (
     (Person("manager", frozenset({"store"}), frozenset({"S001"})), "as the manager of store S001"),
 )
 KPI_LINE_MS = 4 * 3_600_000
+LATE_S = 5.0
+LEAD_MS = 24 * 3_600_000  # of the chain before the flows: half of what the mock cluster keeps of its events
 
 
 class FlowsEnded(ValueError):
@@ -57,7 +59,7 @@ class FlowsEnded(ValueError):
 
 
 def run_demo(duration_s: float, speed: float, seed: int, json: Path | None, out: Console) -> int:
-    """Runs the demo and prints its closing table; 0 when the account balances and the flows ended well."""
+    """Runs the demo and prints its closing table; 0 when the account balances, all is out and the flows ended well."""
     asked: list[int] = []  # looked at between two steps: an exception raised in a handler is lost in a fork's hooks
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: asked.append(number))
@@ -76,9 +78,9 @@ def run_demo(duration_s: float, speed: float, seed: int, json: Path | None, out:
             account = demo.live(flows)
         well = all(process.returncode == 0 for process in flows)
         figures = demo.figures(account, kafka.name, server.name)
-    demo.closing_table(figures)
+        demo.closing_table(figures)
     write_json(json, figures)
-    return 0 if account.settled and well else 1
+    return 0 if demo.all_out and well else 1
 
 
 def _settings(folder: Path, brokers: str, redis_url: str, chain: Chain) -> Settings:
@@ -130,11 +132,14 @@ class Demo:
         self.folder = folder
         self.asked = asked  # the signals that ask it to stop
         self.out = out
-        self.redis = Redis.from_url(settings.redis.url)
+        self.redis = connect_redis(settings.redis.url, READY_S)
         names = [settings.topic(topic) for topic in TOPICS]
         self.partitions = ensure_topics(settings.kafka.librdkafka(), names, settings.kafka.partitions, 1, {})[names[0]]
         self.watch = Watch(settings)
         self.phones = Phones(settings, self.redis, chain)
+        self.may_ms = chain.start_ms + LEAD_MS  # how far the chain may live on
+        self.late_s = 0.0
+        self.all_out = False
         self.next_coupon_s = 0.0
         self.met: set[str] = set()  # rules of which a coupon was shown
         self.stretch: tuple[int, int, int] = (0, 0, 0)  # four hours of KPI minutes: which, orders, cents
@@ -220,20 +225,30 @@ class Demo:
             while thread.is_alive():
                 self._show()
                 self._go_on(flows)
+                self.may_ms = max(self.may_ms, LEAD_MS + min(self._clocks_ms().values()))
             if not sent:
                 raise FlowsEnded("the simulated chain could not be sent; see the error above")
+            self.late_s = sent[0].seconds - self.chain.days * 86_400 / self.speed
             return self._settle(sent[0].events, flows)
         finally:
             stop.set()
 
+    def _clocks_ms(self) -> dict[str, int]:
+        return clocks_ms(self.redis, self.settings, self.partitions)
+
     def _send(self, stop: threading.Event) -> Sent:
         sender = producer(self.settings.kafka.librdkafka())
-        return send(self._records(), sender, self.settings.kafka.topic_prefix, self.speed, stop=stop)
+        return send(self._records(stop), sender, self.settings.kafka.topic_prefix, self.speed, stop=stop)
 
-    def _records(self) -> Iterator[Record]:
-        """The chain's records, with ticks thinned to what TICK_S of the audience's time is in stream time."""
+    def _records(self, stop: threading.Event) -> Iterator[Record]:
+        """The chain's records, with ticks thinned to what TICK_S of the audience's time is in stream time.
+
+        Held back while the flows are too far behind: what the mock cluster no longer keeps would be lost to them.
+        """
         ticked_ms: dict[str, int] = {}
         for record in self.chain.records():
+            while record.at_ms > self.may_ms and not stop.wait(TICK_S):
+                pass
             if not record.tick or record.at_ms == self.chain.end_ms:
                 yield record
             elif record.at_ms >= ticked_ms.get(record.topic, 0) + TICK_S * 1000 * self.speed:
@@ -245,15 +260,16 @@ class Demo:
 
         On a slow machine that takes as long as it takes; not when nothing has moved for a while.
         """
-        until, before = time.monotonic() + SETTLE_S, -1
+        until, before = time.monotonic() + SETTLE_S, None
         while True:
             self._show()
             account = balance(self.redis, self.settings, self.partitions, self.watch, Counter(), events_in)
             come = come_to(self.redis, self.settings, self.partitions, self.chain.end_ms, self.watch)
-            if (account.settled and come) or time.monotonic() > until:
+            self.all_out = account.settled and come
+            if self.all_out or time.monotonic() > until:
                 return account
-            if account.done > before:
-                until, before = time.monotonic() + SETTLE_S, account.done
+            if (now := (account.done, self._clocks_ms(), len(self.watch.seen))) != before:
+                until, before = time.monotonic() + SETTLE_S, now
             self._go_on(flows)
 
     def _show(self) -> None:
@@ -306,6 +322,7 @@ class Demo:
             "dead_lettered": account.dead_lettered,
             "own": account.own,
             "balanced": account.settled,
+            "all_out": self.all_out,
             "coupons": watch.coupons.total(),
             "kpi_alerts": watch.alerts["kpi"],
             "security_alerts": watch.alerts["security"],
@@ -313,6 +330,7 @@ class Demo:
             "tickets": dict(watch.tickets),
             "latency_p50_ms": percentile(watch.latencies_ms, 0.50),
             "latency_p99_ms": percentile(watch.latencies_ms, 0.99),
+            "late_s": round(self.late_s, 1),
             "kafka": kafka,
             "redis": redis,
             "coupons_by_rule": dict(watch.coupons),
@@ -331,7 +349,8 @@ class Demo:
             told = f"{figures[name]:,}  (the chain sent {figures['truth'][truth]:,})"
             table.add_row(name.replace("_", " "), told)
         table.add_row("too late", f"{figures['too_late']:,}")
-        table.add_row("in = the sum of these four", "[green]yes[/]" if figures["balanced"] else "[red]NO[/]")
+        table.add_row("in = the sum of these four", _yes(figures["balanced"]))
+        table.add_row("and all that came of it is out", _yes(figures["all_out"]))
         table.add_row("beside: Brewline's own", f"{figures['own']:,}")
         table.add_section()
         for rule, count in sorted(self.watch.coupons.items()):
@@ -354,6 +373,14 @@ class Demo:
             value = figures[name]
             table.add_row(f"event to coupon, {name[8:11]}", "–" if value is None else f"{value:,.0f} ms")
         self.out.print(table)
+        if figures["late_s"] > LATE_S:
+            self.out.print(
+                f"[yellow]the chain waited for the flows and ended {figures['late_s']:.0f} s late[/]: {self.speed:,.0f}"
+                f" times as fast as life is too fast for this machine now; SPEED={self.speed / 2:.0f} shows more of it",
+                soft_wrap=True,
+            )
+        if not figures["all_out"]:
+            self.out.print(f"the flows said last:\n{escape(self._log())}", highlight=False, soft_wrap=True)
 
 
 def _gift(data: dict[str, Any]) -> str:
@@ -361,6 +388,10 @@ def _gift(data: dict[str, Any]) -> str:
     if not data["coupon"]:
         return str(data["message"])
     return f"{data['percent']} %" if data["percent"] else f"{data['face_value_cents'] / 100:.2f}"
+
+
+def _yes(is_so: bool) -> str:
+    return "[green]yes[/]" if is_so else "[red]NO[/]"
 
 
 def _clock(at_ms: int) -> str:

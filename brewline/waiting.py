@@ -12,7 +12,7 @@ from redis import Redis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from brewline.account import ACCOUNTING, CLOCKED, Account, Before, balance, totals
+from brewline.account import ACCOUNTING, CLOCKED, Account, Before, balance, clocks_ms, last_ms, totals
 from brewline.watch import Watch
 from config.secured import shown_url
 from config.settings import Settings
@@ -117,13 +117,10 @@ class Waiting:
         counts = {flow: Counter(totals(self.redis, self.settings, flow, self.partitions)) for flow in flows}
         for flow, found in counts.items():
             found.subtract(before.of(flow))
-        stand = Stand(account, counts, {flow: self._clock_ms(flow) for flow in flows if flow in CLOCKED})
+        clocked = [flow for flow in flows if flow in CLOCKED]
+        stand = Stand(account, counts, clocks_ms(self.redis, self.settings, self.partitions, clocked))
         stand.missing = self._missing(stand)
         return stand
-
-    def _clock_ms(self, flow: str) -> int:
-        store = PartitionStore(self.redis, self.settings.redis.prefix, flow)
-        return min(store.position(partition).clock.now_ms for partition in range(self.partitions))
 
     def _missing(self, stand: Stand) -> list[str]:
         missing, left = [], stand.account.events_in - stand.account.done
@@ -131,9 +128,9 @@ class Waiting:
             missing.append(f"what became of {left:,} events")
         elif left < 0:
             missing.append(f"who else sent: {-left:,} events more than this replay's were applied")
-        for flow, clock_ms in stand.clocks_ms.items():
-            if clock_ms < self.sending.end_ms:
-                stands = f"stands at {rfc3339(clock_ms)}" if clock_ms else "has not begun"
+        for flow, now_ms in stand.clocks_ms.items():
+            if now_ms < last_ms(flow, self.sending.end_ms):
+                stands = f"stands at {rfc3339(now_ms)}" if now_ms else "has not begun"
                 missing.append(f"{flow} {stands}, and what was sent ends at {rfc3339(self.sending.end_ms)}")
         if left := _uncounted(stand.counts):
             missing.append(f"{left:,} events of customers that kpis has not counted")

@@ -52,6 +52,11 @@ encode_closing = msgpack.Encoder().encode
 decode_closing = msgpack.Decoder(Closing).decode
 
 
+def closed_ms(now_ms: int) -> int:
+    """To which time all minutes have closed, in all dimensions; the judge's clock stands there."""
+    return (now_ms - CLOSING_MS) // MINUTE_MS * MINUTE_MS
+
+
 def watched(dim: str) -> bool:
     return dim.partition(":")[0] in KINDS
 
@@ -74,7 +79,7 @@ class Closings:
     def __init__(self, ways: Ways, source: int, clock_ms: int) -> None:
         self.columns = [ways.names.index(name) if name in ways.names else -1 for name in COUNTED]
         self.width = max(self.columns) + 1
-        self.ways, self.source, self.clock_ms = ways, source, clock_ms - CLOSING_MS
+        self.ways, self.source, self.closed_ms = ways, source, closed_ms(clock_ms)
         self.number = self.count = 0
         self.dims: list[str] = []
         self.minutes: list[int] = []
@@ -97,8 +102,7 @@ class Closings:
 
     def tell(self, now_ms: int = 0) -> None:
         """Ends a message, with the clock if another minute has closed for all dimensions."""
-        closed = (now_ms - CLOSING_MS) // MINUTE_MS
-        at_ms = closed * MINUTE_MS if closed > self.clock_ms // MINUTE_MS else 0
+        at_ms = closed if (closed := closed_ms(now_ms)) > self.closed_ms else 0
         if not self.dims and not at_ms:
             return
         raw, of = np.array(self.counters, dtype="<i8").tobytes(), self.ways.sources
@@ -108,5 +112,5 @@ class Closings:
         self.count += 1
         self.dims, self.minutes, self.counters = [], [], []
         if at_ms:
-            self.clock_ms = at_ms
+            self.closed_ms = at_ms
             self.sent += [(key, Closing(self.source, of, -1, at_ms)) for key in others]

@@ -61,8 +61,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # a Ctrl-C is ours to answer, not the server's
-                preexec_fn=die_with_parent(),
+                preexec_fn=_apart(),
             )
         until = time.monotonic() + self.start_timeout_s
         while not self.answers(self.port, self.pid):
@@ -138,6 +137,22 @@ def free_ports(count: int) -> list[int]:
 
 def tail(log: Path, lines: int = 20) -> str:
     return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
+
+
+def _apart() -> Callable[[], None]:
+    """A server's `preexec_fn`: it dies with us, but a Ctrl-C is ours to answer.
+
+    So it gets a group of its own, not a session: Linux shares processors between sessions first (autogroup), and a
+    small server in its own waited for seconds while many threads of ours ran.
+    """
+    ask = die_with_parent()
+
+    def begin() -> None:
+        os.setpgid(0, 0)
+        if ask is not None:
+            ask()
+
+    return begin
 
 
 def die_with_parent() -> Callable[[], None] | None:

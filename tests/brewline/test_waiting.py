@@ -21,7 +21,7 @@ from brewline.account import Before
 from brewline.waiting import Sending, Stand, Waiting
 from config import settings as conf
 from features.job import Clock, Position, encode_position
-from features.times import DAY_MS
+from features.times import DAY_MS, MINUTE_MS
 from flows.topics import TOPICS
 from operators.kafka import consumer, ensure_topics
 from operators.layout import check_layout
@@ -74,7 +74,7 @@ def test_when_all_is_applied_all_clocks_have_come_and_all_coupons_are_out_nothin
     came(settings, "customers", applied=8, duplicates=1, coupons=2)
     came(settings, "kpis", kpi_events=8, kpi_duplicates=1)
     came(settings, "kpis-merge")
-    came(settings, "kpis-judge")
+    came(settings, "kpis-judge", END_MS - MINUTE_MS)  # the last minute closes 20 s after its end
     stand = wait(settings, Seen(coupons=2, dead_letters=1), sent=10)
     assert stand.missing == []
     assert stand.counts["customers"]["coupons"] == 2
@@ -88,6 +88,7 @@ def test_when_all_is_applied_all_clocks_have_come_and_all_coupons_are_out_nothin
         ("customers", 0, {"applied": 8}, "customers has not begun"),
         ("kpis", END_MS - DAY_MS, {"kpi_events": 8}, "kpis stands at 2025-11-23T16:00:00.000Z"),
         ("kpis", END_MS, {"kpi_events": 6}, "2 events of customers that kpis has not counted"),
+        ("kpis-judge", END_MS - 2 * MINUTE_MS, {}, "kpis-judge stands at 2025-11-24T15:58:00.000Z"),
         ("kpis-judge", END_MS, {"kpi_alerts": 1}, "1 kpi alerts that kpis-judge decided have not come out"),
         ("service-desk", END_MS, {"tickets": 2}, "2 tickets that service-desk decided have not come out"),
         ("service", END_MS - DAY_MS, {}, "service stands at 2025-11-23T16:00:00.000Z"),
