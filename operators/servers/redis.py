@@ -18,7 +18,7 @@ from operators.servers.process import HOST, Server, ServerFailed, free_port, run
 
 START_TIMEOUT_S = 30.0
 # A log is written anew beside the commits, on their cores: seldom, and not compressed, which was most of that work.
-LOG = {"auto-aof-rewrite-min-size": "512mb", "rdbcompression": "no"}
+LOG = {"auto-aof-rewrite-min-size": "1gb", "auto-aof-rewrite-percentage": "200", "rdbcompression": "no"}
 CHECK = "redis-check-aof"
 
 
