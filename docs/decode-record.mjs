@@ -13,7 +13,6 @@ export function decodeRecord(bytes, width) {
   const u8 = () => view.getUint8(at++);
   const u32 = () => view.getUint32((at += 4) - 4, true);
   const u64 = () => view.getBigUint64((at += 8) - 8, true);
-  const f32 = () => view.getFloat32((at += 4) - 4, true);
   const varint = () => {
     let value = 0n;
     for (let shift = 0n; ; shift += 7n) {
@@ -27,6 +26,11 @@ export function decodeRecord(bytes, width) {
     const raw = varint();
     return Number((raw >> 1n) ^ -(raw & 1n));
   };
+  const float = () => {
+    const bits = new DataView(new ArrayBuffer(4));
+    bits.setUint32(0, number(), true); // its bytes are turned
+    return bits.getFloat32(0);
+  };
   const list = (read) => Array.from({ length: number() }, read);
   const cells = () => {
     const mask = varint();
@@ -35,11 +39,11 @@ export function decodeRecord(bytes, width) {
   const waiting = () => {
     const at_ms = number();
     if (!at_ms) return null;
-    return { at_ms, due_ms: number(), told_ms: number(), gap_ms: number(), rhythm_ms: number(), row: list(f32) };
+    return { at_ms, due_ms: number(), told_ms: number(), gap_ms: number(), rhythm_ms: number(), row: list(float) };
   };
   const spending = () => {
     const at_ms = number();
-    return at_ms ? { at_ms, end_ms: number(), due_ms: number(), cents: signed(), row: list(f32) } : null;
+    return at_ms ? { at_ms, end_ms: number(), due_ms: number(), cents: signed(), row: list(float) } : null;
   };
   const later = () => {
     const from_ms = number();
@@ -48,8 +52,25 @@ export function decodeRecord(bytes, width) {
     return { from_ms, at_ms: number(), due_ms: number(), rhythm_ms: number(), told_ms: 0, gap_ms: 0, row: null };
   };
 
+  const whole = () => {
+    const raw = varint();
+    return BigInt.asUintN(64, (raw >> 1n) ^ -(raw & 1n));
+  };
+  let newest_ms = 0; // of any type
+  const latest = () => {
+    const pair = [number(), number()];
+    newest_ms = Math.max(newest_ms, pair[1]);
+    return pair;
+  };
+  const table = () => {
+    const head = number();
+    const weighed_ms = head & 1 ? newest_ms - signed() : 0;
+    const value = head & 2 ? u64 : whole;
+    return { table: head >> 2, weighed_ms, pairs: list(() => [String(varint()), String(value())]) };
+  };
+
   const version = u8();
-  if (version !== 5) throw new Error(`record version ${version}, this reads version 5`);
+  if (version !== 6) throw new Error(`record version ${version}, this reads version 6`);
   return {
     layout: u32(),
     zone: u32(),
@@ -57,14 +78,14 @@ export function decodeRecord(bytes, width) {
     first_order_ms: number(),
     deals: list(() => String(u64())),
     seen: list(() => String(u64())),
-    last_ms: Object.fromEntries(list(() => [number(), number()])),
+    last_ms: Object.fromEntries(list(latest)),
     complaints: list(() => String(u64())),
     consent: Object.fromEntries(list(() => [u32(), [number(), number() > 0]])),
     timers: list(() => [u32(), number(), number()]),
     waiting: waiting(),
     spending: spending(),
     later: later(),
-    tables: list(() => ({ table: number(), weighed_ms: number(), pairs: list(() => [String(u64()), String(u64())]) })),
+    tables: list(table),
     lifetime: cells(),
     panes: list(() => ({ level: number(), number: number(), day: number(), cells: cells() })),
     ledger: Buffer.from(bytes.subarray(at)).toString("hex"), // MessagePack

@@ -1,6 +1,6 @@
 """A customer's record: everything the engine knows of one customer, packed into one Redis value.
 
-    u8      version, 5                       u32    layout: what is kept (features/layout.py)
+    u8      version, 6                       u32    layout: what is kept (features/layout.py)
     u32     zone: CRC-32 of its IANA name    varint wake_ms: look at the customer by then; 0: no need
     varint  first_order_ms, 0 for none       hashes ids of the latest orders, refunds and coupons, orders of voids
     hashes  ids of the latest other events   [varint kind, varint at_ms]  latest event per type
@@ -8,13 +8,13 @@
     [u32 rule, varint due_ms, varint grace_ms]  timers: a rule fires due_ms + grace_ms at the earliest
     varint  at_ms of the order whose row waits for the next one, 0 for none; then varint due_ms: when its label is
             told, varint told_ms: horizons up to this one have been, varint gap_ms until the next order, 0 for none yet,
-            varint rhythm_ms, 0 for none, [float32]: the row
+            varint rhythm_ms, 0 for none, [float]: the row
     varint  at_ms of the order whose row waits for what is spent, 0 for none; then varint end_ms: until when that
-            counts, varint due_ms, zigzag cents, [float32]: the row
+            counts, varint due_ms, zigzag cents, [float]: the row
     varint  at_ms of the order after which a later moment was chosen, 0 for none; then varint 1 where its row is kept,
             and all that an order's row has which waits for the next; or 0, varint at_ms of the moment, varint due_ms,
             varint rhythm_ms as it is now
-    [varint table, varint weighed_ms, [u64 code, 8 bytes value]]  tables that hold something
+    [varint head, zigzag age_ms, [varint code, value]]  tables that hold something
     cells   lifetime                         [varint level, varint number, varint day, cells]  panes
     msgpack [fired_ms, issued_ms, taken, given, coupons, messages_ms, suppressed, inside, held, choices, referral,
             unheld, exposed_ms, purse]  the ledger: what policy decided and must know, whose histories were taken in,
@@ -23,17 +23,21 @@
 Numbers are little-endian; a varint is that of Protocol Buffers, `[...]` a varint count and so many
 entries, `hashes` such a list of u64, `cells` a varint mask of the cells that are not 0 and a zigzag
 varint for each. A cell is a sum; or one more than the greatest or the least; or a set of bits, one for each
-pair of its table. A table's values are i64, or f64 where it weighs (top, decay: as of `weighed_ms`). A code
-stands for a text (`words` of the partition), or is a time or a month. A kind is an index
-into the event types, a purpose or rule the CRC-32 of its name. A pane counts events of 5 minutes (level 0,
-`number` = epoch ms // 300,000), of an hour (1, // 3,600,000) or of a day (2, 0), all of them of one store-local `day`
-(proleptic ordinal).
+pair of its table. A `float` is a float32 as a varint of its bytes in reverse order, most of which are 0.
+
+The head of a table is four times its number, and 1 more where its age follows: by how much the latest event of any
+type is later than the moment as of which it weighs, or at which its value came. It is 2 more where values are weights
+(top, decay), f64; others are zigzag varints. A code stands for a text (`words` of the partition), or is a time or a
+month. A kind is an index into the event types, a purpose or rule the CRC-32 of its name. A pane counts events of 5
+minutes (level 0, `number` = epoch ms // 300,000), of an hour (1, // 3,600,000) or of a day (2, 0), all of them of one
+store-local `day` (proleptic ordinal).
 
 In the place of the record of a customer who was merged into another stands a note, `FORWARD` and the id of that one.
 First bytes from 240 on are kept for such notes; no version will be one.
 
-Version 4 had no later moments. Version 3 had one row, of float64, where three stand: varint at_ms, 0 for none; then
-varint due_ms, varint grace_ms, [float64]. The kernel still reads such records, and drops that one row.
+Version 5 had rows of [float32], and tables of [varint table, varint weighed_ms, [u64 code, i64 or f64]]. Version 4 had
+no later moments. Version 3 had one row, of float64, where three stand: varint at_ms, 0 for none; then varint due_ms,
+varint grace_ms, [float64]. The kernel still reads such records, and drops that one row.
 
 `features/kernel/records.py` reads and writes these bytes; this module is its plain twin for reading.
 """
@@ -42,6 +46,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct, msgpack
@@ -325,9 +330,15 @@ class _Reader:
         mask = self.varint()
         return [self.signed() if mask >> m & 1 else 0 for m in range(width)]
 
-    def table(self) -> Table:
-        number, weighed_ms = self.varint(), self.varint()
-        return Table(number, weighed_ms, [(self.word(8), self.word(8)) for _ in range(self.varint())])
+    def table(self, newest_ms: int) -> Table:
+        head = self.varint()
+        weighed_ms = newest_ms - self.signed() if head & 1 else 0
+        value = partial(self.word, 8) if head & 2 else self.whole
+        return Table(head >> 2, weighed_ms, [(self.varint(), value()) for _ in range(self.varint())])
+
+    def whole(self) -> int:
+        """The bits of an i64."""
+        return self.signed() & 2**64 - 1
 
     def waiting(self) -> Waiting | None:
         at_ms = self.varint()
@@ -350,9 +361,7 @@ class _Reader:
         return Later(from_ms, kept.at_ms, kept.due_ms, kept.rhythm_ms, kept.told_ms, kept.gap_ms, kept.row)
 
     def row(self) -> bytes:
-        length = 4 * self.varint()
-        self.word(length)
-        return self.raw[self.at - length : self.at]
+        return b"".join((self.varint() & 2**32 - 1).to_bytes(4, "big") for _ in range(self.varint()))
 
     def rest(self) -> bytes:
         return self.raw[self.at :]
@@ -374,14 +383,14 @@ def decode_record(raw: bytes, layout: int, width: int) -> Record:
         first_order_ms=read.varint(),
         deals=read.hashes(),
         seen=read.hashes(),
-        last_ms={read.varint(): read.varint() for _ in range(read.varint())},
+        last_ms=(last_ms := {read.varint(): read.varint() for _ in range(read.varint())}),
         complaints=read.hashes(),
         consent={read.word(4): (read.varint(), bool(read.varint())) for _ in range(read.varint())},
         timers=[(read.word(4), read.varint(), read.varint()) for _ in range(read.varint())],
         waiting=read.waiting(),
         spending=read.spending(),
         later=read.later(),
-        tables=[read.table() for _ in range(read.varint())],
+        tables=[read.table(max(last_ms.values(), default=0)) for _ in range(read.varint())],
         lifetime=read.cells(width),
         panes=[Pane(read.varint(), read.varint(), read.varint(), read.cells(width)) for _ in range(read.varint())],
         ledger=decode_ledger(read.rest()),

@@ -18,10 +18,11 @@ Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Labels = Any  # (inputs, labelled), to be filled
 
-VERSION = 5  # of a record
+VERSION = 6  # of a record
+BEFORE_PACKED = 5  # its rows and tables took all of their bytes
 BEFORE_LATER = 4  # had no rows of later moments
 BEFORE_FLOATS = 3  # its row that waited is not read any more
-READABLE = (VERSION, BEFORE_LATER, BEFORE_FLOATS)
+READABLE = (VERSION, BEFORE_PACKED, BEFORE_LATER, BEFORE_FLOATS)
 FIVE_MS = 5 * MINUTE_MS
 LATE_MS = DAY_MS  # an event that is later than others by no more than this still finds the short panes of its own time
 # what a record holds at the most

@@ -74,20 +74,41 @@ def write_eights(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
 
 
 @inlined
+def turned(word: int) -> int:
+    """Four bytes the other way round: what ends in zeros begins with them, and is a short varint."""
+    word = np.uint32(word)
+    low = ((word & np.uint32(0xFF)) << np.uint32(24)) | ((word & np.uint32(0xFF00)) << np.uint32(8))
+    return low | ((word >> np.uint32(8)) & np.uint32(0xFF00)) | (word >> np.uint32(24))
+
+
+@compiled
 def read_floats(blob: Bytes, at: int, end: int, s: Ints, into: int, count: int) -> int:
-    """A count, which must be this one, and so many float32; as they stand in `s`, two in a number."""
-    found, at = read_varint(blob, at, end)
-    if found != count or at + 4 * count > end:
-        return end + 1
-    copy_bytes(s, 8 * into, blob, at, 4 * count)
-    return at + 4 * count
+    """So many float32, each a varint of its bytes turned; as they stand in `s`, two in a number."""
+    words = s.view(np.uint32)
+    for i in range(2 * into, 2 * into + count):
+        value, at = read_varint(blob, at, end)
+        words[i] = turned(value)
+    return at
+
+
+@compiled
+def write_floats(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
+    at = write_varint(out, at, count)
+    words = s.view(np.uint32)
+    for i in range(2 * start, 2 * start + count):
+        at = write_varint(out, at, np.int64(turned(words[i])))
+    return at
 
 
 @inlined
-def write_floats(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
-    at = write_varint(out, at, count)
-    copy_bytes(out, at, s, 8 * start, 4 * count)
-    return at + 4 * count
+def read_signed(blob: Bytes, at: int, end: int) -> tuple[int, int]:
+    raw, at = read_varint(blob, at, end)
+    return ((raw >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(raw & 1), at
+
+
+@inlined
+def write_signed(out: Bytes, at: int, value: int) -> int:
+    return write_varint(out, at, (value << 1) ^ (value >> 63))
 
 
 @compiled
@@ -122,10 +143,10 @@ def read_cells(blob: Bytes, at: int, end: int, s: Ints, into: int, g: Ints, plac
     if mask >> width != 0:
         return end + 1
     while mask != 0:
-        raw, at = read_varint(blob, at, end)
+        value, at = read_signed(blob, at, end)
         place = g[places + lowest_bit(mask)]
         if place >= 0:
-            s[into + place] = ((raw >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(raw & 1)
+            s[into + place] = value
         mask &= mask - 1
     return at
 
@@ -138,7 +159,6 @@ def write_cells(out: Bytes, at: int, s: Ints, start: int, width: int) -> int:
             mask |= np.int64(1) << m
     at = write_varint(out, at, mask)
     while mask != 0:
-        value = s[start + lowest_bit(mask)]
-        at = write_varint(out, at, (value << 1) ^ (value >> 63))
+        at = write_signed(out, at, s[start + lowest_bit(mask)])
         mask &= mask - 1
     return at

@@ -10,11 +10,13 @@ from features.kernel.arrays import (
     AT_TABLE,
     BEFORE_FLOATS,
     BEFORE_LATER,
+    BEFORE_PACKED,
     CASE,
     CASES,
     CELLS,
     CORRUPT,
     DEALS,
+    DECAYED,
     DONE,
     FIRST,
     HOME,
@@ -63,27 +65,33 @@ from features.kernel.arrays import (
     WAIT,
     WAITING,
     WAKE,
+    WEIGHTS,
     WIDTH,
     WRONG_LAYOUT,
     Bytes,
     Ints,
 )
 from features.kernel.compiled import compiled, making_arrays
+from features.kernel.former import skip_row_of_before, unpack_tables_of_before
 from features.kernel.intrinsics import copy_bytes
 from features.kernel.packing import (
     read_cells,
     read_eights,
     read_floats,
+    read_signed,
     read_triples,
     read_varint,
     read_word,
     write_cells,
     write_eights,
     write_floats,
+    write_signed,
     write_triples,
     write_varint,
     write_word,
 )
+
+TIMED, WEIGHED = 1, 2  # bits of a table's head
 
 
 @making_arrays
@@ -103,7 +111,7 @@ def unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[i
     if at == end:
         return DONE, 0, end
     version = blob[at]
-    if version not in (VERSION, BEFORE_LATER, BEFORE_FLOATS):
+    if version not in (VERSION, BEFORE_PACKED, BEFORE_LATER, BEFORE_FLOATS):
         return WRONG_LAYOUT, 0, end
     found, at = read_word(blob, at + 1, end, 4)
     layout = g[AT_LAYOUT]
@@ -118,15 +126,19 @@ def unpack(blob: Bytes, at: int, end: int, s: Ints, g: Ints, z: Ints) -> tuple[i
     if s[HOME] < 0:
         return NEEDS_ZONE, crc, end
     at = _unpack_past(blob, at, end, s, g)
+    packed, same_inputs = version == VERSION, g[layout + 4]
     if version == BEFORE_FLOATS:
-        at = _skip_row_of_before(blob, at, end)
+        at = skip_row_of_before(blob, at, end)
     else:
-        at = _unpack_waiting(blob, at, end, s, g, WAIT, g[WAITING], g[layout + 4])
-        at = _unpack_spending(blob, at, end, s, g, g[layout + 4])
+        at = _unpack_waiting(blob, at, end, s, g, WAIT, g[WAITING], same_inputs, packed)
+        at = _unpack_spending(blob, at, end, s, g, same_inputs, packed)
         if version != BEFORE_LATER:
-            at = _unpack_later(blob, at, end, s, g, g[layout + 4])
+            at = _unpack_later(blob, at, end, s, g, same_inputs, packed)
     width, places = g[layout + 1], g[layout + 3]
-    at = _unpack_tables(blob, at, end, s, g, places + width, g[layout + 2])
+    if packed:
+        at = _unpack_tables(blob, at, end, s, g, places + width, g[layout + 2])
+    else:
+        at = unpack_tables_of_before(blob, at, end, s, g, places + width, g[layout + 2])
     at = read_cells(blob, at, end, s, g[LIFE], g, places, width)
     count, at = read_varint(blob, at, end)
     if not 0 <= count <= PANES:
@@ -165,8 +177,9 @@ def _unpack_past(blob: Bytes, at: int, end: int, s: Ints, g: Ints) -> int:
 
 
 @compiled
-def _unpack_waiting(blob: Bytes, at: int, end: int, s: Ints, g: Ints, w: int, place: int, same_inputs: int) -> int:
-    """What was scored on other features than now cannot be learned from."""
+def _unpack_waiting(
+    blob: Bytes, at: int, end: int, s: Ints, g: Ints, w: int, place: int, same_inputs: int, packed: bool
+) -> int:
     s[w + ROW_AT], at = read_varint(blob, at, end)
     if s[w + ROW_AT] == 0:
         return at
@@ -174,22 +187,41 @@ def _unpack_waiting(blob: Bytes, at: int, end: int, s: Ints, g: Ints, w: int, pl
     s[w + ROW_TOLD], at = read_varint(blob, at, end)
     s[w + ROW_GAP], at = read_varint(blob, at, end)
     s[w + ROW_RHYTHM], at = read_varint(blob, at, end)
-    count, after = read_varint(blob, at, end)
-    if same_inputs and count == g[INPUTS]:
-        return read_floats(blob, at, end, s, place, count)
-    s[w + ROW_AT] = 0
-    return _behind(after, count, 4, end)
+    known, at = _unpack_row(blob, at, end, s, g, place, same_inputs, packed)
+    if not known:
+        s[w + ROW_AT] = 0
+    return at
 
 
 @compiled
-def _unpack_later(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_inputs: int) -> int:
+def _unpack_row(
+    blob: Bytes, at: int, end: int, s: Ints, g: Ints, place: int, same_inputs: int, packed: bool
+) -> tuple[bool, int]:
+    """What was scored on other features than now cannot be learned from."""
+    count, at = read_varint(blob, at, end)
+    if not 0 <= count <= end - at:
+        return False, end + 1
+    known = same_inputs != 0 and count == g[INPUTS]
+    if not packed:
+        if known and at + 4 * count <= end:
+            copy_bytes(s, 8 * place, blob, at, 4 * count)
+        return known, at + 4 * count
+    if known:
+        return True, read_floats(blob, at, end, s, place, count)
+    for _ in range(count):
+        _, at = read_varint(blob, at, end)
+    return False, at
+
+
+@compiled
+def _unpack_later(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_inputs: int, packed: bool) -> int:
     """Its row, or the moment alone while no row of it is kept."""
     s[LATER_FROM], at = read_varint(blob, at, end)
     if s[LATER_FROM] == 0:
         return at
     s[LATER_KEPT], at = read_varint(blob, at, end)
     if s[LATER_KEPT] > 0:
-        return _unpack_waiting(blob, at, end, s, g, LATER, g[AFTERWARDS], same_inputs)
+        return _unpack_waiting(blob, at, end, s, g, LATER, g[AFTERWARDS], same_inputs, packed)
     s[LATER + ROW_AT], at = read_varint(blob, at, end)
     s[LATER + ROW_DUE], at = read_varint(blob, at, end)
     s[LATER + ROW_RHYTHM], at = read_varint(blob, at, end)
@@ -197,63 +229,54 @@ def _unpack_later(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_inputs:
 
 
 @compiled
-def _unpack_spending(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_inputs: int) -> int:
+def _unpack_spending(blob: Bytes, at: int, end: int, s: Ints, g: Ints, same_inputs: int, packed: bool) -> int:
     s[SPEND_AT], at = read_varint(blob, at, end)
     if s[SPEND_AT] == 0:
         return at
     s[SPEND_END], at = read_varint(blob, at, end)
     s[SPEND_DUE], at = read_varint(blob, at, end)
-    raw, at = read_varint(blob, at, end)
-    s[SPEND_CENTS] = ((raw >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(raw & 1)
-    count, after = read_varint(blob, at, end)
-    if same_inputs and count == g[INPUTS]:
-        return read_floats(blob, at, end, s, g[SPENDING], count)
-    s[SPEND_AT] = 0
-    return _behind(after, count, 4, end)
-
-
-@compiled
-def _skip_row_of_before(blob: Bytes, at: int, end: int) -> int:
-    at_ms, at = read_varint(blob, at, end)
-    if at_ms == 0:
-        return at
-    for _ in range(2):
-        _, at = read_varint(blob, at, end)
-    count, at = read_varint(blob, at, end)
-    return _behind(at, count, 8, end)
-
-
-@compiled
-def _behind(at: int, count: int, size: int, end: int) -> int:
-    return at + size * count if 0 <= count <= (end - at) // size else end + 1
+    s[SPEND_CENTS], at = read_signed(blob, at, end)
+    known, at = _unpack_row(blob, at, end, s, g, g[SPENDING], same_inputs, packed)
+    if not known:
+        s[SPEND_AT] = 0
+    return at
 
 
 @compiled
 def _unpack_tables(blob: Bytes, at: int, end: int, s: Ints, g: Ints, places: int, tables: int) -> int:
     known, at = read_varint(blob, at, end)
     for _ in range(known):
-        old, at = read_varint(blob, at, end)
-        weighed_ms, at = read_varint(blob, at, end)
+        head, at = read_varint(blob, at, end)
+        weighed_ms = np.int64(0)
+        if head & TIMED:
+            before_ms, at = read_signed(blob, at, end)
+            weighed_ms = s[NEWEST] - before_ms
         count, at = read_varint(blob, at, end)
-        if not 0 <= old < tables or not 0 <= count <= (end - at) // 16:
+        if not 0 <= head >> 2 < tables or not 0 <= count <= end - at:
             return end + 1
-        t = g[places + old]
+        t = g[places + (head >> 2)]
+        table = g[TABLE_AT] + TABLE * t
         if t >= 0:
             if count > ROOM_OF[g[g[AT_TABLE] + 2 * t]]:
                 return end + 1
-            table = g[TABLE_AT] + TABLE * t
             s[table], s[table + 1] = count, weighed_ms
-            copy_bytes(s, 8 * (table + PAIRS), blob, at, 16 * count)
-        at += 16 * count
+        for pair in range(table + PAIRS, table + PAIRS + 2 * count, 2):
+            code, at = read_varint(blob, at, end)
+            if head & WEIGHED:
+                value, at = read_word(blob, at, end, 8)
+            else:
+                value, at = read_signed(blob, at, end)
+            if t >= 0:
+                s[pair], s[pair + 1] = code, value
     return at
 
 
 @compiled
 def most_bytes(s: Ints, g: Ints) -> int:
     """No record takes more bytes than this, its ledger left out."""
-    lists = 8 * (2 * RING + CASES) + 24 * (PURPOSES + TIMERS) + 20 * g[KINDS] + 3 * 4 * g[INPUTS]
+    lists = 8 * (2 * RING + CASES) + 24 * (PURPOSES + TIMERS) + 20 * g[KINDS] + 3 * 5 * g[INPUTS]
     for t in range(g[TABLES]):
-        lists += 30 + 16 * s[g[TABLE_AT] + TABLE * t]
+        lists += 30 + 20 * s[g[TABLE_AT] + TABLE * t]
     return 400 + lists + (24 + 10 * (g[WIDTH] + 1)) * (s[N_PANES] + 1)
 
 
@@ -267,9 +290,10 @@ def pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
     at = write_varint(out, at, s[FIRST])
     at = write_eights(out, at, s, DEALS, s[N_DEALS])
     at = write_eights(out, at, s, SEEN, s[N_SEEN])
-    known = 0
+    known = newest_ms = np.int64(0)
     for kind in range(kinds):
         known += s[LAST + kind] > 0
+        newest_ms = max(newest_ms, s[LAST + kind])
     at = write_varint(out, at, known)
     for kind in range(kinds):
         if s[LAST + kind] > 0:
@@ -283,10 +307,10 @@ def pack(out: Bytes, at: int, s: Ints, g: Ints, z: Ints) -> int:
     if s[SPEND_AT] > 0:
         at = write_varint(out, at, s[SPEND_END])
         at = write_varint(out, at, s[SPEND_DUE])
-        at = write_varint(out, at, (s[SPEND_CENTS] << 1) ^ (s[SPEND_CENTS] >> 63))
+        at = write_signed(out, at, s[SPEND_CENTS])
         at = write_floats(out, at, s, g[SPENDING], g[INPUTS])
     at = _pack_later(out, at, s, g)
-    at = _pack_tables(out, at, s, g)
+    at = _pack_tables(out, at, s, g, newest_ms)
     at = write_cells(out, at, s, g[LIFE], width)
     at = write_varint(out, at, s[N_PANES])
     for p in range(s[N_PANES]):
@@ -324,7 +348,7 @@ def _pack_later(out: Bytes, at: int, s: Ints, g: Ints) -> int:
 
 
 @compiled
-def _pack_tables(out: Bytes, at: int, s: Ints, g: Ints) -> int:
+def _pack_tables(out: Bytes, at: int, s: Ints, g: Ints, newest_ms: int) -> int:
     """Those that hold something."""
     known = 0
     for t in range(g[TABLES]):
@@ -333,9 +357,16 @@ def _pack_tables(out: Bytes, at: int, s: Ints, g: Ints) -> int:
     for t in range(g[TABLES]):
         table = g[TABLE_AT] + TABLE * t
         if s[table] > 0:
-            at = write_varint(out, at, t)
-            at = write_varint(out, at, s[table + 1])
+            how = g[g[AT_TABLE] + 2 * t]
+            weighed, timed = how in (DECAYED, WEIGHTS), s[table + 1] != 0
+            at = write_varint(out, at, (t << 2) | (TIMED if timed else 0) | (WEIGHED if weighed else 0))
+            if timed:
+                at = write_signed(out, at, newest_ms - s[table + 1])
             at = write_varint(out, at, s[table])
-            copy_bytes(out, at, s, 8 * (table + PAIRS), 16 * s[table])
-            at += 16 * s[table]
+            for pair in range(table + PAIRS, table + PAIRS + 2 * s[table], 2):
+                at = write_varint(out, at, s[pair])
+                if weighed:
+                    at = write_word(out, at, s[pair + 1], 8)
+                else:
+                    at = write_signed(out, at, s[pair + 1])
     return at

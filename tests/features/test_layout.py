@@ -121,6 +121,17 @@ VERSION_3 = bytes.fromhex(
 )
 
 
+VERSION_5 = bytes.fromhex(
+    "05c541e49533bd34a480fcaa80e13380ac9289df3304591be90bd26bb33f70a833ae633b3240f1d1b0c79183f23ec1a7a897"
+    "e0b82e3e01daf564e35208d49d020080e4abb2df330480ac9289df3300000080ac9289df3380fcaa80e13300010003000080"
+    "3f000000000000803f0082ac9289df3301d2cde99bdf33d29d8293e13300ae96c21601030000000000000000000040400300"
+    "0004009624f19d0100000000000000000000019624f19d0100000000000000000000029624f19d0100000000000000000000"
+    "00f24af69d01000000000000000000000180e4abb2df33027b2974d049540800df3f90fbe444ff3f54b221aa2b2c0600f01f"
+    "c87d72a2ff3f0200027b2974d049540800000000000000000054b221aa2b2c060000000000000000000308020200d0dae902"
+    "9c932d0706020600f0dce9029d932d050204"
+)
+
+
 VERSION_4 = bytes.fromhex(
     "04c541e49533bd34a481e4abb2df3380ac9289df3303591be90bd26bb33f70a833ae633b3240f1d1b0c79183f23e01daf564"
     "e35208d49d020082ac9289df330480ac9289df3300000080ac9289df3381e4abb2df33000100030000803f00000000000080"
@@ -130,7 +141,24 @@ VERSION_4 = bytes.fromhex(
 )
 
 
-def test_a_record_of_the_version_before_goes_on_and_has_no_later_moment_until_the_next_order() -> None:
+def test_a_record_of_version_5_is_what_it_was_and_is_written_shorter() -> None:
+    catalog = build_catalog(BEFORE)
+    same = Known(catalog)
+    same.core = core = Core(catalog, label=Label([0, 1, 2], [(5 * DAY_MS, A_WHILE)]))
+    same.take(*(order(n, NOON_MS + n) for n in range(3)), View(id="v", at_ms=NOON_MS, tz="UTC"))
+    same.take(order(3, NOON_MS + DAY_MS))
+    assert same.record.waiting
+    assert same.record.later
+    assert core.unpacked(VERSION_5) == same.record
+    assert len(same.raw) < len(VERSION_5)
+    without = Core(build_catalog(AFTER), earlier=[catalog.layout]).unpacked(VERSION_5)
+    assert without == Core(build_catalog(AFTER), earlier=[catalog.layout]).unpacked(same.raw), "also what is dropped"
+    for length in range(1, len(VERSION_5)):
+        with pytest.raises((CorruptRecord, WrongLayout)):
+            core.row(VERSION_5[:length], NOON_MS)
+
+
+def test_a_record_of_version_4_goes_on_and_has_no_later_moment_until_the_next_order() -> None:
     core = Core(build_catalog(BEFORE), label=Label([0, 1, 2], [(5 * DAY_MS, A_WHILE)]))
     now, known = core.unpacked(VERSION_4), Known(build_catalog(BEFORE))
     assert now.waiting == Waiting(NOON_MS, NOON_MS + DAY_MS + 1, 0, 1, 0, struct.pack("<3f", 1, 0, 1))
