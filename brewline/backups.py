@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from board.access.sessions import credentials
+from brewline.forget import topics_of
 from brewline.trail import note, open_trail
 from config.settings import Settings
 from features.times import rfc3339
 from flows.stages import READ_BY
 from operators import snapshot
+from operators.erasing import Eraser
 from operators.kafka import require_kafka
+from operators.layout import stored_partitions
 from operators.redis_link import connect_redis
 from operators.store import PartitionStore
 from operators.topic import bounds_of
@@ -48,6 +52,8 @@ def back_up(settings: Settings, folder: Path, out: Console) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise WrongBackup(f"{folder}: is not empty; name a folder that is new")
     redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
+    if redis.exists(f"{settings.redis.prefix}:{snapshot.RESTORING}"):
+        raise WrongBackup("a restore is under way, or broke off: let it end, or run `brewline restore` again")
     note(settings, "backup", f"{folder}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     info: Any = redis.info("server")
@@ -78,14 +84,31 @@ def restore(settings: Settings, folder: Path, replace: bool, out: Console) -> No
             task = bar.add_task("keys", total=total)
             snapshot.clear(redis, prefix)
             copied = snapshot.copy(source, redis, prefix, credentials(prefix), lambda more: bar.advance(task, more))
+    again = _forget_again(settings, redis)
     redis.delete(f"{prefix}:id-whole")  # ingest completes the identities from Kafka, be it the same run of Redis
     open_trail(settings).go_on(round(time.time() * 1000))
     redis.delete(f"{prefix}:{snapshot.RESTORING}")
     note(settings, "restore", f"{folder} of {backup.taken_at}")
     out.print(f"{copied:,} keys are restored as of {backup.taken_at}", highlight=False, soft_wrap=True)
+    if again:
+        out.print(f"{again:,} customer ids of it were forgotten since: the flows erase them when they start")
     out.print("Nobody is signed in to the board, and tokens of programs are void. Its users are those of the back-up:")
     out.print("look whether somebody was removed since: brewline users list", highlight=False)
     tell_replay(settings, redis, out)
+
+
+def _forget_again(settings: Settings, redis: Redis) -> int:
+    """How many of those whom the back-up knows were forgotten since. Raises Unreachable."""
+    client, topics = settings.kafka.librdkafka(), topics_of(settings)
+    if topics.forgotten not in _topics(settings):
+        return 0
+    partitions = stored_partitions(redis, settings.redis.prefix)
+    return Eraser(redis, settings.redis.prefix, client, topics).repeat(partitions)
+
+
+def _topics(settings: Settings) -> Collection[str]:
+    admin = AdminClient({**settings.kafka.librdkafka(), "log_level": 0})
+    return admin.list_topics(timeout=settings.kafka.start_timeout_s).topics.keys()
 
 
 def _whole(folder: Path, prefix: str) -> Backup:
@@ -109,8 +132,7 @@ def _whole(folder: Path, prefix: str) -> Backup:
 
 def tell_replay(settings: Settings, redis: Redis, out: Console) -> None:
     """Prints what Kafka has to replay, and what of that it no longer holds."""
-    client = settings.kafka.librdkafka()
-    have = AdminClient({**client, "log_level": 0}).list_topics(timeout=settings.kafka.start_timeout_s).topics
+    client, have = settings.kafka.librdkafka(), _topics(settings)
     for stage, topic in READ_BY.items():
         if settings.topic(topic) not in have:
             continue

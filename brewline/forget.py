@@ -85,6 +85,10 @@ def forget_customer(settings: Settings, id: str, out: Console, agreed: Callable[
     return work.prove(customer, names)
 
 
+def topics_of(settings: Settings) -> Topics:
+    return Topics(*(settings.topic(name) for name in ("events", "identities", "forgotten")))
+
+
 class Forgetting:
     """One run of the command."""
 
@@ -94,8 +98,7 @@ class Forgetting:
         features = Features(settings, redis)
         self.partitions, self.core = features.partitions, features.core
         self.store = PartitionStore(redis, settings.redis.prefix, FLOW)
-        topics = Topics(*(settings.topic(name) for name in ("events", "identities", "forgotten")))
-        self.eraser = Eraser(redis, settings.redis.prefix, self.client, topics)
+        self.eraser = Eraser(redis, settings.redis.prefix, self.client, topics_of(settings))
         self.pseudonyms: set[str] = set()
         self.quiet = not out.is_terminal  # bars are for eyes
 
@@ -137,7 +140,7 @@ class Forgetting:
         self.pseudonyms = person.pseudonyms | late.pseudonyms
         names = sorted({*names, *self.eraser.forgotten.names(late.customers, self.pseudonyms)})
         self.eraser.mark(names, at_ms)
-        told = self.eraser.tell(names, at_ms, self.partitions)
+        told = self.eraser.tell(names, self.partitions)
         for flow in (FLOW, *self._others()):
             self._wait_for_flow(flow, told)
         self._wait_for_flow(FLOW, self.eraser.unname(self._brought(names), at_ms))

@@ -13,7 +13,7 @@ Each may be repeated, so a command that was interrupted is given again. The link
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -27,6 +27,8 @@ from features.identity import about, group_key, is_group, merged_key
 from features.partitions import partition_keys
 from operators.compacted import latest
 from operators.identities import erase_keys, read_links, take_back
+from operators.scan import chunks
+from operators.store import partition_key
 from operators.tombstones import Tombstones
 from operators.writing import write
 
@@ -78,10 +80,8 @@ class Eraser:
         for part in latest(self.client, self.topics.identities):
             found |= part
         links = {(name, to) for name, to in found.items() if to and not is_group(name)}
-        start = f"{self.prefix}:id:"
-        names = [key.decode().removeprefix(start) for key in self.redis.scan_iter(f"{start}*", count=CHUNK)]
-        for at in range(0, len(names), CHUNK):
-            links |= read_links(self.redis, self.prefix, names[at : at + CHUNK]).items()
+        for names in self._keys(f"{self.prefix}:id:"):
+            links |= read_links(self.redis, self.prefix, names).items()
         return links
 
     def mark(self, names: Iterable[str], at_ms: int) -> None:
@@ -100,10 +100,35 @@ class Eraser:
         take_back(self.redis, self.prefix, {name: whose for name, whose in known.items() if whose in customers})
         erase_keys(self.redis, self.prefix, theirs)
 
-    def tell(self, names: Iterable[str], at_ms: int, partitions: int) -> dict[int, int]:
-        """By partition of the clean topic, the offset of the last word to forget in it."""
-        words = [Forget(id=f"forget|{tombstone_key(name_hash(n))}", customer=n, at_ms=at_ms) for n in names]
+    def tell(self, names: Iterable[str], partitions: int) -> dict[int, int]:
+        """By partition of the clean topic, the offset of the last word to forget in it. All must have been marked."""
+        hashes = {name: name_hash(name) for name in names}
+        words = [
+            Forget(id=f"forget|{tombstone_key(hash)}", customer=name, at_ms=self.forgotten.since_ms[hash])
+            for name, hash in hashes.items()
+        ]
         return self._say((key, encode(word)) for word in words for key in partition_keys(partitions))
+
+    def repeat(self, partitions: int) -> int:
+        """Takes links to forgotten customers out of a Redis that was restored, and says the word again of all whom it
+        still knows: Kafka may have dropped what said so at the time. How many they are."""
+        self.tombstones.share(self.forgotten)
+        back = set[str]()
+        for keys in self._keys(f"{self.prefix}:id:"):
+            links = read_links(self.redis, self.prefix, keys)
+            gone = self.forgotten.among({*links.values(), *map(about, keys)} - {""})
+            erase_keys(self.redis, self.prefix, [key for key in keys if gone & {links.get(key), about(key)}])
+            back |= gone
+        for partition in range(partitions):
+            for customers in self._keys(partition_key(self.prefix, "customers", partition, "r:")):
+                back |= self.forgotten.among(customers)
+        self.tell(sorted(back), partitions)
+        return len(back)
+
+    def _keys(self, start: str) -> Iterator[list[str]]:
+        """What follows `start` in the names of keys, some at a time."""
+        for keys in chunks(self.redis.scan_iter(f"{start}*", count=CHUNK), CHUNK):
+            yield [key.decode().removeprefix(start) for key in keys]
 
     def unname(self, brought: Mapping[str, str], at_ms: int) -> dict[int, int]:
         """`brought`: by customer, the one who was forgotten. As `tell`."""

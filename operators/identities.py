@@ -147,7 +147,7 @@ class IdentityTable:
     def _write(self, links: Mapping[str, str | None]) -> None:
         """As the topic says: links, groups, and what is not needed any more. Of those who were forgotten nothing."""
         gone = self.forgotten.among({who for name, to in links.items() for who in _named(name, to)})
-        links = {name: to for name, to in links.items() if gone.isdisjoint(_named(name, to))}
+        links = {name: to for name, to in links.items() if not to or gone.isdisjoint(_named(name, to))}
         pipe = self.redis.pipeline(transaction=False)
         plain = {_key(self.prefix, name): to for name, to in links.items() if to and not is_group(name)}
         if plain:

@@ -37,6 +37,7 @@ def take(redis: Redis, file: Path, step: Step = lambda size: None) -> tuple[int,
         size, rest = _announced(sock)
         return size, _copied(sock, size, rest, file, step)
     except (OSError, RedisError) as error:
+        file.unlink(missing_ok=True)
         raise Unreachable(f"Redis broke off while it sent a snapshot ({error}): try again") from error
     finally:
         connection.disconnect()

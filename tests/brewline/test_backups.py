@@ -15,12 +15,15 @@ from rich.console import Console
 from board.access.person import Person
 from board.access.sessions import Sessions
 from brewline.backups import FILE, MANIFEST, WrongBackup, back_up, restore
+from brewline.forget import topics_of
 from brewline.trail import note, verify_trail
 from config.settings import Settings
 from operators import snapshot
+from operators.erasing import Eraser
 from operators.kafka import Unreachable
 from operators.layout import WrongLayout, check_layout
 from operators.servers import RedisServer, redis_server
+from tests.flowprocess import make_topics, read_all
 
 pytestmark = pytest.mark.servers
 
@@ -79,6 +82,22 @@ def test_what_comes_back_is_ours_alone_and_its_file_only_its_owners(
     assert [target.dump(key) for key in sorted(kept - trail)] == [source.dump(key) for key in sorted(kept - trail)]
 
 
+def test_of_a_back_up_that_broke_off_nothing_is_left_and_the_same_folder_serves_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(sock: Any, size: int, rest: bytes, file: Path, step: Any) -> str:
+        file.write_bytes(rest)
+        raise OSError("bytes are missing")
+
+    filled(settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshot, "_copied", broken)
+        with pytest.raises(Unreachable, match="bytes are missing"):
+            back_up(settings, tmp_path / "backup", quiet())
+    back_up(settings, tmp_path / "backup", quiet())
+    assert {file.name for file in (tmp_path / "backup").iterdir()} == {FILE, MANIFEST}
+
+
 def test_what_would_have_ended_still_does_and_nobody_is_let_in_again(settings: Settings, tmp_path: Path) -> None:
     redis, prefix = filled(settings), settings.redis.prefix
     sessions = Sessions(redis, prefix, 1.0)
@@ -93,6 +112,22 @@ def test_what_would_have_ended_still_does_and_nobody_is_let_in_again(settings: S
     assert sessions.find("session", cookie) is sessions.find("token", token) is sessions.follow(link) is None
     assert sessions.close_all("mei") == 0
     assert "brewline users list" in said(out)
+
+
+def test_who_was_forgotten_since_is_named_to_the_flows_again_and_no_link_leads_there(
+    settings: Settings, backup: Path
+) -> None:
+    names = ("events", "identities", "forgotten")
+    make_topics(settings, names)
+    redis, prefix = redis_py.Redis.from_url(settings.redis.url), settings.redis.prefix
+    Eraser(redis, prefix, settings.kafka.librdkafka(), topics_of(settings)).mark(["c1", "c2"], 1_800_000_000_000)
+    out = quiet()
+    restore(settings, backup, True, out)
+    assert "1 customer ids of it were forgotten since" in said(out)
+    assert not redis.exists(f"{prefix}:id:card:1")
+    words = [message.value() or b"" for message in read_all(settings, "events")]
+    assert len(words) == 4
+    assert all(b'"type":"forget"' in word and b'"customer":"c1"' in word for word in words)
 
 
 def test_the_audit_trail_goes_on_behind_what_was_noted_after_the_back_up(settings: Settings, backup: Path) -> None:
@@ -128,6 +163,9 @@ def test_no_flow_starts_on_half_a_state(settings: Settings, backup: Path, monkey
             restore(settings, backup, True, quiet())
     with pytest.raises(WrongLayout, match="is being restored: wait for `brewline restore`, or run it again"):
         check_layout(redis, prefix, {"partitions of events": 4})
+    with pytest.raises(WrongBackup, match="a restore is under way, or broke off"):
+        back_up(settings, backup.parent / "half", quiet())
+    assert not (backup.parent / "half").exists()
     restore(settings, backup, True, quiet())
     check_layout(redis, prefix, {"partitions of events": 4})
 

@@ -252,7 +252,7 @@ def test_what_waits_in_an_outbox_for_a_forgotten_customer_is_not_sent_and_goes(
     mine.xadd(store.key(0, "outbox"), {"m": encode_messages(waiting)})
     flow = Flow("customers", settings, workdir / "customers.log")
     try:
-        eraser.tell([GONE], NOON_MS, settings.kafka.partitions)
+        eraser.tell([GONE], settings.kafka.partitions)
         until(lambda: not store.unsent(0), because=lambda: flow.said[-2_000:])
     finally:
         flow.kill()

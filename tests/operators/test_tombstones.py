@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import redis as redis_py
 
+from features.events import Forget, decode_clean
 from features.forgotten import Forgotten, name_hash, tombstone_key
 from features.identity import Table, group_key, merged_key
 from features.job import Batch, Message
@@ -16,6 +17,7 @@ from operators.kafka import ensure_topics, producer
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from operators.store import Sent
 from operators.tombstones import Tombstones, withhold
+from operators.topic import bounds_of, read_to_end
 
 pytestmark = pytest.mark.servers
 NOW_MS = 1_800_000_000_000
@@ -138,6 +140,42 @@ def test_a_restore_brings_neither_unlinked_nor_forgotten_back(house: House) -> N
     }
 
 
+def test_an_older_redis_that_is_restored_keeps_neither_merge_nor_group_of_who_was_forgotten_since(house: House) -> None:
+    links = {CARD: GONE, PHONE: "c2", merged_key("c2"): GONE, "card:other": LIVING}
+    house.publish({**links, group_key(GONE): f"{CARD} {PHONE} c2"})
+    house.table().restore()
+    older = {key: house.redis.dump(key) for key in house.redis.keys(f"{house.prefix}:*")}
+    eraser = house.eraser()
+    eraser.mark([GONE, "c2"], NOW_MS)
+    eraser.unlink([GONE, "c2"], [CARD, PHONE])
+    house.redis.delete(*house.redis.keys(f"{house.prefix}:*"))
+    for key, dump in older.items():
+        house.redis.restore(key, 0, dump)
+    house.redis.delete(f"{house.prefix}:id-whole")
+    house.table().restore()
+    assert house.redis.keys(f"{house.prefix}:id:*") == [f"{house.prefix}:id:card:other".encode()]
+
+
+def test_links_come_out_of_an_older_redis_and_the_word_is_said_again_though_no_topic_tells_of_either(
+    house: House,
+) -> None:
+    mine = Table(new={CARD: GONE, merged_key("c2"): GONE, "card:other": LIVING}, groups={GONE: {CARD, PHONE, "c2"}})
+    mine.grown = {GONE}
+    assert house.table().add(mine)
+    for customer in (GONE, "c2", LIVING):
+        house.redis.set(f"{house.prefix}:{{customers.1}}:r:{customer}", b"record")
+    house.eraser().mark([GONE, "c2", "c-unknown-here"], NOW_MS)
+    assert house.eraser().repeat(2) == 2
+    assert house.redis.keys(f"{house.prefix}:id:*") == [f"{house.prefix}:id:card:other".encode()]
+    bounds = bounds_of(house.client, house.topics.events, "tests")
+    words = [m for part in read_to_end(house.client, house.topics.events, "tests", bounds) for m in part]
+    said = [(m.partition(), decode_clean(m.value() or b"")) for m in words]
+    assert {(partition, type(word), word.customer, word.at_ms) for partition, word in said} == {
+        (partition, Forget, customer, NOW_MS) for partition in (0, 1) for customer in (GONE, "c2")
+    }
+    assert house.eraser().repeat(2) == 2  # their records are the flow's to erase
+
+
 def test_who_came_back_before_the_link_was_cut_keeps_it(house: House) -> None:
     house.publish({CARD: GONE})
     eraser, table = house.eraser(), house.table()
@@ -158,7 +196,7 @@ def test_to_erase_twice_is_to_erase_once(house: House) -> None:
         eraser = house.eraser()
         eraser.mark([GONE], at_ms)
         eraser.unlink([GONE], [CARD])
-        assert len(eraser.tell([GONE], at_ms, 1)) == 1
+        assert len(eraser.tell([GONE], 1)) == 1
     assert house.eraser().tombstones.told() == {name_hash(GONE): NOW_MS}
     assert house.find(GONE) == Person({GONE}, set())
 
