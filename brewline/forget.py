@@ -8,14 +8,18 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException, TopicPartition
+from msgspec.json import encode
 from redis import Redis
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from alerts.abuse.fact import encode_fact
 from brewline.reading import Features
+from brewline.reviews import erasures, naming, without
 from config.settings import Settings
 from features.customer import Damaged
 from features.identity import about
+from features.messages import HEADERS
 from features.record import Ledger, WrongLayout, decode_ledger, forwarded
 from flows.keys import load_pseudonyms
 from flows.topics import SOURCES
@@ -27,6 +31,7 @@ from operators.redis_link import connect_redis
 from operators.scan import CHUNK, NAMED, chunks, look_through
 from operators.store import PartitionStore
 from operators.topic import bounds_of
+from operators.writing import write
 
 FLOW = "customers"
 IN_TWO = {
@@ -190,8 +195,11 @@ class Forgetting:
             )
 
     def _others(self) -> list[str]:
-        """Flows in two steps that have run."""
-        return [flow for flow in IN_TWO if self.redis.exists(self._store(flow).key(0, "owner"))]
+        """Flows in two steps that have run, be it before a restore."""
+        stores = {flow: self._store(flow) for flow in IN_TWO}
+        return [
+            flow for flow, store in stores.items() if self.redis.exists(store.key(0, "owner"), store.key(0, "fence"))
+        ]
 
     def _store(self, flow: str) -> PartitionStore:
         return PartitionStore(self.redis, self.settings.redis.prefix, flow)
@@ -217,9 +225,24 @@ class Forgetting:
             second, topic = IN_TWO[flow]
             self._wait_for_outbox(flow, "events", names)
             for _ in range(2):  # what the second step reads may make it tell itself more
-                ends = bounds_of(self.client, self.settings.topic(topic), "brewline-forget")
-                self._wait_for_flow(second, {partition: end - 1 for partition, (_, end) in ends.items()})
-                self._wait_for_outbox(second, topic, names)
+                self._wait_for_second(second, topic, names)
+            if flow == "abuse":
+                self._leave_cases(second, topic, names)
+
+    def _wait_for_second(self, step: str, topic: str, names: list[str]) -> None:
+        ends = bounds_of(self.client, self.settings.topic(topic), "brewline-forget")
+        self._wait_for_flow(step, {partition: end - 1 for partition, (_, end) in ends.items()})
+        self._wait_for_outbox(step, topic, names)
+
+    def _leave_cases(self, step: str, topic: str, names: list[str]) -> None:
+        """Takes the customer out of cases decided long ago: those of devices, and those of which no record is left."""
+        words = naming(self.settings, names)
+        facts = [(self.settings.topic(topic), device, encode_fact(fact)) for device, fact in erasures(words, names)]
+        write(self.client, facts)
+        self._wait_for_second(step, topic, [*names, *(word.data["case"] for word in words)])
+        reviews, left = self.settings.topic("reviews"), naming(self.settings, names)
+        said = [(reviews, word.data["case"], encode(without(word, names))) for word in left]
+        write(self.client, said, HEADERS)
 
     def _wait_for_outbox(self, flow: str, topic: str, names: list[str]) -> None:
         wanted, store = [name.encode() for name in names], self._store(flow)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from alerts.abuse.case import CONFIRMED, DECIDED, STANDING
-from alerts.abuse.fact import Decided, encode_fact
+from alerts.abuse.case import CONFIRMED, DECIDED, NOTHING_LEFT, STANDING
+from alerts.abuse.fact import Decided, Erased, encode_fact
 from brewline.reading import Features
 from brewline.trail import person
 from config.settings import Settings
@@ -29,16 +31,19 @@ WAIT_S = 10.0
 _decode = msgspec.json.Decoder(CloudEvent).decode
 
 
+def read_words(settings: Settings) -> list[CloudEvent]:
+    """The latest word on every case, as of its topic. Raises Unreachable."""
+    found: dict[str, str | None] = {}
+    for part in latest(settings.kafka.librdkafka(), settings.topic("reviews")):
+        found |= part
+    return [_decode(value.encode()) for value in found.values() if value]
+
+
 def read_cases(settings: Settings) -> list[dict[str, Any]]:
-    """The latest word on every case, as of its topic; those that wait come first, then the latest."""
-    client = settings.kafka.librdkafka()
-    require_kafka(client, settings.kafka.start_timeout_s)
-    found: dict[str, dict[str, Any]] = {}
-    for part in latest(client, settings.topic("reviews")):
-        for key, value in part.items():
-            if value:
-                found[key] = _decode(value.encode()).data
-    return sorted(found.values(), key=lambda case: (case["state"] not in STANDING, -case["opened_ms"], case["case"]))
+    """As `read_words`; those that wait come first, then the latest."""
+    require_kafka(settings.kafka.librdkafka(), settings.kafka.start_timeout_s)
+    found = [word.data for word in read_words(settings)]
+    return sorted(found, key=lambda case: (case["state"] not in STANDING, -case["opened_ms"], case["case"]))
 
 
 def show_cases(settings: Settings, waiting: bool, out: Console) -> list[dict[str, Any]]:
@@ -66,6 +71,33 @@ def note_revoked(settings: Settings, confirmed: list[dict[str, Any]]) -> None:
         coupons = {c.decision: c.revoked_for for ledger in ledgers for c in ledger.coupons.values() if c.revoked_ms}
         case[REVOKED] = sum(reason == ABUSE for reason in coupons.values())
     features.close()
+
+
+def naming(settings: Settings, customers: Collection[str]) -> list[CloudEvent]:
+    """The words on cases in which one of these takes part."""
+    return [word for word in read_words(settings) if not set(customers).isdisjoint(_named(word.data))]
+
+
+def erasures(words: Iterable[CloudEvent], customers: Collection[str]) -> Iterator[tuple[str, Erased]]:
+    """What the devices of these cases must hear, by device: an account that was last seen there long ago no longer
+    knows of them, and what a human has decided there still names it."""
+    for data in (word.data for word in words if word.data["subject"] not in customers):
+        for customer in sorted(_named(data) & set(customers)):
+            yield data["subject"], Erased(customer, data["subject"])
+
+
+def without(word: CloudEvent, customers: Collection[str]) -> CloudEvent:
+    """The word on a case of which the flow keeps nothing any more, as it is without these."""
+    data, revision = word.data, word.data["revision"] + 1
+    left = {name: [who for who in data[name] if who not in customers] for name in ("customers", "held")}
+    subject = "" if data["subject"] in customers else data["subject"]
+    why = data["why"] if left["customers"] else NOTHING_LEFT
+    changed = {**left, "subject": subject, "revision": revision, "why": why}
+    return replace(word, id=f"{data['case']}|{revision}", data={**data, **changed})
+
+
+def _named(case: dict[str, Any]) -> set[str]:
+    return {case["subject"], *case["customers"], *case["held"]}
 
 
 def _day(at_ms: int) -> str:

@@ -11,11 +11,14 @@ from confluent_kafka import Message
 from features.job import Message as Sent
 from operators.kafka import Unreachable, producer
 
+NONE: Mapping[str, str] = {}
 WAIT_S = 30.0
 SENT_S, POLL_S = 10.0, 0.02
 
 
-def write(client: Mapping[str, Any], messages: Iterable[tuple[str, str, bytes | None]]) -> list[Message]:
+def write(
+    client: Mapping[str, Any], messages: Iterable[tuple[str, str, bytes | None]], headers: Mapping[str, str] = NONE
+) -> list[Message]:
     """Those (topic, key, value) that Kafka has confirmed, which are all. Raises Unreachable."""
     sender, sent, failed = producer(client), list[Message](), list[Any]()
 
@@ -26,7 +29,7 @@ def write(client: Mapping[str, Any], messages: Iterable[tuple[str, str, bytes | 
             failed.append(error)
 
     for topic, key, value in messages:
-        sender.produce(topic, value, key, on_delivery=delivered)
+        sender.produce(topic, value, key, headers=dict(headers), on_delivery=delivered)
         sender.poll(0)
     if sender.flush(WAIT_S) or failed:
         why = failed[0].str() if failed else f"no answer in {WAIT_S:.0f} s"

@@ -18,6 +18,7 @@ from features.times import rfc3339
 OPEN, GROWN, WITHDRAWN, RELEASED, CONFIRMED = STATES = ("opened", "grown", "withdrawn", "released", "confirmed")
 STANDING = (OPEN, GROWN)  # a human is waited for
 DECIDED = (RELEASED, CONFIRMED)
+NOTHING_LEFT = "nothing is left of it"
 WHY = {
     "device": "{count} accounts on one device within {within_days} days, the limit is {limit}",
     "ring": "{count} friends whom one customer brought within {within_days} days share a device with it, the limit is"
@@ -86,7 +87,7 @@ class Case(Struct, array_like=True):
     @property
     def why(self) -> str:
         if not self.members:
-            return "nothing is left of it"
+            return NOTHING_LEFT
         said = WHY[self.signal].format_map(self.figures)
         span = f"{rfc3339(self.first_ms)[:10]} to {rfc3339(self.last_ms)[:10]}"
         return f"{said} ({span})" if self.signal == LOOP else f"{said} (seen {span})"

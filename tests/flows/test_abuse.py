@@ -19,7 +19,7 @@ from brewline.reviews import decide_case, read_cases, show_cases
 from config import settings as conf
 from features import events as e
 from features.identity import Pseudonyms, first_name
-from features.times import MINUTE_MS
+from features.times import DAY_MS, MINUTE_MS
 from flows.topics import COMPACTED, SOURCES, TOPICS
 from operators.kafka import ensure_topics
 from operators.servers import KafkaServer, MockKafka, RedisServer
@@ -137,3 +137,24 @@ def test_a_farm_is_held_for_review_and_released_and_who_is_forgotten_leaves_no_t
     assert code == 0, out.getvalue() + said(flows)
     assert f"nothing of {gone} is left" in out.getvalue()
     until(lambda: gone not in json.dumps(read_cases(settings)), PATIENCE_S)
+
+    # another who was seen there long ago, while the device is in use: the case that was decided names it still
+    for days in (30, 60):
+        at_ms = NOON_MS + days * DAY_MS
+        feed(settings, [login("newcomer", at_ms), *ticks(at_ms)])
+    oldest = FARM[0]
+    [device] = redis.keys(f"{settings.redis.prefix}:*abuse-judge*:r:{DEVICE}")
+    until(lambda: first_name(SECRET.one("app_id", "newcomer")).encode() in (redis.get(device) or b""), PATIENCE_S)
+    until(lambda: not redis.keys(f"{settings.redis.prefix}:*abuse-judge*:r:{oldest}"), PATIENCE_S)
+    assert oldest.encode() in (redis.get(device) or b"")
+    code = forget_customer(settings, oldest, console, lambda question: True)
+    assert code == 0, out.getvalue() + said(flows)
+    assert oldest not in json.dumps(read_cases(settings))
+
+    # and one whose device is gone
+    feed(settings, ticks(NOON_MS + 120 * DAY_MS))
+    until(lambda: not redis.exists(device), PATIENCE_S)
+    assert FARM[3] in json.dumps(read_cases(settings))
+    assert forget_customer(settings, FARM[3], console, lambda question: True) == 0, out.getvalue() + said(flows)
+    [case] = [case for case in read_cases(settings) if case["state"] == "confirmed"]
+    assert (set(case["customers"]), set(case["held"])) == ({FARM[1], FARM[4]}, {FARM[1], FARM[4]})
