@@ -29,6 +29,7 @@ from operators.resent import HEADER
 from operators.topic import Bounds, bounds_of, read_to_end
 
 ASK_S = 10.0
+NOWHERE = {KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART}
 SHOWN = 1_000  # bytes of a value
 KEY = re.compile(r"[a-z][a-z_]{0,31}")  # what a key of ours looks like; others may be anything
 
@@ -206,10 +207,9 @@ def resend(settings: Settings, letters: Sequence[Letter], by: str, out: Console)
         def done(letter: Letter, sent: bool) -> None:
             bar.advance(task)
             if not sent:
-                out.print(
-                    f"{letter.id}: left out: the letter has a part of it only, and {letter.topic} no longer has it",
-                    markup=False,
-                )
+                cut = f"the letter has a part of it only, and {letter.topic} no longer has it"
+                why = f"Kafka has no such partition of a topic {letter.topic}" if letter.whole else cut
+                out.print(f"{letter.id}: left out: {why}", markup=False, soft_wrap=True)
 
         return send_again(settings, letters, by, done)
 
@@ -218,7 +218,8 @@ def send_again(
     settings: Settings, letters: Sequence[Letter], by: str, done: Callable[[Letter, bool], None] = lambda *_: None
 ) -> int:
     """Sends records again to the partition they came from, under the key they had while the topic still has them; those
-    that the letter was cut of come from there. `done` hears of each. Returns how many were sent. Raises NotDelivered.
+    that the letter was cut of come from there, and those of what is no topic are left out, such as a timer's. `done`
+    hears of each. Returns how many were sent. Raises NotDelivered, Unreachable.
     """
     client = settings.kafka.librdkafka()
     sender, failures = producer(client, message_timeout_ms=30_000), list[str]()
@@ -233,8 +234,8 @@ def send_again(
                 _put(sender, again, letter.partition, failures)
                 sent += 1
             done(letter, value is not None)
-        sender.flush(ASK_S * 3)
     finally:
+        sender.flush(ASK_S * 3)
         reader.close()
     if failures:
         raise NotDelivered(f"{len(failures)} records were not delivered; the first: {failures[0]}")
@@ -246,12 +247,15 @@ def _put(sender: Producer, message: Sent, partition: int, failures: list[str]) -
         if error is not None:
             failures.append(error.str())
 
-    produce(sender, message, Event(), partition=partition, on_delivery=delivered)
+    try:
+        produce(sender, message, Event(), partition=partition, on_delivery=delivered)
+    except KafkaException as error:  # too large with its headers
+        failures.append(error.args[0].str())
     sender.poll(0)
 
 
 def _original(reader: Consumer, topic: str, letter: Letter) -> tuple[str, bytes | None]:
-    """Key and value as they stand in the topic; without it no key, and the value that the letter has."""
+    """Key and value as they stand in the topic; without them no key, and the value that the letter has."""
     kept = letter.value if letter.whole else None
     place = TopicPartition(topic, letter.partition, letter.offset)
     try:
@@ -261,6 +265,8 @@ def _original(reader: Consumer, topic: str, letter: Letter) -> tuple[str, bytes 
         reader.assign([place])
         message = reader.poll(ASK_S)
     except KafkaException as error:
+        if error.args[0].code() in NOWHERE:
+            return "", None
         raise Unreachable(f"Kafka topic {topic} does not tell what it has: {error.args[0].str()}") from error
     if message is None or message.error() is not None or message.offset() != letter.offset:
         return "", kept

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from brewline.cli import app
 from brewline.letters import Asked, Letter, read_letters, resend, show_letter, show_letters, sum_up
+from brewline.sender import NotDelivered
 from config.settings import Settings
 from features.job import Batch, Message
 from features.messages import Refused, dead_letter
@@ -122,6 +123,22 @@ def test_what_its_topic_no_longer_has_comes_out_of_the_letter_unless_that_was_cu
     [message] = read(letters, "pos.events")[2]
     assert (message.key(), message.value()) == (None, b"kept")
     assert "b: left out" in said.getvalue()
+
+
+def test_a_letter_of_what_is_no_topic_keeps_none_of_the_others_back(letters: Settings) -> None:
+    timer = Letter("timers/0/5", "internal_error", "", "timers", 0, 5, 1, 3, True, b"c12")
+    said = io.StringIO()
+    asked = [*found(letters, id_of(letters, 1)), timer, *found(letters, id_of(letters, 4))]
+    assert resend(letters, asked, "anna", Console(file=said, width=200)) == 2
+    assert [m.value() for m in read(letters, "pos.events")[1][6:]] == [PHONE, b"four"]
+    assert "timers/0/5: left out: Kafka has no such partition of a topic timers" in said.getvalue()
+
+
+def test_a_record_that_is_too_large_to_be_sent_again_is_told_once_the_others_are(letters: Settings) -> None:
+    large = Letter("large", "too_large", "", "pos.events", 2, 70, 1, 9, True, b"x" * 40_000_000)
+    with pytest.raises(NotDelivered, match=r"1 records were not delivered; the first: .*too large"):
+        resend(letters, [large, *found(letters, id_of(letters, 4))], "anna", QUIET)
+    assert [m.value() for m in read(letters, "pos.events")[1][6:]] == [b"four"]
 
 
 def test_what_no_letter_has_is_named_with_what_there_is(letters: Settings) -> None:
