@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Event
 from typing import Any
 from uuid import uuid4
@@ -74,8 +74,7 @@ def read_letters(settings: Settings, asked: Asked, out: Console, values: bool) -
     bounds = bounds_of(client, topic, group)
     found: dict[str, Letter] = {}
     reasons, topics = set[str](), set[str]()
-    for message in _messages(client, topic, group, bounds, out):
-        letter = _letter(message, settings.kafka.topic_prefix)
+    for letter in _letters(_messages(client, topic, group, bounds, out), settings.kafka.topic_prefix):
         reasons.add(letter.reason)
         topics.add(letter.topic)
         if asked.means(letter):
@@ -100,7 +99,7 @@ def latest_letters(settings: Settings, most: int) -> tuple[list[Letter], int]:
     late = {place: (max(first, end - each), end) for place, (first, end) in bounds.items()}
     older = sum(late[place][0] - first for place, (first, _) in bounds.items())
     parts = read_to_end(client, topic, group, late)
-    found = {one.id: one for part in parts for one in (_letter(m, settings.kafka.topic_prefix) for m in part)}
+    found = {one.id: one for part in parts for one in _letters(part, settings.kafka.topic_prefix)}
     return sorted(found.values(), key=lambda letter: (letter.at_ms, letter.id)), older
 
 
@@ -140,7 +139,17 @@ def _messages(client: dict[str, Any], topic: str, group: str, bounds: Bounds, ou
             yield from messages
 
 
+def _letters(messages: Iterable[Message], prefix: str) -> Iterator[Letter]:
+    """Those that are ours: others may write to a topic of this name, too."""
+    for message in messages:
+        try:
+            yield _letter(message, prefix)
+        except (KeyError, ValueError):
+            continue
+
+
 def _letter(message: Message, prefix: str) -> Letter:
+    """Raises KeyError, ValueError."""
     said = {name: (value or b"").decode("utf-8", "replace") for name, value in message.headers() or ()}  # type: ignore[union-attr, str-unpack]
     value = message.value() or b""
     return Letter(

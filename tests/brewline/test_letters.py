@@ -12,14 +12,15 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from brewline.cli import app
-from brewline.letters import Asked, Letter, read_letters, resend, show_letter, show_letters, sum_up
+from brewline.letters import Asked, Letter, latest_letters, read_letters, resend, show_letter, show_letters, sum_up
 from brewline.sender import NotDelivered
+from brewline.watch import Watch
 from config.settings import Settings
 from features.job import Batch, Message
 from features.messages import Refused, dead_letter
 from operators.kafka import partition_count, producer
 from operators.resent import first_offsets
-from tests.flowprocess import WAIT_S, environ, make_topics, read
+from tests.flowprocess import WAIT_S, environ, make_topics, read, until
 
 pytestmark = pytest.mark.servers
 QUIET = Console(file=io.StringIO(), width=200)
@@ -139,6 +140,23 @@ def test_a_record_that_is_too_large_to_be_sent_again_is_told_once_the_others_are
     with pytest.raises(NotDelivered, match=r"1 records were not delivered; the first: .*too large"):
         resend(letters, [large, *found(letters, id_of(letters, 4))], "anna", QUIET)
     assert [m.value() for m in read(letters, "pos.events")[1][6:]] == [b"four"]
+
+
+def test_what_others_write_to_the_topic_is_no_letter_and_hides_none(letters: Settings) -> None:
+    sender, topic = producer(letters.kafka.librdkafka()), letters.topic("dead-letters")
+    ours = {"ce_id": "x/0/1", "reason": "r", "detail": "", "source_topic": "x", "source_partition": "0"}
+    sender.produce(topic, b"{}", "no headers")
+    sender.produce(topic, b"{}", headers={"__connect.errors.topic": "orders", "ce_id": b"\xff", "reason": None})
+    sender.produce(topic, b"{}", headers={**ours, "source_offset": "first", "ce_time": "2026-05-01T00:00:00Z"})
+    sender.produce(topic, b"{}", headers={**ours, "source_offset": "1", "ce_time": "yesterday"})
+    assert sender.flush(WAIT_S) == 0
+    assert len(found(letters)) == 4
+    assert len(latest_letters(letters, 100)[0]) == 4
+    starts = {f"{topic}/{partition}": 0 for partition in range(letters.kafka.partitions)}
+    watch = Watch(letters, topics=("dead-letters",), starts=starts)
+    until(lambda: not [*watch.poll(0.2)] and watch.dead_letters["malformed"] == 2)
+    assert watch.dead_letters["unknown_field"] == 1
+    watch.close()
 
 
 def test_what_no_letter_has_is_named_with_what_there_is(letters: Settings) -> None:

@@ -40,3 +40,20 @@ def test_of_dead_letters_those_count_that_others_have_sent_each_once(
         assert [event for message in taken for event in watch._take(message)] == []
     watch.close()
     assert watch.dead_letters == Counter(too_late=2)
+
+
+def test_what_other_producers_write_to_the_same_topics_ends_no_watch(
+    kafka: KafkaServer | MockKafka, settings: conf.Settings
+) -> None:
+    ensure_topics(settings.kafka.librdkafka(), [settings.topic(topic) for topic in TOPICS], 1, 1, {})
+    watch, sender = watch_when_there(settings), producer(settings.kafka.librdkafka())
+    for value in (b"\xff no JSON", b"[]", b'{"id":"a"}', b'{"id":"b","data":{}}', b'{"id":"c","data":7,"type":"x"}'):
+        sender.produce(settings.topic("alerts"), value)
+    sender.produce(settings.topic("dead-letters"), b"of another", headers={"ce_id": b"\xff", "reason": None})
+    sender.produce(settings.topic("alerts"), b'{"id":"d","type":"brewline.alert.kpi","data":{"state":"firing"}}')
+    assert sender.flush(20) == 0
+    until = time.monotonic() + 20
+    while not watch.alerts["kpi"] and time.monotonic() < until:
+        assert [event["id"] for _, event in watch.poll(0.2)] in ([], ["d"])
+    watch.close()
+    assert watch.alerts == Counter(kpi=1)
