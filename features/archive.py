@@ -158,11 +158,17 @@ class Told(Struct):
     def hear(self, values: Iterable[bytes]) -> None:
         for value in values:
             if b'"type":"merge"' in value or b'"type":"forget"' in value:
-                word = decode_clean(value)
-                if isinstance(word, Merge):
-                    self.merges[word.customer] = word.into
-                elif isinstance(word, Forget):
-                    self.forgotten.add(word.customer)
+                self._hear(value)
+
+    def _hear(self, value: bytes) -> None:
+        try:
+            word = decode_clean(value)
+        except (ValueError, RecursionError):
+            return  # it says nothing to the flows either
+        if isinstance(word, Merge):
+            self.merges[word.customer] = word.into
+        elif isinstance(word, Forget):
+            self.forgotten.add(word.customer)
 
 
 def in_shares(parts: Iterable[pl.DataFrame], told: Told | None = None, size: int = SHARE) -> pl.DataFrame:
