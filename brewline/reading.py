@@ -33,7 +33,7 @@ from features.customer import Core
 from features.declared import hint
 from features.kernel.arrays import Floats, Ints
 from features.record import Record
-from features.times import parse_time
+from features.times import parse_moment
 from flows.files import load_catalog
 from flows.keys import load_pseudonyms
 from operators.customers import find_customers, laid_out, read_records, read_words
@@ -206,4 +206,4 @@ def moment_ms(at: Moment) -> int:
         return round(at.timestamp() * 1000)
     if at is None:
         return round(datetime.now(timezone.utc).timestamp() * 1000)
-    return parse_time(_MINUTE.sub(r"\1:00", at) if isinstance(at, str) else at)
+    return parse_moment(_MINUTE.sub(r"\1:00", at) if isinstance(at, str) else at)

@@ -16,7 +16,7 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 CENTURY_MS = 36_500 * DAY_MS
 UNITS_MS = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
-LATEST_MS = 253_402_300_799_999  # the end of the year 9999
+EARLIEST_MS, LATEST_MS = -62_135_596_800_000, 253_402_300_799_999  # from the year 1 to the end of 9999
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 _RFC3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$")
@@ -35,6 +35,14 @@ def parse_time(value: int | str) -> int:
         digits = rest[:-6][:6].ljust(6, "0")
         text = f"{whole}.{digits}{rest[-6:]}"
     return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def parse_moment(value: int | str) -> int:
+    """As `parse_time`, of the years 1 to 9999: one that can be written again."""
+    at_ms = parse_time(value)
+    if not EARLIEST_MS <= at_ms <= LATEST_MS:
+        raise ValueError(f"expected a time of the years 1 to 9999, found {value!r}")
+    return at_ms
 
 
 def rfc3339(at_ms: int) -> str:

@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 
 from brewline.results import STDOUT
 from config.settings import load
-from features.times import parse_time
+from features.times import parse_moment
 
 out = Console()
 
@@ -34,7 +34,7 @@ def timed(option: typer.CallbackParam, typed: str | None) -> str | None:
     try:
         day = date.fromisoformat(typed) if re.fullmatch(r"\d{4}-\d\d-\d\d", typed) else None
         if day is None:
-            parse_time(int(typed) if typed.isdigit() else typed)
+            parse_moment(int(typed) if typed.isdigit() else typed)
     except ValueError as error:
         raise ValueError(f"{option.opts[0]}: {error}, or a date such as 2026-05-01") from error
     return datetime.combine(day, datetime.min.time(), ZoneInfo(load().stores.timezone)).isoformat() if day else typed
@@ -72,4 +72,4 @@ def moment(text: str | None) -> int:
     """Epoch ms of what was typed; now when nothing was."""
     if text is None:
         return round(datetime.now(timezone.utc).timestamp() * 1000)
-    return parse_time(int(text) if text.isdigit() else text)
+    return parse_moment(int(text) if text.isdigit() else text)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from features.times import HOUR_MS, local_day, local_hour, local_ms, parse_duration, parse_time, rfc3339
+from features.times import HOUR_MS, local_day, local_hour, local_ms, parse_duration, parse_moment, parse_time, rfc3339
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MAY_MS = 1_777_595_400_000  # 2026-05-01T00:30:00Z
@@ -83,6 +83,17 @@ def test_date_and_hour_are_those_of_the_wall(at_ms: int, tz: str) -> None:
     assert local_day(at_ms, tz) == wall.date().toordinal()
     assert local_hour(at_ms, tz) == wall.hour
     assert EPOCH + timedelta(milliseconds=local_ms(at_ms, tz)) == wall.replace(tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("value", [10**15, 2**63, -(10**14), "9999-12-31T23:59:59-23:00"])
+def test_a_moment_that_could_not_be_written_again_is_refused(value: int | str) -> None:
+    with pytest.raises(ValueError, match=r"^expected a time of the years 1 to 9999, found "):
+        parse_moment(value)
+
+
+def test_the_first_and_the_last_moment_are_read_and_written_again() -> None:
+    for text in ("0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"):
+        assert rfc3339(parse_moment(text)) == text
 
 
 @pytest.mark.parametrize(("date", "hours"), [("2026-03-08", 23), ("2026-11-01", 25), ("2026-05-04", 24)])
