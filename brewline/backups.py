@@ -24,7 +24,7 @@ from flows.stages import READ_BY
 from operators import snapshot
 from operators.erasing import Eraser
 from operators.kafka import require_kafka
-from operators.layout import stored_partitions
+from operators.layout import RESTORING, is_restored, stored_partitions
 from operators.redis_link import connect_redis
 from operators.store import PartitionStore
 from operators.topic import bounds_of
@@ -52,7 +52,7 @@ def back_up(settings: Settings, folder: Path, out: Console) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise WrongBackup(f"{folder}: is not empty; name a folder that is new")
     redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
-    if redis.exists(f"{settings.redis.prefix}:{snapshot.RESTORING}"):
+    if is_restored(redis, settings.redis.prefix):
         raise WrongBackup("a restore is under way, or broke off: let it end, or run `brewline restore` again")
     note(settings, "backup", f"{folder}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def restore(settings: Settings, folder: Path, replace: bool, out: Console) -> No
     again = _forget_again(settings, redis)
     redis.delete(f"{prefix}:id-whole")  # ingest completes the identities from Kafka, be it the same run of Redis
     open_trail(settings).go_on(round(time.time() * 1000))
-    redis.delete(f"{prefix}:{snapshot.RESTORING}")
+    redis.delete(f"{prefix}:{RESTORING}")
     note(settings, "restore", f"{folder} of {backup.taken_at}")
     out.print(f"{copied:,} keys are restored as of {backup.taken_at}", highlight=False, soft_wrap=True)
     if again:

@@ -11,15 +11,21 @@ from features.kernel.arrays import VERSION
 from features.layout import Layout, decode_layout, encode_layout
 
 WRITTEN_BY = "version of records"
+RESTORING = "restoring"  # the key, behind the prefix, that keeps flows from working on half a state
 
 
 class WrongLayout(ValueError):
     """The stored state was laid out in another way than the one asked for now."""
 
 
+def is_restored(redis: Redis, prefix: str) -> bool:
+    """Just now, or a restore broke off."""
+    return bool(redis.exists(f"{prefix}:{RESTORING}"))
+
+
 def check_layout(redis: Redis, prefix: str, layout: Mapping[str, str | int]) -> None:
     """Remembers, once, what the state is laid out for: partitions by topic, measures. Raises WrongLayout."""
-    if redis.exists(f"{prefix}:restoring"):
+    if is_restored(redis, prefix):
         raise WrongLayout(
             f"the state under redis.prefix {prefix!r} is being restored: wait for `brewline restore`, or run it again"
         )

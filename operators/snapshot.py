@@ -15,6 +15,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from operators.kafka import Unreachable
+from operators.layout import RESTORING
 from operators.scan import chunks
 from operators.servers.process import Server, ServerFailed, running
 from operators.servers.redis import find_redis
@@ -23,7 +24,6 @@ CHUNK = 1_000
 PIECE_BYTES = 1 << 20
 PATIENCE_S = 60.0  # while Redis prepares a snapshot, it says every second that it is there
 LOAD_S = 600.0
-RESTORING = "restoring"  # the key, behind the prefix, that keeps flows from starting on half a state
 Step = Callable[[int], None]
 
 

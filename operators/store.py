@@ -41,6 +41,7 @@ from features.job import (
 from features.kernel.words import packed
 from features.records import Records
 from operators.cache import Cache
+from operators.layout import is_restored
 from operators.line import Guard, Line, many, pack, scored
 
 Due = list[tuple[int, str]]  # (due_ms, timer), earliest first
@@ -102,10 +103,11 @@ class PartitionStore:
         return self.key(partition, name).encode()
 
     def claim(self, partition: int) -> Position:
-        """Takes the partition over (the last to claim wins) and returns its position.
+        """Takes the partition over (the last to claim wins) and returns its position. Raises Fenced.
 
         May be repeated, under the same token: a claim that seemed lost may reach Redis after the one that followed it.
         """
+        self._leave_to_restore()
         token = self.tokens.setdefault(partition, uuid4().hex)
         self.redis.set(self.key(partition, "owner"), token)
         return self.reopen(partition)
@@ -212,10 +214,16 @@ class PartitionStore:
 
     def _check_owner(self, partition: int, guard: Guard) -> None:
         if guard.owner is None:  # Redis came back empty: the partition is free, Kafka replays all of it
+            self._leave_to_restore()
             self.redis.set(self.key(partition, "owner"), self.tokens[partition], nx=True)
             raise self._moved(partition)
         if guard.owner.decode() != self.tokens[partition]:
             raise Fenced(f"{self.flow}: partition {partition} is owned by another process now")
+
+    def _leave_to_restore(self) -> None:
+        """Nobody owns a partition of which a part has come back."""
+        if is_restored(self.redis, self.prefix):
+            raise Fenced(f"{self.flow}: the state under redis.prefix {self.prefix!r} is being restored")
 
     def _moved(self, partition: int) -> Moved:
         self.lines[partition].hang_up()  # with its watch, which stands on what has moved

@@ -11,6 +11,7 @@ from features.job import Changes, Clock, Message, Plan, Position, State
 from features.loop import Store
 from operators.layout import WrongLayout, check_layout, stored_partitions
 from operators.servers import RedisServer
+from operators.snapshot import clear
 from operators.store import Fenced, Moved, PartitionStore, Sent
 from tests.tally import Tally, stored
 
@@ -228,6 +229,17 @@ def test_an_emptied_redis_is_noticed_and_its_partition_owned_again(store: Partit
     assert store.position(PARTITION) == Position()
     commit(store, Position(), FIRST)
     assert stored(store, PARTITION).position == FIRST.position
+
+
+def test_nobody_claims_or_owns_again_what_is_being_restored(store: PartitionStore) -> None:
+    commit(store, Position(), FIRST)
+    clear(store.redis, store.prefix)
+    store.redis.delete(store.key(PARTITION, "owner"))  # as in a Redis that was empty before
+    with pytest.raises(Fenced, match="is being restored"):
+        commit(store, FIRST.position, SECOND)
+    with pytest.raises(Fenced, match="is being restored"):
+        owner(store.redis, store.prefix)
+    assert store.redis.keys(f"{store.prefix}:*") == [f"{store.prefix}:restoring".encode()]
 
 
 def test_a_trim_forgets_what_is_confirmed_and_nothing_behind_it_however_often(store: PartitionStore) -> None:
