@@ -137,7 +137,7 @@ class Waiting:
         seen = {"coupons": self.watch.coupons.total(), "tickets": self.watch.tickets.total()}
         seen |= {f"{kind}_alerts": self.watch.alerts[kind] for kind in ("kpi", "security", "service")}
         for name, flow in LEAVING.items():
-            if left := stand.counts.get(flow, Counter())[name] - seen[name]:
+            if (left := stand.counts.get(flow, Counter())[name] - seen[name]) > 0:  # others were decided before
                 missing.append(f"{left:,} {name.replace('_', ' ')} that {flow} decided have not come out")
         return missing
 

@@ -117,6 +117,11 @@ def test_what_was_there_before_does_not_count(settings: conf.Settings) -> None:
     assert (stand.account.applied, stand.counts["customers"]["coupons"], stand.missing) == (8, 0, [])
 
 
+def test_what_was_decided_before_and_comes_out_now_is_not_missing(settings: conf.Settings) -> None:
+    came(settings, "customers", applied=8, coupons=2)
+    assert wait(settings, Seen(coupons=3), sent=8).missing == []
+
+
 def test_what_a_run_that_was_killed_had_sent_twice_is_no_surplus(settings: conf.Settings) -> None:
     came(settings, "customers", applied=8, duplicates=2)
     assert wait(settings, Seen(), sent=8, resumed=True).account.events_in == 10
