@@ -321,7 +321,7 @@ TOPICS = (
         "What is known of accounts and devices, on its way to who judges it; a human's decisions. Within one flow, and"
         " no contract.",
         "customer or device",
-        "abuse, `brewline reviews`",
+        "abuse, `brewline reviews`, `brewline forget`",
         "abuse",
         ("sighting",),
         received=True,
@@ -332,8 +332,8 @@ TOPICS = (
         "Cases of possible abuse that wait for a human, and what became of them. Compacted: the latest word on a case"
         " is all of it.",
         "case",
-        "abuse",
-        "reviewers, `brewline reviews`",
+        "abuse, `brewline forget`",
+        "reviewers, `brewline reviews`, `brewline forget`",
         ("review.opened", "review.grown", "review.withdrawn", "review.released", "review.confirmed"),
         sent=True,
     ),
