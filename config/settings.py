@@ -226,12 +226,13 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
     """Settings from `file` (or $BREWLINE_SETTINGS, or the shipped one), then the environment."""
     path = Path(file or environ.get("BREWLINE_SETTINGS") or HERE / "brewline.toml")
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        raw = tomllib.loads(path.read_text("utf-8-sig"))  # as Notepad writes it
     except OSError as error:
         raise WrongSettings(f"{path}: cannot be read: {error.strerror}; name another with BREWLINE_SETTINGS") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrongSettings(f"{path}: not valid TOML: {error}") from error
-    raw.setdefault("folder", str(path.parent.resolve()))
+    if not isinstance(raw.setdefault("folder", str(path.parent.resolve())), str):
+        raise WrongSettings(f"{path}: folder: found {raw['folder']!r}, expected a path")
     secured.refuse_written(raw, str(path))
     refuse_unknown(raw, Settings, str(path))
     named = override(raw, Settings, environ)
@@ -242,13 +243,23 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
         settings = msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:
         raise WrongSettings(f"{path}: {place_of(error, raw, Settings)}") from error
-    _check(settings, path, named)
-    _check_channel_caps(settings.coupons.channel_caps, path, named)
-    _check_kafka(settings.kafka, path)
-    if told := boards.complaint(settings.board):
-        raise WrongSettings(f"{path}: {told}")
-    _secure(settings, str(path))
+    try:
+        _check(settings, path)
+        _check_channel_caps(settings.coupons.channel_caps, path)
+        _check_kafka(settings.kafka, path)
+        if told := boards.complaint(settings.board):
+            raise WrongSettings(f"{path}: {told}")
+        _secure(settings, str(path))
+    except WrongSettings as error:
+        raise WrongSettings(_placed(f"{error}", path, named)) from error.__cause__
     return settings
+
+
+def _placed(told: str, path: Path, named: Mapping[tuple[str, str], str]) -> str:
+    """What a variable has set is not looked for in the file. `named`: variables by section and key."""
+    for (section, key), name in named.items():
+        told = told.replace(f"{path}: [{section}] {key}:", f"environment variable {name}:")
+    return told
 
 
 def _secure(settings: Settings, where: str) -> None:
@@ -285,8 +296,8 @@ def _name_shipped(raw: dict[str, Any]) -> None:
         coupons["campaigns"] = str(HERE / "campaigns") if shipped else ""  # they go with the shipped rules
 
 
-def _check(settings: Settings, path: Path, named: Mapping[tuple[str, str], str]) -> None:
-    """What a type does not say. `named`: environment variables by the section and key they set."""
+def _check(settings: Settings, path: Path) -> None:
+    """What a type does not say."""
     checks: list[tuple[str, str, Callable[[str], Any], str]] = [
         ("stores", "timezone", _zone, "an IANA name such as 'Asia/Shanghai'"),
         ("time", "earliest", _instant, "an RFC 3339 time such as '1990-01-01T00:00:00Z'"),
@@ -299,10 +310,8 @@ def _check(settings: Settings, path: Path, named: Mapping[tuple[str, str], str])
         try:
             check(found)
         except (KeyError, ValueError, OSError) as error:
-            name = named.get((section, key))
-            where = f"environment variable {name}" if name else f"{path}: [{section}] {key}"
             shown = secured.shown_url(found)
-            raise WrongSettings(f"{where}: found {shown!r}, expected {expected}") from error
+            raise WrongSettings(f"{path}: [{section}] {key}: found {shown!r}, expected {expected}") from error
 
 
 def _zone(name: str) -> None:
@@ -311,9 +320,8 @@ def _zone(name: str) -> None:
         raise ValueError(name)
 
 
-def _check_channel_caps(caps: dict[str, str], path: Path, named: Mapping[tuple[str, str], str]) -> None:
-    name = named.get(("coupons", "channel_caps"))
-    where = f"environment variable {name}" if name else f"{path}: [coupons] channel_caps"
+def _check_channel_caps(caps: dict[str, str], path: Path) -> None:
+    where = f"{path}: [coupons] channel_caps"
     for channel, cap in caps.items():
         if channel not in CHANNELS:
             raise WrongSettings(f"{where}: unknown channel {channel!r}; {hint_of(channel, CHANNELS)}")

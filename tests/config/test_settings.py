@@ -60,6 +60,7 @@ def refusal(path: Path | None, environ: dict[str, str]) -> str:
         ("[kafka]\nbrokers = 'h:abc'", "[kafka] brokers: found 'h:abc', expected host:port"),
         ("kafka = 5", "kafka: found 5; expected `object`, got `int`"),
         ("[kafka", "not valid TOML"),
+        ("folder = 3", "folder: found 3, expected a path"),
     ],
 )
 def test_a_wrong_file_is_refused_by_file_key_and_expectation(tmp_path: Path, text: str, told: str) -> None:
@@ -89,10 +90,19 @@ def test_a_refusal_quotes_no_password_that_stands_beside_the_mistake(tmp_path: P
         ("BREWLINE_TIME__EARLIEST", "yesterday", "found 'yesterday', expected an RFC 3339 time"),
         ("BREWLINE_REDIS__URL", "127.0.0.1:6379", "found '127.0.0.1:6379', expected redis://host:port/0"),
         ("BREWLINE_KAFKA__CLIENT", "ssl", "expected JSON such as"),
+        ("BREWLINE_KAFKA__SHARE", "3/2", "found '3/2', expected one of '0/2' to '1/2'"),
+        ("BREWLINE_REDIS__CA_FILE", "none.pem", ""),
+        ("BREWLINE_BOARD__PROXIES", '["x"]', "'x' does not appear to be"),
     ],
 )
 def test_a_wrong_environment_variable_is_refused_by_name(name: str, value: str, told: str) -> None:
     assert refusal(None, {name: value}).startswith(f"environment variable {name}: {told}")
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "brewline.toml"
+    path.write_text("[kafka]\r\npartitions = 7\r\n", "utf-8-sig")
+    assert load(path, {}).kafka.partitions == 7
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.write_bytes(b"\xff")])
@@ -145,7 +155,7 @@ def test_each_of_the_processes_that_there_are_has_its_share() -> None:
 
 
 def test_a_share_of_processes_that_are_not_there_is_refused() -> None:
-    assert "[kafka] share: found '3/3'" in refusal(None, {"BREWLINE_KAFKA__SHARE": "3/3"})
+    assert "BREWLINE_KAFKA__SHARE: found '3/3'" in refusal(None, {"BREWLINE_KAFKA__SHARE": "3/3"})
 
 
 def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
