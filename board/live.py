@@ -11,7 +11,7 @@ from threading import Event, Thread
 from typing import Any
 
 import msgspec
-from anyio import to_thread
+from anyio import move_on_after, to_thread
 from msgspec import Struct
 from redis.exceptions import RedisError
 
@@ -60,9 +60,9 @@ class Viewer:
     async def messages(self) -> AsyncIterator[bytes]:
         """Those that wait, as they come; an empty one where for PULSE_S none does."""
         while True:
-            try:
-                await asyncio.wait_for(self.news.wait(), PULSE_S)
-            except TimeoutError:
+            with move_on_after(PULSE_S) as waited:
+                await self.news.wait()
+            if waited.cancelled_caught:
                 yield b""
                 continue
             self.news.clear()
