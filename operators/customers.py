@@ -7,7 +7,8 @@ from collections.abc import Generator, Iterable
 
 from redis import Redis
 
-from features.identity import KINDS, Pseudonyms
+from features.identity import KINDS, Pseudonyms, is_customer_id
+from features.messages import Refused
 from features.partitions import partitions_of
 from features.record import forward, forwarded
 from operators.identities import look_up
@@ -44,17 +45,30 @@ def find_customers(redis: Redis, prefix: str, pseudonyms: Pseudonyms | None, ids
             expected = ", ".join(f"{k}:…" for k in KINDS)
             raise UnknownCustomer(f"found {kind!r}, expected a customer id or one of {expected}")
         if colon and pseudonyms is not None:
-            names[id] = pseudonyms.every(kind, raw)
+            names[id] = _names(pseudonyms, kind, raw)
     table = look_up(redis, prefix, [name for each in names.values() for name in each])
     known = {id: next((table.links[name] for name in each if name in table.links), "") for id, each in names.items()}
     return found | {id: table.root(customer) for id, customer in known.items() if customer}
+
+
+def _names(pseudonyms: Pseudonyms, kind: str, raw: str) -> list[str]:
+    try:
+        return pseudonyms.every(kind, raw)
+    except Refused as refused:
+        raise UnknownCustomer(f"{refused.detail.removeprefix('who.')}: nobody can be known by it") from None
+
+
+def _unknown(customer: str) -> UnknownCustomer:
+    """What looks like no id of ours may be somebody's number: it is not said again."""
+    named = f" {customer!r}" if is_customer_id(customer) else " under what was typed"
+    return UnknownCustomer(f"no customer{named}: give a customer id, or an identifier such as card:123")
 
 
 def read_record(redis: Redis, prefix: str, customer: str) -> bytes:
     """The stored record, packed. Raises UnknownCustomer, NoState."""
     found = read_records(redis, prefix, laid_out(redis, prefix), [customer])
     if not found:
-        raise UnknownCustomer(f"no customer {customer!r}: give a customer id, or an identifier such as card:123")
+        raise _unknown(customer)
     return found[customer]
 
 
@@ -64,7 +78,7 @@ def read_current(redis: Redis, prefix: str, customer: str) -> tuple[str, bytes]:
     while into := forwarded(raw):
         customer, raw = into, read_stored(redis, prefix, partitions, [into]).get(into, b"")
     if not raw:
-        raise UnknownCustomer(f"no customer {customer!r}: give a customer id, or an identifier such as card:123")
+        raise _unknown(customer)
     return customer, raw
 
 

@@ -239,6 +239,8 @@ def partition_count(client: AdminClient | Producer, topic: str, timeout_s: float
     until = time.monotonic() + timeout_s
     while not (found := client.list_topics(topic, timeout=timeout_s).topics[topic].partitions):
         if time.monotonic() > until:
-            raise Unreachable(f"Kafka topic {topic} has no partitions")
+            raise Unreachable(
+                f"Kafka holds no topic {topic!r} yet: run the flow that writes it, or see [kafka] topic_prefix"
+            )
         time.sleep(0.05)
     return len(found)

@@ -127,6 +127,8 @@ def test_an_identifier_reads_its_customer_and_bears_its_own_name(
     assert rows == {"card:8801": rows[customer], customer: rows[customer]}
     with pytest.raises(UnknownCustomer, match="found 'badge', expected a customer id or one of phone:…"):
         features.read("badge:1", NOON_MS)
+    with pytest.raises(UnknownCustomer, match=r"^phone is no phone number: nobody can be known by it$"):
+        features.read("phone:abc", NOON_MS)
 
 
 def test_before_the_newest_event_windows_end_there_and_sums_over_the_lifetime_are_those_of_now(
