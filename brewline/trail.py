@@ -40,8 +40,11 @@ def open_trail(settings: Settings) -> Trail:
 
 
 def person() -> str:
-    """Who gives the command: as they said, or as they are logged in."""
-    return os.environ.get(AS) or getpass.getuser()
+    """Who gives the command: as they said, or as they are logged in. Raises ValueError where neither has a name."""
+    try:
+        return os.environ.get(AS) or getpass.getuser()
+    except (KeyError, OSError):  # in a container, say, under a number that has no name
+        raise ValueError(f"--as: the login has no name here: say who you are with --as or {AS}") from None
 
 
 def note(settings: Settings, action: str, object: str, rows: int = 0, by: str = "") -> None:

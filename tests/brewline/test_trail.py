@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from alerts.security.job import SecurityJob
 from brewline.histories.export import export_history
-from brewline.trail import AS, PURPOSE, about, note, note_export, open_trail, verify_trail
+from brewline.trail import AS, PURPOSE, about, note, note_export, open_trail, person, verify_trail
 from config import settings as conf
 from features import events as e
 from features.check import Limits
@@ -212,3 +213,15 @@ def test_figures_of_customers_over_kafka_are_noted(settings: conf.Settings) -> N
 def test_a_wrong_noted_end_is_refused_in_plain_words(settings: conf.Settings) -> None:
     with pytest.raises(ValueError, match="expected what a former `audit verify` has printed"):
         verified(settings, "twelve")
+
+
+def test_a_login_without_a_name_is_asked_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    monkeypatch.delenv(AS, raising=False)
+    with pytest.raises(ValueError, match="--as: the login has no name here"):
+        person()
+    monkeypatch.setenv(AS, "anna")
+    assert person() == "anna"
