@@ -1,5 +1,18 @@
-"""`python -m brewline` is the command `brewline`."""
+"""The command `brewline`, and `python -m brewline`."""
 
-from brewline.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def main() -> None:
+    """Ctrl-C leaves no traceback either while all is loaded, which takes a second."""
+    try:
+        from brewline.cli import main as command
+    except KeyboardInterrupt:
+        sys.exit(130)
+    command()
+
+
+if __name__ == "__main__":
+    main()

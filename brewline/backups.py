@@ -17,6 +17,7 @@ from rich.progress import Progress
 
 from board.access.sessions import credentials
 from brewline.forget import topics_of
+from brewline.paths import writing
 from brewline.trail import note, open_trail
 from config.settings import Settings
 from features.times import rfc3339
@@ -49,13 +50,14 @@ class WrongBackup(ValueError):
 
 def back_up(settings: Settings, folder: Path, out: Console) -> None:
     """Raises Unreachable, WrongBackup."""
-    if folder.exists() and any(folder.iterdir()):
-        raise WrongBackup(f"{folder}: is not empty; name a folder that is new")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise WrongBackup(f"{folder}: is there and not an empty folder; name one that is new")
     redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
     if is_restored(redis, settings.redis.prefix):
         raise WrongBackup("a restore is under way, or broke off: let it end, or run `brewline restore` again")
     note(settings, "backup", f"{folder}")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with writing(folder, "backup"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     info: Any = redis.info("server")
     taken_at = rfc3339(round(time.time() * 1000))
     with Progress(console=out, transient=True, disable=not out.is_terminal) as bar:

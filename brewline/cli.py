@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Annotated, Any
 
 import typer
+from confluent_kafka import KafkaException
 from redis.exceptions import RedisError
 
 from brewline.commands import (
@@ -32,6 +33,7 @@ from brewline.paths import from_here
 from brewline.trail import AS, PURPOSE, about, note
 from config.settings import load
 from operators.kafka import Unreachable
+from operators.redis_link import reason
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -79,7 +81,7 @@ def demo(
     """
     from brewline.demo import run_demo
 
-    sys.exit(run_demo(duration, speed, seed, json, out))
+    sys.exit(run_demo(duration, speed, seed, json, beside(json)))
 
 
 @app.command()
@@ -191,7 +193,7 @@ def replay(
     """
     from brewline.catch_up import replay_history
 
-    sys.exit(replay_history(load(), history, _speed(speed), verify, restart, json, out))
+    sys.exit(replay_history(load(), history, _speed(speed), verify, restart, json, beside(json)))
 
 
 def _speed(text: str) -> float | None:
@@ -211,5 +213,12 @@ def main() -> Any:
     """Runs the command; a foreseen error is one plain line, not a traceback."""
     try:
         app()
-    except (ValueError, Unreachable, RedisError) as error:
-        sys.exit(from_here(f"brewline: {error}"))
+    except (ValueError, Unreachable) as error:
+        told = f"{error}"
+    except RedisError as error:
+        told = f"Redis answered with an error ({reason(error)}): see its log, and `brewline doctor`"
+    except KafkaException as error:
+        told = f"Kafka answered with an error ({error.args[0].str()}): see its log, and `brewline doctor`"
+    except OSError as error:
+        told = f"{error.filename or 'the output'}: {error.strerror or error}"
+    sys.exit(from_here(f"brewline: {told}"))

@@ -12,7 +12,7 @@ from redis import Redis
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from alerts.coupons.check import Attempt, judge, state
 from alerts.coupons.code import Codes, Forged, serial_of
@@ -65,7 +65,7 @@ def show_coupons(settings: Settings, id: str, at_ms: int, as_json: bool, out: Co
         told = [{"state": state(coupon, at_ms), **_plain(coupon)} for coupon in coupons]
         _print({"customer": wallet.customer, "coupons": told}, out)
         return
-    names = ("coupon", "rule", "worth", "state", "issued", "expires", "since", "decision")
+    names = ("coupon", "rule", "worth", "state", "issued", "expires", "since", Column("decision", overflow="fold"))
     table = Table(*names, box=SIMPLE_HEAD, title=f"{wallet.customer} as of {rfc3339(at_ms)}")
     for coupon in coupons:
         times = (_minute(coupon.issued_ms), _minute(coupon.expires_ms), _since(coupon, at_ms))

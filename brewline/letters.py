@@ -17,7 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from brewline.sender import NotDelivered
 from config.settings import Settings
@@ -183,7 +183,7 @@ def sum_up(letters: Sequence[Letter], out: Console) -> list[dict[str, Any]]:
 
 def show_letters(letters: Sequence[Letter], out: Console) -> list[dict[str, Any]]:
     """Prints one a line, without their values."""
-    table = Table("id", "time", "reason", "detail", "bytes", box=SIMPLE_HEAD)
+    table = Table(Column("id", overflow="fold"), "time", "reason", "detail", "bytes", box=SIMPLE_HEAD)
     for letter in letters:
         said = map(escape, (letter.id, rfc3339(letter.at_ms)[:19], letter.reason, letter.detail))
         table.add_row(*said, f"{letter.bytes:,}")

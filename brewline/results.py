@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from brewline.paths import writing
+
 ROOT = Path(__file__).parent.parent
 STDOUT = Path("-")
 PACKAGES = ("bytewax", "confluent-kafka", "msgspec", "numpy", "orjson", "polars", "redis", "river")
@@ -31,10 +33,11 @@ def write_json(file: Path | None, figures: dict[str, Any]) -> None:
         return
     told = orjson.dumps({**figures, **circumstances()}, option=orjson.OPT_INDENT_2)
     if file == STDOUT:
-        print(told.decode())
+        print(told.decode(), flush=True)
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(told + b"\n")
+    with writing(file, "--json"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(told + b"\n")
 
 
 def _cpu() -> str:

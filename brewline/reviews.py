@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from alerts.abuse.case import CONFIRMED, DECIDED, NOTHING_LEFT, STANDING
 from alerts.abuse.fact import Decided, Erased, encode_fact
@@ -50,7 +50,8 @@ def show_cases(settings: Settings, waiting: bool, out: Console) -> list[dict[str
     """Prints cases; `waiting`: only those that no human has decided yet. Raises Unreachable, NoState."""
     cases = [case for case in read_cases(settings) if not waiting or case["state"] in STANDING]
     note_revoked(settings, [case for case in cases if case["state"] == CONFIRMED])
-    table = Table("case", "signal", "state", "since", "customers held", "coupons revoked", "why", box=SIMPLE_HEAD)
+    names = ("signal", "state", "since", "customers held", "coupons revoked", "why")
+    table = Table(Column("case", overflow="fold"), *names, box=SIMPLE_HEAD)
     for case in cases:
         state = "waits" if case["state"] in STANDING else case["state"]
         by = f" by {case['decided_by']}" if case["decided_by"] else ""

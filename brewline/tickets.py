@@ -11,7 +11,7 @@ from redis import Redis
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from alerts.service.records import OPEN, decode_open, decode_person, person_record, ticket_record
 from alerts.service.standing import standing
@@ -38,7 +38,8 @@ def show_tickets(settings: Settings, only_open: bool, customer: str, as_json: bo
     if as_json:
         print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return
-    table = Table("ticket", "priority", "state", "store", "opened", "customer", *CLOCKS, box=SIMPLE_HEAD)
+    names = ("priority", "state", "store", "opened", "customer", *CLOCKS)
+    table = Table(Column("ticket", overflow="fold"), *names, box=SIMPLE_HEAD)
     for row in rows:
         left = [_left(row["clocks"].get(clock)) for clock in CLOCKS]
         about = (row["ticket"], row["priority"], row["state"], row["store"], rfc3339(row["opened_ms"])[:16])

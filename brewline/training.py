@@ -12,6 +12,7 @@ from brewline.backtests.choice import span_of
 from brewline.backtests.command import bar, opened, require_inside
 from brewline.histories.archives import Archive
 from brewline.histories.history import WrongHistory
+from brewline.paths import writing
 from brewline.trail import NotedRows
 from config.settings import Settings
 from features.archived import archived_columns, columns_read
@@ -65,10 +66,11 @@ def write_training_set(
     if noted:
         noted(rows["customer"].n_unique(), rows.columns)
     declared = catalog.tasks[model]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(file.name + ".new")
-    rows.write_parquet(new, metadata={TOLD: f"{model}: {declared.target}, {declared.horizon}; {history}"})
-    new.replace(file)
+    with writing(file, "--out"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_name(file.name + ".new")
+        rows.write_parquet(new, metadata={TOLD: f"{model}: {declared.target}, {declared.horizon}; {history}"})
+        new.replace(file)
     out.print(_told(rows, declared.link == "logit", file), highlight=False, soft_wrap=True)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from brewline.backtests.figures import Figures
 from brewline.backtests.svg import COLOURS, colour, line, picture, rect, steps, text
 from brewline.backtests.tables import GROUPS, decided_apart, never
+from brewline.paths import writing
 
 WIDTH, LEFT, RIGHT = 1000, 170, 60
 INNER = WIDTH - LEFT - RIGHT
@@ -63,11 +64,13 @@ def write_plot(file: Path | None, figures: Figures) -> None:
 def write_picture(file: Path, drawn: str, title: str) -> None:
     """An SVG as it is, as a PNG, or in a page of its own. Raises WrongPlot."""
     check_plot(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".png":
-        file.write_bytes(bytes(_resvg(file).svg_to_bytes(svg_string=drawn, zoom=2)))
+        picture = bytes(_resvg(file).svg_to_bytes(svg_string=drawn, zoom=2))
     else:
-        file.write_text(drawn if file.suffix == ".svg" else _page(drawn, title), "utf-8")
+        picture = (drawn if file.suffix == ".svg" else _page(drawn, title)).encode()
+    with writing(file, "--plot"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(picture)
 
 
 def _resvg(file: Path) -> Any:

@@ -16,6 +16,7 @@ from brewline.commands.shared import out
 from brewline.entrance import entrance, sessions
 from brewline.trail import note
 from config.settings import Settings, load
+from flows.files import text
 from operators.redis_link import connect_redis
 
 Name = Annotated[str, typer.Argument(help="Who, as the audit trail will name them.")]
@@ -44,7 +45,7 @@ def add(name: Name, role: Roles, store: Stores = None, password_file: PasswordFi
     settings = load()
     person = _person(name, role, store)
     if password_file:
-        password = password_file.read_text("utf-8").strip()
+        password = text(password_file).strip()
     else:
         password = typer.prompt(f"password of {name}", hide_input=True, confirmation_prompt=True)
     note(settings, "board_user", f"user {name}: {' '.join(sorted(role))}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from brewline.commands.shared import JsonFile, out
+from brewline.commands.shared import JsonFile, beside, out
 from brewline.trail import note, person
 from config.settings import load
 
@@ -32,7 +32,9 @@ def dead_letters(context: typer.Context, reason: Reason = "", topic: Topic = "",
     from brewline.results import write_json
 
     if context.invoked_subcommand is None:
-        write_json(json, {"dead_letters": sum_up(read_letters(load(), Asked(reason, topic), out, values=False), out)})
+        shown = beside(json)
+        letters = read_letters(load(), Asked(reason, topic), shown, values=False)
+        write_json(json, {"dead_letters": sum_up(letters, shown)})
 
 
 @app.command("list")
@@ -49,10 +51,11 @@ def list_letters(
     from brewline.letters import Asked, read_letters, show_letters
     from brewline.results import write_json
 
-    letters = read_letters(load(), Asked(reason, topic), out, values=False)
+    shown = beside(json)
+    letters = read_letters(load(), Asked(reason, topic), shown, values=False)
     if len(letters) > last:
-        out.print(f"{len(letters):,} in all; the latest {last}:")
-    write_json(json, {"dead_letters": show_letters(letters[-last:], out)})
+        shown.print(f"{len(letters):,} in all; the latest {last}:")
+    write_json(json, {"dead_letters": show_letters(letters[-last:], shown)})
 
 
 @app.command("show")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from brewline.commands.shared import HISTORIES, From, JsonFile, To, out
+from brewline.commands.shared import HISTORIES, From, JsonFile, To, beside
 from brewline.trail import note
 from config.settings import load
 
@@ -25,7 +25,7 @@ def cohorts(from_: From = None, to: To = None, history: History = "kafka", json:
     settings = load()
     if history == "kafka":
         note(settings, "view", "cohorts of the history")
-    show_cohorts(settings, history, span_of(from_, to), json, out)
+    show_cohorts(settings, history, span_of(from_, to), json, beside(json))
 
 
 def attribution(
@@ -54,4 +54,4 @@ def attribution(
     settings = load()
     if history == "kafka":
         note(settings, "view", "attribution of the history")
-    show_attribution(settings, history, span_of(from_, to), by, window_ms, json, out)
+    show_attribution(settings, history, span_of(from_, to), by, window_ms, json, beside(json))

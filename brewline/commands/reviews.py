@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from brewline.commands.shared import JsonFile, out
+from brewline.commands.shared import JsonFile, beside, out
 from brewline.trail import note
 from config.settings import load
 
@@ -34,7 +34,7 @@ def reviews(
     if context.invoked_subcommand is None:
         settings = load()
         note(settings, "view", "reviews")
-        write_json(json, {"reviews": show_cases(settings, waiting, out)})
+        write_json(json, {"reviews": show_cases(settings, waiting, beside(json))})
 
 
 Case = Annotated[str, typer.Argument(help="Id of the case, as `brewline reviews` shows it.")]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from datetime import date, datetime, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +17,14 @@ from typer.core import TyperCommand
 
 from brewline.results import STDOUT
 from config.settings import load
-from features.times import parse_moment
+from features.times import DAY_MS, EPOCH_DAY, LATEST_MS, parse_moment
 
-out = Console()
+WIDE = 200
+NARROW = sys.stdout.isatty() or "COLUMNS" in os.environ
+out = Console(width=None if NARROW else WIDE)  # no screen cuts what goes to a file or a pipe
 
 CUSTOMER = "A customer id, or an identifier: card:123, phone:+8613800138000, ..."
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file; `-` prints them alone.")]
 JsonOut = Annotated[
     Path | None, typer.Option("--json", help="Write the figures to this file; without one, print them alone.")
 ]
@@ -31,12 +35,17 @@ def timed(option: typer.CallbackParam, typed: str | None) -> str | None:
     """A time as it was typed; a date as the moment at which it begins at the stores. Raises ValueError."""
     if typed is None:
         return None
+    day = None
     try:
         day = date.fromisoformat(typed) if re.fullmatch(r"\d{4}-\d\d-\d\d", typed) else None
-        if day is None:
-            parse_moment(int(typed) if typed.isdigit() else typed)
-    except ValueError as error:
-        raise ValueError(f"{option.opts[0]}: {error}, or a date such as 2026-05-01") from error
+        at_ms = (day.toordinal() - EPOCH_DAY) * DAY_MS if day else moment(typed)
+    except ValueError:
+        at_ms = -1
+    if not 0 <= at_ms < LATEST_MS - DAY_MS:
+        raise ValueError(
+            f"{option.opts[0]}: found {typed!r}, expected RFC 3339 with offset such as 2026-05-01T08:30:00+08:00,"
+            " epoch ms, or a date such as 2026-05-01"
+        )
     return datetime.combine(day, datetime.min.time(), ZoneInfo(load().stores.timezone)).isoformat() if day else typed
 
 

@@ -11,6 +11,7 @@ from brewline.backtests.choice import span_of
 from brewline.backtests.command import bar, opened
 from brewline.histories.archives import TIMEZONE
 from brewline.histories.history import WrongHistory
+from brewline.paths import writing
 from brewline.trail import NotedRows
 from config.settings import Settings
 
@@ -45,7 +46,8 @@ def export_history(
 
 def write_archive(rows: pl.DataFrame, file: Path, timezone: str) -> None:
     """Whole or not at all; it remembers whose days its days are."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(file.name + ".new")
-    rows.write_parquet(new, row_group_size=ROWS, metadata={TIMEZONE: timezone})
-    new.replace(file)
+    with writing(file, "--out"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_name(file.name + ".new")
+        rows.write_parquet(new, row_group_size=ROWS, metadata={TIMEZONE: timezone})
+        new.replace(file)

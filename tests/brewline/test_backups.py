@@ -191,5 +191,5 @@ def test_a_back_up_of_another_prefix_and_a_folder_in_use_are_refused(settings: S
     other = msgspec.structs.replace(settings, redis=msgspec.structs.replace(settings.redis, prefix="other"))
     with pytest.raises(WrongBackup, match="and here it is 'other'"):
         restore(other, backup, True, quiet())
-    with pytest.raises(WrongBackup, match="is not empty; name a folder that is new"):
+    with pytest.raises(WrongBackup, match="is there and not an empty folder; name one that is new"):
         back_up(settings, backup, quiet())

@@ -10,6 +10,7 @@ import time
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 from alerts.coupons.code import Codes
 from brewline.cli import _speed, app
 from brewline.commands import rules
-from brewline.commands.shared import moment, timed
+from brewline.commands.shared import WIDE, moment, timed
 from brewline.doctor import _holidays
 from brewline.servers_checked import Advice
 from config.settings import HERE, load
@@ -64,10 +65,11 @@ COMMANDS = [
 ]
 
 
-def brewline(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def brewline(*words: str, out: Any = subprocess.PIPE, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "brewline", *words]
     env = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environ}
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, check=False)
+    err = subprocess.PIPE
+    return subprocess.run(command, stdout=out, stderr=err, text=True, env=env, timeout=120, check=False)
 
 
 def nowhere() -> dict[str, str]:
@@ -123,6 +125,41 @@ def test_figures_without_a_file_are_all_that_is_printed(tmp_path: Path) -> None:
     shown = brewline("rules", "test", "--json", BREWLINE_COUPONS__RULES=str(rules))
     assert orjson.loads(shown.stdout)["failed"] == 0
     assert "third-in-a-week" in shown.stderr
+
+
+def test_a_full_disk_behind_the_output_gets_one_plain_line() -> None:
+    with open("/dev/full", "w") as full:
+        shown = brewline("users", "--help", out=full)
+    assert (shown.returncode, shown.stderr) == (1, "brewline: the output: No space left on device\n")
+
+
+def test_no_screen_cuts_what_goes_to_a_pipe() -> None:
+    narrow, piped = (
+        subprocess.run(
+            [sys.executable, "-c", "from brewline.commands.shared import out; print(out.width)"],
+            capture_output=True,
+            env={**{k: v for k, v in os.environ.items() if k != "COLUMNS"}, **told},
+            check=True,
+        ).stdout
+        for told in ({"COLUMNS": "60"}, {})
+    )
+    assert (int(narrow), int(piped)) == (60, WIDE)
+
+
+def test_an_interrupt_while_all_is_loaded_leaves_no_traceback() -> None:
+    code = """
+import sys
+from brewline.__main__ import main
+
+class Interrupted:
+    def find_spec(self, *named):
+        raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "")
 
 
 def test_json_stands_before_a_file_or_alone() -> None:
@@ -182,6 +219,8 @@ def test_doctor_names_rules_whose_holidays_are_over() -> None:
         (["why", "card:12"], "Redis at"),
         (["coupons", "list", "card:12"], "Redis at"),
         (["coupons", "check", "7Q2M-X0KD-R4TB-9WZC-M3HA"], "there is no key to check codes with"),
+        (["users", "add", "mei", "--role", "marketing", "--password-file", "none"], "none: cannot be read"),
+        (["rules", "test", "winback-14d", "--json", "/dev/null/figures.json"], "--json: /dev/null/figures.json cannot"),
     ],
 )
 def test_a_wrong_word_gets_one_plain_line(words: list[str], message: str) -> None:
@@ -289,8 +328,10 @@ def test_models_cannot_be_listed_while_redis_is_away() -> None:
 @pytest.mark.parametrize(
     ("option", "typed", "told"),
     [
-        ("--from", "yesterday", "--from: expected RFC 3339 with offset such as 2026-05-01T08:30:00+08:00, found"),
-        ("--to", "2026-02-30", "--to: day is out of range for month, or a date such as 2026-05-01"),
+        ("--from", "yesterday", "--from: found 'yesterday', expected RFC 3339 with offset such as 2026-05-01T08:30"),
+        ("--to", "2026-02-30", "--to: found '2026-02-30', expected RFC 3339"),
+        ("--to", "99999999999999999999", "--to: found '99999999999999999999', expected RFC 3339"),
+        ("--to", "0001-01-01T00:00:00+08:00", "--to: found '0001-01-01T00:00:00+08:00', expected RFC 3339"),
     ],
 )
 def test_a_time_that_is_none_is_told_with_its_option(option: str, typed: str, told: str) -> None:
