@@ -8,8 +8,6 @@ from enum import Enum
 from typing import Annotated, Any
 
 import typer
-from confluent_kafka import KafkaException
-from redis.exceptions import RedisError
 
 from brewline.commands import (
     alerts,
@@ -29,11 +27,10 @@ from brewline.commands import (
     state,
 )
 from brewline.commands.shared import AsJson, JsonFile, JsonOut, WithJson, beside, out
+from brewline.foreseen import FORESEEN, line_of
 from brewline.paths import from_here
 from brewline.trail import AS, PURPOSE, about, note
 from config.settings import load
-from operators.kafka import Unreachable
-from operators.redis_link import reason
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -213,12 +210,5 @@ def main() -> Any:
     """Runs the command; a foreseen error is one plain line, not a traceback."""
     try:
         app()
-    except (ValueError, Unreachable) as error:
-        told = f"{error}"
-    except RedisError as error:
-        told = f"Redis answered with an error ({reason(error)}): see its log, and `brewline doctor`"
-    except KafkaException as error:
-        told = f"Kafka answered with an error ({error.args[0].str()}): see its log, and `brewline doctor`"
-    except OSError as error:
-        told = f"{error.filename or 'the output'}: {error.strerror or error}"
-    sys.exit(from_here(f"brewline: {told}"))
+    except FORESEEN as error:
+        sys.exit(from_here(f"brewline: {line_of(error)}"))

@@ -16,6 +16,7 @@ from rich.markup import escape
 from alerts.notices.sink import OverHttp, Syslog
 from alerts.security.rule_tests import load_tested
 from alerts.triggers.rule import Rule
+from brewline.foreseen import FORESEEN, line_of
 from brewline.servers_checked import SERVER_CHECKS, Advice, Ailing
 from config.settings import Settings
 from flows.abuse import load_signals
@@ -25,7 +26,6 @@ from flows.guards import security_texts
 from flows.keys import load_codes, load_pseudonyms
 from flows.rules import load_campaigns, load_conditions, load_rules
 from flows.sinks import load_sinks, load_targets
-from operators.kafka import Unreachable
 from operators.sinks import Target
 
 CONNECT_S = 3.0
@@ -58,8 +58,8 @@ def _fails(name: str, finding: Callable[[], str], out: Console) -> bool:
         out.print(f"[green]ok  [/] {name}: {escape(finding())}", highlight=False, soft_wrap=True)
     except Advice as advice:
         out.print(f"[yellow]look[/] {name}: {escape(str(advice))}", highlight=False, soft_wrap=True)
-    except (ValueError, Unreachable, Ailing) as error:
-        out.print(f"[red]FAIL[/] {name}: {escape(str(error))}", highlight=False, soft_wrap=True)
+    except (Ailing, *FORESEEN) as error:
+        out.print(f"[red]FAIL[/] {name}: {escape(line_of(error))}", highlight=False, soft_wrap=True)
         return True
     return False
 

@@ -143,3 +143,15 @@ def test_advice_is_printed_and_is_no_failure(
     said = out.file.getvalue()  # type: ignore[attr-defined]
     assert "look replication: " in said
     assert "FAIL" not in said
+
+
+def test_a_check_that_a_server_forbids_fails_alone(settings: Settings, client: redis_py.Redis) -> None:
+    client.acl_setuser("reader", enabled=True, passwords=["+secret"], keys=["*"], commands=["+ping", "+hello", "+time"])
+    forbidden = msgspec.structs.replace(settings.redis, url=settings.redis.url.replace("//", "//reader:secret@"))
+    out = Console(file=io.StringIO(), width=200)
+    examine(msgspec.structs.replace(settings, redis=forbidden), out)
+    said = out.file.getvalue()  # type: ignore[attr-defined]
+    assert "FAIL redis: Redis refuses us" in said
+    assert "see [redis] user" in said
+    assert "ok   disk: " in said or "look disk: " in said
+    client.acl_deluser("reader")
