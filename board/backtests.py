@@ -1,7 +1,7 @@
 """Back-tests that people ask for on the board: one at a time, for a limited time; the latest report of each rule stays.
 
-bl:{board}:backtest:running   what is tried now, by whom and how far it has come; gone when it is over
-bl:{board}:backtest:<rule>    the latest report of a rule
+bl:{board}:backtest:running     what is tried now, by whom and how far it has come; gone when it is over
+bl:{board}:backtest:of:<rule>   the latest report of a rule
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Backtests:
         return _running(raw) if raw else None
 
     def report(self, rule: str) -> Report | None:
-        raw: Any = self.redis.get(f"{self.start}{rule}")
+        raw: Any = self.redis.get(f"{self.start}of:{rule}")
         return _report(raw) if raw else None
 
     def begin(self, asked: Asked, by: str) -> Running | None:
@@ -82,7 +82,7 @@ class Backtests:
         if seconds >= LIMIT_S:
             last = Line(error=f"it was ended after {LIMIT_S} s: use `brewline rules backtest` for a history this long")
         told = (asked.rule, asked.history, now.by, round(time.time() * 1000), seconds, last.figures, last.error)
-        self.redis.set(f"{self.start}{asked.rule}", msgspec.json.encode(Report(*told)), ex=KEPT_S)
+        self.redis.set(f"{self.start}of:{asked.rule}", msgspec.json.encode(Report(*told)), ex=KEPT_S)
         self.redis.delete(f"{self.start}running")
 
     def _followed(self, asked: Asked, now: Running) -> Line:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from starlette.testclient import TestClient
@@ -161,3 +162,10 @@ def test_a_back_test_that_takes_too_long_is_ended_and_says_so(
 
 def allowing_part_seconds(keep):  # type: ignore[no-untyped-def]
     return lambda key, value, **options: keep(key, value, **({**options, "ex": 60} if "ex" in options else options))
+
+
+def test_a_rule_may_be_called_running(board_settings: conf.Settings) -> None:
+    backtests = Backtests(connect_redis(board_settings.redis.url, 5.0), board_settings.redis.prefix)
+    now = b.Running("running", "kafka", "anna", 0)
+    backtests.redis.set(f"{backtests.start}running", msgspec.json.encode(now))
+    assert (backtests.report("running"), backtests.running()) == (None, now)
