@@ -229,7 +229,7 @@ def load(file: str | Path | None = None, environ: Mapping[str, str] = os.environ
         raw = tomllib.loads(path.read_text("utf-8-sig"))  # as Notepad writes it
     except OSError as error:
         raise WrongSettings(f"{path}: cannot be read: {error.strerror}; name another with BREWLINE_SETTINGS") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WrongSettings(f"{path}: not valid TOML: {error}") from error
     if not isinstance(raw.setdefault("folder", str(path.parent.resolve())), str):
         raise WrongSettings(f"{path}: folder: found {raw['folder']!r}, expected a path")

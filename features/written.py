@@ -34,7 +34,7 @@ def read_toml(text: str, file: str, wrong: type[ValueError], known: Collection[s
     """The tables and keys of a file's text. Raises `wrong` for what is no TOML, and for a key that is not `known`."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise wrong(f"{file}: not valid TOML: {error}") from error
     for key in raw:
         if known is not None and key not in known:

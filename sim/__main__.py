@@ -16,9 +16,11 @@ def main() -> None:
     args = parser.parse_args()
     try:
         chain = Chain(args.seed, args.stores, args.customers, args.days, args.start)
-    except ValueError as error:
+        write(chain, args.out)
+    except OSError as error:
+        parser.error(f"--out: {args.out} cannot be written: {error.strerror}")
+    except (ValueError, OverflowError) as error:
         parser.error(str(error))
-    write(chain, args.out)
     print(f"{sum(chain.truth.sent.values())} records without ticks, in {args.out}")
 
 

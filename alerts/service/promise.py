@@ -124,7 +124,7 @@ def read_promises(text: str, file: str) -> Promises:
 def _parts(text: str) -> list[str]:
     """Each promise alone, on the lines where it stands."""
     starts = [found.start() for found in PROMISE.finditer(text)]
-    ends = [*starts[1:], len(text)]
+    ends = [*starts, len(text)][1:]
     return ["\n" * text.count("\n", 0, start) + text[start:end] for start, end in zip(starts, ends, strict=True)]
 
 

@@ -61,6 +61,7 @@ def refusal(path: Path | None, environ: dict[str, str]) -> str:
         ("kafka = 5", "kafka: found 5; expected `object`, got `int`"),
         ("[kafka", "not valid TOML"),
         ("folder = 3", "folder: found 3, expected a path"),
+        (f"deep = {'[' * 3_000}", "not valid TOML"),
     ],
 )
 def test_a_wrong_file_is_refused_by_file_key_and_expectation(tmp_path: Path, text: str, told: str) -> None:

@@ -217,3 +217,14 @@ def test_the_command_writes_topics_stores_and_truth(tmp_path):
 def test_records_come_lazily():
     record = next(iter(Chain(1, days=10_000).records()))
     assert isinstance(record, Record)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["--out", "/dev/null/sim"], "--out: /dev/null/sim cannot be written"), (["--days", "1e9"], "out of range")],
+)
+def test_a_wrong_word_gets_one_line(tmp_path, words, told):
+    command = [sys.executable, "-m", "sim", "--customers", "5", "--out", str(tmp_path), *words]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert told in ended.stderr.splitlines()[-1]

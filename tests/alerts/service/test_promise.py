@@ -108,3 +108,9 @@ def test_the_flow_reads_the_file_that_the_settings_name(tmp_path: Path) -> None:
     assert load_promises(conf.load(path, {})) == read_promises(GOOD, "")
     path.write_text("")
     assert load_promises(conf.load(path, {})) == SHIPPED
+
+
+@pytest.mark.parametrize("text", ["", "# [[promise]]\n", 'leads = "lead"\n'])
+def test_a_file_without_promises_is_told_what_it_lacks(text: str) -> None:
+    with pytest.raises(WrongPromises, match="`complaints` is missing"):
+        read_promises(text, "service.toml")
