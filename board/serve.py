@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import socket
 import sys
 from threading import Thread
 
@@ -20,10 +21,11 @@ HAND_OVER_S = 0.0005  # so long a thread that computes may keep the event loop f
 
 
 def serve(settings: Settings) -> None:
-    """Raises Unreachable."""
+    """Raises Unreachable, ValueError."""
     sys.setswitchinterval(HAND_OVER_S)
     configure_logs(settings.log.level, settings.log.format)
     board = settings.board
+    require_free(board.host, board.port)
     serve_health(settings.metrics.host, settings.metrics.board, Pulse(settings.metrics.stall_s))
     config = uvicorn.Config(
         create_app(settings),
@@ -48,6 +50,18 @@ def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     server.run()
+
+
+def require_free(host: str, port: int) -> None:
+    """Raises ValueError where nobody can listen, before the server says so in words that name no setting."""
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        raise ValueError(
+            f"the board cannot be served at {host}:{port} ({error.strerror}): name another place with [board] host"
+            " and port, or BREWLINE_BOARD__HOST and BREWLINE_BOARD__PORT"
+        ) from error
 
 
 def _load_core(settings: Settings) -> None:

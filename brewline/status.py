@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from confluent_kafka.admin import AdminClient
@@ -130,7 +131,7 @@ def _answer(url: str) -> str:
             return str(answer.read(200).decode("utf-8", "replace").strip())
     except HTTPError as error:
         return error.read(500).decode("utf-8", "replace").strip() or f"{error.code}"
-    except (URLError, OSError):
+    except (HTTPException, OSError, ValueError):  # nobody, somebody who speaks no HTTP, or a host that is none
         return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
 import time
 from wsgiref.simple_server import make_server
@@ -14,7 +15,7 @@ import redis as redis_py
 from bytewax.dataflow import Dataflow
 from rich.console import Console
 
-from brewline.status import read_status, show_status
+from brewline.status import _answer, read_status, show_status
 from config.settings import Metrics, Settings
 from features.job import Clock, Position, encode_position
 from flows import abuse, customers, kpis, learning, security, service
@@ -126,3 +127,21 @@ def test_the_stages_are_those_of_the_flows(settings: Settings, monkeypatch: pyte
         house.require_layout = lambda layout: None  # type: ignore[attr-defined]
         flow.add(Dataflow(name), house)  # type: ignore[arg-type]
         assert house.jobs == STAGES[name]
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.6\r\n", b"", b"HTTP/1.1 abc\r\n\r\n"])
+def test_who_speaks_no_http_at_a_flows_port_does_not_answer_for_it(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def speak() -> None:
+            caller, _ = server.accept()
+            caller.recv(1_000)
+            caller.sendall(said)
+            caller.close()
+
+        threading.Thread(target=speak, daemon=True).start()
+        assert _answer(f"http://127.0.0.1:{server.getsockname()[1]}/healthz") == ""
+
+
+def test_a_host_that_is_none_does_not_answer() -> None:
+    assert [_answer(f"http://{host}:1/healthz") for host in ("a b", "店")] == ["", ""]
