@@ -60,8 +60,8 @@ def _names(pseudonyms: Pseudonyms, kind: str, raw: str) -> list[str]:
 
 def _unknown(customer: str) -> UnknownCustomer:
     """What looks like no id of ours may be somebody's number: it is not said again."""
-    named = f" {customer!r}" if is_customer_id(customer) else " under what was typed"
-    return UnknownCustomer(f"no customer{named}: give a customer id, or an identifier such as card:123")
+    named = customer if is_customer_id(customer) else "…"
+    return UnknownCustomer(f"no customer {named!r}: give a customer id, or an identifier such as card:123")
 
 
 def read_record(redis: Redis, prefix: str, customer: str) -> bytes:

@@ -328,7 +328,7 @@ def test_a_wrong_rule_or_customer_gets_one_plain_line(written: Written) -> None:
     assert "brewline: there is no rule 'winback'; did you mean 'winback-60d'?" in brewline(
         settings, "ca", "--rule", "winback"
     )
-    with pytest.raises(UnknownCustomer, match="no customer under what was typed"):
+    with pytest.raises(UnknownCustomer, match="no customer '…'"):
         Explaining(settings, "nobody")
 
 

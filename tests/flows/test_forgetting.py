@@ -165,7 +165,7 @@ def test_without_a_running_flow_it_says_which_to_start_and_goes_on_later(
 
 
 def test_whoever_is_unknown_is_not_forgotten(house: House) -> None:
-    with pytest.raises(UnknownCustomer, match="no customer under what was typed"):
+    with pytest.raises(UnknownCustomer, match="no customer 'c-nobody'"):
         house.forget("c-nobody")
     with pytest.raises(UnknownCustomer, match="no customer is known by this card"):
         house.forget("card:nobody")
