@@ -11,6 +11,7 @@ from threading import Thread
 import uvicorn
 
 from board.app import create_app
+from config.reading import WrongSettings
 from config.settings import Settings
 from features.customer import Core
 from flows.files import load_catalog
@@ -21,7 +22,7 @@ HAND_OVER_S = 0.0005  # so long a thread that computes may keep the event loop f
 
 
 def serve(settings: Settings) -> None:
-    """Raises Unreachable, ValueError."""
+    """Raises Unreachable, WrongSettings."""
     sys.setswitchinterval(HAND_OVER_S)
     configure_logs(settings.log.level, settings.log.format)
     board = settings.board
@@ -53,12 +54,12 @@ def serve(settings: Settings) -> None:
 
 
 def require_free(host: str, port: int) -> None:
-    """Raises ValueError where nobody can listen, before the server says so in words that name no setting."""
+    """Raises WrongSettings where nobody can listen, before the server says so in words that name no setting."""
     try:
         for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             socket.create_server(address[:2], family=family).close()
     except OSError as error:
-        raise ValueError(
+        raise WrongSettings(
             f"the board cannot be served at {host}:{port} ({error.strerror}): name another place with [board] host"
             " and port, or BREWLINE_BOARD__HOST and BREWLINE_BOARD__PORT"
         ) from error

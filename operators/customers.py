@@ -54,8 +54,8 @@ def find_customers(redis: Redis, prefix: str, pseudonyms: Pseudonyms | None, ids
 def _names(pseudonyms: Pseudonyms, kind: str, raw: str) -> list[str]:
     try:
         return pseudonyms.every(kind, raw)
-    except Refused as refused:
-        raise UnknownCustomer(f"{refused.detail.removeprefix('who.')}: nobody can be known by it") from None
+    except Refused:  # it is no phone number, say
+        raise UnknownCustomer(f"no customer is known by this {kind}") from None
 
 
 def _unknown(customer: str) -> UnknownCustomer:

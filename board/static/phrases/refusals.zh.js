@@ -25,8 +25,6 @@ const problem = [
   ["there is no dead letter {id}: it may be too old to be listed here", "没有死信 {id}：可能过早，此处不再列出"],
   ["this is no customer id: an identifier is taken by POST /customers/find only", "这不是顾客编号：其他标识只能通过 POST /customers/find 查询"],
   ["no customer is known by this {kind}", "没有顾客使用该 {kind}"], ["found {kind}, expected a customer id or one of {known}", "收到 {kind}，应为顾客编号或以下之一：{known}"],
-  ["{number}: nobody can be known by it", "{number}：不可能据此找到任何人"],
-  ["the board cannot be served at {host}:{port} ({why}): name another place with [board] host and port, or BREWLINE_BOARD__HOST and BREWLINE_BOARD__PORT", "看板无法在 {host}:{port} 提供服务（{why}）：请用 [board] host 和 port，或 BREWLINE_BOARD__HOST 和 BREWLINE_BOARD__PORT 指定其他地址"],
   ["no customer {id}: give a customer id, or an identifier such as card:123", "没有顾客 {id}：请提供顾客编号，或 card:123 这样的标识"],
   ["found {n} customers, expected {most} at most", "收到 {n} 位顾客，最多 {most} 位"], ["days: found {n}, expected 1 to {most}", "天数：收到 {n}，应为 1 至 {most}"],
   ["limit: found {n}, expected 1 to {most}", "limit：收到 {n}，应为 1 至 {most}"], ["after: found {after}, expected `next` of the answer before", "after：收到 {after}，应为上一响应中的 `next`"],
