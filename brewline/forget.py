@@ -23,7 +23,7 @@ from features.messages import HEADERS
 from features.record import Ledger, WrongLayout, decode_ledger, forwarded
 from flows.keys import load_pseudonyms
 from flows.topics import SOURCES
-from operators.customers import UnknownCustomer, find_customer, read_stored
+from operators.customers import find_customer, read_stored, unknown
 from operators.erasing import Eraser, Person, Topics
 from operators.kafka import consumer, partition_count, require_kafka, retention
 from operators.layout import stored_partitions
@@ -115,7 +115,7 @@ class Forgetting:
         person = self.eraser.find([customer], self._kin)
         stored = self._stored(person.customers)
         if not (person.pseudonyms or stored or self.eraser.forgotten.among(person.customers)):
-            raise UnknownCustomer(f"no customer {customer!r}: give a customer id, or an identifier such as card:123")
+            raise unknown(customer)
         return person
 
     def _stored(self, customers: set[str]) -> dict[str, bytes]:

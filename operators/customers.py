@@ -58,7 +58,7 @@ def _names(pseudonyms: Pseudonyms, kind: str, raw: str) -> list[str]:
         raise UnknownCustomer(f"no customer is known by this {kind}") from None
 
 
-def _unknown(customer: str) -> UnknownCustomer:
+def unknown(customer: str) -> UnknownCustomer:
     """What looks like no id of ours may be somebody's number: it is not said again."""
     named = customer if is_customer_id(customer) else "…"
     return UnknownCustomer(f"no customer {named!r}: give a customer id, or an identifier such as card:123")
@@ -68,7 +68,7 @@ def read_record(redis: Redis, prefix: str, customer: str) -> bytes:
     """The stored record, packed. Raises UnknownCustomer, NoState."""
     found = read_records(redis, prefix, laid_out(redis, prefix), [customer])
     if not found:
-        raise _unknown(customer)
+        raise unknown(customer)
     return found[customer]
 
 
@@ -78,7 +78,7 @@ def read_current(redis: Redis, prefix: str, customer: str) -> tuple[str, bytes]:
     while into := forwarded(raw):
         customer, raw = into, read_stored(redis, prefix, partitions, [into]).get(into, b"")
     if not raw:
-        raise _unknown(customer)
+        raise unknown(customer)
     return customer, raw
 
 

@@ -213,7 +213,7 @@ def test_doctor_names_rules_whose_holidays_are_over() -> None:
         (["replay", "completejourny"], "found history 'completejourny', expected completejourney"),
         (["replay", "completejourney", "--speed", "fast"], "--speed: found 'fast', expected `max` or a factor"),
         (["customer", "c12", "--at", "yesterday"], "expected RFC 3339 with offset"),
-        (["customer", "c12", "--at", "99999999999999999999"], "expected a time of the years 1 to 9999"),
+        (["customer", "c12", "--at", "99999999999999999999"], "--at: found '99999999999999999999', expected RFC 3339"),
         (["customer", "card:12"], "Redis at"),
         (["forget", "card:12"], "Redis at"),
         (["why", "card:12"], "Redis at"),
