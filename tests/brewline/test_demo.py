@@ -6,15 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillWaiting
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import psutil
 import pytest
 
+from brewline.demo import Demo
+from sim.chain import Record
 from tests.flowprocess import until
 
 PROCESSES_AT_LEAST = 4  # the demo, Redis and two for the flows
@@ -81,3 +87,21 @@ def started_in(folder: Path) -> list[psutil.Process]:
             if process.environ().get("TMPDIR") == str(folder) or process.cwd().startswith(str(folder)):
                 found.append(process)
     return found
+
+
+def test_the_chain_waits_for_flows_that_are_a_day_behind() -> None:
+    demo, stop = Demo.__new__(Demo), threading.Event()
+    life: Any = SimpleNamespace(records=lambda: iter([record(1), record(9)]), end_ms=9)
+    demo.chain, demo.speed, demo.may_ms = life, 7200.0, 5
+    records = demo._records(stop)
+    assert next(records).at_ms == 1
+    with ThreadPoolExecutor() as pool:
+        ahead = pool.submit(next, records)
+        with pytest.raises(StillWaiting):
+            ahead.result(0.3)
+        demo.may_ms = 9
+        assert ahead.result(5).at_ms == 9
+
+
+def record(at_ms: int) -> Record:
+    return Record(at_ms, "pos.events", "k", b"{}")
