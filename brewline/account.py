@@ -9,7 +9,7 @@ Dead letters are counted on their topic, by id.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 from redis import Redis
@@ -95,10 +95,13 @@ def last_ms(flow: str, at_ms: int) -> int:
     return closed_ms(at_ms) if flow == "kpis-judge" else at_ms
 
 
-def come_to(redis: Redis, settings: Settings, partitions: int, at_ms: int, watch: Watch) -> bool:
-    """Have all clocks come to this time, and has all that was decided until then been seen leaving?"""
-    if any(now_ms < last_ms(flow, at_ms) for flow, now_ms in clocks_ms(redis, settings, partitions).items()):
-        return False
+def all_come_to(clocks_ms: Mapping[str, int], at_ms: int) -> bool:
+    """Whether all clocks, by flow, stand where they do when nothing comes any more after this time."""
+    return all(now_ms >= last_ms(flow, at_ms) for flow, now_ms in clocks_ms.items())
+
+
+def all_out(redis: Redis, settings: Settings, partitions: int, watch: Watch) -> bool:
+    """Has all that was decided been seen leaving?"""
     decided = Counter[str]()
     for flow in ("customers", "kpis-judge", "security", "service-desk"):
         decided.update(totals(redis, settings, flow, partitions))

@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from board.access.person import EVERYONE, Person
-from brewline.account import Account, balance, clocks_ms, come_to, percentile
+from brewline.account import Account, all_come_to, all_out, balance, clocks_ms, percentile
 from brewline.entrance import entrance
 from brewline.phones import Phones
 from brewline.results import ROOT, write_json
@@ -264,11 +264,12 @@ class Demo:
         while True:
             self._show()
             account = balance(self.redis, self.settings, self.partitions, self.watch, Counter(), events_in)
-            come = come_to(self.redis, self.settings, self.partitions, self.chain.end_ms, self.watch)
-            self.all_out = account.settled and come
+            clocks = self._clocks_ms()
+            ended = account.settled and all_come_to(clocks, self.chain.end_ms)
+            self.all_out = ended and all_out(self.redis, self.settings, self.partitions, self.watch)
             if self.all_out or time.monotonic() > until:
                 return account
-            if (now := (account.done, self._clocks_ms(), len(self.watch.seen))) != before:
+            if (now := (account.done, clocks, len(self.watch.seen))) != before:
                 until, before = time.monotonic() + SETTLE_S, now
             self._go_on(flows)
 
