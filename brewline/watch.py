@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from config.settings import Settings
 from features.audited import AuditTold
+from operators.health import warn_seldom
 from operators.kafka import consumer, partition_count
 
 OWN = AuditTold.__struct_config__.tag
@@ -67,10 +68,12 @@ class Watch:
                 yield from self._ours(message)
 
     def _ours(self, message: Message) -> list[tuple[str, dict[str, Any]]]:
-        """Nothing of what others write to the same topic."""
+        """Nothing of what others write to the same topic, which is said."""
         try:
             return [*self._take(message)]
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            place = f"{message.topic()}/{message.partition()}/{message.offset()}"
+            warn_seldom("a record that is none of ours is passed over", "watch", place=place, error=repr(error))
             return []
 
     def _take(self, message: Message) -> Iterator[tuple[str, dict[str, Any]]]:
