@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import kubernetes_validate
@@ -160,6 +162,26 @@ def test_a_pod_can_write_nowhere_and_become_nobody_else(flow: str) -> None:
     mounts = {mount["name"]: mount["mountPath"] for mount in container(flow)["volumeMounts"]}
     assert {volume["name"] for volume in spec["volumes"]} == mounts.keys()
     assert f"NUMBA_CACHE_DIR={mounts['core']}" in DOCKERFILE
+
+
+@every_flow
+def test_a_pod_fills_a_folder_that_is_another_users(flow: str) -> None:
+    """Kubernetes makes the folder of a volume as root: whoever is not root may write there, and set no times of it."""
+    [core] = pod(flow)["initContainers"]
+    assert core["command"][:2] == ["cp", "-r"]
+    if os.geteuid():
+        return  # only root can make such a folder
+    with TemporaryDirectory() as folder:
+        source, volume = Path(folder, "source"), Path(folder, "core")
+        (source / "flows").mkdir(parents=True)
+        (source / "flows/one.nbi").write_text("compiled")
+        volume.mkdir()
+        for one, mode in ((Path(folder), 0o755), (volume, 0o777)):
+            one.chmod(mode)
+        places = {"/var/cache/brewline/.": f"{source}/.", "/core/": f"{volume}/"}
+        uid = pod(flow)["securityContext"]["runAsUser"]
+        subprocess.run([places.get(word, word) for word in core["command"]], user=uid, group=uid, check=True)
+        assert (volume / "flows/one.nbi").read_text() == "compiled"
 
 
 @every_flow
