@@ -97,6 +97,8 @@ def retention(settings: Settings) -> str:
     """What flows have not read must still be there, and what only its latest record counts of must be compacted."""
     found, client = _cluster(settings), settings.kafka.librdkafka()
     there = [topic for topic in TOPICS if settings.topic(topic) in found.topics]
+    if not there:
+        return "no topic is there yet"
     require_room(client, [settings.topic(t) for t in there if t in WRITTEN], settings.kafka.max_message_bytes)
     _read_in_time(settings, there)
     configs = topic_configs(client, [settings.topic(topic) for topic in there])

@@ -143,8 +143,7 @@ def require_room(client: Mapping[str, Any], topics: Iterable[str], message_bytes
     admin = AdminClient({**client, "log_level": 0})
     if _is_mock(admin.list_topics(timeout=10)):  # it takes all, and does not tell
         return
-    asked = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics])
-    for resource, answer in asked.items():
+    for resource, answer in _describe(admin, topics).items():
         try:
             found = int(answer.result(15)["max.message.bytes"].value)
         except KafkaException as error:
@@ -155,6 +154,12 @@ def require_room(client: Mapping[str, Any], topics: Iterable[str], message_bytes
                 f"Kafka topic {resource.name}: max.message.bytes is {found}, expected at least {message_bytes}:"
                 " raise it, or lower [kafka] max_message_bytes"
             )
+
+
+def _describe(admin: AdminClient, topics: Iterable[str]) -> dict[ConfigResource, Any]:
+    """Answers to come; a client that is asked of no topic raises."""
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
+    return admin.describe_configs(asked) if asked else {}
 
 
 def _is_mock(cluster: ClusterMetadata) -> bool:
@@ -212,9 +217,7 @@ def topic_configs(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str,
     if _is_mock(admin.list_topics(timeout=10)):
         return {}
     told = {}
-    for resource, answer in admin.describe_configs(
-        [ConfigResource(ConfigResource.Type.TOPIC, t) for t in topics]
-    ).items():
+    for resource, answer in _describe(admin, topics).items():
         try:
             found = answer.result(15)
         except KafkaException as error:

@@ -111,6 +111,10 @@ def test_records_that_kafka_let_go_before_they_were_read_are_named(settings: Set
         checked.retention(settings)
 
 
+def test_a_kafka_in_which_nothing_has_been_made_yet_is_well(settings: Settings, real_kafka: KafkaServer) -> None:
+    assert checked.retention(settings) == "no topic is there yet"
+
+
 def test_topics_that_are_kept_too_short_or_the_wrong_way_are_named(settings: Settings, real_kafka: KafkaServer) -> None:
     make_topics(settings, ["events", "identities"])
     with pytest.raises(Ailing, match=r"identities: cleanup\.policy is delete: set it to compact, or records are lost"):
