@@ -97,6 +97,8 @@ class PublishedModels:
         if versions.held:
             self._hold_back(name)
             return
+        if not versions.champion:  # it has learned, and nothing is published yet
+            return
         raw = self._get(name, version_key(name, versions.champion))
         if (versions.champion, raw) == self.scoring.get(name):
             return

@@ -167,6 +167,14 @@ def test_a_version_that_cannot_score_is_refused_and_the_one_before_goes_on(
     assert scorer.models == {"churn": worse}, "mended"
 
 
+def test_a_model_that_has_learned_and_was_never_published_is_not_refused(store: PartitionStore) -> None:
+    put(store, versions_key("churn"), encode_versions(Versions()))
+    scorer, before = PublishedModels(store, 4, {"churn": "layout"}), refusals("missing")
+    scorer.refresh()
+    assert scorer.models == {}
+    assert refusals("missing") == before
+
+
 @pytest.mark.parametrize(("damage", "reason"), DAMAGE)
 def test_at_the_start_the_latest_older_version_that_can_score_serves(
     store: PartitionStore, scorer: PublishedModels, damage: Callable[[bytes], bytes | None], reason: str
