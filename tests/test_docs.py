@@ -15,7 +15,7 @@ from alerts.triggers.rule import read_rule
 from alerts.triggers.timeline import failures
 from brewline import reference
 from config.settings import Settings, load
-from features.events import Order, decode_event
+from features.events import Line, Order, decode_event
 from flows.files import load_catalog
 from flows.sinks import load_sinks
 from tests.commandline import COMMAND
@@ -103,9 +103,13 @@ def test_the_feature_of_the_how_to_is_one_beside_the_shipped_ones(tmp_path: Path
 
 
 def test_the_event_of_the_how_to_is_read_as_an_order() -> None:
-    event = decode_event(howto("add-an-event-source", "json").encode())
+    shown = howto("add-an-event-source", "json").encode()
+    event = decode_event(shown)
     assert isinstance(event, Order)
     assert event.total_cents == 1800
+    asked = msgspec.json.decode(shown)
+    assert {*asked} <= {*Order.__struct_fields__, "type"}
+    assert {name for line in asked["lines"] for name in line} <= {*Line.__struct_fields__}
 
 
 def test_the_sink_of_the_how_to_is_one(tmp_path: Path) -> None:
