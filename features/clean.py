@@ -105,8 +105,8 @@ class Cleaner(Struct, frozen=True):
 
     def _friend(self, event: e.Referral, former: dict[str, list[str]]) -> list[str]:
         """The friend is somebody's raw identifier too: `card:123`, `phone:…`, or an app's plain id."""
-        kind, _, raw = event.friend.partition(":")
-        who = e.Who(**{kind: raw}) if kind in KINDS and raw.strip() else e.Who(app_id=event.friend)
+        kind, colon, raw = event.friend.partition(":")
+        who = e.Who(**{kind: raw}) if colon and kind in KINDS else e.Who(app_id=event.friend)
         country, event.friend = self.stores.countries.get(event.store, ""), ""
         try:
             pseudonyms = self.pseudonyms.of(who, country)

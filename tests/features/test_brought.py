@@ -62,7 +62,10 @@ def test_a_referral_that_is_sent_again_says_the_same_under_the_same_id() -> None
     assert referred("App-8")[0][-1].customer != first.customer
 
 
-@pytest.mark.parametrize(("friend", "reason"), [("phone:12", "identity"), ("  ", "missing_id")])
+@pytest.mark.parametrize(
+    ("friend", "reason"),
+    [("phone:12", "identity"), ("  ", "missing_id"), ("phone:", "missing_id"), ("card: ", "missing_id")],
+)
 def test_a_friend_who_is_nobody_makes_the_referral_a_dead_letter(friend: str, reason: str) -> None:
     ((letter,), _, counts) = clean([written("referral", friend=friend, **WHO)])
     assert (letter.topic, counts[f"dead_lettered:{reason}"]) == ("dead-letters", 1)
