@@ -16,8 +16,17 @@ def leave_notes_out(lines: list[Line]) -> int:
     """Puts OTHER in the place of each note among the options; how many there were."""
     notes = 0
     for line in lines:
-        for name, text in line.options.items():
-            if len(text) > LONGEST or has_many_digits(text):
+        for name, text in [*line.options.items()]:
+            if _is_note(name):
+                del line.options[name]
+                line.options[OTHER] = OTHER
+            elif _is_note(text):
                 line.options[name] = OTHER
-                notes += 1
+            else:
+                continue
+            notes += 1
     return notes
+
+
+def _is_note(text: str) -> bool:
+    return len(text) > LONGEST or has_many_digits(text) is not None

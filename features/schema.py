@@ -49,8 +49,9 @@ Written by `python -m features.schema`; [asyncapi.json](asyncapi.json) says the 
 - **Unknown fields** are tolerated, and those at the top level counted (`unknown_fields`), so that a sender may know
   more than Brewline. **Anything else that is wrong** makes the whole event a [dead letter](#dead-letters): a wrong
   type, a value out of bounds, a missing field. Nothing is corrected by guessing.
-- **Notes are not kept:** an option of a line with more than {LONGEST} characters, or with {MANY_DIGITS} digits or more,
-  is no choice from a menu. The order counts, and `{OTHER}` stands for that text (`notes_left_out` counts them).
+- **Notes are not kept:** what has more than {LONGEST} characters, or {MANY_DIGITS} digits or more, as the name or the
+  text of a line's option, is no choice from a menu. The order counts, and `{OTHER}` stands there
+  (`notes_left_out` counts them).
 - **Size:** an event of more than `[kafka] max_event_bytes` is a dead letter.
 - **Set by Brewline:** whatever a sender writes into such a field is replaced.
 """

@@ -248,6 +248,15 @@ def test_a_note_among_the_options_is_not_kept_and_its_order_counts() -> None:
     assert (counts["notes_left_out"], counts["cleaned"]) == (2, 1)
 
 
+def test_a_note_that_stands_as_the_name_of_an_option_is_not_kept_either() -> None:
+    lines = [{"sku": "tea", "options": {"ring 13800138000": "yes", "ice": "none"}}]
+    messages, _, counts = clean([written("order", **ORDER | {"lines": lines}, **WHO)])
+    order = e.decode_event(messages[0].value)
+    assert isinstance(order, e.Order)
+    assert order.lines[0].options == {"ice": "none", "other": "other"}
+    assert counts["notes_left_out"] == 1
+
+
 def test_unknown_fields_are_counted_and_dropped() -> None:
     messages, _, counts = clean([written("view", loyalty="gold", mood=3), written("view", sku="tea")])
     assert counts["unknown_fields"] == 2
