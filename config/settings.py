@@ -316,7 +316,7 @@ def _check(settings: Settings, path: Path) -> None:
 
 def _zone(name: str) -> None:
     ZoneInfo(name)
-    if name.startswith(("posix", "right/")):  # files beside the zones, not names of any
+    if name.startswith(("posix", "right/", "localtime")):  # files beside the zones, not names of any
         raise ValueError(name)
 
 

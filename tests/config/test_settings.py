@@ -48,6 +48,7 @@ def refusal(path: Path | None, environ: dict[str, str]) -> str:
         ("[coupons]\nchannel_caps = { sms = 1 }", "[coupons] channel_caps: found a table of"),
         ("[stores]\ntimezone = 'Mars/Base'", "[stores] timezone: found 'Mars/Base', expected an IANA name"),
         ("[stores]\ntimezone = 'posix/UTC'", "[stores] timezone: found 'posix/UTC', expected an IANA name"),
+        ("[stores]\ntimezone = 'localtime'", "[stores] timezone: found 'localtime', expected an IANA name"),
         ("[kafka]\nshare = '2/2'", "[kafka] share: found '2/2', expected one of '0/2' to '1/2'"),
         ("[kafka]\nshare = '1/0'", "[kafka] share: found '1/0'; expected `str` matching regex"),
         (
