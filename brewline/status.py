@@ -225,7 +225,7 @@ def _print(status: Status, out: Console) -> None:
             *(("", "") if stage.flow == flow else (stage.flow, escape(health.splitlines()[0]))),
             *(stage.stage, ", ".join(dict.fromkeys(part.topic for part in stage.parts)), str(len(stage.parts))),
             *(f"{stage.sum('records'):,}", _span(stage.waits_s) if stage.sum("records") else "–"),
-            *(f"{stage.sum('outbox'):,}", f"{_span((status.at_ms - clock_ms) / 1000)} ago" if clock_ms else "–"),
+            *(f"{stage.sum('outbox'):,}", f"{_span(max(0, status.at_ms - clock_ms) / 1000)} ago" if clock_ms else "–"),
         )
         flow = stage.flow
     out.print(table)

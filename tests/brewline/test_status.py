@@ -64,6 +64,15 @@ def test_what_waits_is_counted_by_fences_and_dated_by_kafka(house: Settings) -> 
     assert status.concerns == ["customers: 6 records wait for 96 s; does it run?"]
 
 
+def test_a_clock_that_ticks_while_redis_is_asked_is_not_ahead(house: Settings) -> None:
+    redis = redis_py.Redis.from_url(house.redis.url)
+    ahead = Position(3, Clock(round(time.time() * 1000) + 60_000))
+    redis.set(f"{house.redis.prefix}:{{customers.1}}:fence", encode_position(ahead))
+    out = Console(file=io.StringIO(), width=160)
+    show_status(house, False, out)
+    assert "0 s ago" in out.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_the_screen_and_the_json_say_the_same_and_the_exit_code_asks_for_a_look(house: Settings) -> None:
     out = Console(file=io.StringIO(), width=160)
     assert show_status(house, False, out) == 1
