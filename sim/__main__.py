@@ -36,6 +36,13 @@ def write(chain: Chain, out: Path) -> None:
     chain.truth.write(out / "truth.json")
 
 
+def _start_ms(text: str) -> int:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sim",
@@ -46,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stores", type=int, default=24, help="number of stores")
     parser.add_argument("--customers", type=int, default=3_000, help="number of members")
     parser.add_argument("--days", type=float, default=5.0, help="length of the run")
-    parser.add_argument("--start", type=parse_time, default="2026-05-04T00:00:00+08:00", help="RFC 3339")
+    parser.add_argument("--start", type=_start_ms, default="2026-05-04T00:00:00+08:00", help="RFC 3339")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     return parser
 

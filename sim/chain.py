@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from math import isfinite
 from random import Random
 
 from features.events import AppOpen, Tick, Who, encode
@@ -45,7 +46,7 @@ class Chain:
         rates: Rates = ORDINARY,
     ) -> None:
         """Raises ValueError for a chain without stores or customers, or a run shorter than a minute."""
-        minutes = round(days * DAY_MS / MINUTE_MS)
+        minutes = round(days * DAY_MS / MINUTE_MS) if isfinite(days) else 0
         if stores < 1 or customers < 1 or minutes < 1:
             raise ValueError(
                 f"expected at least one store, one customer and one minute, "

@@ -221,7 +221,13 @@ def test_records_come_lazily():
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(["--out", "/dev/null/sim"], "--out: /dev/null/sim cannot be written"), (["--days", "1e9"], "out of range")],
+    [
+        (["--out", "/dev/null/sim"], "--out: /dev/null/sim cannot be written"),
+        (["--days", "1e9"], "out of range"),
+        (["--days", "nan"], "expected at least one store, one customer and one minute"),
+        (["--days", "inf"], "expected at least one store, one customer and one minute"),
+        (["--start", "monday"], "--start: expected RFC 3339 with offset such as"),
+    ],
 )
 def test_a_wrong_word_gets_one_line(tmp_path, words, told):
     command = [sys.executable, "-m", "sim", "--customers", "5", "--out", str(tmp_path), *words]
