@@ -14,10 +14,22 @@ export function h(name, attributes = {}, ...children) {
   return element;
 }
 
+// What is drawn anew under somebody's hands leaves the keyboard where it was, and tables as far aside as they were moved.
 export function fill(element, ...children) {
+  const held = element === document.activeElement || !element.contains(document.activeElement) ? null : document.activeElement;
+  const nth = held && alike(element, held).indexOf(held);
+  const moved = [...element.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
   element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  if (moved.some((left) => left)) element.querySelectorAll(".scroll").forEach((one, i) => { one.scrollLeft = moved[i] ?? 0; });
+  if (held) {
+    const now = alike(element, held);
+    (now[nth] ?? now[0])?.focus({ preventScroll: true });
+  }
   return element;
 }
+
+const mark = (one) => [one.dataset.key, one.getAttribute("href"), one.getAttribute("aria-label"), one.getAttribute("name")].join("|");
+const alike = (element, held) => [...element.querySelectorAll(held.tagName)].filter((one) => mark(one) === mark(held));
 
 // A sentence with `commands` in it.
 export const coded = (text) => text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));

@@ -67,3 +67,31 @@ def check_no_figure_stands_alone_on_a_wall_screen(page: Page) -> None:
         expect(page.locator(cards).first).to_be_visible(timeout=60_000)
         tops = page.eval_on_selector_all(cards, "all => all.map((one) => Math.round(one.getBoundingClientRect().y))")
         assert len({*tops}) == rows, path
+
+
+def check_what_is_drawn_anew_leaves_the_keyboard_where_it_was(page: Page) -> None:
+    for path, chosen in (("/stores", ".store-card"), ("/rules", "td a"), ("/engine", ".page.engine .scroll")):
+        page.goto(path)
+        one = page.locator(chosen).nth(1)
+        one.focus(timeout=60_000)
+        page.evaluate("window.held = document.activeElement")
+        href = one.get_attribute("href")
+        until = time.monotonic() + MOVES_S
+        while page.evaluate("window.held.isConnected"):
+            assert time.monotonic() < until, path
+            page.wait_for_timeout(200)
+        assert page.evaluate("document.activeElement.className") == page.evaluate("window.held.className"), path
+        assert page.evaluate("document.activeElement.getAttribute('href')") == href, path
+
+
+def check_a_table_that_was_moved_aside_stays_there(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto("/engine")
+    table = page.locator(".page.engine .scroll").first
+    expect(table).to_be_visible(timeout=60_000)
+    page.evaluate("window.held = document.querySelector('.page.engine .scroll'); window.held.scrollLeft = 60")
+    until = time.monotonic() + MOVES_S
+    while page.evaluate("window.held.isConnected"):
+        assert time.monotonic() < until
+        page.wait_for_timeout(200)
+    assert table.evaluate("one => one.scrollLeft") == 60

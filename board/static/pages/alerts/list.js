@@ -58,7 +58,6 @@ export async function open(root, { t, me, query, go }) {
   function list() {
     more.hidden = !shown.next;
     if (!shown.items.length) return fill(rows, h("p", { class: "state", role: "status" }, t(asked.state === "firing" ? "all_quiet" : "none_such")));
-    const focused = document.activeElement?.dataset?.key;
     fill(rows, table(t("alerts"), [t("by severity"), t("what"), t("about"), t("state"), t("since"), t("times"), ""],
       shown.items.map((one) => [
         severity(one.severity, t),
@@ -69,7 +68,6 @@ export async function open(root, { t, me, query, go }) {
         one.firing && one.state !== "acknowledged" && acts(me, one.kind)
           ? h("button", { type: "button", "data-key": `ack ${one.key}`, "aria-label": `${t("acknowledge")}: ${plain(one.title)}`, onclick: () => acknowledge(one) }, t("acknowledge")) : "",
       ]), [5]));
-    if (focused) rows.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
   function acknowledge(one) {

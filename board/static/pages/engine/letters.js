@@ -62,12 +62,10 @@ export function letters(root, { t, me }) {
     all.textContent = t("resend_all", { n: whole(Math.min(AT_ONCE, shown.items.length)) });
     if (shown.older) note.textContent = t("letters_older", { n: whole(shown.read), older: whole(shown.older) });
     if (!shown.items.length) return fill(rows, h("p", { class: "state", role: "status" }, t(shown.read ? "none_such" : "letters_none")));
-    const focused = document.activeElement?.dataset?.key;
     fill(rows, table(t("letters"), [t("time"), t("topic"), t("reason"), t("detail"), t("bytes"), ""], shown.items.map((one) => [
       moment(one.at_ms), h("div", {}, one.topic, h("div", { class: "note" }, one.id)), spoken(one.reason, "reason"), h("div", { class: "engine-detail" }, spoken(one.detail, "detail") || "–"), h("div", {}, whole(one.bytes), !one.whole && h("div", { class: "note" }, t("part_only"))),
       h("div", { class: "bar" }, h("button", { type: "button", "data-key": one.id, "aria-label": `${t("look")}: ${one.id}`, onclick: () => open(one) }, t("look"))),
     ]), [4]));
-    if (focused) rows.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
   async function open(one) {
