@@ -33,9 +33,10 @@ async function show() {
     };
     const root = h("div", { class: `page ${name}`, "aria-busy": "true", "data-busy": t("loading") }, h("h1", {}, t(name)));
     fill(page, root);
-    shown = { close: await module.open(root, context) };
+    const close = await module.open(root, context);
+    if (mine !== turn) return close?.(); // somebody went on meanwhile
+    shown = { close };
     root.removeAttribute("aria-busy");
-    if (mine !== turn) shown.close?.();
   } catch (error) {
     if (mine === turn) fail(error);
   }

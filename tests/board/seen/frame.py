@@ -95,3 +95,18 @@ def check_a_table_that_was_moved_aside_stays_there(page: Page) -> None:
         assert time.monotonic() < until
         page.wait_for_timeout(200)
     assert table.evaluate("one => one.scrollLeft") == 60
+
+
+def check_a_page_that_was_left_while_it_loaded_does_not_take_the_next_ones_place(page: Page) -> None:
+    waiting: list[Route] = []
+    page.route("**/api/v1/campaigns*", lambda one: waiting.append(one))
+    page.goto("/campaigns")
+    expect(page.locator(".page.campaigns")).to_have_attribute("aria-busy", "true", timeout=20_000)
+    page.locator("#pages a[data-page=models]").click()
+    expect(page.locator(".page.models tbody tr").first).to_be_visible(timeout=60_000)
+    while waiting:
+        waiting.pop().continue_()
+    page.wait_for_timeout(1_000)
+    with page.expect_request("**/api/v1/live?feeds=*") as asked:
+        page.locator("#pages a[data-page=customer]").click()
+    assert asked.value.url.endswith("feeds="), "what the page before listened to has ended with it"
