@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 PICKED = 200
 KINDS = {
-    "r": "records", "d": "receipts", "m": "near misses", "s": "ids seen", "timers": "timers", "outbox": "outbox",
+    "r": "records", "k": "receipts", "m": "near misses", "s": "ids seen", "timers": "timers", "outbox": "outbox",
     "words": "words", "fence": "fences", "owner": "owners",
 }  # fmt: skip
 

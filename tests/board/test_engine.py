@@ -163,6 +163,7 @@ def test_what_redis_holds_is_told_by_flow_and_kind(board_settings: conf.Settings
     ("key", "kind"),
     [
         ("bl:{customers.3}:r:c1", ("customers", "records")),
+        ("bl:{customers.3}:k:c1", ("customers", "receipts")),
         ("bl:{kpis-judge.0}:outbox", ("kpis-judge", "outbox")),
         ("bl:{alerts}:book", ("alerts", "book")),
         ("bl:layout", ("", "others of ours")),
