@@ -5,7 +5,8 @@ import { chart } from "/static/charts.js";
 import { fill, h } from "/static/dom.js";
 import { Before, columnsOf, DAY, formatOf, key, linesOf, marksOf, MINUTE, Slots, STEP_MS } from "/static/kpis.js";
 import { listen } from "/static/live.js";
-import { percent, whole, zoneName } from "/static/numbers.js";
+import { meant, typed } from "/static/moments.js";
+import { percent, whole } from "/static/numbers.js";
 
 const SPANS = { last_hour: { step: "minute", slots: 60 }, last_day: { step: "5m", slots: 288 }, last_week: { step: "hour", slots: 168 } };
 const STEPS = [["minute", 4 * 60 * MINUTE], ["5m", 2 * DAY], ["hour", Infinity]]; // the finest that is readable over so long a time
@@ -52,7 +53,7 @@ export function drill({ dim, kpis, every, covers, t }) {
   }
 
   function range() {
-    const [first, last] = [from, to].map((input) => wallMs(input.value));
+    const [first, last] = [from, to].map((input) => meant(input.value));
     if (!(first < last)) return void (trouble.textContent = t("no_range"));
     own = { from_ms: first, to_ms: last };
     look();
@@ -82,7 +83,7 @@ export function drill({ dim, kpis, every, covers, t }) {
       const before = compares ? (same && state.before) || new Before(dim, step, names) : null;
       if (before && slots.times.length) await before.reach(slots.times[0], slots.times.at(-1) + long);
       if (mine !== turn) return;
-      if (!same && !own && slots.times.length) [from.value, to.value] = [wallText(slots.times[0]), wallText(slots.times.at(-1) + long)];
+      if (!same && !own && slots.times.length) [from.value, to.value] = [typed(slots.times[0]), typed(slots.times.at(-1) + long)];
       state = { slots, before, step, names: names.join(), own, running: Math.floor(told.clock_ms / long) * long };
       trouble.textContent = slots.times.length ? "" : t("none_counted");
       fill(goals, targets(t, told.targets));
@@ -150,17 +151,4 @@ function targets(t, aims) {
     return h("label", { class: "drill-goal" }, t("target_reached", { kpi: t(name), sold: format(sold), target: format(target), share: percent(share, 0) }),
       h("progress", { max: 1, value: Math.max(0, Math.min(1, share)) }, whole(share * 100)));
   }));
-}
-
-// What a wall clock of the chain's zone shows at a time, as 2026-05-01T08:00; and back.
-function wallText(ms) {
-  const shown = new Intl.DateTimeFormat("en-GB", { timeZone: zoneName(), hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit",
-    hour: "2-digit", minute: "2-digit" }).formatToParts(ms);
-  const { year, month, day, hour, minute } = Object.fromEntries(shown.map((part) => [part.type, part.value]));
-  return `${year}-${month}-${day}T${hour}:${minute}`;
-}
-
-function wallMs(text) {
-  const guess = Date.parse(`${text}Z`);
-  return Number.isNaN(guess) ? NaN : guess - (Date.parse(`${wallText(guess)}Z`) - guess);
 }

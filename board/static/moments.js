@@ -10,7 +10,9 @@ export function typed(ms, zone = zoneName()) {
   return `${parts.year}-${parts.month}-${parts.day}T${parts.hour}:${parts.minute}`;
 }
 
+// NaN: nothing is typed, or a year of which only a part is there yet.
 export function meant(text, zone = zoneName()) {
+  if (!/^[12]\d{3}-\d\d-\d\dT\d\d:\d\d$/.test(text)) return NaN;
   const asIfUtc = Date.parse(`${text}:00Z`);
   let ms = asIfUtc;
   for (let turn = 0; turn < 2; turn += 1) ms += asIfUtc - Date.parse(`${typed(ms, zone)}:00Z`); // twice, for clocks that change between

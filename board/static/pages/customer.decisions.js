@@ -13,10 +13,12 @@ export async function decisionsOf({ t, ask }, profile) {
   let after = "";
 
   async function next() {
+    more.disabled = true; // a page that is asked for twice would stand there twice
     const page = await ask("/decisions", { after, limit: 50 });
     found = [...found, ...page.items.map(decision)];
     after = page.next;
     more.hidden = !after;
+    more.disabled = false;
     const all = [...found, ...others].sort((a, b) => b.at_ms - a.at_ms);
     fill(list, all.length ? all.map((one) => one.root) : h("li", { class: "state" }, t("nothing_decided")));
   }

@@ -57,6 +57,7 @@ export async function open(root, context) {
     const slider = h("input", { type: "range", min: -SLID, max: 0, value: 0, step: 1, onchange: () => asOf(latestMs + Number(slider.value) * DAY_MS) });
     const outlook = await outlookOf(inner, () => profile.at_ms);
     const decisions = await decisionsOf(inner, profile);
+    let turn = 0;
 
     function draw() {
       field.value = typed(profile.at_ms, profile.zone);
@@ -67,11 +68,14 @@ export async function open(root, context) {
 
     async function asOf(ms) {
       if (!Number.isFinite(ms)) return;
+      const mine = ++turn;
       try {
-        profile = await inner.ask("", { at_ms: ms });
+        const found = await inner.ask("", { at_ms: ms });
+        if (mine !== turn) return; // of two quick moves the later counts, whichever comes first
+        profile = found;
         draw();
       } catch (error) {
-        fill(exact, h("span", { class: "down" }, error.message));
+        if (mine === turn) fill(exact, h("span", { class: "down" }, error.message));
       }
     }
 
