@@ -12,7 +12,7 @@ const AT_ONCE = 500;
 const AGAIN_MS = 10_000;
 
 export function letters(root, { t, me }) {
-  const asked = { reason: "", topic: "", q: "" };
+  const asked = { reason: "", topic: "", q: "", from: "", to: "" };
   const mends = me.roles.includes("engineer");
   const note = h("p", { class: "note", role: "status" });
   const rows = h("div", {});
@@ -21,16 +21,19 @@ export function letters(root, { t, me }) {
   const all = h("button", { type: "button", hidden: true, onclick: () => again(shown.items.slice(0, AT_ONCE).map((one) => one.id)) });
   let shown = { items: [], next: "" };
   let offered = "";
+  let turn = 0;
   root.append(h("section", { class: "card", id: "letters" }, h("h2", {}, t("letters")), h("p", { class: "note" }, t("letters_note")), bar, note, rows, h("div", { class: "bar" }, more, mends && all)));
 
   async function look(after = "") {
+    const mine = ++turn;
     try {
-      const found = await get("/dead-letters", { ...asked, from_ms: asked.from && meant(asked.from), to_ms: asked.to && meant(asked.to), after, limit: after ? 50 : Math.min(500, Math.max(20, shown.items.length)) });
+      const found = await get("/dead-letters", { reason: asked.reason, topic: asked.topic, q: asked.q, from_ms: meant(asked.from) || null, to_ms: meant(asked.to) || null, after, limit: after ? 50 : Math.min(500, Math.max(20, shown.items.length)) });
+      if (mine !== turn) return; // something else was asked for meanwhile
       shown = { ...found, items: after ? [...shown.items, ...found.items] : found.items };
       offer();
       list();
     } catch (error) {
-      fill(rows, h("p", { class: "state bad", role: "alert" }, error.message));
+      if (mine === turn) fill(rows, h("p", { class: "state bad", role: "alert" }, error.message));
     }
   }
 
@@ -43,7 +46,7 @@ export function letters(root, { t, me }) {
     offered = now;
     const pick = (name, label, options) => h("label", {}, label, h("select", { name, onchange: (event) => change(name, event.target.value) },
       ["", ...options].map((one) => h("option", { value: one, selected: one === asked[name] }, one ? `${spoken(one, "reason")} (${whole(count(name, one))})` : t("all")))));
-    const when = (name, label) => h("label", {}, label, h("input", { type: "datetime-local", name, value: asked[name] ?? "", onchange: (event) => change(name, event.target.value) }));
+    const when = (name, label) => h("label", {}, label, h("input", { type: "datetime-local", name, value: asked[name], onchange: (event) => change(name, event.target.value) }));
     fill(bar, pick("topic", t("topic"), topics), pick("reason", t("reason"), reasons), when("from", t("from")), when("to", t("to")),
       h("label", {}, t("text"), h("input", { type: "search", name: "q", value: asked.q, oninput: (event) => change("q", event.target.value) })));
   }
