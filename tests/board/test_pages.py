@@ -131,6 +131,15 @@ def test_axe_finds_nothing_serious(opened: Opened, name: str, scheme: str, tmp_p
     assert not serious, "\n".join(serious)
 
 
+@pytest.mark.parametrize("path", ["coupons", "rules/cart-left", "stores/S001", "models/churn_risk"])
+def test_english_fits_a_phone(opened: Opened, path: str) -> None:
+    page = opened(viewport={"width": 390, "height": 800})
+    page.goto(f"/{path}")
+    expect(page.locator(".page")).not_to_have_attribute("aria-busy", "true", timeout=20_000)
+    expect(page.locator(".page > *").nth(1)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing reaches over the edge"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_it_speaks_chinese_and_fits_a_phone(opened: Opened, name: str) -> None:
     page = opened(locale="zh-CN", viewport={"width": 390, "height": 800})
