@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -87,7 +87,7 @@ def create_app(settings: Settings) -> Starlette:
         Middleware(Headers, secure=board.secure),
         Middleware(TrustedHostMiddleware, allowed_hosts=board.hosts, www_redirect=False),
     ]
-    return Starlette(routes=routes, lifespan=lives, middleware=guards)
+    return Starlette(routes=routes, lifespan=lives, middleware=guards, exception_handlers={404: _lost(gate)})
 
 
 def _calls(sources: Sources, gate: Gate) -> list[Route]:
@@ -135,6 +135,22 @@ def _shown(page: Page, gate: Gate) -> Handle:
         return FileResponse(STATIC / "index.html", 200 if session.person.roles & page.roles else 403)
 
     return shown
+
+
+def _lost(gate: Gate) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Who is not signed in is not told which pages there are."""
+
+    def told(request: Request) -> Response:
+        if request.url.path.startswith(("/api/", "/static/")):
+            return PlainTextResponse("Not Found", 404)
+        if gate.find(request) is None:
+            return FileResponse(STATIC / "enter.html", 401)
+        return FileResponse(STATIC / "index.html", 404)
+
+    async def lost(request: Request, _: Exception) -> Response:
+        return await answering(told)(request)
+
+    return lost
 
 
 def _watched(gate: Gate, live: Live) -> Handle:

@@ -23,9 +23,12 @@ async function show() {
   shown = null;
   mark(name);
   document.title = `${t(name)} · Brewline`;
-  if (!me.pages.includes(name)) return fill(page, state("forbidden"));
-  fill(page, h("p", { class: "state", role: "status" }, t("loading")));
+  fill(page, state("loading"));
   try {
+    if (!me.pages.includes(name)) {
+      const { status } = await fetch(location.pathname, { method: "HEAD" });
+      return mine === turn && fill(page, state(status === 404 ? "lost" : "forbidden"));
+    }
     const module = await import(`/static/pages/${name}.js`);
     if (mine !== turn) return;
     const context = {
@@ -38,7 +41,9 @@ async function show() {
     shown = { close };
     root.removeAttribute("aria-busy");
   } catch (error) {
-    if (mine === turn) fail(error);
+    if (mine !== turn) return;
+    if (error instanceof URIError) fill(page, state("lost")); // an address with half a character in it
+    else fail(error);
   }
 }
 

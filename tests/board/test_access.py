@@ -79,3 +79,12 @@ def test_while_redis_is_away_pages_and_calls_say_so(tmp_path: Path) -> None:
     for path in ("/now", f"{API}/me", "/healthz"):
         answer = client.get(path)
         assert (answer.status_code, "Redis does not answer" in answer.json()["detail"]) == (503, True), path
+
+
+def test_an_address_of_no_page_shows_the_frame_or_the_door(signed_in: SignedIn, visitor: TestClient) -> None:
+    client = signed_in("marketing")
+    for path in ("/nope", "/stores/a/b"):
+        assert (client.get(path).status_code, 'id="pages"' in client.get(path).text) == (404, True)
+        assert (visitor.get(path).status_code, 'class="enter"' in visitor.get(path).text) == (401, True)
+    for path in (f"{API}/nope", "/static/nope.js"):
+        assert (client.get(path).status_code, client.get(path).text) == (404, "Not Found")
