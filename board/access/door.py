@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 from msgspec import Struct
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from board.access.gate import Gate, address
@@ -19,6 +21,7 @@ from board.problems import Problem, answer, answering
 TRIES_PER_S, TRIES = 1 / 60, 10.0  # of passwords, by name and by address: right ones do not count
 DEPARTURES_PER_S, DEPARTURES = 1.0, 100.0  # to the company's sign-in, by address
 MOST_BYTES = 10_000
+DOOR = Path(__file__).parents[1] / "static" / "enter.html"
 # A browser that came from another site keeps strict cookies back for as long as it is only redirected.
 ENTERED = """<!doctype html><html lang="en"><meta http-equiv="refresh" content="0;url=/now">
 <link rel="icon" href="/static/icon.svg"><title>Brewline</title>"""
@@ -81,8 +84,8 @@ class Door:
 
     def follow(self, request: Request) -> Response:
         person = self.gate.sessions.follow(request.path_params["secret"])
-        if person is None:
-            raise Problem(403, "this link has been used, or is too old: ask for another")
+        if person is None:  # a person looks at it: the page says that it has been used, or is too old
+            return FileResponse(DOOR, 403, {"cache-control": "no-store"})
         return self._in(person, request, HTMLResponse(ENTERED))
 
     def depart(self, request: Request) -> Response:

@@ -7,18 +7,19 @@ export const words = {
   en: {
     title: "Sign in to Brewline", name: "Name", password: "Password", enter: "Sign in", company: "Sign in through the company",
     how: "Or open the link you were given: it works once, for ten minutes. An engineer makes one with `brewline users link`.",
-    language: "中文",
+    used: "This link has been used, or is too old: ask for another.", language: "中文",
   },
   zh: {
     title: "登录 Brewline", name: "用户名", password: "密码", enter: "登录", company: "通过公司账号登录",
     how: "也可以打开收到的登录链接：十分钟内有效，仅可使用一次。工程师可用 `brewline users link` 生成。",
-    language: "English",
+    used: "该链接已使用或已过期，请重新获取。", language: "English",
   },
 };
 const t = say(words);
 document.title = `${t("enter")} · Brewline`;
 
-const told = h("p", { role: "alert", class: "down" });
+const tried = location.pathname.startsWith("/enter/"); // by a link that opened nothing
+const told = h("p", { role: "alert", class: "down" }, tried && t("used"));
 const name = h("input", { name: "name", autocomplete: "username", required: true });
 const password = h("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
 const button = h("button", { class: "main", type: "submit" }, t("enter"));
@@ -37,7 +38,7 @@ async function enter(event) {
   told.textContent = "";
   try {
     await post("/enter", { name: name.value, password: password.value });
-    location.assign(location.pathname === "/" ? "/now" : location.pathname + location.search);
+    location.assign(tried || location.pathname === "/" ? "/now" : location.pathname + location.search);
   } catch (error) {
     told.textContent = error.message;
     password.value = "";

@@ -159,6 +159,14 @@ def test_a_store_manager_is_shown_what_is_theirs_and_told_so_elsewhere(opened: O
         expect(page.get_by_text("not for your role")).to_be_visible()
 
 
+def test_an_address_of_no_page_says_so_on_a_page(opened: Opened) -> None:
+    page = opened()
+    for path, status in (("/nope", 404), ("/rules/%", 200)):
+        assert page.goto(path).status == status  # type: ignore[union-attr]
+        expect(page.locator("#pages a[data-page=now]")).to_be_visible()
+        expect(page.get_by_text("There is no such page")).to_be_visible()
+
+
 def test_it_is_walked_by_keyboard_alone(opened: Opened) -> None:
     page = opened()
     shown(page, "now")
@@ -173,6 +181,7 @@ def test_a_link_is_good_once_and_the_door_says_so(browser: Browser, links: list[
     address, path = links[0]
     page = browser.new_context().new_page()
     assert page.goto(address + path).status == 403  # type: ignore[union-attr]
+    expect(page.get_by_role("alert")).to_have_text("This link has been used, or is too old: ask for another.")
     page.goto(f"{address}/now")
     expect(page.get_by_label("Password")).to_be_visible()
     page.get_by_label("Name").fill("mei")

@@ -4,7 +4,7 @@
 const problem = [
   ["{problem}{hint}", "{problem}{hint}"],
   // who may come in, and see what
-  ["the name or the password is wrong", "用户名或密码错误"], ["this link has been used, or is too old: ask for another", "该链接已使用或已过期，请重新获取"],
+  ["the name or the password is wrong", "用户名或密码错误"],
   ["sign in, or send a token that has not expired", "请登录，或提供未过期的令牌"], ["this token may only read", "该令牌仅可读取"],
   ["the header {name:word} is missing or another session's", "缺少请求头 {name}，或其属于其他会话"], ["this is for {roles}", "仅限以下角色：{roles}"],
   ["this opens {what:personal} of a customer: say what for in the header {name:word}", "此操作将查看顾客的{what}，请在请求头 {name} 中说明用途"],
