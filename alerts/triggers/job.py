@@ -299,4 +299,4 @@ def _malformed(topic: str, batch: Batch, index: int) -> Message:
 
 def _damaged(topic: str, customer: str, due_ms: int) -> Message:
     letter = Batch("timers", 0, -1, [due_ms], [customer.encode()], [due_ms])
-    return dead_letter(topic, letter, 0, Refused("internal_error", "timer: the record cannot be read"))
+    return dead_letter(topic, letter, 0, Refused("internal_error", "timer: the record cannot be read"), customer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from alerts.triggers.gifts import Then
 from alerts.triggers.rule import After, Rule
 from features import events as e
@@ -83,3 +85,13 @@ def test_waits_end_in_the_order_of_their_due_times() -> None:
     ]
     coupons = data_of(after(*others, tick(60)), "coupons")
     assert [coupon["customer"] for coupon in coupons] == ["c5", "c3", "c2"]
+
+
+def test_of_records_that_cannot_be_read_each_has_its_own_dead_letter() -> None:
+    store = after(*(replace(cart(0, number), customer=customer) for number, customer in enumerate(("c1", "c2"))))
+    store.records |= {customer: raw[:20] for customer, raw in store.records.items()}
+    [ticked] = batches("events", 0, encoded([tick(31)]), first=store.position.offset + 1)
+    run(JOB, [ticked], {0: store})
+    letters = [message for message in store.sent if message.topic == "dead-letters"]
+    assert sorted(letter.value for letter in letters) == [b"c1", b"c2"]
+    assert len({letter.headers["ce_id"] for letter in letters}) == 2
