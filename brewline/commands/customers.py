@@ -16,6 +16,7 @@ from config.settings import load
 def customer(
     id: Annotated[str, typer.Argument(help=CUSTOMER)],
     at: At = None,
+    json: AsJson = False,
 ) -> None:
     """Shows what is known of a customer, with all features as of a time.
 
@@ -25,7 +26,7 @@ def customer(
 
     at_ms, settings = moment(at), load()
     note(settings, "view", about(settings, id), 1)
-    show_customer(settings, id, at_ms, out)
+    show_customer(settings, id, at_ms, json, out)
 
 
 def why(

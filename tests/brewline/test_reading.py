@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -226,17 +227,24 @@ def test_the_command_shows_what_programs_read(filled: tuple[Features, dict[str, 
     redis = msgspec.to_builtins(features.settings.redis)
     named = {f"BREWLINE_REDIS__{key.upper()}": str(value) for key, value in redis.items()}
     named |= {"BREWLINE_KAFKA__BROKERS": "127.0.0.1:1", "BREWLINE_KAFKA__START_TIMEOUT_S": "0.1"}  # none is there
-    shown = subprocess.run(
-        [sys.executable, "-m", "brewline", "customer", customer, "--at", "2026-05-02T12:00:00+08:00"],
-        capture_output=True,
-        text=True,
-        env=own | named | {"COLUMNS": "200"},
-        timeout=120,
-        check=False,
-    )
-    assert shown.returncode == 0, shown.stderr
-    [age] = [line for line in shown.stdout.splitlines() if "age_days" in line]
+
+    def shown(*options: str) -> str:
+        run = subprocess.run(
+            [sys.executable, "-m", "brewline", "customer", customer, "--at", "2026-05-02T12:00:00+08:00", *options],
+            capture_output=True,
+            text=True,
+            env=own | named | {"COLUMNS": "200"},
+            timeout=120,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    [age] = [line for line in shown().splitlines() if "age_days" in line]
     assert f"{row['age_days']:,.3f}" in age
+    told = json.loads(shown("--json"))
+    assert (told["customer"], told["at_ms"]) == (customer, moment_ms("2026-05-02T12:00:00+08:00"))
+    assert told["features"] == row
 
 
 def test_moments_are_texts_with_offset_epoch_ms_or_times_with_a_zone() -> None:
