@@ -6,7 +6,9 @@ about it stands in its headers (CloudEvents Kafka binding, binary mode).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
+from itertools import repeat
 from typing import Any
 
 from msgspec import json
@@ -24,6 +26,15 @@ def cloudevent(topic: str, key: str, id: str, type: str, source: str, at_ms: int
     time, origin = rfc3339(at_ms), f"brewline/{source}"
     event = CloudEvent("1.0", id, f"brewline.{type}", origin, time, subject, "application/json", data)
     return Message(topic, key, _encode(event), HEADERS)
+
+
+def cloudevents(
+    topic: str, ids: Iterable[str], type: str, source: str, at_ms: Iterable[int], subjects: list[str], data: list[Any]
+) -> list[Message]:
+    """One for each of many of a kind, with its subject as key."""
+    kind, origin, times = repeat(f"brewline.{type}"), repeat(f"brewline/{source}"), map(rfc3339, at_ms)
+    events = map(CloudEvent, repeat("1.0"), ids, kind, origin, times, subjects, repeat("application/json"), data)
+    return list(map(Message, repeat(topic), subjects, map(_encode, events), repeat(HEADERS)))
 
 
 def digest(text: str) -> str:

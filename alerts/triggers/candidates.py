@@ -149,7 +149,8 @@ def plain(values: npt.NDArray[Any]) -> list[float | bool | str | None]:
     """Texts, flags, or numbers of six digits; None where there is none."""
     if values.dtype == object:
         return [None if value == "" else value for value in values.tolist()]
-    return [None if value != value else round(value, 6) for value in values.tolist()]
+    whole = bool((np.rint(values) == values).all())
+    return [*values.tolist()] if whole else [None if value != value else round(value, 6) for value in values.tolist()]
 
 
 def _dicts(names: list[str], columns: list[list[Any]], length: int) -> list[dict[str, Any]]:

@@ -83,8 +83,13 @@ class Policy(Struct, frozen=True):
             ledger.messages_ms[channel] = [ms for ms in times_ms if ms > max(times_ms) - cap.kept_ms]
 
 
-@lru_cache(maxsize=16_384)
 def held_out(customer: str, salt: str, share: float) -> bool:
     """A customer's group never changes: it hangs on id and salt alone."""
-    digest = blake2b(f"{salt}|{customer}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < share * 2**64
+    hash = _salted(salt).copy()
+    hash.update(customer.encode())
+    return int.from_bytes(hash.digest(), "big") < share * 2**64
+
+
+@lru_cache(maxsize=64)
+def _salted(salt: str) -> blake2b:
+    return blake2b(f"{salt}|".encode(), digest_size=8)

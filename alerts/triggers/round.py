@@ -31,7 +31,7 @@ from alerts.triggers.sending import USUAL_HOUR, sending
 from features.customer import Applied
 from features.job import Message
 from features.kernel.arrays import Ints
-from features.messages import HEADERS, cloudevent
+from features.messages import HEADERS, cloudevent, cloudevents
 from features.outgoing import Drawn, Receipt
 from features.purse import Purse
 from features.record import Ledger, decode_ledger, encode_ledger
@@ -103,12 +103,11 @@ class Round:
         refused = self._refused(at, rule)
         candidates = list(self._at(at[~refused], rule[~refused]))
         self._hear(held, candidates, walk, sends)
-        refusals = self._refusals(at[refused], rule[refused])
-        others, outcomes = iter(candidates), list[tuple[str, str]]()
-        for order, is_refusal in zip(self.moments.orders(at), refused.tolist(), strict=True):
+        outcomes = self._refuse(at[refused], rule[refused])
+        for order, candidate in zip(self.moments.orders(at[~refused]), candidates, strict=True):
             if news.coming and news.coming[0][:2] <= order:
                 news.until(order)
-            outcomes.append(next(refusals) if is_refusal else self._settle(next(others)))
+            outcomes.append(self._settle(candidate))
         news.until(END)
         self._pack()
         self._note_misses(held)
@@ -119,16 +118,16 @@ class Round:
     def _refused(self, at: Ints, rule: Ints) -> npt.NDArray[np.bool_]:
         return self.refusals.among(at, rule, self.moments, self.applied)
 
-    def _refusals(self, at: Ints, rule: Ints) -> Iterator[tuple[str, str]]:
-        """Rule and outcome of each, which is told when its turn comes."""
+    def _refuse(self, at: Ints, rule: Ints) -> list[tuple[str, str]]:
+        """Rule and outcome of each. They are told before the others, which are those of other customers."""
         receipts = self.refusals.receipts(at, rule, self.moments, self.applied, self.seen)
-        messages = [self._decision(receipt) for receipt in receipts]
-        kept = list(map(encode_kept, receipts)) if self.house.keeping.receipts else []
-        for place, receipt in enumerate(receipts):
-            self.decided.messages.append(messages[place])
-            if kept:
-                self.decided.receipts.setdefault(receipt.customer, []).append(kept[place])
-            yield receipt.rule, receipt.outcome
+        ids, at_ms = (receipt.decision for receipt in receipts), (receipt.at_ms for receipt in receipts)
+        customers, topic = [receipt.customer for receipt in receipts], self.house.decisions_topic
+        self.decided.messages += cloudevents(topic, ids, "decision", "decisions", at_ms, customers, receipts)
+        if self.house.keeping.receipts:
+            for customer, kept in zip(customers, map(encode_kept, receipts), strict=True):
+                self.decided.receipts.setdefault(customer, []).append(kept)
+        return [(receipt.rule, receipt.outcome) for receipt in receipts]
 
     def _at(self, at: Ints, rule: Ints) -> Iterator[Candidate]:
         keys = self.brakes.keys or self.house.campaigns.keys

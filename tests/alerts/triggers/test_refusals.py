@@ -17,6 +17,7 @@ from alerts.triggers.receipts.kept import Keeping
 from alerts.triggers.refusals import Refusals
 from alerts.triggers.rule import After, Rule
 from features import events as e
+from features.job import Message
 from features.kernel.arrays import Ints
 from features.loop import Store, batches, run
 from features.times import DAY_MS
@@ -59,6 +60,11 @@ def told(job: CustomersJob, log: list[e.Event], cuts: list[int]) -> Store:
     return run(job, batches("events", 0, encoded(log), cuts), {0: Store()})[0]
 
 
+def by_receiver(store: Store) -> list[Message]:
+    """What each reads of a topic in its order; that of different customers is nobody's business."""
+    return sorted(store.sent, key=lambda message: (message.topic, message.key))
+
+
 @settings(max_examples=60, deadline=None)
 @given(logs(CUSTOMERS, longest=40).flatmap(with_ticks), cuts, st.booleans())
 def test_telling_them_at_once_changes_no_message_record_or_count(
@@ -69,7 +75,7 @@ def test_telling_them_at_once_changes_no_message_record_or_count(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(round, "Refusals", Alone)
         one_by_one = told(JOB, log, cuts)
-    assert at_once.sent == one_by_one.sent
+    assert by_receiver(at_once) == by_receiver(one_by_one)
     assert at_once.receipts == one_by_one.receipts
     assert (at_once.records, at_once.timers, at_once.position) == (
         one_by_one.records,
