@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from brewline.commands.shared import HISTORIES, From, To, out
+from brewline.commands.shared import HISTORIES, From, To, out, writable
 from brewline.trail import note_export
 from config.settings import load
 
@@ -20,7 +20,7 @@ app = typer.Typer(
 
 @app.command("export")
 def history_export(
-    to_file: Annotated[Path, typer.Option("--out", help="The file to write: F.parquet.")],
+    to_file: Annotated[Path, typer.Option("--out", callback=writable, help="The file to write: F.parquet.")],
     from_: From = None,
     to: To = None,
     history: Annotated[str, typer.Option(help=HISTORIES)] = "kafka",

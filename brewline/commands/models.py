@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from brewline.commands.shared import AsJson, out, timed
+from brewline.commands.shared import AsJson, out, timed, writable
 from brewline.trail import note_export
 from config.settings import load
 
@@ -76,7 +76,7 @@ def models_rollback(
 
 def training_set(
     model: Annotated[str, typer.Argument(help="A model of config/models.toml.")],
-    out_file: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
+    out_file: Annotated[Path, typer.Option("--out", callback=writable, help="The Parquet file to write.")],
     history: Annotated[
         str,
         typer.Option(help="kafka, an archive or folder of `history export`, FILE.ndjson, or a packaged history."),

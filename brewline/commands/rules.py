@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from brewline.commands.shared import HISTORIES, From, JsonOut, To, WithJson, beside, out
+from brewline.commands.shared import HISTORIES, From, JsonOut, To, WithJson, beside, out, writable
 from brewline.trail import note
 from config.settings import load
 
@@ -62,7 +62,9 @@ def rules_backtest(
         Literal["none", "now"], typer.Option(help="`now`: by the models that Redis has published now.")
     ] = "none",
     json: JsonOut = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the figures: F.html, F.svg, or F.png.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(callback=writable, help="Draw the figures: F.html, F.svg, or F.png.")
+    ] = None,
 ) -> None:
     """Says what rules would have done with a past: whom they reach, what they cost, where they overlap. Sends nothing.
 

@@ -8,6 +8,7 @@ import sys
 from datetime import date, datetime, timezone
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
+from brewline.paths import writing
 from brewline.results import STDOUT
 from config.settings import load
 from features.times import DAY_MS, EPOCH_DAY, LATEST_MS, parse_moment
@@ -24,9 +26,27 @@ NARROW = sys.stdout.isatty() or "COLUMNS" in os.environ
 out = Console(width=None if NARROW else WIDE)  # no screen cuts what goes to a file or a pipe
 
 CUSTOMER = "A customer id, or an identifier: card:123, phone:+8613800138000, ..."
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file; `-` prints them alone.")]
+
+
+def writable(option: typer.CallbackParam, file: Path | None) -> Path | None:
+    """A file for the outcome of some work, tried before the work. Raises ValueError."""
+    if file is None or file == STDOUT:
+        return file
+    with writing(file, option.opts[0]):
+        if not file.exists():
+            TemporaryFile(dir=next(place for place in file.absolute().parents if place.exists())).close()
+        elif file.is_file() or file.is_dir():
+            file.open("ab").close()
+    return file
+
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", callback=writable, help="Write the figures to this file; `-` prints them alone."),
+]
 JsonOut = Annotated[
-    Path | None, typer.Option("--json", help="Write the figures to this file; without one, print them alone.")
+    Path | None,
+    typer.Option("--json", callback=writable, help="Write the figures to this file; without one, print them alone."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 

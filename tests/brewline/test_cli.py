@@ -221,6 +221,8 @@ def test_doctor_names_rules_whose_holidays_are_over() -> None:
         (["coupons", "check", "7Q2M-X0KD-R4TB-9WZC-M3HA"], "there is no key to check codes with"),
         (["users", "add", "mei", "--role", "marketing", "--password-file", "none"], "none: cannot be read"),
         (["rules", "test", "winback-14d", "--json", "/dev/null/figures.json"], "--json: /dev/null/figures.json cannot"),
+        (["rules", "backtest", "no-rule", "--plot", "/dev/null/p.html"], "--plot: /dev/null/p.html cannot be written"),
+        (["rules", "backtest", "no-rule", "--json", "/"], "--json: / cannot be written: Is a directory"),
     ],
 )
 def test_a_wrong_word_gets_one_plain_line(words: list[str], message: str) -> None:
