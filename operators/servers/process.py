@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -41,6 +41,7 @@ class Server:
     log: Path
     answers: Answers
     start_timeout_s: float
+    environment: dict[str, str] = field(default_factory=dict)  # beside that of this process
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,6 +62,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **self.environment},
                 preexec_fn=_apart(),
             )
         until = time.monotonic() + self.start_timeout_s

@@ -20,6 +20,9 @@ START_TIMEOUT_S = 30.0
 # A log is written anew beside the commits, on their cores: seldom, and not compressed, which was most of that work.
 LOG = {"auto-aof-rewrite-min-size": "1gb", "auto-aof-rewrite-percentage": "200", "rdbcompression": "no"}
 CHECK = "redis-check-aof"
+# What a commit took is there for the next one: given back to the system, its pages would be filled with zeros again.
+KEPT = "dirty_decay_ms:60000,muzzy_decay_ms:60000"  # jemalloc's, the system's or that which Redis brings
+MEMORY = {"MALLOC_CONF": KEPT, "JE_MALLOC_CONF": KEPT}
 
 
 class RedisServer(Server):
@@ -64,6 +67,7 @@ def redis_server(
         log=folder / "redis.log",
         answers=_answers,
         start_timeout_s=START_TIMEOUT_S,
+        environment=MEMORY,
     )
     with running(server):
         yield server
