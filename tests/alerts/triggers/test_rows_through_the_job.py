@@ -83,3 +83,12 @@ def same(found: float | None, wanted: float, tolerance: float) -> bool:
     if found is None or isnan(found):
         return isnan(wanted)
     return found == wanted if isinstance(wanted, int) else isclose(found, wanted, rel_tol=1e-9, abs_tol=tolerance)
+
+
+def test_what_a_gateway_has_taken_was_issued() -> None:
+    day = 20 * DAY_MS
+    redeemed = e.CouponRedeemed(id="r", customer="c", at_ms=day + 9, tz="Asia/Shanghai", day=1, coupon="a")
+    log = [e.CouponDelivered(id=f"{n}/delivered", customer="c", at_ms=day + n, coupon=f"{n}") for n in (1, 2)]
+    store = run(JOB, batches("events", 0, encoded([*log, redeemed])))[0]
+    values = data_of(store, "decisions")[-1]["values"]
+    assert (values["coupons_issued_30d"], values["coupon_use_30d"]) == (2, 0.5)
