@@ -98,18 +98,27 @@ class Rsyslog:
     def lines(self) -> list[dict[str, str]]:
         if not self.written.exists():
             return []
-        return [json.loads(line) for line in self.written.read_text("utf-8-sig").splitlines()]
+        whole = self.written.read_bytes().rpartition(b"\n")[0]  # it may just be writing another
+        return [json.loads(line) for line in whole.decode("utf-8-sig").splitlines()]
 
     @contextmanager
     def runs(self) -> Iterator[None]:
         assert RSYSLOG
         command = [RSYSLOG, "-n", "-f", str(self.folder / "rsyslog.conf"), "-i", str(self.folder / "rsyslog.pid")]
         with running(command, self.folder / "rsyslog.log") as process:
-            until(lambda: listens(self.tls) and listens(self.tcp), because=lambda: self.said(process))
+            until(self.is_ready, because=lambda: self.said(process))
             yield
+
+    def is_ready(self) -> bool:
+        return listens(self.tls) and listens(self.tcp) and hears(self.udp)
 
     def said(self, process: subprocess.Popen[bytes]) -> str:
         return f"rsyslogd: {process.poll()}: {(self.folder / 'rsyslog.log').read_text('utf-8')[-2_000:]}"
+
+
+def hears(port: int) -> bool:
+    """Whether somebody has a port for datagrams; what comes before is lost."""
+    return f":{port:04X} " in Path("/proc/net/udp").read_text()
 
 
 CONF = """
