@@ -103,12 +103,16 @@ class Round:
         refused = self._refused(at, rule)
         candidates = list(self._at(at[~refused], rule[~refused]))
         self._hear(held, candidates, walk, sends)
-        outcomes = self._refuse(at[refused], rule[refused])
-        for order, candidate in zip(self.moments.orders(at[~refused]), candidates, strict=True):
+        refusals, outcomes = self._refuse(at[refused], rule[refused])
+        before, told = np.cumsum(refused)[~refused].tolist(), 0
+        for order, candidate, turn in zip(self.moments.orders(at[~refused]), candidates, before, strict=True):
             if news.coming and news.coming[0][:2] <= order:
                 news.until(order)
+            self.decided.messages += refusals[told:turn]
+            told = turn
             outcomes.append(self._settle(candidate))
         news.until(END)
+        self.decided.messages += refusals[told:]
         self._pack()
         self._note_misses(held)
         self.decided.counts = self._counts(outcomes + self.withheld) | (walk.counts if walk else {})
@@ -118,16 +122,16 @@ class Round:
     def _refused(self, at: Ints, rule: Ints) -> npt.NDArray[np.bool_]:
         return self.refusals.among(at, rule, self.moments, self.applied)
 
-    def _refuse(self, at: Ints, rule: Ints) -> list[tuple[str, str]]:
-        """Rule and outcome of each. They are told before the others, which are those of other customers."""
+    def _refuse(self, at: Ints, rule: Ints) -> tuple[list[Message], list[tuple[str, str]]]:
+        """What is told of each, and its rule and outcome."""
         receipts = self.refusals.receipts(at, rule, self.moments, self.applied, self.seen)
         ids, at_ms = (receipt.decision for receipt in receipts), (receipt.at_ms for receipt in receipts)
         customers, topic = [receipt.customer for receipt in receipts], self.house.decisions_topic
-        self.decided.messages += cloudevents(topic, ids, "decision", "decisions", at_ms, customers, receipts)
+        messages = cloudevents(topic, ids, "decision", "decisions", at_ms, customers, receipts)
         if self.house.keeping.receipts:
             for customer, kept in zip(customers, map(encode_kept, receipts), strict=True):
                 self.decided.receipts.setdefault(customer, []).append(kept)
-        return [(receipt.rule, receipt.outcome) for receipt in receipts]
+        return messages, [(receipt.rule, receipt.outcome) for receipt in receipts]
 
     def _at(self, at: Ints, rule: Ints) -> Iterator[Candidate]:
         keys = self.brakes.keys or self.house.campaigns.keys

@@ -61,7 +61,7 @@ def told(job: CustomersJob, log: list[e.Event], cuts: list[int]) -> Store:
 
 
 def by_receiver(store: Store) -> list[Message]:
-    """What each reads of a topic in its order; that of different customers is nobody's business."""
+    """What each reads of a topic in its order: a message that is withheld may be told before others' refusals."""
     return sorted(store.sent, key=lambda message: (message.topic, message.key))
 
 
