@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 VERSION = "0.1.0"
 SENDER_ONLY = {"time", "who"}
-SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "brand", "source", "of", *e.OF_INGEST}
+SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "brand", "source", "of", "issued", *e.OF_INGEST}
 MORE_THAN = {
     out.IssuedCoupon.__name__: out.Receipt.__name__,
     out.BrakeTurn.__name__: out.Braked.__name__,

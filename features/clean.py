@@ -142,6 +142,8 @@ class Cleaner(Struct, frozen=True):
             event.birthday_ms = self._birthday_ms(event)
         elif isinstance(event, e.Suppress):
             event.until_ms = self._until_ms(event)
+        elif isinstance(event, e.CouponDelivered):
+            event.issued = event.issued_ms = 0
 
     def _birthday_ms(self, event: e.Profile) -> int:
         """When the next one begins."""

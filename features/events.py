@@ -47,6 +47,7 @@ class Line(Struct, omit_defaults=True, gc=False):
 WEATHER = {"temp_c", "rain_mm", "weather_ms"}
 LOAD = {"store_load", "load_ms"}
 OF_INGEST = {"ordered_ms", "ordered_day", "promised_ms", "birthday_ms", "until_ms", *WEATHER, *LOAD}  # of some events
+OF_INGEST |= {"issued_ms"}  # which dispatch fills in
 
 
 class Placed(Event, kw_only=True):
@@ -193,10 +194,15 @@ class Profile(Event, tag="profile"):
 
 
 class CouponDelivered(Event, tag="coupon_delivered"):
-    """A gateway has taken a coupon. `brewline run dispatch` writes it; a service of one's own may send it as well."""
+    """A gateway has taken a coupon. `brewline run dispatch` writes it, and so a coupon of Brewline's counts as issued.
+    A service of one's own may send it as well."""
 
     coupon: Id
     gateway: Name = ""
+    campaign: Name = ""
+    # set by dispatch
+    issued: int = 0
+    issued_ms: int = 0
 
 
 class CouponOpened(Event, tag="coupon_opened"):

@@ -36,7 +36,7 @@ class Chain:
                 if len(ticks) >= event.of:
                     now_ms = max(now_ms, min(ticks.values()))
                 continue
-            at_ms = event.ordered_ms if isinstance(event, ev.Void) else event.at_ms
+            at_ms = counted_ms(event)
             known = (f"void|{event.order}" if isinstance(event, ev.Void) else event.id, at_ms // HOUR_MS)
             if at_ms // HOUR_MS + 1 + self.retention_hours <= now_ms / HOUR_MS:
                 fate = "too_late"
@@ -46,7 +46,7 @@ class Chain:
                 fate = "counted"
                 ids.add(known)
                 self._add(event, at_ms)
-            who = "own" if isinstance(event, ev.DeliveryLate) else "customer" if event.customer else "anonymous"
+            who = "own" if ev.is_own(ev.kind_of(event), event.day) else "customer" if event.customer else "anonymous"
             self.fates[f"{fate} {who}"] += 1
 
     def _add(self, event: ev.Event, at_ms: int) -> None:
@@ -54,6 +54,12 @@ class Chain:
             for counter, number in counters(event, category).items():
                 if number:
                     self.minutes[dim, minute_ms][counter] += number
+
+
+def counted_ms(event: ev.Event) -> int:
+    if isinstance(event, ev.CouponDelivered):
+        return event.issued_ms or event.at_ms
+    return event.ordered_ms if isinstance(event, ev.Void) else event.at_ms
 
 
 def dims_of(event: ev.Event, at_ms: int) -> list[tuple[str, int, str]]:
@@ -122,6 +128,8 @@ def counters(event: ev.Event, category: str = "") -> dict[str, int]:
             return {"redemptions": 1}
         case ev.CouponIssued():
             return {"coupons_issued": 1}
+        case ev.CouponDelivered():
+            return {"coupons_issued": event.issued}
         case ev.Bind():
             return {"new_members": 1}
         case ev.Rating():

@@ -39,6 +39,9 @@ def _noted(topics: Topics, gateway: str, parcel: Parcel, at_ms: int) -> list[Mes
         at_ms=parcel.decided_ms + took_ms,
         coupon=parcel.id,
         gateway=gateway,
+        campaign=parcel.campaign,
+        issued=1,
+        issued_ms=parcel.decided_ms,
     )
     return [Message(topics.events, parcel.customer, encode(event))]
 

@@ -17,6 +17,7 @@ class _Data(Struct):
     expires_ms: int
     channel: str = PUSH
     coupon: str = ""
+    campaign: str = ""
     at_ms: int = 0
     send_ms: int = 0  # later, where it was held
 
@@ -43,6 +44,7 @@ class Parcel(Struct):
     customer: str = ""
     decided_ms: int = 0
     is_coupon: bool = False  # not a mere message
+    campaign: str = ""
 
     @property
     def body(self) -> bytes:
@@ -74,4 +76,5 @@ def read_parcel(record: Batch, now_s: float) -> Parcel:
         customer=coupon.subject,
         decided_ms=max(data.at_ms, data.send_ms),
         is_coupon=bool(data.coupon),
+        campaign=data.campaign,
     )

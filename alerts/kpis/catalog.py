@@ -26,6 +26,7 @@ DAYPART, CATEGORY = "daypart", "category"  # of the store's clock; of an order's
 CHAIN = "chain:*"
 MOST_PARTS = 3  # of a cross: their numbers in a batch of thousands fit into 64 bits together
 PARTS = (*OF_EVENTS, DAYPART, CATEGORY)
+FORMERLY = {"coupons_issued: coupon_issued=1 coupon_delivered=issued": "coupons_issued: coupon_issued=1"}
 
 
 class Term(NamedTuple):
@@ -89,10 +90,16 @@ class KpiCatalog(NamedTuple):
 
     @property
     def layout(self) -> tuple[str, list[str]]:
-        """What columns mean; and what they may have meant before, for counters are only ever added at the end."""
+        """What columns mean; and what they may have meant before, for counters are only ever added at the end.
+
+        A counter of `FORMERLY` has come to count more, from then on.
+        """
         meanings = [str(counter) for counter in self.counters]
-        every = ["; ".join(meanings[:count]) for count in range(1, len(meanings) + 1)]
-        return every[-1], every[:-1]
+        formerly = [FORMERLY.get(meaning, meaning) for meaning in meanings]
+        every, before = (
+            ["; ".join(each[:count]) for count in range(1, len(each) + 1)] for each in (meanings, formerly)
+        )
+        return every[-1], every[:-1] + before
 
     def slot_minutes(self, dim: str) -> int:
         return _slot_minutes(self.dimensions).get(dim.partition(":")[0], 1)

@@ -1,7 +1,8 @@
 """Reads a batch of clean events as columns: which of them may count, and when.
 
-A void counts in the minute of the order that it undoes; a refund leaves the sale as it was and counts in its own
-minute. What Brewline itself writes counts only where a counter names it, and apart from what was sent.
+A void counts in the minute of the order that it undoes, a coupon of Brewline's in that of its decision, whenever and
+however often a gateway took it; a refund leaves the sale as it was and counts in its own minute. What Brewline itself
+writes counts only where a counter names it, and apart from what was sent.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from features.kernel.scan import DECIMAL, TEXT, WHOLE
 
 Mask = npt.NDArray[np.bool_]
 KINDS = {kind: code for code, kind in enumerate((*CUSTOMER_EVENTS, *CONTROL))}
-TICK, VOID, ORDER = KINDS["tick"], KINDS["void"], KINDS["order"]
+TICK, VOID, ORDER, DELIVERED = (KINDS[kind] for kind in ("tick", "void", "order", "coupon_delivered"))
 CONTROLS, OWNS, OF_BOTHS = ([KINDS[kind] for kind in kinds] for kinds in (CONTROL, OWN, OF_BOTH))
 TEXTS = ("type", "id", "order", "customer", "tz", "source", *OF_EVENTS)
-WHOLES = ("at_ms", "ordered_ms", "day", "of")
+WHOLES = ("at_ms", "ordered_ms", "issued_ms", "day", "of")
 COMPUTED = {*TENTHS, CATEGORIES, LINES_QTY, LINES_CENTS}
 
 
@@ -77,13 +78,14 @@ class Tally:
         clock_ms[since:] = clock.now_ms
         own = np.isin(kind, OWNS) | (np.isin(kind, OF_BOTHS) & (scanned.values[fields["day"]] == 0))
         told = (kind >= 0) & (kind != TICK) & ~np.isin(kind, CONTROLS)
-        at_ms, ordered_ms = (scanned.values[fields[name]] for name in ("at_ms", "ordered_ms"))
+        at_ms, ordered_ms, issued_ms = (scanned.values[fields[name]] for name in ("at_ms", "ordered_ms", "issued_ms"))
+        issued = (kind == DELIVERED) & (issued_ms > 0)
         every = Events(
             scanned=scanned,
             index=np.arange(len(kind)),
             kind=kind,
             at_ms=at_ms,
-            counted_ms=np.where(kind == VOID, ordered_ms, at_ms),
+            counted_ms=np.select([kind == VOID, issued], [ordered_ms, issued_ms], at_ms),
             clock_ms=clock_ms,
             own=own,
             of_customer=scanned.filled(fields["customer"]),

@@ -67,6 +67,11 @@ FIELDS = {
     "regions": Word("where it is good, as `stores`"),
     "CouponRedeemed.total_cents": Word("what the order comes to before the coupon, for coupons that ask for it", 3600),
     "CouponDelivered.coupon": Word("its code, or the id of its decision", "5f0c83f0a7d14f0c9b6e2d41"),
+    "CouponDelivered.campaign": Word("campaign of its rule; may be empty", "summer"),
+    "CouponDelivered.issued": Word("1: by this word the coupon counts as issued; 0 in what is sent"),
+    "CouponDelivered.issued_ms": Word(
+        "when it was decided, or due where it was held, in epoch ms: KPIs count it then; 0 in what is sent"
+    ),
     "CouponOpened.coupon": Word("its code, or the id of its decision", "5f0c83f0a7d14f0c9b6e2d41"),
     "CouponRevoked.coupon": Word("its code, or the id of its decision", "5f0c83f0a7d14f0c9b6e2d41"),
     "CouponRevoked.reason": Word("why; `withdrawn`, if it is left out", "sent by mistake"),

@@ -335,6 +335,16 @@ def test_a_phone_number_is_read_under_the_country_of_its_store() -> None:
     assert [ny, sh] == same
 
 
+def test_by_what_is_sent_of_a_delivery_no_coupon_counts_and_its_fields_are_checked() -> None:
+    said = {"who": {"card": "K1"}, "coupon": "d1", "campaign": "spring", "issued": 1, "issued_ms": NOW_MS}
+    _, event = cleaned(written("coupon_delivered", **said))
+    assert isinstance(event, e.CouponDelivered)
+    assert (event.coupon, event.campaign, event.issued, event.issued_ms) == ("d1", "spring", 0, 0)
+    for wrong in ({"coupon": ""}, {"campaign": "x" * 129}, {"campaign": 5}, {"issued": "yes"}):
+        messages, _, _ = clean([written("coupon_delivered", **said | wrong)])
+        assert [message.topic for message in messages] == ["dead-letters"]
+
+
 MEMBERS = [
     {
         "phone": f"1391234{n:04d}",

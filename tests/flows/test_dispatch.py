@@ -228,7 +228,7 @@ def test_metrics_tell_of_deliveries_attempts_and_the_circuit(post: Post) -> None
 
 def test_what_a_gateway_has_taken_is_noted_for_the_customer_in_event_time(post: Post) -> None:
     decided_ms = 1_777_824_000_000  # long ago: a replay
-    post.coupons(["coupon"], coupon="WB5", at_ms=decided_ms)
+    post.coupons(["coupon"], coupon="WB5", campaign="spring", at_ms=decided_ms)
     post.coupons(["message"], coupon="", message="come-now", at_ms=decided_ms)
     with receiver() as (_, url):
         flow = post.start({"push": {"url": url}, "other": {"url": url}})
@@ -238,6 +238,7 @@ def test_what_a_gateway_has_taken_is_noted_for_the_customer_in_event_time(post: 
     for key, event in noted:
         assert (key, event.customer, event.id, event.coupon) == (b"c-coupon", "c-coupon", "coupon/delivered", "coupon")
         assert 0 <= event.at_ms - decided_ms < 60_000
+        assert (event.campaign, event.issued, event.issued_ms) == ("spring", 1, decided_ms)
         pointer = {"$ref": "#/components/messages/clean.coupon_delivered/payload", "components": CONTRACT["components"]}
         assert Draft7Validator(pointer).is_valid(msgspec.json.decode(e.encode(event)))
 

@@ -21,6 +21,7 @@ from jsonschema import Draft7Validator
 from rich.console import Console
 
 from alerts.coupons.check import Attempt
+from alerts.kpis.kpi import COLUMN
 from brewline.account import balance
 from brewline.coupons import check_coupon, revoke_coupon, show_coupons
 from config.gateways import variable
@@ -28,6 +29,7 @@ from config.settings import Settings
 from features import asyncapi
 from features.times import HOUR_MS
 from flows.topics import TOPICS
+from operators.kpis import read_kpis
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from sim.chain import Record
 from tests.flowprocess import COUPON_KEY, IDENTITY_KEY, Flow, feed, make_topics, read_all, settings_for, until
@@ -40,7 +42,7 @@ RULE = """
 id = "thanks"
 on = ["order"]
 when = "true"
-then = { coupon = "TY", face_value_cents = 300, valid = "5d", stores = ["s1"] }
+then = { coupon = "TY", face_value_cents = 300, valid = "5d", stores = ["s1"], campaign = "spring" }
 cooldown = "1s"
 [[test]]
 name = "a"
@@ -103,7 +105,7 @@ def test_a_coupon_is_earned_delivered_opened_and_used_once_and_another_is_taken_
     make_topics(settings, TOPICS)
     taken, url = processes.enter_context(receiver())
     gateways = json.dumps({"push": {"url": url}})
-    flows = [start("customers"), start("ingest")]
+    flows = [start("customers"), start("ingest"), start("kpis")]
     flows.append(start("dispatch", BREWLINE_DISPATCH__GATEWAYS=gateways, **{variable("push"): SECRET}))
 
     def verdicts(number: int) -> list[tuple[str, str]]:
@@ -111,7 +113,7 @@ def test_a_coupon_is_earned_delivered_opened_and_used_once_and_another_is_taken_
         return sorted((one["type"], one["reason"]) for one in data(settings, "redemptions"))
 
     feed(settings, [record("order", "o1", 0), record("order", "o2", 1), record("order", "o3", 2)])
-    until(lambda: len(taken.taken) == 3, because=lambda: flows[2].said[-2_000:])
+    until(lambda: len(taken.taken) == 3, because=lambda: flows[3].said[-2_000:])
     issued = {one["cause"]: one for one in map(orjson.loads, taken.taken.values()) for one in [one["data"]]}
     codes = {cause: coupon["code"] for cause, coupon in issued.items()}
     customer = issued["o1"]["customer"]
@@ -122,6 +124,16 @@ def test_a_coupon_is_earned_delivered_opened_and_used_once_and_another_is_taken_
 
     until(lambda: states() == dict.fromkeys(("o1", "o2", "o3"), "delivered"), because=lambda: f"{states()}")
 
+    client = redis_py.Redis.from_url(settings.redis.url)
+    column = COLUMN["coupons_issued"]
+
+    def given() -> list[int]:
+        """By hour, what was issued of the campaign."""
+        at_ms = START_MS // HOUR_MS * HOUR_MS
+        hours = read_kpis(client, settings.redis.prefix, "campaign:spring", 60, at_ms, at_ms + 4 * HOUR_MS)
+        return [hours[hour].get(column, 0) for hour in sorted(hours) if hours[hour].get(column)]
+
+    feed(settings, [record("coupon_delivered", "e0", 3, coupon=codes["o1"], campaign="spring", issued=1)])
     feed(settings, [record("coupon_opened", "e1", 3, coupon=codes["o1"])])
     assert verdicts(1) == [("coupon.opened", "")]
     attempt = Attempt(codes["o1"], START_MS + 4 * HOUR_MS, "s1")
@@ -144,11 +156,11 @@ def test_a_coupon_is_earned_delivered_opened_and_used_once_and_another_is_taken_
         "nothing to take back: it is redeemed\n",
     )
     assert states() == {"o1": "redeemed", "o2": "revoked", "o3": "revoked"}
+    until(lambda: given() == [1, 1, 1], because=lambda: f"{given()}")
     for flow in flows:
         assert flow.end(SIGTERM) == 0
     watch: Any = SimpleNamespace(dead_letters=Counter())
-    client = redis_py.Redis.from_url(settings.redis.url)
-    account = balance(client, settings, settings.kafka.partitions, watch, Counter(), sent=7)
+    account = balance(client, settings, settings.kafka.partitions, watch, Counter(), sent=8)
     assert (account.settled, account.own) == (True, 4), "three deliveries and the command's word are nobody's events"
 
     for message in read_all(settings, "redemptions"):

@@ -38,6 +38,16 @@ def test_state_goes_on_when_a_counter_is_added_at_the_end_and_not_when_one_means
     assert now not in (other, *former)
 
 
+def test_state_goes_on_where_coupons_came_to_count_that_gateways_have_taken():
+    shipped = 'coupons_issued  = { coupon_issued = 1, coupon_delivered = "issued" }'
+    for earlier in (TEXT, TEXT.replace("wet_orders      = { order = 1, where = { rain_tenths = [1, 5000] } }\n", "")):
+        former, _ = read_kpis(earlier.replace(shipped, "coupons_issued = { coupon_issued = 1 }"), "f").layout
+        now, known = read_kpis(TEXT, "f").layout
+        assert (former in known, former == now) == (True, False)
+    other, _ = read_kpis(TEXT.replace(shipped, "coupons_issued = { coupon_redeemed = 1 }"), "f").layout
+    assert other not in (now, *known)
+
+
 def test_hours_of_a_daypart_may_go_over_midnight():
     assert read_kpis(TEXT, "f").dayparts["night"] == (23, 0, 1, 2, 3, 4)
 

@@ -178,3 +178,24 @@ def test_stars_footfall_and_members_are_counted():
 def test_a_word_to_forget_somebody_counts_nothing_and_is_no_dead_letter() -> None:
     store = counted(ev.Forget(id="f", customer="c1", at_ms=1))
     assert (store.records, store.sent, store.position.counts, store.position.offset) == ({}, [], {}, 0)
+
+
+def delivered(gateway: str, at_ms: int, **fields: object) -> ev.CouponDelivered:
+    """As dispatch says it."""
+    told = {"campaign": "spring", "issued": 1, "issued_ms": NOON_MS - 1} | fields
+    return ev.CouponDelivered(id="d1/delivered", customer="c1", at_ms=at_ms, coupon="d1", gateway=gateway, **told)
+
+
+def test_a_coupon_that_gateways_have_taken_is_issued_once_in_the_minute_of_its_decision_and_by_its_campaign():
+    again = delivered("sms", NOON_MS + HOUR_MS)
+    found = partials(counted(delivered("push", NOON_MS), again, order("o", campaign="spring"), cuts=(1, 2)).sent)
+    said = {(each.dim, each.minute_ms): named(each) for each in found if "coupons_issued" in named(each)}
+    minute_ms = NOON_MS - MINUTE_MS
+    assert said == {(dim, minute_ms): {"coupons_issued": 1} for dim in ("chain:*", "campaign:spring")}
+
+
+def test_what_others_say_of_a_delivery_issues_nothing_and_neither_does_what_was_written_before():
+    sent = ev.CouponDelivered(id="e", customer="c1", at_ms=NOON_MS, day=1, tz="UTC", coupon="d1", campaign="spring")
+    before = b'{"type":"coupon_delivered","id":"d2/delivered","customer":"c1","at_ms":%d,"coupon":"d2"}' % NOON_MS
+    store = counted(sent, before)
+    assert (partials(store.sent), store.position.counts) == ([], {"kpi_events": 1, "kpi_own": 1})

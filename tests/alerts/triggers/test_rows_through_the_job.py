@@ -88,7 +88,8 @@ def same(found: float | None, wanted: float, tolerance: float) -> bool:
 def test_what_a_gateway_has_taken_was_issued() -> None:
     day = 20 * DAY_MS
     redeemed = e.CouponRedeemed(id="r", customer="c", at_ms=day + 9, tz="Asia/Shanghai", day=1, coupon="a")
-    log = [e.CouponDelivered(id=f"{n}/delivered", customer="c", at_ms=day + n, coupon=f"{n}") for n in (1, 2)]
-    store = run(JOB, batches("events", 0, encoded([*log, redeemed])))[0]
+    log = [e.CouponDelivered(id=f"{n}/delivered", customer="c", at_ms=day + n, coupon=f"{n}", issued=1) for n in (1, 2)]
+    said = e.CouponDelivered(id="by a service of one's own", customer="c", at_ms=day + 3, day=1, coupon="1")
+    store = run(JOB, batches("events", 0, encoded([*log, said, redeemed])))[0]
     values = data_of(store, "decisions")[-1]["values"]
     assert (values["coupons_issued_30d"], values["coupon_use_30d"]) == (2, 0.5)
