@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct, field
@@ -66,6 +66,9 @@ class Count(Struct, array_like=True):
     count: int
 
 
+Turns = tuple[str, ...]  # that deliveries of a coupon have taken
+
+
 class Kind(NamedTuple):
     """`what`: an outcome of a decision, or a turn of a coupon."""
 
@@ -85,6 +88,7 @@ class News(Struct):
     counts: list[Count] = field(default_factory=list)
 
 
+Kept = TypeVar("Kept")
 _said = msgspec.json.Decoder(Said).decode
 
 
@@ -98,7 +102,8 @@ class Decided:
         self.days: dict[int, Counter[Kind]] = {}
         self.latest: dict[tuple[str, str], deque[Decision]] = {}
         self.names: dict[tuple[str, str], tuple[str, str]] = {}  # rule and campaign, kept once
-        self.whose: OrderedDict[int, tuple[str, str]] = OrderedDict()  # decision → rule and campaign
+        self.whose: OrderedDict[int, tuple[tuple[str, str], Turns]] = OrderedDict()  # decision → rule, campaign; told
+        self.early: OrderedDict[int, Turns] = OrderedDict()  # told of coupons that were not read yet
         self.seen: OrderedDict[int, None] = OrderedDict()
         self.lock = Lock()
 
@@ -106,7 +111,7 @@ class Decided:
         """What came while nobody looked is missing: so what was counted before is not added to."""
         with self.lock:
             self.since_ms, self.clock_ms = now_ms, 0
-            for kept in (self.kinds, self.days, self.latest, self.whose, self.seen):
+            for kept in (self.kinds, self.days, self.latest, self.whose, self.early, self.seen):
                 kept.clear()
 
     def take(self, came: Iterable[tuple[str, bytes]]) -> News:
@@ -119,7 +124,7 @@ class Decided:
                 said = _said(raw)
                 if self._known(said.id):
                     continue
-                changed.add(self._count(topic, said))
+                changed.update(self._count(topic, said))
                 if topic in ("coupons", "decisions"):
                     number += 1
                     decision = _decision(said.data)
@@ -133,25 +138,38 @@ class Decided:
         """A message may come twice when a flow starts again."""
         if (known := hash(id)) in self.seen:
             return True
-        self.seen[known] = None
-        if len(self.seen) > REMEMBERED:
-            self.seen.popitem(last=False)
+        _remember(self.seen, known, None)
         return False
 
-    def _count(self, topic: str, said: Said) -> Kind:
-        data, (rule, campaign) = said.data, (said.data.rule, said.data.campaign)
-        what = (data.outcome or "issued") if topic in ("coupons", "decisions") else said.type.rpartition(".")[2]
+    def _count(self, topic: str, said: Said) -> list[Kind]:
+        """What it adds to."""
+        data, coupon, turn = said.data, hash(said.data.decision), said.type.rpartition(".")[2]
+        if topic == "deliveries":
+            return self._delivery(coupon, turn)
+        self.clock_ms = max(self.clock_ms, data.at_ms)
+        what = turn if topic == "redemptions" else data.outcome or "issued"
+        found = [self._add(Kind(data.rule, data.campaign, what), data.at_ms)]
         if topic == "coupons":
-            self.whose[hash(data.decision)] = self.names.setdefault((rule, campaign), (rule, campaign))
-            if len(self.whose) > REMEMBERED:
-                self.whose.popitem(last=False)
-        elif topic == "deliveries":
-            rule, campaign = self.whose.get(hash(data.decision), ("", ""))
-        kind = Kind(rule, campaign, what)
+            names = data.rule, data.campaign
+            _remember(self.whose, coupon, (self.names.setdefault(names, names), ()))
+            for early in self.early.pop(coupon, ()):
+                found += self._delivery(coupon, early)
+        return found
+
+    def _delivery(self, coupon: int, turn: str) -> list[Kind]:
+        """Of each coupon once, however many gateways say so; where it comes before its coupon, with that."""
+        names, told = self.whose.get(coupon, (None, self.early.get(coupon, ())))
+        if turn in told:
+            return []
+        if names is None:
+            _remember(self.early, coupon, (*told, turn))
+            return []
+        self.whose[coupon] = names, (*told, turn)
+        return [self._add(Kind(*names, turn), self.clock_ms)]  # its own time is of the clock on the wall
+
+    def _add(self, kind: Kind, at_ms: int) -> Kind:
         self.kinds[kind] += 1
-        if topic != "deliveries":  # its time is of the clock on the wall
-            self.clock_ms = max(self.clock_ms, data.at_ms)
-        self._of_day(data.at_ms if topic != "deliveries" else self.clock_ms)[kind] += 1
+        self._of_day(at_ms)[kind] += 1
         return kind
 
     def _of_day(self, at_ms: int) -> Counter[Kind]:
@@ -196,6 +214,13 @@ class Decided:
                 name = kind.rule if by == "rule" else kind.campaign
                 found.setdefault(name, Counter())[kind.what] += number
         return found
+
+
+def _remember(kept: OrderedDict[int, Kept], key: int, value: Kept) -> None:
+    """The oldest goes where there are too many."""
+    kept[key] = value
+    if len(kept) > REMEMBERED:
+        kept.popitem(last=False)
 
 
 def _decision(data: Data) -> Decision:

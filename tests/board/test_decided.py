@@ -60,12 +60,26 @@ def test_counts_are_those_of_a_plain_count_of_each_message_once(
         assert found == {(rule, what): n for (on, rule, what), n in days.items() if on == day}
 
 
-def test_a_delivery_counts_for_the_rule_whose_coupon_it_was() -> None:
+def test_a_delivery_counts_for_the_rule_whose_coupon_it_was_even_if_it_is_read_before_the_coupon() -> None:
+    came = [message("i", "welcome", "issued", decision="d1"), message("v", "", "delivered", decision="d1")]
+    for order in (came, came[::-1]):
+        counted = Decided(ZONE)
+        told = [counted.take([each]).counts for each in (*order, message("w", "", "delivered", decision="of-before"))]
+        assert counted.funnel("rule") == {"welcome": Counter(issued=1, delivered=1)}
+        assert counted.funnel("campaign")["c"] == Counter(issued=1, delivered=1)
+        assert [one for counts in told for one in counts] == [
+            d.Count("welcome", "delivered", 1),
+            d.Count("welcome", "issued", 1),
+        ][:: -1 if order is came else 1]
+
+
+def test_a_coupon_that_several_gateways_take_is_delivered_once() -> None:
     counted = Decided(ZONE)
-    counted.take([message("i", "welcome", "issued", decision="d1"), message("v", "", "delivered", decision="d1")])
-    counted.take([message("w", "", "delivered", decision="of-before")])
-    assert counted.funnel("rule") == {"welcome": Counter(issued=1, delivered=1), "": Counter(delivered=1)}
-    assert counted.funnel("campaign")["c"] == Counter(issued=1, delivered=1)
+    turns = ("delivered", "delivered", "undeliverable", "delivered")
+    counted.take([message(f"v{n}", "", turn, decision="d1") for n, turn in enumerate(turns[:2])])
+    counted.take([message("i", "welcome", "issued", decision="d1")])
+    counted.take([message(f"w{n}", "", turn, decision="d1") for n, turn in enumerate(turns[2:])])
+    assert counted.funnel("rule") == {"welcome": Counter(issued=1, delivered=1, undeliverable=1)}
 
 
 def test_many_decisions_at_once_are_told_by_the_latest_of_each_kind() -> None:
@@ -85,7 +99,8 @@ def test_memory_does_not_grow_with_what_is_decided(monkeypatch) -> None:  # type
     counted = Decided(ZONE)
     for day in range(20):
         counted.take([message(f"{day}-{n}", "r", "issued", NOON_MS + day * DAY_MS) for n in range(200)])
-    assert (len(counted.seen), len(counted.whose), len(counted.days)) == (100, 100, d.DAYS)
+    counted.take([message(f"v{n}", "", "delivered", decision=f"of-before-{n}") for n in range(200)])
+    assert (len(counted.seen), len(counted.whose), len(counted.early), len(counted.days)) == (100, 100, 100, d.DAYS)
     assert sum(map(len, counted.latest.values())) == d.EACH
     assert counted.news().counts[0].count == 4_000
 
