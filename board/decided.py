@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from features.times import local_day
 
 TOPICS = ("coupons", "decisions", "redemptions", "deliveries")
-TURNS = ("delivered", "undeliverable", "opened", "redeemed", "expired", "refused", "revoked", "restored")
+TURNS = ("delivered", "undeliverable", "opened", "redeemed", "refused", "revoked", "restored")
 DAYS = 8
 EACH = 40  # the latest of a rule and outcome
 REMEMBERED = 20_000  # coupons whose delivery may still be told, and messages that may come again, by hash of their id

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, convert
 
 from board.access.person import HEAD_OFFICE, Person, Role
-from board.decided import TOPICS, News
+from board.decided import TOPICS, TURNS, News
 from board.endpoint import Nothing, get, post
 from board.live import Feed
 from board.pages import MARKETING
@@ -30,7 +30,7 @@ DECIDERS: frozenset[Role] = frozenset({"marketing", "engineer"})
 MOST = 500
 LATELY_S = 5.0  # figures that take a while to read are this old at most
 QUIET_S = 5.0  # a feed that says nothing new says so
-WAYS = ("issued", "delivered", "undeliverable", "opened", "redeemed", "expired", "refused", "revoked", "restored")
+WAYS = ("issued", *TURNS)
 Limit = Annotated[int, Meta(ge=1, le=MOST)]
 
 
@@ -64,7 +64,6 @@ class Way(Struct):
     undeliverable: int
     opened: int
     redeemed: int
-    expired: int
     refused: int
     revoked: int
     restored: int

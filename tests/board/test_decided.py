@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
 from board import decided as d
+from board.api.coupons import WAYS
 from board.decided import Decided
+from features.channels import CLOUDEVENTS
 from features.times import DAY_MS, local_day, parse_time
 
 NOON_MS = parse_time("2026-05-04T12:00:00+08:00")
@@ -58,6 +62,13 @@ def test_counts_are_those_of_a_plain_count_of_each_message_once(
     for day in counted.days:
         found = {(rule, what): n for rule, ways in counted.funnel("rule", day).items() for what, n in ways.items()}
         assert found == {(rule, what): n for (on, rule, what), n in days.items() if on == day}
+
+
+def test_the_way_of_a_coupon_has_the_steps_that_flows_tell_of_and_no_others() -> None:
+    told = {name.removeprefix("coupon.") for name in CLOUDEVENTS if name.startswith("coupon.")}
+    assert ({*WAYS}, len(WAYS)) == (told, len(told))
+    page = Path("board/static/pages/coupons.funnel.js").read_text()
+    assert {*re.findall(r'"(\w+)"', page.partition("STEPS = [")[2].partition("]")[0])} <= told
 
 
 def test_a_delivery_counts_for_the_rule_whose_coupon_it_was_even_if_it_is_read_before_the_coupon() -> None:

@@ -44,7 +44,7 @@ export async function feed({ t, me }, chosen) {
 
   function draw() {
     note.textContent = t("live_note", { since: moment(sinceMs) });
-    const turns = new Set(["delivered", "undeliverable", "opened", "redeemed", "expired", "refused", "revoked", "restored"]);
+    const turns = new Set(["delivered", "undeliverable", "opened", "redeemed", "refused", "revoked", "restored"]);
     const found = [...new Set([...counts.values()].flatMap((each) => [...each.keys()]))].filter((what) => !turns.has(what));
     offer(rules, [...counts.keys()].filter(Boolean).sort(), chosen.rule, (name) => name);
     offer(outcomes, found.sort(), chosen.outcome, t);

@@ -4,7 +4,7 @@ import { get } from "/static/api.js";
 import { coded, fill, h, table } from "/static/dom.js";
 import { moment, percent, whole } from "/static/numbers.js";
 
-const STEPS = ["issued", "delivered", "opened", "redeemed", "expired", "refused", "revoked"];
+const STEPS = ["issued", "delivered", "opened", "redeemed", "refused", "revoked"];
 const DRAWN = STEPS.slice(0, 4);
 
 export function funnel({ t }) {
