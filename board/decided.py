@@ -149,7 +149,7 @@ class Decided:
         self.clock_ms = max(self.clock_ms, data.at_ms)
         what = turn if topic == "redemptions" else data.outcome or "issued"
         found = [self._add(Kind(data.rule, data.campaign, what), data.at_ms)]
-        if topic == "coupons":
+        if what == "issued":  # on both topics, under one id: of two words the second is passed over
             names = data.rule, data.campaign
             _remember(self.whose, coupon, (self.names.setdefault(names, names), ()))
             for early in self.early.pop(coupon, ()):

@@ -84,6 +84,14 @@ def test_a_delivery_counts_for_the_rule_whose_coupon_it_was_even_if_it_is_read_b
         ][:: -1 if order is came else 1]
 
 
+def test_a_delivery_counts_whichever_topic_tells_of_its_coupon_first() -> None:
+    _, raw = message("i", "welcome", "issued", decision="d1")
+    for topics in (("coupons", "decisions"), ("decisions", "coupons")):
+        counted = Decided(ZONE)
+        counted.take([*((topic, raw) for topic in topics), message("v", "", "delivered", decision="d1")])
+        assert counted.funnel("rule") == {"welcome": Counter(issued=1, delivered=1)}
+
+
 def test_a_coupon_that_several_gateways_take_is_delivered_once() -> None:
     counted = Decided(ZONE)
     turns = ("delivered", "delivered", "undeliverable", "delivered")
