@@ -68,6 +68,16 @@ class Kafka(secured.Discreet, forbid_unknown_fields=True):
         mine, _, of = self.share.partition("/")
         return int(mine), int(of)
 
+    def parts(self, partitions: int) -> range:
+        """Those of a topic's partitions that this process reads. Raises WrongSettings when there are none."""
+        mine, of = self.shared
+        if mine >= partitions:
+            raise WrongSettings(
+                f"[kafka] share: found {self.share!r}, and there are {partitions} partitions: nothing is left for this"
+                f" process; start {partitions} at most, '0/{partitions}' to '{partitions - 1}/{partitions}'"
+            )
+        return range(mine, partitions, of)
+
     def librdkafka(self) -> dict[str, str | int | bool]:
         """What every client starts from."""
         largest = self.max_message_bytes - AROUND_BYTES

@@ -32,7 +32,7 @@ def run(settings: Settings, stop: Event) -> None:
     require_kafka(client, kafka.start_timeout_s)
     size = {"max.message.bytes": str(kafka.max_message_bytes)}
     partitions = ensure_topics(client, names, kafka.partitions, kafka.replication, size, names[-1:])[names[0]]
-    parts = range(kafka.shared[0], partitions, kafka.shared[1])
+    parts = kafka.parts(partitions)
     show_health(settings, "dispatch", pulse)
     if not targets:
         log.warning("no gateway is configured: coupons stay on their topic; name one in [dispatch.gateways.<name>]")

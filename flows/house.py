@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from threading import Event
-from typing import Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
@@ -35,8 +34,7 @@ class House:
     """One process's share of Brewline. `stop` ends every source; what is in flight is committed first."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.client: dict[str, Any] = settings.kafka.librdkafka()
+        self.settings, self.client = settings, settings.kafka.librdkafka()
         require_kafka(self.client, settings.kafka.start_timeout_s)
         self.answered = partial(answered, settings.redis.url, settings.redis.start_timeout_s)  # while flows are set up
         self.redis: Redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
@@ -48,6 +46,7 @@ class House:
         self.require_layout({f"partitions of {topic}": self.partitions[topic] for topic in KEYED})
         self.tombstones = Tombstones(self.redis, settings.redis.prefix, self.client, self.topic("forgotten"))
         self.stop, self.pulse = Event(), Pulse(settings.metrics.stall_s)
+        self.widest = 0  # the most partitions of a topic that is read
 
     def require_layout(self, layout: Mapping[str, str | int]) -> None:
         """Refuses state that was laid out in another way. Raises WrongLayout, Unreachable."""
@@ -65,6 +64,7 @@ class House:
         counts, kafka = {self.topic(topic): self.partitions[topic] for topic in topics}, self.settings.kafka
         pace = (kafka.batch_events, kafka.poll_ms, kafka.fetch_wait_ms, GATHER_MS.get(flow, 0), kafka.shared)
         times = (event_time, AT_END_S) if raw and self.settings.time.clock == "event" else (kafka_time, 0.0)
+        self.widest = max(self.widest, *counts.values())
         step = Alignment(kafka.align_s * 1000, *times)
         return KafkaBatches(flow, self.client, counts, fence, self.pulse, self.stop, *pace, step)
 

@@ -38,6 +38,7 @@ def open_house(name: str, *parts: Callable[[Dataflow, House], None]) -> Dataflow
         flow = Dataflow(name)
         for part in parts:
             part(flow, house)
+        settings.kafka.parts(house.widest)  # a dataflow that has nothing to read ends at once, in silence
     except (ValueError, Unreachable) as error:
         sys.exit(f"brewline: {error}")
     # A batch makes tens of thousands of objects and drops them: looking for cycles among them took a third of the time.

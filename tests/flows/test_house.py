@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from os import urandom
@@ -22,7 +23,7 @@ from flows.house import House
 from flows.topics import SOURCES
 from operators.kafka import NarrowTopic, Unreachable, ensure_topics, produce, producer
 from operators.servers import KafkaServer, RedisServer, redis_server
-from tests.flowprocess import IDENTITY_KEY
+from tests.flowprocess import IDENTITY_KEY, Flow
 
 pytestmark = pytest.mark.servers
 WAIT_S = 20.0
@@ -67,6 +68,13 @@ def test_the_largest_message_that_a_producer_takes_is_taken_by_the_topic(
             size -= 50
     assert sender.flush(WAIT_S) == 0
     assert errors == [None]
+
+
+@pytest.mark.parametrize("name", ["customers", "dispatch"])
+def test_a_process_to_which_no_partition_is_left_says_so(settings: Settings, workdir: Path, name: str) -> None:
+    flow = Flow(name, settings, workdir / "flow.log", BREWLINE_KAFKA__SHARE="99/100")
+    assert flow.end() == 1
+    assert re.search(r"share: found '99/100', and there are (\d+) partitions: .* start \1 at most, '0/\1'", flow.said)
 
 
 @pytest.fixture
