@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from msgspec import Struct
 
@@ -78,6 +78,7 @@ def whole_url(url: str, user: str, password: str, ca_file: str) -> str:
     if not (password or ca_file):
         return url
     parts = urlsplit(url)
+    user = user or unquote(parts.username or "")
     place, options = parts.netloc.rpartition("@")[2], dict(parse_qsl(parts.query))
     who = f"{quote(user, safe='')}:{quote(password, safe='')}@" if password else parts.netloc.removesuffix(place)
     if ca_file:

@@ -247,4 +247,5 @@ def test_a_url_made_whole_stays_as_it_is_when_made_whole_again() -> None:
     once = whole_url("rediss://h:1/0", "u", "p@", "/ca.pem")
     assert whole_url(once, "u", "p@", "/ca.pem") == once == "rediss://u:p%40@h:1/0?ssl_ca_certs=%2Fca.pem"
     assert whole_url("redis://:own@h:1/0", "", "", "") == "redis://:own@h:1/0"
+    assert whole_url("redis://b%40r@h:1/0", "", "p", "") == "redis://b%40r:p@h:1/0", "who stands in the url is the user"
     assert whole_url("unix:///run/redis.sock?db=0", "", "", "") == "unix:///run/redis.sock?db=0"
