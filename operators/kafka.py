@@ -129,8 +129,9 @@ def unreachable(brokers: str, errors: Iterable[KafkaError]) -> Unreachable:
             said = error.str().rpartition("/bootstrap: ")[2].partition(" (after ")[0]
             return Unreachable(f"Kafka at {brokers} {REFUSALS[error.code()]}: {said}")
     return Unreachable(
-        f"Kafka at {brokers} does not answer ({last.str()}): start it, or name"
-        " another with [kafka] brokers or BREWLINE_KAFKA__BROKERS; `brewline demo` needs no Kafka"
+        f"Kafka at {brokers} does not answer ({last.str()}): start it, or name another with [kafka] brokers or"
+        " BREWLINE_KAFKA__BROKERS; where it asks for TLS, see [kafka] security_protocol;"
+        " `brewline demo` needs no Kafka"
     )
 
 

@@ -71,5 +71,5 @@ def unreachable(url: str, error: Exception) -> Unreachable:
         return Unreachable(f"{where} is not trusted ({error}): see [redis] ca_file, and the host in its url")
     return Unreachable(
         f"{where} does not answer ({error}): start it, or name another with [redis] url or BREWLINE_REDIS__URL;"
-        " `brewline demo` needs no Redis"
+        " where it asks for TLS, see [redis] url (rediss://); `brewline demo` needs no Redis"
     )

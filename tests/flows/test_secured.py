@@ -106,6 +106,15 @@ def test_a_kafka_that_the_authority_does_not_vouch_for_is_not_spoken_to(settings
         require_kafka(strange.librdkafka(), 2)
 
 
+def test_who_speaks_plainly_to_servers_that_want_tls_is_told_where_to_say_so(settings: Settings) -> None:
+    plain = msgspec.structs.replace(settings.kafka, security_protocol="PLAINTEXT", user="", ca_file="")
+    with pytest.raises(Unreachable, match=r"where it asks for TLS, see \[kafka\] security_protocol"):
+        require_kafka(plain.librdkafka(), 2)
+    with pytest.raises(Unreachable, match=r"where it asks for TLS, see \[redis\] url \(rediss://\)") as refused:
+        connect_redis(settings.redis.url.replace("rediss://", "redis://").partition("?")[0], 1)
+    assert "tea" not in str(refused.value)
+
+
 def test_redis_refuses_another_password_and_an_unknown_authority_in_one_line_without_it(settings: Settings) -> None:
     url = settings.redis.url
     assert connect_redis(url, 5).ping()

@@ -60,8 +60,8 @@ const problem = [
   ["{command}: --reason: found nothing, expected why, for who reads it later", "{command}：请填写原因，方便他人日后了解"],
   ["alerts silence: --for: found {last}, expected from 1s to {most}d", "静默时长：收到 {last}，应为 1 秒至 {most} 天"], ["alerts silence: --for: {said:duration}", "静默时长：{said}"],
   // servers
-  ["Redis does not answer: {said}", "Redis 无响应：{said}"], ["{where:server?} does not answer ({said}): start it, or name another with {key} or {variable:word}; `{command}` needs no {what:word}",
-    "{where}无响应（{said}）：请启动，或用 {key} 或 {variable} 另行指定；`{command}` 不需要 {what}"],
+  ["Redis does not answer: {said}", "Redis 无响应：{said}"], ["{where:server?} does not answer ({said}): start it, or name another with {key} or {variable:word}; where it asks for TLS, see {setting}; `{command}` needs no {what:word}",
+    "{where}无响应（{said}）：请启动，或用 {key} 或 {variable} 另行指定；若其要求 TLS，请检查 {setting}；`{command}` 不需要 {what}"],
   ["{where:server?} refuses us ({said}): see [redis] user, password_file and its ACL", "{where}拒绝连接（{said}）：请检查 [redis] user、password_file 及其 ACL"],
   ["{where:server?} is not trusted ({said}): see [redis] ca_file, and the host in its url", "{where}不受信任（{said}）：请检查 [redis] ca_file 及 url 中的主机"],
   ["{where:server?} refuses us; see [kafka] user, password_file and sasl_mechanism: {said}", "{where}拒绝连接，请检查 [kafka] user、password_file 和 sasl_mechanism：{said}"],

@@ -59,9 +59,11 @@ NO_FORMER = "models rollback: no champion of churn_risk before the present one i
 SETTINGS = (
     "kind",
     "store",
+    "[redis] url (rediss://)",
     "[redis] url",
     "BREWLINE_REDIS__URL",
     "[kafka] brokers",
+    "[kafka] security_protocol",
     "BREWLINE_KAFKA__BROKERS",
     "Redis",
     "Kafka",
