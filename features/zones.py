@@ -13,6 +13,7 @@ import numpy as np
 from features.kernel.arrays import Ints
 from features.times import DAY_MS, MINUTE_MS, offset_ms, parse_time
 
+SEARCHED_MS = 6 * DAY_MS  # at once
 FROM_MS, TO_MS = parse_time("1990-01-01T00:00:00Z"), parse_time("2100-01-01T00:00:00Z")
 
 
@@ -85,12 +86,12 @@ def _steps(name: str) -> list[tuple[int, int]]:
 
 
 def _changes(name: str) -> Iterator[tuple[int, int]]:
-    """Clocks change at most once in 20 days, on a whole minute."""
+    """Clocks change on a whole minute, and at most once in six days: some have gone back after a week."""
     known = offset_ms(name, FROM_MS)
     yield 0, known
-    for start_ms in range(FROM_MS, TO_MS, 20 * DAY_MS):
-        if (later := offset_ms(name, start_ms + 20 * DAY_MS)) != known:
-            minutes = range(start_ms, start_ms + 20 * DAY_MS, MINUTE_MS)
+    for start_ms in range(FROM_MS, TO_MS, SEARCHED_MS):
+        if (later := offset_ms(name, start_ms + SEARCHED_MS)) != known:
+            minutes = range(start_ms, start_ms + SEARCHED_MS, MINUTE_MS)
             changed = bisect_left(minutes, True, key=lambda at_ms: offset_ms(name, at_ms) == later)
             yield start_ms + changed * MINUTE_MS, later  # or just behind the last of these minutes
             known = later

@@ -25,6 +25,17 @@ def test_every_zone_changes_its_clocks_when_it_does() -> None:
             assert found[0] == offset != found[1], (name, at_ms)
 
 
+@pytest.mark.parametrize(
+    ("name", "days"),
+    [("America/Recife", ("2000-10-08", "2000-10-15")), ("America/Argentina/Tucuman", ("2004-06-01", "2004-06-13"))],
+)
+def test_clocks_that_went_back_after_days_did_so(name: str, days: tuple[str, str]) -> None:
+    table = ZoneTable()
+    steps, (first_ms, second_ms) = table.steps[table.add(name)], (parse_time(f"{day}T03:00:00Z") for day in days)
+    changed = [at_ms for at_ms, _ in steps if first_ms - DAY_MS < at_ms < second_ms + DAY_MS]
+    assert [round((at_ms - first_ms) / DAY_MS) for at_ms in changed] == [0, round((second_ms - first_ms) / DAY_MS)]
+
+
 def test_a_change_on_the_edge_of_what_is_searched_at_once_is_found() -> None:
     riga = ZoneTable()
     riga.add("Europe/Riga")
