@@ -30,6 +30,7 @@ else:
 
 HERE = Path(__file__).parent
 AROUND_BYTES = 1_000  # what Kafka counts around the largest message that a producer takes
+FROM_S = 631_152_000  # 1990 begins
 CLEAN_BYTES = 10_000  # more than ingest and Kafka add to an event
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(gt=0)]
@@ -108,7 +109,7 @@ class Redis(secured.Discreet, forbid_unknown_fields=True):
 class Time(Struct, forbid_unknown_fields=True):
     clock: Literal["wall", "event"] = "wall"  # event: ticks come with the input (replay, simulation)
     tick_s: Seconds = 1.0
-    earliest: str = "1990-01-01T00:00:00Z"  # an older event time is absurd
+    earliest: str = "1990-01-01T00:00:00Z"  # an older event time is absurd; not before 1990
     max_future_s: Seconds = 600.0  # further ahead of its record's Kafka timestamp is absurd
 
 
@@ -310,7 +311,7 @@ def _check(settings: Settings, path: Path) -> None:
     """What a type does not say."""
     checks: list[tuple[str, str, Callable[[str], Any], str]] = [
         ("stores", "timezone", _zone, "an IANA name such as 'Asia/Shanghai'"),
-        ("time", "earliest", _instant, "an RFC 3339 time such as '1990-01-01T00:00:00Z'"),
+        ("time", "earliest", _instant, "an RFC 3339 time from 1990 on, such as '1990-01-01T00:00:00Z'"),
         ("redis", "url", _redis_url, "redis://host:port/0, rediss://... or unix://..."),
         ("traces", "endpoint", _http_url, "http://host:port, https://... or nothing"),
         ("kafka", "brokers", _addresses, "host:port, several with commas between"),
@@ -340,7 +341,9 @@ def _check_channel_caps(caps: dict[str, str], path: Path) -> None:
 
 
 def _instant(text: str) -> None:
-    if datetime.fromisoformat(text.replace("Z", "+00:00")).tzinfo is None:
+    """The core knows no clocks before 1990."""
+    at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if at.tzinfo is None or at.timestamp() < FROM_S:
         raise ValueError
 
 

@@ -56,6 +56,10 @@ def refusal(path: Path | None, environ: dict[str, str]) -> str:
             "[kafka] max_message_bytes: found 1000000, expected at least 1010000: max_event_bytes and",
         ),
         ("[time]\nearliest = 'yesterday'", "[time] earliest: found 'yesterday', expected an RFC 3339 time"),
+        (
+            "[time]\nearliest = '1985-01-01T00:00:00Z'",
+            "[time] earliest: found '1985-01-01T00:00:00Z', expected an RFC 3339 time from 1990 on",
+        ),
         ("[redis]\nurl = '127.0.0.1:6379'", "[redis] url: found '127.0.0.1:6379', expected redis://host:port/0"),
         ("[redis]\nurl = 'redis://u:secret@h:abc/0'", "[redis] url: found 'h:abc/0', expected redis://host:port/0"),
         ("[kafka]\nbrokers = 'h:abc'", "[kafka] brokers: found 'h:abc', expected host:port"),
