@@ -37,7 +37,12 @@ class Customer:
     @property
     def zone(self) -> str:
         """The zone of the event that came last."""
-        return next((event.tz for event in reversed(self.events) if event.tz), "UTC")
+        return self.zone_of(self.events[-1]) if self.events else "UTC"
+
+    def zone_of(self, event: e.Event) -> str:
+        """The event's own, or that of the one before it."""
+        known = self.events[: self.events.index(event) + 1]
+        return next((one.tz for one in reversed(known) if one.tz), "UTC")
 
     def features(self, at_ms: int) -> dict[str, float]:
         """Every declared feature as of `at_ms`, by name; NaN where there is none. A text is its code."""
@@ -75,7 +80,7 @@ class Customer:
             if amount is None or not lines:
                 continue
             for value, weight in values_of(event, lines, amount):
-                found.append((value, -weight if undone else weight, (moment_ms, event.tz or "UTC")))
+                found.append((value, -weight if undone else weight, (moment_ms, self.zone_of(event))))
         return found
 
     def covers(self, window: str, moment: tuple[int, str], at_ms: int) -> bool:

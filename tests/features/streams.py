@@ -37,7 +37,7 @@ def clean_events(draw: st.DrawFn, customer: str, number: int, start_ms: int, zon
     """Any event that changes a record. Refunds and voids undo an earlier moment, whether an order was there or not."""
     at_ms, tz = draw(moments(start_ms)), draw(st.sampled_from(zones))
     size = draw(st.integers(0, 3000))
-    common = {"id": f"{customer}-{number}", "customer": customer, "at_ms": at_ms, "tz": tz, "day": local_day(at_ms, tz)}
+    common = {"id": f"{customer}-{number}", "customer": customer, "at_ms": at_ms, "tz": tz, "day": day_of(at_ms, tz)}
     kind = draw(st.sampled_from((e.Order, e.Order, e.Order, e.Refund, e.Void, *OTHERS)))
     if kind is e.Order:
         sugar = {"sugar": draw(st.sampled_from(("", "half", "none")))}
@@ -47,9 +47,13 @@ def clean_events(draw: st.DrawFn, customer: str, number: int, start_ms: int, zon
         return e.Order(**common, lines=lines, total_cents=size, discount_cents=size // 7)
     if issubclass(kind, e.Refund):
         ordered_ms = at_ms - draw(st.integers(0, 3 * DAY_MS))
-        undone = {"ordered_ms": ordered_ms, "ordered_day": local_day(ordered_ms, tz)}
+        undone = {"ordered_ms": ordered_ms, "ordered_day": day_of(ordered_ms, tz)}
         return kind(**common, **undone, order=f"{common['id']}-o", ordered_time=0, amount_cents=size, items=size % 5)
     return kind(**common, **OTHERS[kind](draw, size))
+
+
+def day_of(at_ms: int, tz: str) -> int:
+    return local_day(at_ms, tz or "UTC")
 
 
 OTHERS = {
@@ -58,6 +62,7 @@ OTHERS = {
     e.CartAdd: lambda draw, size: {"sku": "tea"},
     e.CouponRedeemed: lambda draw, size: {"coupon": "x"},
     e.CouponIssued: lambda draw, size: {"coupon": "x"},
+    e.CouponDelivered: lambda draw, size: {"coupon": "x"},
     e.PointsSpent: lambda draw, size: {"points": size % 40},
     e.Rating: lambda draw, size: {"stars": size % 51 / 10},
     e.Complaint: lambda draw, size: {"case": draw(st.sampled_from(CASES))},
@@ -71,7 +76,7 @@ OTHERS = {
 def logs(draw: st.DrawFn, customers: tuple[str, ...] = ("ca", "cb"), longest: int = 30) -> list[e.Event]:
     """Events of several customers in the order they arrive: late ones and repeats among them."""
     start_ms = draw(st.sampled_from(STARTS_MS))
-    zones = draw(st.sampled_from((ZONES[:1], ZONES[1:2], ZONES)))
+    zones = draw(st.sampled_from((ZONES[:1], ZONES[1:2], ZONES, (*ZONES, ""))))  # "": Brewline's own words name none
     size = draw(st.integers(0, longest))
     who = draw(st.lists(st.sampled_from(customers), min_size=size, max_size=size))
     log = [draw(clean_events(customer, number, start_ms, zones)) for number, customer in enumerate(who)]
