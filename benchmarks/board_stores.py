@@ -31,6 +31,7 @@ from brewline.results import circumstances, write_json
 from config.settings import Settings, load
 from features.times import parse_time
 from operators.kpis import JUDGE
+from operators.layout import RECORDS
 from operators.redis_link import connect_redis
 from operators.servers import redis_server
 from operators.store import PartitionStore
@@ -100,8 +101,7 @@ class Chain:
     def _write(self, more: dict[str, bytes]) -> None:
         puts = {**more, **self.panel.write(), "judge": encode_header(Header(self.next, window=WINDOW))}
         self.panel.changed.clear()
-        for name, raw in puts.items():
-            self.redis.set(self.store.key(0, f"r:{name}"), raw)
+        self.redis.hset(self.store.key(0, RECORDS), mapping=dict(puts))
 
 
 def measure(chain: Chain, settings: Settings, asks: int) -> dict[str, Any]:

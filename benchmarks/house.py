@@ -28,6 +28,7 @@ from features.versions import sole
 from flows.files import load_catalog
 from flows.topics import TOPICS
 from operators.kafka import ensure_topics, producer
+from operators.layout import RECORDS
 from operators.servers import (
     KafkaServer,
     MockKafka,
@@ -144,7 +145,7 @@ class House:
         learning = PartitionStore(self.redis, self.settings.redis.prefix, "learning")
         for model in self.made_models():
             for record, raw in sole(model).items():
-                self.redis.set(learning.key(partition_of(model.name, self.partitions), f"r:{record}"), raw)
+                self.redis.hset(learning.key(partition_of(model.name, self.partitions), RECORDS), record, raw)
 
     def fill(self, events: int, customers: int, bar: Progress) -> None:
         """Writes the load into the clean topic; a tick goes to every partition."""

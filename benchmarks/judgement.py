@@ -15,6 +15,7 @@ from features.job import Message, decode_position
 from features.loop import Store
 from features.record import CorruptRecord
 from features.trials import START
+from operators.layout import RECORDS
 from operators.store import PartitionStore
 
 Effect = tuple[str, str]  # topic and id
@@ -109,16 +110,14 @@ def _values(row: Row, raw: bytes | None) -> Any:
 def stored(store: PartitionStore, partition: int) -> Store:
     """What Redis holds of a partition."""
     redis: Any = store.redis
-    start = store.key(partition, "r:")
-    names = list(redis.scan_iter(f"{start}*", count=10_000))
-    records = dict(zip(names, redis.mget(names), strict=True)) if names else {}
+    records = redis.hscan_iter(store.key(partition, RECORDS), count=10_000)
     timers = redis.zrange(store.key(partition, "timers"), 0, -1, withscores=True)
     kept = store.key(partition, "k:")
     receipts = {name: redis.lrange(name, 0, -1) for name in redis.scan_iter(f"{kept}*", count=10_000)}
     fence = redis.get(store.key(partition, "fence"))
     return Store(
         position=decode_position(fence) if fence else Store().position,
-        records={name.decode().removeprefix(start): raw for name, raw in records.items()},
+        records={name.decode(): raw for name, raw in records},
         timers={name.decode(): int(due_ms) for name, due_ms in timers},
         receipts={name.decode().removeprefix(kept): [*dict.fromkeys(found)] for name, found in receipts.items()},
     )

@@ -40,6 +40,7 @@ from features.times import MINUTE_MS
 from flows.files import load_kpis
 from operators.kafka import producer
 from operators.kpis import FLOW, read_kpis
+from operators.layout import RECORDS
 from operators.servers import die_with_parent, free_port
 from operators.store import PartitionStore
 
@@ -217,8 +218,9 @@ class Run:
         return float(sum(used)) / len(sample) * len(keys) / 2**20
 
     def dims(self) -> int:
-        marks = (key.decode().split(":r:", 1) for key in self._keys() if b"kpis-merge" in key and b":r:" in key)
-        names = (name for _, name in marks if not name.startswith(("watch|", "life|")))
+        kept = [key for key in self._keys() if b"kpis-merge" in key and key.endswith(f":{RECORDS}".encode())]
+        records = (name.decode() for key in kept for name, _ in self.house.redis.hscan_iter(key, count=10_000))
+        names = (name for name in records if not name.startswith(("watch|", "life|")))
         return len({name.rpartition("|")[0] for name in names})
 
 
@@ -279,13 +281,15 @@ def _of_category(catalog: KpiCatalog, rng: np.random.Generator, orders: int) -> 
 
 
 def in_redis(redis: Redis, prefix: str, records: list[Record]) -> float:
-    """Bytes that all of them take with their keys."""
-    used = 0.0
+    """Bytes that all of them take with their names, in the hash of a partition."""
+    key, used = f"{prefix}:{{{FLOW}.12}}:{RECORDS}", 0.0
+    redis.hset(key, mapping={f"other {number}": bytes(100) for number in range(1_000)})
     for record in records:
-        key = f"{prefix}:{{{FLOW}.12}}:r:{record.name}"
-        redis.set(key, record.raw)
-        used += record.alike * float(redis.memory_usage(key) or 0)  # type: ignore[arg-type]
-        redis.delete(key)
+        without: Any = redis.memory_usage(key, samples=0)
+        redis.hset(key, record.name, record.raw)
+        used += record.alike * (redis.memory_usage(key, samples=0) - without)  # type: ignore[operator]
+        redis.hdel(key, record.name)
+    redis.delete(key)
     return used
 
 

@@ -29,7 +29,7 @@ from features.customer import Core
 from features.job import Batch, Clock
 from features.partitions import partition_of
 from flows.files import load_catalog
-from operators.layout import check_layout
+from operators.layout import RECORDS, check_layout
 from operators.redis_link import connect_redis
 from operators.servers import redis_server
 from operators.store import PartitionStore
@@ -95,7 +95,7 @@ def fill(redis: Redis, settings: Settings, records: dict[str, bytes], words: dic
     store = PartitionStore(redis, prefix, "customers")
     pipe = redis.pipeline(transaction=False)
     for customer, record in records.items():
-        pipe.set(store.key(partition_of(customer, partitions), f"r:{customer}"), record)
+        pipe.hset(store.key(partition_of(customer, partitions), RECORDS), customer, record)
     for partition in range(partitions):
         pipe.hset(store.key(partition, "words"), mapping={str(code): text for code, text in words.items()})
     pipe.execute()

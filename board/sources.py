@@ -28,7 +28,9 @@ from features.course import subjects
 from features.outgoing import AlertWord
 from flows.files import load_catalog, load_kpis, load_regions
 from flows.seasons import load_seasons
+from flows.stages import READ_BY
 from operators.footprint import Footprint, measure
+from operators.layout import stored_partitions
 from operators.redis_link import connect_redis
 from operators.standings import Standings
 from operators.writing import Post
@@ -115,7 +117,11 @@ class Sources:
 
     @cached_property
     def footprint(self) -> Recent[Footprint]:
-        return Recent(lambda: measure(self.redis, self.prefix), FOOTPRINT_S)
+        def read() -> Footprint:
+            counts = {stage: stored_partitions(self.redis, self.prefix, topic) for stage, topic in READ_BY.items()}
+            return measure(self.redis, self.prefix, counts)
+
+        return Recent(read, FOOTPRINT_S)
 
     @cached_property
     def letters(self) -> Recent[tuple[list[Letter], int]]:

@@ -61,8 +61,8 @@ def read_arms(redis: Redis, prefix: str, rule: str) -> tuple[Totals, Weights | N
     store, partitions = PartitionStore(redis, prefix, "learning"), stored_partitions(redis, prefix, "examples") or 1
     partition = partition_of(trials_key(rule), partitions)
     names = (trials_key(rule), weights_key(rule))
-    totals, weights = (redis.get(store.key(partition, f"r:{name}")) for name in names)
-    return decode_totals(totals) if totals else Totals(), decode_weights(weights) if weights else None  # type: ignore[arg-type]
+    totals, weights = store.records(partition, names)
+    return decode_totals(totals) if totals else Totals(), decode_weights(weights) if weights else None
 
 
 def rule_rows(rule: Rule, totals: Totals, weights: Weights | None, least_share: float) -> list[Row]:

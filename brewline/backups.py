@@ -25,8 +25,9 @@ from flows.stages import READ_BY
 from operators import snapshot
 from operators.erasing import Eraser
 from operators.kafka import require_kafka
-from operators.layout import RESTORING, is_restored, stored_partitions
+from operators.layout import RESTORING, gather_records, is_restored, stored_partitions
 from operators.redis_link import connect_redis
+from operators.scan import under
 from operators.store import PartitionStore
 from operators.topic import bounds_of
 
@@ -74,12 +75,13 @@ def restore(settings: Settings, folder: Path, replace: bool, out: Console) -> No
     backup, prefix = _whole(folder, settings.redis.prefix), settings.redis.prefix
     require_kafka(settings.kafka.librdkafka(), settings.kafka.start_timeout_s)
     redis = connect_redis(settings.redis.url, settings.redis.start_timeout_s)
-    if not replace and any(snapshot.under(redis, prefix)):
+    if not replace and any(under(redis, prefix)):
         raise WrongBackup(
             f"there is state under redis.prefix {prefix!r} already: stop all flows, and have it deleted by --replace"
         )
     with snapshot.opened(folder / FILE, backup.db) as source:
-        total = sum(len(keys) for keys in snapshot.under(source, prefix))
+        gather_records(source, prefix)
+        total = sum(len(keys) for keys in under(source, prefix))
         if not total:
             raise WrongBackup(f"{folder}: holds nothing under the prefix {prefix!r}")
         with Progress(console=out, transient=True, disable=not out.is_terminal) as bar:

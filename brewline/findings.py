@@ -85,9 +85,7 @@ def read_actor(redis: Redis, prefix: str, actor: str) -> Actor | None:
     if not partitions:
         return None
     store, place = PartitionStore(redis, prefix, "security"), partition_of(actor, partitions)
-    stored: Any = redis.mget(
-        [store.key(place, f"r:{record}") for record in (cases.record(actor), habits.record(actor))]
-    )
+    stored = store.records(place, [cases.record(actor), habits.record(actor)])
     if not any(stored):
         return None
     case = cases.decode_case(stored[0]) if stored[0] else cases.Case()

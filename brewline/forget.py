@@ -26,9 +26,9 @@ from flows.topics import SOURCES
 from operators.customers import find_customer, read_stored, unknown
 from operators.erasing import Eraser, Person, Topics
 from operators.kafka import consumer, partition_count, require_kafka, retention
-from operators.layout import stored_partitions
+from operators.layout import RECORDS, stored_partitions
 from operators.redis_link import connect_redis
-from operators.scan import CHUNK, NAMED, chunks, look_through
+from operators.scan import CHUNK, NAMED, look_through
 from operators.store import PartitionStore
 from operators.topic import bounds_of
 from operators.writing import write
@@ -156,13 +156,10 @@ class Forgetting:
         """Whom these have brought, by what is kept of those: customer → by whom. Others than these."""
         wanted, found = [(name.encode(), name) for name in names], dict[str, str]()
         for partition in range(self.partitions):
-            start = self.store.key(partition, "r:")
-            for keys in chunks(self.redis.scan_iter(f"{start}*", count=CHUNK), CHUNK):
-                values: Any = self.redis.mget(keys)
-                for key, raw in zip(keys, values, strict=True):
-                    by = next((name for needle, name in wanted if raw and needle in raw), "")
-                    if by:
-                        found[key.decode().removeprefix(start)] = by
+            for customer, raw in self.redis.hscan_iter(self.store.key(partition, RECORDS), count=CHUNK):
+                by = next((name for needle, name in wanted if needle in raw), "")
+                if by:
+                    found[customer.decode()] = by
         return {customer: by for customer, by in found.items() if customer not in names}
 
     def _now_ms(self) -> int:

@@ -20,7 +20,7 @@ from config.settings import Settings
 from features.times import rfc3339, spell_offsets
 from flows.keys import load_pseudonyms
 from operators.customers import find_customer
-from operators.layout import stored_partitions
+from operators.layout import RECORDS, stored_partitions
 from operators.redis_link import connect_redis
 from operators.store import PartitionStore
 
@@ -76,20 +76,18 @@ def _next_ms(row: dict[str, Any]) -> float:
 def _stored(
     redis: Redis, store: PartitionStore, part: int, only_open: bool, customer: str
 ) -> Iterator[tuple[str, Ticket]]:
-    start = store.key(part, "r:")
-    raw: Any
     if customer:
-        raw = redis.get(start + person_record(customer))
+        raw = store.record(part, person_record(customer))
         names = decode_person(raw).tickets if raw else []
     elif only_open:
-        raw = redis.get(start + OPEN)
+        raw = store.record(part, OPEN)
         names = list(decode_open(raw)) if raw else []
     else:
-        keys = redis.scan_iter(f"{start}{ticket_record('')}*".replace("[", "\\["), count=CHUNK)
-        names = [key.decode().removeprefix(start + ticket_record("")) for key in keys]
+        kept = redis.hscan_iter(store.key(part, RECORDS), f"{ticket_record('')}*", CHUNK)
+        names = [name.decode().removeprefix(ticket_record("")) for name, _ in kept]
     for at in range(0, len(names), CHUNK):
         some = names[at : at + CHUNK]
-        raws: Any = redis.mget([start + ticket_record(name) for name in some])
+        raws = store.records(part, [ticket_record(name) for name in some])
         yield from ((name, decode_ticket(raw)) for name, raw in zip(some, raws, strict=True) if raw is not None)
 
 

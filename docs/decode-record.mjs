@@ -1,6 +1,6 @@
 // Reads a customer's record as it stands in Redis; the bytes are described in features/record.py.
 //
-//   redis-cli --raw GET 'bl:{customers.3}:r:c1f0…' | head -c -1 | node docs/decode-record.mjs 29
+//   redis-cli --raw HGET 'bl:{customers.3}:records' c1f0… | head -c -1 | node docs/decode-record.mjs 29
 //
 // The argument is the number of cells of the record's layout (redis-cli HGETALL bl:layouts). Prints JSON; hashes are
 // decimal texts, and so are the values of tables, as unsigned whole numbers.

@@ -235,7 +235,7 @@ def _compile_shelves(records: Records) -> None:
     shelves.put(names, bounds, text, starts, ends, table, kept, 0)
     shelves.take(names, bounds, shelves.widened(table, 4), kept, table, kept)
     shelves.drop(names, bounds, table, kept)
-    shelves.words_of(names, names, bounds, text, starts, ends)
+    shelves.words_of(names, bounds, text, starts, ends)
 
 
 def _applied(customers: list[str], done: Outcome, touches: Touches) -> Applied:

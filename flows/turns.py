@@ -43,7 +43,7 @@ class Turns:
     def _follow(self) -> None:
         noted: Any = self.house.redis.hgetall(self.key)
         for model, place in self.models.items():
-            raw: Any = self.house.redis.get(self.store.key(place, f"r:{versions_key(model)}"))
+            raw = self.store.record(place, versions_key(model))
             turns = decode_versions(raw).turns if raw else []
             if new := behind(turns, noted.get(model.encode(), b"").decode()):
                 if said := [(f"{model} {turn.version}: {turn.why}", 1) for turn in new if not turn.by]:

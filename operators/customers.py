@@ -12,12 +12,12 @@ from features.messages import Refused
 from features.partitions import partitions_of
 from features.record import forward, forwarded
 from operators.identities import look_up
-from operators.layout import stored_partitions
+from operators.layout import RECORDS, stored_partitions
 from operators.store import PartitionStore, partition_key
 
-# Yields rounds of keys, a list for the MGET of each partition, and is sent what stands there: so that who reads in a
+# Yields rounds of (key, names), the HMGET of each partition, and is sent what stands there: so that who reads in a
 # thread and who reads on an event loop ask the same.
-Reading = Generator[list[list[str]], list[list[bytes | None]], dict[str, bytes]]
+Reading = Generator[list[tuple[str, list[str]]], list[list[bytes | None]], dict[str, bytes]]
 
 
 class UnknownCustomer(ValueError):
@@ -117,8 +117,8 @@ def reading_stored(prefix: str, partitions: int, customers: list[str]) -> Readin
     mine = defaultdict[int, list[str]](list)
     for customer, partition in zip(customers, partitions_of(customers, partitions), strict=True):
         mine[partition].append(customer)
-    starts = ((partition_key(prefix, "customers", partition, "r:"), names) for partition, names in mine.items())
-    stored = yield [[start + name for name in names] for start, names in starts]
+    keys = (partition_key(prefix, "customers", partition, RECORDS) for partition in mine)
+    stored = yield [*zip(keys, mine.values(), strict=True)]
     found = zip(mine.values(), stored, strict=True)
     return {c: raw for names, raws in found for c, raw in zip(names, raws, strict=True) if raw is not None}
 
@@ -128,8 +128,8 @@ def _answered(redis: Redis, reading: Reading) -> dict[str, bytes]:
     asked = next(reading)
     while True:
         pipe = redis.pipeline(transaction=False)
-        for keys in asked:
-            pipe.mget(keys)
+        for key, names in asked:
+            pipe.hmget(key, names)
         try:
             asked = reading.send(pipe.execute())
         except StopIteration as read:

@@ -27,6 +27,7 @@ from features.identity import about, group_key, is_group, merged_key
 from features.partitions import partition_keys
 from operators.compacted import latest
 from operators.identities import erase_keys, read_links, take_back
+from operators.layout import RECORDS
 from operators.scan import chunks
 from operators.store import partition_key
 from operators.tombstones import Tombstones
@@ -120,8 +121,9 @@ class Eraser:
             erase_keys(self.redis, self.prefix, [key for key in keys if gone & {links.get(key), about(key)}])
             back |= gone
         for partition in range(partitions):
-            for customers in self._keys(partition_key(self.prefix, "customers", partition, "r:")):
-                back |= self.forgotten.among(customers)
+            records = partition_key(self.prefix, "customers", partition, RECORDS)
+            customers = (customer.decode() for customer, _ in self.redis.hscan_iter(records, count=CHUNK))
+            back |= self.forgotten.among(customers)
         self.tell(sorted(back), partitions)
         return len(back)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from redis import Redis
 
@@ -50,14 +49,14 @@ def read_hours(redis: Redis, prefix: str, dim: str, starts: Iterable[int]) -> di
 
 def _stored(redis: Redis, prefix: str, dim: str, names: list[str]) -> dict[str, bytes]:
     store, partition = PartitionStore(redis, prefix, FLOW), kpi_partition(redis, prefix, dim)
-    found: Any = redis.mget([store.key(partition, f"r:{name}") for name in names])
+    found = store.records(partition, names)
     return {name: raw for name, raw in zip(names, found, strict=True) if raw is not None}
 
 
 def read_judge(redis: Redis, prefix: str, names: Iterable[str]) -> dict[str, bytes]:
     """Records of the judge that are there; one consistent reading."""
     store, wanted = PartitionStore(redis, prefix, JUDGE), [*names]
-    found: Any = redis.mget([store.key(JUDGES, f"r:{name}") for name in wanted])
+    found = store.records(JUDGES, wanted)
     return {name: raw for name, raw in zip(wanted, found, strict=True) if raw is not None}
 
 

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import structlog
 from redis import Redis
 
 from features.kernel.arrays import VERSION
 from features.layout import Layout, decode_layout, encode_layout
+from operators.scan import under
 
+log = structlog.get_logger()
+RECORDS = "records"  # the key of a partition under which they are, by name
 WRITTEN_BY = "version of records"
-RESTORING = "restoring"  # the key, behind the prefix, that keeps flows from working on half a state
+RESTORING = "restore"  # the key, behind the prefix, that keeps flows from working on half a state
+WHERE, HERE = "records are in", "hashes"  # a field of the layout, and what it says
+FORMER = "restoring"  # the key that keeps flows of earlier versions from starting
+ONE = re.compile(rb"(.+?:\{[^}]+\}):r:(.*)", re.DOTALL)  # start, name
+MOVE = """
+local moved = 0
+for i, name in ipairs(ARGV) do
+  local record = redis.call('GET', KEYS[i + 1])
+  if record then
+    redis.call('HSET', KEYS[1], name, record)
+    redis.call('UNLINK', KEYS[i + 1])
+    moved = moved + 1
+  end
+end
+return moved
+"""  # a key that another process has just moved is passed over
 
 
 class WrongLayout(ValueError):
@@ -29,6 +50,7 @@ def check_layout(redis: Redis, prefix: str, layout: Mapping[str, str | int]) -> 
         raise WrongLayout(
             f"the state under redis.prefix {prefix!r} is being restored: wait for `brewline restore`, or run it again"
         )
+    gather_records(redis, prefix)
     for name, value in layout.items():
         redis.hsetnx(f"{prefix}:layout", name, str(value))
     stored: Any = redis.hgetall(f"{prefix}:layout")
@@ -85,3 +107,35 @@ def stored_partitions(redis: Redis, prefix: str, topic: str = "events") -> int:
     """Partitions that customers, or what else a topic is keyed by, are spread over; 0 when no flow has run yet."""
     raw: Any = redis.hget(f"{prefix}:layout", f"partitions of {topic}")
     return int(raw or 0)
+
+
+def gather_records(redis: Redis, prefix: str) -> int:
+    """Moves records that earlier versions kept, each under a key of its own, into the hash of their partition.
+
+    How many. Flows of such a version that still run find another owner and end, and do not start again. It may break
+    off at any time: what is left is moved next time, and nobody writes before that.
+    """
+    layout, moved = f"{prefix}:layout", 0
+    if redis.exists(layout) and not redis.hexists(layout, WHERE):
+        redis.set(f"{prefix}:{FORMER}", "records are in hashes")
+        for keys in under(redis, prefix):
+            for owner in (key for key in keys if key.endswith(b":owner")):
+                redis.set(owner, "a later version")
+        for keys in under(redis, prefix):
+            moved += _move(redis, keys)
+        if moved:
+            log.info("records moved into hashes", prefix=prefix, records=moved)
+    redis.hset(layout, WHERE, HERE)
+    return moved
+
+
+def _move(redis: Redis, keys: list[bytes]) -> int:
+    of = defaultdict[bytes, list[tuple[bytes, bytes]]](list)
+    for key in keys:
+        if found := ONE.fullmatch(key):
+            of[found[1]].append((key, found[2]))
+    moved = 0
+    for start, some in of.items():
+        old, names = zip(*some, strict=True)
+        moved += redis.eval(MOVE, 1 + len(old), start + f":{RECORDS}".encode(), *old, *names)  # type: ignore[operator]
+    return moved

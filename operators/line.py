@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
@@ -27,12 +27,12 @@ def pack(*words: bytes) -> bytes:
     return b"".join([b"*%d" % len(words), *chain.from_iterable(sized), b"\r\n"])
 
 
-def many(verb: bytes, first: Sequence[bytes], prefix: bytes, names: Packed, spans: Spans | None = None) -> bytes:
-    """A command over thousands of keys, each the prefix and a name; with `spans`, each with its value behind it."""
+def many(verb: bytes, key: bytes, names: Packed, spans: Spans | None = None) -> bytes:
+    """A command over thousands of fields of a hash; with `spans`, each with its value behind it."""
     text, starts, ends = spans or (_NONE, _NO_PLACES, _NO_PLACES)
-    count = 1 + len(first) + (len(names[1]) - 1) * (2 if spans else 1)
-    words = words_of(np.frombuffer(prefix, dtype=np.uint8), *names, text, starts, ends)
-    head = pack(verb, *first).partition(b"\r\n")[2]
+    count = 2 + (len(names[1]) - 1) * (2 if spans else 1)
+    words = words_of(*names, text, starts, ends)
+    head = pack(verb, key).partition(b"\r\n")[2]
     return b"".join((b"*%d\r\n" % count, head, words))
 
 

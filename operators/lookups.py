@@ -34,7 +34,7 @@ class Lookups:
                 found: dict[str, bytes] = read.value
                 return found
 
-    async def _found(self, asked: list[list[str]]) -> list[list[bytes | None]]:
+    async def _found(self, asked: list[tuple[str, list[str]]]) -> list[list[bytes | None]]:
         """Once more if the connection was closed since it was last used: Redis may have been started anew."""
         was_open = self.link.is_connected
         try:
@@ -44,8 +44,8 @@ class Lookups:
                 raise
             return await self._sent(asked)
 
-    async def _sent(self, asked: list[list[str]]) -> list[list[bytes | None]]:
-        commands = [hiredis.pack_command(("MGET", *keys)) for keys in asked]  # type: ignore[arg-type]
+    async def _sent(self, asked: list[tuple[str, list[str]]]) -> list[list[bytes | None]]:
+        commands = [hiredis.pack_command(("HMGET", key, *names)) for key, names in asked]  # type: ignore[arg-type]
         try:
             with fail_after(ANSWER_S):
                 await self.link.send_packed_command([b"".join(commands)], check_health=False)

@@ -152,7 +152,7 @@ class PublishedModels:
 
     def _get(self, name: str, record: str) -> Any:
         """What is kept as `record` in the partition of `name`."""
-        return self.store.redis.get(self.store.key(partition_of(name, self.partitions), f"r:{record}"))
+        return self.store.record(partition_of(name, self.partitions), record)
 
 
 def published(redis: Redis, prefix: str, layouts: dict[str, str]) -> dict[str, LinearModel]:

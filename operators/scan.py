@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct, field
 from redis import Redis
 
+T = TypeVar("T")
 CHUNK = 2_000
 NAMED = 20  # leftovers that are named
 
@@ -51,8 +52,14 @@ def _named(key: bytes) -> str:
     return key.decode("utf-8", "backslashreplace")
 
 
-def chunks(keys: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
-    chunk: list[bytes] = []
+def under(redis: Redis, prefix: str) -> Iterator[list[bytes]]:
+    """All keys under a prefix, some at a time."""
+    literal = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in prefix)
+    return chunks(redis.scan_iter(match=f"{literal}:*", count=CHUNK), CHUNK)
+
+
+def chunks(keys: Iterable[T], size: int) -> Iterator[list[T]]:
+    chunk: list[T] = []
     for key in keys:
         chunk.append(key)
         if len(chunk) == size:

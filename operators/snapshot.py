@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
@@ -15,8 +15,8 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from operators.kafka import Unreachable
-from operators.layout import RESTORING
-from operators.scan import chunks
+from operators.layout import RECORDS, RESTORING
+from operators.scan import chunks, under
 from operators.servers.process import Server, ServerFailed, running
 from operators.servers.redis import find_redis
 
@@ -24,6 +24,7 @@ CHUNK = 1_000
 PIECE_BYTES = 1 << 20
 PATIENCE_S = 60.0  # while Redis prepares a snapshot, it says every second that it is there
 LOAD_S = 600.0
+OF_RECORDS = f":{RECORDS}".encode()
 Step = Callable[[int], None]
 
 
@@ -124,7 +125,8 @@ def copy(source: Redis, target: Redis, prefix: str, but: tuple[bytes, ...] = (),
     """
     copied = 0
     for found in under(source, prefix):
-        keys = [key for key in found if not key.endswith(b":owner") and not key.startswith(but)]
+        kept = [key for key in found if not key.endswith(b":owner") and not key.startswith(but)]
+        keys = [key for key in kept if not key.endswith(OF_RECORDS)]
         dumps = source.pipeline(transaction=False)
         for key in keys:
             dumps.pttl(key)
@@ -140,12 +142,15 @@ def copy(source: Redis, target: Redis, prefix: str, but: tuple[bytes, ...] = (),
             raise Unreachable(
                 f"Redis refuses what is restored: is it older than the file? ({str(error)[-99:]})"
             ) from None
-        copied += len(keys)
+        for key in kept:
+            if key.endswith(OF_RECORDS):
+                _copy_records(source, target, key)
+        copied += len(kept)
         step(len(found))
     return copied
 
 
-def under(redis: Redis, prefix: str) -> Iterable[list[bytes]]:
-    """All keys under a prefix, some at a time."""
-    literal = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in prefix)
-    return chunks(redis.scan_iter(match=f"{literal}:*", count=CHUNK), CHUNK)
+def _copy_records(source: Redis, target: Redis, key: bytes) -> None:
+    """Piece by piece: they may be more than Redis takes in one command."""
+    for fields in chunks(source.hscan_iter(key, count=CHUNK), CHUNK):
+        target.hset(key, mapping=dict(fields))

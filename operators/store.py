@@ -4,7 +4,7 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
 
     bl:{customers.3}:owner     token of the process that may write
     bl:{customers.3}:fence     Position: offset, clock, counts
-    bl:{customers.3}:r:<name>  a record
+    bl:{customers.3}:records   hash: name → record
     bl:{customers.3}:k:<name>  list: receipts of the latest decisions for the record's customer
     bl:{customers.3}:m:<name>  hash: rule → the latest moment noted at which it nearly fired
     bl:{customers.3}:s:<name>  an id set
@@ -18,7 +18,7 @@ Keys of partition 3 of the flow `customers` (prefix `bl`), all in one hash slot:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from math import inf
 from typing import Any
@@ -41,14 +41,14 @@ from features.job import (
 from features.kernel.words import packed
 from features.records import Records
 from operators.cache import Cache
-from operators.layout import is_restored
+from operators.layout import RECORDS, is_restored
 from operators.line import Guard, Line, many, pack, scored
 
 Due = list[tuple[int, str]]  # (due_ms, timer), earliest first
 TOUCH = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1]) end
 """  # by its owner: what was watched on another connection no longer commits
-KINDS = "rkmd"  # of keys with a name: records, receipts, misses; d: receipts as earlier versions kept them
+KINDS = "kmd"  # of keys with a name: receipts, misses; d: receipts as earlier versions kept them
 KEEP = b"""
 local most = tonumber(ARGV[1])
 for i, key in ipairs(KEYS) do
@@ -134,6 +134,15 @@ class PartitionStore:
         found: Any = self.redis.hgetall(self.key(partition, "brakes"))
         return {brake.decode(): word for brake, word in found.items()}
 
+    def record(self, partition: int, name: str) -> bytes | None:
+        [raw] = self.records(partition, [name])
+        return raw
+
+    def records(self, partition: int, names: Sequence[str]) -> list[bytes | None]:
+        """By name, as of one moment; None where there is none."""
+        found: Any = self.redis.hmget(self.key(partition, RECORDS), list(names)) if names else []
+        return list(found)
+
     def position(self, partition: int) -> Position:
         raw = self.redis.get(self.key(partition, "fence"))
         return decode_position(raw) if raw else Position()
@@ -179,7 +188,7 @@ class PartitionStore:
     def _get(self, partition: int, records: Records, places: list[int]) -> bytes:
         all_of_them = len(places) == len(records.names)
         names = records.names.packed if all_of_them else packed([records.names[i] for i in places])
-        return many(b"MGET", (), self._key(partition, "r:"), names)
+        return many(b"HMGET", self._key(partition, RECORDS), names)
 
     def _ask(self, partition: int, records: Records, plan: Plan, guard: Guard) -> tuple[set[tuple[str, bytes]], Due]:
         """Adds the records that are not in memory; known ids and due timers; all in one round trip at most."""
@@ -275,7 +284,12 @@ class PartitionStore:
         gone = [f"{kind}:{name}" for name in changes.deletes for kind in KINDS] + [f"s:{n}" for n in changes.drops]
         if gone:
             writes.append(pack(b"UNLINK", *[self._key(partition, name) for name in gone]))
-        writes.append(self._puts(partition, changes))
+        if changes.deletes:
+            names = [name.encode() for name in changes.deletes]
+            writes.append(pack(b"HDEL", self._key(partition, RECORDS), *names))
+        writes.append(pack(b"SET", self._key(partition, "fence"), encode_position(changes.position)))
+        if changes.puts:
+            writes.append(self._puts(partition, changes.puts))
         if changes.words:
             pairs = chain.from_iterable((b"%d" % code, text.encode()) for code, text in changes.words.items())
             writes.append(pack(b"HSET", self._key(partition, "words"), *pairs))
@@ -293,10 +307,10 @@ class PartitionStore:
             writes.append(pack(b"XADD", self._key(partition, "outbox"), b"*", b"m", encode_messages(changes.messages)))
         return writes
 
-    def _puts(self, partition: int, changes: Changes) -> bytes:
-        puts, fence = Records.of(changes.puts), (self._key(partition, "fence"), encode_position(changes.position))
+    def _puts(self, partition: int, records: Mapping[str, bytes]) -> bytes:
+        puts = Records.of(records)
         puts.settle()
-        return many(b"MSET", fence, self._key(partition, "r:"), puts.names.packed, (puts.text, puts.starts, puts.ends))
+        return many(b"HSET", self._key(partition, RECORDS), puts.names.packed, (puts.text, puts.starts, puts.ends))
 
     def _receipts(self, partition: int, changes: Changes) -> list[bytes]:
         writes, start = list[bytes](), self._key(partition, "k:")

@@ -8,7 +8,6 @@ timers. They are there before the set says so, so a crash in between only repeat
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Iterable
 from threading import Event, Thread
 from typing import Any
@@ -18,6 +17,7 @@ import structlog
 from alerts.triggers.alarms import LACKS
 from features.job import Position
 from operators.health import warn_seldom
+from operators.layout import RECORDS
 from operators.redis_link import AWAY, reason
 from operators.scan import chunks
 from operators.store import PartitionStore
@@ -86,20 +86,15 @@ class Waking:
     def _wake(self, partitions: list[int]) -> bool:
         """Adds a timer for each of their records, so many a second; False when told to stop before the end."""
         store, woken = self.store, 0
-        starts = {store.key(partition, "r:").encode(): partition for partition in partitions}
-        now_ms = {partition: store.position(partition).clock.now_ms for partition in partitions}
-        pattern = f"{store.prefix}:{{{store.flow}.*}}:r:*".replace("[", "\\[")
-        for keys in chunks(store.redis.scan_iter(pattern, count=CHUNK), CHUNK):
-            began_s, timers = time.monotonic(), defaultdict[int, dict[str, int]](dict)
-            for key in keys:
-                start, mark, name = key.partition(b"}:r:")
-                if (partition := starts.get(start + mark)) is not None:
-                    timers[partition][LACKS + name.decode()] = now_ms[partition]
-            for partition, due in timers.items():
+        for partition in partitions:
+            now_ms = store.position(partition).clock.now_ms
+            records = store.redis.hscan_iter(store.key(partition, RECORDS), count=CHUNK)
+            for names in chunks((name for name, _ in records), CHUNK):
+                began_s, due = time.monotonic(), {LACKS + name.decode(): now_ms for name in names}
                 store.redis.zadd(store.key(partition, "timers"), due)
                 woken += len(due)
-            if self.stop.wait(max(0.0, began_s + len(keys) / RATE_PER_S - time.monotonic())):
-                return False
+                if self.stop.wait(max(0.0, began_s + len(names) / RATE_PER_S - time.monotonic())):
+                    return False
         if woken:
             log.info("rules that wait have come", flow=store.flow, customers_looked_at=woken)
         return True

@@ -99,7 +99,7 @@ class House:
 
     def of(self, customer: str) -> tuple[Any, Any]:
         """Record and timer, wherever they are."""
-        records = [self.redis.get(self.store.key(part, f"r:{customer}")) for part in self.parts]
+        records = [self.store.record(part, customer) for part in self.parts]
         timers = [self.redis.zscore(self.store.key(part, "timers"), customer) for part in self.parts]
         return next(filter(None, records), None), next(filter(None, timers), None)
 

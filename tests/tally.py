@@ -11,6 +11,7 @@ from redis import Redis
 
 from features.job import Batch, Changes, Message, Plan, Position, State, decode_position
 from features.loop import Store
+from operators.layout import RECORDS
 from operators.partition import PartitionStep
 from operators.store import PartitionStore, Sent
 
@@ -174,8 +175,9 @@ def stored(store: PartitionStore, partition: int = 0) -> Store:
         kind, _, name = key.decode().removeprefix(prefix).partition(":")
         if kind == "fence":
             out.position = decode_position(redis.get(key))  # type: ignore[arg-type]
-        elif kind == "r":
-            out.records[name] = redis.get(key)  # type: ignore[assignment]
+        elif kind == RECORDS:
+            records: Any = redis.hgetall(key)
+            out.records = {record.decode(): raw for record, raw in records.items()}
         elif kind == "k":
             receipts: Any = redis.lrange(key, 0, -1)
             out.receipts[name] = list(dict.fromkeys(receipts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from msgspec import Struct
 from redis import Redis
@@ -58,8 +58,7 @@ def _known(redis: Redis, prefix: str, subject: Subject) -> Known:
     store = PartitionStore(redis, prefix, "learning")
     partition = partition_of(subject.name, stored_partitions(redis, prefix, "examples") or 1)
 
-    def get(record: str) -> Any:
-        return redis.get(store.key(partition, f"r:{record}"))
+    get = partial(store.record, partition)
 
     stored, watched = get(versions_key(subject.name)), get(f"watch|{subject.name}")
     versions = decode_versions(stored) if stored else Versions()

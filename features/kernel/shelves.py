@@ -152,18 +152,17 @@ def _word(out: Bytes, at: int, text: Bytes, start: int, end: int) -> int:
 
 
 @making_arrays
-def words_of(prefix: Bytes, names: Bytes, bounds: Ints, text: Bytes, starts: Ints, ends: Ints) -> Bytes:
-    """Keys (the prefix and a name) and, where there are spans for them, values, as words of a command (RESP)."""
+def words_of(names: Bytes, bounds: Ints, text: Bytes, starts: Ints, ends: Ints) -> Bytes:
+    """Names and, where there are spans for them, values, as words of a command (RESP)."""
     count, values = len(bounds) - 1, len(starts) > 0
     size = np.int64(0)
     for i in range(count):
-        size += len(prefix) + bounds[i + 1] - bounds[i] + 26
+        size += bounds[i + 1] - bounds[i] + 26
         if values:
             size += ends[i] - starts[i] + 26
     out, at = np.empty(size, np.uint8), 0
     for i in range(count):
-        at = _sized(out, at, len(prefix) + bounds[i + 1] - bounds[i])
-        at = _word(out, at, prefix, 0, len(prefix))
+        at = _sized(out, at, bounds[i + 1] - bounds[i])
         at = _line_end(out, _word(out, at, names, bounds[i], bounds[i + 1]))
         if values:
             at = _sized(out, at, ends[i] - starts[i])

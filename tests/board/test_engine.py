@@ -19,8 +19,10 @@ from config import settings as conf
 from operators import health
 from operators.footprint import kind_of, measure
 from operators.health import Pulse, serve_health
+from operators.layout import RECORDS
 from operators.scrape import Silent, scrape
 from operators.servers import free_port
+from operators.store import partition_key
 from tests.board.conftest import SignedIn
 
 pytestmark = pytest.mark.servers
@@ -149,10 +151,15 @@ def test_of_nothing_there_is_no_quantile() -> None:
 def test_what_redis_holds_is_told_by_flow_and_kind(board_settings: conf.Settings, signed_in: SignedIn) -> None:
     client = Redis.from_url(board_settings.redis.url)
     prefix = board_settings.redis.prefix
-    client.mset({f"{prefix}:{{customers.{i % 4}}}:r:c{i}": b"x" * 500 for i in range(40)})
-    found = measure(client, prefix)
-    assert found.keys >= 40
-    assert any((one.flow, one.kind) == ("customers", "records") and one.bytes > 0 for one in found.shares)
+    for partition in range(4):
+        key = partition_key(prefix, "customers", partition, RECORDS)
+        client.hset(key, mapping={f"c{i}": b"x" * 500 for i in range(100)})
+    client.mset({f"{prefix}:{{customers.{i % 4}}}:k:c{i}": b"x" * 50 for i in range(400)})
+    found = measure(client, prefix, {"customers": 4, "kpis": 0})
+    assert found.keys >= 404
+    [records] = [one for one in found.shares if (one.flow, one.kind) == ("customers", "records")]
+    assert records.keys == 4
+    assert 200_000 < records.bytes < 400_000
     assert sum(one.keys for one in found.shares) == pytest.approx(found.keys, rel=0.05)
     told = signed_in("engineer").get("/api/v1/engine/state").json()
     assert told["versions"]["redis"] == found.version
@@ -162,12 +169,12 @@ def test_what_redis_holds_is_told_by_flow_and_kind(board_settings: conf.Settings
 @pytest.mark.parametrize(
     ("key", "kind"),
     [
-        ("bl:{customers.3}:r:c1", ("customers", "records")),
+        ("bl:{customers.3}:records", ("customers", "records")),
         ("bl:{customers.3}:k:c1", ("customers", "receipts")),
         ("bl:{kpis-judge.0}:outbox", ("kpis-judge", "outbox")),
         ("bl:{alerts}:book", ("alerts", "book")),
         ("bl:layout", ("", "others of ours")),
-        ("else:{customers.3}:r:c1", ("", "not ours")),
+        ("else:{customers.3}:records", ("", "not ours")),
     ],
 )
 def test_a_key_says_whose_it_is(key: str, kind: tuple[str, str]) -> None:

@@ -14,7 +14,7 @@ from features.models import Curve, LinearModel
 from features.quality import LOGIT
 from features.versions import Version, Versions, encode_versions, seal, version_key, versions_key
 from features.watch import POINTS, Watch, encode_watch
-from operators.layout import check_layout
+from operators.layout import RECORDS, check_layout
 from operators.redis_link import connect_redis
 from operators.store import PartitionStore
 from tests.board.conftest import SignedIn
@@ -48,7 +48,7 @@ def learned(board_settings: conf.Settings) -> Watch:
         curves = [Curve([0.0, 9.0], [0.0, number * 0.1 * i], -0.1) for i in range(len(subject.inputs))]
         model = LinearModel("churn_risk", number, subject.layout, 200 * number, list(subject.inputs), curves, 0.0)
         records[version_key("churn_risk", number)] = seal(model, number, {})
-    redis.mset({key(0, f"r:{record}"): raw for record, raw in records.items()})
+    redis.hset(key(0, RECORDS), mapping=dict(records))
     return watch
 
 

@@ -19,6 +19,7 @@ from features.partitions import partition_of
 from features.record import forward
 from features.times import HOUR_MS
 from operators.customers import NoState
+from operators.layout import RECORDS
 from operators.redis_link import connect_redis
 from operators.store import PartitionStore
 from tests.brewline.town import NOON_MS, PARTITIONS, Town, order, tick
@@ -36,7 +37,7 @@ def town(board_settings: conf.Settings) -> Redis:
     Town(board_settings).live(tick(-1), *orders)
     redis = connect_redis(board_settings.redis.url, 5.0)
     store = PartitionStore(redis, board_settings.redis.prefix, "customers")
-    redis.set(store.key(partition_of("merged", PARTITIONS), "r:merged"), forward("c1"))
+    redis.hset(store.key(partition_of("merged", PARTITIONS), RECORDS), "merged", forward("c1"))
     return redis
 
 

@@ -141,9 +141,7 @@ def test_the_arm_that_brings_more_is_given_more_and_the_command_tells_it(
     for cut in range(0, len(values), 37):  # a process for each batch, and every message twice
         learning.learn(values[cut : cut + 37] * 2)
     published.refresh()
-    assert published.weights["offer"] == decode_weights(
-        learning.store.redis.get(learning.store.key(0, "r:weights|offer"))
-    )  # type: ignore[arg-type]
+    assert published.weights["offer"] == decode_weights(learning.store.record(0, "weights|offer") or b"")
     second = town.look(20)
     assert second["small"] > 3 * second["large"] > 0 or second["large"] <= 3
     assert second["control"] == first["control"], "the control keeps its share, and its customers"

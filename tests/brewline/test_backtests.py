@@ -27,6 +27,7 @@ from features import events as e
 from features.models import Curve, LinearModel, input_layouts
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS
 from features.versions import sole
+from operators.layout import RECORDS
 from operators.servers import RedisServer
 from operators.store import PartitionStore
 from tests.brewline.small_life import CATALOG, HOUSE, NOON_MS, OUT, RULE, consent, life, ndjson, order, tried
@@ -106,7 +107,7 @@ def published(house: conf.Settings, layout: str) -> None:
     redis = Redis.from_url(house.redis.url)
     store = PartitionStore(redis, house.redis.prefix, "learning")
     for record, raw in sole(model).items():
-        redis.set(store.key(0, f"r:{record}"), raw)
+        redis.hset(store.key(0, RECORDS), record, raw)
 
 
 @pytest.mark.servers

@@ -21,8 +21,9 @@ from config.settings import Settings
 from operators import snapshot
 from operators.erasing import Eraser
 from operators.kafka import Unreachable
-from operators.layout import WrongLayout, check_layout
+from operators.layout import RECORDS, WHERE, WrongLayout, check_layout
 from operators.servers import RedisServer, redis_server
+from operators.store import partition_key
 from tests.flowprocess import make_topics, read_all
 
 pytestmark = pytest.mark.servers
@@ -46,13 +47,18 @@ def at(settings: Settings, server: RedisServer) -> Settings:
     return msgspec.structs.replace(settings, redis=msgspec.structs.replace(settings.redis, url=server.url))
 
 
+def records_of(prefix: str) -> str:
+    return partition_key(prefix, "customers", 0, RECORDS)
+
+
 def filled(settings: Settings) -> redis_py.Redis:
     """A Redis with some state of ours, of others, and a trail."""
     redis = redis_py.Redis.from_url(settings.redis.url)
     prefix = settings.redis.prefix
-    redis.mset({f"{prefix}:{{customers.0}}:r:c1": b"record", f"{prefix}:{{customers.0}}:owner": b"one", "others": b"x"})
+    redis.mset({f"{prefix}:{{customers.0}}:owner": b"one", "others": b"x"})
+    redis.hset(records_of(prefix), "c1", b"record" * 20)
     redis.mset({f"{prefix}:id-whole": b"this run", f"{prefix}:id:card:1": b"c1"})
-    redis.hset(f"{prefix}:layout", mapping={"partitions of events": "4"})
+    check_layout(redis, prefix, {"partitions of events": 4})
     redis.zadd(f"{prefix}:{{customers.0}}:timers", {"c1": 5})
     redis.xadd(f"{prefix}:{{customers.0}}:outbox", {"m": b"\x00\xff"})
     note(settings, "view", "before")
@@ -82,6 +88,20 @@ def test_what_comes_back_is_ours_alone_and_its_file_only_its_owners(
     assert [target.dump(key) for key in sorted(kept - trail)] == [source.dump(key) for key in sorted(kept - trail)]
 
 
+def test_records_of_a_back_up_that_an_earlier_version_made_come_back_where_they_are_now(
+    settings: Settings, tmp_path: Path
+) -> None:
+    redis, prefix = filled(settings), settings.redis.prefix
+    redis.delete(records_of(prefix))
+    redis.hdel(f"{prefix}:layout", WHERE)
+    redis.set(f"{prefix}:{{customers.0}}:r:c1", b"record")
+    back_up(settings, tmp_path / "backup", quiet())
+    restore(settings, tmp_path / "backup", True, quiet())
+    assert redis.hgetall(records_of(prefix)) == {b"c1": b"record"}
+    assert redis.hget(f"{prefix}:layout", WHERE)
+    assert [*redis.scan_iter("*:r:*")] == []
+
+
 def test_of_a_back_up_that_broke_off_nothing_is_left_and_the_same_folder_serves_again(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +128,7 @@ def test_what_would_have_ended_still_does_and_nobody_is_let_in_again(settings: S
     out = quiet()
     restore(settings, tmp_path / "backup", True, out)
     assert 0 < redis.ttl(f"{prefix}:{{board}}:backtest:running") <= 600  # type: ignore[operator]
-    assert redis.ttl(f"{prefix}:{{customers.0}}:r:c1") == -1
+    assert redis.ttl(records_of(prefix)) == -1
     assert sessions.find("session", cookie) is sessions.find("token", token) is sessions.follow(link) is None
     assert sessions.close_all("mei") == 0
     assert "brewline users list" in said(out)
@@ -142,12 +162,12 @@ def test_state_that_is_there_is_kept_unless_told_otherwise_and_a_running_owner_i
     settings: Settings, backup: Path
 ) -> None:
     redis, prefix = redis_py.Redis.from_url(settings.redis.url), settings.redis.prefix
-    redis.set(f"{prefix}:{{customers.0}}:r:new", b"later")
+    redis.hset(records_of(prefix), "new", b"later")
     with pytest.raises(WrongBackup, match=r"there is state under redis.prefix .* already: stop all flows"):
         restore(settings, backup, False, quiet())
-    assert redis.exists(f"{prefix}:{{customers.0}}:r:new")
+    assert redis.hexists(records_of(prefix), "new")
     restore(settings, backup, True, quiet())
-    assert not redis.exists(f"{prefix}:{{customers.0}}:r:new")
+    assert not redis.hexists(records_of(prefix), "new")
     assert redis.get(f"{prefix}:{{customers.0}}:owner") == b"a restore"
 
 
@@ -184,7 +204,7 @@ def test_a_back_up_that_is_not_whole_is_refused_and_nothing_deleted(
     spoil(backup)
     with pytest.raises(WrongBackup, match=told):
         restore(settings, backup, True, quiet())
-    assert redis_py.Redis.from_url(settings.redis.url).exists(f"{settings.redis.prefix}:{{customers.0}}:r:c1")
+    assert redis_py.Redis.from_url(settings.redis.url).hexists(records_of(settings.redis.prefix), "c1")
 
 
 def test_a_back_up_of_another_prefix_and_a_folder_in_use_are_refused(settings: Settings, backup: Path) -> None:

@@ -23,7 +23,7 @@ from features.partitions import partition_keys, partition_of
 from features.times import parse_time, rfc3339
 from operators.customers import NoState
 from operators.kpis import FLOW, TOPIC
-from operators.layout import check_layout
+from operators.layout import RECORDS, check_layout
 from operators.store import PartitionStore
 from tests.oracle_kpis import SHIPPED
 
@@ -56,7 +56,7 @@ def store(settings: Settings, log: list[ev.Event]) -> None:
         merged = run(merge, batches("kpi.partials", part, values))[part]
         redis.set(kept.key(part, "fence"), encode_position(merged.position))
         for name, raw in merged.records.items():
-            redis.set(kept.key(part, f"r:{name}"), raw)
+            redis.hset(kept.key(part, RECORDS), name, raw)
 
 
 def shown(settings: Settings, dim: str, *kpis: str, step: str = "minute", **span: int) -> dict[str, Any]:

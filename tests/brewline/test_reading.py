@@ -30,7 +30,7 @@ from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_time
 from flows.files import load_catalog
 from operators.customers import NoState, UnknownCustomer
 from operators.kafka import Unreachable
-from operators.layout import check_layout, follow_layout
+from operators.layout import RECORDS, check_layout, follow_layout
 from operators.servers import RedisServer, redis_server
 from operators.store import PartitionStore
 
@@ -72,7 +72,7 @@ def fill(settings: conf.Settings, found: dict[str, bytes]) -> redis_py.Redis:
     for partition in range(PARTITIONS):
         client.hset(store.key(partition, "words"), str(int(codes_of(hash_texts(["tea"]))[0])), "tea")
     for customer, raw in found.items():
-        client.set(store.key(partition_of(customer, PARTITIONS), f"r:{customer}"), raw)
+        client.hset(store.key(partition_of(customer, PARTITIONS), RECORDS), customer, raw)
     return client
 
 
@@ -179,9 +179,9 @@ def test_a_record_of_other_measures_is_named(filled: tuple[Features, dict[str, b
     features, found = filled
     customer, raw = next(iter(found.items()))
     key = PartitionStore(features.redis, features.settings.redis.prefix, "customers").key(
-        partition_of(customer, PARTITIONS), f"r:{customer}"
+        partition_of(customer, PARTITIONS), RECORDS
     )
-    features.redis.set(key, raw[:1] + b"\0\0\0\0" + raw[5:])
+    features.redis.hset(key, customer, raw[:1] + b"\0\0\0\0" + raw[5:])
     with pytest.raises(ValueError, match=f"record of customer {customer} was written under other measures"):
         features.read_many(found, NOON_MS)
 

@@ -17,7 +17,7 @@ from features.versions import sole
 from flows.coupons import policy
 from flows.files import load_catalog
 from flows.rules import load_rules
-from operators.layout import check_layout, follow_layout
+from operators.layout import RECORDS, check_layout, follow_layout
 from operators.receipts import note_rules
 from operators.store import PartitionStore
 from tests.alerts.triggers.jobs import churn_model, customers_job
@@ -48,7 +48,7 @@ class Town:
         job.decider.models = {"churn_risk": model}
         learning = PartitionStore(self.client, prefix, "learning")
         for record, raw in sole(model).items():
-            self.client.set(learning.key(0, f"r:{record}"), raw)
+            self.client.hset(learning.key(0, RECORDS), record, raw)
 
     def live(self, *events: e.Event) -> None:
         for event in events:

@@ -14,6 +14,7 @@ from features.times import HOUR_MS, MINUTE_MS
 from flows.topics import TOPICS
 from operators.kafka import producer
 from operators.kpis import read_kpis
+from operators.layout import RECORDS
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from operators.store import PartitionStore
 from tests.alerts.kpis.test_rollup import brute_force
@@ -138,7 +139,5 @@ def test_what_stays_of_minutes_is_the_sum_of_the_plain_count(town: Town, minutes
                 }
     assert found == expected
     kept = PartitionStore(town.redis, town.settings.redis.prefix, "kpis-merge")
-    step = b":r:five|" if minutes == 5 else b":r:hours|"
-    assert any(step in key for part in town.parts for key in town.redis.scan_iter(f"{kept.key(part, 'r:')}*")), (
-        "none yet"
-    )
+    step = "five|*" if minutes == 5 else "hours|*"
+    assert any([*town.redis.hscan_iter(kept.key(part, RECORDS), step)] for part in town.parts), "none yet"

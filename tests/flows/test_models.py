@@ -31,6 +31,7 @@ from features.versions import decode_versions, versions_key
 from flows.files import load_catalog
 from flows.learning import publishing
 from flows.topics import TOPICS
+from operators.layout import RECORDS
 from operators.models import PublishedModels
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from operators.store import PartitionStore
@@ -90,7 +91,7 @@ def test_versions_survive_kills_and_a_human_rolls_back_within_seconds(
     partition = partition_of(subject.name, partitions)
 
     def record(name: str) -> Any:
-        return client.get(store.key(partition, f"r:{name}"))
+        return store.record(partition, name)
 
     def taken() -> int:
         return store.position(partition).counts.get("labels", 0)
@@ -125,8 +126,7 @@ def test_versions_survive_kills_and_a_human_rolls_back_within_seconds(
     names = [f"learner|{subject.name}", f"watch|{subject.name}", versions_key(subject.name)]
     names += [name for name in expected.records if name.startswith("model|")]
     assert {name: record(name) for name in names} == {name: expected.records[name] for name in names}
-    keys: Any = client.scan_iter(store.key(partition, "r:model|*"))
-    kept = {key.rpartition(b"r:")[2].decode() for key in keys}
+    kept = {name.decode() for name, _ in client.hscan_iter(store.key(partition, RECORDS), "model|*")}
     assert kept == {name for name in names if name.startswith("model|")}
     sent = {message.value() for message in read(settings, "alerts")[partition_of(subject.name, partitions)]}
     assert sent == {message.value for message in expected.sent}

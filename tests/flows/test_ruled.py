@@ -16,6 +16,7 @@ from redis import Redis
 from config.settings import HERE, Settings
 from features.times import parse_time
 from flows.topics import SOURCES, TOPICS
+from operators.layout import RECORDS
 from operators.receipts import known_rules
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from sim.chain import Record
@@ -182,7 +183,7 @@ def test_a_rule_that_waits_reaches_also_who_was_silent_when_it_came_and_after_a_
     customers, ingest = kitchen.start("customers").opened(), kitchen.start("ingest").opened(2)
     feed(kitchen.settings, [view(0), *ticks(1)])
     redis, prefix = Redis.from_url(kitchen.settings.redis.url), kitchen.settings.redis.prefix
-    until(lambda: [*redis.scan_iter(f"{prefix}:{{customers.*}}:r:*")] != [])
+    until(lambda: [*redis.scan_iter(f"{prefix}:{{customers.*}}:{RECORDS}")] != [])
     (kitchen.rules / "late.toml").write_text(WAITS.format(id="late", wait="2h", coupon="LATE"), "utf-8")
     customers.until(lambda: "rules loaded" in customers.said)
     customers.kill()

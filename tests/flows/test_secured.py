@@ -16,9 +16,11 @@ from brewline.doctor import examine
 from config.settings import Settings, load
 from flows.topics import SOURCES, TOPICS
 from operators.kafka import Unreachable, require_kafka
+from operators.layout import RECORDS
 from operators.redis_link import connect_redis
 from operators.servers import why_no_kafka
 from operators.servers.redis import find_redis
+from operators.store import PartitionStore, partition_key
 from sim.chain import Chain
 from tests.flowprocess import Flow, feed, make_topics
 from tests.secured import PASSWORD, USER, Secured, secured
@@ -72,9 +74,14 @@ def test_flows_work_a_day_off_and_say_no_password(settings: Settings, tmp_path: 
     records = [r for r in Chain(seed=3, stores=2, customers=60, days=1).records() if r.topic in SOURCES]
     feed(settings, records)
     flows = [Flow(name, settings, tmp_path / f"{name}.log") for name in ("ingest", "customers")]
-    redis, known = connect_redis(settings.redis.url, 3), f"{settings.redis.prefix}:{{customers.*}}:r:*"
+    store = PartitionStore(connect_redis(settings.redis.url, 3), settings.redis.prefix, "customers")
     try:
-        flows[1].until(lambda: flows[0].runs and len([*redis.scan_iter(known)]) > 10)
+        flows[1].until(
+            lambda: (
+                flows[0].runs
+                and sum(store.redis.hlen(store.key(p, RECORDS)) for p in range(settings.kafka.partitions)) > 10
+            )
+        )
         assert [flow.end(SIGTERM) for flow in flows] == [0, 0]
     finally:
         for flow in flows:
@@ -138,13 +145,14 @@ def test_the_doctor_sees_both_and_prints_no_password(settings: Settings) -> None
 
 def test_an_operator_backs_up_and_restores_and_a_flows_user_may_not(settings: Settings, tmp_path: Path) -> None:
     out, redis = Console(file=io.StringIO(), width=200), connect_redis(settings.redis.url, 5)
-    redis.set(f"{settings.redis.prefix}:{{customers.0}}:r:c1", b"record")
+    key = partition_key(settings.redis.prefix, "customers", 0, RECORDS)
+    redis.hset(key, "c1", b"record")
     with pytest.raises(Unreachable, match="has no permissions to run the 'sync' command"):
         back_up(settings, tmp_path / "refused", out)
     url = settings.redis.url.replace(f"//{USER}:", f"//{USER}-operator:")
     operator = msgspec.structs.replace(settings, redis=msgspec.structs.replace(settings.redis, url=url))
     back_up(operator, tmp_path / "backup", out)
-    redis.delete(f"{settings.redis.prefix}:{{customers.0}}:r:c1")
+    redis.delete(key)
     restore(operator, tmp_path / "backup", True, out)
-    assert redis.get(f"{settings.redis.prefix}:{{customers.0}}:r:c1") == b"record"
+    assert redis.hgetall(key) == {b"c1": b"record"}
     assert PASSWORD not in out.file.getvalue()  # type: ignore[attr-defined]

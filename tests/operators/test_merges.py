@@ -66,7 +66,7 @@ class StoredWorld(World):
 
     def stored(self, customer: str) -> bytes:
         store = self.step.store
-        return self.redis.get(store.key(partition_of(customer, PARTITIONS), f"r:{customer}")) or b""
+        return store.record(partition_of(customer, PARTITIONS), customer) or b""
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

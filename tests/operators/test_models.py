@@ -34,6 +34,7 @@ from features.versions import (
 )
 from operators import models
 from operators.health import REFUSALS, Pulse
+from operators.layout import RECORDS
 from operators.models import PublishedModels
 from operators.partition import PartitionStep
 from operators.servers import RedisServer, free_port, redis_server
@@ -50,7 +51,7 @@ def learned(port: int, prefix: str) -> PartitionStore:
 
 
 def put(store: PartitionStore, record: str, raw: bytes) -> None:
-    store.redis.set(store.key(partition_of("churn", 4), f"r:{record}"), raw)
+    store.redis.hset(store.key(partition_of("churn", 4), RECORDS), record, raw)
 
 
 def publish(store: PartitionStore, *models: LinearModel, damage: Callable[[bytes], bytes | None] = bytes) -> None:
@@ -98,15 +99,15 @@ def test_weights_of_arms_are_read_for_the_rules_that_learn_and_stay_while_redis_
 ) -> None:
     monkeypatch.setattr(models, "EVERY_S", 0.0)
     first = Weights("winback", 3, 40, {"lost": {"three": 0.25, "five": 0.75}})
-    place = store.key(partition_of("arms|winback", 4), "r:weights|winback")
-    store.redis.set(place, encode_weights(first))
+    place = store.key(partition_of("arms|winback", 4), RECORDS)
+    store.redis.hset(place, "weights|winback", encode_weights(first))
     reader = PublishedModels(store, 4, {})
     reader.refresh()
     assert reader.weights == {}
     reader.learns = ["winback", "another"]
     reader.refresh()
     assert reader.weights == {"winback": first}
-    store.redis.set(place, b"{")
+    store.redis.hset(place, "weights|winback", b"{")
     reader.refresh()
     reader.store = learned(free_port(), store.prefix)
     reader.refresh()

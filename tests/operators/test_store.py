@@ -9,7 +9,7 @@ from redis.crc import key_slot
 
 from features.job import Changes, Clock, Message, Plan, Position, State
 from features.loop import Store
-from operators.layout import WrongLayout, check_layout, stored_partitions
+from operators.layout import RECORDS, WrongLayout, check_layout, stored_partitions
 from operators.servers import RedisServer
 from operators.snapshot import clear
 from operators.store import Fenced, Moved, PartitionStore, Sent
@@ -239,7 +239,7 @@ def test_nobody_claims_or_owns_again_what_is_being_restored(store: PartitionStor
         commit(store, FIRST.position, SECOND)
     with pytest.raises(Fenced, match="is being restored"):
         owner(store.redis, store.prefix)
-    assert store.redis.keys(f"{store.prefix}:*") == [f"{store.prefix}:restoring".encode()]
+    assert store.redis.keys(f"{store.prefix}:*") == [f"{store.prefix}:restore".encode()]
 
 
 def test_a_trim_forgets_what_is_confirmed_and_nothing_behind_it_however_often(store: PartitionStore) -> None:
@@ -297,7 +297,7 @@ def test_state_laid_out_for_another_number_of_partitions_is_refused(client: redi
 
 def test_a_record_written_before_is_not_asked_of_redis_again(store: PartitionStore, client: redis_py.Redis) -> None:
     commit(store, Position(), FIRST)
-    client.delete(store.key(PARTITION, "r:ann"))
+    client.delete(store.key(PARTITION, RECORDS))
     plan = Plan(FIRST.position, FIRST.position.clock, records=["ann", "nobody"])
     state = store.load(PARTITION, plan, lambda due: [])
     assert state.records == {"ann": b"1"}
@@ -307,7 +307,7 @@ def test_what_is_remembered_is_forgotten_when_the_partition_is_opened_anew(
     store: PartitionStore, client: redis_py.Redis
 ) -> None:
     commit(store, Position(), FIRST)
-    client.set(store.key(PARTITION, "r:ann"), b"after a rollback")
+    client.hset(store.key(PARTITION, RECORDS), "ann", b"after a rollback")
     store.reopen(PARTITION)
     plan = Plan(FIRST.position, FIRST.position.clock, records=["ann"])
     state = store.load(PARTITION, plan, lambda due: [])

@@ -14,6 +14,7 @@ from features.job import Batch, Message
 from operators.erasing import Eraser, Person, Topics
 from operators.identities import IdentityTable
 from operators.kafka import ensure_topics, producer
+from operators.layout import RECORDS
 from operators.servers import KafkaServer, MockKafka, RedisServer
 from operators.store import Sent
 from operators.tombstones import Tombstones, withhold
@@ -163,7 +164,7 @@ def test_links_come_out_of_an_older_redis_and_the_word_is_said_again_though_no_t
     mine.grown = {GONE}
     assert house.table().add(mine)
     for customer in (GONE, "c2", LIVING):
-        house.redis.set(f"{house.prefix}:{{customers.1}}:r:{customer}", b"record")
+        house.redis.hset(f"{house.prefix}:{{customers.1}}:{RECORDS}", customer, b"record")
     house.eraser().mark([GONE, "c2", "c-unknown-here"], NOW_MS)
     assert house.eraser().repeat(2) == 2
     assert house.redis.keys(f"{house.prefix}:id:*") == [f"{house.prefix}:id:card:other".encode()]

@@ -18,7 +18,7 @@ from tests.operators.stepping import client
 
 pytestmark = pytest.mark.servers
 NOW_MS = 1_777_824_000_000
-NAMES = [f"c{n}:r:{n}" for n in range(40)]
+NAMES = [f"c{n}" for n in range(40)]
 
 
 def store_with(redis: RedisServer, prefix: str, partitions: tuple[int, ...] = (0, 1)) -> PartitionStore:
