@@ -15,7 +15,7 @@ from msgspec import json
 
 from features.job import Batch, Message
 from features.outgoing import CloudEvent
-from features.times import rfc3339
+from features.times import rfc3339, rfc3339s
 
 HEADERS = {"content-type": "application/cloudevents+json; charset=UTF-8"}
 _encode = json.Encoder(enc_hook=lambda number: number.item()).encode  # NumPy's numbers
@@ -32,7 +32,7 @@ def cloudevents(
     topic: str, ids: Iterable[str], type: str, source: str, at_ms: Iterable[int], subjects: list[str], data: list[Any]
 ) -> list[Message]:
     """One for each of many of a kind, with its subject as key."""
-    kind, origin, times = repeat(f"brewline.{type}"), repeat(f"brewline/{source}"), map(rfc3339, at_ms)
+    kind, origin, times = repeat(f"brewline.{type}"), repeat(f"brewline/{source}"), rfc3339s(at_ms)
     events = map(CloudEvent, repeat("1.0"), ids, kind, origin, times, subjects, repeat("application/json"), data)
     return list(map(Message, repeat(topic), subjects, map(_encode, events), repeat(HEADERS)))
 

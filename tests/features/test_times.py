@@ -9,7 +9,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from features.times import HOUR_MS, local_day, local_hour, local_ms, parse_duration, parse_moment, parse_time, rfc3339
+from features.times import (
+    EARLIEST_MS,
+    HOUR_MS,
+    LATEST_MS,
+    local_day,
+    local_hour,
+    local_ms,
+    parse_duration,
+    parse_moment,
+    parse_time,
+    rfc3339,
+    rfc3339s,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MAY_MS = 1_777_595_400_000  # 2026-05-01T00:30:00Z
@@ -70,6 +82,12 @@ def test_a_time_written_with_any_offset_is_read_back(at_ms: int, offset_min: int
     text = (EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone).isoformat(timespec="milliseconds")
     assert parse_time(text) == parse_time(at_ms) == at_ms
     assert parse_time(rfc3339(at_ms)) == at_ms
+
+
+@given(st.lists(st.integers(EARLIEST_MS, LATEST_MS)))
+@example([EARLIEST_MS, -1, 0, LATEST_MS])
+def test_many_are_written_as_one_is(at_ms: list[int]) -> None:
+    assert rfc3339s(at_ms) == [rfc3339(ms) for ms in at_ms]
 
 
 @given(st.integers(SINCE_MS, UNTIL_MS), st.sampled_from(ZONES))
