@@ -10,8 +10,7 @@ from math import nan
 from typing import Any
 
 from features import events as e
-from features.times import parse_duration
-from tests.oracle_values import WINDOWED, clock, fits, month, points, values_of
+from tests.oracle_values import WINDOWED, clock, fits, month, points, unbounded, values_of
 
 FIVE_MS, HOUR_MS, DAY_MS = 300_000, 3_600_000, 86_400_000
 UNIT_MS = {"m": 60_000, "h": HOUR_MS, "d": DAY_MS}
@@ -143,20 +142,3 @@ class Customer:
 
 def _told_by(event: e.Event) -> tuple[str, str]:
     return ("void", event.order) if isinstance(event, e.Void) else ("", event.id)
-
-
-def unbounded(name: str, measure: dict[str, Any], values: list[Any], at_ms: int) -> dict[str, float]:
-    """A measure without windows."""
-    if measure["aggregate"] == "last":
-        latest_ms = max((moment[0] for _, _, moment in values), default=0)
-        return {name: next((v for v, _, moment in reversed(values) if moment[0] == latest_ms), nan)}
-    half_life_ms = parse_duration(measure["half_life"])
-    weights: dict[Any, float] = defaultdict(float)
-    for value, weight, moment in values:
-        amount = weight if measure["aggregate"] == "top" else value * weight
-        weights[value] += amount * 2 ** ((moment[0] - at_ms) / half_life_ms)
-    if measure["aggregate"] == "decay":
-        return {name: sum(weights.values())}
-    most = max(weights.values(), default=nan)
-    favourite = min((value for value in weights if weights[value] >= most * (1 - 1e-9)), default=nan)
-    return {name: favourite, f"{name}_share": most / sum(weights.values()) if weights else nan}

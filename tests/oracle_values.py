@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from math import nan
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 from features import events as e
 from features.amounts import codes_of
 from features.kernel.words import hash_texts
+from features.times import parse_duration
 
 WINDOWED = {  # of (value, weight or sign)
     "sum": lambda found: sum(value * sign for value, sign in found),
@@ -83,3 +85,20 @@ def points(declared: dict[str, Any], cents: dict[int, int], spent: dict[int, int
         "points_expiring": left.get(now - valid, 0),
         "points_earned_12m": sum(n for m, n in earned.items() if m > now - 12),
     }
+
+
+def unbounded(name: str, measure: dict[str, Any], values: list[Any], at_ms: int) -> dict[str, float]:
+    """A measure without windows."""
+    if measure["aggregate"] == "last":
+        latest_ms = max((moment[0] for _, _, moment in values), default=0)
+        return {name: next((v for v, _, moment in reversed(values) if moment[0] == latest_ms), nan)}
+    half_life_ms = parse_duration(measure["half_life"])
+    weights: dict[Any, float] = defaultdict(float)
+    for value, weight, moment in values:
+        amount = weight if measure["aggregate"] == "top" else value * weight
+        weights[value] += amount * 2 ** ((moment[0] - at_ms) / half_life_ms)
+    if measure["aggregate"] == "decay":
+        return {name: sum(weights.values())}
+    most = max(weights.values(), default=nan)
+    favourite = min((value for value in weights if weights[value] >= most * (1 - 1e-9)), default=nan)
+    return {name: favourite, f"{name}_share": most / sum(weights.values()) if weights else nan}
