@@ -31,6 +31,7 @@ __all__ = ["Chain", "Record"]
 
 START_MS = parse_time("2026-05-04T00:00:00+08:00")  # a Monday, so that incidents fall on working days
 ORDINARY = Rates()
+MOST_STORES, MOST_CUSTOMERS = 1_000_000, 100_000_000  # they are held in memory
 
 
 class Chain:
@@ -45,12 +46,18 @@ class Chain:
         start_ms: int = START_MS,
         rates: Rates = ORDINARY,
     ) -> None:
-        """Raises ValueError for a chain without stores or customers, or a run shorter than a minute."""
+        """Raises ValueError for a chain without stores or customers, or one that no memory holds, or a run shorter than
+        a minute."""
         minutes = round(days * DAY_MS / MINUTE_MS) if isfinite(days) else 0
         if stores < 1 or customers < 1 or minutes < 1:
             raise ValueError(
                 f"expected at least one store, one customer and one minute, "
                 f"found {stores} stores, {customers} customers and {days} days"
+            )
+        if stores > MOST_STORES or customers > MOST_CUSTOMERS:
+            raise ValueError(
+                f"expected {MOST_STORES:,} stores and {MOST_CUSTOMERS:,} customers at most,"
+                f" found {stores:,} and {customers:,}"
             )
         self.seed, self.stores, self.customers, self.days, self.rates = seed, stores, customers, days, rates
         self.start_ms, self.end_ms = start_ms, start_ms + minutes * MINUTE_MS

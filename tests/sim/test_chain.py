@@ -224,6 +224,10 @@ def test_records_come_lazily():
     [
         (["--out", "/dev/null/sim"], "--out: /dev/null/sim cannot be written"),
         (["--days", "1e9"], "out of range"),
+        (
+            ["--stores", "10000000000"],
+            "expected 1,000,000 stores and 100,000,000 customers at most, found 10,000,000,000",
+        ),
         (["--days", "nan"], "expected at least one store, one customer and one minute"),
         (["--days", "inf"], "expected at least one store, one customer and one minute"),
         (["--start", "monday"], "--start: expected RFC 3339 with offset such as"),
