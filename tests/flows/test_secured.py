@@ -152,7 +152,7 @@ def test_an_operator_backs_up_and_restores_and_a_flows_user_may_not(settings: Se
     url = settings.redis.url.replace(f"//{USER}:", f"//{USER}-operator:")
     operator = msgspec.structs.replace(settings, redis=msgspec.structs.replace(settings.redis, url=url))
     back_up(operator, tmp_path / "backup", out)
-    redis.delete(key)
+    redis.hdel(key, "c1")
     restore(operator, tmp_path / "backup", True, out)
-    assert redis.hgetall(key) == {b"c1": b"record"}
+    assert redis.hget(key, "c1") == b"record"
     assert PASSWORD not in out.file.getvalue()  # type: ignore[attr-defined]

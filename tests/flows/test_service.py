@@ -20,6 +20,7 @@ from config.settings import Settings
 from features import events as e
 from features.times import MINUTE_MS
 from flows.topics import TOPICS
+from operators.layout import RECORDS
 from operators.store import PartitionStore
 from sim.agenda import Record
 from tests.flowprocess import IDENTITY_KEY, Flow, feed, make_topics, read_all, until
@@ -72,10 +73,10 @@ class Service:
         code = forget_customer(self.settings, who, Console(file=out, width=200), lambda question: True)
         return code, out.getvalue()
 
-    def keys_with(self, text: str) -> list[bytes]:
-        prefix = self.settings.redis.prefix
-        strings = [key for key in self.redis.keys(f"{prefix}:*") if self.redis.type(key) == b"string"]
-        return [key for key in strings if text.encode() in key + (self.redis.get(key) or b"")]
+    def records_with(self, text: str) -> list[bytes]:
+        keys = self.redis.keys(f"{self.settings.redis.prefix}:*:{RECORDS}")
+        records = [name + b" " + raw for key in keys for name, raw in self.redis.hgetall(key).items()]
+        return [record for record in records if text.encode() in record]
 
     def close(self) -> None:
         for flow in self.flows.values():
@@ -131,14 +132,14 @@ def test_a_complaint_is_a_ticket_that_is_breached_listed_and_forgotten(
         assert "kept" in shown.getvalue()
 
         # forgotten
-        assert service.keys_with(GONE)
+        assert service.records_with(GONE)
         code, told = service.forget(GONE)
         assert (code, told.splitlines()[-1]) == (0, f"nothing of {GONE} is left"), told
-        assert service.keys_with(GONE) == []
+        assert service.records_with(GONE) == []
         assert read_tickets(service.redis, settings.redis.prefix, only_open=False) == [second]
         feed(settings, [said(32, e.ComplaintAnswered, GONE, case=f"k-{GONE}"), ticked(40)])
         service.come_to(40)
-        assert service.keys_with(GONE) == []
+        assert service.records_with(GONE) == []
 
         # nobody is forgotten while a flow that may hold something does not run
         monkeypatch.setattr(forget, "STALLED_S", 0.5)

@@ -38,14 +38,13 @@ def test_a_command_is_packed_as_the_redis_client_packs_it(words: list[bytes]) ->
 
 @settings(deadline=None)  # what is compiled may be compiled here
 @given(st.binary(min_size=1, max_size=30), st.lists(st.tuples(st.text(max_size=40), st.binary(max_size=1_200))))
-def test_commands_over_many_keys_are_packed_as_others_are(prefix: bytes, pairs: list[tuple[str, bytes]]) -> None:
-    names, keys = packed([name for name, _ in pairs]), [prefix + name.encode() for name, _ in pairs]
-    assert many(b"MGET", (), prefix, names) == pack(b"MGET", *keys)
+def test_commands_over_many_fields_are_packed_as_others_are(key: bytes, pairs: list[tuple[str, bytes]]) -> None:
+    names, fields = packed([name for name, _ in pairs]), [name.encode() for name, _ in pairs]
+    assert many(b"HMGET", key, names) == pack(b"HMGET", key, *fields)
     bounds = np.cumsum([0, *(len(value) for _, value in pairs)], dtype=np.int64)
     text = np.frombuffer(b"".join(value for _, value in pairs) or b"\0", dtype=np.uint8)
-    each = [word for key, (_, value) in zip(keys, pairs, strict=True) for word in (key, value)]
-    found = many(b"MSET", (b"fence", b"1"), prefix, names, (text, bounds[:-1], bounds[1:]))
-    assert found == pack(b"MSET", b"fence", b"1", *each)
+    each = [word for field, (_, value) in zip(fields, pairs, strict=True) for word in (field, value)]
+    assert many(b"HSET", key, names, (text, bounds[:-1], bounds[1:])) == pack(b"HSET", key, *each)
 
 
 @pytest.mark.parametrize("protocol", [2, 3])

@@ -14,7 +14,7 @@ from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.loop import Store, batches, run
 from features.quiet import QuietHours
-from features.times import DAY_MS, HOUR_MS
+from features.times import DAY_MS, local_hour
 from tests.alerts.triggers.jobs import customers_job, data_of, encoded, without_examples
 from tests.features.streams import cuts, logs, with_ticks
 
@@ -148,12 +148,15 @@ def test_a_channel_is_full_exactly_when_its_cap_was_sent_within_the_window(log: 
 def test_who_is_inside_stays_so_until_the_exit_was_true(log: list[e.Event]) -> None:
     """`flap` looks at views, and is left at a view or an order before noon."""
     decided = {d["cause"]: d["outcome"] for d in data_of(after(log, []), "decisions") if d["rule"] == "flap"}
-    inside, seen = dict[str, int](), set[str]()
+    inside, zones, seen = dict[str, int](), dict[str, str](), set[str]()
     for event in log:
-        if event.id in seen or not isinstance(event, (e.View, e.Order)):
+        if event.id in seen:
             continue
         seen.add(event.id)
-        noon = int((event.at_ms + offset_of(event)) % DAY_MS // HOUR_MS) < 12
+        zone = zones[event.customer] = event.tz or zones.get(event.customer, "UTC")
+        if not isinstance(event, (e.View, e.Order)):
+            continue
+        noon = local_hour(event.at_ms, zone) < 12
         outcome = decided.get(event.id, "")
         if noon and inside.get(event.customer, event.at_ms) < event.at_ms:
             del inside[event.customer]
@@ -164,9 +167,3 @@ def test_who_is_inside_stays_so_until_the_exit_was_true(log: list[e.Event]) -> N
             inside[event.customer] = event.at_ms
         if outcome == "inside":
             assert event.customer in inside
-
-
-def offset_of(event: e.Event) -> int:
-    from features.times import offset_ms
-
-    return offset_ms(event.tz, event.at_ms)
