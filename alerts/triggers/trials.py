@@ -156,17 +156,22 @@ def _redeemed(deed: Deed, ledger: Ledger) -> list[tuple[str, Choice]]:
 
 
 def _voided(deed: Deed, ledger: Ledger) -> list[tuple[str, Choice]]:
-    """It is as if that order had not been; its coupon may be redeemed once more."""
+    """It is as if that order had not been; its coupon may be redeemed once more.
+
+    A redemption may name an order that is not known as the choice's: one that came after the coupon's time.
+    """
     changed = []
     for decision, choice in ledger.choices.items():
-        gone = choice.order == deed.order
+        gone, awaited = choice.order == deed.order, choice.awaited == deed.order
         inside = choice.at_ms < deed.ordered_ms + gone and deed.ordered_ms <= choice.expires_ms and choice.orders > 0
         choice.orders -= inside
         if gone:
             choice.order, choice.paid_cents = "", 0
-        if (gone and choice.redeemed) or (inside and not choice.orders):
+        if awaited:
+            choice.awaited = ""
+        if ((gone or awaited) and choice.redeemed) or (inside and not choice.orders):
             changed.append((decision, choice))
-        choice.redeemed = choice.redeemed and not gone
+        choice.redeemed = choice.redeemed and not (gone or awaited)
     return changed
 
 
