@@ -80,10 +80,10 @@ def restore(settings: Settings, folder: Path, replace: bool, out: Console) -> No
             f"there is state under redis.prefix {prefix!r} already: stop all flows, and have it deleted by --replace"
         )
     with snapshot.opened(folder / FILE, backup.db) as source:
+        if not any(under(source, prefix)):
+            raise WrongBackup(f"{folder}: holds nothing under the prefix {prefix!r}")
         gather_records(source, prefix)
         total = sum(len(keys) for keys in under(source, prefix))
-        if not total:
-            raise WrongBackup(f"{folder}: holds nothing under the prefix {prefix!r}")
         with Progress(console=out, transient=True, disable=not out.is_terminal) as bar:
             task = bar.add_task("keys", total=total)
             snapshot.clear(redis, prefix)

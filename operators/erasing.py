@@ -122,8 +122,9 @@ class Eraser:
             back |= gone
         for partition in range(partitions):
             records = partition_key(self.prefix, "customers", partition, RECORDS)
-            customers = (customer.decode() for customer, _ in self.redis.hscan_iter(records, count=CHUNK))
-            back |= self.forgotten.among(customers)
+            names = (customer.decode() for customer, _ in self.redis.hscan_iter(records, count=CHUNK))
+            for customers in chunks(names, CHUNK):
+                back |= self.forgotten.among(customers)
         self.tell(sorted(back), partitions)
         return len(back)
 

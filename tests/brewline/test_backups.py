@@ -102,6 +102,17 @@ def test_records_of_a_back_up_that_an_earlier_version_made_come_back_where_they_
     assert [*redis.scan_iter("*:r:*")] == []
 
 
+def test_a_file_that_holds_nothing_of_ours_deletes_nothing(settings: Settings, backup: Path) -> None:
+    told, prefix = msgspec.json.decode((backup / MANIFEST).read_bytes()), f"{settings.redis.prefix}x"
+    (backup / MANIFEST).write_bytes(msgspec.json.encode({**told, "prefix": prefix}))
+    others = msgspec.structs.replace(settings, redis=msgspec.structs.replace(settings.redis, prefix=prefix))
+    redis = redis_py.Redis.from_url(settings.redis.url)
+    redis.hset(records_of(prefix), "c1", b"record")
+    with pytest.raises(WrongBackup, match="holds nothing under the prefix"):
+        restore(others, backup, True, quiet())
+    assert redis.hexists(records_of(prefix), "c1")
+
+
 def test_of_a_back_up_that_broke_off_nothing_is_left_and_the_same_folder_serves_again(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
