@@ -18,7 +18,7 @@ from features.messages import cloudevent
 from flows.notify import USED
 from operators.kafka import consumer, producer
 from operators.standings import Standings
-from tests.flowprocess import WAIT_S, Flow, make_topics, read_all
+from tests.flowprocess import WAIT_S, Flow, committed, make_topics, read_all
 from tests.receiver import SECRET
 
 FAST = {"rate_per_s": 2_000, "wait_most_s": 0.1, "pause_s": 0.2}
@@ -108,7 +108,7 @@ class AlertPost:
         kafka = self.settings.kafka
         reader: Consumer = consumer(kafka.librdkafka(), self.settings.topic(f"notify-{sink}"))
         places = [TopicPartition(self.settings.topic("notices"), part) for part in range(kafka.partitions)]
-        return sum(max(0, place.offset) for place in reader.committed(places, timeout=WAIT_S))
+        return sum(committed(reader, places))
 
     def standings(self) -> Standings:
         return Standings(self.redis, self.settings.redis.prefix)

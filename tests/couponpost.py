@@ -17,7 +17,7 @@ from config.settings import Settings
 from features.messages import cloudevent
 from flows.dispatch import USED
 from operators.kafka import consumer, producer
-from tests.flowprocess import WAIT_S, Flow, make_topics, read_all
+from tests.flowprocess import WAIT_S, Flow, committed, make_topics, read_all
 from tests.receiver import SECRET
 
 HOUR_MS = 3_600_000
@@ -73,7 +73,7 @@ class Post:
         kafka = self.settings.kafka
         reader = consumer(kafka.librdkafka(), self.settings.topic(f"dispatch-{gateway}"))
         places = [TopicPartition(self.settings.topic("coupons"), part) for part in range(kafka.partitions)]
-        return sum(max(0, place.offset) for place in reader.committed(places, timeout=WAIT_S))
+        return sum(committed(reader, places))
 
     def delete_all(self) -> list[TopicPartition]:
         """As retention does; where the partitions end."""

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from brewline.cli import module
 from config import settings as conf
@@ -169,6 +169,22 @@ def read(settings: Settings, topic: str) -> dict[int, list[Message]]:
             ended.add(message.partition())  # type: ignore[arg-type]
     reader.close()
     return found
+
+
+def committed(reader: Consumer, places: list[TopicPartition], wait_s: float = WAIT_S) -> list[int]:
+    """The offsets of a reader's group, 0 where there is none; asked again while Kafka has yet to find who knows."""
+    end = time.monotonic() + wait_s
+    while True:
+        try:
+            found = reader.committed(places, timeout=wait_s)
+            for place in found:
+                if place.error is not None:  # no offset known is not the same as none committed
+                    raise KafkaException(place.error)
+            return [max(0, place.offset) for place in found]
+        except KafkaException:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.1)
 
 
 def read_all(settings: Settings, topic: str) -> list[Message]:

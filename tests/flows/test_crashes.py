@@ -29,7 +29,7 @@ from operators.servers import KafkaServer, MockKafka, RedisServer
 from operators.store import PartitionStore
 from sim.agenda import Record
 from sim.chain import Chain
-from tests.flowprocess import COUPON_KEY, Flow, feed, make_topics, read, read_all, settings_for
+from tests.flowprocess import COUPON_KEY, Flow, committed, feed, make_topics, read, read_all, settings_for
 from tests.tally import stored
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -94,7 +94,7 @@ class Town:
     def ingested(self) -> int:
         """Source records whose transaction is committed."""
         places = [TopicPartition(self.settings.topic(topic), part) for topic in SOURCES for part in self.parts]
-        return sum(max(0, place.offset) for place in self.group.committed(places, timeout=30))
+        return sum(committed(self.group, places))
 
     def applied(self) -> int:
         """How far the customers flow has come: the sum over its partitions."""

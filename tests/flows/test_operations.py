@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import redis as redis_py
 from bytewax.dataflow import Dataflow
-from confluent_kafka import KafkaException, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 from orjson import loads
 from rich.console import Console
 
@@ -26,7 +26,7 @@ from operators.kafka import consumer, producer
 from operators.servers import KafkaServer, MockKafka, RedisServer, redis_server
 from operators.store import PartitionStore
 from sim.chain import Chain
-from tests.flowprocess import COUPON_KEY, WAIT_S, Flow, feed, make_topics, read, read_all, settings_for
+from tests.flowprocess import COUPON_KEY, WAIT_S, Flow, committed, feed, make_topics, read, read_all, settings_for
 from tests.flows.test_crashes import Blueprint, whole
 from tests.tally import stored
 
@@ -63,10 +63,7 @@ def ingest_all(settings: Settings, log: Path) -> None:
     ends = [group.get_watermark_offsets(place, timeout=10)[1] for place in places]
 
     def through() -> bool:
-        try:
-            return [max(0, place.offset) for place in group.committed(places, timeout=10)] == ends
-        except KafkaException:  # the coordinator of a group that is new has yet to be found
-            return False
+        return committed(group, places) == ends
 
     with running("ingest", settings, log) as flow:
         flow.until(through)
