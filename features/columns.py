@@ -15,13 +15,14 @@ import numpy as np
 from msgspec import Struct
 
 from features import events as e
-from features.amounts import Fields, Kind, Touches, amounts, touches
+from features.amounts import Fields, Touches, program
 from features.catalog import Catalog
 from features.declared import HOUR, OPTIONS, of_lines
 from features.fields import Field, Scanned, Scanner, Words
 from features.job import Batch, Clock
 from features.kernel import arrays
 from features.kernel.arrays import Floats, Ints
+from features.kernel.effects import effects_of
 from features.kernel.scan import DECIMAL, FLAG, TEXT, WHOLE
 from features.names import Names
 from features.zones import ZoneTable
@@ -141,6 +142,7 @@ class Decoder:
         known = {field.name for field in fields}
         fields += [Field(name, how) for name, how in sorted(wanted.items()) if name not in known]
         self.scanner = Scanner(fields, [Field("qty", WHOLE, 1), *of_line], "type")
+        self.program = program(catalog, KINDS, Fields(self.scanner.fields, self.scanner.of_line))
         self.kinds = Words(NAMES)
         self.prepared: tuple[Columns, tuple[Ints, Touches]] | None = None
 
@@ -186,24 +188,11 @@ class Decoder:
         out[:, arrays.ID] = columns.hashes("id")
         out[:, arrays.CLOCK] = columns.clock_at(columns.index)
         self._more(out, columns)
-        kinds = self._kinds(columns, out)
-        amounts(self.catalog, kinds, out[:, arrays.AMOUNTS :])
-        touched = touches(self.catalog, kinds, len(out))
-        out[:, arrays.TOUCHES] = touched.counts
-        out[:, arrays.TOUCHED] = np.cumsum(touched.counts) - touched.counts
-        return out, touched
-
-    def _kinds(self, columns: Columns, out: Ints) -> list[Kind]:
-        """The events by type, of those types that change cells or tables."""
-        moments = out[:, [arrays.AT, arrays.ORDERED, arrays.ZONE]]
-        fields = Fields(self.scanner.fields, self.scanner.of_line)
-        kinds = []
-        for name in dict.fromkeys([*self.catalog.effects, *self.catalog.touches]):
-            rows = (columns.kind == KINDS[name]).nonzero()[0]
-            if len(rows):
-                where = columns.index[rows]
-                kinds.append(Kind(name, rows, where, moments[rows], self.zones.packed, columns.scanned, fields))
-        return kinds
+        scanned = columns.scanned
+        values, ends, *lines = map(_plain, (scanned.values, scanned.ends, *scanned.lines))
+        found = (self.zones.packed, scanned.bytes, values, ends, tuple(lines), columns.index, out)
+        rows, spoken = effects_of(self.program, *found)
+        return out, Touches(rows, *spoken)
 
     def _zone_indexes(self, columns: Columns) -> Ints:
         """-1 where the event names none."""
@@ -234,6 +223,11 @@ class Decoder:
         cases = OF_CASES[columns.kind].nonzero()[0]
         out[cases, arrays.WORD] = columns.hashes("case", cases)
         out[cases, arrays.FLAG] = columns.numbers("closed", cases) | columns.numbers("satisfied", cases)
+
+
+def _plain(numbers: Ints) -> Ints:
+    """Compiled functions are compiled for each kind of array: this one, as the scanner makes it, is enough."""
+    return np.require(numbers, requirements=["C", "W"])
 
 
 def _looked_at(catalog: Catalog) -> tuple[set[str], set[str]]:

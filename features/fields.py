@@ -63,6 +63,10 @@ class Scanned(Struct):
     def bytes(self) -> Bytes:
         return np.frombuffer(self.text or b"\0", dtype=np.uint8)
 
+    @property
+    def lines(self) -> tuple[Ints, Ints, Ints, Ints]:
+        return self.line_values, self.line_ends, self.first_line, self.line_count
+
     def filled(self, field: int) -> npt.NDArray[np.bool_]:
         """By object: whether the text is there, and not empty."""
         filled: npt.NDArray[np.bool_] = self.ends[field] > self.values[field]

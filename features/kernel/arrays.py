@@ -17,6 +17,7 @@ Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Labels = Any  # (inputs, labelled), to be filled
+Lines = Any  # (values and ends of the fields of lines, by object its first line and how many it has)
 
 VERSION = 6  # of a record
 BEFORE_PACKED = 5  # its rows and tables took all of their bytes
