@@ -50,3 +50,21 @@ def read_eight(typing: Any, text: Any, at: Any) -> Any:
         return word
 
     return types.uint64(text, at), generate
+
+
+@intrinsic
+def fetch_line(typing: Any, array: Any, at: Any) -> Any:
+    """Has the processor bring the cache line with that byte of an array, which is read soon; nothing is waited for."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = context.make_array(signature.args[0])(context, builder, args[0]).data
+        offset = context.cast(builder, args[1], signature.args[1], types.intp)
+        place = builder.gep(builder.bitcast(first, cgutils.voidptr_t), [offset])
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [cgutils.voidptr_t], kind)
+        to_read, near, data_line = (ir.Constant(number, flag) for flag in (0, 3, 1))
+        builder.call(prefetch, [place, to_read, near, data_line])
+        return context.get_dummy_value()
+
+    return types.void(array, at), generate

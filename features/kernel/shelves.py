@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from features.kernel.arrays import Bytes, Ints
-from features.kernel.compiled import compiled, making_arrays
-from features.kernel.intrinsics import copy_bytes, read_eight
+from features.kernel.compiled import compiled, inlined, making_arrays
+from features.kernel.intrinsics import copy_bytes, fetch_line, read_eight
 from features.kernel.words import same
 
 HASH, ENTRY, NAME, RECORD, ROOM, ROW = range(6)
+LINE = 64  # bytes of a cache line
+NEAR, FAR = 8, 16  # how many names ahead an entry, and a row of the table, are fetched: memory is slow to answer
 
 
 @compiled
@@ -42,6 +44,28 @@ def _row(table: Ints, kept: Bytes, code: int, names: Bytes, start: int, end: int
     return row
 
 
+@compiled
+def _codes(names: Bytes, bounds: Ints, codes: Ints) -> None:
+    for i in range(len(codes)):
+        codes[i] = _code(names, bounds[i], bounds[i + 1])
+
+
+@inlined
+def _fetch_ahead(codes: Ints, i: int, table: Ints, kept: Bytes) -> None:
+    """The row of a name that comes up, and the entry of one that comes sooner, if it stands in its first row."""
+    mask = len(table) - 1
+    if i + FAR < len(codes):
+        row = 8 * ROW * (codes[i + FAR] & mask)
+        fetch_line(table, row)
+        fetch_line(table, row + 8 * ROW - 1)
+    if i + NEAR < len(codes):
+        row = codes[i + NEAR] & mask
+        if table[row, HASH] == codes[i + NEAR] and table[row, ENTRY] != 0:
+            start = table[row, ENTRY] - 1
+            for at in range(start, start + table[row, NAME] + table[row, RECORD], LINE):
+                fetch_line(kept, at)
+
+
 @making_arrays
 def take(
     names: Bytes, bounds: Ints, table: Ints, kept: Bytes, old_table: Ints, old_kept: Bytes
@@ -49,9 +73,12 @@ def take(
     """(records one behind the other, their starts, their ends) of some names; what the first table holds counts."""
     count = len(bounds) - 1
     rows, starts, ends = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
-    at = np.int64(0)
+    codes, at = np.empty(count, np.int64), np.int64(0)
+    _codes(names, bounds, codes)
     for i in range(count):
-        code = _code(names, bounds[i], bounds[i + 1])
+        _fetch_ahead(codes, i, table, kept)
+        _fetch_ahead(codes, i, old_table, old_kept)
+        code = codes[i]
         row = _row(table, kept, code, names, bounds[i], bounds[i + 1])
         length = table[row, RECORD]
         if table[row, ENTRY] == 0:
@@ -71,15 +98,16 @@ def take(
     return out, starts, ends
 
 
-@compiled
+@making_arrays
 def put(
     names: Bytes, bounds: Ints, text: Bytes, starts: Ints, ends: Ints, table: Ints, kept: Bytes, used: int
 ) -> tuple[int, int]:
     """(how much of `kept` is used then, how many names are new). There must be room, in the table as well."""
-    more = 0
-    for i in range(len(bounds) - 1):
-        name, length = bounds[i + 1] - bounds[i], ends[i] - starts[i]
-        code = _code(names, bounds[i], bounds[i + 1])
+    codes, more = np.empty(len(bounds) - 1, np.int64), 0
+    _codes(names, bounds, codes)
+    for i in range(len(codes)):
+        _fetch_ahead(codes, i, table, kept)
+        name, length, code = bounds[i + 1] - bounds[i], ends[i] - starts[i], codes[i]
         row = _row(table, kept, code, names, bounds[i], bounds[i + 1])
         more += table[row, ENTRY] == 0
         if table[row, ENTRY] == 0 or length > table[row, ROOM]:
