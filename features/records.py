@@ -111,7 +111,8 @@ class Records(MutableMapping[str, bytes]):
         return (name for place, name in enumerate(self.names) if self._holds(place))
 
     def __len__(self) -> int:
-        return sum(map(self._holds, range(len(self.names))))
+        self.settle()
+        return int(np.count_nonzero(self.starts < self.ends))
 
     def __repr__(self) -> str:
         return repr(dict(self))

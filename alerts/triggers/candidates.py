@@ -157,4 +157,6 @@ def _dicts(names: list[str], columns: list[list[Any]], length: int) -> list[dict
     """Columns as a dictionary for each of their rows."""
     if not names:
         return [{} for _ in range(length)]
+    if len(names) == 1:
+        return [{names[0]: value} for value in columns[0]]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -23,7 +23,7 @@ from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
 from alerts.triggers.news import END, News
 from alerts.triggers.points import Spent, request_of, spending_id
-from alerts.triggers.receipts.kept import encode_kept
+from alerts.triggers.receipts.kept import encode_all_kept, encode_kept
 from alerts.triggers.receipts.misses import missed
 from alerts.triggers.receipts.receipt import Verdict, decision_id, receipt_of
 from alerts.triggers.refusals import Refusals
@@ -129,7 +129,7 @@ class Round:
         customers, topic = [receipt.customer for receipt in receipts], self.house.decisions_topic
         messages = cloudevents(topic, ids, "decision", "decisions", at_ms, customers, receipts)
         if self.house.keeping.receipts:
-            for customer, kept in zip(customers, map(encode_kept, receipts), strict=True):
+            for customer, kept in zip(customers, encode_all_kept(receipts), strict=True):
                 self.decided.receipts.setdefault(customer, []).append(kept)
         return messages, [(receipt.rule, receipt.outcome) for receipt in receipts]
 

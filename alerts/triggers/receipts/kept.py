@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
 from msgspec import Struct, msgpack
@@ -60,5 +61,8 @@ decode_kept = msgpack.Decoder(Kept).decode
 
 
 def encode_kept(receipt: Receipt) -> bytes:
-    of = _fields if receipt.channel_cap or receipt.points else _without
-    return _encode(of(receipt))
+    return next(encode_all_kept([receipt]))
+
+
+def encode_all_kept(receipts: Iterable[Receipt]) -> Iterator[bytes]:
+    return (_encode(_fields(one) if one.channel_cap or one.points else _without(one)) for one in receipts)
