@@ -35,19 +35,20 @@ class Walk:
         self.counts = Counter[str]()
         self.accepted: dict[str, str] = {}  # event of a redemption → decision that issued the coupon
 
-    def join(self, news: News, messages: list[Message]) -> None:
-        """Has them happen among the news; what comes of them joins the messages."""
+    def join(self, news: News, tell: Callable[[Message], None]) -> None:
+        """Has them happen among the news; what comes of them is told."""
         for place, who, kind in self.ahead:
-            news.add((place, 0), who, partial(self._turn, news.ledger, messages, place, who, kind))
+            news.add((place, 0), who, partial(self._turn, news.ledger, tell, place, who, kind))
 
     def _turn(
-        self, ledger_of: Callable[[int], Ledger], messages: list[Message], place: int, who: int, kind: str
+        self, ledger_of: Callable[[int], Ledger], tell: Callable[[Message], None], place: int, who: int, kind: str
     ) -> bool:
         ledger = ledger_of(who)
         if not self.lifecycle.concerns(kind, ledger):
             return False
         event: e.Event = e.decode_event(self.batch.values[place])
-        messages += [self._told(one) for one in self.lifecycle.hear(ledger, self.customers[who], event)]
+        for one in self.lifecycle.hear(ledger, self.customers[who], event):
+            tell(self._told(one))
         return bool(ledger.coupons)  # else nothing can have changed
 
     def _told(self, heard: Heard) -> Message:

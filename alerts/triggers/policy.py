@@ -83,6 +83,7 @@ class Policy(Struct, frozen=True):
             ledger.messages_ms[channel] = [ms for ms in times_ms if ms > max(times_ms) - cap.kept_ms]
 
 
+@lru_cache(maxsize=4096)  # the gate and the receipt of a decision ask for the same
 def held_out(customer: str, salt: str, share: float) -> bool:
     """A customer's group never changes: it hangs on id and salt alone."""
     hash = _salted(salt).copy()

@@ -91,6 +91,10 @@ class Round:
         self.brakes = brakes
         self.seen = house.seen(moments, applied, words)
         self.decided = Decided(applied.records)
+        self.leaving: list[Message | Receipt] = []  # in log order; of a receipt, its decision
+        self.keepers: dict[
+            str, str
+        ] = {}  # by decision, whose receipts it joins, if it was of who is merged into another
         self.ledgers = Ledgers(applied)
         self.news = News(self.ledgers.__getitem__)
         self.holding = Holding(self.news, moments.columns, applied.customers, self._release, self._withhold, consent)
@@ -103,16 +107,18 @@ class Round:
         refused = self._refused(at, rule)
         candidates = list(self._at(at[~refused], rule[~refused]))
         self._hear(held, candidates, walk, sends)
-        refusals, outcomes = self._refuse(at[refused], rule[refused])
+        refusals = self.refusals.receipts(at[refused], rule[refused], self.moments, self.applied, self.seen)
+        outcomes = [(receipt.rule, receipt.outcome) for receipt in refusals]
         before, told = np.cumsum(refused)[~refused].tolist(), 0
         for order, candidate, turn in zip(self.moments.orders(at[~refused]), candidates, before, strict=True):
             if news.coming and news.coming[0][:2] <= order:
                 news.until(order)
-            self.decided.messages += refusals[told:turn]
+            self.leaving += refusals[told:turn]
             told = turn
             outcomes.append(self._settle(candidate))
         news.until(END)
-        self.decided.messages += refusals[told:]
+        self.leaving += refusals[told:]
+        self._tell()
         self._pack()
         self._note_misses(held)
         self.decided.counts = self._counts(outcomes + self.withheld) | (walk.counts if walk else {})
@@ -121,17 +127,6 @@ class Round:
 
     def _refused(self, at: Ints, rule: Ints) -> npt.NDArray[np.bool_]:
         return self.refusals.among(at, rule, self.moments, self.applied)
-
-    def _refuse(self, at: Ints, rule: Ints) -> tuple[list[Message], list[tuple[str, str]]]:
-        """What is told of each, and its rule and outcome."""
-        receipts = self.refusals.receipts(at, rule, self.moments, self.applied, self.seen)
-        ids, at_ms = (receipt.decision for receipt in receipts), (receipt.at_ms for receipt in receipts)
-        customers, topic = [receipt.customer for receipt in receipts], self.house.decisions_topic
-        messages = cloudevents(topic, ids, "decision", "decisions", at_ms, customers, receipts)
-        if self.house.keeping.receipts:
-            for customer, kept in zip(customers, encode_all_kept(receipts), strict=True):
-                self.decided.receipts.setdefault(customer, []).append(kept)
-        return messages, [(receipt.rule, receipt.outcome) for receipt in receipts]
 
     def _at(self, at: Ints, rule: Ints) -> Iterator[Candidate]:
         keys = self.brakes.keys or self.house.campaigns.keys
@@ -146,7 +141,7 @@ class Round:
         self.news.spend(columns, self.applied, house.conditions.spends)
         self.news.leave(house.conditions, self.moments, held, self.seen, self.applied)
         if walk:
-            walk.join(self.news, self.decided.messages)
+            walk.join(self.news, self._leave)
         self.holding.hear(house.policy.consent, self.applied.has_ledger, {candidate.who for candidate in candidates})
         self.holding.due(sends)
         if house.offered.following:
@@ -184,7 +179,7 @@ class Round:
             self._send(candidate, self._issued(given.then, ledger, receipt), verdict.send_ms)
         if house.offered.following:
             self.decided.trials += self._tried(candidate, given, verdict.outcome)
-        self._tell(candidate.customer, receipt)
+        self._leave(receipt)
         return candidate.rule.id, verdict.outcome
 
     def _spend(self, candidate: Candidate, then: Then, ledger: Ledger) -> None:
@@ -263,36 +258,43 @@ class Round:
         type, lifecycle = "coupon.issued" if then.coupon else "message.due", self.house.lifecycle
         if then.coupon and lifecycle:
             receipt = lifecycle.issue(ledger, receipt, then.min_spend_cents, then.stores, then.regions)
-        return self._message(self.house.coupons_topic, type, "coupons", receipt)
+        return self._coupon(type, receipt)
+
+    def _coupon(self, type: str, receipt: Receipt) -> Message:
+        customer, topic = receipt.customer, self.house.coupons_topic
+        return cloudevent(topic, customer, receipt.decision, type, "coupons", receipt.at_ms, customer, receipt)
 
     def _send(self, candidate: Candidate, coupon: Message, send_ms: int) -> None:
         if send_ms > max(candidate.at_ms, candidate.clock_ms):
             self.holding.hold(candidate.who, send_ms, coupon.value)
         else:
-            self.decided.messages.append(coupon)
+            self._leave(coupon)
             self.decided.causes_ms.append(candidate.stamp_ms)
 
     def _release(self, customer: str, coupon: bytes) -> None:
         """What was held leaves."""
-        self.decided.messages.append(Message(self.house.coupons_topic, customer, coupon, HEADERS))
+        self._leave(Message(self.house.coupons_topic, customer, coupon, HEADERS))
 
     def _withhold(self, who: int, decision: str, receipt: Receipt) -> None:
         self.withheld.append((receipt.rule, receipt.outcome))
         self.decided.trials += trials.withdraw(self.ledgers[who], decision, receipt.at_ms)
-        self._tell(self.applied.customers[who], receipt)
+        self.keepers[receipt.decision] = self.applied.customers[who]
+        self._leave(receipt)
 
-    def _tell(self, customer: str, receipt: Receipt) -> None:
-        """The decision leaves, and is kept with the customer."""
-        self.decided.messages.append(self._decision(receipt))
+    def _leave(self, one: Message | Receipt) -> None:
+        self.leaving.append(one)
+
+    def _tell(self) -> None:
+        """What leaves: of receipts, the decisions, each of which is kept with its customer as well."""
+        receipts = [one for one in self.leaving if isinstance(one, Receipt)]
+        ids, at_ms = (receipt.decision for receipt in receipts), (receipt.at_ms for receipt in receipts)
+        customers, topic = [receipt.customer for receipt in receipts], self.house.decisions_topic
+        decisions = iter(cloudevents(topic, ids, "decision", "decisions", at_ms, customers, receipts))
+        self.decided.messages = [next(decisions) if isinstance(one, Receipt) else one for one in self.leaving]
         if self.house.keeping.receipts:
-            self.decided.receipts.setdefault(customer, []).append(encode_kept(receipt))
-
-    def _decision(self, receipt: Receipt) -> Message:
-        return self._message(self.house.decisions_topic, "decision", "decisions", receipt)
-
-    def _message(self, topic: str, type: str, source: str, receipt: Receipt) -> Message:
-        customer = receipt.customer
-        return cloudevent(topic, customer, receipt.decision, type, source, receipt.at_ms, customer, receipt)
+            for receipt, kept in zip(receipts, encode_all_kept(receipts), strict=True):
+                keeper = self.keepers.get(receipt.decision, receipt.customer)
+                self.decided.receipts.setdefault(keeper, []).append(kept)
 
     def _receipt(self, candidate: Candidate, ledger: Ledger, given: Given, verdict: Verdict) -> Receipt:
         return receipt_of(candidate, self.house.policy, ledger, given, verdict)

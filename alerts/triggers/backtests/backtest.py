@@ -199,13 +199,13 @@ class Silent(Round):
     def _tried(self, *_: Any) -> list[Trial]:
         return []
 
-    def _tell(self, *_: Any) -> None:
+    def _leave(self, *_: Any) -> None:
         """Nobody hears of it."""
 
     def _pack(self) -> None:
         """A share is all that its customers ever did, and another world is to find them as they were."""
 
-    def _message(self, *_: Any) -> Message:
+    def _coupon(self, *_: Any) -> Message:
         return UNSENT
 
     def _sending(self, candidate: Candidate, then: Then) -> tuple[int, str]:
