@@ -10,7 +10,7 @@ from features.times import local_day
 
 ZONE = "Asia/Shanghai"
 START_MS = 1_777_824_000_000
-STEP_MS = 40
+RHYTHM_MS = 40_000_000  # from one event of a customer to the next
 TICK_EVERY = 2_000
 MENU = [
     ("milk-tea", "tea", 1600),
@@ -21,10 +21,13 @@ MENU = [
 
 
 def clean_events(count: int, customers: int, seed: int = 7) -> Iterator[tuple[str, bytes, bool]]:
-    """(key, value, is it a tick) of `count` events and a tick after every 2,000; a tick goes to every partition."""
+    """(key, value, is it a tick) of `count` events and a tick after every 2,000; a tick goes to every partition.
+
+    A customer has one event every 11 hours, however many customers there are.
+    """
     rng = Random(seed)
     for number in range(count):
-        at_ms = START_MS + number * STEP_MS
+        at_ms = START_MS + number * RHYTHM_MS // customers
         event = clean_event(rng, number, customers, at_ms)
         yield event.customer, e.encode(event), False
         if number % TICK_EVERY == TICK_EVERY - 1:

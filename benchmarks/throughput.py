@@ -9,10 +9,11 @@ Kafka and Redis run on the same machine. `stages` tells where the flow's time go
 
 `--scaling` runs the same events also in one process: one on all cores, and one that has its part of them with Kafka
 and Redis, for what a process costs does not show where cores are short.
-`--sweep` runs as many events of 10,000, 100,000 and 1,000,000 customers. `--models` runs the same events also before
-any version of the two models is published, in turns with the others: what scoring, and rules that ask for scores, add.
-A condition asks for the scores of those rows alone that its other parts have left; `scores_of_every_event_add` is what
-both models would add if rules asked for the scores of every event.
+`--sweep` runs as many events of 10,000, 100,000 and 1,000,000 customers. Each has one every 11 hours: the fewer they
+are, the longer the history of each, and the more decisions there are for an event.
+`--models` runs the same events also before any version of the two models is published, in turns with the others: what
+scoring, and rules that ask for scores, add. A condition asks for the scores of those rows alone that its other parts
+have left; `scores_of_every_event_add` is what both models would add if rules asked for the scores of every event.
 """
 
 from __future__ import annotations
