@@ -92,9 +92,7 @@ class Round:
         self.seen = house.seen(moments, applied, words)
         self.decided = Decided(applied.records)
         self.leaving: list[Message | Receipt] = []  # in log order; of a receipt, its decision
-        self.keepers: dict[
-            str, str
-        ] = {}  # by decision, whose receipts it joins, if it was of who is merged into another
+        self.keepers: dict[str, str] = {}  # by decision: with whom its receipt is kept, if not with its customer
         self.ledgers = Ledgers(applied)
         self.news = News(self.ledgers.__getitem__)
         self.holding = Holding(self.news, moments.columns, applied.customers, self._release, self._withhold, consent)
