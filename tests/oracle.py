@@ -73,12 +73,12 @@ class Customer:
         found = []
         for event in self.events:
             amount = measure.get(e.kind_of(event))
+            if amount is None:
+                continue
             undone = str(amount).startswith("-")
             moment_ms = event.ordered_ms if undone else event.at_ms
             lines = [line for line in getattr(event, "lines", [None]) if fits(event, line, moment_ms, measure)]
-            if amount is None or not lines:
-                continue
-            for value, weight in values_of(event, lines, amount):
+            for value, weight in values_of(event, lines, amount) if lines else ():
                 found.append((value, -weight if undone else weight, (moment_ms, self.zone_of(event))))
         return found
 
