@@ -98,8 +98,3 @@ def _texts(kind: str, where: Where, fields: Fields) -> list[int]:
         line, hashed = kind == "order" and of_lines(field), hash_texts(list(wanted)).tolist()
         numbers += [int(line), (fields.of_line if line else fields.of_object)[field], len(hashed), *hashed]
     return numbers
-
-
-def codes_of(hashes: Ints) -> Ints:
-    """Whole numbers that stand for texts, the same in every process: the upper bits of their hash."""
-    return (hashes.view(np.uint64) >> np.uint64(64 - effects.CODE_BITS)).astype(np.int64)

@@ -99,13 +99,6 @@ class Scanned(Struct):
         """By object: the number of its text among the known ones, or -1."""
         return find(self.bytes, self.values[field], self.ends[field], words.text, words.ends, words.slots)
 
-    def line_sums(self, field: int, rows: Any) -> Ints:
-        """By object: the sum of a field over its lines."""
-        sums = np.concatenate(([0], np.cumsum(self.line_values[field])))
-        first = self.first_line[rows]
-        found: Ints = sums[first + self.line_count[rows]] - sums[first]
-        return found
-
 
 class Words:
     """Texts that are known by number; one that is not is -1."""

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from features import events as e
-from features.amounts import codes_of
+from features.kernel.effects import code_of
 from features.kernel.words import hash_texts
 from features.times import parse_duration
 
@@ -57,7 +57,7 @@ def values_of(event: Any, lines: list[Any], amount: int | str) -> list[tuple[Any
         return [(getattr(event, field), 1)]
     of_lines = isinstance(event, e.Order) and (field in ("sku", "category") or field.startswith("options."))
     found = [(text(event, line, field), line.qty if of_lines else 1) for line in (lines if of_lines else lines[:1])]
-    return [(int(codes_of(hash_texts([one]))[0]), weight) for one, weight in found if one]
+    return [(code_of(hash_texts([one])[0]), weight) for one, weight in found if one]
 
 
 @cache

@@ -10,18 +10,21 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 
+def _place(context: Any, builder: Any, signature: Any, args: Any, array: int, at: int) -> Any:
+    """The address of a byte of an array; `array` and `at` are the numbers of the arguments."""
+    data = context.make_array(signature.args[array])(context, builder, args[array]).data
+    offset = context.cast(builder, args[at], signature.args[at], types.intp)
+    return builder.gep(builder.bitcast(data, cgutils.voidptr_t), [offset])
+
+
 @intrinsic
 def copy_bytes(typing: Any, into: Any, to: Any, source: Any, start: Any, count: Any) -> Any:
     """Copies `count` bytes between arrays of any type; both places are told in bytes."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def place(array: int, at: int) -> Any:
-            data = context.make_array(signature.args[array])(context, builder, args[array]).data
-            offset = context.cast(builder, args[at], signature.args[at], types.intp)
-            return builder.gep(builder.bitcast(data, cgutils.voidptr_t), [offset])
-
+        to, source = (_place(context, builder, signature, args, array, array + 1) for array in (0, 2))
         length = context.cast(builder, args[4], signature.args[4], types.intp)
-        cgutils.raw_memcpy(builder, place(0, 1), place(2, 3), length, 1)
+        cgutils.raw_memcpy(builder, to, source, length, 1)
         return context.get_dummy_value()
 
     return types.void(into, to, source, start, count), generate
@@ -42,9 +45,7 @@ def read_eight(typing: Any, text: Any, at: Any) -> Any:
     """Eight bytes of an array of bytes as one uint64, wherever they begin."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        offset = context.cast(builder, args[1], signature.args[1], types.intp)
-        place = builder.gep(builder.bitcast(data, cgutils.voidptr_t), [offset])
+        place = _place(context, builder, signature, args, 0, 1)
         word = builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()))
         word.align = 1
         return word
@@ -57,9 +58,7 @@ def fetch_line(typing: Any, array: Any, at: Any) -> Any:
     """Has the processor bring the cache line with that byte of an array, which is read soon; nothing is waited for."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        first = context.make_array(signature.args[0])(context, builder, args[0]).data
-        offset = context.cast(builder, args[1], signature.args[1], types.intp)
-        place = builder.gep(builder.bitcast(first, cgutils.voidptr_t), [offset])
+        place = _place(context, builder, signature, args, 0, 1)
         number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
         prefetch = builder.module.declare_intrinsic("llvm.prefetch", [cgutils.voidptr_t], kind)

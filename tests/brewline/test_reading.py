@@ -19,10 +19,10 @@ from brewline import Features
 from brewline.reading import moment_ms
 from config import settings as conf
 from features import events as e
-from features.amounts import codes_of
 from features.customer import Core
 from features.identity import Pseudonyms
 from features.job import Batch, Clock
+from features.kernel.effects import code_of
 from features.kernel.words import hash_texts
 from features.layout import Layout
 from features.partitions import partition_of
@@ -70,7 +70,7 @@ def fill(settings: conf.Settings, found: dict[str, bytes]) -> redis_py.Redis:
     check_layout(client, prefix, {"partitions of events": PARTITIONS})
     store = PartitionStore(client, prefix, "customers")
     for partition in range(PARTITIONS):
-        client.hset(store.key(partition, "words"), str(int(codes_of(hash_texts(["tea"]))[0])), "tea")
+        client.hset(store.key(partition, "words"), str(code_of(hash_texts(["tea"])[0])), "tea")
     for customer, raw in found.items():
         client.hset(store.key(partition_of(customer, PARTITIONS), RECORDS), customer, raw)
     return client

@@ -67,8 +67,6 @@ def agree(raws: list[bytes]) -> None:
     scanned = SCANNER.scan(raws)
     for i, raw in enumerate(raws):
         assert told(scanned, i) == decoded(raw), raw
-    sums = [sum(line["qty"] for line in (decoded(raw) or {"lines": []})["lines"]) for raw in raws]
-    assert scanned.line_sums(1, np.arange(len(raws))).tolist() == sums
 
 
 @settings(max_examples=40, deadline=None)

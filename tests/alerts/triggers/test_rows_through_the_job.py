@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from alerts.triggers.gifts import Then
 from alerts.triggers.rule import Rule
 from features import events as e
-from features.amounts import codes_of
 from features.kernel.arrays import LATE_MS
+from features.kernel.effects import code_of
 from features.kernel.words import hash_texts
 from features.loop import batches, run
 from features.times import DAY_MS
@@ -75,7 +75,7 @@ def in_numbers(name: str, value: float | str | None) -> float | None:
     if not isinstance(value, str):
         return value
     steps = CATALOG.texts[name]
-    return steps.index(value) + 1 if steps else int(codes_of(hash_texts([value]))[0])
+    return steps.index(value) + 1 if steps else code_of(hash_texts([value])[0])
 
 
 def same(found: float | None, wanted: float, tolerance: float) -> bool:

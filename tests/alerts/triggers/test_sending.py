@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.merging import Merging
 from alerts.triggers.policy import Cap, Policy
+from alerts.triggers.receipts.kept import Keeping, decode_kept
 from alerts.triggers.rule import Rule
 from alerts.triggers.sending import sending
 from features import events as e
@@ -71,7 +72,7 @@ def event(kind: type[e.Event], hours: float, customer: str = "ca", **more: objec
 
 def town(*events: e.Event, rule: Rule = LATER) -> World:
     """A customer who orders at six in the evening, and looks at something on the second day at ten."""
-    world = World(Merging(customers_job([rule], POLICY), "events"))
+    world = World(Merging(customers_job([rule], POLICY, keeping=Keeping(receipts=5)), "events"))
     for customer in ("ca", "cb"):
         world.tell(event(e.Consent, 0, customer, purpose="marketing", granted=True))
         world.tell(event(e.Order, 18, customer))
@@ -163,6 +164,17 @@ def test_who_becomes_one_with_somebody_who_has_refused_since_does_not_get_it() -
     world.settle()
     live(world, 42)
     assert (sent(world), outcomes(world)[-1]) == ([], ("withheld", "no_consent"))
+
+
+def test_what_is_withheld_from_who_has_become_another_is_kept_with_the_one_they_are() -> None:
+    world = town()
+    world.merge("aa", "ca", at(36))
+    world.settle()
+    live(world, 40, event(e.Suppress, 40, "aa", reason="complaint"))
+    live(world, 42)
+    assert (sent(world), sorted(outcomes(world))) == ([], [("issued", ""), ("withheld", "complaint")])
+    kept = {who: receipts for store in world.stores.values() for who, receipts in store.receipts.items()}
+    assert [decode_kept(raw).outcome for raw in kept["aa"]][-1] == "withheld"
 
 
 @pytest.mark.parametrize("cuts", [[], [8], [8, 9], [8, 9, 10]])
