@@ -20,7 +20,6 @@ from random import Random
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 from msgspec import Struct
 
 from alerts.triggers.condition import over_catalog
@@ -43,6 +42,7 @@ from features.labels import NO_LABELS
 from features.learning import LearningJob
 from features.loop import Store, run
 from features.models import input_layouts
+from features.refusals import decisions_in
 from features.scoring import scored
 from features.times import DAY_MS, HOUR_MS
 from features.trials import HOLDOUT, START, Trial, decode_trial, trials_key
@@ -189,7 +189,7 @@ class Chain:
 
 
 def decisions_of(messages: list[Message]) -> list[dict[str, str]]:
-    return [orjson.loads(message.value)["data"] for message in messages if message.topic == "decisions"]
+    return [told for message in messages if message.topic == "decisions" for told in decisions_in(message.value)]
 
 
 def play(customers: int, days: int, seed: int, told: Callable[[int], None] = lambda _: None) -> Chain:

@@ -6,14 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from alerts.triggers.policy import held_out
 from benchmarks.standing import standing_violations
 from benchmarks.streams import Case
 from features import events as e
 from features.job import Message
 from features.loop import Store
+from features.refusals import decisions_in
 
 Receipt = dict[str, Any]
 
@@ -22,7 +21,7 @@ ASKED_BEFORE = {"no_consent", "suppressed"}  # the outcomes that say nothing of 
 
 
 def receipts(sent: list[Message], topic: str) -> list[Receipt]:
-    return [orjson.loads(message.value)["data"] for message in sent if message.topic == topic]
+    return [told for message in sent if message.topic == topic for told in decisions_in(message.value)]
 
 
 def violations(case: Case, stores: list[Store]) -> list[str]:

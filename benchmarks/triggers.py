@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-import orjson
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 from rich.table import Table as Shown
@@ -48,6 +47,7 @@ from features.job import Batch, Job, Message
 from features.labels import labels_of
 from features.learning import LearningJob
 from features.loop import Store, run
+from features.refusals import decisions_in
 from features.stores import read_stores
 from features.tasks import GAPS
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration
@@ -140,7 +140,7 @@ def live(chain: Chain, settings: Settings, horizon: str = "10d") -> Life:
             learned.append([message.value for message in sent if message.topic == "examples"])
             if model := champion(MODEL, learning.subjects[MODEL].layout, learned.store.records):
                 job.decider.models[MODEL] = model
-            for told in (orjson.loads(message.value)["data"] for message in sent if message.topic == "decisions"):
+            for told in (one for m in sent if m.topic == "decisions" for one in decisions_in(m.value)):
                 decisions[told["rule"]].append(Decision(told["customer"], told["at_ms"], told["outcome"]))
     accounts = {name_of(event.who) for _, event in chain.witness if event.who is not None}
     members = accounts | {f"app-{n + 1:06d}" for n in range(chain.customers)}

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct, field
 
+from features.refusals import TYPE, Refusals
 from features.times import local_day
 
 TOPICS = ("coupons", "decisions", "redemptions", "deliveries")
@@ -41,6 +42,16 @@ class Data(Struct):
 
 
 class Said(Struct):
+    """`data`: of a type of its own, which `type` tells."""
+
+    id: str
+    type: str
+    data: msgspec.Raw
+
+
+class Word(Struct):
+    """What a message says of one decision."""
+
     id: str
     type: str
     data: Data
@@ -90,6 +101,8 @@ class News(Struct):
 
 Kept = TypeVar("Kept")
 _said = msgspec.json.Decoder(Said).decode
+_data = msgspec.json.Decoder(Data).decode
+_refusals = msgspec.json.Decoder(Refusals).decode
 
 
 class Decided:
@@ -120,8 +133,7 @@ class Decided:
         changed: set[Kind] = set()
         number = 0
         with self.lock:
-            for topic, raw in came:
-                said = _said(raw)
+            for topic, said in ((topic, word) for topic, raw in came for word in words(raw)):
                 if self._known(said.id):
                     continue
                 changed.update(self._count(topic, said))
@@ -141,7 +153,7 @@ class Decided:
         _remember(self.seen, known, None)
         return False
 
-    def _count(self, topic: str, said: Said) -> list[Kind]:
+    def _count(self, topic: str, said: Word) -> list[Kind]:
         """What it adds to."""
         data, coupon, turn = said.data, hash(said.data.decision), said.type.rpartition(".")[2]
         if topic == "deliveries":
@@ -214,6 +226,15 @@ class Decided:
                 name = kind.rule if by == "rule" else kind.campaign
                 found.setdefault(name, Counter())[kind.what] += number
         return found
+
+
+def words(raw: bytes) -> list[Word]:
+    """One by one, what is told together."""
+    said = _said(raw)
+    if said.type != TYPE:
+        return [Word(said.id, said.type, _data(said.data))]
+    each = msgspec.convert(_refusals(said.data).receipts(), list[Data], from_attributes=True)
+    return [Word(data.decision, said.type, data) for data in each]
 
 
 def _remember(kept: OrderedDict[int, Kept], key: int, value: Kept) -> None:

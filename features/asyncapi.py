@@ -19,6 +19,7 @@ from features.glossary import EVENTS, FIELDS, HEADERS, Word
 from features.job import Batch
 from features.labels import Examples
 from features.messages import Refused, dead_letter
+from features.refusals import Refusals
 from features.trials import Trial
 from features.versions import Appointment
 
@@ -27,10 +28,11 @@ Json = dict[str, Any]
 VERSION = "0.1.0"
 SENDER_ONLY = {"time", "who"}
 SET_BY_BREWLINE = {"customer", "at_ms", "day", "tz", "region", "brand", "source", "of", "issued", *e.OF_INGEST}
-MORE_THAN = {
+SAME_WORDS_AS = {
     out.IssuedCoupon.__name__: out.Receipt.__name__,
     out.BrakeTurn.__name__: out.Braked.__name__,
     e.Brake.__name__: out.Braked.__name__,
+    Refusals.__name__: out.Receipt.__name__,
 }
 MEASURED = {f"Weather.{name}" for name in e.WEATHER}  # which a sender tells there, and Brewline elsewhere
 RECEIVED = {**e.SENT_EVENTS, **e.AUDIT_EVENTS}
@@ -180,8 +182,8 @@ def schemas() -> dict[str, Json]:
 
 
 def word_of(shape: str, field: str) -> Word:
-    """What a field means in a shape, or in what it is more than."""
-    of = (FIELDS.get(f"{name}.{field}") for name in (shape, MORE_THAN.get(shape, shape)))
+    """What a field means in a shape, or in the one whose words it shares."""
+    of = (FIELDS.get(f"{name}.{field}") for name in (shape, SAME_WORDS_AS.get(shape, shape)))
     return next(filter(None, of), None) or FIELDS[field]
 
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from features import events as e
 from features import outgoing as out
+from features.refusals import Refusals
 
 TURNS = ("opened", "warned", "breached", "escalated", "answered", "reopened", "closed")  # of a ticket
 NOTICES = tuple(f"notice.{what}" for what in ("opened", "updated", "acknowledged", "resolved", "closed", "held"))
@@ -14,6 +15,7 @@ CLOUDEVENTS: dict[str, tuple[str, type[Struct]]] = {  # message: flow, data
     "coupon.issued": ("coupons", out.IssuedCoupon),
     "message.due": ("coupons", out.Receipt),
     "decision": ("decisions", out.Receipt),
+    "refusals": ("decisions", Refusals),
     "coupon.redeemed": ("redemptions", out.CouponVerdict),
     "coupon.refused": ("redemptions", out.CouponVerdict),
     "coupon.revoked": ("redemptions", out.CouponVerdict),
@@ -258,11 +260,12 @@ TOPICS = (
     ),
     Topic(
         "decisions",
-        "Every decision of a rule whose condition held, also those not to fire.",
-        "customer",
+        "Every decision of a rule whose condition held, also those not to fire. Those that want of consent has made"
+        " alone share a message, by batch and rule.",
+        "customer; of decisions that share a message, that of the first",
         "customers",
         "analysts, warehouse",
-        ("decision",),
+        ("decision", "refusals"),
         sent=True,
     ),
     Topic(

@@ -19,6 +19,7 @@ from features.customer import Applied
 from features.kernel.arrays import Ints
 from features.models import LinearModel, Matrix, largest, top_terms
 from features.offers import Offer
+from features.refusals import Columns, rows_of
 from features.scoring import terms_of_offer
 from features.tasks import OF_COUPONS
 
@@ -116,15 +117,19 @@ class Candidates:
         """By candidate: the values that its rule looked at, and what moved its scores."""
         told, moved = np.empty((2, len(at)), dtype=object)
         for j in np.unique(rule).tolist():
-            places, names = np.flatnonzero(rule == j), [*self.conditions.names[j], *self.conditions.facts[j]]
-            look, offer = seen.looks(j), seen.offers.get(j)
-            told[places] = _dicts(names, [plain(look(name, at[places])) for name in names], len(places))
-            models = [name for name in self.catalog.models if name in names]
-            mine = features[rows[at[places]]] if models else features
-            moved[places] = _dicts(
-                models, [self._terms(seen.models.get(name), name, mine, offer) for name in models], len(places)
-            )
+            places = np.flatnonzero(rule == j)
+            values, terms = self.explained_of(j, seen, features, rows, at[places])
+            told[places], moved[places] = rows_of(values, len(places)), rows_of(terms, len(places))
         return told.tolist(), moved.tolist()
+
+    def explained_of(self, rule: int, seen: Seen, features: Matrix, rows: Ints, at: Ints) -> tuple[Columns, Columns]:
+        """The same of one rule, by name."""
+        names = [*self.conditions.names[rule], *self.conditions.facts[rule]]
+        look, offer = seen.looks(rule), seen.offers.get(rule)
+        models = [name for name in self.catalog.models if name in names]
+        mine = features[rows[at]] if models else features
+        terms = {name: self._terms(seen.models.get(name), name, mine, offer) for name in models}
+        return {name: plain(look(name, at)) for name in names}, terms
 
     def _terms(self, model: LinearModel | None, name: str, rows: Matrix, offer: Offer | None) -> list[dict[str, float]]:
         if model is None:
@@ -141,7 +146,7 @@ def _ranks(rules: Iterable[int], key: Callable[[int], Any]) -> Ints:
 
 
 def _places(look: Look, at: Ints, at_ms: list[int], moments: Moments, keys: list[str]) -> list[Place]:
-    names = _dicts(keys, [look(key, at).tolist() for key in keys], len(at))
+    names = rows_of({key: look(key, at).tolist() for key in keys}, len(at))
     return list(map(Place, at_ms, moments.local_ms[at].tolist(), names))
 
 
@@ -151,12 +156,3 @@ def plain(values: npt.NDArray[Any]) -> list[float | bool | str | None]:
         return [None if value == "" else value for value in values.tolist()]
     whole = bool((np.rint(values) == values).all())
     return [*values.tolist()] if whole else [None if value != value else round(value, 6) for value in values.tolist()]
-
-
-def _dicts(names: list[str], columns: list[list[Any]], length: int) -> list[dict[str, Any]]:
-    """Columns as a dictionary for each of their rows."""
-    if not names:
-        return [{} for _ in range(length)]
-    if len(names) == 1:
-        return [{names[0]: value} for value in columns[0]]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

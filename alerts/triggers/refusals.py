@@ -1,11 +1,12 @@
 """Decisions that want of consent makes alone, whatever the ledger says: for all of a batch at once.
 
-They are most of those that come to nothing. What is told of them is what `receipt_of` tells of one.
+They are most of all decisions, so what is told of them is told together: what `receipt_of` tells of each.
 """
 
 from __future__ import annotations
 
-from itertools import repeat
+from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +18,14 @@ from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.receipts.receipt import channel_cap, decision_id
 from features.customer import Applied
 from features.kernel.arrays import Ints
-from features.outgoing import Receipt
+from features.refusals import Refusals
 
-REFUSED = "no_consent"
+REFUSED: Final = "no_consent"
+TOGETHER = 500  # in a message: some 150 kB
 NEVER_MS = 2**62
 
 
-class Refusals:
+class Refuser:
     """Of a house as it stands at a batch: its rules, its policy, its arms."""
 
     def __init__(self, candidates: Candidates, policy: Policy, arms: Arms) -> None:
@@ -46,56 +48,45 @@ class Refusals:
         refused &= ~applied.has_ledger[who]
         return np.asarray(refused & ~np.isin(who, who[~refused]), dtype=np.bool_)
 
-    def receipts(self, at: Ints, rule: Ints, moments: Moments, applied: Applied, seen: Seen) -> list[Receipt]:
-        """In their order."""
-        told = np.empty(len(at), dtype=object)
+    def told(
+        self, at: Ints, rule: Ints, moments: Moments, applied: Applied, seen: Seen
+    ) -> Iterator[tuple[Ints, Refusals]]:
+        """By rule, those in their order that share a message; with their places among `at`."""
         for j in np.unique(rule).tolist():
             mine = np.flatnonzero(rule == j)
-            told[mine] = self._of_rule(j, at[mine], moments, applied, seen)
-        return told.tolist()
+            for start in range(0, len(mine), TOGETHER):
+                some = mine[start : start + TOGETHER]
+                yield some, self._of_rule(j, at[some], moments, applied, seen)
 
-    def _of_rule(self, j: int, at: Ints, moments: Moments, applied: Applied, seen: Seen) -> list[Receipt]:
+    def _of_rule(self, j: int, at: Ints, moments: Moments, applied: Applied, seen: Seen) -> Refusals:
         rule, policy = self.candidates.conditions.rules[j], self.policy
         then = self.arms.plain[rule.id].then
         customers = [applied.customers[w] for w in moments.who[at].tolist()]
         at_ms = moments.at_ms[at]
         causes = self.candidates.causes(moments, at, [rule] * len(at), customers, at_ms.tolist())
-        values, terms = self.candidates.explained(seen, applied.rows, moments.rows, at, np.full(len(at), j))
-        return list(
-            map(
-                Receipt,
-                [decision_id(rule.id, customer, cause) for customer, cause in zip(customers, causes, strict=True)],
-                repeat(rule.id),
-                repeat(rule.version),
-                customers,
-                repeat(REFUSED),
-                repeat(then.coupon),
-                repeat(then.face_value_cents),
-                repeat(then.percent),
-                repeat(then.at_most_cents),
-                repeat(then.message),
-                repeat(then.channel),
-                repeat(then.campaign),
-                at_ms.tolist(),
-                (at_ms + then.valid_ms).tolist(),
-                causes,
-                moments.stamps_ms[at].tolist(),
-                values,
-                terms,
-                repeat(0),
-                repeat(policy.cap),
-                repeat(""),
-                moments.clock_ms[at].tolist(),
-                repeat(0),
-                [held_out(customer, policy.holdout_salt, policy.holdout) for customer in customers],
-                repeat(0),
-                repeat(""),
-                repeat(0),
-                repeat(""),
-                repeat(None),
-                repeat(self.candidates.models(seen, j)),
-                repeat(None),
-                repeat(0),
-                repeat(channel_cap(then, policy)),
-            )
+        values, terms = self.candidates.explained_of(j, seen, applied.rows, moments.rows, at)
+        return Refusals(
+            decision=[decision_id(rule.id, *of) for of in zip(customers, causes, strict=True)],
+            rule=rule.id,
+            rule_version=rule.version,
+            customer=customers,
+            outcome=REFUSED,
+            coupon=then.coupon,
+            face_value_cents=then.face_value_cents,
+            percent=then.percent,
+            at_most_cents=then.at_most_cents,
+            message=then.message,
+            channel=then.channel,
+            campaign=then.campaign,
+            at_ms=at_ms.tolist(),
+            expires_ms=(at_ms + then.valid_ms).tolist(),
+            cause=causes,
+            trigger_stamp_ms=moments.stamps_ms[at].tolist(),
+            values=values,
+            terms=terms,
+            cap=policy.cap,
+            clock_ms=moments.clock_ms[at].tolist(),
+            holdout=[held_out(customer, policy.holdout_salt, policy.holdout) for customer in customers],
+            models=self.candidates.models(seen, j),
+            channel_cap=channel_cap(then, policy),
         )

@@ -23,25 +23,27 @@ from alerts.triggers.lease import Lease
 from alerts.triggers.moments import Moments
 from alerts.triggers.news import END, News
 from alerts.triggers.points import Spent, request_of, spending_id
-from alerts.triggers.receipts.kept import encode_all_kept, encode_kept
+from alerts.triggers.receipts.kept import encode_all_kept, encode_kept, encode_refused
 from alerts.triggers.receipts.misses import missed
 from alerts.triggers.receipts.receipt import Verdict, decision_id, receipt_of
-from alerts.triggers.refusals import Refusals
+from alerts.triggers.refusals import Refuser
 from alerts.triggers.sending import USUAL_HOUR, sending
 from features.customer import Applied
 from features.job import Message
 from features.kernel.arrays import Ints
-from features.messages import HEADERS, cloudevent, cloudevents
+from features.messages import HEADERS, cloudevent, cloudevents, digest
 from features.outgoing import Drawn, Receipt
 from features.purse import Purse
 from features.record import Ledger, decode_ledger, encode_ledger
 from features.records import Records
+from features.refusals import Refusals
 from features.trials import HOLDOUT, Trial
 
 if TYPE_CHECKING:
     from alerts.triggers.decide import Decider
 
 FIRED = ("issued", "control")  # outcomes from which the cooldown runs
+LARGEST = 500_000  # bytes of a message that several decisions share
 
 
 class Decided(Struct):
@@ -86,7 +88,8 @@ class Round:
         self.house = house
         self.moments = moments
         self.applied = applied
-        self.refusals = Refusals(house.candidates, house.policy, house.arms)
+        self.refuser = Refuser(house.candidates, house.policy, house.arms)
+        self.refusals: list[tuple[Ints, Refusals]] = []  # with their places among all that are refused
         self.lease = lease
         self.brakes = brakes
         self.seen = house.seen(moments, applied, words)
@@ -105,17 +108,15 @@ class Round:
         refused = self._refused(at, rule)
         candidates = list(self._at(at[~refused], rule[~refused]))
         self._hear(held, candidates, walk, sends)
-        refusals = self.refusals.receipts(at[refused], rule[refused], self.moments, self.applied, self.seen)
-        outcomes = [(receipt.rule, receipt.outcome) for receipt in refusals]
-        before, told = np.cumsum(refused)[~refused].tolist(), 0
-        for order, candidate, turn in zip(self.moments.orders(at[~refused]), candidates, before, strict=True):
+        self.refusals += self.refuser.told(at[refused], rule[refused], self.moments, self.applied, self.seen)
+        outcomes: list[tuple[str, str]] = [
+            (told.rule, told.outcome) for _, told in self.refusals for _ in told.decision
+        ]
+        for order, candidate in zip(self.moments.orders(at[~refused]), candidates, strict=True):
             if news.coming and news.coming[0][:2] <= order:
                 news.until(order)
-            self.leaving += refusals[told:turn]
-            told = turn
             outcomes.append(self._settle(candidate))
         news.until(END)
-        self.leaving += refusals[told:]
         self._tell()
         self._pack()
         self._note_misses(held)
@@ -124,7 +125,7 @@ class Round:
         return self.decided
 
     def _refused(self, at: Ints, rule: Ints) -> npt.NDArray[np.bool_]:
-        return self.refusals.among(at, rule, self.moments, self.applied)
+        return self.refuser.among(at, rule, self.moments, self.applied)
 
     def _at(self, at: Ints, rule: Ints) -> Iterator[Candidate]:
         keys = self.brakes.keys or self.house.campaigns.keys
@@ -289,10 +290,32 @@ class Round:
         customers, topic = [receipt.customer for receipt in receipts], self.house.decisions_topic
         decisions = iter(cloudevents(topic, ids, "decision", "decisions", at_ms, customers, receipts))
         self.decided.messages = [next(decisions) if isinstance(one, Receipt) else one for one in self.leaving]
+        self.decided.messages += [message for _, told in self.refusals for message in self._together(told)]
         if self.house.keeping.receipts:
-            for receipt, kept in zip(receipts, encode_all_kept(receipts), strict=True):
-                keeper = self.keepers.get(receipt.decision, receipt.customer)
-                self.decided.receipts.setdefault(keeper, []).append(kept)
+            self._keep(receipts)
+
+    def _together(self, told: Refusals) -> Iterator[Message]:
+        """Goes to the partition of the customers' other decisions, which all in a batch share."""
+        id, last_ms, topic = digest("|".join(told.decision)), max(told.at_ms), self.house.decisions_topic
+        message = cloudevent(topic, told.customer[0], id, "refusals", "decisions", last_ms, told.rule, told)
+        if len(message.value) <= LARGEST or len(told.decision) == 1:
+            yield message
+        else:
+            for half in told.halves():
+                yield from self._together(half)
+
+    def _keep(self, receipts: list[Receipt]) -> None:
+        """A customer whose refusals are told together has no other decisions in this batch."""
+        kept = self.decided.receipts
+        for receipt, packed in zip(receipts, encode_all_kept(receipts), strict=True):
+            kept.setdefault(self.keepers.get(receipt.decision, receipt.customer), []).append(packed)
+        refused = [
+            (place, customer, packed)
+            for places, told in self.refusals
+            for place, customer, packed in zip(places.tolist(), told.customer, encode_refused(told), strict=True)
+        ]
+        for _, customer, packed in sorted(refused) if len(self.refusals) > 1 else refused:
+            kept.setdefault(customer, []).append(packed)
 
     def _receipt(self, candidate: Candidate, ledger: Ledger, given: Given, verdict: Verdict) -> Receipt:
         return receipt_of(candidate, self.house.policy, ledger, given, verdict)

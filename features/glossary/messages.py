@@ -15,11 +15,14 @@ FIELDS = {
     "Examples.rows": Word("inputs as they were then; null where one had no value"),
     # CloudEvents
     "specversion": Word("CloudEvents version"),
-    "CloudEvent.id": Word("the same after every replay and unique within its topic: your idempotency key"),
+    "CloudEvent.id": Word(
+        "the same after every replay and unique within its topic: your idempotency key; of `brewline.refusals`, take"
+        " each `decision` instead, for a replay may put them together otherwise"
+    ),
     "CloudEvent.type": Word("what kind of message it is"),
     "CloudEvent.source": Word("the flow it comes from"),
     "CloudEvent.time": Word("event time of what it reports, RFC 3339"),
-    "subject": Word("whom or what it is about; also the key"),
+    "subject": Word("whom or what it is about; also the key, but of `brewline.refusals`"),
     "datacontenttype": Word("of `data`"),
     "data": Word("the message itself"),
     # coupons and decisions

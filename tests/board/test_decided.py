@@ -130,3 +130,24 @@ def test_who_looks_away_begins_to_count_anew() -> None:
     counted.take([message("a", "r", "issued")])
     counted.begin(2)
     assert (counted.news().counts, counted.news().since_ms) == ([], 2)
+
+
+def refused(id: str, *decisions: str, rule: str = "a") -> tuple[str, bytes]:
+    """As the customers flow tells of many at once."""
+    of = {"rule": rule, "rule_version": "v", "outcome": "no_consent", "coupon": "X", "face_value_cents": 5}
+    of |= dict.fromkeys(("percent", "at_most_cents", "cap", "channel_cap"), 0)
+    of |= dict.fromkeys(("message", "channel"), "") | {name: {} for name in ("terms", "values", "models")}
+    columns = {"decision": decisions, "customer": decisions, "cause": decisions, "holdout": [False] * len(decisions)}
+    times = ("at_ms", "expires_ms", "trigger_stamp_ms", "clock_ms")
+    data = {**of, "campaign": "c", **columns, **dict.fromkeys(times, [NOON_MS] * len(decisions))}
+    return "decisions", orjson.dumps({"id": id, "type": "brewline.refusals", "data": data})
+
+
+def test_each_of_those_that_are_told_together_counts_once_however_they_are_put_together() -> None:
+    counted = Decided(ZONE)
+    news = counted.take([refused("m1", "d1", "d2"), message("d3", "a", "cooldown")])
+    assert (news.came, [count.count for count in news.counts]) == (3, [1, 2])
+    again = counted.take([refused("m2", "d2"), refused("m3", "d1", "d4")])
+    assert (again.came, [(count.what, count.count) for count in again.counts]) == (1, [("no_consent", 3)])
+    [latest] = counted.news("a", "no_consent", most=1).items
+    assert (latest.decision, latest.customer, latest.gift, latest.worth_cents) == ("d4", "d4", "X", 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -43,9 +44,10 @@ from features.identity import Pseudonyms, Table
 from features.job import Batch
 from features.labels import Examples
 from features.loop import batches, run
-from features.messages import Refused, dead_letter
+from features.messages import Refused, cloudevent, dead_letter
 from features.outgoing import AlertWord, Notice
 from features.partitions import partition_keys
+from features.refusals import decisions_in
 from features.stores import Stores
 from features.times import DAY_MS, parse_time
 from features.versions import START, Appointment, encode_appointment
@@ -53,7 +55,7 @@ from features.watch import Alerts, Watch
 from flows.files import load_catalog
 from flows.topics import TOPICS
 from sim.faults import AUDIT_REASONS, EVENT_REASONS, spoil
-from tests.alerts.triggers.jobs import churn_labels, customers_job
+from tests.alerts.triggers.jobs import FREE, churn_labels, customers_job
 from tests.oracle_kpis import SHIPPED
 
 if sys.version_info >= (3, 11):
@@ -252,6 +254,26 @@ def test_coupons_and_decisions_are_as_described() -> None:
         assert complaints(name, message.value) == []
         if name != "example":
             assert json.loads(message.value)["data"].keys() == fields_of(shapes[name])
+
+
+def test_refusals_that_are_told_together_are_as_described() -> None:
+    rule = CouponRule(id="r", on=["view"], when="churn_risk > 0 OR hour >= 0", then=Then("m"), cooldown="1d")
+    views = [e.View(id=f"v{n}", customer=f"c{n}", at_ms=NOW_MS, day=739_737, tz="UTC") for n in range(2)]
+    job = customers_job([rule], msgspec.structs.replace(FREE, consent="marketing"))
+    (told,) = run(job, batches("events", 0, [e.encode(view) for view in views]))[0].sent
+    assert complaints("refusals", told.value) == []
+    data = json.loads(told.value)["data"]
+    assert data.keys() == fields_of("Refusals")
+    assert [len(data[name]) for name in ("decision", "customer", "at_ms", "holdout")] == [2] * 4
+    for data in decisions_in(told.value):
+        alone = cloudevent("decisions", "", data["decision"], "decision", "decisions", data["at_ms"], "", data)
+        assert complaints("decision", alone.value) == []
+        assert data.keys() == fields_of("Receipt")
+    shown = re.search(r"```python\n(def decisions.*?)```", (ROOT / "docs/receipts.md").read_text("utf-8"), re.DOTALL)
+    assert shown, "docs/receipts.md shows receivers how to read them"
+    exec(shown[1], names := dict[str, Any]())
+    for one, data in zip(names["decisions"](json.loads(told.value)), decisions_in(told.value), strict=True):
+        assert one.items() <= data.items()
 
 
 def test_minutes_are_as_described() -> None:

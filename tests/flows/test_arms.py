@@ -17,6 +17,7 @@ from redis import Redis
 from alerts.coupons.code import Codes
 from brewline.arms import read_arms
 from features.arms import ArmTotals
+from features.refusals import decisions_in
 from features.times import DAY_MS, parse_time
 from flows.topics import TOPICS
 from operators.servers import KafkaServer, MockKafka, RedisServer
@@ -63,7 +64,7 @@ def test_what_was_redeemed_decides_which_arms_are_given_next(
         return flow
 
     def decisions(day: int) -> list[dict[str, Any]]:
-        told = [orjson.loads(message.value() or b"")["data"] for message in read_all(settings, "decisions")]
+        told = [told for message in read_all(settings, "decisions") for told in decisions_in(message.value() or b"")]
         return [one for one in told if one["cause"].startswith(f"v{day}-")]
 
     def look(day: int) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from brewline.why import show_why
 from config.settings import Settings
 from features import asyncapi
 from features.messages import cloudevent
+from features.refusals import decisions_in
 from features.times import HOUR_MS, MINUTE_MS, parse_time
 from flows.topics import TOPICS
 from operators.servers import KafkaServer, MockKafka, RedisServer
@@ -94,7 +95,7 @@ def start(settings: Settings, workdir: Path) -> Iterator[Callable[[str], Flow]]:
 
 def outcomes(settings: Settings) -> dict[str, str]:
     """By order, what came of it."""
-    found = [orjson.loads(message.value() or b"")["data"] for message in read_all(settings, "decisions")]
+    found = [told for message in read_all(settings, "decisions") for told in decisions_in(message.value() or b"")]
     return {decision["cause"]: decision["outcome"] for decision in found}
 
 

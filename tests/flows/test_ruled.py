@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 
 from config.settings import HERE, Settings
+from features.refusals import decisions_in
 from features.times import parse_time
 from flows.topics import SOURCES, TOPICS
 from operators.layout import RECORDS
@@ -76,7 +77,9 @@ class Kitchen:
 
     def outcomes(self) -> dict[str, str]:
         """By cause."""
-        found = [orjson.loads(message.value() or b"")["data"] for message in read_all(self.settings, "decisions")]
+        found = [
+            told for message in read_all(self.settings, "decisions") for told in decisions_in(message.value() or b"")
+        ]
         return {data["cause"]: data["outcome"] for data in found}
 
     def look(self, number: int, expected: list[str]) -> None:
@@ -140,7 +143,8 @@ def test_rules_follow_their_files_and_wrong_ones_change_nothing(kitchen: Kitchen
         ("v3", "FIFTH"),
         ("v3", "THIRD"),
     ]
-    versions = {orjson.loads(m.value() or b"")["data"]["rule_version"] for m in read_all(settings, "decisions")}
+    told = [told for m in read_all(settings, "decisions") for told in decisions_in(m.value() or b"")]
+    versions = {one["rule_version"] for one in told}
     assert known_rules(Redis.from_url(settings.redis.url), settings.redis.prefix, versions).keys() == versions
     assert len(versions) == 4
     noted = [orjson.loads(message.value() or b"") for message in read_all(settings, "audit.events")]

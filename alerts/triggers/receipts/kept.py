@@ -8,6 +8,7 @@ from operator import attrgetter
 from msgspec import Struct, msgpack
 
 from features.outgoing import Braked, Drawn, Points, Receipt
+from features.refusals import Refusals, rows_of
 
 NEAR, FALSE = "near_miss", "condition_false"  # outcomes of moments at which a condition did not hold
 
@@ -66,3 +67,13 @@ def encode_kept(receipt: Receipt) -> bytes:
 
 def encode_all_kept(receipts: Iterable[Receipt]) -> Iterator[bytes]:
     return (_encode(_fields(one) if one.channel_cap or one.points else _without(one)) for one in receipts)
+
+
+def encode_refused(told: Refusals) -> Iterator[bytes]:
+    """Each as `encode_kept` keeps it: in the order of Kept."""
+    of, many = (told.rule, told.rule_version, told.outcome), len(told.decision)
+    last = (0, told.channel_cap, None) if told.channel_cap else ()
+    rest = ("", 0, "", 0, "", None, told.models, None, *last)
+    explained = (rows_of(told.values, many), rows_of(told.terms, many))
+    each = zip(told.decision, told.at_ms, told.clock_ms, told.cause, *explained, told.holdout, strict=True)
+    return (_encode((id, *of, *when, 0, told.cap, 0, holdout, *rest)) for id, *when, holdout in each)

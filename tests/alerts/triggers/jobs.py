@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import orjson
 
 from alerts.coupons.code import Codes
@@ -21,6 +23,7 @@ from features.kernel.arrays import A_WHILE
 from features.labels import Labels, Taught
 from features.loop import Store
 from features.models import Curve, LinearModel
+from features.refusals import decisions_in
 from features.times import DAY_MS
 from features.trials import START, Trial, decode_trial
 from flows.files import load_catalog
@@ -67,13 +70,16 @@ def encoded(log: list[e.Event]) -> list[bytes]:
 
 
 def data_of(store: Store, topic: str) -> list[dict]:
-    """The payloads sent to a topic, in order."""
-    return [orjson.loads(message.value)["data"] for message in store.sent if message.topic == topic]
+    """The payloads sent to a topic, in order; of decisions that are told together, each."""
+    return [told for message in store.sent if message.topic == topic for told in decisions_in(message.value)]
 
 
 def identities_of(message: Message) -> list[tuple[str, str]]:
-    """What a receiver takes a message by: its topic and CloudEvents id; examples by their rows, one by one."""
+    """What a receiver takes a message by: its topic and CloudEvents id; examples by their rows, one by one, as
+    decisions that are told together."""
     whole = orjson.loads(message.value)
+    if message.topic == "decisions":
+        return [(message.topic, told["decision"]) for told in decisions_in(message.value)]
     if message.topic != "examples":
         return [(message.topic, whole["id"])]
     if message.value.startswith(START):
@@ -85,9 +91,11 @@ def identities_of(message: Message) -> list[tuple[str, str]]:
 EXAMPLE = ("ids", "at_ms", "known_ms", "labels", "rows")
 
 
-def without_examples(sent: list[Message]) -> list[Message]:
-    """Examples of one batch go together, so where the log is cut shows in them."""
-    return [message for message in sent if message.topic != "examples"]
+def told_anyhow(sent: list[Message]) -> Counter[str]:
+    """What receivers learn wherever the log is cut: decisions one by one, and no examples, which go by batch."""
+    others = [repr(message) for message in sent if message.topic not in ("examples", "decisions")]
+    decisions = [repr(told) for m in sent if m.topic == "decisions" for told in decisions_in(m.value)]
+    return Counter(others + decisions)
 
 
 def trials_of(store: Store) -> list[Trial]:

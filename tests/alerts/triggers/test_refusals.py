@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,9 @@ from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy, held_out
 from alerts.triggers.receipts.kept import Keeping
-from alerts.triggers.refusals import Refusals
+from alerts.triggers.refusals import Refuser
 from alerts.triggers.rule import After, Rule
 from features import events as e
-from features.job import Message
 from features.kernel.arrays import Ints
 from features.loop import Store, batches, run
 from features.times import DAY_MS
@@ -46,7 +46,7 @@ def house() -> CustomersJob:
     return job
 
 
-class Alone(Refusals):
+class Alone(Refuser):
     """None is told with others."""
 
     def among(self, at: Ints, *_: Any) -> Any:
@@ -60,9 +60,11 @@ def told(job: CustomersJob, log: list[e.Event], cuts: list[int]) -> Store:
     return run(job, batches("events", 0, encoded(log), cuts), {0: Store()})[0]
 
 
-def by_receiver(store: Store) -> list[Message]:
-    """What each reads of a topic in its order: a message that is withheld may be told before others' refusals."""
-    return sorted(store.sent, key=lambda message: (message.topic, message.key))
+def by_receiver(store: Store) -> list[Any]:
+    """What each reads of a topic in its order; of decisions, each by itself, by customer as they were kept."""
+    others = [message for message in store.sent if message.topic != "decisions"]
+    told = sorted(data_of(store, "decisions"), key=itemgetter("customer", "decision"))
+    return [*sorted(others, key=lambda message: (message.topic, message.key)), *told]
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,7 +75,7 @@ def test_telling_them_at_once_changes_no_message_record_or_count(
     log = [GRANT, *log] if one_consents else log
     at_once = told(JOB, log, cuts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(round, "Refusals", Alone)
+        patch.setattr(round, "Refuser", Alone)
         one_by_one = told(JOB, log, cuts)
     assert by_receiver(at_once) == by_receiver(one_by_one)
     assert at_once.receipts == one_by_one.receipts
@@ -82,6 +84,24 @@ def test_telling_them_at_once_changes_no_message_record_or_count(
         one_by_one.timers,
         one_by_one.position,
     )
+
+
+def test_a_message_that_would_be_too_large_is_halved_until_each_is_small_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = [
+        e.AppOpen(id=f"o{n}" + "x" * 900, customer=f"c{n % 3}", at_ms=DAY_MS + n, tz="UTC", day=1) for n in range(21)
+    ]
+    whole = told(house(), log, [])
+    monkeypatch.setattr(round, "LARGEST", 6_000)
+    halved = told(house(), log, [])
+    sizes = [len(message.value) for message in halved.sent if message.topic == "decisions"]
+    assert len(sizes) > 4
+    assert max(sizes) <= 6_000
+    assert data_of(halved, "decisions") == data_of(whole, "decisions")
+    monkeypatch.setattr(round, "LARGEST", 10)
+    alone = told(house(), log, [])
+    assert len([message for message in alone.sent if message.topic == "decisions"]) == len(data_of(whole, "decisions"))
 
 
 def word(n: int, granted: bool) -> e.Consent:
@@ -111,13 +131,13 @@ def test_of_customers_without_a_ledger_they_are_told_at_once(monkeypatch: pytest
     ]
     seen = list[int]()
 
-    class Counted(Refusals):
+    class Counted(Refuser):
         def among(self, *args: Any) -> Any:
             refused = super().among(*args)
             seen.append(int(refused.sum()))
             return refused
 
-    monkeypatch.setattr(round, "Refusals", Counted)
+    monkeypatch.setattr(round, "Refuser", Counted)
     store = told(JOB, log, [])
     outcomes = [(one["rule"], one["outcome"]) for one in data_of(store, "decisions")]
     assert outcomes == [("risk", "no_consent")] * 3
