@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from features.job import Message, decode_position
 from features.loop import Store
+from features.outgoing import Receipt
 from features.record import CorruptRecord
 from features.refusals import TYPE, decisions_in
 from features.trials import START
@@ -67,15 +68,16 @@ def contents(messages: Iterable[Message]) -> dict[Effect, dict[Any, int]]:
 
 
 def effects(message: Message) -> Iterable[tuple[str, Any]]:
-    """(id, content) of a message; of examples each row, and of refusals each decision, for they share messages by
-    batch; of a trial of an arm, its decision and revision."""
+    """(id, content) of a message; of examples each row, and each decision, for they share messages by batch; of a
+    trial of an arm, its decision and revision."""
     if "ce_id" in message.headers:
         return [(message.headers["ce_id"], message.value)]
     told = orjson.loads(message.value)
     if message.value.startswith(START):
         return [(f"{told['decision']}/{told['revision']}", (message.key, message.value))]
-    if told.get("type") == TYPE:
-        return [(one["decision"], repr(one)) for one in decisions_in(message.value)]
+    if told.get("type") in ("brewline.decision", TYPE):  # by itself or with others, as the log was cut
+        each = msgspec.convert(decisions_in(message.value), list[Receipt])
+        return [(receipt.decision, repr(receipt)) for receipt in each]
     if "rows" not in told:
         return [(told["id"], (message.key, message.value))]
     rows = zip(told["ids"], told["at_ms"], told["known_ms"], told["labels"], told["rows"], strict=True)

@@ -8,9 +8,16 @@ import orjson
 import pytest
 from msgspec.structs import replace as changed
 
+from alerts.triggers.gifts import Then
+from alerts.triggers.rule import Rule
 from benchmarks.judgement import Verdict, judge_messages, judge_state, same
+from features import events as e
 from features.job import Clock, Message, Position
-from features.loop import Store
+from features.loop import Store, batches, run
+from features.messages import cloudevent
+from features.refusals import decisions_in
+from features.times import DAY_MS
+from tests.alerts.triggers.jobs import FREE, customers_job, encoded
 
 POSITION = Position(9, Clock(1_000, {"s": 1_000}), {"applied": 2})
 
@@ -97,3 +104,18 @@ def test_two_runs_are_the_same_when_only_the_cut_differs() -> None:
     assert same(one, Store(POSITION, {"ann": b"1"}, sent=[examples(1), coupon("1"), examples(2)]))
     assert not same(one, Store(POSITION, {"ann": b"1"}, sent=[coupon("2"), examples(1, 2)]))
     assert not same(one, Store(POSITION, {"ann": b"2"}, sent=one.sent))
+
+
+def test_a_decision_is_the_same_whether_it_is_told_by_itself_or_with_others() -> None:
+    rule = Rule(id="r", on=["view"], when="hour >= 0", then=Then("m"), cooldown="1d")
+    views = [e.View(id=f"v{n}", customer=f"c{n}", at_ms=DAY_MS, day=1, tz="UTC") for n in range(3)]
+    job = customers_job([rule], changed(FREE, consent="marketing"))
+    [together] = run(job, batches("events", 0, encoded(views)))[0].sent
+    each = [
+        cloudevent(together.topic, d["customer"], d["decision"], "decision", "decisions", d["at_ms"], d["customer"], d)
+        for d in decisions_in(together.value)
+    ]
+    for expected, found, lost in ((each, [together], 0), ([together], each, 0), ([together], each[:2], 1)):
+        verdict = Verdict()
+        judge_messages(verdict, expected, found)
+        assert (verdict.lost, verdict.duplicated, verdict.effects) == (lost, 0, {"decisions": 3})
