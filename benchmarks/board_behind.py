@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from itertools import count, cycle
 from threading import Event
 from uuid import uuid4
 
-import msgspec
 import orjson
 
+from benchmarks.decisions import decisions_in
 from board.decided import TOPICS
 from board.tail import tail
 from config.settings import Settings, load
+from features.refusals import REFUSALS
 from operators.kafka import producer
 from operators.topic import bounds_of
 
@@ -32,9 +34,9 @@ def main() -> None:
     settings, wanted = load(), float(sys.argv[1])
     told, events = _heard(settings)
     each = len(told) / max(1, events)
-    decided = sum(topic in DECIDED for topic, _ in told) / max(1, len(told))
+    decided = sum(topic == "coupons" or len(decisions_in(raw)) for topic, raw in told if topic in DECIDED)
     figures = {"messages_an_event": round(each, 3), "messages_per_s": round(wanted * each)}
-    print(orjson.dumps(figures | {"decisions_per_s": round(wanted * each * decided)}).decode(), flush=True)
+    print(orjson.dumps(figures | {"decisions_per_s": round(wanted * decided / max(1, events))}).decode(), flush=True)
     if told:
         _write(settings, told, wanted * each)
 
@@ -57,20 +59,25 @@ def _events(settings: Settings) -> int:
 
 def _write(settings: Settings, told: list[Told], per_s: float) -> None:
     sender, run, numbers = producer(settings.kafka.librdkafka(), linger_ms=20), uuid4().hex[:8], count()
-    copies, began_s, sent = cycle([_cut(settings, *each) for each in told]), time.monotonic(), 0
+    copies, began_s, sent = cycle([(settings.topic(topic), _copying(raw)) for topic, raw in told]), time.monotonic(), 0
     while True:
         due = round((time.monotonic() - began_s) * per_s)
         for _ in range(due - sent):
-            topic, head, tail = next(copies)
-            sender.produce(topic, b"%s%s-%d%s" % (head, run.encode(), next(numbers), tail))
+            topic, copy = next(copies)
+            sender.produce(topic, copy(f"{run}-{next(numbers)}"))
         sent = due
         sender.poll(SLICE_S)
 
 
-def _cut(settings: Settings, topic: str, raw: bytes) -> tuple[str, bytes, bytes]:
-    """The topic, and the message before and behind its id."""
-    head, id, rest = raw.partition(b'"id":"' + msgspec.json.decode(raw)["id"].encode() + b'"')
-    return settings.topic(topic), head + b'"id":"', b'"' + rest if id else rest
+def _copying(raw: bytes) -> Callable[[str], bytes]:
+    """What makes a copy under a new id; of decisions that are told together, each gets one."""
+    told = orjson.loads(raw)
+    if told["type"] == REFUSALS:
+        data = told["data"]
+        ids = range(len(data["decision"]))
+        return lambda id: orjson.dumps({**told, "data": {**data, "decision": [f"{id}-{i}" for i in ids]}})
+    head, found, rest = raw.partition(b'"id":"' + told["id"].encode() + b'"')
+    return lambda id: head + b'"id":"' + id.encode() + b'"' + rest if found else raw
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from alerts.triggers.job import CustomersJob
 from alerts.triggers.offered import first_of, offer_of
 from alerts.triggers.policy import Policy
 from alerts.triggers.rule import Rule
+from benchmarks.decisions import decisions_in
 from benchmarks.house import out, progress
 from brewline.arms import arm_row
 from brewline.results import circumstances, write_json
@@ -42,7 +43,6 @@ from features.labels import NO_LABELS
 from features.learning import LearningJob
 from features.loop import Store, run
 from features.models import input_layouts
-from features.refusals import decisions_in
 from features.scoring import scored
 from features.times import DAY_MS, HOUR_MS
 from features.trials import HOLDOUT, START, Trial, decode_trial, trials_key

@@ -11,11 +11,11 @@ import numpy as np
 import orjson
 from msgspec import Struct
 
+from benchmarks.decisions import decisions_in
 from features.job import Message, decode_position
 from features.loop import Store
-from features.outgoing import Receipt
 from features.record import CorruptRecord
-from features.refusals import TYPE, decisions_in
+from features.refusals import REFUSALS
 from features.trials import START
 from operators.layout import RECORDS
 from operators.store import PartitionStore
@@ -75,9 +75,8 @@ def effects(message: Message) -> Iterable[tuple[str, Any]]:
     told = orjson.loads(message.value)
     if message.value.startswith(START):
         return [(f"{told['decision']}/{told['revision']}", (message.key, message.value))]
-    if told.get("type") in ("brewline.decision", TYPE):  # by itself or with others, as the log was cut
-        each = msgspec.convert(decisions_in(message.value), list[Receipt])
-        return [(receipt.decision, repr(receipt)) for receipt in each]
+    if told.get("type") in ("brewline.decision", REFUSALS):  # by itself or with others, as the log was cut
+        return [(one["decision"], repr(one)) for one in decisions_in(message.value)]
     if "rows" not in told:
         return [(told["id"], (message.key, message.value))]
     rows = zip(told["ids"], told["at_ms"], told["known_ms"], told["labels"], told["rows"], strict=True)

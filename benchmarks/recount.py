@@ -6,13 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
+
 from alerts.triggers.policy import held_out
+from benchmarks.decisions import decisions_in
 from benchmarks.standing import standing_violations
 from benchmarks.streams import Case
 from features import events as e
 from features.job import Message
 from features.loop import Store
-from features.refusals import decisions_in
 
 Receipt = dict[str, Any]
 
@@ -21,7 +23,10 @@ ASKED_BEFORE = {"no_consent", "suppressed"}  # the outcomes that say nothing of 
 
 
 def receipts(sent: list[Message], topic: str) -> list[Receipt]:
-    return [told for message in sent if message.topic == topic for told in decisions_in(message.value)]
+    mine = [message.value for message in sent if message.topic == topic]
+    if topic == "decisions":
+        return [told for value in mine for told in decisions_in(value)]
+    return [orjson.loads(value)["data"] for value in mine]
 
 
 def violations(case: Case, stores: list[Store]) -> list[str]:

@@ -35,6 +35,7 @@ from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
 from alerts.triggers.referrals import Settling
 from alerts.triggers.rule import After, Rule
+from benchmarks.decisions import decisions_in
 from benchmarks.house import out, progress
 from benchmarks.oracles import World, members_of, moments, name_of, weather_of
 from benchmarks.sentences import ORACLES
@@ -47,7 +48,6 @@ from features.job import Batch, Job, Message
 from features.labels import labels_of
 from features.learning import LearningJob
 from features.loop import Store, run
-from features.refusals import decisions_in
 from features.stores import read_stores
 from features.tasks import GAPS
 from features.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration

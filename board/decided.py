@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from features.refusals import TYPE, Refusals
+from features.refusals import REFUSALS
 from features.times import local_day
 
 TOPICS = ("coupons", "decisions", "redemptions", "deliveries")
@@ -39,6 +39,22 @@ class Data(Struct):
     percent: int = 0
     at_most_cents: int = 0
     because: str = ""
+
+
+class Refused(Struct):
+    """What it looks at in `features.refusals.Refusals`."""
+
+    decision: list[str]
+    customer: list[str]
+    at_ms: list[int]
+    rule: str = ""
+    outcome: str = ""
+    campaign: str = ""
+    coupon: str = ""
+    message: str = ""
+    face_value_cents: int = 0
+    percent: int = 0
+    at_most_cents: int = 0
 
 
 class Said(Struct):
@@ -102,7 +118,7 @@ class News(Struct):
 Kept = TypeVar("Kept")
 _said = msgspec.json.Decoder(Said).decode
 _data = msgspec.json.Decoder(Data).decode
-_refusals = msgspec.json.Decoder(Refusals).decode
+_refused = msgspec.json.Decoder(Refused).decode
 
 
 class Decided:
@@ -231,10 +247,12 @@ class Decided:
 def words(raw: bytes) -> list[Word]:
     """One by one, what is told together."""
     said = _said(raw)
-    if said.type != TYPE:
+    if said.type != REFUSALS:
         return [Word(said.id, said.type, _data(said.data))]
-    each = msgspec.convert(_refusals(said.data).receipts(), list[Data], from_attributes=True)
-    return [Word(data.decision, said.type, data) for data in each]
+    told = _refused(said.data)
+    of = {name: getattr(told, name) for name in told.__struct_fields__[3:]}
+    each = zip(told.decision, told.customer, told.at_ms, strict=True)
+    return [Word(id, said.type, Data(decision=id, customer=who, at_ms=ms, **of)) for id, who, ms in each]
 
 
 def _remember(kept: OrderedDict[int, Kept], key: int, value: Kept) -> None:

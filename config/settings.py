@@ -29,6 +29,7 @@ else:
     import tomli as tomllib
 
 HERE = Path(__file__).parent
+SHARED_BYTES = 1_000_000  # more than decisions or examples that share a message ever take
 AROUND_BYTES = 1_000  # what Kafka counts around the largest message that a producer takes
 FROM_S = 631_152_000  # 1990 begins
 CLEAN_BYTES = 10_000  # more than ingest and Kafka add to an event
@@ -375,11 +376,11 @@ def _check_kafka(kafka: Kafka, path: Path) -> None:
             f"{path}: [kafka] share: found {kafka.share!r}, expected one of '0/{of}' to '{of - 1}/{of}':"
             " the processes are counted from 0"
         )
-    least = kafka.max_event_bytes + CLEAN_BYTES
+    least = max(kafka.max_event_bytes, SHARED_BYTES) + CLEAN_BYTES
     if kafka.max_message_bytes < least:
         raise WrongSettings(
             f"{path}: [kafka] max_message_bytes: found {kafka.max_message_bytes}, expected at least {least}:"
-            f" max_event_bytes and {CLEAN_BYTES} for what is added to an event"
+            f" max_event_bytes, or {SHARED_BYTES} where that is less, and {CLEAN_BYTES} for what is added to an event"
         )
 
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from features.outgoing import CloudEvent, Receipt
-
-TYPE = "brewline.refusals"
+REFUSALS = "brewline.refusals"  # the type of their message
 Columns = dict[str, list[Any]]  # by name, one value for each decision
 
 
 class Refusals(Struct, gc=False):
     """Decisions of one rule that want of consent has made alone, told together: what differs is a list, with one value
-    for each of them. Fields mean what they mean in a Receipt; those that are missing here say nothing there."""
+    for each of them. Fields mean what they mean in a Receipt, where each that is missing here is 0, empty or null."""
 
     decision: list[str]
     rule: str
@@ -50,17 +47,6 @@ class Refusals(Struct, gc=False):
             values, terms = ({n: v[part] for n, v in of.items()} for of in (self.values, self.terms))
             yield replace(self, **columns, values=values, terms=terms)
 
-    def receipts(self) -> list[Receipt]:
-        """Each as it would be told by itself."""
-        many = len(self.decision)
-        rows = {name: rows_of(getattr(self, name), many) for name in ("values", "terms")}
-        columns = {n: v for n in self.__struct_fields__ if isinstance(v := getattr(self, n), list)} | rows
-        same = {n: getattr(self, n) for n in self.__struct_fields__ if n not in columns} | NOTHING_MORE
-        return [Receipt(**same, **dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
-
-
-NOTHING_MORE = {"coupons_in_cap_window": 0, "ran_out": "", "cooldown_until_ms": 0}
-
 
 def rows_of(columns: Columns, length: int) -> list[dict[str, Any]]:
     """Columns as a dictionary for each of their rows."""
@@ -70,15 +56,3 @@ def rows_of(columns: Columns, length: int) -> list[dict[str, Any]]:
         [(name, values)] = columns.items()
         return [{name: value} for value in values]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def decisions_in(message: bytes) -> list[dict[str, Any]]:
-    """The receipts in a message of the topic `decisions`."""
-    event = _event(message)
-    if event.type != TYPE:
-        return [event.data]
-    receipts: list[dict[str, Any]] = msgspec.to_builtins(msgspec.convert(event.data, Refusals).receipts())
-    return receipts
-
-
-_event = msgspec.json.Decoder(CloudEvent).decode

@@ -15,6 +15,7 @@ from uuid import uuid4
 import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from benchmarks.decisions import decisions_in
 from brewline.cli import module
 from config import settings as conf
 from config.settings import Settings
@@ -189,3 +190,11 @@ def committed(reader: Consumer, places: list[TopicPartition], wait_s: float = WA
 
 def read_all(settings: Settings, topic: str) -> list[Message]:
     return [message for messages in read(settings, topic).values() for message in messages]
+
+
+def decisions_of(values: Iterable[bytes]) -> dict[str, dict[str, Any]]:
+    """Of messages of `decisions`, by id: however often one came, and with which others, it says the same."""
+    found: dict[str, dict[str, Any]] = {}
+    for told in [told for value in values for told in decisions_in(value)]:
+        assert found.setdefault(told["decision"], told) == told
+    return found

@@ -295,7 +295,7 @@ class Round:
             self._keep(receipts)
 
     def _together(self, told: Refusals) -> Iterator[Message]:
-        """Goes to the partition of the customers' other decisions, which all in a batch share."""
+        """By the first one's key: where `decisions` has as many partitions as `events`, that of all of them."""
         id, last_ms, topic = digest("|".join(told.decision)), max(told.at_ms), self.house.decisions_topic
         message = cloudevent(topic, told.customer[0], id, "refusals", "decisions", last_ms, told.rule, told)
         if len(message.value) <= LARGEST or len(told.decision) == 1:

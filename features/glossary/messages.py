@@ -22,7 +22,7 @@ FIELDS = {
     "CloudEvent.type": Word("what kind of message it is"),
     "CloudEvent.source": Word("the flow it comes from"),
     "CloudEvent.time": Word("event time of what it reports, RFC 3339"),
-    "subject": Word("whom or what it is about; also the key, but of `brewline.refusals`"),
+    "subject": Word("whom or what it is about; also the key, except of `brewline.refusals`"),
     "datacontenttype": Word("of `data`"),
     "data": Word("the message itself"),
     # coupons and decisions
@@ -38,6 +38,7 @@ FIELDS = {
         " `campaign_not_begun`, `campaign_over`, `customer_limit`, `stock`, `budget`, `paused` (see `brake`);"
         " `withheld`: it was issued, and is not sent after all"
     ),
+    "Refusals.outcome": Word("nothing but the purpose that policy asks for was looked at, and it was not granted"),
     "Receipt.channel": Word("how the customer is told: push, sms, wechat, email", "push"),
     "percent": Word("what the coupon takes off the order, in percent; 0: it takes off `face_value_cents`", 10),
     "at_most_cents": Word("the most that a percentage takes off", 800),

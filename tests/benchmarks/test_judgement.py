@@ -10,12 +10,12 @@ from msgspec.structs import replace as changed
 
 from alerts.triggers.gifts import Then
 from alerts.triggers.rule import Rule
+from benchmarks.decisions import decisions_in
 from benchmarks.judgement import Verdict, judge_messages, judge_state, same
 from features import events as e
 from features.job import Clock, Message, Position
 from features.loop import Store, batches, run
 from features.messages import cloudevent
-from features.refusals import decisions_in
 from features.times import DAY_MS
 from tests.alerts.triggers.jobs import FREE, customers_job, encoded
 

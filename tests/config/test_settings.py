@@ -53,7 +53,11 @@ def refusal(path: Path | None, environ: dict[str, str]) -> str:
         ("[kafka]\nshare = '1/0'", "[kafka] share: found '1/0'; expected `str` matching regex"),
         (
             "[kafka]\nmax_message_bytes = 1_000_000",
-            "[kafka] max_message_bytes: found 1000000, expected at least 1010000: max_event_bytes and",
+            "[kafka] max_message_bytes: found 1000000, expected at least 1010000: max_event_bytes, or",
+        ),
+        (
+            "[kafka]\nmax_event_bytes = 90_000\nmax_message_bytes = 120_000",
+            "[kafka] max_message_bytes: found 120000, expected at least 1010000: max_event_bytes, or 1000000 where",
         ),
         ("[time]\nearliest = 'yesterday'", "[time] earliest: found 'yesterday', expected an RFC 3339 time"),
         (

@@ -15,9 +15,9 @@ import pytest
 from redis import Redis
 
 from alerts.coupons.code import Codes
+from benchmarks.decisions import decisions_in
 from brewline.arms import read_arms
 from features.arms import ArmTotals
-from features.refusals import decisions_in
 from features.times import DAY_MS, parse_time
 from flows.topics import TOPICS
 from operators.servers import KafkaServer, MockKafka, RedisServer

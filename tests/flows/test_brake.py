@@ -17,12 +17,12 @@ from jsonschema import Draft7Validator
 from msgspec.structs import replace
 from rich.console import Console
 
+from benchmarks.decisions import decisions_in
 from brewline.brake import pause, read_turns, resume, show_brakes
 from brewline.why import show_why
 from config.settings import Settings
 from features import asyncapi
 from features.messages import cloudevent
-from features.refusals import decisions_in
 from features.times import HOUR_MS, MINUTE_MS, parse_time
 from flows.topics import TOPICS
 from operators.servers import KafkaServer, MockKafka, RedisServer

@@ -21,7 +21,6 @@ from features.events import OWN, Event, Tick, decode_event
 from features.job import Batch, Job
 from features.learning import HOUR
 from features.loop import Store, run
-from features.refusals import decisions_in
 from features.trials import START
 from flows import customers
 from flows.topics import SOURCES, TOPICS
@@ -30,7 +29,7 @@ from operators.servers import KafkaServer, MockKafka, RedisServer
 from operators.store import PartitionStore
 from sim.agenda import Record
 from sim.chain import Chain
-from tests.flowprocess import COUPON_KEY, Flow, committed, feed, make_topics, read, read_all, settings_for
+from tests.flowprocess import COUPON_KEY, Flow, committed, decisions_of, feed, make_topics, read, read_all, settings_for
 from tests.tally import stored
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -239,20 +238,12 @@ def test_no_message_is_missing_none_is_new_and_one_id_means_one_content(town: To
             assert rows_of(found) == rows_of(wanted)
             continue
         if topic == "decisions":
-            assert decisions_of(found) == decisions_of(wanted)
+            assert decisions_of(value for _, value in found) == decisions_of(value for _, value in wanted)
             continue
         assert found == wanted
         ids = [orjson.loads(value)["id"] for _, value in found]
         assert len(ids) == len(set(ids))
     assert any(message.topic == town.settings.topic("coupons") for message in expected)
-
-
-def decisions_of(messages: set[tuple[str, bytes]]) -> dict[str, dict[str, Any]]:
-    """By id, which all have the same content however often they came."""
-    found: dict[str, dict[str, Any]] = {}
-    for told in [told for _, value in messages for told in decisions_in(value)]:
-        assert found.setdefault(told["decision"], told) == told
-    return found
 
 
 def rows_of(messages: set[tuple[str, bytes]]) -> set[str]:

@@ -13,8 +13,8 @@ import orjson
 import pytest
 from redis import Redis
 
+from benchmarks.decisions import decisions_in
 from config.settings import HERE, Settings
-from features.refusals import decisions_in
 from features.times import parse_time
 from flows.topics import SOURCES, TOPICS
 from operators.layout import RECORDS

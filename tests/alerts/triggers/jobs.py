@@ -15,6 +15,7 @@ from alerts.triggers.job import CustomersJob
 from alerts.triggers.policy import Policy
 from alerts.triggers.receipts.kept import NOTHING, Keeping
 from alerts.triggers.rule import Rule
+from benchmarks.decisions import decisions_in
 from config import settings as conf
 from features import events as e
 from features.customer import Label
@@ -23,7 +24,6 @@ from features.kernel.arrays import A_WHILE
 from features.labels import Labels, Taught
 from features.loop import Store
 from features.models import Curve, LinearModel
-from features.refusals import decisions_in
 from features.times import DAY_MS
 from features.trials import START, Trial, decode_trial
 from flows.files import load_catalog
@@ -71,7 +71,10 @@ def encoded(log: list[e.Event]) -> list[bytes]:
 
 def data_of(store: Store, topic: str) -> list[dict]:
     """The payloads sent to a topic, in order; of decisions that are told together, each."""
-    return [told for message in store.sent if message.topic == topic for told in decisions_in(message.value)]
+    mine = [message.value for message in store.sent if message.topic == topic]
+    if topic == "decisions":
+        return [told for value in mine for told in decisions_in(value)]
+    return [orjson.loads(value)["data"] for value in mine]
 
 
 def identities_of(message: Message) -> list[tuple[str, str]]:

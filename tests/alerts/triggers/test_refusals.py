@@ -6,21 +6,24 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from alerts.triggers import round
 from alerts.triggers.gifts import Arm, Then
 from alerts.triggers.job import CustomersJob
-from alerts.triggers.policy import Policy, held_out
-from alerts.triggers.receipts.kept import Keeping
+from alerts.triggers.policy import Cap, Policy, held_out
+from alerts.triggers.receipts.kept import Keeping, decode_kept
 from alerts.triggers.refusals import Refuser
 from alerts.triggers.rule import After, Rule
 from features import events as e
 from features.kernel.arrays import Ints
 from features.loop import Store, batches, run
-from features.times import DAY_MS
+from features.partitions import partition_of
+from features.times import DAY_MS, rfc3339
 from tests.alerts.triggers.jobs import churn_model, customers_job, data_of, encoded
 from tests.features.streams import cuts, logs, with_ticks
 
@@ -61,7 +64,7 @@ def told(job: CustomersJob, log: list[e.Event], cuts: list[int]) -> Store:
 
 
 def by_receiver(store: Store) -> list[Any]:
-    """What each reads of a topic in its order; of decisions, each by itself, by customer as they were kept."""
+    """What each reads of a topic in its order; decisions, each by itself, in any."""
     others = [message for message in store.sent if message.topic != "decisions"]
     told = sorted(data_of(store, "decisions"), key=itemgetter("customer", "decision"))
     return [*sorted(others, key=lambda message: (message.topic, message.key)), *told]
@@ -84,6 +87,39 @@ def test_telling_them_at_once_changes_no_message_record_or_count(
         one_by_one.timers,
         one_by_one.position,
     )
+
+
+PLAIN = [
+    Rule(id="second", on=["app_open"], when="hour >= 0", then=Then("s", channel="sms"), cooldown="1h"),
+    Rule(id="first", on=["view"], when="hour >= 0", then=Then("f"), cooldown="1h"),
+]
+
+
+def test_refusals_of_several_rules_are_kept_in_the_order_of_the_log_and_told_rule_by_rule() -> None:
+    kinds: list[type[e.Event]] = [e.AppOpen, e.View, e.AppOpen, e.View, e.View]
+    log = [kind(id=f"{n}", customer="ca", at_ms=DAY_MS + n, tz="UTC", day=1) for n, kind in enumerate(kinds)]
+    capped = replace(POLICY, channel_caps={"sms": Cap(2, DAY_MS)})
+    store = told(customers_job(PLAIN, capped, keeping=Keeping(receipts=9)), log, [])
+    assert [decode_kept(kept).cause for kept in store.receipts["ca"]] == ["0", "1", "2", "3", "4"]
+    assert [decode_kept(kept).channel_cap for kept in store.receipts["ca"]] == [2, 0, 2, 0, 0]
+    each = [(d["rule"], d["cause"], d["channel_cap"]) for d in data_of(store, "decisions")]
+    assert each == [*(("second", cause, 2) for cause in "02"), *(("first", cause, 0) for cause in "134")]
+
+
+def test_of_many_refusals_five_hundred_share_a_message_that_goes_where_their_customers_decisions_go() -> None:
+    customers = [f"c{n:032x}" for n in range(6_000)]
+    mine = [customer for customer in customers if partition_of(customer, 4) == 2][:1_201]
+    log = [e.View(id=c, customer=c, at_ms=DAY_MS + n, tz="UTC", day=1) for n, c in enumerate(mine)]
+    sent = told(customers_job(PLAIN, POLICY), log, []).sent
+    events = [orjson.loads(message.value) for message in sent]
+    assert [len(event["data"]["decision"]) for event in events] == [500, 500, 201]
+    assert [name for event in events for name in event["data"]["customer"]] == mine
+    assert {partition_of(message.key, 4) for message in sent} == {2}
+    assert len({event["id"] for event in events}) == 3
+    assert {(event["type"], event["source"], event["subject"]) for event in events} == {
+        ("brewline.refusals", "brewline/decisions", "first")
+    }
+    assert [event["time"] for event in events] == [rfc3339(event["data"]["at_ms"][-1]) for event in events]
 
 
 def test_a_message_that_would_be_too_large_is_halved_until_each_is_small_enough(
