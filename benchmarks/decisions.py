@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
+import orjson
 
-from features.outgoing import CloudEvent, Receipt
+from features.outgoing import Receipt
 from features.refusals import REFUSALS, Refusals, rows_of
 
+FIELDS, DEFAULTS = Receipt.__struct_fields__, Receipt.__struct_defaults__
 NOTHING_MORE = {"coupons_in_cap_window": 0, "ran_out": "", "cooldown_until_ms": 0}
-_event = msgspec.json.Decoder(CloudEvent).decode
+NOT_TOLD = dict(zip(FIELDS[-len(DEFAULTS) :], DEFAULTS, strict=True)) | NOTHING_MORE  # of refusals, as it would be
+Told = dict[str, Any]
 
 
-def decisions_in(message: bytes) -> list[dict[str, Any]]:
+def decisions_in(message: bytes) -> list[Told]:
     """The receipts in a message, alike whether each was told by itself or with others."""
-    event = _event(message)
-    if event.type != REFUSALS:
-        receipts = [msgspec.convert(event.data, Receipt)]
-    else:
-        receipts = _apart(msgspec.convert(event.data, Refusals))
-    told: list[dict[str, Any]] = msgspec.to_builtins(receipts)
-    return told
+    event = orjson.loads(message)
+    return _apart(event["data"]) if event["type"] == REFUSALS else [event["data"]]
 
 
-def _apart(told: Refusals) -> list[Receipt]:
-    many = len(told.decision)
-    columns = {n: v for n in told.__struct_fields__ if isinstance(v := getattr(told, n), list)}
-    columns |= {"values": rows_of(told.values, many), "terms": rows_of(told.terms, many)}
-    same = {n: getattr(told, n) for n in told.__struct_fields__ if n not in columns} | NOTHING_MORE
-    return [Receipt(**same, **dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+def _apart(data: Told) -> list[Told]:
+    many = len(data["decision"])
+    columns = {name: value for name, value in data.items() if isinstance(value, list)}
+    columns |= {"values": rows_of(data["values"], many), "terms": rows_of(data["terms"], many)}
+    same = NOT_TOLD | {name: data[name] for name in Refusals.__struct_fields__ if name not in columns}
+    rows = (same | dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    return [{name: row[name] for name in FIELDS} for row in rows]

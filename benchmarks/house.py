@@ -192,6 +192,11 @@ class House:
         counts = [self.store.position(p).counts for p in (range(self.partitions) if parts is None else parts)]
         return sum(c.get("applied", 0) + c.get("duplicates", 0) for c in counts)
 
+    def decided(self) -> int:
+        """How many decisions rules have come to so far."""
+        counts = [self.store.position(p).counts for p in range(self.partitions)]
+        return sum(number for one in counts for name, number in one.items() if name.startswith("decision:"))
+
     def redis_cpu_s(self) -> float:
         used: Any = self.redis.info("cpu")
         return float(used["used_cpu_user"] + used["used_cpu_sys"])

@@ -65,6 +65,7 @@ def race(house: House, events: int, processes: int, bar: Progress) -> dict[str, 
     stages_s: Counter[str] = sum((Counter(one["stages_s"]) for one in each), Counter())
     return {
         "events": events,
+        "decisions_per_event": round(house.decided() / house.applied(), 3),
         "events_per_s": round(measured / seconds),
         "cpu_us_per_event": _us(sum(one["cpu_s"] for one in each), measured),
         "redis_cpu_us_per_event": _us(redis_cpu_s, measured),

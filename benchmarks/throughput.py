@@ -45,7 +45,16 @@ from features.times import DAY_MS
 CUSTOMERS = (10_000, 100_000, 1_000_000)
 TURNS = 3
 BATCH = 5_000  # rows
-ALIKE = ("customers", "events_per_s", "cpu_us_per_event", "redis_cpu_us_per_event", "rss_mb", "redis_mb", "stages")
+ALIKE = (
+    "customers",
+    "decisions_per_event",
+    "events_per_s",
+    "cpu_us_per_event",
+    "redis_cpu_us_per_event",
+    "rss_mb",
+    "redis_mb",
+    "stages",
+)
 
 
 def main() -> None:
