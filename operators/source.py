@@ -160,15 +160,12 @@ class Partition(StatefulSourcePartition[Batch, None]):
     def _read(self) -> list[Message]:
         room = self.source.batch_events - len(self.lane.records)
         messages = self.lane.take(self.consumer.consume(room, timeout=0) if room > 0 else [])
-        good: list[Message] = []
-        for message in messages:
-            error = message.error()
-            if error is None:
-                good.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
+        good = [message for message in messages if message.error() is None]
+        for message, error in ((m, m.error()) for m in messages) if len(good) < len(messages) else ():
+            if error and error.code() == KafkaError._PARTITION_EOF:
                 self.end = message.offset()
                 self.lane.met_end()
-            else:
+            elif error:
                 self._judge(error)
         if good and messages[-1] is good[-1]:
             self.end = None
@@ -183,13 +180,16 @@ class Partition(StatefulSourcePartition[Batch, None]):
         warn_seldom("kafka read", self.name, partition=self.name, error=error.str())
 
     def _batch(self, messages: list[Message], at_ms: int) -> Batch:
+        stamps_ms = [m.timestamp()[1] for m in messages]
+        if max(stamps_ms, default=0) > at_ms:  # a producer whose clock is ahead moves nobody's time
+            stamps_ms = [min(stamp_ms, at_ms) for stamp_ms in stamps_ms]
         return Batch(
             self.topic,
             self.number,
             self.after,
             [m.offset() for m in messages],
             [m.value() or b"" for m in messages],
-            [min(m.timestamp()[1], at_ms) for m in messages],  # a producer whose clock is ahead moves nobody's time
+            stamps_ms,
             at_ms,
             traces.carried(messages[-1]) if messages and traces.spans else "",
             first_offsets(messages),
