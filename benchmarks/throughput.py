@@ -10,7 +10,8 @@ Kafka and Redis run on the same machine. `stages` tells where the flow's time go
 `--scaling` runs the same events also in one process: one on all cores, and one that has its part of them with Kafka
 and Redis, for what a process costs does not show where cores are short.
 `--sweep` runs as many events of 10,000, 100,000 and 1,000,000 customers. Each has one every 11 hours: the fewer they
-are, the longer the history of each, and the more decisions there are for an event.
+are, the longer the history of each, and the more decisions there are for an event. So it runs them once more with rules
+that never hold: what the number of customers costs by itself (`undecided_...`).
 `--models` runs the same events also before any version of the two models is published, in turns with the others: what
 scoring, and rules that ask for scores, add. A condition asks for the scores of those rows alone that its other parts
 have left; `scores_of_every_event_add` is what both models would add if rules asked for the scores of every event.
@@ -51,6 +52,9 @@ ALIKE = (
     "events_per_s",
     "cpu_us_per_event",
     "redis_cpu_us_per_event",
+    "undecided_events_per_s",
+    "undecided_cpu_us_per_event",
+    "undecided_redis_cpu_us_per_event",
     "rss_mb",
     "redis_mb",
     "stages",
@@ -73,7 +77,7 @@ def main() -> None:
     with progress() as bar:
         figures = _measure(asked.events, asked.customers, asked.processes, bar, asked.models, asked.scaling)
         if asked.sweep:
-            swept = [_measure(asked.events, customers, asked.processes, bar) for customers in CUSTOMERS]
+            swept = [_measure(asked.events, each, asked.processes, bar, undecided=True) for each in CUSTOMERS]
             figures["sweep"] = [{name: one[name] for name in ALIKE} for one in swept]
     for name, value in {**figures, **circumstances()}.items():
         for line in value if isinstance(value, list) else [value]:
@@ -82,7 +86,13 @@ def main() -> None:
 
 
 def _measure(
-    events: int, customers: int, processes: int, bar: Progress, models: bool = False, scaling: bool = False
+    events: int,
+    customers: int,
+    processes: int,
+    bar: Progress,
+    models: bool = False,
+    scaling: bool = False,
+    undecided: bool = False,
 ) -> dict[str, Any]:
     """Servers of their own, filled anew: figures of the floor and of the flow."""
     with ExitStack() as stack:
@@ -93,12 +103,22 @@ def _measure(
         figures = {**house.names, **house.size, "customers": customers, "processes": processes, **raced}
         figures |= _models_add(house, events, bar) if models else {}
         figures |= {"scaling": _scaling(house, events, figures, bar)} if scaling else {}
+        figures |= _undecided(house, events, processes, bar) if undecided else {}
     floor_us = floor["cpu_seconds"] / floor["events"] * 1e6
     return figures | {
         "floor_events_per_s": round(floor["events"] / floor["seconds"]),
         "floor_cpu_us_per_event": round(floor_us, 2),
         "cpu_over_floor": round(figures["cpu_us_per_event"] / floor_us, 2),
     }
+
+
+def _undecided(house: House, events: int, processes: int, bar: Progress) -> dict[str, Any]:
+    house.hush()
+    house.forget()
+    raced = race(house, events, processes, bar)
+    if house.decided():
+        sys.exit(f"rules that never hold led to {house.decided()} decisions")
+    return {f"undecided_{name}": raced[name] for name in ("events_per_s", "cpu_us_per_event", "redis_cpu_us_per_event")}
 
 
 def _models_add(house: House, events: int, bar: Progress) -> dict[str, Any]:

@@ -328,7 +328,7 @@ def _program(
             chain(*[_layout(layout, layouts[0], place(layouts[0].places(layout))) for layout in layouts])
         ),
         arrays.AT_TABLE: place(chain(*catalog.tables)),
-        arrays.AT_WINDOW: place(chain(*[_window(w, catalog, place) for w in range(len(catalog.windows))])),
+        arrays.AT_WINDOW: place(chain(*_windows(catalog))),
         arrays.AT_COLUMN: place(chain(*catalog.columns)),
         arrays.AT_READ: place(
             chain(
@@ -381,11 +381,9 @@ def _bits(number: float) -> int:
 DEALS = {"order", "refund", "void", "coupon_issued", "coupon_redeemed", "coupon_expired"}
 
 
-def _window(number: int, catalog: Catalog, place: Place) -> tuple[int, ...]:
-    first = number * catalog.cells
-    read = {total - first for _, *totals in catalog.columns for total in totals}
-    cells = sorted(read.intersection(range(catalog.cells)))
-    return *_made_of(catalog.windows[number]), len(cells), place(cells)
+def _windows(catalog: Catalog) -> list[tuple[int, int, int]]:
+    """What each is made of, how many of that, and where its cells stand; of a kind, the shortest first."""
+    return sorted((*_made_of(window), number * catalog.cells) for number, window in enumerate(catalog.windows))
 
 
 def _made_of(window: str) -> tuple[int, int]:
@@ -393,8 +391,6 @@ def _made_of(window: str) -> tuple[int, int]:
     if window == "lifetime":
         return arrays.LIFETIME, 0
     length_ms = parse_duration(window)
-    if length_ms <= HOUR_MS:
-        return arrays.FIVES, length_ms // FIVE_MS
-    if length_ms <= DAY_MS:
-        return arrays.HOURS, length_ms // HOUR_MS
-    return arrays.DAYS, length_ms // DAY_MS
+    if window.endswith("d"):
+        return arrays.DAYS, length_ms // DAY_MS
+    return (arrays.FIVES, length_ms // FIVE_MS) if length_ms <= HOUR_MS else (arrays.HOURS, length_ms // HOUR_MS)

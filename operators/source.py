@@ -161,11 +161,13 @@ class Partition(StatefulSourcePartition[Batch, None]):
         room = self.source.batch_events - len(self.lane.records)
         messages = self.lane.take(self.consumer.consume(room, timeout=0) if room > 0 else [])
         good = [message for message in messages if message.error() is None]
-        for message, error in ((m, m.error()) for m in messages) if len(good) < len(messages) else ():
-            if error and error.code() == KafkaError._PARTITION_EOF:
+        bad = [message for message in messages if message.error() is not None] if len(good) < len(messages) else []
+        for message in bad:
+            error = message.error()
+            if error.code() == KafkaError._PARTITION_EOF:
                 self.end = message.offset()
                 self.lane.met_end()
-            elif error:
+            else:
                 self._judge(error)
         if good and messages[-1] is good[-1]:
             self.end = None

@@ -83,7 +83,7 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     STATE,
     AT_LAYOUT,  # the own one, then earlier ones: id, cells, tables, where their new places start, same inputs
     AT_TABLE,  # pairs: what it keeps, half-life in ms or cell
-    AT_WINDOW,  # what it is made of, how many of that, how many of its cells are read, where these start
+    AT_WINDOW,  # what it is made of, how many of that, where its cells stand; of a kind, the shortest first
     AT_COLUMN,  # triples: how, total, total it is divided by
     AT_READ,  # triples: what, table, argument
     AT_RECENCY,  # pairs: kind, unit in ms
@@ -98,7 +98,7 @@ DONE, NEEDS_ZONE, NEEDS_ROOM, CORRUPT, WRONG_LAYOUT = 0, 1, 2, 3, 4  # how a cal
     AT_KIND,  # by kind: deal, wanted, where its effects start, how many, where its waits start, how many
     PROGRAM,
 ) = range(58)
-OF_LAYOUT, OF_KIND, OF_WINDOW = 5, 6, 4
+OF_LAYOUT, OF_KIND, OF_WINDOW = 5, 6, 3
 
 # an event; its amounts by cell follow
 KIND, AT, ZONE, ID, ORDERED, WORD, FLAG, CLOCK, TOUCHED, TOUCHES, AMOUNTS = range(11)

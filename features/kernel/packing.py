@@ -137,7 +137,7 @@ def write_triples(out: Bytes, at: int, s: Ints, start: int, count: int) -> int:
 @inlined
 def read_cells(blob: Bytes, at: int, end: int, s: Ints, into: int, g: Ints, places: int, width: int) -> int:
     """A bit mask of the cells that are not 0, then their amounts, zigzag; each to its new place, if it has one."""
-    for m in range(into, into + g[WIDTH]):
+    for m in range(np.uint64(into), np.uint64(into + g[WIDTH])):
         s[m] = 0
     mask, at = read_varint(blob, at, end)
     if mask >> width != 0:
@@ -153,10 +153,9 @@ def read_cells(blob: Bytes, at: int, end: int, s: Ints, into: int, g: Ints, plac
 
 @inlined
 def write_cells(out: Bytes, at: int, s: Ints, start: int, width: int) -> int:
-    mask = np.int64(0)
-    for m in range(width):
-        if s[start + m] != 0:
-            mask |= np.int64(1) << m
+    mask, first = np.int64(0), np.uint64(start)
+    for m in range(np.uint64(width)):
+        mask |= np.int64(s[first + m] != 0) << m
     at = write_varint(out, at, mask)
     while mask != 0:
         at = write_signed(out, at, s[start + lowest_bit(mask)])

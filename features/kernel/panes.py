@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from features.kernel.arrays import (
     CELLS,
     FIVE_MS,
@@ -102,15 +104,19 @@ def coarsen(s: Ints, g: Ints, newest_ms: int, newest_day: int) -> None:
 
 @compiled
 def add_cells(s: Ints, g: Ints, into: int, t: Ints, more: int) -> None:
-    """Sums are added, of the greatest the greater and of the least the lesser is kept, sets are united."""
-    for m in range(g[SUMS]):
-        s[into + m] += t[more + m]
-    for m in range(g[SUMS], g[GREATEST]):
-        s[into + m] = max(s[into + m], t[more + m])
-    for m in range(g[GREATEST], g[LEAST]):
-        s[into + m] = _lesser(s[into + m], t[more + m])
-    for m in range(g[LEAST], g[WIDTH]):
-        s[into + m] |= t[more + m]
+    """Sums are added, of the greatest the greater and of the least the lesser is kept, sets are united.
+
+    By numbers without a sign, several at once: of one with a sign Numba asks whether it counts from the end.
+    """
+    a, b = np.uint64(into), np.uint64(more)
+    for m in range(np.uint64(g[SUMS])):
+        s[a + m] += t[b + m]
+    for m in range(np.uint64(g[SUMS]), np.uint64(g[GREATEST])):
+        s[a + m] = max(s[a + m], t[b + m])
+    for m in range(np.uint64(g[GREATEST]), np.uint64(g[LEAST])):
+        s[a + m] = _lesser(s[a + m], t[b + m])
+    for m in range(np.uint64(g[LEAST]), np.uint64(g[WIDTH])):
+        s[a + m] |= t[b + m]
 
 
 @inlined

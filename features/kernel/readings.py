@@ -9,7 +9,6 @@ from features.kernel.arrays import (
     AT_WINDOW,
     BALANCE,
     CELLS,
-    DAYS,
     EARNED,
     FIVE_MS,
     FIVES,
@@ -40,7 +39,7 @@ from features.kernel.arrays import (
 )
 from features.kernel.clocks import month_of
 from features.kernel.compiled import compiled, making_arrays
-from features.kernel.panes import add_cell
+from features.kernel.panes import add_cells
 from features.kernel.tables import find_pair, halved
 from features.times import DAY_MS, HOUR_MS
 
@@ -49,27 +48,30 @@ TIED = 1 - 1e-9  # weights that differ by less are the same: the sums were round
 
 @compiled
 def total_windows(s: Ints, g: Ints, at_ms: int, today: int) -> None:
-    """As of `at_ms`, the cells of windows that are read: from g[TOTALS] on, where all of them have a place."""
-    width, windows, at_window, totals = g[WIDTH], g[WINDOWS], g[AT_WINDOW], g[TOTALS]
-    for w in range(windows):
-        spec = at_window + OF_WINDOW * w
-        for k in range(g[spec + 3], g[spec + 3] + g[spec + 2]):
-            s[totals + w * width + g[k]] = s[g[LIFE] + g[k]] if g[spec] == LIFETIME else 0
+    """As of `at_ms`, the cells of each window, from g[TOTALS] on. A pane is added to the shortest window of a kind that
+    it lies in, and each window to the next longer one of its kind, for that reaches as far and further."""
+    width, totals, first = g[WIDTH], g[TOTALS], g[AT_WINDOW]
+    end = first + OF_WINDOW * g[WINDOWS]
+    for spec in range(first, end, OF_WINDOW):
+        into = totals + g[spec + 2]
+        for m in range(width):
+            s[into + m] = s[g[LIFE] + m] if g[spec] == LIFETIME else 0
     five, hour = at_ms // FIVE_MS, at_ms // HOUR_MS
     for p in range(s[N_PANES]):
-        level, number, day = s[PANE + 3 * p], s[PANE + 3 * p + 1], s[PANE + 3 * p + 2]
-        of_hour = number // 12 if level == 0 else number
-        for w in range(windows):
-            spec = at_window + OF_WINDOW * w
-            made_of, length = g[spec], g[spec + 1]
-            if made_of == FIVES:
-                inside = level == 0 and five - length <= number <= five
-            elif made_of == HOURS:
-                inside = level < 2 and hour - length <= of_hour <= hour
-            else:
-                inside = made_of == DAYS and today - length <= day <= today
-            for k in range(g[spec + 3], g[spec + 3] + g[spec + 2] if inside else 0):
-                add_cell(s, g, totals + w * width, g[k], s[g[CELLS] + p * width + g[k]])
+        level, number = s[PANE + 3 * p], s[PANE + 3 * p + 1]
+        fives = five - number if level == 0 else -1
+        hours = hour - (number // 12 if level == 0 else number) if level < 2 else -1
+        days = today - s[PANE + 3 * p + 2]
+        added = LIFETIME
+        for spec in range(first, end, OF_WINDOW):
+            made_of = g[spec]
+            ago = fives if made_of == FIVES else hours if made_of == HOURS else days
+            if made_of != added and 0 <= ago <= g[spec + 1]:
+                add_cells(s, g, totals + g[spec + 2], s, g[CELLS] + p * width)
+                added = made_of
+    for spec in range(first + OF_WINDOW, end, OF_WINDOW):
+        if g[spec] == g[spec - OF_WINDOW]:
+            add_cells(s, g, totals + g[spec + 2], s, totals + g[spec - OF_WINDOW + 2])
 
 
 @compiled

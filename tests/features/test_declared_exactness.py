@@ -52,3 +52,21 @@ def test_what_a_measure_asks_of_events_and_lines_decides_what_counts(
     if twin.events:
         at_ms = twin.newest_ms + later_ms
         assert differences(known.row(at_ms), twin.features(at_ms)) == {}
+
+
+IN_ANY_ORDER = {**ALL, "windows": ["2d", *reversed(ALL["windows"]), "1d"]}
+ANYHOW = build_catalog(IN_ANY_ORDER)
+
+
+@settings(max_examples=25, deadline=None)
+@given(logs(("c",), longest=40), st.sampled_from((0, HOUR_MS, DAY_MS, 8 * DAY_MS)))
+def test_windows_may_be_declared_in_any_order_and_a_day_is_another_one_than_24_hours(
+    log: list[e.Event], later_ms: int
+) -> None:
+    known, twin = Known(ANYHOW), Customer(IN_ANY_ORDER)
+    for event in log:
+        known.take(event)
+        twin.take(event)
+    if twin.events:
+        at_ms = twin.newest_ms + later_ms
+        assert differences(known.row(at_ms), twin.features(at_ms)) == {}
