@@ -11,7 +11,7 @@ Kafka and Redis run on the same machine. `stages` tells where the flow's time go
 and Redis, for what a process costs does not show where cores are short.
 `--sweep` runs as many events of 10,000, 100,000 and 1,000,000 customers. Each has one every 11 hours: the fewer they
 are, the longer the history of each, and the more decisions there are for an event. So it runs them once more with rules
-that never hold: what the number of customers costs by itself (`undecided_...`).
+that never hold: what longer histories cost by themselves (`undecided_...`).
 `--models` runs the same events also before any version of the two models is published, in turns with the others: what
 scoring, and rules that ask for scores, add. A condition asks for the scores of those rows alone that its other parts
 have left; `scores_of_every_event_add` is what both models would add if rules asked for the scores of every event.

@@ -29,7 +29,7 @@ else:
     import tomli as tomllib
 
 HERE = Path(__file__).parent
-SHARED_BYTES = 1_000_000  # more than decisions or examples that share a message ever take
+SHARED_BYTES = 1_000_000  # more than decisions that share a message take, or 500 examples
 AROUND_BYTES = 1_000  # what Kafka counts around the largest message that a producer takes
 FROM_S = 631_152_000  # 1990 begins
 CLEAN_BYTES = 10_000  # more than ingest and Kafka add to an event

@@ -22,7 +22,7 @@ _encode = json.Encoder(enc_hook=lambda number: number.item()).encode  # NumPy's 
 
 
 def cloudevent(topic: str, key: str, id: str, type: str, source: str, at_ms: int, subject: str, data: Any) -> Message:
-    """A structured CloudEvent; receivers take `source` and `id` as idempotency key."""
+    """A structured CloudEvent; receivers take `source` and `id` as idempotency key, of refusals each decision."""
     time, origin = rfc3339(at_ms), f"brewline/{source}"
     event = CloudEvent("1.0", id, f"brewline.{type}", origin, time, subject, "application/json", data)
     return Message(topic, key, _encode(event), HEADERS)

@@ -1,6 +1,6 @@
 """Decisions that want of consent makes alone, whatever the ledger says: for all of a batch at once.
 
-They are most of all decisions, so what is told of them is told together: what `receipt_of` tells of each.
+They are most of all decisions, so they are told together: of each what `receipt_of` tells.
 """
 
 from __future__ import annotations

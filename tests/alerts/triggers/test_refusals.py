@@ -19,6 +19,7 @@ from alerts.triggers.policy import Cap, Policy, held_out
 from alerts.triggers.receipts.kept import Keeping, decode_kept
 from alerts.triggers.refusals import Refuser
 from alerts.triggers.rule import After, Rule
+from config.settings import SHARED_BYTES
 from features import events as e
 from features.kernel.arrays import Ints
 from features.loop import Store, batches, run
@@ -129,6 +130,7 @@ def test_a_message_that_would_be_too_large_is_halved_until_each_is_small_enough(
         e.AppOpen(id=f"o{n}" + "x" * 900, customer=f"c{n % 3}", at_ms=DAY_MS + n, tz="UTC", day=1) for n in range(21)
     ]
     whole = told(house(), log, [])
+    assert round.LARGEST <= SHARED_BYTES, "and settings leave room for it"
     monkeypatch.setattr(round, "LARGEST", 6_000)
     halved = told(house(), log, [])
     sizes = [len(message.value) for message in halved.sent if message.topic == "decisions"]
